@@ -1,0 +1,99 @@
+-- What is searched: documents, and their chunks with vectors, one set for each index version.
+
+create table shopkeeper.source (
+    name         text primary key,
+    last_sync_at timestamptz not null
+);
+
+comment on table shopkeeper.source is 'One row for each source that was synced.';
+
+create table shopkeeper.index_version (
+    id         integer generated always as identity primary key,
+    model      text        not null,
+    dimensions integer     not null check (dimensions between 1 and 4000),
+    state      text        not null check (state in ('building', 'active', 'retired')),
+    created_at timestamptz not null default now()
+);
+
+comment on table shopkeeper.index_version is 'Vectors of one model and dimension; the active version is searched.';
+
+create unique index index_version_active on shopkeeper.index_version (state) where state = 'active';
+
+create table shopkeeper.document (
+    source     text collate "C" not null,
+    key        text collate "C" not null,
+    revision   bigint           not null default 1,
+    row_hash   bigint,
+    title      text             not null default '',
+    link       text,
+    sku        text,
+    metadata   jsonb            not null default '{}',
+    changed_at timestamptz      not null default now(),
+    primary key (source, key)
+) with (fillfactor = 80);
+
+comment on table shopkeeper.document is 'The state of the sources: one row for each document.';
+comment on column shopkeeper.document.revision is 'Raised by each change that was noticed.';
+comment on column shopkeeper.document.row_hash is 'Of the row when it was last listed; null when it is no longer listed.';
+comment on column shopkeeper.document.changed_at is 'When the revision was raised.';
+
+create table shopkeeper.document_index (
+    version          integer          not null references shopkeeper.index_version,
+    source           text collate "C" not null,
+    key              text collate "C" not null,
+    indexed_revision bigint           not null,
+    fingerprint      bytea,
+    state            text             not null check (state in ('fresh', 'failed')),
+    error            text,
+    indexed_at       timestamptz      not null default now(),
+    primary key (version, source, key),
+    foreign key (source, key) references shopkeeper.document on delete cascade
+) with (fillfactor = 80);
+
+comment on table shopkeeper.document_index is 'What of a document is in an index version. Stale: indexed_revision is behind document.revision.';
+comment on column shopkeeper.document_index.fingerprint is 'Of the title, the text and the embedding settings; null when nothing is indexed.';
+
+create table shopkeeper.chunk (
+    version   integer          not null,
+    source    text collate "C" not null,
+    key       text collate "C" not null,
+    ordinal   integer          not null,
+    content   text             not null,
+    tokens    integer          not null,
+    embedding halfvec          not null,
+    created_at timestamptz     not null default now(),
+    primary key (version, source, key, ordinal)
+) partition by list (version);
+
+comment on table shopkeeper.chunk is 'Parts of documents with their vectors, one partition for each index version.';
+comment on column shopkeeper.chunk.tokens is 'Of what was embedded: the title, then the content.';
+
+-- Makes the first index version, or finds the active one. The lock is held for the transaction, so that
+-- several daemons that start at once make one.
+create function shopkeeper.open_index(model text, dimensions integer)
+returns shopkeeper.index_version
+language plpgsql
+as $$
+declare
+    active shopkeeper.index_version;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('shopkeeper.open_index', 0));
+    select * into active from shopkeeper.index_version where state = 'active';
+    if not found then
+        insert into shopkeeper.index_version (model, dimensions, state)
+        values (open_index.model, open_index.dimensions, 'active')
+        returning * into active;
+        execute format(
+            'create table shopkeeper.chunk_%1$s partition of shopkeeper.chunk for values in (%1$s)',
+            active.id
+        );
+        execute format(
+            'create index on shopkeeper.chunk_%1$s using hnsw ((embedding::halfvec(%2$s)) halfvec_cosine_ops)',
+            active.id, active.dimensions
+        );
+    end if;
+    return active;
+end
+$$;
+
+comment on function shopkeeper.open_index is 'The active index version; made when there is none yet.';

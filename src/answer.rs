@@ -1,0 +1,226 @@
+//! What an answer is: passages that were found, what a model makes of them, and whether it may stand.
+//!
+//! Pure. The [`prompt`] module says how a model is asked, [`grounding`] what of its answer is founded;
+//! here is the judgement over both.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::model::Completion;
+
+pub mod grounding;
+pub mod prompt;
+
+use grounding::{Citation, cited};
+
+/// A chunk that was found for a question, with its document's title, link and metadata.
+#[derive(Clone, Debug)]
+pub struct Passage {
+    /// The source's name.
+    pub source: String,
+    /// The document's key.
+    pub key: String,
+    /// The document's title.
+    pub title: String,
+    /// The chunk.
+    pub content: String,
+    /// The document's address in the shop.
+    pub link: Option<String>,
+    /// A JSON object of the document's metadata.
+    pub metadata: Box<RawValue>,
+    /// Cosine distance to the question, 0 to 2.
+    pub distance: f64,
+}
+
+/// What came of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The passages answer it.
+    Answered,
+    /// They do not, and the refusal was given.
+    NoAnswer,
+}
+
+impl Outcome {
+    /// The word that callers see.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::NoAnswer => "no_answer",
+        }
+    }
+}
+
+/// Why a human is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escalation {
+    /// The nearest passage is too far, or the model refused.
+    LowConfidence,
+    /// Nothing was found.
+    NoPassages,
+    /// The answer cites what was not there.
+    Ungrounded,
+    /// There is no answer, and there will be none.
+    Failed,
+}
+
+impl Escalation {
+    /// The word that callers see.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::LowConfidence => "low_confidence",
+            Self::NoPassages => "no_passages",
+            Self::Ungrounded => "ungrounded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The judgement over an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// What is said to the customer.
+    pub text: String,
+    /// What came of the question.
+    pub outcome: Outcome,
+    /// Why a human is asked for, if one is.
+    pub escalation: Option<Escalation>,
+    /// What the text cites.
+    pub citations: Vec<Citation>,
+    /// Numbers in brackets that name no passage.
+    pub invalid_citations: Vec<u32>,
+}
+
+/// A passage as callers see it.
+#[derive(Clone, Debug, Serialize)]
+pub struct SourceShown<'a> {
+    /// Its number in the answer, from 1.
+    pub n: u32,
+    /// The source's name.
+    pub source: &'a str,
+    /// The document's key.
+    pub key: &'a str,
+    /// The document's title.
+    pub title: &'a str,
+    /// The document's address in the shop.
+    pub url: Option<&'a str>,
+    /// Cosine distance to the question.
+    pub distance: f64,
+    /// `1 - distance`, from 0 to 1.
+    pub score: f64,
+    /// Whether the answer cites it.
+    pub cited: bool,
+}
+
+/// How sure a distance makes us: `1 - distance`, from 0 to 1.
+pub fn confidence(distance: f64) -> f64 {
+    (1.0 - distance).clamp(0.0, 1.0)
+}
+
+/// Judges an answer without passages: the refusal, and a human is asked for.
+pub fn refuse(refusal: &str) -> Verdict {
+    Verdict {
+        text: refusal.to_owned(),
+        outcome: Outcome::NoAnswer,
+        escalation: Some(Escalation::NoPassages),
+        citations: Vec::new(),
+        invalid_citations: Vec::new(),
+    }
+}
+
+/// Judges what a model made of the passages, nearest first.
+pub fn judge(passages: &[Passage], completion: &Completion, refusal: &str, threshold: f64) -> Verdict {
+    let (citations, invalid_citations) = cited(&completion.text, passages.len());
+    let text = completion.text.trim().to_owned();
+    let refused = text.is_empty() || text.contains(refusal.trim());
+    let far = passages.first().is_none_or(|nearest| nearest.distance > threshold);
+    let escalation = if refused || far {
+        Some(Escalation::LowConfidence)
+    } else if !invalid_citations.is_empty() {
+        Some(Escalation::Ungrounded)
+    } else {
+        None
+    };
+    Verdict {
+        text: if text.is_empty() { refusal.to_owned() } else { text },
+        outcome: if refused { Outcome::NoAnswer } else { Outcome::Answered },
+        escalation,
+        citations,
+        invalid_citations,
+    }
+}
+
+/// The passages as callers see them.
+pub fn sources<'a>(passages: &'a [Passage], citations: &[Citation]) -> Vec<SourceShown<'a>> {
+    let numbered = (1_u32..).zip(passages);
+    let shown = numbered.map(|(n, passage)| SourceShown {
+        n,
+        source: &passage.source,
+        key: &passage.key,
+        title: &passage.title,
+        url: passage.link.as_deref(),
+        distance: passage.distance,
+        score: confidence(passage.distance),
+        cited: citations.iter().any(|citation| citation.source == n),
+    });
+    shown.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSAL: &str = "I don't have information about that.";
+
+    fn passage(distance: f64) -> Passage {
+        Passage {
+            source: "product".into(),
+            key: "1".into(),
+            title: "Tent".into(),
+            content: "Sleeps two.".into(),
+            link: None,
+            metadata: RawValue::from_string("{}".into()).unwrap(),
+            distance,
+        }
+    }
+
+    fn completion(text: &str) -> Completion {
+        Completion { text: text.into(), finish_reason: "stop".into(), input_tokens: 1, output_tokens: 1 }
+    }
+
+    #[test]
+    fn an_answer_from_a_near_passage_stands() {
+        let verdict = judge(&[passage(0.3)], &completion("Two people. [1]"), REFUSAL, 0.4);
+        assert_eq!((verdict.outcome, verdict.escalation), (Outcome::Answered, None));
+        assert_eq!(verdict.citations.len(), 1);
+    }
+
+    #[test]
+    fn a_far_passage_asks_for_a_human_and_still_answers() {
+        let verdict = judge(&[passage(0.41)], &completion("Two. [1]"), REFUSAL, 0.4);
+        assert_eq!((verdict.outcome, verdict.escalation), (Outcome::Answered, Some(Escalation::LowConfidence)));
+    }
+
+    #[test]
+    fn a_refusal_asks_for_a_human_however_near_the_passage() {
+        let verdict = judge(&[passage(0.1)], &completion(REFUSAL), REFUSAL, 0.4);
+        assert_eq!((verdict.outcome, verdict.escalation), (Outcome::NoAnswer, Some(Escalation::LowConfidence)));
+    }
+
+    #[test]
+    fn a_citation_of_a_passage_that_is_not_there_asks_for_a_human() {
+        let verdict = judge(&[passage(0.1)], &completion("Two. [2]"), REFUSAL, 0.4);
+        assert_eq!((verdict.invalid_citations, verdict.escalation), (vec![2], Some(Escalation::Ungrounded)));
+    }
+
+    #[test]
+    fn an_empty_completion_is_a_refusal() {
+        assert_eq!(judge(&[passage(0.1)], &completion(" "), REFUSAL, 0.4).text, REFUSAL);
+    }
+
+    #[test]
+    fn confidence_is_one_minus_the_distance_and_never_negative() {
+        assert!((confidence(0.25) - 0.75).abs() < 1e-12);
+        assert!(confidence(1.5).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,154 @@
+//! The command line: one file for each verb.
+//!
+//! Results go to stdout, logs and progress to stderr. Exit codes: 0 fine, 1 failed, 2 usage or
+//! configuration, 3 not reachable (database, model), 4 a guard refused.
+
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    catalogue::CatalogueError,
+    config::{Config, ConfigError, LogFormat},
+    jobs::sync_catalogue::SyncError,
+    model::ModelError,
+    store::StoreError,
+    telemetry,
+};
+
+mod ask;
+mod config;
+#[cfg(feature = "embedded")]
+mod demo;
+mod migrate;
+#[cfg(feature = "embedded")]
+mod models;
+mod output;
+mod run;
+mod search;
+mod status;
+mod sync;
+
+/// Keeps a shop's embeddings equal to its catalogue, and answers questions from them.
+#[derive(Debug, Parser)]
+#[command(name = "shopkeeper", version, about, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// The settings
+    #[arg(long, global = true, env = "SHOPKEEPER_CONFIG", value_name = "FILE", default_value = "jobs.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 not reachable \
+                          (database, model), 4 a guard refused.";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show it all on a private PostgreSQL with a sample shop: nothing to install, no key
+    #[cfg(feature = "embedded")]
+    Demo(demo::Demo),
+    /// Run the daemon: sync at the start, refresh documents, answer questions, serve the API
+    Run,
+    /// Bring our schema up to date, or look at it
+    Migrate(migrate::Migrate),
+    /// Check the settings, show them, or write a commented file to start from
+    Config(config::ConfigVerb),
+    /// Compare the sources with the index and enqueue what differs
+    Sync(sync::Sync),
+    /// Find the passages nearest to a text
+    Search(search::Search),
+    /// Ask a question and wait for the answer
+    Ask(ask::Ask),
+    /// Show how fresh the index is and what is queued
+    Status(status::Status),
+    /// Serve offline models with OpenAI's protocol on loopback
+    #[cfg(feature = "embedded")]
+    Models(models::Models),
+}
+
+/// Runs the verb and says how the process is to end.
+pub async fn main(arguments: Arguments) -> ExitCode {
+    let config = arguments.config.as_path();
+    let result = match arguments.verb {
+        #[cfg(feature = "embedded")]
+        Verb::Demo(demo) => demo::demo(demo).await,
+        #[cfg(feature = "embedded")]
+        Verb::Models(models) => models::models(models).await,
+        Verb::Config(verb) => config::config(verb, config),
+        Verb::Run => run::run(config).await,
+        Verb::Migrate(migrate) => migrate::migrate(migrate, config).await,
+        Verb::Sync(sync) => sync::sync(sync, config).await,
+        Verb::Search(search) => search::search(search, config).await,
+        Verb::Ask(ask) => ask::ask(ask, config).await,
+        Verb::Status(status) => status::status(&status, config).await,
+    };
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    output::complain(&error);
+    ExitCode::from(exit_code(&error))
+}
+
+/// Loads the settings of a verb that only reports: its log is kept to warnings.
+fn settings(path: &Path) -> anyhow::Result<Config> {
+    let config = Config::load(path, &std::env::vars().collect())?;
+    telemetry::start("warn", log_format(&config));
+    Ok(config)
+}
+
+fn log_format(config: &Config) -> telemetry::Format {
+    match config.telemetry.log_format {
+        LogFormat::Pretty => telemetry::Format::Pretty,
+        LogFormat::Auto if std::io::stderr().is_terminal() => telemetry::Format::Pretty,
+        LogFormat::Auto | LogFormat::Json | LogFormat::Journald => telemetry::Format::Json,
+    }
+}
+
+/// A verb ended with this code after it said why.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Ended {
+    code: u8,
+    message: String,
+}
+
+const FAILED: u8 = 1;
+const CONFIGURATION: u8 = 2;
+const UNREACHABLE: u8 = 3;
+const REFUSED: u8 = 4;
+
+/// Finds the cause that decides how the process ends.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    error.chain().find_map(code_of).unwrap_or(FAILED)
+}
+
+fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    if let Some(ended) = cause.downcast_ref::<Ended>() {
+        return Some(ended.code);
+    }
+    if cause.is::<ConfigError>() {
+        return Some(CONFIGURATION);
+    }
+    if let Some(error) = cause.downcast_ref::<StoreError>() {
+        return matches!(error, StoreError::Unreachable(_)).then_some(UNREACHABLE);
+    }
+    if let Some(error) = cause.downcast_ref::<ModelError>() {
+        let is_down = matches!(error, ModelError::Unavailable { .. } | ModelError::Refused { .. });
+        return is_down.then_some(UNREACHABLE);
+    }
+    if let Some(error) = cause.downcast_ref::<CatalogueError>() {
+        return Some(match error {
+            CatalogueError::Unreachable { .. } => UNREACHABLE,
+            CatalogueError::Misfit { .. } => CONFIGURATION,
+        });
+    }
+    match cause.downcast_ref::<SyncError>()? {
+        SyncError::MassDelete { .. } => Some(REFUSED),
+        SyncError::Unknown(_) => Some(CONFIGURATION),
+        SyncError::Catalogue(error) => code_of(error),
+        SyncError::Store(error) => code_of(error),
+    }
+}

@@ -1,0 +1,110 @@
+//! `ask`: one question through the queue, as any other service asks.
+//!
+//! While it waits, this process is one more worker of the queue: it works with and without a daemon.
+
+use std::{path::Path, time::Duration};
+
+use clap::Args;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{Ended, FAILED, UNREACHABLE, output, settings};
+use crate::{
+    daemon::{self, Workers},
+    jobs::{Job, answer_question::AnswerQuestion},
+    store::{
+        Store,
+        answers::{AnswerObject, NewQuestion},
+    },
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Ask {
+    /// What is asked
+    question: String,
+    /// The conversation it belongs to: earlier questions of it are the history
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+    /// Print the answer object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn ask(arguments: Ask, path: &Path) -> anyhow::Result<()> {
+    let config = settings(path)?;
+    let most = config.answers.max_question_chars.get() as usize;
+    let length = arguments.question.chars().count();
+    if arguments.question.trim().is_empty() || length > most {
+        let message = format!("a question has 1 to {most} characters (answers.max_question_chars), not {length}");
+        return Err(Ended { code: super::CONFIGURATION, message }.into());
+    }
+    let store = Store::open(&daemon::reach(&config)).await?;
+    let parts = daemon::assemble(&config, &store).await?;
+    let question = NewQuestion {
+        question: arguments.question,
+        session_id: arguments.session,
+        metadata: serde_json::json!({}),
+        ..NewQuestion::default()
+    };
+    let id = store.ask(&question).await?;
+    let workers = Workers::new(&store);
+    workers.start(&parts.answer, &config.queue.answer_question);
+    let answer = until_settled(&store, id).await;
+    workers.stop().await;
+    let answer = answer?;
+    if arguments.json {
+        output::json(&answer)?;
+    } else {
+        show(&answer);
+    }
+    match answer.error {
+        Some(message) => Err(Ended { code: FAILED, message }.into()),
+        None => Ok(()),
+    }
+}
+
+/// How long a question may wait after a failure until waiting ends.
+const STALLED: Duration = Duration::from_secs(15);
+/// How often the answer is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+pub(super) async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> {
+    let mut failing = None;
+    loop {
+        let answer = store.answer(id).await?;
+        let Some(answer) = answer else {
+            return Err(Ended { code: FAILED, message: "the question was erased".to_owned() }.into());
+        };
+        if answer.is_settled() {
+            return Ok(answer);
+        }
+        match store.last_error(AnswerQuestion::KIND, &id.to_string()).await? {
+            None => failing = None,
+            Some(error) if failing.get_or_insert_with(Instant::now).elapsed() > STALLED => {
+                let message =
+                    format!("the question waits for another attempt: {error}\n  it stays queued as {id}, and a daemon goes on with it");
+                return Err(Ended { code: UNREACHABLE, message }.into());
+            }
+            Some(_) => {}
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Shows an answer as a customer sees it, with what stands behind it.
+pub(super) fn show(answer: &AnswerObject) {
+    let text = answer.answer.as_ref().and_then(|answer| answer["text"].as_str());
+    output::line(text.unwrap_or("(no answer)"));
+    for source in answer.sources.as_array().into_iter().flatten().filter(|source| source["cited"] == true) {
+        let (n, title) = (&source["n"], source["title"].as_str().unwrap_or_default());
+        let place = source["url"].as_str().map_or_else(
+            || format!("{}/{}", source["source"].as_str().unwrap_or_default(), source["key"].as_str().unwrap_or_default()),
+            str::to_owned,
+        );
+        output::line(format!("  [{n}] {title} - {place}"));
+    }
+    let confidence = answer.confidence.map_or("-".to_owned(), |confidence| format!("{confidence:.2}"));
+    let reason = answer.escalation.as_ref().and_then(|escalation| escalation["reason"].as_str());
+    let escalation = reason.map(|reason| format!(", a human is asked for: {reason}")).unwrap_or_default();
+    output::line(format!("  confidence {confidence}{escalation}"));
+}

@@ -1,0 +1,73 @@
+//! `search`: retrieval alone.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Ended, UNREACHABLE, output, settings};
+use crate::{answer::confidence, daemon, jobs::JobError, store::Store};
+
+#[derive(Debug, Args)]
+pub(super) struct Search {
+    /// What is looked for
+    text: String,
+    /// Only this source
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Passages to find; answers.top_k when left out
+    #[arg(long, value_name = "N")]
+    top_k: Option<std::num::NonZeroU32>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn search(arguments: Search, path: &Path) -> anyhow::Result<()> {
+    let config = settings(path)?;
+    let sources = chosen(&config, arguments.source)?;
+    let store = Store::open(&daemon::reach(&config)).await?;
+    let parts = daemon::assemble(&config, &store).await?;
+    let top_k = arguments.top_k.unwrap_or(config.answers.top_k).get();
+    let found = parts.answer.retrieve(&arguments.text, &[], sources.as_deref(), top_k).await;
+    let passages = found.map_err(unanswered)?.passages;
+    if arguments.json {
+        let results = passages.iter().map(|passage| {
+            json!({
+                "source": passage.source,
+                "key": passage.key,
+                "title": passage.title,
+                "content": passage.content,
+                "distance": passage.distance,
+                "score": confidence(passage.distance),
+                "url": passage.link,
+                "metadata": passage.metadata,
+            })
+        });
+        return output::json(&json!({ "results": results.collect::<Vec<_>>() }));
+    }
+    for passage in passages {
+        output::line(format!("{:.3}  {}/{}  {}", passage.distance, passage.source, passage.key, passage.title));
+        output::line(format!("       {}\n", passage.content.replace('\n', "\n       ")));
+    }
+    Ok(())
+}
+
+/// The sources to search: one that the settings have, or all.
+fn chosen(config: &crate::config::Config, source: Option<String>) -> anyhow::Result<Option<Vec<String>>> {
+    let Some(name) = source else { return Ok(None) };
+    if config.sources.iter().any(|source| source.name == name) {
+        return Ok(Some(vec![name]));
+    }
+    let names: Vec<_> = config.sources.iter().map(|source| source.name.as_str()).collect();
+    let message = format!("the settings have no source `{name}`; there are {}", names.join(", "));
+    Err(Ended { code: super::CONFIGURATION, message }.into())
+}
+
+/// What waits for something is not reachable now.
+fn unanswered(error: JobError) -> anyhow::Error {
+    match error {
+        JobError::Snooze { reason, .. } => Ended { code: UNREACHABLE, message: reason }.into(),
+        other => other.into(),
+    }
+}

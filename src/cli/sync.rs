@@ -1,0 +1,155 @@
+//! `sync`: compare the sources with the index now, and with `--wait` refresh what differs.
+//!
+//! While it waits, this process is one more worker of the queue: it works with and without a daemon.
+
+use std::{path::Path, time::Duration};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::Instant;
+
+use super::{Ended, UNREACHABLE, exit_code, output, settings};
+use crate::{
+    config::Config,
+    daemon::{self, Parts, Workers},
+    jobs::{
+        Job,
+        refresh_document::RefreshDocument,
+        sync_catalogue::{SyncOptions, SyncReport},
+    },
+    store::{Store, status::Backlog},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Sync {
+    /// Only this source
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Refresh every document, also those that did not change
+    #[arg(long)]
+    full: bool,
+    /// Wait until the documents are fresh or failed; helps with the work meanwhile
+    #[arg(long)]
+    wait: bool,
+    /// Believe a source that lists far fewer documents than before
+    #[arg(long)]
+    allow_mass_delete: bool,
+    /// Print one JSON object a line for each source
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn sync(arguments: Sync, path: &Path) -> anyhow::Result<()> {
+    let config = settings(path)?;
+    let store = Store::open(&daemon::reach(&config)).await?;
+    let parts = daemon::assemble(&config, &store).await?;
+    let names: Vec<_> = match &arguments.source {
+        Some(name) => vec![name.clone()],
+        None => config.sources.iter().map(|source| source.name.clone()).collect(),
+    };
+    let options = SyncOptions { full: arguments.full, allow_mass_delete: arguments.allow_mass_delete };
+    let mut reports = Vec::new();
+    let mut worst = None;
+    for name in &names {
+        // One source that cannot be read does not keep the others from being synced.
+        match parts.sync.sync(name, options).await {
+            Ok(report) => reports.push(report),
+            Err(error) => worst = Some(worse(worst, error.into())),
+        }
+    }
+    if arguments.wait
+        && let Err(error) = wait(&config, &store, &parts, &reports).await
+    {
+        worst = Some(worse(worst, error));
+    }
+    show(&reports, arguments.json)?;
+    worst.map_or(Ok(()), Err)
+}
+
+/// Keeps the error with the higher exit code, and says the other one now.
+fn worse(worst: Option<anyhow::Error>, new: anyhow::Error) -> anyhow::Error {
+    let Some(worst) = worst else { return new };
+    let (keep, say) = if exit_code(&new) > exit_code(&worst) { (new, worst) } else { (worst, new) };
+    output::complain(&say);
+    keep
+}
+
+fn show(reports: &[SyncReport], json: bool) -> anyhow::Result<()> {
+    if json {
+        return reports.iter().try_for_each(output::json);
+    }
+    let rows = reports.iter().map(|report| {
+        let numbers = [
+            report.listed,
+            report.added,
+            report.changed,
+            report.removed,
+            report.unchanged,
+            report.enqueued,
+            report.elapsed_ms,
+        ];
+        std::iter::once(report.source.clone()).chain(numbers.map(|number| number.to_string())).collect()
+    });
+    output::table(&["source", "listed", "added", "changed", "removed", "unchanged", "enqueued", "ms"], rows);
+    Ok(())
+}
+
+/// How long nothing may go forward, while every job waits after a failure, until waiting ends.
+const STALLED: Duration = Duration::from_secs(15);
+/// How often the backlog is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+async fn wait(config: &Config, store: &Store, parts: &Parts, reports: &[SyncReport]) -> anyhow::Result<()> {
+    let workers = Workers::new(store);
+    workers.start(&parts.refresh, &config.queue.refresh_document);
+    let result = until_fresh(store, reports.iter().map(|report| report.source.as_str())).await;
+    workers.stop().await;
+    result
+}
+
+/// Waits until no refresh of these sources is pending, with a bar on a terminal.
+pub(super) async fn until_fresh(
+    store: &Store,
+    sources: impl Iterator<Item = &str> + Clone,
+) -> anyhow::Result<()> {
+    let bar = ProgressBar::new(0).with_style(
+        ProgressStyle::with_template("refreshing {bar:30} {pos}/{len} documents, {per_sec}, {eta} left")?,
+    );
+    let mut moved = Instant::now();
+    let mut before = None;
+    loop {
+        let backlog = backlog(store, sources.clone()).await?;
+        let pending = backlog.pending;
+        let total = bar.length().unwrap_or_default().max(pending);
+        bar.set_length(total);
+        bar.set_position(total - pending);
+        if pending == 0 {
+            bar.finish_and_clear();
+            return Ok(());
+        }
+        if before != Some(pending) || backlog.waiting < pending {
+            moved = Instant::now();
+        }
+        before = Some(pending);
+        if moved.elapsed() > STALLED {
+            bar.finish_and_clear();
+            let why = backlog.last_error.unwrap_or_default();
+            let message = format!(
+                "{pending} documents wait for another attempt: {why}\n  they stay queued, and a daemon goes on with them"
+            );
+            return Err(Ended { code: UNREACHABLE, message }.into());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn backlog(store: &Store, sources: impl Iterator<Item = &str>) -> anyhow::Result<Backlog> {
+    let mut sum = Backlog { pending: 0, waiting: 0, last_error: None };
+    for source in sources {
+        let one = store.backlog(RefreshDocument::KIND, source).await?;
+        sum.pending += one.pending;
+        sum.waiting += one.waiting;
+        sum.last_error = sum.last_error.or(one.last_error);
+    }
+    Ok(sum)
+}

@@ -1,0 +1,476 @@
+//! The sections of `jobs.toml`, but for `[[source]]`: each key, its default, and what must agree.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    num::NonZeroU32,
+    path::PathBuf,
+    time::Duration,
+};
+
+use url::Url;
+
+use super::{
+    Amount, Answers, Backoff, Budget, Config, Database, Embedding, Endpoint, Event, Fault, Http,
+    LogFormat, QueueLimits, Queues, RequireToken, Retention, Retrieval, Schedule, Secret,
+    Span, Telemetry, TokenizerChoice, Webhook,
+    reader::{Faulty, Reader, Section, Setting},
+    source::{Source, source},
+    tree::{self, Value},
+};
+
+/// pgvector's own bound for an HNSW index on `halfvec`.
+const MAX_INDEXED_DIMENSIONS: u32 = 4000;
+
+/// Reads every section, so that all faults are found, and only then asks whether there were any.
+pub(crate) fn config(
+    text: &str,
+    folder: PathBuf,
+    environment: &BTreeMap<String, String>,
+) -> Result<Config, Vec<Fault>> {
+    let mut tree = tree::parse(text).map_err(|fault| vec![fault])?;
+    let mut faults = Vec::new();
+    tree::overlay(&mut tree, environment, &mut faults);
+    let reader = Reader { folder, environment, faults: RefCell::new(faults) };
+    let config = whole(&Section::root(&reader, &tree));
+    let mut faults = reader.faults.into_inner();
+    faults.sort();
+    faults.dedup();
+    match config {
+        Ok(config) if faults.is_empty() => Ok(config),
+        _ => Err(faults),
+    }
+}
+
+fn whole(root: &Section<'_>) -> Result<Config, Faulty> {
+    let database = database(&root.section("database"));
+    let http = http(&root.section("http"));
+    let openai = openai(&root.section("openai"));
+    let openai = openai.as_ref().map_err(|_| Faulty);
+    let embedding = embedding(&root.section("embedding"), openai.as_ref().ok().copied());
+    let answers = answers(&root.section("answers"), openai.as_ref().ok().copied());
+    let budget = budget(&root.section("budget"));
+    let retention = retention(&root.section("retention"));
+    let queue = queues(&root.section("queue"));
+    let sources = list(root, "source", source);
+    let names = sources.iter().flatten().map(|source: &Source| source.name.as_str()).collect();
+    let schedules = list(root, "schedule", |section| schedule(section, &names));
+    let webhooks = list(root, "webhook", webhook);
+    let telemetry = telemetry(&root.section("telemetry"));
+    root.finish();
+    Ok(Config {
+        database: database?,
+        http: http?,
+        embedding: embedding?,
+        answers: answers?,
+        budget: budget?,
+        retention: retention?,
+        queue: queue?,
+        schedules: schedules?,
+        webhooks: webhooks?,
+        telemetry: telemetry?,
+        sources: sources?,
+    })
+}
+
+/// Reads the tables of a list and holds that their names differ.
+fn list<'a, T>(
+    root: &Section<'a>,
+    key: &str,
+    read: impl Fn(&Section<'a>) -> Result<T, Faulty>,
+) -> Result<Vec<T>, Faulty> {
+    let sections = root.sections(key);
+    let mut names = BTreeSet::new();
+    for section in &sections {
+        if let Ok(name) = section.required::<String>("name")
+            && !names.insert(name.clone())
+        {
+            section.fault("name", format!("{name:?} is the name of another [[{key}]] too"));
+        }
+    }
+    let items: Vec<_> = sections.iter().map(read).collect();
+    sections.iter().for_each(Section::finish);
+    items.into_iter().collect()
+}
+
+fn database(section: &Section<'_>) -> Result<Database, Faulty> {
+    let url = database_url(section, "url");
+    let direct_url = section.optional("direct_url");
+    let read_url = section.optional("read_url");
+    let max_connections = section.get("max_connections", count(20));
+    let statement_timeout = section.get("statement_timeout", seconds(30));
+    section.finish();
+    Ok(Database {
+        url: url?,
+        direct_url: direct_url?,
+        read_url: read_url?,
+        max_connections: max_connections?,
+        statement_timeout: statement_timeout?,
+    })
+}
+
+/// An address that is `$DATABASE_URL` when it was left out.
+pub(crate) fn database_url(
+    section: &Section<'_>,
+    key: &str,
+) -> Result<super::DatabaseUrl, Faulty> {
+    let url: Option<super::DatabaseUrl> = section.or_variable(key, "DATABASE_URL")?;
+    let Some(url) = url else {
+        return Err(section.fault(key, "is required, here or as the environment's DATABASE_URL"));
+    };
+    if url.has_password() && section.is_literal(key) {
+        let message = "holds a password and must not stand in the file: \
+                       write { env = \"NAME\" } or { file = \"PATH\" }";
+        return Err(section.fault(key, message));
+    }
+    Ok(url)
+}
+
+fn http(section: &Section<'_>) -> Result<Http, Faulty> {
+    let listen = address(section, "listen", "127.0.0.1:8080");
+    let admin_listen = address(section, "admin_listen", "127.0.0.1:8081");
+    let cors_origins = section.get("cors_origins", Vec::new());
+    let require_token = section.get("require_token", RequireToken::UnlessLoopback);
+    section.finish();
+    Ok(Http {
+        listen: listen?,
+        admin_listen: admin_listen?,
+        cors_origins: cors_origins?,
+        require_token: require_token?,
+    })
+}
+
+fn address(section: &Section<'_>, key: &str, default: &str) -> Result<Option<SocketAddr>, Faulty> {
+    let text: String = section.get(key, default.to_owned())?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| {
+        section.fault(key, format!("must be an address and a port such as {default:?}, not {text:?}"))
+    })
+}
+
+fn openai(section: &Section<'_>) -> Result<Endpoint, Faulty> {
+    let endpoint = endpoint(section, None);
+    section.finish();
+    endpoint
+}
+
+/// Reads an endpoint; what it leaves out is what the one below it says.
+fn endpoint(section: &Section<'_>, below: Option<&Endpoint>) -> Result<Endpoint, Faulty> {
+    const OPENAI: &str = "https://api.openai.com/v1";
+    let own_url: Option<Url> = section.optional("base_url")?;
+    let own_key: Result<Option<Secret>, _> = match below {
+        None => section.or_variable("api_key", "OPENAI_API_KEY"),
+        Some(_) => section.optional("api_key"),
+    };
+    let requests = section
+        .get("requests_per_minute", below.map_or(count(3000), |below| below.requests_per_minute));
+    let tokens = section
+        .get("tokens_per_minute", below.map_or(count(1_000_000), |below| below.tokens_per_minute));
+    let timeout = section.get("timeout", below.map_or(seconds(60), |below| below.timeout));
+    let own_key = own_key?;
+    let base_url = match (&own_url, below) {
+        (Some(url), _) => url.clone(),
+        (None, Some(below)) => below.base_url.clone(),
+        (None, None) => Url::parse(OPENAI).map_err(|_| Faulty)?,
+    };
+    let api_key = own_key.or_else(|| below.and_then(|below| below.api_key.clone()));
+    if below.is_none() && api_key.is_none() && base_url.as_str() == OPENAI {
+        return Err(section.fault("api_key", "is required, here or as the environment's OPENAI_API_KEY"));
+    }
+    Ok(Endpoint {
+        base_url,
+        api_key,
+        requests_per_minute: requests?,
+        tokens_per_minute: tokens?,
+        timeout: timeout?,
+    })
+}
+
+fn embedding(section: &Section<'_>, openai: Option<&Endpoint>) -> Result<Embedding, Faulty> {
+    let endpoint = openai.ok_or(Faulty).and_then(|openai| endpoint(section, Some(openai)));
+    let model = section.get("model", "text-embedding-3-small".to_owned());
+    let dimensions = section.get("dimensions", count(1536));
+    let max_input_tokens = section.get("max_input_tokens", count(8192));
+    let max_inputs = section.get("max_inputs", count(2048));
+    let max_request_tokens = section.get("max_request_tokens", count(300_000));
+    let tokenizer = tokenizer(section);
+    let chunk_tokens = section.get("chunk_tokens", count(300));
+    let chunk_overlap = section.get("chunk_overlap", 50);
+    let cache_entries = section.get("cache_entries", 1_000_000);
+    let usd_per_million_tokens = section.get("usd_per_million_tokens", Amount(0.02));
+    if let (Ok(chunk), Ok(overlap)) = (&chunk_tokens, &chunk_overlap)
+        && overlap >= &chunk.get()
+    {
+        let message = format!("must be smaller than chunk_tokens: {overlap} is not below {chunk}");
+        section.fault("chunk_overlap", message);
+    }
+    if let (Ok(chunk), Ok(input)) = (&chunk_tokens, &max_input_tokens)
+        && chunk > input
+    {
+        let message = format!("must not exceed max_input_tokens: {chunk} is above {input}");
+        section.fault("chunk_tokens", message);
+    }
+    if let (Ok(input), Ok(request)) = (&max_input_tokens, &max_request_tokens)
+        && input > request
+    {
+        let message = format!("must not be below max_input_tokens: {request} is below {input}");
+        section.fault("max_request_tokens", message);
+    }
+    if let Ok(dimensions) = &dimensions
+        && dimensions.get() > MAX_INDEXED_DIMENSIONS
+    {
+        let message = format!(
+            "must not exceed {MAX_INDEXED_DIMENSIONS}, the most that pgvector can index: not {dimensions}"
+        );
+        section.fault("dimensions", message);
+    }
+    section.finish();
+    Ok(Embedding {
+        endpoint: endpoint?,
+        model: model?,
+        dimensions: dimensions?,
+        max_input_tokens: max_input_tokens?,
+        max_inputs: max_inputs?,
+        max_request_tokens: max_request_tokens?,
+        tokenizer: tokenizer?,
+        chunk_tokens: chunk_tokens?,
+        chunk_overlap: chunk_overlap?,
+        cache_entries: cache_entries?,
+        usd_per_million_tokens: usd_per_million_tokens?,
+    })
+}
+
+/// Here `{ file = … }` names the tokenizer itself, not a text that names one.
+fn tokenizer(section: &Section<'_>) -> Result<TokenizerChoice, Faulty> {
+    const KEY: &str = "tokenizer";
+    if let Some(file) = section.file(KEY) {
+        return file.map(|(file, json)| TokenizerChoice::File { file, json });
+    }
+    let name: String = section.get(KEY, "cl100k_base".to_owned())?;
+    if name == "cl100k_base" {
+        return Ok(TokenizerChoice::Cl100kBase);
+    }
+    let message = format!("must be \"cl100k_base\" or {{ file = \"tokenizer.json\" }}, not {name:?}");
+    Err(section.fault(KEY, message))
+}
+
+fn answers(section: &Section<'_>, openai: Option<&Endpoint>) -> Result<Answers, Faulty> {
+    let endpoint = openai.ok_or(Faulty).and_then(|openai| endpoint(section, Some(openai)));
+    let model = section.get("model", "gpt-4o-mini".to_owned());
+    let top_k = section.get("top_k", count(5));
+    let retrieval = section.get("retrieval", Retrieval::Vector);
+    let temperature = at_most(section, "temperature", Amount(0.3), 2.0);
+    let max_tokens = section.get("max_tokens", count(500));
+    let history_messages = section.get("history_messages", 6);
+    let escalate_above = at_most(section, "escalate_above_distance", Amount(0.4), 2.0);
+    let system_prompt = section.get("system_prompt", String::new());
+    let refusal = by_language(
+        section,
+        "refusal",
+        "I don't have information about that. Let me connect you with a human agent.",
+    );
+    let fallback = by_language(section, "fallback", "We will get back to you.");
+    let max_question_chars = section.get("max_question_chars", count(4000));
+    let timeout = section.get("timeout", seconds(60));
+    let input_price = section.get("usd_per_million_input_tokens", Amount(0.15));
+    let output_price = section.get("usd_per_million_output_tokens", Amount(0.6));
+    section.finish();
+    Ok(Answers {
+        endpoint: endpoint?,
+        model: model?,
+        top_k: top_k?,
+        retrieval: retrieval?,
+        temperature: temperature?,
+        max_tokens: max_tokens?,
+        history_messages: history_messages?,
+        escalate_above_distance: escalate_above?,
+        system_prompt: system_prompt?,
+        refusal: refusal?,
+        fallback: fallback?,
+        max_question_chars: max_question_chars?,
+        timeout: timeout?,
+        usd_per_million_input_tokens: input_price?,
+        usd_per_million_output_tokens: output_price?,
+    })
+}
+
+fn at_most(section: &Section<'_>, key: &str, default: Amount, most: f64) -> Result<Amount, Faulty> {
+    let amount = section.get(key, default)?;
+    if amount.0 <= most {
+        return Ok(amount);
+    }
+    Err(section.fault(key, format!("must be from 0 to {most}, not {}", amount.0)))
+}
+
+/// Texts by language; `en` is always there, since it is what is said when no other fits.
+fn by_language(
+    section: &Section<'_>,
+    key: &str,
+    english: &str,
+) -> Result<BTreeMap<String, String>, Faulty> {
+    let inner = section.section(key);
+    let mut texts = BTreeMap::from([("en".to_owned(), english.to_owned())]);
+    for language in inner.written_keys() {
+        texts.insert(language.clone(), inner.required(&language)?);
+    }
+    Ok(texts)
+}
+
+fn budget(section: &Section<'_>) -> Result<Budget, Faulty> {
+    let embedding_usd = section.get("embedding_usd", Amount(0.0));
+    let answers_usd = section.get("answers_usd", Amount(0.0));
+    section.finish();
+    Ok(Budget { embedding_usd: embedding_usd?, answers_usd: answers_usd? })
+}
+
+fn retention(section: &Section<'_>) -> Result<Retention, Faulty> {
+    let answers = section.get("answers", days(90));
+    let job_history = section.get("job_history", days(7));
+    let deliveries = section.get("deliveries", days(30));
+    section.finish();
+    Ok(Retention { answers: answers?, job_history: job_history?, deliveries: deliveries? })
+}
+
+fn queues(section: &Section<'_>) -> Result<Queues, Faulty> {
+    let refresh_document = queue(&section.section("refresh_document"), 200, 10);
+    let sync_catalogue = queue(&section.section("sync_catalogue"), 2, 10);
+    let answer_question = queue(&section.section("answer_question"), 50, 10);
+    let deliver_webhook = queue(&section.section("deliver_webhook"), 50, 10);
+    let prune_history = queue(&section.section("prune_history"), 1, 10);
+    section.finish();
+    Ok(Queues {
+        refresh_document: refresh_document?,
+        sync_catalogue: sync_catalogue?,
+        answer_question: answer_question?,
+        deliver_webhook: deliver_webhook?,
+        prune_history: prune_history?,
+    })
+}
+
+fn queue(section: &Section<'_>, running: u32, attempts: u32) -> Result<QueueLimits, Faulty> {
+    let concurrency = section.get("concurrency", count(running));
+    let fleet_concurrency = section.get("fleet_concurrency", 0);
+    let max_attempts = section.get("max_attempts", count(attempts));
+    let lease = section.get("lease", seconds(60));
+    if let Ok(Span(lease)) = &lease
+        && *lease < Duration::from_secs(1)
+    {
+        section.fault("lease", "must be at least \"1s\", so that it can be renewed in time");
+    }
+    let backoff = backoff(&section.section("backoff"));
+    section.finish();
+    Ok(QueueLimits {
+        concurrency: concurrency?,
+        fleet_concurrency: fleet_concurrency?,
+        max_attempts: max_attempts?,
+        lease: lease?,
+        backoff: backoff?,
+    })
+}
+
+fn backoff(section: &Section<'_>) -> Result<Backoff, Faulty> {
+    let first = section.get("first", seconds(1));
+    let max = section.get("max", seconds(600));
+    section.finish();
+    let (first, max) = (first?, max?);
+    if first > max {
+        return Err(section.fault("first", "must not be longer than max"));
+    }
+    Ok(Backoff { first, max })
+}
+
+fn schedule(section: &Section<'_>, sources: &BTreeSet<&str>) -> Result<Schedule, Faulty> {
+    let name = section.required("name");
+    let cron: Result<String, _> = section.required("cron");
+    if let Ok(cron) = &cron
+        && let Err(error) = croner::parser::CronParser::new().parse(cron)
+    {
+        section.fault("cron", format!("is not a schedule: {error}: {cron:?}"));
+    }
+    let zone: Result<String, _> = section.get("timezone", "UTC".to_owned());
+    let timezone = zone.and_then(|zone| {
+        zone.parse::<chrono_tz::Tz>().map_err(|_| {
+            let near = super::fault::nearest(&zone, chrono_tz::TZ_VARIANTS.iter().map(|tz| tz.name()));
+            let hint = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+            section.fault("timezone", format!("is not an IANA time zone: {zone:?}{hint}"))
+        })
+    });
+    let job = section.required("job");
+    let args = section.section("args");
+    let source: Result<Option<String>, _> = args.optional("source");
+    if let Ok(Some(source)) = &source
+        && !sources.contains(source.as_str())
+    {
+        args.fault("source", format!("names no [[source]]: {source:?}"));
+    }
+    args.finish();
+    let catch_up = section.get("catch_up", super::CatchUp::Latest);
+    let overlap = section.get("overlap", super::Overlap::Skip);
+    let jitter = section.get("jitter", Span(Duration::ZERO));
+    let timeout = section.get("timeout", seconds(1800));
+    Ok(Schedule {
+        name: name?,
+        cron: cron?,
+        timezone: timezone?,
+        job: job?,
+        source: source?,
+        catch_up: catch_up?,
+        overlap: overlap?,
+        jitter: jitter?,
+        timeout: timeout?,
+    })
+}
+
+fn webhook(section: &Section<'_>) -> Result<Webhook, Faulty> {
+    let name = section.required("name");
+    let url = section.required("url");
+    let secret = section.required("secret");
+    let events = section.get(
+        "events",
+        vec![Event::AnswerCompleted, Event::AnswerFailed, Event::AnswerEscalated],
+    );
+    let allow_private_addresses = section.get("allow_private_addresses", false);
+    Ok(Webhook {
+        name: name?,
+        url: url?,
+        secret: secret?,
+        events: events?,
+        allow_private_addresses: allow_private_addresses?,
+    })
+}
+
+fn telemetry(section: &Section<'_>) -> Result<Telemetry, Faulty> {
+    let log: Result<String, _> = section.get("log", "info".to_owned());
+    if let Ok(filter) = &log
+        && let Err(error) = filter.parse::<tracing_subscriber::EnvFilter>()
+    {
+        section.fault("log", format!("is not a tracing filter: {error}"));
+    }
+    let log_format = section.get("log_format", LogFormat::Auto);
+    let endpoint: Result<String, _> = section.get("otlp_endpoint", String::new());
+    let otlp_endpoint = endpoint.and_then(|text| {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        Url::read(&Value::Text(text)).map(Some).map_err(|message| section.fault("otlp_endpoint", message))
+    });
+    section.finish();
+    Ok(Telemetry { log: log?, log_format: log_format?, otlp_endpoint: otlp_endpoint? })
+}
+
+/// A default that is not zero.
+pub(crate) const fn count(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).expect("defaults are constants above zero")
+}
+
+/// A default length of time.
+pub(crate) const fn seconds(number: u64) -> Span {
+    Span(Duration::from_secs(number))
+}
+
+const fn days(number: u64) -> Span {
+    seconds(number * 24 * 60 * 60)
+}

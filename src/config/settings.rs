@@ -1,0 +1,230 @@
+//! The types of single settings: what may be written for them, and what is said when it is wrong.
+
+use std::{fmt, num::NonZeroU32, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, Serializer};
+use url::Url;
+
+use super::{reader::Setting, tree::Value};
+
+fn wrong<T>(expected: &str, value: &Value) -> Result<T, String> {
+    let written = match value {
+        Value::Text(text) => format!("the string {text:?}"),
+        Value::Integer(integer) => format!("the integer {integer}"),
+        Value::Float(float) => format!("the number {float}"),
+        Value::Boolean(boolean) => format!("the boolean {boolean}"),
+        other => other.kind().to_owned(),
+    };
+    Err(format!("must be {expected}, not {written}"))
+}
+
+impl Setting for String {
+    fn read(value: &Value) -> Result<Self, String> {
+        match value {
+            Value::Text(text) => Ok(text.clone()),
+            other => wrong("a string", other),
+        }
+    }
+}
+
+impl Setting for bool {
+    fn read(value: &Value) -> Result<Self, String> {
+        match value {
+            Value::Boolean(boolean) => Ok(*boolean),
+            Value::Text(text) if text == "true" => Ok(true),
+            Value::Text(text) if text == "false" => Ok(false),
+            other => wrong("true or false", other),
+        }
+    }
+}
+
+fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::Integer(integer) => Some(*integer),
+        Value::Text(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+impl Setting for u32 {
+    fn read(value: &Value) -> Result<Self, String> {
+        integer(value)
+            .and_then(|integer| Self::try_from(integer).ok())
+            .map_or_else(|| wrong("a whole number, 0 or more", value), Ok)
+    }
+}
+
+impl Setting for NonZeroU32 {
+    fn read(value: &Value) -> Result<Self, String> {
+        integer(value)
+            .and_then(|integer| u32::try_from(integer).ok())
+            .and_then(Self::new)
+            .map_or_else(|| wrong("a whole number, 1 or more", value), Ok)
+    }
+}
+
+/// A number that is not negative and not infinite: money, a temperature, a distance.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct Amount(pub f64);
+
+impl Setting for Amount {
+    fn read(value: &Value) -> Result<Self, String> {
+        let number = match value {
+            Value::Float(float) => Some(*float),
+            #[expect(clippy::cast_precision_loss, reason = "settings are small")]
+            Value::Integer(integer) => Some(*integer as f64),
+            Value::Text(text) => text.parse().ok(),
+            _ => None,
+        };
+        number
+            .filter(|number| number.is_finite() && *number >= 0.0)
+            .map_or_else(|| wrong("a number, 0 or more", value), |number| Ok(Self(number)))
+    }
+}
+
+/// A length of time, written `"250ms"`, `"30s"`, `"10m"`, `"1h"`, `"90d"` or `"0"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub struct Span(pub Duration);
+
+impl Setting for Span {
+    fn read(value: &Value) -> Result<Self, String> {
+        let expected = "a length of time such as \"250ms\", \"30s\", \"10m\" or \"90d\"";
+        match value {
+            Value::Text(text) if text == "0" => Ok(Self(Duration::ZERO)),
+            Value::Text(text) => {
+                humantime::parse_duration(text).map(Self).or_else(|_| wrong(expected, value))
+            }
+            other => wrong(expected, other),
+        }
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_zero() {
+            return serializer.serialize_str("0");
+        }
+        serializer.collect_str(&humantime::format_duration(self.0))
+    }
+}
+
+/// A value that is never printed: a key, or a password.
+#[derive(Clone, Debug)]
+pub struct Secret(pub SecretString);
+
+impl Setting for Secret {
+    const SECRET: bool = true;
+
+    fn read(value: &Value) -> Result<Self, String> {
+        match value {
+            Value::Text(text) if text.is_empty() => Err("is empty".to_owned()),
+            Value::Text(text) => Ok(Self(text.as_str().into())),
+            other => Err(format!("must be a string, not {}", other.kind())),
+        }
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("********")
+    }
+}
+
+/// The address of a PostgreSQL database; its password is never printed.
+#[derive(Clone)]
+pub struct DatabaseUrl(SecretString);
+
+impl DatabaseUrl {
+    /// The whole address, with the password: for connecting only.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// The address as it may be shown.
+    fn redacted(&self) -> String {
+        let Ok(mut url) = Url::parse(self.expose()) else { return "********".to_owned() };
+        if url.password().is_some() && url.set_password(Some("********")).is_err() {
+            return "********".to_owned();
+        }
+        url.to_string()
+    }
+
+    /// Whether the address holds a password, and so must not stand in the file.
+    pub(crate) fn has_password(&self) -> bool {
+        Url::parse(self.expose()).is_ok_and(|url| {
+            url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password")
+        })
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.redacted())
+    }
+}
+
+impl Serialize for DatabaseUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.redacted())
+    }
+}
+
+impl Setting for DatabaseUrl {
+    fn read(value: &Value) -> Result<Self, String> {
+        let expected = "an address such as postgres://user@host/database";
+        let Value::Text(text) = value else {
+            return Err(format!("must be {expected}, not {}", value.kind()));
+        };
+        let known = Url::parse(text)
+            .is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"));
+        if known { Ok(Self(text.as_str().into())) } else { Err(format!("must be {expected}")) }
+    }
+}
+
+impl Setting for Url {
+    fn read(value: &Value) -> Result<Self, String> {
+        let Value::Text(text) = value else { return wrong("an http or https address", value) };
+        Self::parse(text)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .map_or_else(|| wrong("an http or https address", value), Ok)
+    }
+}
+
+impl<T: Setting> Setting for Vec<T> {
+    fn read(value: &Value) -> Result<Self, String> {
+        match value {
+            Value::List(items) => items.iter().map(|item| T::read(&item.value)).collect(),
+            other => wrong("a list", other),
+        }
+    }
+}
+
+/// Declares an enum whose variants are written as words, with the words in one place.
+macro_rules! words {
+    ($(#[$doc:meta])* $visibility:vis $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+        $visibility enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $word)] $variant),+
+        }
+
+        impl $crate::config::reader::Setting for $name {
+            fn read(value: &$crate::config::tree::Value) -> Result<Self, String> {
+                const WORDS: &[&str] = &[$($word),+];
+                match value {
+                    $($crate::config::tree::Value::Text(text) if text == $word => Ok(Self::$variant),)+
+                    $crate::config::tree::Value::Text(text) => {
+                        let near = $crate::config::fault::nearest(text, WORDS.iter().copied());
+                        let hint = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+                        Err(format!("must be one of {}, not {text:?}{hint}", WORDS.join(", ")))
+                    }
+                    other => Err(format!("must be one of {}, not {}", WORDS.join(", "), other.kind())),
+                }
+            }
+        }
+    };
+}
+pub(crate) use words;

@@ -1,0 +1,245 @@
+//! `[[source]]`: where documents come from and how one is rendered.
+
+use std::num::NonZeroU32;
+
+use serde::Serialize;
+use url::Url;
+
+use super::{
+    Amount, DatabaseUrl, Span,
+    reader::{Faulty, Section},
+    sections::{count, database_url, seconds},
+    settings::words,
+};
+
+/// One source of documents.
+#[derive(Clone, Debug, Serialize)]
+pub struct Source {
+    /// Unique; the filter that callers use.
+    pub name: String,
+    /// Where its rows come from.
+    #[serde(flatten)]
+    pub kind: SourceKind,
+    /// The column that tells documents apart.
+    pub key: String,
+    /// The column that says when a row was changed.
+    pub updated_at: Option<String>,
+    /// The template of the title.
+    pub title: String,
+    /// The template of the text that is embedded.
+    pub text: String,
+    /// The template of the document's address in the shop.
+    pub link: Option<String>,
+    /// The columns that are kept beside the vectors.
+    pub metadata: Vec<String>,
+    /// The column of the stock keeping unit.
+    pub sku: Option<String>,
+    /// Whether answers read metadata from the shop at answer time.
+    pub live_metadata: bool,
+    /// How often changes are looked for; zero is never.
+    pub poll: Span,
+    /// When a sync stops instead of removing.
+    pub mass_delete_limit: MassDeleteLimit,
+    /// Rows read at once.
+    pub page_rows: NonZeroU32,
+}
+
+/// The two kinds of sources.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum SourceKind {
+    /// A table or a query.
+    Postgres(Connection),
+    /// A file.
+    Feed(Feed),
+}
+
+/// A shop's database and what is read there.
+#[derive(Clone, Debug, Serialize)]
+pub struct Connection {
+    /// May be another server than ours; SELECT is enough.
+    pub url: DatabaseUrl,
+    /// What is read.
+    #[serde(flatten)]
+    pub relation: Relation,
+    /// Connections of this daemon.
+    pub max_connections: NonZeroU32,
+    /// The longest that one statement may take; zero is no limit.
+    pub statement_timeout: Span,
+}
+
+/// What is read of a shop's database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Relation {
+    /// A table or a view.
+    Table {
+        /// `table`, or `schema.table`.
+        table: String,
+        /// A condition in SQL.
+        #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
+        condition: Option<String>,
+    },
+    /// A query with one row for each document.
+    Query {
+        /// The query in SQL.
+        query: String,
+    },
+}
+
+/// A product feed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Feed {
+    /// Where it is.
+    #[serde(flatten)]
+    pub place: FeedPlace,
+    /// How it is written.
+    pub format: FeedFormat,
+}
+
+/// Where a feed is.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum FeedPlace {
+    Path(String),
+    Url(Url),
+}
+
+words! {
+    /// How a feed is written.
+    pub FeedFormat {
+        /// Comma separated values with a header.
+        Csv = "csv",
+        /// A JSON object a line.
+        Jsonl = "jsonl",
+        /// Google Merchant's XML or TSV.
+        GoogleMerchant = "google-merchant",
+    }
+}
+
+/// A sync stops when it would remove more than both of these.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct MassDeleteLimit {
+    /// Of the documents that the source has, 0 to 1.
+    pub share: Amount,
+    /// Documents.
+    pub documents: u32,
+}
+
+words! {
+    /// The word that is written for a kind.
+    pub(super) KindWord {
+        /// A table or a query.
+        Postgres = "postgres",
+        /// A file.
+        Feed = "feed",
+    }
+}
+
+pub(crate) fn source(section: &Section<'_>) -> Result<Source, Faulty> {
+    let name = name(section);
+    let kind = match section.required("kind") {
+        Ok(KindWord::Postgres) => connection(section).map(SourceKind::Postgres),
+        Ok(KindWord::Feed) => feed(section).map(SourceKind::Feed),
+        Err(faulty) => Err(faulty),
+    };
+    let key = section.required("key");
+    let updated_at = section.optional("updated_at");
+    let title = template(section, "title").and_then(|title| required(section, "title", title));
+    let text = template(section, "text").and_then(|text| required(section, "text", text));
+    let link = template(section, "link");
+    let metadata = section.get("metadata", Vec::new());
+    let sku = section.optional("sku");
+    let live_metadata = section.get("live_metadata", true);
+    let poll = section.get("poll", seconds(60));
+    let mass_delete_limit = mass_delete_limit(&section.section("mass_delete_limit"));
+    let page_rows = section.get("page_rows", count(5000));
+    Ok(Source {
+        name: name?,
+        kind: kind?,
+        key: key?,
+        updated_at: updated_at?,
+        title: title?,
+        text: text?,
+        link: link?,
+        metadata: metadata?,
+        sku: sku?,
+        live_metadata: live_metadata?,
+        poll: poll?,
+        mass_delete_limit: mass_delete_limit?,
+        page_rows: page_rows?,
+    })
+}
+
+/// A name is part of addresses and metric labels, so it is kept plain.
+fn name(section: &Section<'_>) -> Result<String, Faulty> {
+    let name: String = section.required("name")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if (1..=63).contains(&name.len()) && name.chars().all(plain) {
+        return Ok(name);
+    }
+    let message = format!("must be 1 to 63 ASCII letters, digits, '-' or '_', not {name:?}");
+    Err(section.fault("name", message))
+}
+
+fn connection(section: &Section<'_>) -> Result<Connection, Faulty> {
+    let url = database_url(section, "url");
+    let table: Option<String> = section.optional("table")?;
+    let query: Option<String> = section.optional("query")?;
+    let condition: Option<String> = section.optional("where")?;
+    let max_connections = section.get("max_connections", count(2));
+    let statement_timeout = section.get("statement_timeout", seconds(30));
+    let relation = match (table, query) {
+        (Some(table), None) => Ok(Relation::Table { table, condition }),
+        (None, Some(query)) if condition.is_none() => {
+            Ok(Relation::Query { query: query.trim().trim_end_matches(';').to_owned() })
+        }
+        (None, Some(_)) => Err(section.fault("where", "goes with `table`; write it into the query")),
+        (Some(_), Some(_)) => Err(section.fault("query", "stands beside `table`: only one can be")),
+        (None, None) => Err(section.fault("table", "is required, or `query`")),
+    };
+    Ok(Connection {
+        url: url?,
+        relation: relation?,
+        max_connections: max_connections?,
+        statement_timeout: statement_timeout?,
+    })
+}
+
+fn feed(section: &Section<'_>) -> Result<Feed, Faulty> {
+    let path: Option<String> = section.optional("path")?;
+    let url: Option<Url> = section.optional("url")?;
+    let format = section.required("format");
+    let place = match (path, url) {
+        (Some(path), None) => Ok(FeedPlace::Path(path)),
+        (None, Some(url)) => Ok(FeedPlace::Url(url)),
+        (Some(_), Some(_)) => Err(section.fault("url", "stands beside `path`: only one can be")),
+        (None, None) => Err(section.fault("path", "is required, or `url`")),
+    };
+    Ok(Feed { place: place?, format: format? })
+}
+
+/// Templates are checked here for their syntax; their columns are checked against the source.
+fn template(section: &Section<'_>, key: &str) -> Result<Option<String>, Faulty> {
+    let Some(text) = section.optional::<String>(key)? else { return Ok(None) };
+    match minijinja::Environment::new().template_from_str(&text) {
+        Ok(_) => Ok(Some(text)),
+        Err(error) => Err(section.fault(key, format!("is not a template: {error}"))),
+    }
+}
+
+fn required(section: &Section<'_>, key: &str, text: Option<String>) -> Result<String, Faulty> {
+    text.ok_or_else(|| section.fault(key, "is required"))
+}
+
+fn mass_delete_limit(section: &Section<'_>) -> Result<MassDeleteLimit, Faulty> {
+    let share = section.get("share", Amount(0.2));
+    let documents = section.get("documents", 50);
+    section.finish();
+    let share = share?;
+    if share.0 > 1.0 {
+        return Err(section.fault("share", format!("must be from 0 to 1, not {}", share.0)));
+    }
+    Ok(MassDeleteLimit { share, documents: documents? })
+}

@@ -1,0 +1,315 @@
+//! The composition root: settings become parts, parts become a daemon, and the daemon ends in order.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    answer::prompt::{PromptSettings, SYSTEM},
+    catalogue::{Catalogue, CatalogueError},
+    config::{Config, DatabaseUrl, Endpoint, QueueLimits, Relation, RequireToken, Source, SourceKind, TokenizerChoice},
+    http::{self, Api, Readiness},
+    index::{batching::BatchLimits, chunking::{Chunking, Tokenizer}},
+    jobs::{
+        Job,
+        answer_question::{AnswerQuestion, AnswerSettings, Prices},
+        refresh_document::RefreshDocument,
+        sync_catalogue::{MassDelete, SyncCatalogue, SyncedSource},
+    },
+    model::{Embedder, EmbeddingModel},
+    openai::{OpenAiCompleter, OpenAiEmbedder, Server},
+    queue::{Backoff, Limits, Queue, Wake},
+    shop::postgres::{self, PostgresSource},
+    store::{Reach, Store},
+};
+
+/// How long running jobs and requests may take to finish after the first signal.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// The jobs of a configuration, ready to run.
+pub struct Parts {
+    /// Compares sources.
+    pub sync: Arc<SyncCatalogue>,
+    /// Refreshes documents.
+    pub refresh: Arc<RefreshDocument>,
+    /// Answers questions.
+    pub answer: Arc<AnswerQuestion>,
+    sources: Vec<(String, Arc<PostgresSource>)>,
+}
+
+/// How to reach our own database.
+pub fn reach(config: &Config) -> Reach {
+    Reach {
+        url: config.database.url.expose().to_owned(),
+        max_connections: config.database.max_connections.get(),
+        statement_timeout: config.database.statement_timeout.0,
+    }
+}
+
+/// Builds the jobs; only our own database is asked for anything.
+pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
+    let embedding = &config.embedding;
+    let chunking = Arc::new(chunking(config)?);
+    let model = EmbeddingModel { name: embedding.model.clone(), dimensions: embedding.dimensions.get() };
+    let version = store.open_index(&model.name, model.dimensions).await?;
+    let salt = format!(
+        "{} {} {} {} {:?}",
+        model.name, embedding.chunk_tokens, embedding.chunk_overlap, embedding.max_input_tokens, embedding.tokenizer
+    );
+    let sources = sources(config, &salt)?;
+    let embedder: Arc<dyn Embedder> = Arc::new(OpenAiEmbedder::new(server(&embedding.endpoint)?, model));
+    let completer = OpenAiCompleter::new(server(&config.answers.endpoint)?, config.answers.model.clone());
+    let catalogues = |wanted: &dyn Fn(&Source) -> bool| -> BTreeMap<String, Arc<dyn Catalogue>> {
+        let wanted = config.sources.iter().filter(|source| wanted(source)).map(|source| &source.name);
+        let wanted: Vec<_> = wanted.collect();
+        let chosen = sources.iter().filter(|(name, _)| wanted.contains(&name));
+        chosen.map(|(name, source)| (name.clone(), source.clone() as Arc<dyn Catalogue>)).collect()
+    };
+    let synced = config.sources.iter().zip(&sources).map(|(settings, (name, source))| {
+        let limit = settings.mass_delete_limit;
+        let mass_delete = MassDelete { share: limit.share.0, documents: limit.documents.into() };
+        (name.clone(), SyncedSource { catalogue: source.clone(), mass_delete })
+    });
+    Ok(Parts {
+        sync: Arc::new(SyncCatalogue { store: store.clone(), sources: synced.collect() }),
+        refresh: Arc::new(RefreshDocument {
+            store: store.clone(),
+            catalogues: catalogues(&|_| true),
+            embedder: embedder.clone(),
+            chunking,
+            limits: BatchLimits {
+                inputs: embedding.max_inputs.get() as usize,
+                tokens: embedding.max_request_tokens.get().into(),
+            },
+            version: version.clone(),
+            price: embedding.usd_per_million_tokens.0,
+        }),
+        answer: Arc::new(AnswerQuestion {
+            store: store.clone(),
+            live: catalogues(&|source| source.live_metadata),
+            embedder,
+            completer: Arc::new(completer),
+            version,
+            settings: answer_settings(config),
+        }),
+        sources,
+    })
+}
+
+impl Parts {
+    /// Looks at every source. One that does not fit its settings is an error; one that cannot be
+    /// reached is only said, because it may come back.
+    pub async fn check_sources(&self) -> anyhow::Result<()> {
+        for (_, source) in &self.sources {
+            match source.check().await {
+                Err(error @ CatalogueError::Unreachable { .. }) => tracing::warn!("{error}; trying on"),
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn server(endpoint: &Endpoint) -> anyhow::Result<Server> {
+    use secrecy::ExposeSecret;
+    let key = endpoint.api_key.as_ref().map(|key| key.0.expose_secret());
+    Ok(Server::new(endpoint.base_url.as_str(), key, endpoint.timeout.0)?)
+}
+
+fn chunking(config: &Config) -> anyhow::Result<Chunking> {
+    let embedding = &config.embedding;
+    let tokenizer = match &embedding.tokenizer {
+        TokenizerChoice::Cl100kBase => Tokenizer::Cl100kBase,
+        TokenizerChoice::File { file, json } => {
+            Tokenizer::from_json(json).with_context(|| format!("embedding.tokenizer: {file}"))?
+        }
+    };
+    Ok(Chunking {
+        tokenizer,
+        chunk_tokens: embedding.chunk_tokens.get() as usize,
+        overlap: embedding.chunk_overlap as usize,
+        max_input_tokens: embedding.max_input_tokens.get() as usize,
+    })
+}
+
+fn sources(config: &Config, salt: &str) -> anyhow::Result<Vec<(String, Arc<PostgresSource>)>> {
+    let mut sources = Vec::new();
+    for source in &config.sources {
+        let SourceKind::Postgres(connection) = &source.kind else {
+            bail!("source `{}`: this version cannot read feeds yet; use kind = \"postgres\"", source.name);
+        };
+        let relation = match &connection.relation {
+            Relation::Table { table, condition } => {
+                postgres::Relation::Table { name: table.clone(), condition: condition.clone() }
+            }
+            Relation::Query { query } => postgres::Relation::Query(query.clone()),
+        };
+        let settings = postgres::Settings {
+            name: source.name.clone(),
+            url: DatabaseUrl::expose(&connection.url).to_owned(),
+            relation,
+            key: source.key.clone(),
+            title: source.title.clone(),
+            text: source.text.clone(),
+            link: source.link.clone(),
+            metadata: source.metadata.clone(),
+            sku: source.sku.clone(),
+            page_rows: source.page_rows.get(),
+            max_connections: connection.max_connections.get(),
+            statement_timeout: connection.statement_timeout.0,
+        };
+        sources.push((source.name.clone(), Arc::new(PostgresSource::new(settings, salt)?)));
+    }
+    Ok(sources)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a temperature is a small number")]
+fn answer_settings(config: &Config) -> AnswerSettings {
+    let answers = &config.answers;
+    let system = if answers.system_prompt.is_empty() { SYSTEM } else { &answers.system_prompt };
+    AnswerSettings {
+        top_k: answers.top_k.get(),
+        history_messages: answers.history_messages,
+        escalate_above_distance: answers.escalate_above_distance.0,
+        prompt: PromptSettings {
+            system: system.to_owned(),
+            refusal: answers.refusal.get("en").cloned().unwrap_or_default(),
+            temperature: answers.temperature.0 as f32,
+            max_tokens: answers.max_tokens.get(),
+        },
+        timeout: answers.timeout.0,
+        model: answers.model.clone(),
+        prices: Prices {
+            embedding: config.embedding.usd_per_million_tokens.0,
+            input: answers.usd_per_million_input_tokens.0,
+            output: answers.usd_per_million_output_tokens.0,
+        },
+    }
+}
+
+fn limits(limits: &QueueLimits) -> Limits {
+    Limits {
+        concurrency: limits.concurrency.get(),
+        max_attempts: limits.max_attempts.get(),
+        lease: limits.lease.0,
+        backoff: Backoff { first: limits.backoff.first.0, max: limits.backoff.max.0 },
+    }
+}
+
+/// Workers that run beside something else, and end with it.
+pub struct Workers {
+    queue: Queue,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Workers {
+    /// Prepares workers; each `start…` adds one.
+    pub fn new(store: &Store) -> Self {
+        const KINDS: &[&str] = &[SyncCatalogue::KIND, RefreshDocument::KIND, AnswerQuestion::KIND];
+        let (stop, tasks, wake) = (CancellationToken::new(), TaskTracker::new(), Wake::new(KINDS));
+        let queue = Queue::new(store.clone(), wake.clone(), stop.clone());
+        let (store, stopped) = (store.clone(), stop.clone());
+        tasks.spawn(async move { wake.listen(&store, &stopped).await });
+        Self { queue, stop, tasks }
+    }
+
+    /// Runs jobs of one kind, as the settings say.
+    pub fn start<J: Job>(&self, job: &Arc<J>, settings: &QueueLimits) {
+        let (queue, job, limits) = (self.queue.clone(), job.clone(), limits(settings));
+        self.tasks.spawn(async move {
+            if let Err(error) = queue.work(job, limits).await {
+                tracing::error!(kind = J::KIND, %error, "a worker ended: {error}");
+            }
+        });
+    }
+
+    /// Stops claiming and waits until what runs is finished.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Runs everything until `stop` is cancelled, then ends in order. `started` is called once the daemon
+/// takes work, with the address of the API.
+pub async fn run(
+    config: &Config,
+    stop: CancellationToken,
+    started: impl FnOnce(Option<SocketAddr>),
+) -> anyhow::Result<()> {
+    require_no_tokens(config)?;
+    let api_listener = listener("http.listen", config.http.listen).await?;
+    let admin_listener = listener("http.admin_listen", config.http.admin_listen).await?;
+    let store = Store::open_migrated(&reach(config)).await?;
+    let parts = assemble(config, &store).await?;
+    parts.check_sources().await?;
+
+    let workers = Workers::new(&store);
+    workers.start(&parts.sync, &config.queue.sync_catalogue);
+    workers.start(&parts.refresh, &config.queue.refresh_document);
+    workers.start(&parts.answer, &config.queue.answer_question);
+    let names: Vec<_> = config.sources.iter().map(|source| source.name.clone()).collect();
+    let payloads: Vec<_> = names.iter().map(|name| serde_json::json!({ "source": name })).collect();
+    store.enqueue(SyncCatalogue::KIND, &names, &payloads).await?;
+
+    let api = Api {
+        store: store.clone(),
+        sources: names.into(),
+        max_question_chars: config.answers.max_question_chars.get() as usize,
+        readiness: Readiness::default(),
+    };
+    let servers = TaskTracker::new();
+    let address = api_listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    for (listener, routes) in [(api_listener, http::api(api.clone())), (admin_listener, http::admin(api.clone()))] {
+        let Some(listener) = listener else { continue };
+        let stopped = stop.clone();
+        servers.spawn(async move {
+            let serving = axum::serve(listener, routes).with_graceful_shutdown(stopped.cancelled_owned());
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "a listener ended: {error}");
+            }
+        });
+    }
+    started(address);
+
+    stop.cancelled().await;
+    api.readiness.end();
+    tracing::info!("stopping: finishing what runs");
+    servers.close();
+    let ended = async { tokio::join!(workers.stop(), servers.wait()) };
+    if tokio::time::timeout(GRACE, ended).await.is_err() {
+        tracing::warn!("not everything finished in time; its leases will run out and others go on with it");
+    }
+    store.close().await;
+    Ok(())
+}
+
+/// Tokens come with a later version; until then no listener is open to strangers by accident.
+fn require_no_tokens(config: &Config) -> anyhow::Result<()> {
+    let Some(address) = config.http.listen else { return Ok(()) };
+    let wanted = match config.http.require_token {
+        RequireToken::Always => true,
+        RequireToken::UnlessLoopback => !address.ip().is_loopback(),
+        RequireToken::Never => false,
+    };
+    if wanted {
+        bail!(
+            "http.listen = \"{address}\" asks for tokens, and this version has none yet\n  listen on a loopback \
+             address, or set http.require_token = \"never\" where the network itself keeps strangers out"
+        );
+    }
+    Ok(())
+}
+
+async fn listener(key: &str, address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = address else { return Ok(None) };
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| {
+        format!("cannot listen on {address}: set {key} to another address, or \"\" to switch it off")
+    })?;
+    Ok(Some(listener))
+}

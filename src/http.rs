@@ -1,0 +1,80 @@
+//! The API for other services, and health for those who watch.
+//!
+//! Every error is a problem (RFC 9457) with a stable `code`.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    http::StatusCode,
+    routing::{get, post},
+};
+use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
+
+use crate::store::Store;
+
+mod answers;
+mod health;
+mod problem;
+
+/// The largest body that is read, in bytes.
+const MAX_BODY: usize = 256 * 1024;
+/// The longest that a request may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the routes share.
+#[derive(Clone)]
+pub struct Api {
+    /// Where questions and answers are.
+    pub store: Store,
+    /// The sources that a question may name.
+    pub sources: Arc<[String]>,
+    /// Characters of one question.
+    pub max_question_chars: usize,
+    /// Whether new work is taken.
+    pub readiness: Readiness,
+}
+
+/// Whether this process takes new work: until it is told to stop.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// Says that no new work is taken any more.
+    pub fn end(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn has_ended(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The routes for other services, with health.
+pub fn api(api: Api) -> Router {
+    let routes = Router::new()
+        .route("/v1/answers", post(answers::ask))
+        .route("/v1/answers/{id}", get(answers::read))
+        .with_state(api.clone());
+    protect(routes.merge(health::routes(api)))
+}
+
+/// The routes for those who watch.
+pub fn admin(api: Api) -> Router {
+    protect(health::routes(api))
+}
+
+fn protect(routes: Router) -> Router {
+    routes
+        .fallback(problem::no_route)
+        .method_not_allowed_fallback(problem::no_method)
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(CatchPanicLayer::custom(problem::panicked))
+}

@@ -1,0 +1,137 @@
+//! The jobs, and the whole of the retry policy.
+//!
+//! | kind | key | does |
+//! |---|---|---|
+//! | `sync_catalogue` | source | compares a source with the index and enqueues what changed |
+//! | `refresh_document` | source/key | makes the index hold one document as it is now |
+//! | `answer_question` | answer's id | answers one question |
+//!
+//! A job names what it is about and never carries its content: it reads the world as it is now, so that
+//! a repeat is harmless.
+
+use std::{future::Future, time::Duration};
+
+use serde::de::DeserializeOwned;
+
+use crate::{
+    catalogue::CatalogueError,
+    model::ModelError,
+    store::{
+        StoreError,
+        jobs::{Lease, NewJob},
+    },
+};
+
+pub mod answer_question;
+pub mod refresh_document;
+pub mod sync_catalogue;
+
+/// A kind of job and what it does.
+pub trait Job: Send + Sync + 'static {
+    /// Its name everywhere: queue, logs, metrics, settings.
+    const KIND: &'static str;
+    /// Its arguments.
+    type Payload: DeserializeOwned + Send;
+
+    /// Runs once.
+    fn run(
+        &self,
+        payload: Self::Payload,
+        attempt: &Attempt,
+    ) -> impl Future<Output = Result<Outcome, JobError>> + Send;
+}
+
+/// Which run of a job this is.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The right to write in the job's name.
+    pub lease: Lease,
+    /// The key that the job was enqueued with.
+    pub key: String,
+    /// Counted from 1.
+    pub number: u32,
+    /// After this one the job is dead when it fails.
+    pub is_last: bool,
+}
+
+/// How a run ended well.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The worker completes the job, with these to follow.
+    Done(Vec<NewJob>),
+    /// The run completed the job itself, in the transaction that wrote its results.
+    Committed,
+}
+
+/// How a run ended badly: what the queue does next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JobError {
+    /// It may go better next time; the attempt counts, and the wait doubles.
+    #[error("{0}")]
+    Retry(String),
+    /// It is not this job's fault: it waits, and the attempt does not count.
+    #[error("{reason}")]
+    Snooze {
+        /// How long it waits.
+        after: Duration,
+        /// What it waits for.
+        reason: String,
+    },
+    /// It will never succeed as things are.
+    #[error("{0}")]
+    Dead(String),
+    /// Another worker has it; whatever was done here was not written.
+    #[error("the lease was lost")]
+    LeaseLost,
+}
+
+impl JobError {
+    /// Whether the job ends with this failure.
+    fn ends(&self, attempt: &Attempt) -> bool {
+        match self {
+            Self::Dead(_) => true,
+            Self::Retry(_) => attempt.is_last,
+            Self::Snooze { .. } | Self::LeaseLost => false,
+        }
+    }
+}
+
+/// How long a job waits for something that is down when nobody said how long.
+const OUTAGE: Duration = Duration::from_secs(5);
+
+impl From<StoreError> for JobError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unreachable(_) => Self::Snooze { after: OUTAGE, reason: error.to_string() },
+            StoreError::LeaseLost(_) => Self::LeaseLost,
+            StoreError::Forbidden(_) | StoreError::Unsuitable(_) | StoreError::Failed(_) => {
+                Self::Retry(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<CatalogueError> for JobError {
+    fn from(error: CatalogueError) -> Self {
+        match error {
+            CatalogueError::Unreachable { .. } => Self::Snooze { after: OUTAGE, reason: error.to_string() },
+            CatalogueError::Misfit { .. } => Self::Retry(error.to_string()),
+        }
+    }
+}
+
+impl From<ModelError> for JobError {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Unavailable { retry_after, .. } => {
+                Self::Snooze { after: retry_after.unwrap_or(OUTAGE), reason: error.to_string() }
+            }
+            // Somebody must pay or correct the key: asking often does not help.
+            ModelError::Refused { .. } => {
+                Self::Snooze { after: Duration::from_secs(60), reason: error.to_string() }
+            }
+            ModelError::Nonsense { .. } => Self::Retry(error.to_string()),
+            ModelError::Rejected { .. } => Self::Dead(error.to_string()),
+        }
+    }
+}

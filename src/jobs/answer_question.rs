@@ -1,0 +1,246 @@
+//! Answers one question from the index: retrieve, prompt, complete, judge, settle.
+//!
+//! The `answer` row is the truth; the job only wakes a worker. A question that was settled or erased in
+//! the meantime is left alone.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Attempt, Job, JobError, Outcome};
+use crate::{
+    answer::{
+        Escalation, Passage, Verdict, judge,
+        prompt::{PromptSettings, prompt},
+        refuse, sources,
+    },
+    catalogue::Catalogue,
+    model::{Completer, Completion, Embedder, Message, Role},
+    store::{
+        Store, StoreError,
+        answers::{Settled, Taken},
+        documents::IndexVersion,
+        usage::Cost,
+    },
+};
+
+/// How long an answer waits for the shop's present prices; then it takes the stored ones.
+const LIVE_METADATA: Duration = Duration::from_millis(200);
+
+/// The job.
+pub struct AnswerQuestion {
+    /// Where questions are, and the index.
+    pub store: Store,
+    /// The sources whose metadata is read as it is now, by name.
+    pub live: BTreeMap<String, Arc<dyn Catalogue>>,
+    /// Makes the question's vector.
+    pub embedder: Arc<dyn Embedder>,
+    /// Answers the prompt.
+    pub completer: Arc<dyn Completer>,
+    /// What is searched.
+    pub version: IndexVersion,
+    /// How answers are made.
+    pub settings: AnswerSettings,
+}
+
+/// How answers are made.
+#[derive(Clone, Debug)]
+pub struct AnswerSettings {
+    /// Passages in the prompt.
+    pub top_k: u32,
+    /// Messages of the session that the model sees.
+    pub history_messages: u32,
+    /// The distance above which a human is asked for.
+    pub escalate_above_distance: f64,
+    /// How the model is asked.
+    pub prompt: PromptSettings,
+    /// The longest that one answer may take.
+    pub timeout: Duration,
+    /// The chat model's name, for the usage that callers see.
+    pub model: String,
+    /// What tokens cost.
+    pub prices: Prices,
+}
+
+/// Dollars for a million tokens.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Prices {
+    pub embedding: f64,
+    pub input: f64,
+    pub output: f64,
+}
+
+/// What was found for a question.
+pub struct Retrieved {
+    /// What was searched for.
+    pub standalone_question: String,
+    /// Nearest first.
+    pub passages: Vec<Passage>,
+    /// Tokens of the question.
+    pub embedding_tokens: u64,
+}
+
+/// The job's key is the answer's id; it has no other arguments.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Payload {}
+
+impl Job for AnswerQuestion {
+    const KIND: &'static str = "answer_question";
+    type Payload = Payload;
+
+    async fn run(&self, _: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {
+        let id = attempt.key.parse().map_err(|_| JobError::Dead(format!("not an answer's id: {}", attempt.key)))?;
+        let Some(taken) = self.store.take_question(id, attempt.number).await? else {
+            return Ok(Outcome::Done(Vec::new()));
+        };
+        let answer = tokio::time::timeout(self.settings.timeout, self.answer(&taken)).await;
+        let settled = match answer {
+            Ok(Ok(settled)) => settled,
+            Ok(Err(error)) if error.ends(attempt) => self.failed(&error),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => {
+                let limit = humantime::format_duration(self.settings.timeout);
+                let error = JobError::Retry(format!("no answer within {limit}"));
+                if !error.ends(attempt) {
+                    return Err(error);
+                }
+                self.failed(&error)
+            }
+        };
+        if let Some(cost) = settled.cost {
+            self.store.note_cost(cost).await?;
+        }
+        self.store.settle(id, &settled, attempt.lease).await?;
+        Ok(Outcome::Committed)
+    }
+}
+
+impl AnswerQuestion {
+    /// Finds the passages nearest to a question.
+    pub async fn retrieve(
+        &self,
+        question: &str,
+        history: &[Message],
+        sources: Option<&[String]>,
+        top_k: u32,
+    ) -> Result<Retrieved, JobError> {
+        let standalone_question = standalone(question, history);
+        let embedded = self.embedder.embed(std::slice::from_ref(&standalone_question)).await?;
+        let mut passages = Vec::new();
+        for vector in &embedded.vectors {
+            passages = self.store.nearest(&self.version, vector, top_k, sources).await?;
+        }
+        self.read_live(&mut passages).await;
+        Ok(Retrieved { standalone_question, passages, embedding_tokens: embedded.tokens })
+    }
+
+    async fn answer(&self, taken: &Taken) -> Result<Settled, JobError> {
+        let history = self.history(taken).await?;
+        let top_k = self.settings.top_k;
+        let found = self.retrieve(&taken.question, &history, taken.sources.as_deref(), top_k).await?;
+        let refusal = &self.settings.prompt.refusal;
+        if found.passages.is_empty() {
+            return Ok(self.settled(&found, &refuse(refusal), None));
+        }
+        let mark = Uuid::new_v4().simple().to_string();
+        let prompt = prompt(&self.settings.prompt, &history, &found.passages, &taken.question, &mark);
+        let completion = self.completer.complete(&prompt).await?;
+        let verdict = judge(&found.passages, &completion, refusal, self.settings.escalate_above_distance);
+        Ok(self.settled(&found, &verdict, Some(&completion)))
+    }
+
+    async fn history(&self, taken: &Taken) -> Result<Vec<Message>, StoreError> {
+        match &taken.session_id {
+            Some(session) => self.store.history(session, taken.seq, self.settings.history_messages).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Replaces the metadata of passages by what the shop says now; what cannot be read in time stays.
+    async fn read_live(&self, passages: &mut [Passage]) {
+        for (source, catalogue) in &self.live {
+            let mut keys: Vec<_> =
+                passages.iter().filter(|passage| &passage.source == source).map(|passage| passage.key.clone()).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            if keys.is_empty() {
+                continue;
+            }
+            let Ok(Ok(documents)) = tokio::time::timeout(LIVE_METADATA, catalogue.read(&keys)).await else {
+                tracing::debug!(source, "present metadata could not be read in time; the stored copy is used");
+                continue;
+            };
+            let now: BTreeMap<_, _> =
+                documents.into_iter().flatten().map(|document| (document.key, document.metadata)).collect();
+            for passage in passages.iter_mut().filter(|passage| &passage.source == source) {
+                if let Some(metadata) = now.get(&passage.key) {
+                    passage.metadata.clone_from(metadata);
+                }
+            }
+        }
+    }
+
+    fn settled(&self, found: &Retrieved, verdict: &Verdict, completion: Option<&Completion>) -> Settled {
+        let finish_reason = completion.map_or("stop", |completion| completion.finish_reason.as_str());
+        let is_whole = !matches!(finish_reason, "length" | "content_filter");
+        let (input, output) =
+            completion.map_or((0, 0), |completion| (completion.input_tokens, completion.output_tokens));
+        let prices = self.settings.prices;
+        let cost = Cost::of(
+            "answer",
+            &[(found.embedding_tokens, prices.embedding), (input, prices.input), (output, prices.output)],
+        );
+        Settled {
+            status: if is_whole { "completed" } else { "incomplete" },
+            outcome: Some(verdict.outcome.word()),
+            standalone_question: Some(found.standalone_question.clone()),
+            answer: Some(json!({ "text": verdict.text, "language": null, "finish_reason": finish_reason })),
+            sources: json!(sources(&found.passages, &verdict.citations)),
+            citations: json!(verdict.citations),
+            nearest_distance: found.passages.first().map(|nearest| nearest.distance),
+            escalation_threshold: self.settings.escalate_above_distance,
+            escalation: verdict.escalation.map(Escalation::word),
+            grounding: Some(json!({
+                "checked": false,
+                "unsupported_numbers": [],
+                "invalid_citations": verdict.invalid_citations,
+            })),
+            usage: Some(json!({
+                "embedding_tokens": found.embedding_tokens,
+                "input_tokens": input,
+                "output_tokens": output,
+                "model": self.settings.model,
+                "cost": cost.usd,
+            })),
+            cost: Some(cost),
+            error: None,
+        }
+    }
+
+    fn failed(&self, error: &JobError) -> Settled {
+        Settled {
+            status: "failed",
+            outcome: None,
+            standalone_question: None,
+            answer: None,
+            sources: json!([]),
+            citations: json!([]),
+            nearest_distance: None,
+            escalation_threshold: self.settings.escalate_above_distance,
+            escalation: Some(Escalation::Failed.word()),
+            grounding: None,
+            usage: None,
+            cost: None,
+            error: Some(error.to_string()),
+        }
+    }
+}
+
+/// What is searched for: a follow-up means little without the question before it.
+fn standalone(question: &str, history: &[Message]) -> String {
+    let before = history.iter().rev().find(|message| message.role == Role::User);
+    before.map_or_else(|| question.to_owned(), |before| format!("{}\n{question}", before.content))
+}

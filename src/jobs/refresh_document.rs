@@ -1,0 +1,122 @@
+//! Makes the index hold one document as it is now.
+//!
+//! Changed, unchanged and removed are one path: the row is read as it is, and the index is made to
+//! match. Nothing is sent to the model when the text and the embedding settings are those that are
+//! indexed already. If embedding fails, what was indexed before stays searchable.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::Deserialize;
+
+use super::{Attempt, Job, JobError, Outcome};
+use crate::{
+    catalogue::{Catalogue, Document, DocumentId},
+    index::{
+        EmbeddedChunk,
+        batching::{BatchLimits, batches},
+        chunking::Chunking,
+    },
+    model::Embedder,
+    store::{
+        Store,
+        documents::{Content, IndexVersion, Indexed, Written},
+        usage::Cost,
+    },
+};
+
+/// The job.
+pub struct RefreshDocument {
+    /// Where documents are written.
+    pub store: Store,
+    /// Where they come from, by source.
+    pub catalogues: BTreeMap<String, Arc<dyn Catalogue>>,
+    /// Makes the vectors.
+    pub embedder: Arc<dyn Embedder>,
+    /// Cuts the texts.
+    pub chunking: Arc<Chunking>,
+    /// What one request may hold.
+    pub limits: BatchLimits,
+    /// What is written to.
+    pub version: IndexVersion,
+    /// Dollars for a million tokens.
+    pub price: f64,
+}
+
+/// Which document.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Payload {
+    /// The source's name.
+    pub source: String,
+    /// The row's key as text.
+    pub key: String,
+}
+
+impl Job for RefreshDocument {
+    const KIND: &'static str = "refresh_document";
+    type Payload = Payload;
+
+    async fn run(&self, payload: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {
+        let id = DocumentId { source: payload.source, key: payload.key };
+        let Some(indexed) = self.store.indexed(self.version.id, &id).await? else {
+            return Ok(Outcome::Done(Vec::new()));
+        };
+        let result = self.refresh(&id, &indexed, attempt).await;
+        if let Err(error) = &result
+            && error.ends(attempt)
+        {
+            let version = self.version.id;
+            self.store.note_failed(version, &id, indexed.revision, &error.to_string()).await?;
+        }
+        result
+    }
+}
+
+impl RefreshDocument {
+    async fn refresh(&self, id: &DocumentId, indexed: &Indexed, attempt: &Attempt) -> Result<Outcome, JobError> {
+        let catalogue = self.catalogues.get(&id.source).ok_or_else(|| {
+            JobError::Dead(format!("the settings have no source `{}` any more", id.source))
+        })?;
+        let read = catalogue.read(std::slice::from_ref(&id.key)).await?;
+        let written = match read.into_iter().next() {
+            None => self.store.remove(id, indexed.revision, attempt.lease).await?,
+            Some(Err(fault)) => return Err(JobError::Dead(fault.to_string())),
+            Some(Ok(document)) => self.write(id, indexed, &document, attempt).await?,
+        };
+        match written {
+            Written::Fresh => Ok(Outcome::Committed),
+            Written::Superseded => Ok(Outcome::Done(Vec::new())),
+        }
+    }
+
+    async fn write(
+        &self,
+        id: &DocumentId,
+        indexed: &Indexed,
+        document: &Document,
+        attempt: &Attempt,
+    ) -> Result<Written, JobError> {
+        let fingerprint = self.chunking.fingerprint(document, &self.version.model);
+        let chunks = if indexed.fingerprint == Some(fingerprint) {
+            None
+        } else {
+            Some(self.embed(document).await?)
+        };
+        let content = Content { document, fingerprint, chunks: chunks.as_deref() };
+        let (version, revision) = (self.version.id, indexed.revision);
+        Ok(self.store.write(version, id, revision, &content, attempt.lease).await?)
+    }
+
+    async fn embed(&self, document: &Document) -> Result<Vec<EmbeddedChunk>, JobError> {
+        let chunks = self.chunking.chunks(document);
+        let tokens: Vec<_> = chunks.iter().map(|chunk| chunk.tokens).collect();
+        let mut vectors = Vec::with_capacity(chunks.len());
+        for batch in batches(&tokens, self.limits) {
+            let inputs: Vec<_> = chunks[batch].iter().map(|chunk| chunk.input.clone()).collect();
+            let embedded = self.embedder.embed(&inputs).await?;
+            vectors.extend(embedded.vectors);
+            self.store.note_cost(Cost::of("embedding", &[(embedded.tokens, self.price)])).await?;
+        }
+        let embedded = chunks.into_iter().zip(vectors);
+        Ok(embedded.map(|(chunk, vector)| EmbeddedChunk { chunk, vector }).collect())
+    }
+}

@@ -1,0 +1,275 @@
+//! Compares a source with what is known of it, and enqueues what differs.
+//!
+//! The listing is streamed and merged with our own ordered documents, so memory does not grow with the
+//! catalogue. Additions and changes are noted in batches as they are found; removals wait for the end,
+//! because a source that suddenly lists far fewer documents is more likely broken than sold out.
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use futures::{Stream, StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
+
+use super::{Attempt, Job, JobError, Outcome, refresh_document::RefreshDocument};
+use crate::{
+    catalogue::{
+        Catalogue, CatalogueError, Listed,
+        changes::{Change, CompareError, Known, compare},
+    },
+    store::{Store, StoreError},
+};
+
+/// Documents noted in one transaction.
+const BATCH: usize = 1000;
+/// Known documents read at once.
+const PAGE: u32 = 5000;
+
+/// The job.
+pub struct SyncCatalogue {
+    /// Where documents are known.
+    pub store: Store,
+    /// Where they come from, by source.
+    pub sources: BTreeMap<String, SyncedSource>,
+}
+
+/// A source and when its removals are believed.
+#[derive(Clone)]
+pub struct SyncedSource {
+    /// Where its documents come from.
+    pub catalogue: Arc<dyn Catalogue>,
+    /// When a sync stops instead of removing.
+    pub mass_delete: MassDelete,
+}
+
+/// A sync that would remove more than both of these stops.
+#[derive(Clone, Copy, Debug)]
+pub struct MassDelete {
+    /// Of the documents that the source had, 0 to 1.
+    pub share: f64,
+    /// Documents.
+    pub documents: u64,
+}
+
+impl MassDelete {
+    #[expect(clippy::cast_precision_loss, reason = "a share of a count of documents")]
+    fn refuses(self, removed: u64, of: u64) -> bool {
+        removed > self.documents && removed as f64 > self.share * of as f64
+    }
+}
+
+/// How a sync is run.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct SyncOptions {
+    /// Refresh every document, also those that did not change.
+    pub full: bool,
+    /// Believe the source however much it no longer lists.
+    pub allow_mass_delete: bool,
+}
+
+/// What a sync found and did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SyncReport {
+    /// The source's name.
+    pub source: String,
+    /// Documents that it lists.
+    pub listed: u64,
+    /// Not known before.
+    pub added: u64,
+    /// Listed with other content.
+    pub changed: u64,
+    /// No longer listed.
+    pub removed: u64,
+    /// As they were.
+    pub unchanged: u64,
+    /// Jobs that were enqueued.
+    pub enqueued: u64,
+    /// How long it took.
+    pub elapsed_ms: u64,
+}
+
+/// Why a source could not be synced.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The settings have no such source.
+    #[error("the settings have no source `{0}`")]
+    Unknown(String),
+    /// The source could not be read, or what it says cannot be trusted.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// Our database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The mass-delete guard.
+    #[error(
+        "source `{source_name}` no longer lists {removed} of its {known} documents; nothing was removed\n  \
+         if that is right, run `shopkeeper sync --source {source_name} --allow-mass-delete`"
+    )]
+    MassDelete {
+        /// The source's name.
+        source_name: String,
+        /// Documents that it no longer lists.
+        removed: u64,
+        /// Documents that it had.
+        known: u64,
+    },
+}
+
+impl From<SyncError> for JobError {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Catalogue(error) => error.into(),
+            SyncError::Store(error) => error.into(),
+            SyncError::Unknown(_) | SyncError::MassDelete { .. } => Self::Dead(error.to_string()),
+        }
+    }
+}
+
+/// Which source.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Payload {
+    /// The source's name.
+    pub source: String,
+    /// How it is run.
+    #[serde(flatten)]
+    pub options: SyncOptions,
+}
+
+impl Job for SyncCatalogue {
+    const KIND: &'static str = "sync_catalogue";
+    type Payload = Payload;
+
+    async fn run(&self, payload: Payload, _: &Attempt) -> Result<Outcome, JobError> {
+        let report = self.sync(&payload.source, payload.options).await?;
+        tracing::info!(
+            source = report.source,
+            added = report.added,
+            changed = report.changed,
+            removed = report.removed,
+            unchanged = report.unchanged,
+            elapsed_ms = report.elapsed_ms,
+            "compared source `{}`: {} to refresh",
+            report.source,
+            report.enqueued,
+        );
+        Ok(Outcome::Done(Vec::new()))
+    }
+}
+
+impl SyncCatalogue {
+    /// Compares one source and enqueues what differs.
+    pub async fn sync(&self, name: &str, options: SyncOptions) -> Result<SyncReport, SyncError> {
+        let source = self.sources.get(name).ok_or_else(|| SyncError::Unknown(name.to_owned()))?;
+        let started = Instant::now();
+        let known_before = self.store.listed_count(name).await?;
+        let mut run = Run { store: &self.store, report: SyncReport::new(name), listed: Vec::new() };
+        let mut removed = Vec::new();
+        let known = known(&self.store, name).map_err(SyncError::from);
+        let changes = compare(source.catalogue.list().map_err(SyncError::from), known);
+        futures::pin_mut!(changes);
+        while let Some(change) = changes.next().await {
+            match change.map_err(|error| distrust(name, error))? {
+                Change::Added(entry) => {
+                    run.report.added += 1;
+                    run.note(entry).await?;
+                }
+                Change::Modified(entry) => {
+                    run.report.changed += 1;
+                    run.note(entry).await?;
+                }
+                Change::Unchanged(entry) => {
+                    run.report.unchanged += 1;
+                    if options.full {
+                        run.note(entry).await?;
+                    }
+                }
+                Change::Removed(key) => removed.push(key),
+            }
+        }
+        run.flush().await?;
+        let mut report = run.report;
+        report.removed = removed.len() as u64;
+        report.listed = report.added + report.changed + report.unchanged;
+        if !options.allow_mass_delete && source.mass_delete.refuses(report.removed, known_before) {
+            let (source_name, removed) = (name.to_owned(), report.removed);
+            return Err(SyncError::MassDelete { source_name, removed, known: known_before });
+        }
+        for keys in removed.chunks(BATCH) {
+            report.enqueued += self.store.note_unlisted(name, keys, RefreshDocument::KIND).await?;
+        }
+        self.store.note_synced(name).await?;
+        report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(report)
+    }
+}
+
+/// A comparison that is under way.
+struct Run<'a> {
+    store: &'a Store,
+    report: SyncReport,
+    listed: Vec<Listed>,
+}
+
+impl Run<'_> {
+    async fn note(&mut self, entry: Listed) -> Result<(), StoreError> {
+        self.listed.push(entry);
+        if self.listed.len() >= BATCH { self.flush().await } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        if self.listed.is_empty() {
+            return Ok(());
+        }
+        let listed = std::mem::take(&mut self.listed);
+        self.report.enqueued +=
+            self.store.note_listed(&self.report.source, &listed, RefreshDocument::KIND).await?;
+        Ok(())
+    }
+}
+
+impl SyncReport {
+    fn new(source: &str) -> Self {
+        let source = source.to_owned();
+        Self { source, listed: 0, added: 0, changed: 0, removed: 0, unchanged: 0, enqueued: 0, elapsed_ms: 0 }
+    }
+}
+
+/// What is known of a source, in key order, read in pages.
+fn known<'a>(store: &'a Store, source: &'a str) -> impl Stream<Item = Result<Known, StoreError>> + 'a {
+    async_stream::try_stream! {
+        let mut after: Option<String> = None;
+        loop {
+            let page = store.known(source, after.as_deref(), PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.key.clone());
+            for known in page {
+                yield known;
+            }
+        }
+    }
+}
+
+/// A listing that cannot be trusted is the source's misfit.
+fn distrust(source: &str, error: CompareError<SyncError>) -> SyncError {
+    match error {
+        CompareError::Read(error) => error,
+        CompareError::Duplicate(_) | CompareError::Disorder(..) => {
+            SyncError::Catalogue(CatalogueError::Misfit {
+                source_name: source.to_owned(),
+                reason: error.to_string(),
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mass_delete_guard_wants_both_a_share_and_a_number() {
+        let guard = MassDelete { share: 0.2, documents: 50 };
+        assert!(guard.refuses(51, 200));
+        assert!(!guard.refuses(50, 100), "few documents are believed");
+        assert!(!guard.refuses(51, 1000), "a small share is believed");
+    }
+}

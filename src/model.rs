@@ -1,0 +1,119 @@
+//! What shopkeeper asks of models, and how their failures are told apart.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+/// A model's name and the length of its vectors. Vectors of two models are never compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbeddingModel {
+    /// The model's name at its server.
+    pub name: String,
+    /// Numbers in one vector.
+    pub dimensions: u32,
+}
+
+/// Makes vectors of texts.
+pub trait Embedder: Send + Sync {
+    /// Embeds texts: as many vectors as inputs, in their order, each of the model's dimension, all
+    /// numbers finite.
+    fn embed<'a>(&'a self, inputs: &'a [String]) -> BoxFuture<'a, Result<Embedded, ModelError>>;
+}
+
+/// The vectors of one request.
+#[derive(Clone, Debug)]
+pub struct Embedded {
+    /// `inputs × dimensions`, in the order of the inputs.
+    pub vectors: Vec<Vec<f32>>,
+    /// Tokens that the server charged.
+    pub tokens: u64,
+}
+
+/// Answers a prompt.
+pub trait Completer: Send + Sync {
+    /// Completes a prompt.
+    fn complete<'a>(&'a self, prompt: &'a Prompt) -> BoxFuture<'a, Result<Completion, ModelError>>;
+}
+
+/// Messages for a chat model, oldest first, the question last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prompt {
+    /// What the model is told to do.
+    pub system: String,
+    /// The conversation; ends with a user's message.
+    pub messages: Vec<Message>,
+    /// Sampling temperature, 0 to 2.
+    pub temperature: f32,
+    /// Tokens of the answer.
+    pub max_tokens: u32,
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Who says it.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+}
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The customer.
+    User,
+    /// The model, or the shop's people.
+    Assistant,
+}
+
+/// A model's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// What it says.
+    pub text: String,
+    /// Why it ended, in the server's words: `stop`, `length`, `content_filter`.
+    pub finish_reason: String,
+    /// Tokens of the prompt.
+    pub input_tokens: u64,
+    /// Tokens of the answer.
+    pub output_tokens: u64,
+}
+
+/// Why a model did not answer, by what can be done about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    /// The server is down, overloaded or slow: the same request may succeed later.
+    #[error("the model server at {server} is not available: {reason}")]
+    Unavailable {
+        /// Its address.
+        server: String,
+        /// What was seen.
+        reason: String,
+        /// When it asked to be tried again.
+        retry_after: Option<Duration>,
+    },
+    /// The server refuses everybody with this key: somebody must pay or correct the key.
+    #[error("the model server at {server} refuses the key or the account: {reason}")]
+    Refused {
+        /// Its address.
+        server: String,
+        /// What it says.
+        reason: String,
+    },
+    /// The server will never accept this request.
+    #[error("the model server at {server} rejects the request: {reason}")]
+    Rejected {
+        /// Its address.
+        server: String,
+        /// What it says.
+        reason: String,
+    },
+    /// The server answers what it must not: another count or dimension of vectors, or no JSON.
+    #[error("the model server at {server} answers nonsense: {reason}")]
+    Nonsense {
+        /// Its address.
+        server: String,
+        /// What was wrong, with both numbers where there are two.
+        reason: String,
+    },
+}

@@ -1,0 +1,247 @@
+//! The only model client: async-openai against any server that speaks `OpenAI`'s protocol.
+//!
+//! Nothing is retried here: jobs are, with the wait that the server asks for. What the server says is
+//! counted and measured once, here, and trusted afterwards.
+
+use std::{cell::Cell, time::Duration};
+
+use async_openai::{
+    Client,
+    config::OpenAIConfig,
+    error::OpenAIError,
+    middleware::{HttpRequestFactory, ReqwestService},
+    types::{
+        chat::{
+            ChatCompletionRequestAssistantMessage, ChatCompletionRequestMessage,
+            ChatCompletionRequestSystemMessage, ChatCompletionRequestUserMessage,
+            CreateChatCompletionRequest,
+        },
+        embeddings::{CreateEmbeddingRequest, CreateEmbeddingResponse, EmbeddingInput, EncodingFormat},
+    },
+};
+use futures::{FutureExt, future::BoxFuture};
+use reqwest::{StatusCode, header::HeaderMap};
+use tower::ServiceExt;
+
+use crate::model::{
+    Completer, Completion, Embedded, Embedder, EmbeddingModel, Message, ModelError, Prompt, Role,
+};
+
+tokio::task_local! {
+    /// When the server of the request under way asked to be tried again.
+    static RETRY_AFTER: Cell<Option<Duration>>;
+}
+
+/// Where a model is and what may be asked of it.
+pub struct Server {
+    client: Client<OpenAIConfig>,
+    /// Its address, for errors.
+    address: String,
+}
+
+impl Server {
+    /// Prepares a client; nothing is sent yet. Without a key none is sent, as local servers like it.
+    pub fn new(base_url: &str, api_key: Option<&str>, timeout: Duration) -> Result<Self, ModelError> {
+        let address = base_url.trim_end_matches('/').to_owned();
+        // The first caller in the process decides; it is the same provider each time.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().timeout(timeout).connect_timeout(timeout.min(CONNECT)).build();
+        let http = http.map_err(|error| ModelError::Rejected {
+            server: address.clone(),
+            reason: error.to_string(),
+        })?;
+        let config =
+            OpenAIConfig::new().with_api_base(address.clone()).with_api_key(api_key.unwrap_or_default());
+        let service = ReqwestService::new(http);
+        let noting = tower::service_fn(move |request: HttpRequestFactory| {
+            let service = service.clone();
+            async move {
+                let response = service.oneshot(request).await?;
+                RETRY_AFTER.with(|cell| cell.set(retry_after(response.headers())));
+                Ok::<_, OpenAIError>(response)
+            }
+        });
+        Ok(Self { client: Client::with_config(config).with_http_service(noting), address })
+    }
+
+    /// Runs one request and says what its failure means.
+    async fn request<T>(
+        &self,
+        request: impl Future<Output = Result<T, OpenAIError>>,
+    ) -> Result<T, ModelError> {
+        RETRY_AFTER
+            .scope(Cell::new(None), async {
+                request.await.map_err(|error| self.classify(error, RETRY_AFTER.with(Cell::get)))
+            })
+            .await
+    }
+
+    fn classify(&self, error: OpenAIError, retry_after: Option<Duration>) -> ModelError {
+        let server = self.address.clone();
+        match error {
+            OpenAIError::ApiError(response) => {
+                let reason = response.to_string();
+                let code = response.api_error.code.as_deref().unwrap_or_default();
+                match response.status_code {
+                    _ if code == "insufficient_quota" => ModelError::Refused { server, reason },
+                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PAYMENT_REQUIRED => {
+                        ModelError::Refused { server, reason }
+                    }
+                    StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT => {
+                        ModelError::Unavailable { server, reason, retry_after }
+                    }
+                    status if status.is_server_error() => {
+                        ModelError::Unavailable { server, reason, retry_after }
+                    }
+                    _ => ModelError::Rejected { server, reason },
+                }
+            }
+            OpenAIError::Reqwest(error) => {
+                let reason = if error.is_timeout() { "no answer in time".to_owned() } else { chain(&error) };
+                ModelError::Unavailable { server, reason, retry_after }
+            }
+            // The text may quote a question, so only what the parser says is kept.
+            OpenAIError::JSONDeserialize(error, _) => {
+                ModelError::Nonsense { server, reason: format!("not the JSON that was expected: {error}") }
+            }
+            OpenAIError::InvalidArgument(reason) => ModelError::Rejected { server, reason },
+            other => ModelError::Nonsense { server, reason: other.to_string() },
+        }
+    }
+
+    fn nonsense(&self, reason: String) -> ModelError {
+        ModelError::Nonsense { server: self.address.clone(), reason }
+    }
+}
+
+/// The longest that a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(10);
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// An error with its causes: the outermost alone says little.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// Makes vectors at a server.
+pub struct OpenAiEmbedder {
+    server: Server,
+    model: EmbeddingModel,
+}
+
+impl OpenAiEmbedder {
+    /// Uses this model of this server.
+    pub fn new(server: Server, model: EmbeddingModel) -> Self {
+        Self { server, model }
+    }
+
+    async fn request(&self, inputs: &[String]) -> Result<Embedded, ModelError> {
+        // Only these models can shorten their vectors; others refuse the parameter.
+        let shortens = self.model.name.starts_with("text-embedding-3");
+        let request = CreateEmbeddingRequest {
+            model: self.model.name.clone(),
+            input: EmbeddingInput::StringArray(inputs.to_vec()),
+            encoding_format: Some(EncodingFormat::Float),
+            user: None,
+            dimensions: shortens.then_some(self.model.dimensions),
+        };
+        let response = self.server.request(self.server.client.embeddings().create(request)).await?;
+        let tokens = u64::from(response.usage.total_tokens);
+        Ok(Embedded { vectors: self.checked(response, inputs.len())?, tokens })
+    }
+
+    /// The vectors in the order of their inputs, when they are as many and as long as they must be.
+    fn checked(
+        &self,
+        response: CreateEmbeddingResponse,
+        inputs: usize,
+    ) -> Result<Vec<Vec<f32>>, ModelError> {
+        if response.data.len() != inputs {
+            return Err(self.server.nonsense(format!("{} vectors for {inputs} inputs", response.data.len())));
+        }
+        let mut vectors = vec![Vec::new(); inputs];
+        for embedding in response.data {
+            let (index, vector) = (embedding.index as usize, embedding.embedding);
+            if vector.len() != self.model.dimensions as usize {
+                return Err(self.server.nonsense(format!(
+                    "vectors of {} dimensions, where embedding.dimensions is {}",
+                    vector.len(),
+                    self.model.dimensions
+                )));
+            }
+            if !vector.iter().all(|number| number.is_finite()) {
+                return Err(self.server.nonsense("a vector with a number that is not finite".to_owned()));
+            }
+            match vectors.get_mut(index) {
+                Some(place) if place.is_empty() => *place = vector,
+                _ => return Err(self.server.nonsense(format!("no input for the vector with index {index}"))),
+            }
+        }
+        Ok(vectors)
+    }
+}
+
+impl Embedder for OpenAiEmbedder {
+    fn embed<'a>(&'a self, inputs: &'a [String]) -> BoxFuture<'a, Result<Embedded, ModelError>> {
+        self.request(inputs).boxed()
+    }
+}
+
+/// Answers prompts at a server.
+pub struct OpenAiCompleter {
+    server: Server,
+    model: String,
+}
+
+impl OpenAiCompleter {
+    /// Uses this model of this server.
+    pub fn new(server: Server, model: String) -> Self {
+        Self { server, model }
+    }
+
+    async fn request(&self, prompt: &Prompt) -> Result<Completion, ModelError> {
+        let system = ChatCompletionRequestSystemMessage::from(prompt.system.as_str());
+        let mut messages: Vec<ChatCompletionRequestMessage> = vec![system.into()];
+        messages.extend(prompt.messages.iter().map(wire));
+        let request = CreateChatCompletionRequest {
+            model: self.model.clone(),
+            messages,
+            temperature: Some(prompt.temperature),
+            max_completion_tokens: Some(prompt.max_tokens),
+            ..CreateChatCompletionRequest::default()
+        };
+        let response = self.server.request(self.server.client.chat().create(request)).await?;
+        let Some(choice) = response.choices.into_iter().next() else {
+            return Err(self.server.nonsense("a completion without a choice".to_owned()));
+        };
+        let finish_reason = choice.finish_reason.and_then(|reason| serde_json::to_value(reason).ok());
+        let usage = response.usage;
+        Ok(Completion {
+            text: choice.message.content.unwrap_or_default(),
+            finish_reason: finish_reason
+                .and_then(|reason| reason.as_str().map(str::to_owned))
+                .unwrap_or_else(|| "stop".to_owned()),
+            input_tokens: usage.as_ref().map_or(0, |usage| u64::from(usage.prompt_tokens)),
+            output_tokens: usage.as_ref().map_or(0, |usage| u64::from(usage.completion_tokens)),
+        })
+    }
+}
+
+fn wire(message: &Message) -> ChatCompletionRequestMessage {
+    let content = message.content.as_str();
+    match message.role {
+        Role::User => ChatCompletionRequestUserMessage::from(content).into(),
+        Role::Assistant => ChatCompletionRequestAssistantMessage::from(content).into(),
+    }
+}
+
+impl Completer for OpenAiCompleter {
+    fn complete<'a>(&'a self, prompt: &'a Prompt) -> BoxFuture<'a, Result<Completion, ModelError>> {
+        self.request(prompt).boxed()
+    }
+}

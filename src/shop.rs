@@ -1,0 +1,3 @@
+//! Adapters: a shop becomes a [`Catalogue`](crate::catalogue::Catalogue).
+
+pub mod postgres;

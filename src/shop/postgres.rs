@@ -1,0 +1,358 @@
+//! A shop's PostgreSQL: a table, a view or a query with one row for each document. SELECT is enough.
+//!
+//! A listing streams key and row hash, ordered by the bytes of the key, from one repeatable-read
+//! snapshot through a cursor. The hash covers the columns that are read and the source's settings, so
+//! an edited template is a change of every row. Session settings that decide how values are written
+//! are fixed, so that a hash depends on nothing else.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
+use serde_json::value::RawValue;
+use sqlx::{
+    AssertSqlSafe, Column, Executor, PgPool, Row as _, SqlSafeStr,
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+    types::Json,
+};
+
+use tokio::sync::OnceCell;
+
+use crate::catalogue::{
+    Catalogue, CatalogueError, Document, Listed, RenderFault,
+    render::{Row, Templates},
+};
+
+/// Where a source is and how one of its documents is rendered.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The source's name.
+    pub name: String,
+    /// The shop's database.
+    pub url: String,
+    /// What is read, as something that can stand after `from`.
+    pub relation: Relation,
+    /// The column that tells documents apart.
+    pub key: String,
+    /// The template of the title.
+    pub title: String,
+    /// The template of the text.
+    pub text: String,
+    /// The template of the address.
+    pub link: Option<String>,
+    /// The columns that are kept beside the vectors.
+    pub metadata: Vec<String>,
+    /// The column of the stock keeping unit.
+    pub sku: Option<String>,
+    /// Rows fetched at once.
+    pub page_rows: u32,
+    /// Connections of this daemon.
+    pub max_connections: u32,
+    /// The longest that one statement may take; zero is no limit.
+    pub statement_timeout: Duration,
+}
+
+/// What is read of the shop's database.
+#[derive(Clone, Debug)]
+pub enum Relation {
+    /// A table or a view, and which of its rows.
+    Table {
+        /// `table`, or `schema.table`.
+        name: String,
+        /// A condition in SQL.
+        condition: Option<String>,
+    },
+    /// A query.
+    Query(String),
+}
+
+/// A source. Its database is looked at when it is first needed, so that a shop that is down does not
+/// keep answers from being given.
+pub struct PostgresSource {
+    settings: Settings,
+    templates: Templates,
+    pool: PgPool,
+    seed: i64,
+    statements: OnceCell<Statements>,
+}
+
+/// The statements of a source whose columns are known to be there.
+struct Statements {
+    list: String,
+    read: String,
+}
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl PostgresSource {
+    /// Parses the settings; nothing is connected yet.
+    ///
+    /// `salt` identifies the settings outside of the source that decide what is indexed.
+    pub fn new(settings: Settings, salt: &str) -> Result<Self, CatalogueError> {
+        let misfit = |reason: String| CatalogueError::Misfit { source_name: settings.name.clone(), reason };
+        let templates = Templates::new(&settings.title, &settings.text, settings.link.as_deref())
+            .map_err(|error| misfit(error.to_string()))?;
+        let options = connect_options(&settings).map_err(|error| misfit(error.to_string()))?;
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.max_connections)
+            .acquire_timeout(CONNECT_TIMEOUT)
+            .connect_lazy_with(options);
+        let seed = seed(&settings, salt);
+        Ok(Self { settings, templates, pool, seed, statements: OnceCell::new() })
+    }
+
+    /// Connects, once, and checks that each column that the settings name is there.
+    pub async fn check(&self) -> Result<(), CatalogueError> {
+        self.statements().await.map(|_| ())
+    }
+
+    async fn statements(&self) -> Result<&Statements, CatalogueError> {
+        let look = async {
+            let relation = from_clause(&self.settings.relation);
+            let (columns, key_type) = columns(&self.pool, &relation, &self.settings.key)
+                .await
+                .map_err(|error| failure(&self.settings.name, &error))?;
+            let read = check_columns(&self.settings, &self.templates, &columns).map_err(|reason| {
+                CatalogueError::Misfit { source_name: self.settings.name.clone(), reason }
+            })?;
+            Ok(Statements {
+                list: list_statement(&self.settings, &relation, &read, self.seed),
+                read: read_statement(&self.settings, &relation, &read, &key_type),
+            })
+        };
+        self.statements.get_or_try_init(|| look).await
+    }
+
+    fn stream(&self) -> impl futures::Stream<Item = Result<Listed, CatalogueError>> + '_ {
+        async_stream::try_stream! {
+            let statements = self.statements().await?;
+            let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
+            let begin = "begin isolation level repeatable read read only";
+            let mut snapshot = self.pool.begin_with(begin).await.map_err(fail)?;
+            let declare = format!("declare listing no scroll cursor for {}", statements.list);
+            sqlx::query(AssertSqlSafe(declare)).execute(&mut *snapshot).await.map_err(fail)?;
+            let fetch = format!("fetch forward {} from listing", self.settings.page_rows);
+            loop {
+                let rows: Vec<(Option<String>, i64)> =
+                    sqlx::query_as(AssertSqlSafe(fetch.as_str())).fetch_all(&mut *snapshot).await.map_err(fail)?;
+                if rows.is_empty() {
+                    break;
+                }
+                for (key, row_hash) in rows {
+                    let key = key.ok_or_else(|| CatalogueError::Misfit {
+                        source_name: self.settings.name.clone(),
+                        reason: "a row has no key: the key column is null".to_owned(),
+                    })?;
+                    yield Listed { key, row_hash };
+                }
+            }
+            snapshot.rollback().await.map_err(fail)?;
+        }
+    }
+
+    async fn rows(
+        &self,
+        keys: &[String],
+    ) -> Result<Vec<Result<Document, RenderFault>>, CatalogueError> {
+        let statement = self.statements().await?.read.as_str();
+        let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
+        let rows = sqlx::query(AssertSqlSafe(statement)).bind(keys).fetch_all(&self.pool).await;
+        self.documents(rows.map_err(fail)?).map_err(fail)
+    }
+
+    fn documents(&self, rows: Vec<PgRow>) -> Result<Vec<Result<Document, RenderFault>>, sqlx::Error> {
+        let mut documents = Vec::with_capacity(rows.len());
+        let mut seen = BTreeSet::new();
+        for row in rows {
+            let key: String = row.try_get(0)?;
+            let columns: Json<Box<RawValue>> = row.try_get(1)?;
+            let (sku, metadata): (_, Json<Box<RawValue>>) = (row.try_get(2)?, row.try_get(3)?);
+            if !seen.insert(key.clone()) {
+                let reason = format!("source `{}` has more than one row with the key {key:?}", self.settings.name);
+                documents.retain(|document: &Result<Document, RenderFault>| {
+                    document.as_ref().map_or_else(|fault| &fault.key, |document| &document.key) != &key
+                });
+                documents.push(Err(RenderFault { key, reason }));
+                continue;
+            }
+            let row = Row { key, columns: columns.0.get(), sku, metadata: metadata.0 };
+            documents.push(self.templates.render(row));
+        }
+        Ok(documents)
+    }
+}
+
+impl Catalogue for PostgresSource {
+    fn list(&self) -> BoxStream<'_, Result<Listed, CatalogueError>> {
+        self.stream().boxed()
+    }
+
+    fn read<'a>(
+        &'a self,
+        keys: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<Result<Document, RenderFault>>, CatalogueError>> {
+        self.rows(keys).boxed()
+    }
+}
+
+fn connect_options(settings: &Settings) -> Result<PgConnectOptions, sqlx::Error> {
+    let options: PgConnectOptions = settings.url.parse()?;
+    Ok(options.application_name("shopkeeper").options([
+        ("statement_timeout", format!("{}ms", settings.statement_timeout.as_millis())),
+        ("idle_in_transaction_session_timeout", "10min".to_owned()),
+        // How values are written must not depend on the role or the database.
+        ("DateStyle", "ISO,YMD".to_owned()),
+        ("IntervalStyle", "iso_8601".to_owned()),
+        ("TimeZone", "UTC".to_owned()),
+        ("extra_float_digits", "1".to_owned()),
+        ("bytea_output", "hex".to_owned()),
+    ]))
+}
+
+/// Asks the server for the relation's columns and the key's type, without reading a row.
+async fn columns(
+    pool: &PgPool,
+    relation: &str,
+    key: &str,
+) -> Result<(Vec<String>, String), sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let statement = AssertSqlSafe(format!("select * from {relation} limit 0")).into_sql_str();
+    let described = connection.describe(statement).await?;
+    let key_type = described.columns().iter().find(|column| column.name() == key);
+    let oid = key_type.and_then(|column| column.type_info().oid());
+    let key_type: Option<String> =
+        sqlx::query_scalar("select format_type($1, null)").bind(oid).fetch_one(&mut *connection).await?;
+    let columns = described.columns().iter().map(|column| column.name().to_owned()).collect();
+    Ok((columns, key_type.unwrap_or_else(|| "text".to_owned())))
+}
+
+/// The columns that are read, or which setting names one that is not there.
+fn check_columns(
+    settings: &Settings,
+    templates: &Templates,
+    columns: &[String],
+) -> Result<BTreeSet<String>, String> {
+    let templated = templates.columns();
+    let named = [("key", Some(&settings.key)), ("sku", settings.sku.as_ref())]
+        .into_iter()
+        .filter_map(|(setting, column)| Some((setting, column?)))
+        .chain(settings.metadata.iter().map(|column| ("metadata", column)))
+        .chain(templated.iter().map(|column| ("a template", column)));
+    let mut faults = Vec::new();
+    for (setting, column) in named {
+        if !columns.contains(column) {
+            faults.push(format!("{setting} names the column `{column}`"));
+        }
+    }
+    if faults.is_empty() {
+        return Ok(templated);
+    }
+    Err(format!("{}, but the source's columns are: {}", faults.join("; "), columns.join(", ")))
+}
+
+fn list_statement(settings: &Settings, relation: &str, columns: &BTreeSet<String>, seed: i64) -> String {
+    let key = quote(&settings.key);
+    let read: BTreeSet<_> = columns.iter().chain(&settings.metadata).chain(&settings.sku).collect();
+    let read: Vec<_> = read.into_iter().map(|column| format!("row_.{}", quote(column))).collect();
+    format!(
+        "select row_.{key}::text, hashtextextended(row({})::text, {seed}) from {relation} order by row_.{key}::text collate \"C\"",
+        read.join(", ")
+    )
+}
+
+/// Compares keys in their own type, so that the shop's index on them is used.
+fn read_statement(
+    settings: &Settings,
+    relation: &str,
+    columns: &BTreeSet<String>,
+    key_type: &str,
+) -> String {
+    let key = quote(&settings.key);
+    let sku = settings.sku.as_ref().map_or("null".to_owned(), |sku| format!("row_.{}", quote(sku)));
+    format!(
+        "select row_.{key}::text, {}, {sku}::text, {} from {relation} where row_.{key} = any($1::text[]::{key_type}[])",
+        object(columns.iter()),
+        object(settings.metadata.iter()),
+    )
+}
+
+/// A JSON object of columns, built in the server so that numbers keep their digits. Built in slices,
+/// because a function takes at most 100 arguments.
+fn object<'a>(columns: impl Iterator<Item = &'a String>) -> String {
+    let columns: Vec<_> = columns.collect();
+    let slices = columns.chunks(50).map(|slice| {
+        let pairs = slice.iter().map(|column| format!("{}, row_.{}", literal(column), quote(column)));
+        format!("jsonb_build_object({})", pairs.collect::<Vec<_>>().join(", "))
+    });
+    let objects: Vec<_> = slices.collect();
+    if objects.is_empty() { "'{}'::jsonb".to_owned() } else { objects.join(" || ") }
+}
+
+fn from_clause(relation: &Relation) -> String {
+    match relation {
+        Relation::Table { name, condition } => {
+            let table: Vec<_> = name.split('.').map(|part| quote(part.trim_matches('"'))).collect();
+            let filter = condition.as_ref().map(|condition| format!(" where ({condition}\n)"));
+            format!("(select * from {}{}) as row_", table.join("."), filter.unwrap_or_default())
+        }
+        Relation::Query(query) => format!("({query}\n) as row_"),
+    }
+}
+
+/// What of the settings decides a document, besides its row.
+fn seed(settings: &Settings, salt: &str) -> i64 {
+    let mut hash = blake3::Hasher::new();
+    let link = settings.link.as_deref().unwrap_or_default();
+    let parts = [settings.title.as_str(), &settings.text, link, salt];
+    for part in parts.into_iter().chain(settings.metadata.iter().chain(&settings.sku).map(String::as_str)) {
+        hash.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    }
+    let bytes = hash.finalize();
+    i64::from_le_bytes(bytes.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
+}
+
+fn quote(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn unreachable(source: &str, reason: String) -> CatalogueError {
+    CatalogueError::Unreachable { source_name: source.to_owned(), reason }
+}
+
+/// What the shop's database says is either passing or somebody's to mend.
+fn failure(source: &str, error: &sqlx::Error) -> CatalogueError {
+    let passing = ["08", "53", "57", "40"];
+    match error {
+        sqlx::Error::Database(database) => {
+            let code = database.code().unwrap_or_default();
+            if passing.iter().any(|class| code.starts_with(class)) || code.starts_with("28") {
+                return unreachable(source, database.message().to_owned());
+            }
+            CatalogueError::Misfit { source_name: source.to_owned(), reason: database.message().to_owned() }
+        }
+        other => unreachable(source, other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_tables_and_columns_are_quoted() {
+        let table = Relation::Table { name: "my shop.It\"ems".into(), condition: Some("live -- yes".into()) };
+        assert_eq!(from_clause(&table), "(select * from \"my shop\".\"It\"\"ems\" where (live -- yes\n)) as row_");
+        assert_eq!(literal("it's"), "'it''s'");
+    }
+
+    #[test]
+    fn many_columns_are_built_in_slices() {
+        let columns: Vec<_> = (0..120).map(|n| format!("c{n}")).collect();
+        assert_eq!(object(columns.iter()).matches("jsonb_build_object").count(), 3);
+        assert_eq!(object([].iter()), "'{}'::jsonb");
+    }
+}

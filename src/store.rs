@@ -1,0 +1,138 @@
+//! The only SQL on our own tables. One module for each aggregate; the store is a connection pool.
+
+use std::time::Duration;
+
+use sqlx::{
+    Connection, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+pub mod answers;
+pub mod chunks;
+pub mod documents;
+pub mod jobs;
+pub mod schema;
+pub mod status;
+pub mod usage;
+
+/// Our schema in a PostgreSQL.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: PgPool,
+}
+
+/// How to reach a database.
+#[derive(Clone, Debug)]
+pub struct Reach {
+    /// Its address, with the password.
+    pub url: String,
+    /// Connections of this process.
+    pub max_connections: u32,
+    /// The longest that one statement may take; zero is no limit.
+    pub statement_timeout: Duration,
+}
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Store {
+    /// Connects once, to see whether it can be done, and checks that the schema is the one that this
+    /// program was built with.
+    pub async fn open(reach: &Reach) -> Result<Self, StoreError> {
+        let store = Self::connect(reach).await?;
+        schema::require_current(&store.pool).await?;
+        Ok(store)
+    }
+
+    /// Applies the migrations that are missing, then opens the store.
+    pub async fn open_migrated(reach: &Reach) -> Result<Self, StoreError> {
+        let store = Self::connect(reach).await?;
+        schema::migrate(&store.pool).await?;
+        Ok(store)
+    }
+
+    /// Connects once, to see whether it can be done.
+    pub async fn connect(reach: &Reach) -> Result<Self, StoreError> {
+        let options: PgConnectOptions = reach.url.parse().map_err(StoreError::unreachable)?;
+        let server = format!("{}:{}", options.get_host(), options.get_port());
+        let options = options.application_name("shopkeeper").options([
+            ("statement_timeout", format!("{}ms", reach.statement_timeout.as_millis())),
+            // A filtered search goes on through the index until it has enough.
+            ("hnsw.iterative_scan", "strict_order".to_owned()),
+        ]);
+        let connecting = PgConnection::connect_with(&options);
+        let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+        connection
+            .map_err(|_| StoreError::Unreachable(format!("{server} does not answer")))?
+            .map_err(|error| match StoreError::from(error) {
+                StoreError::Unreachable(reason) => StoreError::Unreachable(format!("{server}: {reason}")),
+                other => other,
+            })?
+            .close()
+            .await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(reach.max_connections)
+            .acquire_timeout(CONNECT_TIMEOUT)
+            .connect_lazy_with(options);
+        Ok(Self { pool })
+    }
+
+    /// Whether the database answers now, within two seconds.
+    pub async fn is_reachable(&self) -> bool {
+        let ping = sqlx::query!("select 1 as one").fetch_one(&self.pool);
+        tokio::time::timeout(Duration::from_secs(2), ping).await.is_ok_and(|result| result.is_ok())
+    }
+
+    /// Closes the connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database does not answer now: the same call may succeed later.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(String),
+    /// The role may not do this; somebody must grant it.
+    #[error("the database role lacks a right: {0}")]
+    Forbidden(String),
+    /// The database is not what this program needs; the message holds the remedy.
+    #[error("{0}")]
+    Unsuitable(String),
+    /// The lease was lost: another worker has this job, and nothing was written.
+    #[error("the lease of job {0} was lost; nothing was written")]
+    LeaseLost(i64),
+    /// A statement failed in a way that repeating does not mend.
+    #[error("the database refuses a statement: {0}")]
+    Failed(String),
+}
+
+impl StoreError {
+    fn unreachable(error: impl std::fmt::Display) -> Self {
+        Self::Unreachable(error.to_string())
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        match &error {
+            E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::BeginFailed => {
+                Self::unreachable(error)
+            }
+            E::Database(database) => match database.code().as_deref().unwrap_or_default() {
+                "42501" => Self::Forbidden(database.message().to_owned()),
+                // A wrong password, a missing database or role: nothing to wait for, and not reached.
+                code if code.starts_with("28") || code == "3D000" => Self::unreachable(database.message()),
+                // Connection, resources, shutdown, serialization, deadlock, time-out: passing.
+                code if ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)) => {
+                    Self::unreachable(database.message())
+                }
+                _ => Self::Failed(database.message().to_owned()),
+            },
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Migrations: what is applied, what is missing, and what a database must offer.
+
+use sqlx::{PgPool, migrate::Migrator};
+
+use super::StoreError;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// The oldest server that is supported.
+const POSTGRESQL: i32 = 150_000;
+/// The oldest pgvector that is supported: 0.8.0 brought iterative index scans.
+const PGVECTOR: (u32, u32) = (0, 8);
+
+/// What a role needs that only asks: printed for an administrator, never executed by us.
+pub const CLIENT_GRANTS: &str = "\
+-- For services that ask by SQL. Run once as the owner of the schema; members of this role may ask and read.
+create role shopkeeper_client nologin;
+grant usage on schema shopkeeper to shopkeeper_client;
+grant execute on function shopkeeper.ask(text, text, text, text[], jsonb) to shopkeeper_client;
+grant select on shopkeeper.answers to shopkeeper_client;
+";
+
+/// One migration and whether the database has it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct MigrationState {
+    /// Its time stamp.
+    pub version: i64,
+    /// What it does.
+    pub description: String,
+    /// Whether the database has it.
+    pub applied: bool,
+}
+
+/// Our migrations, whose own table stands in our schema.
+fn migrator() -> Migrator {
+    let mut migrator = Migrator { ..Migrator::DEFAULT };
+    migrator.migrations = MIGRATIONS.migrations.clone();
+    migrator.create_schema("shopkeeper");
+    migrator.dangerous_set_table_name("shopkeeper.migration");
+    migrator
+}
+
+/// Applies what is missing, under the migrator's advisory lock: several processes may start at once.
+pub(super) async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+    require_suitable(pool).await?;
+    create_pgvector(pool).await?;
+    migrator().run(pool).await.map_err(from_migrate)
+}
+
+/// Lists the migrations of this program, oldest first.
+pub(super) async fn state(pool: &PgPool) -> Result<Vec<MigrationState>, StoreError> {
+    let exists = sqlx::query_scalar!("select to_regclass('shopkeeper.migration') is not null as \"exists!\"")
+        .fetch_one(pool)
+        .await?;
+    let applied: Vec<i64> = if exists {
+        sqlx::query_scalar!("select version from shopkeeper.migration where success").fetch_all(pool).await?
+    } else {
+        Vec::new()
+    };
+    let all = MIGRATIONS.iter().map(|migration| MigrationState {
+        version: migration.version,
+        description: migration.description.to_string(),
+        applied: applied.contains(&migration.version),
+    });
+    Ok(all.collect())
+}
+
+/// The SQL of all migrations with the record of each: what an administrator can apply by hand when the
+/// daemon's role may not.
+pub fn sql() -> String {
+    let mut text = "\
+create schema if not exists shopkeeper;
+create extension if not exists vector;
+create table if not exists shopkeeper.migration (
+    version bigint primary key,
+    description text not null,
+    installed_on timestamptz not null default now(),
+    success boolean not null,
+    checksum bytea not null,
+    execution_time bigint not null
+);
+"
+    .to_owned();
+    for migration in MIGRATIONS.iter() {
+        let checksum: String = migration.checksum.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (version, description) = (migration.version, &migration.description);
+        text.push_str(&format!(
+            "\n-- {version} {description}\n{}\
+             insert into shopkeeper.migration (version, description, success, checksum, execution_time)\n\
+             values ({version}, '{description}', true, '\\x{checksum}', 0);\n",
+            migration.sql.as_str()
+        ));
+    }
+    text
+}
+
+/// Fails with the remedy when a migration is missing.
+pub(super) async fn require_current(pool: &PgPool) -> Result<(), StoreError> {
+    let missing = state(pool).await?.iter().filter(|migration| !migration.applied).count();
+    if missing == 0 {
+        return Ok(());
+    }
+    Err(StoreError::Unsuitable(format!(
+        "the database lacks {missing} of shopkeeper's migrations\n  run `shopkeeper migrate` (`shopkeeper run` does it at its start)"
+    )))
+}
+
+async fn require_suitable(pool: &PgPool) -> Result<(), StoreError> {
+    let server = sqlx::query!(
+        r#"select current_setting('server_version_num')::integer as "number!", current_setting('server_version') as "version!""#
+    )
+    .fetch_one(pool)
+    .await?;
+    if server.number < POSTGRESQL {
+        return Err(StoreError::Unsuitable(format!(
+            "PostgreSQL {} is too old: shopkeeper needs 15 or later",
+            server.version
+        )));
+    }
+    let vector = sqlx::query!(
+        r#"select installed_version, default_version as "offered?" from pg_available_extensions where name = 'vector'"#
+    )
+    .fetch_optional(pool)
+    .await?;
+    let Some(vector) = vector else {
+        return Err(StoreError::Unsuitable(format!(
+            "this PostgreSQL {} does not offer the extension `vector`\n  install pgvector 0.8 or later on its host \
+             (on Debian: apt install postgresql-{}-pgvector), then try again",
+            server.version,
+            server.number / 10_000
+        )));
+    };
+    let version = vector.installed_version.or(vector.offered).unwrap_or_default();
+    if parsed(&version) < PGVECTOR {
+        return Err(StoreError::Unsuitable(format!(
+            "pgvector {version} is too old: shopkeeper needs 0.8 or later\n  install it on the server's host, then run `alter extension vector update`"
+        )));
+    }
+    Ok(())
+}
+
+fn parsed(version: &str) -> (u32, u32) {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+}
+
+async fn create_pgvector(pool: &PgPool) -> Result<(), StoreError> {
+    let created = sqlx::query!("create extension if not exists vector").execute(pool).await;
+    match created.map_err(StoreError::from) {
+        Err(StoreError::Forbidden(reason)) => Err(StoreError::Unsuitable(format!(
+            "the extension `vector` is not created in this database and the role may not do it: {reason}\n  \
+             run `create extension vector` there as an administrator, then try again"
+        ))),
+        Err(other) => Err(other),
+        Ok(_) => Ok(()),
+    }
+}
+
+fn from_migrate(error: sqlx::migrate::MigrateError) -> StoreError {
+    use sqlx::migrate::MigrateError as E;
+    let inner = match error {
+        E::Execute(inner) | E::ExecuteMigration(inner, _) => StoreError::from(inner),
+        E::VersionMissing(version) => StoreError::Unsuitable(format!(
+            "the database has the migration {version}, which this program does not know: it is older than the database; install the newer one"
+        )),
+        other => StoreError::Failed(other.to_string()),
+    };
+    match inner {
+        StoreError::Forbidden(reason) => StoreError::Unsuitable(format!(
+            "the role may not create shopkeeper's schema: {reason}\n  run as an administrator `grant create on database … to …`, or apply the output of `shopkeeper migrate print` there"
+        )),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert!(parsed("0.10.1") > PGVECTOR);
+        assert!(parsed("0.8.6") >= PGVECTOR);
+        assert!(parsed("0.7.4") < PGVECTOR);
+    }
+}

@@ -1,0 +1,184 @@
+//! What the operator is shown: counts of documents, jobs and index versions.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{Store, StoreError, documents::IndexVersion, schema, schema::MigrationState};
+
+/// One source's documents.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SourceStatus {
+    /// Its name.
+    pub source: String,
+    /// All that are known.
+    pub documents: i64,
+    /// Indexed at their revision.
+    pub fresh: i64,
+    /// Changed since they were indexed, or not indexed yet.
+    pub stale: i64,
+    /// Could not be indexed at their revision.
+    pub failed: i64,
+    /// In the active index version.
+    pub chunks: i64,
+    /// How long the oldest stale document has been stale.
+    pub oldest_stale_seconds: Option<f64>,
+    /// When the source was last compared in full.
+    pub last_sync_at: Option<DateTime<Utc>>,
+}
+
+/// One kind's jobs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct QueueStatus {
+    /// The kind of job.
+    pub kind: String,
+    /// Waiting and due.
+    pub ready: i64,
+    /// Waiting for a later time.
+    pub scheduled: i64,
+    /// Held by a worker.
+    pub running: i64,
+    /// Given up, and kept with their error.
+    pub dead: i64,
+    /// How long the oldest due job has waited.
+    pub oldest_ready_seconds: Option<f64>,
+    /// Whether the kind is paused.
+    pub paused: bool,
+}
+
+/// An index version and its size.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct IndexStatus {
+    /// Which one.
+    #[serde(flatten)]
+    pub version: IndexVersion,
+    /// In this version.
+    pub chunks: i64,
+}
+
+/// How far the refreshing of one source is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// Documents whose job is live.
+    pub pending: u64,
+    /// Of these, the ones that wait after a failure.
+    pub waiting: u64,
+    /// What the last failure was.
+    pub last_error: Option<String>,
+}
+
+impl Store {
+    /// Lists the migrations of this program and whether the database has them.
+    pub async fn migrations(&self) -> Result<Vec<MigrationState>, StoreError> {
+        schema::state(&self.pool).await
+    }
+
+    /// Counts the documents of each source that has any.
+    pub async fn source_status(&self) -> Result<Vec<SourceStatus>, StoreError> {
+        let rows = sqlx::query_as!(
+            SourceStatus,
+            r#"
+            with active as (select id from shopkeeper.index_version where state = 'active'),
+            documents as (
+                select document.source, count(*) as documents,
+                    count(*) filter (where indexed.state = 'fresh' and indexed_revision = revision) as fresh,
+                    count(*) filter (where indexed.state = 'failed' and indexed_revision = revision) as failed,
+                    min(changed_at) filter (where indexed_revision is distinct from revision) as oldest
+                from shopkeeper.document
+                left join shopkeeper.document_index as indexed
+                    on indexed.version = (select id from active)
+                    and indexed.source = document.source and indexed.key = document.key
+                group by document.source
+            ), chunks as (
+                select source, count(*) as chunks from shopkeeper.chunk
+                where version = (select id from active) group by source
+            )
+            select coalesce(source.name, documents.source) as "source!",
+                coalesce(documents.documents, 0) as "documents!",
+                coalesce(documents.fresh, 0) as "fresh!",
+                coalesce(documents.documents - documents.fresh - documents.failed, 0) as "stale!",
+                coalesce(documents.failed, 0) as "failed!",
+                coalesce(chunks.chunks, 0) as "chunks!",
+                extract(epoch from now() - documents.oldest)::double precision as oldest_stale_seconds,
+                source.last_sync_at as "last_sync_at?"
+            from documents
+            full join shopkeeper.source on source.name = documents.source
+            left join chunks on chunks.source = documents.source
+            order by 1
+            "#
+        );
+        Ok(rows.fetch_all(&self.pool).await?)
+    }
+
+    /// Counts the jobs of each kind that has any.
+    pub async fn queue_status(&self) -> Result<Vec<QueueStatus>, StoreError> {
+        let rows = sqlx::query_as!(
+            QueueStatus,
+            r#"
+            with live as (
+                select kind,
+                    count(*) filter (where worker is null and run_at <= now()) as ready,
+                    count(*) filter (where worker is null and run_at > now()) as scheduled,
+                    count(*) filter (where worker is not null) as running,
+                    min(run_at) filter (where worker is null and run_at <= now()) as oldest
+                from shopkeeper.job group by kind
+            ), dead as (
+                select kind, count(*) as dead from shopkeeper.job_history where outcome = 'dead' group by kind
+            )
+            select coalesce(live.kind, dead.kind) as "kind!", coalesce(ready, 0) as "ready!",
+                coalesce(scheduled, 0) as "scheduled!", coalesce(running, 0) as "running!",
+                coalesce(dead, 0) as "dead!",
+                extract(epoch from now() - oldest)::double precision as oldest_ready_seconds,
+                false as "paused!"
+            from live full join dead on dead.kind = live.kind
+            order by 1
+            "#
+        );
+        Ok(rows.fetch_all(&self.pool).await?)
+    }
+
+    /// Lists the index versions.
+    pub async fn index_status(&self) -> Result<Vec<IndexStatus>, StoreError> {
+        let rows = sqlx::query!(
+            r#"select id, model, dimensions, state,
+                   (select count(*) from shopkeeper.chunk where version = index_version.id) as "chunks!"
+               from shopkeeper.index_version order by id"#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let versions = rows.into_iter().map(|row| IndexStatus {
+            version: IndexVersion { id: row.id, model: row.model, dimensions: row.dimensions, state: row.state },
+            chunks: row.chunks,
+        });
+        Ok(versions.collect())
+    }
+
+    /// What the last failure of a live job was.
+    pub async fn last_error(&self, kind: &str, key: &str) -> Result<Option<String>, StoreError> {
+        let error = sqlx::query_scalar!(
+            "select last_error from shopkeeper.job where kind = $1 and key = $2",
+            kind,
+            key
+        );
+        Ok(error.fetch_optional(&self.pool).await?.flatten())
+    }
+
+    /// Counts the live jobs that refresh documents of a source.
+    pub async fn backlog(&self, kind: &str, source: &str) -> Result<Backlog, StoreError> {
+        // Keys are `source/key`, and '0' comes right after '/': this is a range of the keys' index.
+        let row = sqlx::query!(
+            r#"select count(*) as "pending!",
+                   count(*) filter (where worker is null and run_at > now() and last_error is not null) as "waiting!",
+                   (array_agg(last_error order by id) filter (where last_error is not null))[1] as last_error
+               from shopkeeper.job where kind = $1 and key >= $2 || '/' and key < $2 || '0'"#,
+            kind,
+            source,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Backlog {
+            pending: row.pending.unsigned_abs(),
+            waiting: row.waiting.unsigned_abs(),
+            last_error: row.last_error,
+        })
+    }
+}
