@@ -5,10 +5,14 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 pub mod http;
 pub mod index;
 pub mod jobs;
 pub mod model;
+#[cfg(feature = "embedded")]
+pub mod offline;
 pub mod openai;
 pub mod queue;
 pub mod shop;

@@ -68,7 +68,7 @@ const STALLED: Duration = Duration::from_secs(15);
 /// How often the answer is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
-pub(super) async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> {
+async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> {
     let mut failing = None;
     loop {
         let answer = store.answer(id).await?;
@@ -92,7 +92,7 @@ pub(super) async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<Ans
 }
 
 /// Shows an answer as a customer sees it, with what stands behind it.
-pub(super) fn show(answer: &AnswerObject) {
+fn show(answer: &AnswerObject) {
     let text = answer.answer.as_ref().and_then(|answer| answer["text"].as_str());
     output::line(text.unwrap_or("(no answer)"));
     for source in answer.sources.as_array().into_iter().flatten().filter(|source| source["cited"] == true) {

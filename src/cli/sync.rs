@@ -39,31 +39,53 @@ pub(super) struct Sync {
     json: bool,
 }
 
+/// What is synced and how.
+pub(super) struct Order<'a> {
+    /// The sources.
+    pub(super) names: &'a [String],
+    /// How each is compared.
+    pub(super) options: SyncOptions,
+    /// Whether to wait until the documents are fresh or failed.
+    pub(super) wait: bool,
+}
+
 pub(super) async fn sync(arguments: Sync, path: &Path) -> anyhow::Result<()> {
     let config = settings(path)?;
     let store = Store::open(&daemon::reach(&config)).await?;
     let parts = daemon::assemble(&config, &store).await?;
-    let names: Vec<_> = match &arguments.source {
-        Some(name) => vec![name.clone()],
+    let names: Vec<_> = match arguments.source {
+        Some(name) => vec![name],
         None => config.sources.iter().map(|source| source.name.clone()).collect(),
     };
     let options = SyncOptions { full: arguments.full, allow_mass_delete: arguments.allow_mass_delete };
+    let order = Order { names: &names, options, wait: arguments.wait };
+    let (reports, error) = sync_all(&config, &store, &parts, &order).await;
+    show(&reports, arguments.json)?;
+    error.map_or(Ok(()), Err)
+}
+
+/// Syncs sources one after the other. One that cannot be read does not keep the others from being synced;
+/// the error that decides how the process ends comes back with what was done.
+pub(super) async fn sync_all(
+    config: &Config,
+    store: &Store,
+    parts: &Parts,
+    order: &Order<'_>,
+) -> (Vec<SyncReport>, Option<anyhow::Error>) {
     let mut reports = Vec::new();
     let mut worst = None;
-    for name in &names {
-        // One source that cannot be read does not keep the others from being synced.
-        match parts.sync.sync(name, options).await {
+    for name in order.names {
+        match parts.sync.sync(name, order.options).await {
             Ok(report) => reports.push(report),
             Err(error) => worst = Some(worse(worst, error.into())),
         }
     }
-    if arguments.wait
-        && let Err(error) = wait(&config, &store, &parts, &reports).await
+    if order.wait
+        && let Err(error) = wait(config, store, parts, &reports).await
     {
         worst = Some(worse(worst, error));
     }
-    show(&reports, arguments.json)?;
-    worst.map_or(Ok(()), Err)
+    (reports, worst)
 }
 
 /// Keeps the error with the higher exit code, and says the other one now.
@@ -74,7 +96,7 @@ fn worse(worst: Option<anyhow::Error>, new: anyhow::Error) -> anyhow::Error {
     keep
 }
 
-fn show(reports: &[SyncReport], json: bool) -> anyhow::Result<()> {
+pub(super) fn show(reports: &[SyncReport], json: bool) -> anyhow::Result<()> {
     if json {
         return reports.iter().try_for_each(output::json);
     }
@@ -108,7 +130,7 @@ async fn wait(config: &Config, store: &Store, parts: &Parts, reports: &[SyncRepo
 }
 
 /// Waits until no refresh of these sources is pending, with a bar on a terminal.
-pub(super) async fn until_fresh(
+async fn until_fresh(
     store: &Store,
     sources: impl Iterator<Item = &str> + Clone,
 ) -> anyhow::Result<()> {

@@ -190,9 +190,11 @@ impl Backend for QueueBackend {
     fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
-        _: &WorkerContext,
+        worker: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Self::Error>>> {
         if self.stopped.as_mut().poll(cx).is_ready() {
+            // A stream that ends does not end its worker; only this does. It fails when done before.
+            let _ = worker.stop();
             return Poll::Ready(None);
         }
         let Some(jobs) = self.jobs.as_mut() else { return Poll::Ready(None) };

@@ -1,0 +1,74 @@
+//! `models`: offline models behind `OpenAI`'s protocol.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use clap::{Args, Subcommand, ValueEnum};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{output, run::until_signalled};
+use crate::{
+    embedded::packages,
+    offline::{self, Completer, Embedder, Minilm},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Models {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serve /v1/embeddings, /v1/chat/completions and /v1/models until stopped
+    Serve {
+        /// Makes vectors: all-MiniLM-L6-v2, or hashes of words (no meaning, any dimension, as fast as memory)
+        #[arg(long, value_enum, default_value = "minilm")]
+        embedder: EmbedderChoice,
+        /// Answers: quotes of the passages in the prompt, or what the question was
+        #[arg(long, value_enum, default_value = "extractive")]
+        completer: CompleterChoice,
+        /// Length of the hash vectors
+        #[arg(long, default_value_t = 1536)]
+        dimensions: u16,
+        /// Added to each response
+        #[arg(long, value_name = "TIME", default_value = "0s")]
+        latency: humantime::Duration,
+        /// Where to listen; keep it on loopback
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
+        listen: SocketAddr,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum EmbedderChoice {
+    Minilm,
+    Hash,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CompleterChoice {
+    Extractive,
+    Scripted,
+}
+
+pub(super) async fn models(models: Models) -> anyhow::Result<()> {
+    let Verb::Serve { embedder, completer, dimensions, latency, listen } = models.verb;
+    crate::telemetry::start("info", crate::telemetry::Format::Pretty);
+    let embedder = match embedder {
+        EmbedderChoice::Minilm => Embedder::Minilm(Minilm::load(&packages::minilm_weights().await?)?),
+        EmbedderChoice::Hash => Embedder::hash(dimensions),
+    };
+    let completer = match completer {
+        CompleterChoice::Extractive => Completer::Extractive,
+        CompleterChoice::Scripted => Completer::Echo,
+    };
+    let listener = TcpListener::bind(listen).await;
+    let listener = listener.with_context(|| format!("cannot listen on {listen}: choose another with --listen"))?;
+    output::line(format!("serving {} and {} at http://{}/v1", embedder.id(), completer.id(), listener.local_addr()?));
+    let models = offline::Models::new(embedder, completer).with_latency(Duration::from(latency));
+    let stop = CancellationToken::new();
+    let serving = offline::serve(listener, models, stop.clone());
+    until_signalled(async { Ok(serving.await?) }, &stop).await
+}
