@@ -198,13 +198,19 @@ mod tests {
     #[test]
     fn a_far_passage_asks_for_a_human_and_still_answers() {
         let verdict = judge(&[passage(0.41)], &completion("Two. [1]"), REFUSAL, 0.4);
-        assert_eq!((verdict.outcome, verdict.escalation), (Outcome::Answered, Some(Escalation::LowConfidence)));
+        assert_eq!(
+            (verdict.outcome, verdict.escalation),
+            (Outcome::Answered, Some(Escalation::LowConfidence))
+        );
     }
 
     #[test]
     fn a_refusal_asks_for_a_human_however_near_the_passage() {
         let verdict = judge(&[passage(0.1)], &completion(REFUSAL), REFUSAL, 0.4);
-        assert_eq!((verdict.outcome, verdict.escalation), (Outcome::NoAnswer, Some(Escalation::LowConfidence)));
+        assert_eq!(
+            (verdict.outcome, verdict.escalation),
+            (Outcome::NoAnswer, Some(Escalation::LowConfidence))
+        );
     }
 
     #[test]

@@ -54,10 +54,8 @@ impl Config {
     ///
     /// `environment` is handed in, so that a test can say what it is.
     pub fn load(path: &Path, environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
-            path: path.to_owned(),
-            error,
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         Self::parse(&text, &path.display().to_string(), folder, environment).map_err(Into::into)
     }
@@ -69,8 +67,7 @@ impl Config {
         folder: PathBuf,
         environment: &BTreeMap<String, String>,
     ) -> Result<Self, Faults> {
-        sections::config(text, folder, environment)
-            .map_err(|faults| Faults { file: file.to_owned(), faults })
+        sections::config(text, folder, environment).map_err(|faults| Faults { file: file.to_owned(), faults })
     }
 }
 

@@ -9,9 +9,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     answer::prompt::{PromptSettings, SYSTEM},
     catalogue::{Catalogue, CatalogueError},
-    config::{Config, DatabaseUrl, Endpoint, QueueLimits, Relation, RequireToken, Source, SourceKind, TokenizerChoice},
+    config::{
+        Config, DatabaseUrl, Endpoint, QueueLimits, Relation, RequireToken, Source, SourceKind,
+        TokenizerChoice,
+    },
     http::{self, Api, Readiness},
-    index::{batching::BatchLimits, chunking::{Chunking, Tokenizer}},
+    index::{
+        batching::BatchLimits,
+        chunking::{Chunking, Tokenizer},
+    },
     jobs::{
         Job,
         answer_question::{AnswerQuestion, AnswerSettings, Prices},
@@ -56,7 +62,11 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     let version = store.open_index(&model.name, model.dimensions).await?;
     let salt = format!(
         "{} {} {} {} {:?}",
-        model.name, embedding.chunk_tokens, embedding.chunk_overlap, embedding.max_input_tokens, embedding.tokenizer
+        model.name,
+        embedding.chunk_tokens,
+        embedding.chunk_overlap,
+        embedding.max_input_tokens,
+        embedding.tokenizer
     );
     let sources = sources(config, &salt)?;
     let embedder: Arc<dyn Embedder> = Arc::new(OpenAiEmbedder::new(server(&embedding.endpoint)?, model));
@@ -264,7 +274,9 @@ pub async fn run(
     };
     let servers = TaskTracker::new();
     let address = api_listener.as_ref().and_then(|listener| listener.local_addr().ok());
-    for (listener, routes) in [(api_listener, http::api(api.clone())), (admin_listener, http::admin(api.clone()))] {
+    for (listener, routes) in
+        [(api_listener, http::api(api.clone())), (admin_listener, http::admin(api.clone()))]
+    {
         let Some(listener) = listener else { continue };
         let stopped = stop.clone();
         servers.spawn(async move {

@@ -112,5 +112,8 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 /// The wanted port, or another one when somebody has it.
 fn free_port(wanted: u16) -> std::io::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted));
-    listener.or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?.local_addr().map(|address| address.port())
+    listener
+        .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?
+        .local_addr()
+        .map(|address| address.port())
 }

@@ -94,9 +94,7 @@ pub enum Embedder {
 impl Embedder {
     /// The hash embedder with this many dimensions; zero counts as one.
     pub fn hash(dimensions: u16) -> Self {
-        Self::Hash {
-            dimensions: NonZeroU16::new(dimensions).unwrap_or(NonZeroU16::MIN),
-        }
+        Self::Hash { dimensions: NonZeroU16::new(dimensions).unwrap_or(NonZeroU16::MIN) }
     }
 
     /// The name under which `/v1/models` lists it.
@@ -160,12 +158,7 @@ pub struct Models {
 impl Models {
     /// Models that answer at once and without faults.
     pub fn new(embedder: Embedder, completer: Completer) -> Self {
-        Self {
-            embedder,
-            completer,
-            script: Script::default(),
-            latency: Duration::ZERO,
-        }
+        Self { embedder, completer, script: Script::default(), latency: Duration::ZERO }
     }
 
     /// Adds this to the time of every answer, as a distant endpoint would.
@@ -189,14 +182,9 @@ impl Models {
 }
 
 /// Serves the models until `stop`, then waits a short time (5 s) for the answers under way.
-pub async fn serve(
-    listener: TcpListener,
-    models: Models,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, models: Models, stop: CancellationToken) -> std::io::Result<()> {
     let router = routes::router(models, stop.clone());
-    let server =
-        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let overdue = async {
         stop.cancelled().await;
         tokio::time::sleep(STOP_LIMIT).await;
@@ -231,12 +219,7 @@ impl OfflineServer {
             }
         });
         task.close();
-        Ok(Self {
-            base_url,
-            script,
-            task,
-            stop: stop.drop_guard(),
-        })
+        Ok(Self { base_url, script, task, stop: stop.drop_guard() })
     }
 
     /// `http://127.0.0.1:PORT/v1`, without a slash at the end.

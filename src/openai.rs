@@ -46,10 +46,8 @@ impl Server {
         // The first caller in the process decides; it is the same provider each time.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(timeout).connect_timeout(timeout.min(CONNECT)).build();
-        let http = http.map_err(|error| ModelError::Rejected {
-            server: address.clone(),
-            reason: error.to_string(),
-        })?;
+        let http = http
+            .map_err(|error| ModelError::Rejected { server: address.clone(), reason: error.to_string() })?;
         let config =
             OpenAIConfig::new().with_api_base(address.clone()).with_api_key(api_key.unwrap_or_default());
         let service = ReqwestService::new(http);
@@ -156,11 +154,7 @@ impl OpenAiEmbedder {
     }
 
     /// The vectors in the order of their inputs, when they are as many and as long as they must be.
-    fn checked(
-        &self,
-        response: CreateEmbeddingResponse,
-        inputs: usize,
-    ) -> Result<Vec<Vec<f32>>, ModelError> {
+    fn checked(&self, response: CreateEmbeddingResponse, inputs: usize) -> Result<Vec<Vec<f32>>, ModelError> {
         if response.data.len() != inputs {
             return Err(self.server.nonsense(format!("{} vectors for {inputs} inputs", response.data.len())));
         }

@@ -57,7 +57,11 @@ impl Queue {
     }
 
     /// Runs jobs of one kind until the queue is stopped and what ran is finished.
-    pub async fn work<J: Job>(&self, job: Arc<J>, limits: Limits) -> Result<(), apalis::prelude::WorkerError> {
+    pub async fn work<J: Job>(
+        &self,
+        job: Arc<J>,
+        limits: Limits,
+    ) -> Result<(), apalis::prelude::WorkerError> {
         let slots = Slots::new(self.store.clone(), J::KIND, self.worker.clone(), limits);
         let woken = self.wake.of(J::KIND);
         let backend = backend::QueueBackend::new(slots.clone(), woken, self.stop.clone());

@@ -119,7 +119,10 @@ mod tests {
 
     #[test]
     fn decimals_keep_the_digits_that_the_database_writes() {
-        let document = render("{{ price }} {{ price|float * 2 }} {{ cents / 100 }}", r#"{"name":"x","price":89.00,"cents":1250}"#);
+        let document = render(
+            "{{ price }} {{ price|float * 2 }} {{ cents / 100 }}",
+            r#"{"name":"x","price":89.00,"cents":1250}"#,
+        );
         assert_eq!(document.unwrap().text, "89.00 178.0 12.5");
     }
 

@@ -35,7 +35,8 @@ pub(super) async fn ask(arguments: Ask, path: &Path) -> anyhow::Result<()> {
     let most = config.answers.max_question_chars.get() as usize;
     let length = arguments.question.chars().count();
     if arguments.question.trim().is_empty() || length > most {
-        let message = format!("a question has 1 to {most} characters (answers.max_question_chars), not {length}");
+        let message =
+            format!("a question has 1 to {most} characters (answers.max_question_chars), not {length}");
         return Err(Ended { code: super::CONFIGURATION, message }.into());
     }
     let store = Store::open(&daemon::reach(&config)).await?;
@@ -81,8 +82,9 @@ async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> 
         match store.last_error(AnswerQuestion::KIND, &id.to_string()).await? {
             None => failing = None,
             Some(error) if failing.get_or_insert_with(Instant::now).elapsed() > STALLED => {
-                let message =
-                    format!("the question waits for another attempt: {error}\n  it stays queued as {id}, and a daemon goes on with it");
+                let message = format!(
+                    "the question waits for another attempt: {error}\n  it stays queued as {id}, and a daemon goes on with it"
+                );
                 return Err(Ended { code: UNREACHABLE, message }.into());
             }
             Some(_) => {}
@@ -98,7 +100,13 @@ fn show(answer: &AnswerObject) {
     for source in answer.sources.as_array().into_iter().flatten().filter(|source| source["cited"] == true) {
         let (n, title) = (&source["n"], source["title"].as_str().unwrap_or_default());
         let place = source["url"].as_str().map_or_else(
-            || format!("{}/{}", source["source"].as_str().unwrap_or_default(), source["key"].as_str().unwrap_or_default()),
+            || {
+                format!(
+                    "{}/{}",
+                    source["source"].as_str().unwrap_or_default(),
+                    source["key"].as_str().unwrap_or_default()
+                )
+            },
             str::to_owned,
         );
         output::line(format!("  [{n}] {title} - {place}"));

@@ -57,7 +57,8 @@ async fn with_daemon(embedded: &Embedded, once: bool) -> anyhow::Result<()> {
     });
     let show = async {
         let address = started.await.ok().flatten().context("the daemon did not start")?;
-        let show = Show { config: &config, store: &store, parts: &parts, address, client: reqwest::Client::new() };
+        let show =
+            Show { config: &config, store: &store, parts: &parts, address, client: reqwest::Client::new() };
         let shown = show.run(&embedded.shop).await;
         if once || shown.is_err() {
             stop.cancel();
@@ -112,7 +113,9 @@ impl Show<'_> {
         let change = "update shop_product set price = 39.50, \
                       description = description || ' A padded carrying strap is included.' \
                       where name = 'Minnow Beach Shelter'";
-        output::line("\n3. The shop changes a price and a description by SQL, then syncs: one document is embedded.\n");
+        output::line(
+            "\n3. The shop changes a price and a description by SQL, then syncs: one document is embedded.\n",
+        );
         output::line(format!("   {change}\n"));
         execute(shop, change).await?;
         self.sync().await?;
@@ -158,7 +161,8 @@ impl Show<'_> {
         let confidence = answer["confidence"].as_f64().unwrap_or_default();
         output::line(format!("   Q: {question}\n   A: {text}"));
         let escalation = answer["escalation"]["reason"].as_str();
-        let escalation = escalation.map(|reason| format!(", a human is asked for: {reason}")).unwrap_or_default();
+        let escalation =
+            escalation.map(|reason| format!(", a human is asked for: {reason}")).unwrap_or_default();
         output::line(format!("      (confidence {confidence:.2}{escalation})"));
         Ok(answer)
     }

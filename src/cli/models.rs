@@ -65,8 +65,14 @@ pub(super) async fn models(models: Models) -> anyhow::Result<()> {
         CompleterChoice::Scripted => Completer::Echo,
     };
     let listener = TcpListener::bind(listen).await;
-    let listener = listener.with_context(|| format!("cannot listen on {listen}: choose another with --listen"))?;
-    output::line(format!("serving {} and {} at http://{}/v1", embedder.id(), completer.id(), listener.local_addr()?));
+    let listener =
+        listener.with_context(|| format!("cannot listen on {listen}: choose another with --listen"))?;
+    output::line(format!(
+        "serving {} and {} at http://{}/v1",
+        embedder.id(),
+        completer.id(),
+        listener.local_addr()?
+    ));
     let models = offline::Models::new(embedder, completer).with_latency(Duration::from(latency));
     let stop = CancellationToken::new();
     let serving = offline::serve(listener, models, stop.clone());

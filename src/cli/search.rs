@@ -47,7 +47,10 @@ pub(super) async fn search(arguments: Search, path: &Path) -> anyhow::Result<()>
         return output::json(&json!({ "results": results.collect::<Vec<_>>() }));
     }
     for passage in passages {
-        output::line(format!("{:.3}  {}/{}  {}", passage.distance, passage.source, passage.key, passage.title));
+        output::line(format!(
+            "{:.3}  {}/{}  {}",
+            passage.distance, passage.source, passage.key, passage.title
+        ));
         output::line(format!("       {}\n", passage.content.replace('\n', "\n       ")));
     }
     Ok(())

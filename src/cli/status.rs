@@ -43,7 +43,8 @@ pub(super) async fn status(arguments: &Status, path: &Path) -> anyhow::Result<()
     output::table(
         &["queue", "ready", "scheduled", "running", "dead", "oldest ready"],
         queue.iter().map(|queue| {
-            let counts = [queue.ready, queue.scheduled, queue.running, queue.dead].map(|count| count.to_string());
+            let counts =
+                [queue.ready, queue.scheduled, queue.running, queue.dead].map(|count| count.to_string());
             let oldest = output::ago(queue.oldest_ready_seconds);
             std::iter::once(queue.kind.clone()).chain(counts).chain([oldest]).collect()
         }),

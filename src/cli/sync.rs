@@ -116,7 +116,7 @@ pub(super) fn show(reports: &[SyncReport], json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long nothing may go forward, while every job waits after a failure, until waiting ends.
+/// How long nothing may get done while jobs fail, until waiting ends.
 const STALLED: Duration = Duration::from_secs(15);
 /// How often the backlog is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -130,13 +130,10 @@ async fn wait(config: &Config, store: &Store, parts: &Parts, reports: &[SyncRepo
 }
 
 /// Waits until no refresh of these sources is pending, with a bar on a terminal.
-async fn until_fresh(
-    store: &Store,
-    sources: impl Iterator<Item = &str> + Clone,
-) -> anyhow::Result<()> {
-    let bar = ProgressBar::new(0).with_style(
-        ProgressStyle::with_template("refreshing {bar:30} {pos}/{len} documents, {per_sec}, {eta} left")?,
-    );
+async fn until_fresh(store: &Store, sources: impl Iterator<Item = &str> + Clone) -> anyhow::Result<()> {
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
+        "refreshing {bar:30} {pos}/{len} documents, {per_sec}, {eta} left",
+    )?);
     let mut moved = Instant::now();
     let mut before = None;
     loop {
@@ -149,7 +146,7 @@ async fn until_fresh(
             bar.finish_and_clear();
             return Ok(());
         }
-        if before != Some(pending) || backlog.waiting < pending {
+        if before != Some(pending) || backlog.last_error.is_none() {
             moved = Instant::now();
         }
         before = Some(pending);
@@ -166,11 +163,10 @@ async fn until_fresh(
 }
 
 async fn backlog(store: &Store, sources: impl Iterator<Item = &str>) -> anyhow::Result<Backlog> {
-    let mut sum = Backlog { pending: 0, waiting: 0, last_error: None };
+    let mut sum = Backlog { pending: 0, last_error: None };
     for source in sources {
         let one = store.backlog(RefreshDocument::KIND, source).await?;
         sum.pending += one.pending;
-        sum.waiting += one.waiting;
         sum.last_error = sum.last_error.or(one.last_error);
     }
     Ok(sum)

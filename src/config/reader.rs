@@ -103,9 +103,7 @@ impl<'a> Section<'a> {
 
     /// Where the key was written; the section's own place when it was left out.
     fn origin_of(&self, key: &str) -> &Origin {
-        self.entries
-            .and_then(|entries| entries.get(key))
-            .map_or(&self.origin, |node| &node.origin)
+        self.entries.and_then(|entries| entries.get(key)).map_or(&self.origin, |node| &node.origin)
     }
 
     /// Writes down a fault of a key whose value was readable and yet is wrong.
@@ -187,11 +185,7 @@ impl<'a> Section<'a> {
     }
 
     /// The value; left out, it is what the environment variable says, if that is set.
-    pub(crate) fn or_variable<T: Setting>(
-        &self,
-        key: &str,
-        variable: &str,
-    ) -> Result<Option<T>, Faulty> {
+    pub(crate) fn or_variable<T: Setting>(&self, key: &str, variable: &str) -> Result<Option<T>, Faulty> {
         if let Some(value) = self.optional(key)? {
             return Ok(Some(value));
         }
@@ -215,9 +209,11 @@ impl<'a> Section<'a> {
         let node = self.node(key)?;
         let Some(Reference::File(path)) = Reference::of(&node.value) else { return None };
         let full = self.reader.folder.join(path);
-        Some(std::fs::read(&full).map(|bytes| (path.to_owned(), bytes)).map_err(|error| {
-            self.fault(key, format!("cannot read {}: {error}", full.display()))
-        }))
+        Some(
+            std::fs::read(&full)
+                .map(|bytes| (path.to_owned(), bytes))
+                .map_err(|error| self.fault(key, format!("cannot read {}: {error}", full.display()))),
+        )
     }
 
     fn read<T: Setting>(&self, key: &str, value: &Value) -> Result<T, Faulty> {
@@ -259,9 +255,9 @@ impl<'a> Reference<'a> {
         match self {
             Self::File("") => Ok(String::new()),
             Self::File(path) => reader.contents(Path::new(path)),
-            Self::Environment(name) => reader.variable(name)?.ok_or_else(|| {
-                format!("the environment variable {name} is not set (nor {name}_FILE)")
-            }),
+            Self::Environment(name) => reader
+                .variable(name)?
+                .ok_or_else(|| format!("the environment variable {name} is not set (nor {name}_FILE)")),
         }
     }
 }

@@ -12,9 +12,9 @@ use std::{
 use url::Url;
 
 use super::{
-    Amount, Answers, Backoff, Budget, Config, Database, Embedding, Endpoint, Event, Fault, Http,
-    LogFormat, QueueLimits, Queues, RequireToken, Retention, Retrieval, Schedule, Secret,
-    Span, Telemetry, TokenizerChoice, Webhook,
+    Amount, Answers, Backoff, Budget, Config, Database, Embedding, Endpoint, Event, Fault, Http, LogFormat,
+    QueueLimits, Queues, RequireToken, Retention, Retrieval, Schedule, Secret, Span, Telemetry,
+    TokenizerChoice, Webhook,
     reader::{Faulty, Reader, Section, Setting},
     source::{Source, source},
     tree::{self, Value},
@@ -111,10 +111,7 @@ fn database(section: &Section<'_>) -> Result<Database, Faulty> {
 }
 
 /// An address that is `$DATABASE_URL` when it was left out.
-pub(crate) fn database_url(
-    section: &Section<'_>,
-    key: &str,
-) -> Result<super::DatabaseUrl, Faulty> {
+pub(crate) fn database_url(section: &Section<'_>, key: &str) -> Result<super::DatabaseUrl, Faulty> {
     let url: Option<super::DatabaseUrl> = section.or_variable(key, "DATABASE_URL")?;
     let Some(url) = url else {
         return Err(section.fault(key, "is required, here or as the environment's DATABASE_URL"));
@@ -165,10 +162,10 @@ fn endpoint(section: &Section<'_>, below: Option<&Endpoint>) -> Result<Endpoint,
         None => section.or_variable("api_key", "OPENAI_API_KEY"),
         Some(_) => section.optional("api_key"),
     };
-    let requests = section
-        .get("requests_per_minute", below.map_or(count(3000), |below| below.requests_per_minute));
-    let tokens = section
-        .get("tokens_per_minute", below.map_or(count(1_000_000), |below| below.tokens_per_minute));
+    let requests =
+        section.get("requests_per_minute", below.map_or(count(3000), |below| below.requests_per_minute));
+    let tokens =
+        section.get("tokens_per_minute", below.map_or(count(1_000_000), |below| below.tokens_per_minute));
     let timeout = section.get("timeout", below.map_or(seconds(60), |below| below.timeout));
     let own_key = own_key?;
     let base_url = match (&own_url, below) {
@@ -306,11 +303,7 @@ fn at_most(section: &Section<'_>, key: &str, default: Amount, most: f64) -> Resu
 }
 
 /// Texts by language; `en` is always there, since it is what is said when no other fits.
-fn by_language(
-    section: &Section<'_>,
-    key: &str,
-    english: &str,
-) -> Result<BTreeMap<String, String>, Faulty> {
+fn by_language(section: &Section<'_>, key: &str, english: &str) -> Result<BTreeMap<String, String>, Faulty> {
     let inner = section.section(key);
     let mut texts = BTreeMap::from([("en".to_owned(), english.to_owned())]);
     for language in inner.written_keys() {
@@ -428,10 +421,8 @@ fn webhook(section: &Section<'_>) -> Result<Webhook, Faulty> {
     let name = section.required("name");
     let url = section.required("url");
     let secret = section.required("secret");
-    let events = section.get(
-        "events",
-        vec![Event::AnswerCompleted, Event::AnswerFailed, Event::AnswerEscalated],
-    );
+    let events =
+        section.get("events", vec![Event::AnswerCompleted, Event::AnswerFailed, Event::AnswerEscalated]);
     let allow_private_addresses = section.get("allow_private_addresses", false);
     Ok(Webhook {
         name: name?,

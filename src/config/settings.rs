@@ -153,9 +153,8 @@ impl DatabaseUrl {
 
     /// Whether the address holds a password, and so must not stand in the file.
     pub(crate) fn has_password(&self) -> bool {
-        Url::parse(self.expose()).is_ok_and(|url| {
-            url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password")
-        })
+        Url::parse(self.expose())
+            .is_ok_and(|url| url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password"))
     }
 }
 
@@ -177,8 +176,7 @@ impl Setting for DatabaseUrl {
         let Value::Text(text) = value else {
             return Err(format!("must be {expected}, not {}", value.kind()));
         };
-        let known = Url::parse(text)
-            .is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"));
+        let known = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"));
         if known { Ok(Self(text.as_str().into())) } else { Err(format!("must be {expected}")) }
     }
 }

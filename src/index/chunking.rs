@@ -26,8 +26,8 @@ impl Tokenizer {
     /// Reads a `tokenizer.json`. Its own truncation is switched off, since a count that stops at a
     /// limit hides what is over it.
     pub fn from_json(json: &[u8]) -> Result<Self, TokenizerError> {
-        let mut tokenizer = tokenizers::Tokenizer::from_bytes(json)
-            .map_err(|error| TokenizerError(error.to_string()))?;
+        let mut tokenizer =
+            tokenizers::Tokenizer::from_bytes(json).map_err(|error| TokenizerError(error.to_string()))?;
         tokenizer.with_truncation(None).map_err(|error| TokenizerError(error.to_string()))?;
         tokenizer.with_padding(None);
         Ok(Self::File(Box::new(tokenizer)))
@@ -143,7 +143,10 @@ mod tests {
     fn a_short_text_is_one_chunk_with_its_title_before_it() {
         let chunks = chunking(300, 50, 8192).chunks(&document("Tent", "Sleeps two."));
         assert_eq!(chunks.len(), 1);
-        assert_eq!((chunks[0].content.as_str(), chunks[0].input.as_str()), ("Sleeps two.", "Tent\nSleeps two."));
+        assert_eq!(
+            (chunks[0].content.as_str(), chunks[0].input.as_str()),
+            ("Sleeps two.", "Tent\nSleeps two.")
+        );
     }
 
     #[test]
@@ -175,7 +178,13 @@ mod tests {
             chunking.fingerprint(&document(title, text), model)
         };
         let (a, b) = (chunking(300, 50, 8192), chunking(200, 50, 8192));
-        let all = [of(&a, "t", "x", "m"), of(&a, "tx", "", "m"), of(&a, "t", "y", "m"), of(&a, "t", "x", "n"), of(&b, "t", "x", "m")];
+        let all = [
+            of(&a, "t", "x", "m"),
+            of(&a, "tx", "", "m"),
+            of(&a, "t", "y", "m"),
+            of(&a, "t", "x", "n"),
+            of(&b, "t", "x", "m"),
+        ];
         assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), all.len());
         assert_eq!(all[0], of(&a, "t", "x", "m"));
     }

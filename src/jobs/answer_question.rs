@@ -92,7 +92,10 @@ impl Job for AnswerQuestion {
     type Payload = Payload;
 
     async fn run(&self, _: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {
-        let id = attempt.key.parse().map_err(|_| JobError::Dead(format!("not an answer's id: {}", attempt.key)))?;
+        let id = attempt
+            .key
+            .parse()
+            .map_err(|_| JobError::Dead(format!("not an answer's id: {}", attempt.key)))?;
         let Some(taken) = self.store.take_question(id, attempt.number).await? else {
             return Ok(Outcome::Done(Vec::new()));
         };
@@ -162,15 +165,21 @@ impl AnswerQuestion {
     /// Replaces the metadata of passages by what the shop says now; what cannot be read in time stays.
     async fn read_live(&self, passages: &mut [Passage]) {
         for (source, catalogue) in &self.live {
-            let mut keys: Vec<_> =
-                passages.iter().filter(|passage| &passage.source == source).map(|passage| passage.key.clone()).collect();
+            let mut keys: Vec<_> = passages
+                .iter()
+                .filter(|passage| &passage.source == source)
+                .map(|passage| passage.key.clone())
+                .collect();
             keys.sort_unstable();
             keys.dedup();
             if keys.is_empty() {
                 continue;
             }
             let Ok(Ok(documents)) = tokio::time::timeout(LIVE_METADATA, catalogue.read(&keys)).await else {
-                tracing::debug!(source, "present metadata could not be read in time; the stored copy is used");
+                tracing::debug!(
+                    source,
+                    "present metadata could not be read in time; the stored copy is used"
+                );
                 continue;
             };
             let now: BTreeMap<_, _> =

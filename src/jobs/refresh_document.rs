@@ -72,10 +72,16 @@ impl Job for RefreshDocument {
 }
 
 impl RefreshDocument {
-    async fn refresh(&self, id: &DocumentId, indexed: &Indexed, attempt: &Attempt) -> Result<Outcome, JobError> {
-        let catalogue = self.catalogues.get(&id.source).ok_or_else(|| {
-            JobError::Dead(format!("the settings have no source `{}` any more", id.source))
-        })?;
+    async fn refresh(
+        &self,
+        id: &DocumentId,
+        indexed: &Indexed,
+        attempt: &Attempt,
+    ) -> Result<Outcome, JobError> {
+        let catalogue = self
+            .catalogues
+            .get(&id.source)
+            .ok_or_else(|| JobError::Dead(format!("the settings have no source `{}` any more", id.source)))?;
         let read = catalogue.read(std::slice::from_ref(&id.key)).await?;
         let written = match read.into_iter().next() {
             None => self.store.remove(id, indexed.revision, attempt.lease).await?,
@@ -96,11 +102,8 @@ impl RefreshDocument {
         attempt: &Attempt,
     ) -> Result<Written, JobError> {
         let fingerprint = self.chunking.fingerprint(document, &self.version.model);
-        let chunks = if indexed.fingerprint == Some(fingerprint) {
-            None
-        } else {
-            Some(self.embed(document).await?)
-        };
+        let chunks =
+            if indexed.fingerprint == Some(fingerprint) { None } else { Some(self.embed(document).await?) };
         let content = Content { document, fingerprint, chunks: chunks.as_deref() };
         let (version, revision) = (self.version.id, indexed.revision);
         Ok(self.store.write(version, id, revision, &content, attempt.lease).await?)

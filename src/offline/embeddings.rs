@@ -71,61 +71,35 @@ impl Vectors {
 
     #[cfg(test)]
     pub(super) fn row(&self, index: usize) -> Vec<f32> {
-        self.rows()
-            .nth(index)
-            .unwrap()
-            .as_chunks()
-            .0
-            .iter()
-            .map(|float| f32::from_le_bytes(*float))
-            .collect()
+        self.rows().nth(index).unwrap().as_chunks().0.iter().map(|float| f32::from_le_bytes(*float)).collect()
     }
 }
 
 impl Question {
     /// Reads a request body, or says what is wrong with it.
     pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
-        let RawQuestion {
-            model,
-            input,
-            encoding_format,
-            dimensions,
-        } = parse(body)?;
-        let model =
-            model.ok_or_else(|| Refusal::invalid(None, "you must provide a model parameter"))?;
+        let RawQuestion { model, input, encoding_format, dimensions } = parse(body)?;
+        let model = model.ok_or_else(|| Refusal::invalid(None, "you must provide a model parameter"))?;
         let format = match encoding_format.as_deref() {
             None | Some("float") => Format::Float,
             Some("base64") => Format::Base64,
             Some(other) => {
-                let message = format!(
-                    "Invalid value: '{other}'. Supported values are: 'float' and 'base64'."
-                );
+                let message =
+                    format!("Invalid value: '{other}'. Supported values are: 'float' and 'base64'.");
                 return Err(Refusal::invalid("encoding_format", message));
             }
         };
         let dimensions = match dimensions {
             None => None,
-            Some(number) => Some(
-                u16::try_from(number)
-                    .ok()
-                    .and_then(NonZeroU16::new)
-                    .ok_or_else(|| {
-                        Refusal::invalid(
-                            "dimensions",
-                            format!(
-                                "Invalid value for 'dimensions': {number} (1 to {})",
-                                u16::MAX
-                            ),
-                        )
-                    })?,
-            ),
+            Some(number) => Some(u16::try_from(number).ok().and_then(NonZeroU16::new).ok_or_else(|| {
+                Refusal::invalid(
+                    "dimensions",
+                    format!("Invalid value for 'dimensions': {number} (1 to {})", u16::MAX),
+                )
+            })?),
         };
         let inputs = Inputs::parse(input.unwrap_or_default())?;
-        Ok(Self {
-            inputs,
-            dimensions,
-            form: Form { model, format },
-        })
+        Ok(Self { inputs, dimensions, form: Form { model, format } })
     }
 }
 
@@ -135,26 +109,16 @@ impl Inputs {
             Value::String(text) => Some(Self::Texts(vec![text])),
             Value::Array(items) if items.iter().all(Value::is_string) => {
                 let text = |item| {
-                    if let Value::String(text) = item {
-                        Some(text)
-                    } else {
-                        None
-                    }
+                    if let Value::String(text) = item { Some(text) } else { None }
                 };
-                items
-                    .into_iter()
-                    .map(text)
-                    .collect::<Option<_>>()
-                    .map(Self::Texts)
+                items.into_iter().map(text).collect::<Option<_>>().map(Self::Texts)
             }
             Value::Array(items) if items.iter().all(Value::is_number) => {
                 tokens(&items).map(|tokens| Self::Tokens(vec![tokens]))
             }
-            Value::Array(items) => items
-                .iter()
-                .map(|item| tokens(item.as_array()?))
-                .collect::<Option<_>>()
-                .map(Self::Tokens),
+            Value::Array(items) => {
+                items.iter().map(|item| tokens(item.as_array()?)).collect::<Option<_>>().map(Self::Tokens)
+            }
             _ => None,
         };
         let inputs = inputs.ok_or_else(|| {
@@ -164,15 +128,13 @@ impl Inputs {
             )
         })?;
         match inputs.len() {
-            0 => Err(Refusal::invalid(
-                "input",
-                "Invalid 'input': empty array. Expected at least one element.",
-            )),
+            0 => {
+                Err(Refusal::invalid("input", "Invalid 'input': empty array. Expected at least one element."))
+            }
             length if length > MAX_INPUTS => Err(Refusal::too_many_inputs(MAX_INPUTS, length)),
-            _ if inputs.any_is_empty() => Err(Refusal::invalid(
-                "input",
-                "Invalid 'input': input cannot be an empty string.",
-            )),
+            _ if inputs.any_is_empty() => {
+                Err(Refusal::invalid("input", "Invalid 'input': input cannot be an empty string."))
+            }
             _ => Ok(inputs),
         }
     }
@@ -194,10 +156,7 @@ impl Inputs {
 }
 
 fn tokens(items: &[Value]) -> Option<Vec<u32>> {
-    items
-        .iter()
-        .map(|item| u32::try_from(item.as_u64()?).ok())
-        .collect()
+    items.iter().map(|item| u32::try_from(item.as_u64()?).ok()).collect()
 }
 
 impl Form {
@@ -213,9 +172,7 @@ impl Form {
         body.push_str(r#"{"object":"list","data":["#);
         for (place, (index, row)) in rows.into_iter().enumerate() {
             let comma = if place > 0 { "," } else { "" };
-            body.push_str(&format!(
-                r#"{comma}{{"object":"embedding","index":{index},"embedding":"#
-            ));
+            body.extend([comma, r#"{"object":"embedding","index":"#, &index.to_string(), r#","embedding":"#]);
             match fault {
                 Some(Fault::WrongDimension) => self.write_row(&row[..row.len() - 4], &mut body),
                 Some(Fault::NotFinite) if index == 0 => self.write_row(&with_nan(row), &mut body),
@@ -223,9 +180,9 @@ impl Form {
             }
             body.push('}');
         }
-        let model = Value::from(self.model.as_str());
+        let model = Value::from(self.model.as_str()).to_string();
         let usage = format!(r#"{{"prompt_tokens":{tokens},"total_tokens":{tokens}}}"#);
-        body.push_str(&format!(r#"],"model":{model},"usage":{usage}}}"#));
+        body.extend([r#"],"model":"#, &model, r#","usage":"#, &usage, "}"]);
         Reply::json(body)
     }
 
@@ -241,11 +198,7 @@ impl Form {
                     body.push(if place > 0 { ',' } else { '[' });
                     let float = f32::from_le_bytes(*float);
                     // JSON has no NaN: `null` is what other servers write.
-                    let written = if float.is_finite() {
-                        float.to_string()
-                    } else {
-                        "null".to_owned()
-                    };
+                    let written = if float.is_finite() { float.to_string() } else { "null".to_owned() };
                     body.push_str(&written);
                 }
                 body.push_str(if row.is_empty() { "[]" } else { "]" });

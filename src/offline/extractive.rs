@@ -35,19 +35,14 @@ const MAX_QUOTES: usize = 3;
 /// Answers the last user message, or rewrites it when a standalone question is asked for.
 pub(super) fn complete(messages: &[Message]) -> String {
     let system = || {
-        messages
-            .iter()
-            .filter(|message| message.role == Role::System)
-            .map(|message| message.text.as_str())
+        messages.iter().filter(|message| message.role == Role::System).map(|message| message.text.as_str())
     };
     if system().any(|text| text.to_lowercase().contains("standalone question")) {
         return condense(messages);
     }
     let (passages, question) = passages::read(last_user_text(messages));
     answer(&passages, question).unwrap_or_else(|| {
-        let refusal = system()
-            .flat_map(str::lines)
-            .find_map(|line| line.trim().strip_prefix("Refusal:"));
+        let refusal = system().flat_map(str::lines).find_map(|line| line.trim().strip_prefix("Refusal:"));
         refusal.map_or(REFUSAL, str::trim).to_owned()
     })
 }
@@ -78,11 +73,7 @@ fn asks_how_much(question: &str) -> bool {
 fn state_facts(passages: &[Passage], asked: &Stems, weights: &Weights) -> Option<String> {
     let mut best: Option<(f64, &Passage, Vec<&Fact>)> = None;
     for (place, passage) in passages.iter().enumerate() {
-        let facts: Vec<_> = passage
-            .facts
-            .iter()
-            .filter(|fact| !fact.name_stems.is_disjoint(asked))
-            .collect();
+        let facts: Vec<_> = passage.facts.iter().filter(|fact| !fact.name_stems.is_disjoint(asked)).collect();
         let rest = asked
             .iter()
             .filter(|stem| !facts.iter().any(|fact| fact.name_stems.contains(*stem)))
@@ -97,10 +88,8 @@ fn state_facts(passages: &[Passage], asked: &Stems, weights: &Weights) -> Option
         }
     }
     let (_, passage, facts) = best?;
-    let stated = facts
-        .iter()
-        .take(MAX_QUOTES)
-        .map(|fact| format!("{} [{}]", state(fact, passage), passage.number));
+    let stated =
+        facts.iter().take(MAX_QUOTES).map(|fact| format!("{} [{}]", state(fact, passage), passage.number));
     Some(stated.collect::<Vec<_>>().join(" "))
 }
 
@@ -110,12 +99,8 @@ fn state(fact: &Fact, passage: &Passage) -> String {
     let is_number = value.chars().all(|letter| letter.is_ascii_digit());
     match fact.name.to_lowercase().as_str() {
         "price" => {
-            let currency = passage
-                .fact("currency")
-                .filter(|currency| !value.contains(currency));
-            let unit = currency
-                .map(|currency| format!(" {currency}"))
-                .unwrap_or_default();
+            let currency = passage.fact("currency").filter(|currency| !value.contains(currency));
+            let unit = currency.map(|currency| format!(" {currency}")).unwrap_or_default();
             format!("The price of {title} is {value}{unit}.")
         }
         "stock" if value == "0" => format!("{title} is out of stock."),
@@ -126,20 +111,13 @@ fn state(fact: &Fact, passage: &Passage) -> String {
 
 /// Quotes the sentences that hold most of the question, of the passages that hold enough of it.
 fn quote_sentences(passages: &[Passage], asked: &Stems, weights: &Weights) -> Option<String> {
-    let fits: Vec<f64> = passages
-        .iter()
-        .map(|passage| fit(passage, asked, weights))
-        .collect();
+    let fits: Vec<f64> = passages.iter().map(|passage| fit(passage, asked, weights)).collect();
     let best_fit = fits.iter().copied().fold(0.0, f64::max);
     let mut quotes = Vec::new();
     for (place, passage) in passages.iter().enumerate() {
         if fits[place] > 0.0 && fits[place] >= best_fit * FIT_BESIDE_THE_BEST {
             let scored = score_quotes(passage, asked, weights);
-            quotes.extend(
-                scored
-                    .into_iter()
-                    .map(|(score, quote)| (boost(place) * score, quote)),
-            );
+            quotes.extend(scored.into_iter().map(|(score, quote)| (boost(place) * score, quote)));
         }
     }
     choose(&quotes)
@@ -149,11 +127,7 @@ fn quote_sentences(passages: &[Passage], asked: &Stems, weights: &Weights) -> Op
 fn fit(passage: &Passage, asked: &Stems, weights: &Weights) -> f64 {
     let held = all_stems(passage);
     let rest = asked.difference(&passage.title_stems).cloned().collect();
-    if weights.coverage(&rest, &held) < COVERAGE {
-        0.0
-    } else {
-        weights.coverage(asked, &held)
-    }
+    if weights.coverage(&rest, &held) < COVERAGE { 0.0 } else { weights.coverage(asked, &held) }
 }
 
 /// The sentences that say more of the question than the title does; if none, the facts that do.
@@ -165,47 +139,27 @@ fn score_quotes(passage: &Passage, asked: &Stems, weights: &Weights) -> Vec<(f64
         .sentences
         .iter()
         .filter(says_more)
-        .map(|sentence| {
-            (
-                weights.sentence_score(asked, sentence, &passage.title_stems),
-                cite(&sentence.text),
-            )
-        })
+        .map(|sentence| (weights.sentence_score(asked, sentence, &passage.title_stems), cite(&sentence.text)))
         .collect();
     if !sentences.is_empty() {
         return sentences;
     }
     // A colour, a size, an article number; then what the product is.
-    let facts = passage
-        .facts
-        .iter()
-        .filter(|fact| !fact.stems.is_disjoint(&rest));
+    let facts = passage.facts.iter().filter(|fact| !fact.stems.is_disjoint(&rest));
     let stated = facts.map(|fact| cite(&state(fact, passage)));
-    let first = passage
-        .sentences
-        .first()
-        .map(|sentence| cite(&sentence.text));
-    stated
-        .chain(first)
-        .map(|quote| (weights.sum(&rest), quote))
-        .collect()
+    let first = passage.sentences.first().map(|sentence| cite(&sentence.text));
+    stated.chain(first).map(|quote| (weights.sum(&rest), quote)).collect()
 }
 
 /// The best quotes in the order in which they were found.
 fn choose(quotes: &[(f64, String)]) -> Option<String> {
     let best = quotes.iter().map(|(score, _)| *score).fold(0.0, f64::max);
-    let mut chosen: Vec<_> = quotes
-        .iter()
-        .enumerate()
-        .filter(|(_, (score, _))| *score >= best * BESIDE_THE_BEST)
-        .collect();
+    let mut chosen: Vec<_> =
+        quotes.iter().enumerate().filter(|(_, (score, _))| *score >= best * BESIDE_THE_BEST).collect();
     chosen.sort_by(|(_, one), (_, two)| two.0.total_cmp(&one.0));
     chosen.truncate(MAX_QUOTES);
     chosen.sort_by_key(|(place, _)| *place);
-    let texts: Vec<_> = chosen
-        .into_iter()
-        .map(|(_, (_, text))| text.as_str())
-        .collect();
+    let texts: Vec<_> = chosen.into_iter().map(|(_, (_, text))| text.as_str()).collect();
     (!texts.is_empty()).then(|| texts.join(" "))
 }
 
@@ -215,15 +169,8 @@ fn boost(place: usize) -> f64 {
 
 fn all_stems(passage: &Passage) -> Stems {
     let facts = passage.facts.iter().flat_map(|fact| &fact.stems);
-    let prose = passage
-        .sentences
-        .iter()
-        .flat_map(|sentence| &sentence.stems);
-    facts
-        .chain(prose)
-        .cloned()
-        .chain(passage.title_stems.iter().cloned())
-        .collect()
+    let prose = passage.sentences.iter().flat_map(|sentence| &sentence.stems);
+    facts.chain(prose).cloned().chain(passage.title_stems.iter().cloned()).collect()
 }
 
 #[cfg(test)]
@@ -255,18 +202,12 @@ Delivery within the EU costs 4.90 EUR and is free above 50.00 EUR. Parcels arriv
 "#;
 
     fn message(role: Role, text: impl Into<String>) -> Message {
-        Message {
-            role,
-            text: text.into(),
-        }
+        Message { role, text: text.into() }
     }
 
     fn ask(question: &str) -> String {
         complete(&[
-            message(
-                Role::System,
-                "Answer from the passages.\nRefusal: I do not know.",
-            ),
+            message(Role::System, "Answer from the passages.\nRefusal: I do not know."),
             message(Role::User, format!("{PASSAGES}Question: {question}")),
         ])
     }
@@ -277,22 +218,13 @@ Delivery within the EU costs 4.90 EUR and is free above 50.00 EUR. Parcels arriv
         assert_eq!(ask("How much is the Aurora desk lamp?"), desk);
         assert_eq!(ask("What does the desk lamp cost?"), desk);
         assert_eq!(ask("how much is it?"), desk);
-        assert_eq!(
-            ask("Price of the floor lamp?"),
-            "The price of Aurora Floor Lamp is 149.00 EUR. [2]"
-        );
+        assert_eq!(ask("Price of the floor lamp?"), "The price of Aurora Floor Lamp is 149.00 EUR. [2]");
     }
 
     #[test]
     fn a_question_about_stock_quotes_the_stock() {
-        assert_eq!(
-            ask("Is the desk lamp available?"),
-            "Aurora Desk Lamp is in stock: 3 available. [1]"
-        );
-        assert_eq!(
-            ask("Do you have the floor lamp in stock?"),
-            "Aurora Floor Lamp is out of stock. [2]"
-        );
+        assert_eq!(ask("Is the desk lamp available?"), "Aurora Desk Lamp is in stock: 3 available. [1]");
+        assert_eq!(ask("Do you have the floor lamp in stock?"), "Aurora Floor Lamp is out of stock. [2]");
     }
 
     #[test]
@@ -310,22 +242,12 @@ Delivery within the EU costs 4.90 EUR and is free above 50.00 EUR. Parcels arriv
 
     #[test]
     fn the_best_sentences_are_quoted_with_citations() {
-        assert_eq!(
-            ask("Is the desk lamp good for reading?"),
-            "A warm light for reading in bed. [1]"
-        );
-        assert_eq!(
-            ask("Can I return opened food?"),
-            "Opened food cannot be returned. [3]"
-        );
+        assert_eq!(ask("Is the desk lamp good for reading?"), "A warm light for reading in bed. [1]");
+        assert_eq!(ask("Can I return opened food?"), "Opened food cannot be returned. [3]");
         assert!(
-            ask("How much does shipping cost?")
-                .contains("costs 4.90 EUR and is free above 50.00 EUR. [4]")
+            ask("How much does shipping cost?").contains("costs 4.90 EUR and is free above 50.00 EUR. [4]")
         );
-        assert_eq!(
-            ask("Is there a lamp made of oak?"),
-            "A tall light for the living room, made of oak. [2]"
-        );
+        assert_eq!(ask("Is there a lamp made of oak?"), "A tall light for the living room, made of oak. [2]");
     }
 
     #[test]
@@ -363,16 +285,9 @@ Delivery within the EU costs 4.90 EUR and is free above 50.00 EUR. Parcels arriv
         for one in words {
             for two in words {
                 let answer = ask(&format!("{one} {two}"));
-                let quoted = answer
-                    .split_whitespace()
-                    .filter(|word| !word.starts_with('['));
-                for number in
-                    quoted.filter(|word| word.contains(|letter: char| letter.is_ascii_digit()))
-                {
-                    assert!(
-                        PASSAGES.contains(number.trim_end_matches('.')),
-                        "{number} in {answer}"
-                    );
+                let quoted = answer.split_whitespace().filter(|word| !word.starts_with('['));
+                for number in quoted.filter(|word| word.contains(|letter: char| letter.is_ascii_digit())) {
+                    assert!(PASSAGES.contains(number.trim_end_matches('.')), "{number} in {answer}");
                 }
             }
         }
@@ -382,33 +297,15 @@ Delivery within the EU costs 4.90 EUR and is free above 50.00 EUR. Parcels arriv
     fn a_question_that_refers_back_gets_the_name_of_the_product() {
         let condensed = |question: &str| {
             complete(&[
-                message(
-                    Role::System,
-                    "Rewrite the last message as a standalone question.",
-                ),
+                message(Role::System, "Rewrite the last message as a standalone question."),
                 message(Role::User, "What does the lamp cost?"),
-                message(
-                    Role::Assistant,
-                    "The price of Aurora Desk Lamp is 89.00 EUR. [1]",
-                ),
+                message(Role::Assistant, "The price of Aurora Desk Lamp is 89.00 EUR. [1]"),
                 message(Role::User, question),
             ])
         };
-        assert_eq!(
-            condensed("Is it in stock?"),
-            "Is it in stock? (Aurora Desk Lamp)"
-        );
-        assert_eq!(
-            condensed("and the blue one?"),
-            "and the blue one? (Aurora Desk Lamp)"
-        );
-        assert_eq!(
-            condensed("How long does shipping take?"),
-            "How long does shipping take?"
-        );
-        assert_eq!(
-            condensed("Is it like the Lofoten Armchair?"),
-            "Is it like the Lofoten Armchair?"
-        );
+        assert_eq!(condensed("Is it in stock?"), "Is it in stock? (Aurora Desk Lamp)");
+        assert_eq!(condensed("and the blue one?"), "and the blue one? (Aurora Desk Lamp)");
+        assert_eq!(condensed("How long does shipping take?"), "How long does shipping take?");
+        assert_eq!(condensed("Is it like the Lofoten Armchair?"), "Is it like the Lofoten Armchair?");
     }
 }

@@ -84,9 +84,7 @@ pub(super) fn whole_seconds(duration: Duration) -> u64 {
 fn error_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     let code = u16::deserialize(deserializer)?;
     if !(400..=599).contains(&code) {
-        return Err(serde::de::Error::custom(format!(
-            "{code} is not an error status (400 to 599)"
-        )));
+        return Err(serde::de::Error::custom(format!("{code} is not an error status (400 to 599)")));
     }
     Ok(code)
 }
@@ -94,16 +92,11 @@ fn error_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Er
 mod millis {
     use super::{Deserialize, Deserializer, Duration, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(
-        duration: &Duration,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u128(duration.as_millis())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Duration, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         u64::deserialize(deserializer).map(Duration::from_millis)
     }
 }
@@ -145,13 +138,7 @@ mod tests {
         ]);
         let parsed: Vec<Line> = serde_json::from_value(lines).unwrap();
         let two_seconds = Some(Duration::from_secs(2));
-        assert_eq!(
-            parsed[0].fault,
-            Fault::Status {
-                code: 429,
-                retry_after: two_seconds
-            }
-        );
+        assert_eq!(parsed[0].fault, Fault::Status { code: 429, retry_after: two_seconds });
         assert_eq!(parsed[1].fault, Fault::Slow(Duration::from_millis(250)));
         let written = serde_json::to_string(&parsed).unwrap();
         assert_eq!(serde_json::from_str::<Vec<Line>>(&written).unwrap(), parsed);

@@ -55,11 +55,7 @@ impl Hash {
     pub(super) fn new(dimensions: NonZeroU16) -> Self {
         let dimensions = usize::from(dimensions.get());
         let lexical = (dimensions / 2).max(1);
-        Self {
-            dimensions,
-            lexical,
-            signs: sign_table(dimensions - lexical),
-        }
+        Self { dimensions, lexical, signs: sign_table(dimensions - lexical) }
     }
 
     /// Embeds the texts in their order.
@@ -90,15 +86,8 @@ impl Hash {
             scratch.touched.push(0);
             square = 1;
         }
-        let share = if self.dimensions == self.lexical {
-            1.0
-        } else {
-            LEXICAL_SHARE
-        };
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "the sum of small squares is far below 2^52"
-        )]
+        let share = if self.dimensions == self.lexical { 1.0 } else { LEXICAL_SHARE };
+        #[expect(clippy::cast_precision_loss, reason = "the sum of small squares is far below 2^52")]
         let scale = (share / square as f64).sqrt();
         for &place in &scratch.touched {
             #[expect(clippy::cast_possible_truncation, reason = "a vector holds f32")]
@@ -128,10 +117,7 @@ impl Hash {
     }
 
     fn write_noise(&self, text: &[u8], row: &mut [u8], noise: &mut [u8]) {
-        blake3::Hasher::new()
-            .update(text)
-            .finalize_xof()
-            .fill(noise);
+        blake3::Hasher::new().update(text).finalize_xof().fill(noise);
         for (block, &byte) in row.chunks_mut(32).zip(noise.iter()) {
             block.copy_from_slice(&self.signs[usize::from(byte)][..block.len()]);
         }
@@ -139,11 +125,7 @@ impl Hash {
 }
 
 fn sign_table(dimensions: usize) -> Vec<[u8; 32]> {
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        reason = "a length below 2^16"
-    )]
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a length below 2^16")]
     let size = ((1.0 - LEXICAL_SHARE) / (dimensions.max(1) as f64)).sqrt() as f32;
     (0..256_usize)
         .map(|byte| {
@@ -165,16 +147,8 @@ fn for_each_word(text: &[u8], mut word: impl FnMut(u64, i32)) {
     const PRIME: u64 = 0x0100_0000_01b3;
     let (mut hash, mut before_last, mut last, mut length) = (OFFSET, OFFSET, b' ', 0);
     let mut end_word = |hash: u64, before_last: u64, last: u8, length: u32| {
-        let hash = if last == b's' && length > 3 {
-            before_last
-        } else {
-            hash
-        };
-        let weight = if length <= 3 {
-            SHORT_WORD_WEIGHT
-        } else {
-            LONG_WORD_WEIGHT
-        };
+        let hash = if last == b's' && length > 3 { before_last } else { hash };
+        let weight = if length <= 3 { SHORT_WORD_WEIGHT } else { LONG_WORD_WEIGHT };
         word(mix(hash), weight);
     };
     for &byte in text {
@@ -208,9 +182,7 @@ mod tests {
     use super::*;
 
     fn embed(dimensions: u16, text: &str) -> Vec<f32> {
-        Hash::new(NonZeroU16::new(dimensions).unwrap())
-            .embed(&[text])
-            .row(0)
+        Hash::new(NonZeroU16::new(dimensions).unwrap()).embed(&[text]).row(0)
     }
 
     fn cosine(a: &[f32], b: &[f32]) -> f32 {
@@ -245,48 +217,6 @@ mod tests {
 
     #[test]
     fn the_order_of_words_is_seen() {
-        assert_ne!(
-            embed(256, "blue chair red table"),
-            embed(256, "red chair blue table")
-        );
-    }
-}
-#[cfg(test)]
-mod measure {
-    use super::*;
-    #[test]
-    #[ignore]
-    fn measure_hash() {
-        let text = "The quick brown fox jumps over a lazy dog near warm woollen blankets made of oak and steel ".repeat(60).split(' ').take(60).collect::<Vec<_>>().join(" ");
-        let texts = vec![text; 256];
-        let t = std::time::Instant::now();
-        for _ in 0..100 {
-            std::hint::black_box(Hash::new(NonZeroU16::new(1536).unwrap()));
-        }
-        eprintln!("new: {:?}", t.elapsed() / 100);
-        let hash = Hash::new(NonZeroU16::new(1536).unwrap());
-        let t = std::time::Instant::now();
-        for _ in 0..40 {
-            std::hint::black_box(hash.embed(&texts));
-        }
-        eprintln!(
-            "hash: {} vectors/s a core",
-            40.0 * 256.0 / t.elapsed().as_secs_f64()
-        );
-        let v = hash.embed(&texts);
-        let q = super::super::embeddings::Question::parse(
-            serde_json::json!({"model":"m","input":texts,"encoding_format":"base64"})
-                .to_string()
-                .as_bytes(),
-        )
-        .unwrap();
-        let t = std::time::Instant::now();
-        for _ in 0..40 {
-            std::hint::black_box(q.form.answer(&v, 1, None));
-        }
-        eprintln!(
-            "base64+json: {} vectors/s a core",
-            40.0 * 256.0 / t.elapsed().as_secs_f64()
-        );
+        assert_ne!(embed(256, "blue chair red table"), embed(256, "red chair blue table"));
     }
 }

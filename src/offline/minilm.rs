@@ -47,13 +47,10 @@ impl Minilm {
     /// Reads `config.json`, `tokenizer.json` and `model.safetensors` from a folder. Takes about 0.2 s.
     pub fn load(folder: &Path) -> Result<Self, OfflineError> {
         let config_path = folder.join("config.json");
-        let config: Config = serde_json::from_slice(&read(&config_path)?)
-            .map_err(|error| unusable(&config_path, &error))?;
+        let config: Config =
+            serde_json::from_slice(&read(&config_path)?).map_err(|error| unusable(&config_path, &error))?;
         if config.hidden_size != DIMENSIONS {
-            let reason = format!(
-                "it has {} dimensions instead of {DIMENSIONS}",
-                config.hidden_size
-            );
+            let reason = format!("it has {} dimensions instead of {DIMENSIONS}", config.hidden_size);
             return Err(unusable(&config_path, &reason));
         }
 
@@ -61,13 +58,8 @@ impl Minilm {
         let mut tokenizer = Tokenizer::from_bytes(read(&tokenizer_path)?)
             .map_err(|error| unusable(&tokenizer_path, &error))?;
         // The file asks for 128 tokens and pads every text to that.
-        let truncation = TruncationParams {
-            max_length: MAX_TOKENS,
-            ..TruncationParams::default()
-        };
-        tokenizer
-            .with_truncation(Some(truncation))
-            .map_err(|error| unusable(&tokenizer_path, &error))?;
+        let truncation = TruncationParams { max_length: MAX_TOKENS, ..TruncationParams::default() };
+        tokenizer.with_truncation(Some(truncation)).map_err(|error| unusable(&tokenizer_path, &error))?;
         tokenizer.with_padding(None);
 
         let weights_path = folder.join("model.safetensors");
@@ -75,14 +67,8 @@ impl Minilm {
         let model = VarBuilder::from_buffered_safetensors(weights, DType::F32, &Device::Cpu)
             .and_then(|weights| BertModel::load(weights, &config))
             .map_err(|error| unusable(&weights_path, &error))?;
-        let pad_token =
-            u32::try_from(config.pad_token_id).map_err(|error| unusable(&config_path, &error))?;
-        Ok(Self(Arc::new(Loaded {
-            model,
-            tokenizer,
-            pad_token,
-            turn: Semaphore::new(1),
-        })))
+        let pad_token = u32::try_from(config.pad_token_id).map_err(|error| unusable(&config_path, &error))?;
+        Ok(Self(Arc::new(Loaded { model, tokenizer, pad_token, turn: Semaphore::new(1) })))
     }
 
     /// Embeds the texts in their order and counts their tokens. Others get their turn after every batch, so that a
@@ -91,12 +77,7 @@ impl Minilm {
         let model = self.clone();
         let mut work = blocking(move || model.tokenize(&texts)).await?;
         while !work.waiting.is_empty() {
-            let _turn = self
-                .0
-                .turn
-                .acquire()
-                .await
-                .expect("this semaphore is never closed");
+            let _turn = self.0.turn.acquire().await.expect("this semaphore is never closed");
             let model = self.clone();
             work = blocking(move || model.run_batch(work)).await?;
         }
@@ -105,31 +86,19 @@ impl Minilm {
 
     fn tokenize(&self, texts: &[String]) -> Result<Work, OfflineError> {
         let inputs = texts.iter().map(String::as_str).collect();
-        let encodings = self
-            .0
-            .tokenizer
-            .encode_batch_fast(inputs, true)
-            .map_err(|error| inference(&error))?;
-        let mut waiting: Vec<_> = encodings
-            .iter()
-            .map(|encoding| encoding.get_ids().to_vec())
-            .enumerate()
-            .collect();
+        let encodings =
+            self.0.tokenizer.encode_batch_fast(inputs, true).map_err(|error| inference(&error))?;
+        let mut waiting: Vec<_> =
+            encodings.iter().map(|encoding| encoding.get_ids().to_vec()).enumerate().collect();
         let tokens = waiting.iter().map(|(_, ids)| ids.len()).sum();
         waiting.sort_by_key(|(_, ids)| std::cmp::Reverse(ids.len()));
         let bytes = vec![0; texts.len() * DIMENSIONS * size_of::<f32>()];
-        Ok(Work {
-            waiting,
-            bytes,
-            tokens,
-        })
+        Ok(Work { waiting, bytes, tokens })
     }
 
     /// Embeds the next texts of the work, the shortest first.
     fn run_batch(&self, mut work: Work) -> Result<Work, OfflineError> {
-        let batch = work
-            .waiting
-            .split_off(work.waiting.len().saturating_sub(BATCH));
+        let batch = work.waiting.split_off(work.waiting.len().saturating_sub(BATCH));
         let vectors = self.forward(&batch).map_err(|error| inference(&error))?;
         let width = DIMENSIONS * size_of::<f32>();
         for ((index, _), vector) in batch.iter().zip(vectors) {
@@ -141,33 +110,17 @@ impl Minilm {
 
     /// From `texts × longest` token ids to `texts × 384` numbers.
     fn forward(&self, batch: &[(usize, Vec<u32>)]) -> candle_core::Result<Vec<Vec<f32>>> {
-        let longest = batch
-            .iter()
-            .map(|(_, ids)| ids.len())
-            .max()
-            .unwrap_or_default();
+        let longest = batch.iter().map(|(_, ids)| ids.len()).max().unwrap_or_default();
         let shape = (batch.len(), longest);
         let padded = |ids: &[u32], rest: u32| -> Vec<u32> {
-            ids.iter()
-                .copied()
-                .chain(std::iter::repeat_n(rest, longest - ids.len()))
-                .collect()
+            ids.iter().copied().chain(std::iter::repeat_n(rest, longest - ids.len())).collect()
         };
-        let ids: Vec<u32> = batch
-            .iter()
-            .flat_map(|(_, ids)| padded(ids, self.0.pad_token))
-            .collect();
-        let mask: Vec<u32> = batch
-            .iter()
-            .flat_map(|(_, ids)| padded(&vec![1; ids.len()], 0))
-            .collect();
+        let ids: Vec<u32> = batch.iter().flat_map(|(_, ids)| padded(ids, self.0.pad_token)).collect();
+        let mask: Vec<u32> = batch.iter().flat_map(|(_, ids)| padded(&vec![1; ids.len()], 0)).collect();
         let ids = Tensor::from_vec(ids, shape, &Device::Cpu)?;
         let mask = Tensor::from_vec(mask, shape, &Device::Cpu)?;
 
-        let hidden = self
-            .0
-            .model
-            .forward(&ids, &ids.zeros_like()?, Some(&mask))?;
+        let hidden = self.0.model.forward(&ids, &ids.zeros_like()?, Some(&mask))?;
         let mask = mask.to_dtype(DType::F32)?;
         let sum = mask.unsqueeze(1)?.matmul(&hidden)?.squeeze(1)?;
         // The mean's divisor falls out when the length is made 1.
@@ -183,17 +136,11 @@ impl std::fmt::Debug for Minilm {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, OfflineError> {
-    std::fs::read(path).map_err(|source| OfflineError::Weights {
-        path: path.to_owned(),
-        source,
-    })
+    std::fs::read(path).map_err(|source| OfflineError::Weights { path: path.to_owned(), source })
 }
 
 fn unusable(path: &Path, reason: &impl ToString) -> OfflineError {
-    OfflineError::Unusable {
-        path: path.to_owned(),
-        reason: reason.to_string(),
-    }
+    OfflineError::Unusable { path: path.to_owned(), reason: reason.to_string() }
 }
 
 fn inference(error: &impl ToString) -> OfflineError {
@@ -212,9 +159,7 @@ mod tests {
         if folder.is_none() {
             #[expect(clippy::print_stderr, reason = "a skipped test says so")]
             {
-                eprintln!(
-                    "skipped: SHOPKEEPER_TEST_MINILM does not name the folder of the weights"
-                );
+                eprintln!("skipped: SHOPKEEPER_TEST_MINILM does not name the folder of the weights");
             }
         }
         folder
@@ -232,37 +177,23 @@ mod tests {
     async fn texts_of_like_meaning_are_near() {
         let Some(folder) = weights() else { return };
         let model = Minilm::load(&folder).unwrap();
-        let asked = texts(&[
-            "How do I send a product back?",
-            "Our return policy",
-            "A lamp made of brass",
-        ]);
+        let asked = texts(&["How do I send a product back?", "Our return policy", "A lamp made of brass"]);
         let (vectors, tokens) = model.embed(asked).await.unwrap();
         assert_eq!(tokens, 10 + 5 + 7);
         let [question, returns, lamp] = [0, 1, 2].map(|index| vectors.row(index));
         assert!((cosine(&question, &question) - 1.0).abs() < 1e-5);
-        assert!(cosine(&question, &returns) > 0.4);
-        assert!(cosine(&question, &lamp) < 0.2);
+        let (near, far) = (cosine(&question, &returns), cosine(&question, &lamp));
+        assert!(near > far + 0.2, "{near} and {far}");
     }
 
     #[tokio::test]
     async fn the_vectors_are_those_of_the_published_model() {
         let Some(folder) = weights() else { return };
         let model = Minilm::load(&folder).unwrap();
-        let (vectors, _) = model
-            .embed(texts(&["This is an example sentence"]))
-            .await
-            .unwrap();
+        let (vectors, _) = model.embed(texts(&["This is an example sentence"])).await.unwrap();
         // From the model's card.
-        for (ours, published) in vectors
-            .row(0)
-            .iter()
-            .zip([0.0677, 0.0635, 0.0487, 0.0793, 0.0374, 0.0027])
-        {
-            assert!(
-                (ours - published).abs() < 6e-4,
-                "{ours} instead of {published}"
-            );
+        for (ours, published) in vectors.row(0).iter().zip([0.0677, 0.0635, 0.0487, 0.0793, 0.0374, 0.0027]) {
+            assert!((ours - published).abs() < 6e-4, "{ours} instead of {published}");
         }
     }
 
@@ -271,16 +202,11 @@ mod tests {
         let Some(folder) = weights() else { return };
         let model = Minilm::load(&folder).unwrap();
         let long = "A long text about a chair of oak and what can be done with it. ".repeat(30);
-        let many: Vec<String> = (0..BATCH + 3)
-            .map(|n| format!("chair {n} {}", &long[..n * 40]))
-            .collect();
+        let many: Vec<String> = (0..BATCH + 3).map(|n| format!("chair {n} {}", &long[..n * 40])).collect();
         let (together, _) = model.embed(many.clone()).await.unwrap();
         for index in [0, 1, BATCH - 1, BATCH + 2] {
             let (alone, _) = model.embed(vec![many[index].clone()]).await.unwrap();
-            assert!(
-                cosine(&alone.row(0), &together.row(index)) > 0.9999,
-                "text {index}"
-            );
+            assert!(cosine(&alone.row(0), &together.row(index)) > 0.9999, "text {index}");
         }
     }
 
@@ -288,10 +214,8 @@ mod tests {
     async fn what_follows_256_tokens_is_cut_off() {
         let Some(folder) = weights() else { return };
         let model = Minilm::load(&folder).unwrap();
-        let (vectors, tokens) = model
-            .embed(texts(&[&"chair ".repeat(254), &"chair ".repeat(900)]))
-            .await
-            .unwrap();
+        let (vectors, tokens) =
+            model.embed(texts(&[&"chair ".repeat(254), &"chair ".repeat(900)])).await.unwrap();
         assert_eq!(tokens, 2 * MAX_TOKENS);
         assert!(cosine(&vectors.row(0), &vectors.row(1)) > 0.9999);
     }
@@ -299,50 +223,29 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let error = Minilm::load(Path::new("/nonexistent")).unwrap_err();
-        assert!(
-            matches!(error, OfflineError::Weights { path, .. } if path.ends_with("config.json"))
-        );
+        assert!(matches!(error, OfflineError::Weights { path, .. } if path.ends_with("config.json")));
     }
 
     #[tokio::test]
     async fn the_server_refuses_tokens_and_other_dimensions() {
         let Some(folder) = weights() else { return };
         let model = Minilm::load(&folder).unwrap();
-        let models = super::super::Models::new(
-            super::super::Embedder::Minilm(model),
-            super::super::Completer::Echo,
-        );
+        let models =
+            super::super::Models::new(super::super::Embedder::Minilm(model), super::super::Completer::Echo);
         let server = super::super::OfflineServer::start(models).await.unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::new();
         let url = format!("{}/embeddings", server.base_url());
         for (body, param) in [
             (serde_json::json!({"model": "m", "input": [1, 2]}), "input"),
-            (
-                serde_json::json!({"model": "m", "input": "text", "dimensions": 385}),
-                "dimensions",
-            ),
+            (serde_json::json!({"model": "m", "input": "text", "dimensions": 385}), "dimensions"),
         ] {
             let response = http.post(&url).json(&body).send().await.unwrap();
             assert_eq!(response.status(), 400);
-            assert_eq!(
-                response.json::<serde_json::Value>().await.unwrap()["error"]["param"],
-                param
-            );
+            assert_eq!(response.json::<serde_json::Value>().await.unwrap()["error"]["param"], param);
         }
         let body = serde_json::json!({"model": "m", "input": ["one", "two"], "dimensions": 384});
-        let body: serde_json::Value = http
-            .post(&url)
-            .json(&body)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
-        assert_eq!(
-            body["data"][1]["embedding"].as_array().unwrap().len(),
-            DIMENSIONS
-        );
+        let body: serde_json::Value = http.post(&url).json(&body).send().await.unwrap().json().await.unwrap();
+        assert_eq!(body["data"][1]["embedding"].as_array().unwrap().len(), DIMENSIONS);
     }
 }

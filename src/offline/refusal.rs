@@ -23,10 +23,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// The request is wrong; `param` names the field that is.
-    pub(super) fn invalid(
-        param: impl Into<Option<&'static str>>,
-        message: impl Into<String>,
-    ) -> Self {
+    pub(super) fn invalid(param: impl Into<Option<&'static str>>, message: impl Into<String>) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
             message: message.into(),
@@ -43,10 +40,7 @@ impl Refusal {
             "Invalid 'input': array too long. Expected an array with maximum length {limit}, but got an array with \
              length {inputs} instead."
         );
-        Self {
-            code: Some("array_above_max_length"),
-            ..Self::invalid("input", message)
-        }
+        Self { code: Some("array_above_max_length"), ..Self::invalid("input", message) }
     }
 
     /// A path or method that is not served.
@@ -65,11 +59,7 @@ impl Refusal {
             .filter(|status| status.is_client_error() || status.is_server_error())
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let (message, kind, code) = match status.as_u16() {
-            401 => (
-                "Incorrect API key provided.",
-                "invalid_request_error",
-                Some("invalid_api_key"),
-            ),
+            401 => ("Incorrect API key provided.", "invalid_request_error", Some("invalid_api_key")),
             404 => (
                 "The model does not exist or you do not have access to it.",
                 "invalid_request_error",
@@ -81,31 +71,19 @@ impl Refusal {
                 Some("rate_limit_exceeded"),
             ),
             400..=499 => ("The request was refused.", "invalid_request_error", None),
-            503 => (
-                "The engine is currently overloaded, please try again later.",
-                "server_error",
-                None,
-            ),
+            503 => ("The engine is currently overloaded, please try again later.", "server_error", None),
             _ => (
                 "The server had an error while processing your request. Sorry about that!",
                 "server_error",
                 None,
             ),
         };
-        Self {
-            status,
-            message: message.to_owned(),
-            kind,
-            param: None,
-            code,
-            retry_after,
-        }
+        Self { status, message: message.to_owned(), kind, param: None, code, retry_after }
     }
 
     /// The account is out of money.
     pub(super) fn insufficient_quota() -> Self {
-        let message =
-            "You exceeded your current quota, please check your plan and billing details.";
+        let message = "You exceeded your current quota, please check your plan and billing details.";
         Self {
             status: StatusCode::TOO_MANY_REQUESTS,
             message: message.to_owned(),
@@ -120,41 +98,25 @@ impl Refusal {
 /// Reads a JSON body, or says as OpenAI does that it is none.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| {
-        Refusal::invalid(
-            None,
-            format!("We could not parse the JSON body of your request: {error}."),
-        )
+        Refusal::invalid(None, format!("We could not parse the JSON body of your request: {error}."))
     })
 }
 
 impl From<OfflineError> for Refusal {
     fn from(error: OfflineError) -> Self {
         tracing::error!(%error, "an offline model failed");
-        Self {
-            message: error.to_string(),
-            ..Self::of_status(500, None)
-        }
+        Self { message: error.to_string(), ..Self::of_status(500, None) }
     }
 }
 
 impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Self {
-        let Refusal {
-            status,
-            message,
-            kind,
-            param,
-            code,
-            retry_after,
-        } = refusal;
-        let body =
-            json!({"error": {"message": message, "type": kind, "param": param, "code": code}});
+        let Refusal { status, message, kind, param, code, retry_after } = refusal;
+        let body = json!({"error": {"message": message, "type": kind, "param": param, "code": code}});
         let mut reply = Self::json(body.to_string());
         reply.status = status;
         if let Some(wait) = retry_after {
-            reply
-                .headers
-                .insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+            reply.headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
         reply
     }

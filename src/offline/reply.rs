@@ -31,38 +31,24 @@ pub(super) enum Delivery {
 impl Reply {
     fn new(content_type: HeaderValue, pieces: Vec<Bytes>) -> Self {
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, content_type)]);
-        Self {
-            status: StatusCode::OK,
-            headers,
-            pieces,
-        }
+        Self { status: StatusCode::OK, headers, pieces }
     }
 
     /// One JSON document.
     pub(super) fn json(body: impl Into<Bytes>) -> Self {
-        Self::new(
-            HeaderValue::from_static("application/json"),
-            vec![body.into()],
-        )
+        Self::new(HeaderValue::from_static("application/json"), vec![body.into()])
     }
 
     /// Server-sent events, one by each text.
     pub(super) fn events(data: impl IntoIterator<Item = String>) -> Self {
-        let pieces = data
-            .into_iter()
-            .map(|data| Bytes::from(format!("data: {data}\n\n")))
-            .collect();
+        let pieces = data.into_iter().map(|data| Bytes::from(format!("data: {data}\n\n"))).collect();
         Self::new(EVENT_STREAM, pieces)
     }
 
     /// What a proxy says that should not have been asked.
     pub(super) fn nonsense() -> Self {
-        let page =
-            "<!doctype html><html><head><title>Welcome</title></head><body>It works!</body></html>";
-        Self::new(
-            HeaderValue::from_static("text/html"),
-            vec![Bytes::from_static(page.as_bytes())],
-        )
+        let page = "<!doctype html><html><head><title>Welcome</title></head><body>It works!</body></html>";
+        Self::new(HeaderValue::from_static("text/html"), vec![Bytes::from_static(page.as_bytes())])
     }
 
     /// The same with JSON that ends too early.
@@ -115,9 +101,7 @@ fn whole(mut pieces: Vec<Bytes>) -> Body {
     if pieces.len() == 1 {
         return Body::from(pieces.remove(0));
     }
-    Body::from_stream(futures::stream::iter(
-        pieces.into_iter().map(Ok::<_, io::Error>),
-    ))
+    Body::from_stream(futures::stream::iter(pieces.into_iter().map(Ok::<_, io::Error>)))
 }
 
 /// An error in a body makes the server close the connection without the end that the client waits for.

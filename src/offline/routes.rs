@@ -35,10 +35,7 @@ pub(super) fn router(models: Models, stop: CancellationToken) -> Router {
         .route("/v1/embeddings", post(embeddings))
         .route("/v1/chat/completions", post(completions))
         .route("/v1/models", get(models_list))
-        .route(
-            "/_script",
-            post(add_to_script).get(script_counts).delete(reset_script),
-        )
+        .route("/_script", post(add_to_script).get(script_counts).delete(reset_script))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -47,47 +44,28 @@ pub(super) fn router(models: Models, stop: CancellationToken) -> Router {
 
 async fn embeddings(State(endpoint): State<Arc<Endpoint>>, body: Bytes) -> Response {
     let question = Question::parse(&body);
-    let inputs = question
-        .as_ref()
-        .map_or(0, |question| question.inputs.len());
-    let scene = endpoint
-        .models
-        .script
-        .enter(Operation::Embeddings, &body, inputs);
+    let inputs = question.as_ref().map_or(0, |question| question.inputs.len());
+    let scene = endpoint.models.script.enter(Operation::Embeddings, &body, inputs);
     let reply = match stand_in(scene.fault.as_ref()) {
         Some(reply) => reply,
-        None => endpoint
-            .embed(question, scene.fault.as_ref())
-            .await
-            .unwrap_or_else(Reply::from),
+        None => endpoint.embed(question, scene.fault.as_ref()).await.unwrap_or_else(Reply::from),
     };
     endpoint.deliver(reply, scene).await
 }
 
 async fn completions(State(endpoint): State<Arc<Endpoint>>, body: Bytes) -> Response {
-    let scene = endpoint
-        .models
-        .script
-        .enter(Operation::Completions, &body, 0);
+    let scene = endpoint.models.script.enter(Operation::Completions, &body, 0);
     let reply = match stand_in(scene.fault.as_ref()) {
         Some(reply) => reply,
-        None => endpoint
-            .complete(&body, scene.fault.as_ref())
-            .unwrap_or_else(Reply::from),
+        None => endpoint.complete(&body, scene.fault.as_ref()).unwrap_or_else(Reply::from),
     };
     endpoint.deliver(reply, scene).await
 }
 
 async fn models_list(State(endpoint): State<Arc<Endpoint>>) -> Response {
-    let ids = [
-        endpoint.models.embedder.id(),
-        endpoint.models.completer.id(),
-    ];
-    let data =
-        ids.map(|id| json!({"id": id, "object": "model", "created": 0, "owned_by": "shopkeeper"}));
-    endpoint.answer(Reply::json(
-        json!({"object": "list", "data": data}).to_string(),
-    ))
+    let ids = [endpoint.models.embedder.id(), endpoint.models.completer.id()];
+    let data = ids.map(|id| json!({"id": id, "object": "model", "created": 0, "owned_by": "shopkeeper"}));
+    endpoint.answer(Reply::json(json!({"object": "list", "data": data}).to_string()))
 }
 
 async fn add_to_script(State(endpoint): State<Arc<Endpoint>>, body: Bytes) -> Response {
@@ -102,9 +80,7 @@ async fn add_to_script(State(endpoint): State<Arc<Endpoint>>, body: Bytes) -> Re
 }
 
 async fn script_counts(State(endpoint): State<Arc<Endpoint>>) -> Response {
-    endpoint.answer(Reply::json(
-        json!(endpoint.models.script.counts()).to_string(),
-    ))
+    endpoint.answer(Reply::json(json!(endpoint.models.script.counts()).to_string()))
 }
 
 async fn reset_script(State(endpoint): State<Arc<Endpoint>>) -> Response {
@@ -132,11 +108,7 @@ impl Endpoint {
         question: Result<Question, Refusal>,
         fault: Option<&Fault>,
     ) -> Result<Reply, Refusal> {
-        let Question {
-            inputs,
-            dimensions,
-            form,
-        } = question?;
+        let Question { inputs, dimensions, form } = question?;
         if let Some(Fault::InputCap(cap)) = fault
             && inputs.len() > *cap
         {
@@ -151,15 +123,11 @@ impl Endpoint {
             Embedder::Minilm(minilm) => {
                 let own = self.models.embedder.dimensions();
                 if dimensions.is_some_and(|asked| usize::from(asked.get()) != own) {
-                    let message =
-                        format!("This model has {own} dimensions and cannot give another number.");
+                    let message = format!("This model has {own} dimensions and cannot give another number.");
                     return Err(Refusal::invalid("dimensions", message));
                 }
                 let Inputs::Texts(texts) = inputs else {
-                    return Err(Refusal::invalid(
-                        "input",
-                        "This model takes texts only, not tokens.",
-                    ));
+                    return Err(Refusal::invalid("input", "This model takes texts only, not tokens."));
                 };
                 minilm.embed(texts).await?
             }
@@ -199,27 +167,16 @@ impl Endpoint {
 
     async fn pause(&self, pause: Duration) {
         if !pause.is_zero() {
-            self.stop
-                .run_until_cancelled(tokio::time::sleep(pause))
-                .await;
+            self.stop.run_until_cancelled(tokio::time::sleep(pause)).await;
         }
     }
 }
 
 fn hash_inputs(hash: &Hash, inputs: &Inputs) -> (Vectors, usize) {
     match inputs {
-        Inputs::Texts(texts) => (
-            hash.embed(texts),
-            texts.iter().map(|text| count_tokens(text)).sum(),
-        ),
+        Inputs::Texts(texts) => (hash.embed(texts), texts.iter().map(|text| count_tokens(text)).sum()),
         Inputs::Tokens(tokens) => {
-            let as_text = |tokens: &Vec<u32>| {
-                tokens
-                    .iter()
-                    .map(u32::to_string)
-                    .collect::<Vec<_>>()
-                    .join(" ")
-            };
+            let as_text = |tokens: &Vec<u32>| tokens.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
             let texts: Vec<_> = tokens.iter().map(as_text).collect();
             (hash.embed(&texts), tokens.iter().map(Vec::len).sum())
         }

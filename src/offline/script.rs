@@ -126,28 +126,19 @@ impl Script {
     pub async fn arrived(&self, operation: Operation, requests: usize) {
         let mut counts = self.0.counts.subscribe();
         // We hold the sender, thus the wait cannot fail.
-        let _ = counts
-            .wait_for(|counts| counts.requests.of(operation) >= requests)
-            .await;
+        let _ = counts.wait_for(|counts| counts.requests.of(operation) >= requests).await;
     }
 
     /// Bodies of the newest requests for this operation, oldest first; `null` for one that is not JSON.
     pub fn bodies(&self, operation: Operation) -> Vec<Value> {
         let state = self.lock();
         let of_operation = state.bodies.iter().filter(|(of, _)| *of == operation);
-        of_operation
-            .map(|(_, body)| serde_json::from_slice(body).unwrap_or_default())
-            .collect()
+        of_operation.map(|(_, body)| serde_json::from_slice(body).unwrap_or_default()).collect()
     }
 
     /// Adds the lines of a script that came from another process.
     pub(super) fn add(&self, lines: Vec<Line>) {
-        for Line {
-            operation,
-            fault,
-            standing,
-        } in lines
-        {
+        for Line { operation, fault, standing } in lines {
             if standing {
                 self.always(operation, fault);
             } else {
@@ -222,20 +213,11 @@ mod tests {
         script.always(Operation::Embeddings, Fault::BadJson);
         script.queue(Operation::Embeddings, [Fault::Nonsense, Fault::WrongCount]);
         let next = || script.enter(Operation::Embeddings, &Bytes::new(), 0).fault;
-        assert_eq!(
-            [next(), next(), next()],
-            [Fault::Nonsense, Fault::WrongCount, Fault::BadJson].map(Some)
-        );
+        assert_eq!([next(), next(), next()], [Fault::Nonsense, Fault::WrongCount, Fault::BadJson].map(Some));
         assert_eq!(next(), Some(Fault::BadJson));
-        assert_eq!(
-            script.enter(Operation::Completions, &Bytes::new(), 0).fault,
-            None
-        );
+        assert_eq!(script.enter(Operation::Completions, &Bytes::new(), 0).fault, None);
         script.clear();
-        assert_eq!(
-            script.enter(Operation::Embeddings, &Bytes::new(), 0).fault,
-            None
-        );
+        assert_eq!(script.enter(Operation::Embeddings, &Bytes::new(), 0).fault, None);
         assert_eq!(script.requests(Operation::Embeddings), 5);
     }
 

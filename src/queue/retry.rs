@@ -27,7 +27,8 @@ mod tests {
     #[test]
     fn waits_double_up_to_the_longest() {
         let backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(60) };
-        let waits: Vec<_> = [1, 2, 5, 20, u32::MAX].map(|attempts| backoff.after(attempts, 1.0).as_secs()).into();
+        let waits: Vec<_> =
+            [1, 2, 5, 20, u32::MAX].map(|attempts| backoff.after(attempts, 1.0).as_secs()).into();
         assert_eq!(waits, [1, 2, 16, 60, 60]);
     }
 

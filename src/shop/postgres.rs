@@ -150,10 +150,7 @@ impl PostgresSource {
         }
     }
 
-    async fn rows(
-        &self,
-        keys: &[String],
-    ) -> Result<Vec<Result<Document, RenderFault>>, CatalogueError> {
+    async fn rows(&self, keys: &[String]) -> Result<Vec<Result<Document, RenderFault>>, CatalogueError> {
         let statement = self.statements().await?.read.as_str();
         let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
         let rows = sqlx::query(AssertSqlSafe(statement)).bind(keys).fetch_all(&self.pool).await;
@@ -168,7 +165,8 @@ impl PostgresSource {
             let columns: Json<Box<RawValue>> = row.try_get(1)?;
             let (sku, metadata): (_, Json<Box<RawValue>>) = (row.try_get(2)?, row.try_get(3)?);
             if !seen.insert(key.clone()) {
-                let reason = format!("source `{}` has more than one row with the key {key:?}", self.settings.name);
+                let reason =
+                    format!("source `{}` has more than one row with the key {key:?}", self.settings.name);
                 documents.retain(|document: &Result<Document, RenderFault>| {
                     document.as_ref().map_or_else(|fault| &fault.key, |document| &document.key) != &key
                 });
@@ -210,11 +208,7 @@ fn connect_options(settings: &Settings) -> Result<PgConnectOptions, sqlx::Error>
 }
 
 /// Asks the server for the relation's columns and the key's type, without reading a row.
-async fn columns(
-    pool: &PgPool,
-    relation: &str,
-    key: &str,
-) -> Result<(Vec<String>, String), sqlx::Error> {
+async fn columns(pool: &PgPool, relation: &str, key: &str) -> Result<(Vec<String>, String), sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let statement = AssertSqlSafe(format!("select * from {relation} limit 0")).into_sql_str();
     let described = connection.describe(statement).await?;
@@ -261,12 +255,7 @@ fn list_statement(settings: &Settings, relation: &str, columns: &BTreeSet<String
 }
 
 /// Compares keys in their own type, so that the shop's index on them is used.
-fn read_statement(
-    settings: &Settings,
-    relation: &str,
-    columns: &BTreeSet<String>,
-    key_type: &str,
-) -> String {
+fn read_statement(settings: &Settings, relation: &str, columns: &BTreeSet<String>, key_type: &str) -> String {
     let key = quote(&settings.key);
     let sku = settings.sku.as_ref().map_or("null".to_owned(), |sku| format!("row_.{}", quote(sku)));
     format!(
@@ -345,7 +334,10 @@ mod tests {
     #[test]
     fn names_of_tables_and_columns_are_quoted() {
         let table = Relation::Table { name: "my shop.It\"ems".into(), condition: Some("live -- yes".into()) };
-        assert_eq!(from_clause(&table), "(select * from \"my shop\".\"It\"\"ems\" where (live -- yes\n)) as row_");
+        assert_eq!(
+            from_clause(&table),
+            "(select * from \"my shop\".\"It\"\"ems\" where (live -- yes\n)) as row_"
+        );
         assert_eq!(literal("it's"), "'it''s'");
     }
 

@@ -124,9 +124,9 @@ impl Store {
             .fetch_optional(&self.pool)
             .await?;
         let Some(row) = row else { return Ok(None) };
-        let escalation = row.escalation_reason.map(|reason| {
-            serde_json::json!({ "id": row.id, "reason": reason, "status": "open" })
-        });
+        let escalation = row
+            .escalation_reason
+            .map(|reason| serde_json::json!({ "id": row.id, "reason": reason, "status": "open" }));
         Ok(Some(AnswerObject {
             id: row.id,
             object: "answer",
@@ -170,7 +170,12 @@ impl Store {
     }
 
     /// Reads the last messages of a session before a question, oldest first.
-    pub async fn history(&self, session: &str, before: i64, messages: u32) -> Result<Vec<Message>, StoreError> {
+    pub async fn history(
+        &self,
+        session: &str,
+        before: i64,
+        messages: u32,
+    ) -> Result<Vec<Message>, StoreError> {
         let turns = sqlx::query!(
             r#"select question, answer ->> 'text' as text from shopkeeper.answer
                where session_id = $1 and seq < $2 order by seq desc limit $3"#,

@@ -330,7 +330,8 @@ async fn replace_chunks(
     let contents: Vec<_> = chunks.iter().map(|embedded| embedded.chunk.content.clone()).collect();
     let tokens: Vec<_> =
         chunks.iter().map(|embedded| i32::try_from(embedded.chunk.tokens).unwrap_or(i32::MAX)).collect();
-    let vectors: Vec<_> = chunks.iter().map(|embedded| HalfVector::from_f32_slice(&embedded.vector)).collect();
+    let vectors: Vec<_> =
+        chunks.iter().map(|embedded| HalfVector::from_f32_slice(&embedded.vector)).collect();
     sqlx::query!(
         "insert into shopkeeper.chunk (version, source, key, ordinal, content, tokens, embedding)
          select $1, $2, $3, ordinal, content, tokens, embedding

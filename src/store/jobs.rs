@@ -61,12 +61,7 @@ pub enum Failure {
 
 impl Store {
     /// Enqueues jobs of one kind in one statement; says how many there are to run.
-    pub async fn enqueue(
-        &self,
-        kind: &str,
-        keys: &[String],
-        payloads: &[Value],
-    ) -> Result<u64, StoreError> {
+    pub async fn enqueue(&self, kind: &str, keys: &[String], payloads: &[Value]) -> Result<u64, StoreError> {
         let mut connection = self.pool.acquire().await?;
         enqueue(&mut connection, kind, keys, payloads).await
     }

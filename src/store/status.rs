@@ -60,8 +60,6 @@ pub struct IndexStatus {
 pub struct Backlog {
     /// Documents whose job is live.
     pub pending: u64,
-    /// Of these, the ones that wait after a failure.
-    pub waiting: u64,
     /// What the last failure was.
     pub last_error: Option<String>,
 }
@@ -146,7 +144,12 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         let versions = rows.into_iter().map(|row| IndexStatus {
-            version: IndexVersion { id: row.id, model: row.model, dimensions: row.dimensions, state: row.state },
+            version: IndexVersion {
+                id: row.id,
+                model: row.model,
+                dimensions: row.dimensions,
+                state: row.state,
+            },
             chunks: row.chunks,
         });
         Ok(versions.collect())
@@ -167,7 +170,6 @@ impl Store {
         // Keys are `source/key`, and '0' comes right after '/': this is a range of the keys' index.
         let row = sqlx::query!(
             r#"select count(*) as "pending!",
-                   count(*) filter (where worker is null and run_at > now() and last_error is not null) as "waiting!",
                    (array_agg(last_error order by id) filter (where last_error is not null))[1] as last_error
                from shopkeeper.job where kind = $1 and key >= $2 || '/' and key < $2 || '0'"#,
             kind,
@@ -175,10 +177,6 @@ impl Store {
         )
         .fetch_one(&self.pool)
         .await?;
-        Ok(Backlog {
-            pending: row.pending.unsigned_abs(),
-            waiting: row.waiting.unsigned_abs(),
-            last_error: row.last_error,
-        })
+        Ok(Backlog { pending: row.pending.unsigned_abs(), last_error: row.last_error })
     }
 }

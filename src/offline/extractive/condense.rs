@@ -4,9 +4,8 @@ use super::super::completions::{Message, Role, last_user_text};
 use super::words::{is_stop_word, words};
 
 /// Words that refer to what was said before.
-const REFERRING: &[&str] = &[
-    "and", "it", "its", "one", "ones", "that", "their", "them", "these", "they", "this", "those",
-];
+const REFERRING: &[&str] =
+    &["and", "it", "its", "one", "ones", "that", "their", "them", "these", "they", "this", "those"];
 
 /// Adds the product that was last spoken of to a question that refers to it.
 pub(super) fn condense(messages: &[Message]) -> String {
@@ -15,11 +14,7 @@ pub(super) fn condense(messages: &[Message]) -> String {
     if !refers || product_name(question).is_some() {
         return question.to_owned();
     }
-    let mut said = messages
-        .iter()
-        .rev()
-        .filter(|message| message.role != Role::System)
-        .skip(1);
+    let mut said = messages.iter().rev().filter(|message| message.role != Role::System).skip(1);
     match said.find_map(|message| product_name(&message.text)) {
         Some(name) => format!("{question} ({name})"),
         None => question.to_owned(),
@@ -29,24 +24,16 @@ pub(super) fn condense(messages: &[Message]) -> String {
 /// The first two or more words in a row that are written like a name.
 fn product_name(text: &str) -> Option<String> {
     let is_name = |word: &str| {
-        word.starts_with(char::is_uppercase)
-            || word.starts_with(|letter: char| letter.is_ascii_digit())
+        word.starts_with(char::is_uppercase) || word.starts_with(|letter: char| letter.is_ascii_digit())
     };
-    let plain = |word: &str| {
-        word.trim_matches(|letter: char| !letter.is_alphanumeric())
-            .to_lowercase()
-    };
-    text.split(['.', '?', '!', ',', ':', ';', '\n', '[', ']', '(', ')'])
-        .find_map(|clause| {
-            let words: Vec<_> = clause.split_whitespace().collect();
-            let mut runs = words.chunk_by(|one, two| is_name(one) && is_name(two));
-            runs.find_map(|run| {
-                let opening = run
-                    .iter()
-                    .take_while(|word| is_stop_word(&plain(word)))
-                    .count();
-                let name = &run[opening..];
-                (name.len() > 1 && name[0].starts_with(char::is_uppercase)).then(|| name.join(" "))
-            })
+    let plain = |word: &str| word.trim_matches(|letter: char| !letter.is_alphanumeric()).to_lowercase();
+    text.split(['.', '?', '!', ',', ':', ';', '\n', '[', ']', '(', ')']).find_map(|clause| {
+        let words: Vec<_> = clause.split_whitespace().collect();
+        let mut runs = words.chunk_by(|one, two| is_name(one) && is_name(two));
+        runs.find_map(|run| {
+            let opening = run.iter().take_while(|word| is_stop_word(&plain(word))).count();
+            let name = &run[opening..];
+            (name.len() > 1 && name[0].starts_with(char::is_uppercase)).then(|| name.join(" "))
         })
+    })
 }

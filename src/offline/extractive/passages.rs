@@ -55,10 +55,7 @@ pub(super) fn read(message: &str) -> (Vec<Passage>, &str) {
         }
     }
     passages.extend(open);
-    let question = match rest
-        .match_indices("Question:")
-        .find(|(at, _)| starts_line(rest, *at))
-    {
+    let question = match rest.match_indices("Question:").find(|(at, _)| starts_line(rest, *at)) {
         Some((at, label)) => &rest[at + label.len()..],
         None => rest,
     };
@@ -85,21 +82,17 @@ impl Passage {
                 name_stems: stems(name),
                 stems: stems(line),
             }),
-            None => self
-                .sentences
-                .extend(sentences(line).into_iter().map(|sentence| Sentence {
-                    text: sentence.to_owned(),
-                    stems: stems(sentence),
-                })),
+            None => self.sentences.extend(
+                sentences(line)
+                    .into_iter()
+                    .map(|sentence| Sentence { text: sentence.to_owned(), stems: stems(sentence) }),
+            ),
         }
     }
 
     /// The value of a fact by its name, without regard to case.
     pub(super) fn fact(&self, name: &str) -> Option<&str> {
-        self.facts
-            .iter()
-            .find(|fact| fact.name.eq_ignore_ascii_case(name))
-            .map(|fact| fact.value.as_str())
+        self.facts.iter().find(|fact| fact.name.eq_ignore_ascii_case(name)).map(|fact| fact.value.as_str())
     }
 }
 
@@ -115,8 +108,7 @@ fn starts_line(text: &str, at: usize) -> bool {
 fn opening<'line>(line: &'line str, mark: Option<&str>) -> Option<(&'line str, &'line str)> {
     let inner = line.strip_prefix("<passage-")?.strip_suffix('>')?;
     let (found, attributes) = inner.split_once(' ').unwrap_or((inner, ""));
-    mark.is_none_or(|mark| mark == found)
-        .then_some((found, attributes))
+    mark.is_none_or(|mark| mark == found).then_some((found, attributes))
 }
 
 fn closing(line: &str) -> Option<&str> {
@@ -125,24 +117,11 @@ fn closing(line: &str) -> Option<&str> {
 
 fn attribute(attributes: &str, name: &str) -> Option<String> {
     let label = format!("{name}=\"");
-    let (at, _) = attributes
-        .match_indices(&label)
-        .find(|(at, _)| *at == 0 || attributes[..*at].ends_with(' '))?;
+    let (at, _) =
+        attributes.match_indices(&label).find(|(at, _)| *at == 0 || attributes[..*at].ends_with(' '))?;
     let (value, _) = attributes[at + label.len()..].split_once('"')?;
-    let entities = [
-        ("&quot;", "\""),
-        ("&#34;", "\""),
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&amp;", "&"),
-    ];
-    Some(
-        entities
-            .iter()
-            .fold(value.to_owned(), |value, (entity, letter)| {
-                value.replace(entity, letter)
-            }),
-    )
+    let entities = [("&quot;", "\""), ("&#34;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
+    Some(entities.iter().fold(value.to_owned(), |value, (entity, letter)| value.replace(entity, letter)))
 }
 
 /// A name of up to three words, a colon and a value that is not a sentence.
@@ -152,9 +131,7 @@ fn as_fact(line: &str) -> Option<(&str, &str)> {
     let is_name = name.split_whitespace().count() <= 3
         && name.len() <= 30
         && name.starts_with(char::is_alphabetic)
-        && name
-            .chars()
-            .all(|letter| letter.is_alphanumeric() || " _-".contains(letter));
+        && name.chars().all(|letter| letter.is_alphanumeric() || " _-".contains(letter));
     (is_name && !value.is_empty() && !value.ends_with(['.', '!', '?'])).then_some((name, value))
 }
 
@@ -173,15 +150,8 @@ mod tests {
         assert_eq!(passages.len(), 2);
         assert_eq!(passages[0].title, "The \"Aurora\" lamp");
         assert_eq!(passages[0].fact("Price"), Some("89.00"));
-        let texts: Vec<_> = passages[0]
-            .sentences
-            .iter()
-            .map(|sentence| sentence.text.as_str())
-            .collect();
-        assert_eq!(
-            texts,
-            ["A warm light.", "It dims.", "Care: wipe with a dry cloth."]
-        );
+        let texts: Vec<_> = passages[0].sentences.iter().map(|sentence| sentence.text.as_str()).collect();
+        assert_eq!(texts, ["A warm light.", "It dims.", "Care: wipe with a dry cloth."]);
         assert_eq!(passages[1].number, "2");
     }
 

@@ -17,10 +17,7 @@ pub(super) struct Weights {
 impl Weights {
     /// Weighs the words of these passages.
     pub(super) fn of(passages: &[Passage]) -> Self {
-        let mut weights = Self {
-            units: 0.0,
-            holding: BTreeMap::new(),
-        };
+        let mut weights = Self { units: 0.0, holding: BTreeMap::new() };
         for passage in passages {
             let facts = passage.facts.iter().map(|fact| &fact.stems);
             let prose = passage.sentences.iter().map(|sentence| &sentence.stems);
@@ -45,21 +42,13 @@ impl Weights {
 
     /// Which part of the asked weight is held; all of it when nothing is asked.
     pub(super) fn coverage(&self, asked: &Stems, held: &Stems) -> f64 {
-        if asked.is_empty() {
-            1.0
-        } else {
-            self.sum(asked.intersection(held)) / self.sum(asked)
-        }
+        if asked.is_empty() { 1.0 } else { self.sum(asked.intersection(held)) / self.sum(asked) }
     }
 
     /// How well a title names what is asked for: it should hold the question's words and few others.
     pub(super) fn title_fit(&self, asked: &Stems, title: &Stems) -> f64 {
         let both = self.sum(asked.intersection(title));
-        if both == 0.0 {
-            0.0
-        } else {
-            both * (both / self.sum(title)).sqrt()
-        }
+        if both == 0.0 { 0.0 } else { both * (both / self.sum(title)).sqrt() }
     }
 
     /// How much of what is asked a sentence says, alone or with its title.

@@ -30,10 +30,7 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = String> + '_ {
 
 /// Stems of the words of a text without stop words.
 pub(super) fn stems(text: &str) -> Stems {
-    words(text)
-        .filter(|word| !is_stop_word(word))
-        .map(|word| stem(&word))
-        .collect()
+    words(text).filter(|word| !is_stop_word(word)).map(|word| stem(&word)).collect()
 }
 
 /// Whether a lower-case word says nothing about what is asked for.
@@ -69,15 +66,10 @@ fn strip_endings(word: &str) -> String {
         _ if let Some(start) = word.strip_suffix("eries") => format!("{start}er"),
         _ if let Some(start) = word.strip_suffix("ery") => format!("{start}er"),
         _ if let Some(start) = word.strip_suffix("ies") => format!("{start}y"),
-        _ if let Some(start) = word
-            .strip_suffix("es")
-            .filter(|start| start.ends_with(['x', 'h', 's'])) =>
-        {
+        _ if let Some(start) = word.strip_suffix("es").filter(|start| start.ends_with(['x', 'h', 's'])) => {
             start.to_owned()
         }
-        _ if word.ends_with("ss") || word.ends_with("us") || word.ends_with("is") => {
-            word.to_owned()
-        }
+        _ if word.ends_with("ss") || word.ends_with("us") || word.ends_with("is") => word.to_owned(),
         _ => word.strip_suffix('s').unwrap_or(word).to_owned(),
     };
     for (ending, rest) in [("able", 4), ("ing", 3), ("ed", 3), ("er", 4)] {
@@ -111,8 +103,8 @@ pub(super) fn sentences(line: &str) -> Vec<&str> {
     let mut start = 0;
     let mut letters = line.char_indices().peekable();
     while let Some((at, letter)) = letters.next() {
-        let ends = matches!(letter, '.' | '!' | '?')
-            && letters.peek().is_none_or(|(_, next)| next.is_whitespace());
+        let ends =
+            matches!(letter, '.' | '!' | '?') && letters.peek().is_none_or(|(_, next)| next.is_whitespace());
         if ends {
             sentences.push(line[start..at + letter.len_utf8()].trim());
             start = at + letter.len_utf8();
@@ -130,15 +122,7 @@ mod tests {
     #[test]
     fn forms_of_a_word_have_one_stem() {
         for forms in [
-            &[
-                "ship",
-                "ships",
-                "shipping",
-                "shipped",
-                "delivery",
-                "deliveries",
-                "deliver",
-            ][..],
+            &["ship", "ships", "shipping", "shipped", "delivery", "deliveries", "deliver"][..],
             &["price", "prices", "priced", "cost", "costs"],
             &["return", "returns", "returned", "refund", "refunds"],
             &["wash", "washing", "washable", "washed", "washes"],

@@ -1,0 +1,283 @@
+//! Asking: by HTTP and by SQL.
+
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+use shopkeeper::{
+    daemon,
+    offline::{Fault, Operation},
+};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{World, execute};
+
+/// A daemon of a world, with a client of its API.
+struct TestDaemon {
+    url: String,
+    client: Client,
+    stop: CancellationToken,
+    running: tokio::task::JoinHandle<anyhow::Result<()>>,
+}
+
+impl TestDaemon {
+    #[expect(clippy::disallowed_methods, reason = "the handle is awaited in `stop`")]
+    async fn start(world: &World) -> Self {
+        let (config, stop) = (world.config.clone(), CancellationToken::new());
+        let (sender, started) = oneshot::channel();
+        let stopped = stop.clone();
+        let running = tokio::spawn(async move {
+            daemon::run(&config, stopped, move |address| sender.send(address.unwrap()).unwrap()).await
+        });
+        let address = started.await.unwrap();
+        world
+            .until(
+                "the shop is synced",
+                "exists (select from shopkeeper.source) and not exists (select from shopkeeper.job)",
+            )
+            .await;
+        Self { url: format!("http://{address}"), client: Client::new(), stop, running }
+    }
+
+    async fn post(&self, body: Value) -> (StatusCode, Value) {
+        let response = self.client.post(format!("{}/v1/answers", self.url)).json(&body).send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, Value) {
+        let response = self.client.get(format!("{}{path}", self.url)).send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
+    }
+
+    async fn settled(&self, world: &World, id: &str) -> Value {
+        world
+            .until(
+                "it is answered",
+                &format!("status not in ('queued', 'in_progress') from shopkeeper.answer where id = '{id}'"),
+            )
+            .await;
+        let (status, answer) = self.get(&format!("/v1/answers/{id}")).await;
+        assert_eq!(status, StatusCode::OK);
+        answer
+    }
+
+    async fn ask(&self, world: &World, body: Value) -> Value {
+        let (status, accepted) = self.post(body).await;
+        // A worker may have been quick.
+        let settled = accepted["status"] == "completed" || accepted["status"] == "failed";
+        assert_eq!(status, if settled { StatusCode::OK } else { StatusCode::ACCEPTED }, "{accepted}");
+        self.settled(world, accepted["id"].as_str().unwrap()).await
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.running.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_question_by_http_is_answered_from_the_shop_with_its_source() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    let answer =
+        daemon.ask(&world, json!({ "question": "How much is the Kettle?", "metadata": { "chat": 7 } })).await;
+    assert_eq!(answer["status"], "completed");
+    assert!(answer["answer"]["text"].as_str().unwrap().contains("45.00"), "{answer}");
+    let cited: Vec<_> =
+        answer["sources"].as_array().unwrap().iter().filter(|source| source["cited"] == true).collect();
+    assert_eq!(
+        (&cited[0]["title"], &cited[0]["url"]),
+        (&json!("Kettle"), &json!("https://shop.example/p/3"))
+    );
+    assert_eq!(answer["metadata"], json!({ "chat": 7 }));
+    let fields: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();
+    insta::assert_snapshot!(fields.join(" "));
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_price_is_quoted_as_it_is_when_the_question_is_asked() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    world.in_shop("update product set price = 44.44 where id = 3").await;
+    let answer = daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
+    assert!(answer["answer"]["text"].as_str().unwrap().contains("44.44"), "{answer}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_question_by_sql_is_answered_and_announced() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    let mut listener = sqlx::postgres::PgListener::connect_with(&world.ours).await.unwrap();
+    listener.listen("shopkeeper_answer").await.unwrap();
+    let ask = "select shopkeeper.ask(question => 'How much is the Kettle?', session_id => 'tg:1', idempotency_key => 'tg:1:1')::text";
+    let id: String = world.value(ask).await;
+    assert_eq!(listener.recv().await.unwrap().payload(), id);
+    let again: String = world.value(ask).await;
+    assert_eq!(again, id, "the same key is the same answer");
+    let answer: String =
+        world.value(&format!("select answer from shopkeeper.answers where id = '{id}'")).await;
+    assert!(answer.contains("45.00"), "{answer}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_role_with_the_printed_grants_may_ask_and_read_and_nothing_else() {
+    let world = World::new().await;
+    let url = std::fs::read_to_string(world.folder.path().join("database.url")).unwrap();
+    let grants = shopkeeper::store::schema::CLIENT_GRANTS;
+    let (create, grants) = grants.split_once("nologin;").unwrap();
+    let create = create.rsplit('\n').next().unwrap();
+    execute(
+        &url,
+        &format!("do $$ begin {create} nologin; exception when duplicate_object then null; end $$; {grants}"),
+    )
+    .await;
+    let as_client = "set role shopkeeper_client; ";
+    execute(
+        &url,
+        &format!("{as_client} select shopkeeper.ask('Is it waterproof?'); select * from shopkeeper.answers"),
+    )
+    .await;
+    for forbidden in [
+        "select * from shopkeeper.answer",
+        "select * from shopkeeper.job",
+        "select shopkeeper.enqueue('x', '{}', '{}')",
+    ] {
+        let refused = shopkeeper::embedded::execute(&url, &format!("{as_client} {forbidden}")).await;
+        assert!(format!("{:#}", refused.unwrap_err()).contains("permission denied"), "{forbidden}");
+    }
+}
+
+#[tokio::test]
+async fn a_follow_up_is_searched_together_with_the_question_before_it() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    daemon.ask(&world, json!({ "question": "How much is the Kettle?", "session_id": "s" })).await;
+    let answer = daemon.ask(&world, json!({ "question": "And is it in stock?", "session_id": "s" })).await;
+    assert_eq!(answer["standalone_question"], "How much is the Kettle?\nAnd is it in stock?");
+    let body = world.script().bodies(Operation::Completions).pop().unwrap();
+    let roles: Vec<_> = body["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| message["role"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(roles, ["system", "user", "assistant", "user"]);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn an_empty_index_refuses_without_asking_the_model_and_hands_over() {
+    let world = World::with(
+        "create table product (id int primary key, name text, description text, price int, stock int)",
+        crate::support::SOURCE,
+    )
+    .await;
+    let daemon = TestDaemon::start(&world).await;
+    let answer = daemon.ask(&world, json!({ "question": "Anything?" })).await;
+    assert_eq!(
+        (&answer["outcome"], &answer["escalation"]["reason"]),
+        (&json!("no_answer"), &json!("no_passages"))
+    );
+    assert!(answer["answer"]["text"].as_str().unwrap().starts_with("I don't have information"));
+    assert_eq!(world.script().requests(Operation::Completions), 0);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_question_that_the_model_never_answers_fails_and_hands_over() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    world.script().always(Operation::Completions, Fault::BadJson);
+    let answer = daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
+    assert_eq!((&answer["status"], &answer["escalation"]["reason"]), (&json!("failed"), &json!("failed")));
+    assert_eq!(answer["attempt"], 3);
+    assert!(answer["error"].as_str().unwrap().contains("not the JSON"), "{answer}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_passing_fault_of_the_model_is_not_seen_by_the_caller() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    world.script().queue(Operation::Completions, [Fault::Nonsense]);
+    let answer = daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
+    assert_eq!((&answer["status"], &answer["attempt"]), (&json!("completed"), &json!(2)));
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn the_same_idempotency_key_is_one_answer_and_another_question_is_refused() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    let post = async |question: &str| {
+        let request =
+            daemon.client.post(format!("{}/v1/answers", daemon.url)).header("Idempotency-Key", "k1");
+        let response = request.json(&json!({ "question": question })).send().await.unwrap();
+        (response.status(), response.json::<Value>().await.unwrap())
+    };
+    let (_, first) = post("How much is the Kettle?").await;
+    daemon.settled(&world, first["id"].as_str().unwrap()).await;
+    let (status, second) = post("How much is the Kettle?").await;
+    assert_eq!((status, &second["id"]), (StatusCode::OK, &first["id"]));
+    let (status, problem) = post("How much is the Shirt?").await;
+    assert_eq!(
+        (status, &problem["code"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("idempotency_mismatch"))
+    );
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_bad_request_is_a_problem_that_names_the_field() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    let long = "x".repeat(4001);
+    let mut seen = String::new();
+    for body in [
+        json!({}),
+        json!({ "question": " " }),
+        json!({ "question": "a", "qestion": "b" }),
+        json!({ "question": 5 }),
+        json!({ "question": long }),
+        json!({ "question": "a\u{0}b" }),
+        json!({ "question": "a", "sources": ["shoes"] }),
+        json!({ "question": "a", "sources": [] }),
+        json!({ "question": "a", "session_id": "" }),
+        json!({ "question": "a", "metadata": { "a\u{0}": 1 } }),
+    ] {
+        let (status, problem) = daemon.post(body).await;
+        seen += &format!(
+            "{} {} {}\n",
+            status.as_u16(),
+            problem["code"].as_str().unwrap(),
+            problem["detail"].as_str().unwrap()
+        );
+    }
+    for path in ["/v1/answers/nonsense", "/v1/answers/00000000-0000-0000-0000-000000000000", "/nothing"] {
+        let (status, problem) = daemon.get(path).await;
+        seen += &format!(
+            "{} {} {}\n",
+            status.as_u16(),
+            problem["code"].as_str().unwrap(),
+            problem["detail"].as_str().unwrap()
+        );
+    }
+    insta::assert_snapshot!(seen);
+    assert_eq!(world.count("answer").await, 0);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn health_is_told_apart_alive_and_ready() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    let live = daemon.client.get(format!("{}/livez", daemon.url)).send().await.unwrap();
+    assert_eq!(live.status(), StatusCode::OK);
+    assert_eq!(
+        daemon.get("/readyz").await,
+        (StatusCode::OK, json!({ "ready": true, "stopping": false, "database": "ok" }))
+    );
+    daemon.stop().await;
+}

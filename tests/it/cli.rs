@@ -1,0 +1,314 @@
+//! The command line: what is printed, and how the process ends.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
+
+use serde_json::Value;
+use shopkeeper::offline::{Fault, Operation};
+use tempfile::TempDir;
+
+use crate::support::{World, command, database, program, reach, server, stderr, stdout};
+
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').map(str::to_owned).collect()
+}
+
+/// The exit code and stderr of a program without settings of a world.
+async fn fails(arguments: &str, environment: &[(&str, &str)]) -> (i32, String) {
+    let output = program(&words(arguments), environment).await;
+    (output.status.code().unwrap(), stderr(&output))
+}
+
+#[tokio::test]
+async fn the_help_says_what_there_is() {
+    let mut all = String::new();
+    for verb in [
+        "--help",
+        "run --help",
+        "migrate --help",
+        "config --help",
+        "sync --help",
+        "search --help",
+        "ask --help",
+        "status --help",
+        "demo --help",
+        "models serve --help",
+    ] {
+        all += &format!("$ shopkeeper {verb}\n{}\n", stdout(&program(&words(verb), &[]).await));
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[tokio::test]
+async fn every_fault_of_the_settings_is_told_at_once_with_its_line_and_the_nearest_key() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("jobs.toml");
+    let text = r#"
+[database]
+url = "postgres://me:hunter2@db/x"
+max_conections = 5
+statement_timeout = "soon"
+
+[http]
+listen = "here"
+require_token = "alway"
+
+[openai]
+api_key = "sk-hunter2"
+
+[embedding]
+chunk_tokens = 100
+chunk_overlap = 100
+dimensions = 5000
+
+[answers]
+temperature = 3
+
+[[source]]
+name = "product"
+kind = "postgress"
+key = "id"
+title = "{{ name"
+text = 5
+
+[[source]]
+name = "product"
+kind = "postgres"
+table = "a"
+query = "b"
+key = "id"
+title = "{{ name }}"
+text = "{{ name }}"
+
+[[schedule]]
+name = "hourly"
+cron = "0 * * *"
+timezone = "Europe/Berln"
+job = "sync_catalogue"
+args = { source = "shoes" }
+
+[telemetri]
+log = "info"
+"#;
+    std::fs::write(&file, text).unwrap();
+    let environment =
+        [("SHOPKEEPER_QUEUE__REFRESH_DOCUMENT__CONCURRENCY", "many"), ("SHOPKEEPER_HTTP__LISTN", "x")];
+    let output = program(&words(&format!("--config {} config check", file.display())), &environment).await;
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output).replace(&file.display().to_string(), "jobs.toml");
+    assert!(!said.contains("hunter2"), "{said}");
+    insta::assert_snapshot!(said);
+}
+
+#[tokio::test]
+async fn the_file_that_init_writes_is_fine_and_is_never_written_over() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("jobs.toml").display().to_string();
+    let init = format!("config init {file}");
+    assert!(program(&words(&init), &[]).await.status.success());
+    let (code, said) = fails(&init, &[]).await;
+    assert_eq!(code, 1);
+    assert!(said.contains("exists"), "{said}");
+    let environment = [("DATABASE_URL", "postgres://u:hidden@db/shop"), ("OPENAI_API_KEY", "sk-hidden")];
+    let output = program(&words(&format!("--config {file} config check")), &environment).await;
+    assert!(output.status.success(), "{}", stderr(&output));
+    // What is commented out in it is right, too.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (before, webhook) = text.split_once("# [[webhook]]").unwrap();
+    let (webhook, after) = webhook.split_once("\n\n").unwrap();
+    std::fs::write(&file, format!("{before}[[webhook]]{}\n\n{after}", webhook.replace("\n# ", "\n")))
+        .unwrap();
+    let secret = ("SHOPKEEPER_WEBHOOK_SECRET", "whsec_hidden");
+    let environment = [environment[0], environment[1], secret];
+    let shown = stdout(&program(&words(&format!("--config {file} config show")), &environment).await);
+    assert!(!shown.contains("hidden"), "{shown}");
+    insta::assert_snapshot!(shown);
+}
+
+#[tokio::test]
+async fn a_missing_file_says_how_to_get_one() {
+    let (code, said) = fails("--config /nowhere/jobs.toml status", &[]).await;
+    assert_eq!(code, 2);
+    assert!(said.contains("shopkeeper config init"), "{said}");
+}
+
+#[tokio::test]
+async fn sync_status_search_and_ask_print_the_fields_of_the_contract() {
+    let world = World::new().await;
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+    let output = world.run(&["sync", "--json", "--wait"]).await;
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(keys(&report), "source listed added changed removed unchanged enqueued elapsed_ms");
+    assert_eq!(world.count("document_index where state = 'fresh'").await, 3, "--wait means fresh");
+
+    let status: Value = serde_json::from_slice(&world.run(&["status", "--json"]).await.stdout).unwrap();
+    assert_eq!(keys(&status), "sources queue index usage_today");
+    assert_eq!(
+        keys(&status["sources"][0]),
+        "source documents fresh stale failed chunks oldest_stale_seconds last_sync_at"
+    );
+    assert_eq!((&status["sources"][0]["documents"], &status["sources"][0]["fresh"]), (&3.into(), &3.into()));
+    assert_eq!(keys(&status["index"][0]), "version model dimensions state chunks");
+    assert!(status["usage_today"]["cost_usd"].as_f64().unwrap() > 0.0, "{status}");
+
+    let found: Value = serde_json::from_slice(
+        &world.run(&["search", "steel kettle", "--json", "--top-k", "1"]).await.stdout,
+    )
+    .unwrap();
+    assert_eq!(keys(&found["results"][0]), "source key title content distance score url metadata");
+    assert_eq!(found["results"].as_array().unwrap().len(), 1);
+
+    let answer: Value = serde_json::from_slice(
+        &world.run(&["ask", "How much is the Kettle?", "--json", "--session", "s"]).await.stdout,
+    )
+    .unwrap();
+    assert_eq!((&answer["object"], &answer["status"]), (&"answer".into(), &"completed".into()));
+    world.script().always(Operation::Embeddings, Fault::Status { code: 503, retry_after: None });
+    world.in_shop("update product set description = 'Other.'").await;
+    world.run(&["sync"]).await;
+    let status: Value = serde_json::from_slice(&world.run(&["status", "--json"]).await.stdout).unwrap();
+    assert_eq!(keys(&status["queue"][0]), "kind ready scheduled running dead oldest_ready_seconds paused");
+    assert_eq!(status["sources"][0]["stale"], 3);
+    let (code, said) = (world.run(&["search", "x"]).await, "");
+    assert_eq!((code.status.code(), said), (Some(3), ""), "{}", stderr(&code));
+}
+
+#[tokio::test]
+async fn for_people_the_same_is_a_table() {
+    let world = World::new().await;
+    let synced = world.run(&["sync", "--wait"]).await;
+    assert!(stdout(&synced).contains("product  3"), "{}", stdout(&synced));
+    let status = stdout(&world.run(&["status"]).await);
+    assert!(status.contains("oldest stale") && status.contains("hash"), "{status}");
+    assert!(stdout(&world.run(&["search", "kettle"]).await).contains("product/3  Kettle"));
+    let asked = stdout(&world.run(&["ask", "How much is the Kettle?"]).await);
+    assert!(asked.contains("45.00") && asked.contains("[1] Kettle - https://shop.example/p/3"), "{asked}");
+}
+
+#[tokio::test]
+async fn a_model_server_that_stays_down_ends_the_waiting_and_loses_nothing() {
+    let world = World::new().await;
+    world.script().always(Operation::Embeddings, Fault::Status { code: 500, retry_after: None });
+    let output = world.run(&["sync", "--wait"]).await;
+    assert_eq!(output.status.code(), Some(3));
+    let said = stderr(&output);
+    assert!(said.contains("3 documents wait for another attempt") && said.contains("500"), "{said}");
+    assert_eq!(world.count("job").await, 3);
+}
+
+#[tokio::test]
+async fn a_guard_that_refuses_ends_with_four() {
+    let world = World::new().await;
+    world
+        .in_shop("insert into product select n, 'Mug ' || n, 'A mug.', 1, 1 from generate_series(10, 109) n")
+        .await;
+    world.try_sync().await.unwrap();
+    world.in_shop("delete from product").await;
+    let output = world.run(&["sync"]).await;
+    assert_eq!(output.status.code(), Some(4));
+    assert!(stderr(&output).contains("--allow-mass-delete"), "{}", stderr(&output));
+    assert!(world.run(&["sync", "--allow-mass-delete"]).await.status.success());
+}
+
+#[tokio::test]
+async fn an_unknown_source_is_named_with_those_that_there_are() {
+    let world = World::new().await;
+    let output = world.run(&["search", "x", "--source", "shoes"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("`shoes`; there are product"), "{}", stderr(&output));
+    assert_eq!(world.run(&["sync", "--source", "shoes"]).await.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn a_database_without_our_schema_says_what_to_run() {
+    let world = World::new().await;
+    let empty = database("template1").await;
+    std::fs::write(world.folder.path().join("database.url"), empty).unwrap();
+    let output = world.run(&["status"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("run `shopkeeper migrate`"), "{}", stderr(&output));
+    assert!(stdout(&world.run(&["migrate", "status"]).await).contains("missing"));
+    let migrated = world.run(&["migrate"]).await;
+    assert!(stdout(&migrated).contains("create role shopkeeper_client"), "{}", stderr(&migrated));
+    assert!(!stdout(&world.run(&["migrate", "status"]).await).contains("missing"));
+}
+
+#[tokio::test]
+async fn a_database_that_is_down_or_refuses_ends_with_three() {
+    let world = World::new().await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let wrong_password = server().await.url("postgres").replacen("postgres:", "postgres:x", 1);
+    let wrong_password = wrong_password.replacen("postgres:x//postgres:", "postgres://postgres:x", 1);
+    for url in
+        [format!("postgres://postgres@127.0.0.1:{port}/x"), server().await.url("missing"), wrong_password]
+    {
+        std::fs::write(world.folder.path().join("database.url"), &url).unwrap();
+        let output = world.run(&["run"]).await;
+        assert_eq!(output.status.code(), Some(3), "{url}: {}", stderr(&output));
+        assert!(
+            stderr(&output).contains("the database cannot be reached: 127.0.0.1:"),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_pgvector_says_how_to_install_it() {
+    let Some(binaries) = std::env::var_os("SHOPKEEPER_TEST_PG_WITHOUT_PGVECTOR") else {
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"skipped: SHOPKEEPER_TEST_PG_WITHOUT_PGVECTOR names no PostgreSQL\n",
+        );
+        return;
+    };
+    let folder = shopkeeper::embedded::folder::DataFolder::temporary().unwrap();
+    let bare = shopkeeper::embedded::postgres::Postgres::start(binaries.as_ref(), folder, &[]).await.unwrap();
+    let error = shopkeeper::store::Store::open_migrated(&reach(&bare.url("postgres"))).await.unwrap_err();
+    assert!(error.to_string().contains("does not offer the extension `vector`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_with_its_setting() {
+    let world = World::new().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let arguments = ["--config".to_owned(), world.settings().display().to_string(), "run".to_owned()];
+    let output = program(&arguments, &[("SHOPKEEPER_HTTP__LISTEN", &address)]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains(&format!("cannot listen on {address}: set http.listen")),
+        "{}",
+        stderr(&output)
+    );
+    let output = program(&arguments, &[("SHOPKEEPER_HTTP__LISTEN", "0.0.0.0:0")]).await;
+    assert!(stderr(&output).contains("http.require_token"), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn the_daemon_syncs_at_its_start_and_stops_in_order_when_told() {
+    let world = World::new().await;
+    let arguments = ["--config".to_owned(), world.settings().display().to_string(), "run".to_owned()];
+    let mut daemon = command(&arguments, &[]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(daemon.stderr.take().unwrap()).lines();
+    let first: Value = serde_json::from_str(&log.next().unwrap().unwrap()).unwrap();
+    assert!(first["message"].as_str().unwrap().starts_with("running, API at http://127.0.0.1:"), "{first}");
+    world
+        .until("the shop is fresh", "count(*) = 3 from shopkeeper.document_index where state = 'fresh'")
+        .await;
+    world.script().always(Operation::Completions, Fault::Held);
+    let id: String = world.value("select shopkeeper.ask('How much is the Kettle?')::text").await;
+    world.script().arrived(Operation::Completions, 1).await;
+    rustix::process::kill_process(rustix::process::Pid::from_child(&daemon), rustix::process::Signal::TERM)
+        .unwrap();
+    assert!(log.any(|line| line.unwrap().contains("stopping")));
+    world.script().clear();
+    let ended = tokio::task::spawn_blocking(move || daemon.wait().unwrap()).await.unwrap();
+    assert!(ended.success(), "{ended}");
+    let status: String =
+        world.value(&format!("select status from shopkeeper.answers where id = '{id}'")).await;
+    assert_eq!(status, "completed", "what ran was finished");
+}

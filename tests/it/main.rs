@@ -1,0 +1,13 @@
+//! The whole of shopkeeper on a real PostgreSQL with pgvector and a real model server on loopback.
+//!
+//! One server serves the whole run; each test has databases of its own, made from a template.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod answers;
+mod cli;
+mod demo;
+mod faults;
+mod queue;
+mod support;
+mod sync;

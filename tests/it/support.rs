@@ -1,0 +1,250 @@
+//! A small shop, its model server and our schema, for one test each.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::{Command, Output},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use shopkeeper::{
+    config::Config,
+    daemon::{self, Parts, Workers},
+    embedded::{folder::DataFolder, packages, postgres::Postgres},
+    jobs::sync_catalogue::{SyncError, SyncOptions, SyncReport},
+    offline::{Completer, Embedder, Models, OfflineServer, Script},
+    store::{Reach, Store},
+};
+use sqlx::{AssertSqlSafe, PgPool, Postgres as Driver, postgres::PgPoolOptions};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+/// Nothing that a test waits for takes longer.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+static SERVER: OnceCell<Postgres> = OnceCell::const_new();
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// The server of this run; it ends with the process.
+pub(crate) async fn server() -> &'static Postgres {
+    let start = async || {
+        let binaries = packages::postgres_binaries().await.unwrap();
+        let settings = [("fsync", "off"), ("full_page_writes", "off"), ("max_connections", "300")];
+        let server = Postgres::start(&binaries, DataFolder::temporary().unwrap(), &settings).await.unwrap();
+        execute(&server.url("postgres"), "create database template_ours").await;
+        Store::open_migrated(&reach(&server.url("template_ours"))).await.unwrap().close().await;
+        server
+    };
+    SERVER.get_or_init(start).await
+}
+
+pub(crate) fn reach(url: &str) -> Reach {
+    Reach { url: url.to_owned(), max_connections: 5, statement_timeout: Duration::from_secs(30) }
+}
+
+/// Makes a database and says where it is.
+pub(crate) async fn database(template: &str) -> String {
+    let server = server().await;
+    let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    execute(&server.url("postgres"), &format!("create database {name} template {template}")).await;
+    server.url(&name)
+}
+
+pub(crate) async fn execute(url: &str, statements: &str) {
+    shopkeeper::embedded::execute(url, statements).await.unwrap();
+}
+
+const SHOP: &str = "
+create table product (
+    id integer primary key, name text not null, description text not null,
+    price numeric(10, 2) not null, stock integer not null
+);
+insert into product values
+    (1, 'Shirt', 'Cotton shirt with long sleeves.', 29.90, 5),
+    (2, 'Shirt XL', 'The same shirt for tall people.', 31.90, 2),
+    (3, 'Kettle', 'Steel kettle that holds two litres.', 45.00, 9);
+";
+
+pub(crate) const SOURCE: &str = r#"
+[[source]]
+name = "product"
+kind = "postgres"
+url = { file = "shop.url" }
+table = "product"
+key = "id"
+title = "{{ name }}"
+text = "{{ name }}. {{ description }}"
+link = "https://shop.example/p/{{ id }}"
+metadata = ["price", "stock"]
+"#;
+
+const SETTINGS: &str = r#"
+[database]
+url = { file = "database.url" }
+[http]
+listen = "127.0.0.1:0"
+admin_listen = "127.0.0.1:0"
+[openai]
+base_url = "MODELS"
+timeout = "5s"
+[embedding]
+model = "hash"
+dimensions = 64
+chunk_tokens = 40
+chunk_overlap = 8
+usd_per_million_tokens = 1000
+[answers]
+model = "extractive"
+escalate_above_distance = 1.5
+[queue.refresh_document]
+max_attempts = 3
+lease = "1s"
+backoff = { first = "1ms", max = "2ms" }
+[queue.answer_question]
+max_attempts = 3
+lease = "1s"
+backoff = { first = "1ms", max = "2ms" }
+"#;
+
+/// A shop, a model server and our schema.
+pub(crate) struct World {
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) parts: Parts,
+    pub(crate) models: OfflineServer,
+    pub(crate) shop: String,
+    pub(crate) ours: PgPool,
+    pub(crate) folder: TempDir,
+}
+
+impl World {
+    /// The small shop with one source.
+    pub(crate) async fn new() -> Self {
+        Self::with(SHOP, SOURCE).await
+    }
+
+    /// A shop of these statements, and these sections of the settings beside the usual ones.
+    pub(crate) async fn with(shop_sql: &str, sections: &str) -> Self {
+        let (url, shop) = tokio::join!(database("template_ours"), database("template1"));
+        execute(&shop, shop_sql).await;
+        let models = Models::new(Embedder::hash(64), Completer::Extractive);
+        let models = OfflineServer::start(models).await.unwrap();
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("database.url"), &url).unwrap();
+        std::fs::write(folder.path().join("shop.url"), &shop).unwrap();
+        let text = SETTINGS.replace("MODELS", models.base_url()) + sections;
+        std::fs::write(folder.path().join("jobs.toml"), text).unwrap();
+        let config = Config::load(&folder.path().join("jobs.toml"), &BTreeMap::new()).unwrap();
+        let store = Store::open(&daemon::reach(&config)).await.unwrap();
+        let parts = daemon::assemble(&config, &store).await.unwrap();
+        let ours = PgPoolOptions::new().max_connections(2).connect(&url).await.unwrap();
+        Self { config, store, parts, models, shop, ours, folder }
+    }
+
+    pub(crate) fn script(&self) -> &Script {
+        self.models.script()
+    }
+
+    /// What the shop's own programs do.
+    pub(crate) async fn in_shop(&self, statements: &str) {
+        execute(&self.shop, statements).await;
+    }
+
+    /// One value of our database.
+    pub(crate) async fn value<T>(&self, statement: &str) -> T
+    where
+        T: Send + Unpin + sqlx::Type<Driver> + for<'r> sqlx::Decode<'r, Driver>,
+    {
+        sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(&self.ours).await.unwrap()
+    }
+
+    pub(crate) async fn count(&self, what: &str) -> i64 {
+        self.value(&format!("select count(*) from shopkeeper.{what}")).await
+    }
+
+    pub(crate) async fn try_sync(&self) -> Result<SyncReport, SyncError> {
+        self.parts.sync.sync("product", SyncOptions::default()).await
+    }
+
+    /// Syncs the source and refreshes what differs.
+    pub(crate) async fn sync(&self) -> SyncReport {
+        let report = self.try_sync().await.unwrap();
+        self.drain().await;
+        report
+    }
+
+    /// Runs all jobs until none is left but those that wait for a later time than a second.
+    pub(crate) async fn drain(&self) {
+        let workers = self.workers();
+        self.until(
+            "no job is left",
+            "not exists (select from shopkeeper.job where run_at < now() + interval '1 second')",
+        )
+        .await;
+        workers.stop().await;
+    }
+
+    pub(crate) fn workers(&self) -> Workers {
+        let workers = Workers::new(&self.store);
+        workers.start(&self.parts.sync, &self.config.queue.sync_catalogue);
+        workers.start(&self.parts.refresh, &self.config.queue.refresh_document);
+        workers.start(&self.parts.answer, &self.config.queue.answer_question);
+        workers
+    }
+
+    /// Looks at our database until a condition holds.
+    pub(crate) async fn until(&self, what: &str, condition: &str) {
+        let look = async {
+            while !self.value::<bool>(&format!("select {condition}")).await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(tokio::time::timeout(LIMIT, look).await.is_ok(), "still waiting until {what}");
+    }
+
+    /// Titles of what a search finds, nearest first.
+    pub(crate) async fn found(&self, text: &str) -> Vec<String> {
+        let found = self.parts.answer.retrieve(text, &[], None, 5).await.unwrap();
+        found.passages.into_iter().map(|passage| passage.title).collect()
+    }
+
+    pub(crate) fn settings(&self) -> PathBuf {
+        self.folder.path().join("jobs.toml")
+    }
+
+    /// Runs the program with these settings.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        let mut all = vec!["--config", self.settings().to_str().unwrap()]
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
+        all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        program(&all, &[]).await
+    }
+}
+
+/// The program with nothing of our environment but what finds things.
+pub(crate) fn command(arguments: &[String], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shopkeeper"));
+    command.args(arguments).env_clear().envs(environment.iter().copied());
+    for name in ["PATH", "HOME", "XDG_CACHE_HOME", "SHOPKEEPER_CACHE", "SHOPKEEPER_PG_BIN", "TMPDIR"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
+pub(crate) async fn program(arguments: &[String], environment: &[(&str, &str)]) -> Output {
+    let mut command = command(arguments, environment);
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}

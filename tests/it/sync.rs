@@ -1,0 +1,199 @@
+//! Syncing: what the index holds after the shop changed.
+
+use shopkeeper::{
+    jobs::sync_catalogue::{SyncError, SyncOptions},
+    offline::{Fault, Operation},
+};
+
+use crate::support::World;
+
+#[tokio::test]
+async fn a_new_shop_is_indexed_and_found() {
+    let world = World::new().await;
+    let report = world.sync().await;
+    assert_eq!((report.listed, report.added, report.enqueued), (3, 3, 3));
+    assert_eq!(world.found("Steel kettle that holds two litres").await[0], "Kettle");
+    assert_eq!(world.count("document_index where state = 'fresh'").await, 3);
+    assert_eq!(world.count("job_history where outcome = 'done'").await, 3);
+}
+
+#[tokio::test]
+async fn an_unchanged_shop_costs_nothing() {
+    let world = World::new().await;
+    world.sync().await;
+    let before = world.script().requests(Operation::Embeddings);
+    let report = world.sync().await;
+    assert_eq!((report.unchanged, report.enqueued), (3, 0));
+    assert_eq!(world.script().requests(Operation::Embeddings), before);
+}
+
+#[tokio::test]
+async fn a_changed_description_is_found_by_its_new_words() {
+    let world = World::new().await;
+    world.sync().await;
+    world.in_shop("update product set description = 'Glows in the dark.' where id = 3").await;
+    let report = world.sync().await;
+    assert_eq!((report.changed, report.unchanged), (1, 2));
+    assert_eq!(world.found("glows in the dark").await[0], "Kettle");
+    let old: i64 = world.count("chunk where content like '%litres%'").await;
+    assert_eq!(old, 0, "the stale chunk is gone");
+}
+
+#[tokio::test]
+async fn a_price_change_updates_the_metadata_without_a_request_to_the_model() {
+    let world = World::new().await;
+    world.sync().await;
+    let before = world.script().requests(Operation::Embeddings);
+    world.in_shop("update product set price = 19.50 where id = 3").await;
+    assert_eq!(world.sync().await.changed, 1);
+    assert_eq!(world.script().requests(Operation::Embeddings), before);
+    let price: String =
+        world.value("select metadata ->> 'price' from shopkeeper.document where key = '3'").await;
+    assert_eq!(price, "19.50", "as the shop's database writes it");
+}
+
+#[tokio::test]
+async fn a_deleted_product_leaves_nothing_and_takes_no_other_with_it() {
+    let world = World::new().await;
+    world.sync().await;
+    world.in_shop("delete from product where name = 'Shirt'").await;
+    assert_eq!(world.sync().await.removed, 1);
+    assert_eq!(world.count("document where key = '1'").await, 0);
+    assert_eq!(world.count("chunk where key = '1'").await, 0);
+    assert_eq!(world.found("shirt").await.iter().filter(|title| *title == "Shirt XL").count(), 1);
+}
+
+#[tokio::test]
+async fn a_changed_key_is_a_removal_and_an_addition() {
+    let world = World::new().await;
+    world.sync().await;
+    world.in_shop("update product set id = 30 where id = 3").await;
+    let report = world.sync().await;
+    assert_eq!((report.added, report.removed), (1, 1));
+    assert_eq!(world.found("kettle").await.iter().filter(|title| *title == "Kettle").count(), 1);
+}
+
+#[tokio::test]
+async fn an_edited_template_changes_every_document() {
+    let world = World::new().await;
+    world.sync().await;
+    let edited =
+        crate::support::SOURCE.replace("{{ name }}. {{ description }}", "{{ description }} ({{ name }})");
+    let settings = std::fs::read_to_string(world.settings()).unwrap();
+    let edited = settings.replace(crate::support::SOURCE, &edited);
+    std::fs::write(world.settings(), edited).unwrap();
+    let output = world.run(&["sync", "--json"]).await;
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["changed"], &report["unchanged"]), (&3.into(), &0.into()));
+}
+
+#[tokio::test]
+async fn a_full_sync_reads_every_document_again_and_embeds_none_that_is_equal() {
+    let world = World::new().await;
+    world.sync().await;
+    let before = world.script().requests(Operation::Embeddings);
+    let options = SyncOptions { full: true, ..SyncOptions::default() };
+    let report = world.parts.sync.sync("product", options).await.unwrap();
+    assert_eq!((report.unchanged, report.enqueued), (3, 3));
+    world.drain().await;
+    assert_eq!(world.script().requests(Operation::Embeddings), before);
+}
+
+#[tokio::test]
+async fn a_shop_that_suddenly_lists_nothing_keeps_its_index() {
+    let world = World::new().await;
+    world
+        .in_shop("insert into product select n, 'Mug ' || n, 'A mug.', 1, 1 from generate_series(10, 109) n")
+        .await;
+    world.sync().await;
+    world.in_shop("delete from product").await;
+    let error = world.try_sync().await.unwrap_err();
+    assert!(matches!(error, SyncError::MassDelete { removed: 103, known: 103, .. }), "{error}");
+    world.drain().await;
+    assert_eq!(world.count("document where row_hash is not null").await, 103);
+    let allowed = SyncOptions { allow_mass_delete: true, ..SyncOptions::default() };
+    assert_eq!(world.parts.sync.sync("product", allowed).await.unwrap().removed, 103);
+    world.drain().await;
+    assert_eq!((world.count("document").await, world.count("chunk").await), (0, 0));
+}
+
+#[tokio::test]
+async fn a_long_text_becomes_several_chunks_in_one_request() {
+    let world = World::new().await;
+    let sentences: String = (0..40).map(|n| format!("Feature number {n} is good. ")).collect();
+    world
+        .in_shop(&format!(
+            "delete from product where id <> 3; update product set description = '{sentences}'"
+        ))
+        .await;
+    world.sync().await;
+    assert!(world.count("chunk").await > 5);
+    assert_eq!(world.script().requests(Operation::Embeddings), 1);
+    let most: i32 = world.value("select max(tokens) from shopkeeper.chunk").await;
+    assert!(most <= 45, "{most} tokens in a chunk");
+}
+
+#[tokio::test]
+async fn a_change_during_a_refresh_is_followed_by_another_refresh() {
+    let world = World::new().await;
+    world.sync().await;
+    world.in_shop("update product set description = 'First.' where id = 3").await;
+    world.script().queue(Operation::Embeddings, [Fault::Held]);
+    world.try_sync().await.unwrap();
+    let workers = world.workers();
+    world.script().arrived(Operation::Embeddings, 4).await;
+    world.in_shop("update product set description = 'Second.' where id = 3").await;
+    world.try_sync().await.unwrap();
+    world.script().release();
+    world.until("all is done", "not exists (select from shopkeeper.job)").await;
+    workers.stop().await;
+    let content: String = world.value("select content from shopkeeper.chunk where key = '3'").await;
+    assert_eq!(content, "Kettle. Second.");
+    assert_eq!(world.count("document_index where key = '3' and indexed_revision = 3").await, 1);
+}
+
+/// Nothing here is named as in the sample shop; keys are text, prices cents, times without a zone.
+#[tokio::test]
+async fn a_strangers_shop_works_by_the_file_alone() {
+    let shop = r#"
+        create schema "Lager";
+        create domain "Lager".nummer as text check (value like 'A-%');
+        create table "Lager"."Artikel" (
+            "ArtNr" "Lager".nummer primary key, "Bezeichnung" varchar(80), "Cent" integer, "Geaendert" timestamp, "HerstellerId" int
+        );
+        create table "Lager"."Hersteller" (id int primary key, firma text);
+        insert into "Lager"."Hersteller" values (7, 'Bürsten Groß');
+        insert into "Lager"."Artikel" values
+            ('A-1', 'Besen aus Rosshaar', 1250, '2026-01-01 10:00', 7),
+            ('A-2', 'Eimer', 499, null, null);
+    "#;
+    let source = r#"
+[[source]]
+name = "artikel"
+kind = "postgres"
+url = { file = "shop.url" }
+query = """
+select a."ArtNr" as nr, a."Bezeichnung", a."Cent", a."Geaendert", h.firma
+from "Lager"."Artikel" a left join "Lager"."Hersteller" h on h.id = a."HerstellerId"
+;
+"""
+key = "nr"
+updated_at = "Geaendert"
+title = "{{ Bezeichnung }}"
+text = "{{ Bezeichnung }}{% if firma %} von {{ firma }}{% endif %}. Preis: {{ '%.2f'|format(Cent / 100) }} EUR"
+metadata = ["Cent", "Geaendert"]
+sku = "nr"
+"#;
+    let world = World::with(shop, source).await;
+    let report = world.parts.sync.sync("artikel", SyncOptions::default()).await.unwrap();
+    assert_eq!(report.added, 2);
+    world.drain().await;
+    let contents: Vec<String> = sqlx::query_scalar("select content from shopkeeper.chunk order by key")
+        .fetch_all(&world.ours)
+        .await
+        .unwrap();
+    assert_eq!(contents, ["Besen aus Rosshaar von Bürsten Groß. Preis: 12.50 EUR", "Eimer. Preis: 4.99 EUR"]);
+    let sku: String = world.value("select sku from shopkeeper.document where key = 'A-1'").await;
+    assert_eq!(sku, "A-1");
+    assert_eq!(world.found("Besen").await[0], "Besen aus Rosshaar");
+}
