@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// How long running jobs and requests may take to finish after the first signal.
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_mins(1);
 
 /// The jobs of a configuration, ready to run.
 pub struct Parts {

@@ -128,7 +128,7 @@ impl From<ModelError> for JobError {
             }
             // Somebody must pay or correct the key: asking often does not help.
             ModelError::Refused { .. } => {
-                Self::Snooze { after: Duration::from_secs(60), reason: error.to_string() }
+                Self::Snooze { after: Duration::from_mins(1), reason: error.to_string() }
             }
             ModelError::Nonsense { .. } => Self::Retry(error.to_string()),
             ModelError::Rejected { .. } => Self::Dead(error.to_string()),

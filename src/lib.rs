@@ -1,4 +1,36 @@
-//! lib
+//! Keeps a shop's embeddings equal to its catalogue in PostgreSQL, and answers queued questions from them.
+//!
+//! ```text
+//!  shop catalogue ─► detect changes ─► queue ─► read ► render ► chunk ► embed ─► replace chunks
+//!  (Postgres)         (reconcile)      (Postgres)                              (one short transaction)
+//!
+//!  other services ─► ask (HTTP, SQL) ─► queue ─► retrieve ► prompt ► complete ► judge ─► settle
+//! ```
+//!
+//! # Layers
+//! A module imports only from layers below its own; `tests/layers.rs` holds it.
+//!
+//! | layer | modules |
+//! |---|---|
+//! | entry | [`cli`], [`daemon`], `embedded` |
+//! | edges | [`http`], [`queue`] |
+//! | apart | `offline`: the model server for demo and tests |
+//! | use cases | [`jobs`] |
+//! | adapters | [`store`], [`shop`], [`openai`] |
+//! | domain, pure | [`catalogue`], [`model`], [`index`], [`answer`] |
+//! | side | [`clock`], [`telemetry`], [`config`] (read by the entry only) |
+//!
+//! # Glossary
+//! - **source**: where documents come from, named in `jobs.toml`; **document**: one row of it, told apart by its key.
+//! - **revision**: raised by each change of a document that was noticed; **fingerprint**: of all that decides its
+//!   vectors.
+//! - **chunk**: a part of a document's text; **index version**: the chunks with vectors of one model and dimension.
+//! - **job**: work to be done once, of a **kind**, with a **key** that at most one live job has; **claim**: a worker's
+//!   hold on it; **lease**: how long that holds; **fence**: the number that voids what an older claim writes.
+//! - **retry**: again later, counted; **snooze**: again later, not counted; **dead**: given up, kept with its error.
+//! - **passage**: a chunk found for a question; **citation**: a place in an answer that names one; **escalation**: a
+//!   human is asked for.
+
 pub mod answer;
 pub mod catalogue;
 pub mod cli;

@@ -15,7 +15,7 @@ pub(super) struct Search {
     /// Only this source
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Passages to find; answers.top_k when left out
+    /// Passages to find; `answers.top_k` when left out
     #[arg(long, value_name = "N")]
     top_k: Option<std::num::NonZeroU32>,
     /// Print one JSON object

@@ -13,6 +13,10 @@ async fn ready(State(api): State<Api>) -> (StatusCode, Json<Value>) {
     let is_stopping = api.readiness.has_ended();
     let is_reachable = !is_stopping && api.store.is_reachable().await;
     let status = if is_reachable { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let database = if is_stopping { "not asked" } else { if is_reachable { "ok" } else { "unreachable" } };
+    let database = match (is_stopping, is_reachable) {
+        (true, _) => "not asked",
+        (false, true) => "ok",
+        (false, false) => "unreachable",
+    };
     (status, Json(json!({ "ready": is_reachable, "stopping": is_stopping, "database": database })))
 }

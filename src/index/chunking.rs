@@ -65,6 +65,9 @@ pub struct Chunking {
 
 impl Chunking {
     /// Cuts a document's text. There is always at least one chunk.
+    ///
+    /// # Panics
+    /// Never: the overlap is made smaller than the chunk before it is used.
     pub fn chunks(&self, document: &Document) -> Vec<Chunk> {
         let title = self.title(&document.title);
         let room = self.max_input_tokens.saturating_sub(self.tokenizer.count(&title) + 1).max(1);

@@ -166,7 +166,9 @@ impl QueueBackend {
             if let Err(error) = slots.store.give_back(&leases).await {
                 tracing::warn!(%error, "claimed jobs could not be given back; their leases will run out");
             }
-            leases.into_iter().for_each(|lease| slots.release(lease));
+            for lease in leases {
+                slots.release(lease);
+            }
         }
         .boxed()
     }

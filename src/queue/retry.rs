@@ -26,7 +26,7 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_longest() {
-        let backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(60) };
+        let backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_mins(1) };
         let waits: Vec<_> =
             [1, 2, 5, 20, u32::MAX].map(|attempts| backoff.after(attempts, 1.0).as_secs()).into();
         assert_eq!(waits, [1, 2, 16, 60, 60]);
@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn chance_shortens_a_wait_by_half_at_most() {
-        let backoff = Backoff { first: Duration::from_secs(2), max: Duration::from_secs(60) };
+        let backoff = Backoff { first: Duration::from_secs(2), max: Duration::from_mins(1) };
         assert_eq!(backoff.after(1, 0.0), Duration::from_secs(1));
     }
 }

@@ -211,12 +211,12 @@ fn connect_options(settings: &Settings) -> Result<PgConnectOptions, sqlx::Error>
 async fn columns(pool: &PgPool, relation: &str, key: &str) -> Result<(Vec<String>, String), sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let statement = AssertSqlSafe(format!("select * from {relation} limit 0")).into_sql_str();
-    let described = connection.describe(statement).await?;
-    let key_type = described.columns().iter().find(|column| column.name() == key);
+    let relation = connection.describe(statement).await?;
+    let key_type = relation.columns().iter().find(|column| column.name() == key);
     let oid = key_type.and_then(|column| column.type_info().oid());
     let key_type: Option<String> =
         sqlx::query_scalar("select format_type($1, null)").bind(oid).fetch_one(&mut *connection).await?;
-    let columns = described.columns().iter().map(|column| column.name().to_owned()).collect();
+    let columns = relation.columns().iter().map(|column| column.name().to_owned()).collect();
     Ok((columns, key_type.unwrap_or_else(|| "text".to_owned())))
 }
 
@@ -226,12 +226,12 @@ fn check_columns(
     templates: &Templates,
     columns: &[String],
 ) -> Result<BTreeSet<String>, String> {
-    let templated = templates.columns();
+    let in_templates = templates.columns();
     let named = [("key", Some(&settings.key)), ("sku", settings.sku.as_ref())]
         .into_iter()
         .filter_map(|(setting, column)| Some((setting, column?)))
         .chain(settings.metadata.iter().map(|column| ("metadata", column)))
-        .chain(templated.iter().map(|column| ("a template", column)));
+        .chain(in_templates.iter().map(|column| ("a template", column)));
     let mut faults = Vec::new();
     for (setting, column) in named {
         if !columns.contains(column) {
@@ -239,7 +239,7 @@ fn check_columns(
         }
     }
     if faults.is_empty() {
-        return Ok(templated);
+        return Ok(in_templates);
     }
     Err(format!("{}, but the source's columns are: {}", faults.join("; "), columns.join(", ")))
 }

@@ -1,5 +1,7 @@
 //! Migrations: what is applied, what is missing, and what a database must offer.
 
+use std::fmt::Write;
+
 use sqlx::{PgPool, migrate::Migrator};
 
 use super::StoreError;
@@ -34,7 +36,7 @@ pub struct MigrationState {
 /// Our migrations, whose own table stands in our schema.
 fn migrator() -> Migrator {
     let mut migrator = Migrator { ..Migrator::DEFAULT };
-    migrator.migrations = MIGRATIONS.migrations.clone();
+    migrator.migrations.clone_from(&MIGRATIONS.migrations);
     migrator.create_schema("shopkeeper");
     migrator.dangerous_set_table_name("shopkeeper.migration");
     migrator
@@ -67,6 +69,9 @@ pub(super) async fn state(pool: &PgPool) -> Result<Vec<MigrationState>, StoreErr
 
 /// The SQL of all migrations with the record of each: what an administrator can apply by hand when the
 /// daemon's role may not.
+///
+/// # Panics
+/// Never: it writes to a string.
 pub fn sql() -> String {
     let mut text = "\
 create schema if not exists shopkeeper;
@@ -82,16 +87,22 @@ create table if not exists shopkeeper.migration (
 "
     .to_owned();
     for migration in MIGRATIONS.iter() {
-        let checksum: String = migration.checksum.iter().map(|byte| format!("{byte:02x}")).collect();
         let (version, description) = (migration.version, &migration.description);
-        text.push_str(&format!(
-            "\n-- {version} {description}\n{}\
+        let statements = migration.sql.as_str();
+        let written = writeln!(
+            text,
+            "\n-- {version} {description}\n{statements}\
              insert into shopkeeper.migration (version, description, success, checksum, execution_time)\n\
-             values ({version}, '{description}', true, '\\x{checksum}', 0);\n",
-            migration.sql.as_str()
-        ));
+             values ({version}, '{description}', true, '\\x{}', 0);",
+            hex(&migration.checksum),
+        );
+        written.expect("writing to a string cannot fail");
     }
     text
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Fails with the remedy when a migration is missing.

@@ -91,7 +91,7 @@ async fn a_model_server_that_is_down_leaves_the_old_chunks_searchable_and_charge
 async fn a_rate_limit_is_waited_for_as_long_as_the_server_asks() {
     let world = World::new().await;
     world.in_shop("delete from product where id <> 3").await;
-    let retry_after = Some(Duration::from_secs(600));
+    let retry_after = Some(Duration::from_mins(10));
     world.script().queue(Operation::Embeddings, [Fault::Status { code: 429, retry_after }]);
     world.try_sync().await.unwrap();
     let workers = world.workers();

@@ -3,6 +3,7 @@
 //! One server serves the whole run; each test has databases of its own, made from a template.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::format_push_string, clippy::format_collect, reason = "short texts, and plainer so")]
 
 mod answers;
 mod cli;

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 /// Nothing that a test waits for takes longer.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
 static SERVER: OnceCell<Postgres> = OnceCell::const_new();
 static NUMBER: AtomicU32 = AtomicU32::new(0);

@@ -1,0 +1,27 @@
+# The commands of the README. Each sets up all it needs.
+
+CARGO ?= cargo
+
+.PHONY: demo test check sqlx
+
+# A private PostgreSQL with pgvector, offline models, a sample shop and a daemon. ARGS=--once ends after the show.
+demo:
+	$(CARGO) run --locked --features embedded -- demo $(ARGS)
+
+test:
+	$(CARGO) test --locked --features embedded
+
+# What CI runs besides the tests.
+check:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --features embedded --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --features embedded --no-deps --document-private-items
+	$(CARGO) check --locked
+	@if command -v cargo-deny >/dev/null; then cargo-deny check licenses bans sources; \
+	else echo "not checked: licences, because cargo-deny is not installed (cargo install cargo-deny)"; fi
+
+# Writes .sqlx anew after a statement or a migration changed. Needs DATABASE_URL: a database with the migrations applied.
+sqlx:
+	rm -rf .sqlx && mkdir .sqlx
+	touch src/lib.rs
+	SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$(CURDIR)/.sqlx $(CARGO) check --features embedded
