@@ -132,6 +132,7 @@ impl Show<'_> {
         self.sync().await?;
         output::line("");
         let answer = self.ask(question).await?;
+        expect(&answer, "I don't have information")?;
         let sources = answer["sources"].as_array().cloned().unwrap_or_default();
         if sources.iter().any(|source| source["title"] == "Minnow Beach Shelter") {
             bail!("the deleted product was found");

@@ -49,14 +49,17 @@ pub(super) fn complete(messages: &[Message]) -> String {
 
 fn answer(passages: &[Passage], question: &str) -> Option<String> {
     let mut asked = stems(question);
-    if asks_how_much(question) {
+    let wants_a_price = asks_how_much(question);
+    if wants_a_price {
         asked.insert("pric".to_owned());
     }
+    // Whoever asks for a price wants no sentence about another product either.
+    let coverage = if wants_a_price { FACT_COVERAGE } else { COVERAGE };
     if asked.is_empty() {
         return None;
     }
     let weights = Weights::of(passages);
-    state_facts(passages, &asked, &weights).or_else(|| quote_sentences(passages, &asked, &weights))
+    state_facts(passages, &asked, &weights).or_else(|| quote_sentences(passages, &asked, &weights, coverage))
 }
 
 /// "How much is…", but not "how much does it weigh".
@@ -110,8 +113,8 @@ fn state(fact: &Fact, passage: &Passage) -> String {
 }
 
 /// Quotes the sentences that hold most of the question, of the passages that hold enough of it.
-fn quote_sentences(passages: &[Passage], asked: &Stems, weights: &Weights) -> Option<String> {
-    let fits: Vec<f64> = passages.iter().map(|passage| fit(passage, asked, weights)).collect();
+fn quote_sentences(passages: &[Passage], asked: &Stems, weights: &Weights, coverage: f64) -> Option<String> {
+    let fits: Vec<f64> = passages.iter().map(|passage| fit(passage, asked, weights, coverage)).collect();
     let best_fit = fits.iter().copied().fold(0.0, f64::max);
     let mut quotes = Vec::new();
     for (place, passage) in passages.iter().enumerate() {
@@ -123,11 +126,11 @@ fn quote_sentences(passages: &[Passage], asked: &Stems, weights: &Weights) -> Op
     choose(&quotes)
 }
 
-/// How much of the question a passage holds, or 0 when it holds too little beside its title.
-fn fit(passage: &Passage, asked: &Stems, weights: &Weights) -> f64 {
+/// How much of the question a passage holds, or 0 when it holds less of it beside its title than `coverage`.
+fn fit(passage: &Passage, asked: &Stems, weights: &Weights, coverage: f64) -> f64 {
     let held = all_stems(passage);
     let rest = asked.difference(&passage.title_stems).cloned().collect();
-    if weights.coverage(&rest, &held) < COVERAGE { 0.0 } else { weights.coverage(asked, &held) }
+    if weights.coverage(&rest, &held) < coverage { 0.0 } else { weights.coverage(asked, &held) }
 }
 
 /// The sentences that say more of the question than the title does; if none, the facts that do.
