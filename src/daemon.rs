@@ -248,12 +248,10 @@ impl Workers {
 /// takes work, with the address of the API.
 pub async fn run(
     config: &Config,
+    listeners: Listeners,
     stop: CancellationToken,
     started: impl FnOnce(Option<SocketAddr>),
 ) -> anyhow::Result<()> {
-    require_no_tokens(config)?;
-    let api_listener = listener("http.listen", config.http.listen).await?;
-    let admin_listener = listener("http.admin_listen", config.http.admin_listen).await?;
     let store = Store::open_migrated(&reach(config)).await?;
     let parts = assemble(config, &store).await?;
     parts.check_sources().await?;
@@ -273,9 +271,9 @@ pub async fn run(
         readiness: Readiness::default(),
     };
     let servers = TaskTracker::new();
-    let address = api_listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    let address = listeners.api.as_ref().and_then(|listener| listener.local_addr().ok());
     for (listener, routes) in
-        [(api_listener, http::api(api.clone())), (admin_listener, http::admin(api.clone()))]
+        [(listeners.api, http::api(api.clone())), (listeners.admin, http::admin(api.clone()))]
     {
         let Some(listener) = listener else { continue };
         let stopped = stop.clone();
@@ -298,6 +296,25 @@ pub async fn run(
     }
     store.close().await;
     Ok(())
+}
+
+/// The sockets of the daemon, bound before anything else is done.
+pub struct Listeners {
+    /// For other services.
+    pub api: Option<TcpListener>,
+    /// For those who watch.
+    pub admin: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds what the settings say.
+    pub async fn bind(config: &Config) -> anyhow::Result<Self> {
+        require_no_tokens(config)?;
+        Ok(Self {
+            api: listener("http.listen", config.http.listen).await?,
+            admin: listener("http.admin_listen", config.http.admin_listen).await?,
+        })
+    }
 }
 
 /// Tokens come with a later version; until then no listener is open to strangers by accident.

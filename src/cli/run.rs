@@ -6,13 +6,18 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Ended, FAILED, log_format};
-use crate::{config::Config, daemon, telemetry};
+use crate::{
+    config::Config,
+    daemon::{self, Listeners},
+    telemetry,
+};
 
 pub(super) async fn run(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path, &std::env::vars().collect())?;
     telemetry::start(&config.telemetry.log, log_format(&config));
     let stop = CancellationToken::new();
-    let running = daemon::run(&config, stop.clone(), |address| {
+    let listeners = Listeners::bind(&config).await?;
+    let running = daemon::run(&config, listeners, stop.clone(), |address| {
         let at = address.map(|address| format!(", API at http://{address}")).unwrap_or_default();
         tracing::info!(version = env!("CARGO_PKG_VERSION"), sources = config.sources.len(), "running{at}");
     });

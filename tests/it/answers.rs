@@ -3,7 +3,7 @@
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use shopkeeper::{
-    daemon,
+    daemon::{self, Listeners},
     offline::{Fault, Operation},
 };
 use tokio::sync::oneshot;
@@ -23,10 +23,12 @@ impl TestDaemon {
     #[expect(clippy::disallowed_methods, reason = "the handle is awaited in `stop`")]
     async fn start(world: &World) -> Self {
         let (config, stop) = (world.config.clone(), CancellationToken::new());
+        let listeners = Listeners::bind(&config).await.unwrap();
         let (sender, started) = oneshot::channel();
         let stopped = stop.clone();
         let running = tokio::spawn(async move {
-            daemon::run(&config, stopped, move |address| sender.send(address.unwrap()).unwrap()).await
+            daemon::run(&config, listeners, stopped, move |address| sender.send(address.unwrap()).unwrap())
+                .await
         });
         let address = started.await.unwrap();
         world
