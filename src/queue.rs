@@ -1,6 +1,6 @@
 //! Runs jobs: the only place that knows apalis.
 //!
-//! apalis drives the workers; the storage is ours ([`backend`]), because its own for PostgreSQL loses
+//! apalis drives the workers; the storage is ours (`queue/backend.rs`), because its own for PostgreSQL loses
 //! and doubles jobs under failures (`docs/decisions/0001-apalis-over-our-own-backend.md`). Each kind of
 //! job has one worker in a daemon. A worker claims no more jobs than it has free slots, renews their
 //! leases apart from the jobs, and acknowledges each outcome under the job's fence.

@@ -1,7 +1,7 @@
 //! The rows of the queue: enqueue, claim, renew, finish.
 //!
 //! A claim gives a [`Lease`]: the job's id and a fence. Whatever is written in a job's name goes through
-//! [`complete`] in the same transaction, which fails when the fence is no longer the job's own.
+//! `complete` in the same transaction, which fails when the fence is no longer the job's own.
 
 use std::time::Duration;
 
