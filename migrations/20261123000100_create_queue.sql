@@ -4,7 +4,8 @@ create table shopkeeper.job (
     id           bigint generated always as identity primary key,
     kind         text        not null,
     key          text collate "C",
-    group_key    text,
+    group_key    text collate "C",
+    state        text        not null default 'ready' check (state in ('ready', 'scheduled', 'blocked', 'running')),
     payload      jsonb       not null default '{}',
     priority     smallint    not null default 0,
     run_at       timestamptz not null default now(),
@@ -13,51 +14,85 @@ create table shopkeeper.job (
     worker       text,
     fence        bigint      not null default 0,
     lease_until  timestamptz,
+    started_at   timestamptz,
     dirty        boolean     not null default false,
     last_error   text,
     traceparent  text,
     created_at   timestamptz not null default now(),
-    check ((worker is null) = (lease_until is null))
+    check ((state = 'running') = (worker is not null) and (worker is null) = (lease_until is null))
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
-comment on table shopkeeper.job is 'Live jobs: waiting (worker is null) or running (leased by a worker).';
+comment on table shopkeeper.job is 'Live jobs: waiting, or running under a lease.';
 comment on column shopkeeper.job.key is 'At most one live job of a kind has this key; enqueueing it again merges.';
+comment on column shopkeeper.job.group_key is 'Jobs of a kind with the same one run one at a time, in the order they were enqueued.';
+comment on column shopkeeper.job.state is 'ready: due. scheduled: due at run_at. blocked: behind others of its group. running.';
 comment on column shopkeeper.job.max_attempts is 'Null until the first claim, which writes what jobs.toml says.';
 comment on column shopkeeper.job.fence is 'Raised by each claim; what a worker writes under an older fence is void.';
 comment on column shopkeeper.job.dirty is 'Enqueued again while it ran: it runs once more afterwards.';
 
-create index job_ready on shopkeeper.job (kind, priority desc, run_at, id) where worker is null;
-create index job_leased on shopkeeper.job (lease_until) where worker is not null;
+-- Each state has an index of its own, so that what is claimed costs the same beside millions that wait.
+create index job_ready on shopkeeper.job (kind, priority desc, run_at, id) where state = 'ready';
+create index job_scheduled on shopkeeper.job (run_at) where state = 'scheduled';
+create index job_blocked on shopkeeper.job (kind, group_key, id) where state = 'blocked';
+create index job_running on shopkeeper.job (kind) where state = 'running';
 create unique index job_key on shopkeeper.job (kind, key) where key is not null;
+-- A group has one head: whatever goes wrong elsewhere, two of its jobs never run at once.
+create unique index job_group_head on shopkeeper.job (kind, group_key) where group_key is not null and state <> 'blocked';
 
 create table shopkeeper.job_history (
     id           bigint      not null,
     kind         text        not null,
     key          text collate "C",
-    group_key    text,
+    group_key    text collate "C",
     payload      jsonb       not null,
+    priority     smallint    not null,
     outcome      text        not null check (outcome in ('done', 'cancelled', 'dead')),
     error        text,
     attempts     integer     not null,
     max_attempts integer,
+    worker       text,
+    traceparent  text,
     created_at   timestamptz not null,
+    run_at       timestamptz not null,
+    started_at   timestamptz,
     finished_at  timestamptz not null default now()
 );
 
 comment on table shopkeeper.job_history is 'Finished jobs: done, cancelled, or dead with the error that ended them.';
+comment on column shopkeeper.job_history.started_at is 'When its last attempt was claimed.';
 
 create index job_history_finished on shopkeeper.job_history using brin (finished_at);
 create index job_history_dead on shopkeeper.job_history (kind, finished_at) where outcome = 'dead';
 
--- Enqueues one job for each key, in the caller's transaction. A key that waits is merged (earliest
--- time, highest priority; a back-off is never shortened), a key that runs is marked dirty. The keys are
--- taken in order, so that two callers cannot lock each other out.
+create table shopkeeper.queue_kind (
+    kind      text primary key,
+    paused_at timestamptz
+);
+
+comment on table shopkeeper.queue_kind is 'One row for each kind that was paused, or that is limited over all daemons: these lock it while they claim.';
+
+-- The lock of a group: held by who enqueues into it until the end of his transaction.
+create function shopkeeper.group_lock(kind text, group_key text) returns bigint
+language sql immutable
+set search_path = pg_catalog, pg_temp
+return hashtextextended(kind || ' ' || group_key, 5037481);
+
+-- Enqueues jobs of one kind in the caller's transaction; says how many will run. A key that waits is
+-- merged (earliest time, highest priority; a back-off or snooze is never shortened), a key that runs is
+-- marked dirty. Keys are taken in order, so that two callers cannot lock each other out. Of a key that is
+-- named twice the last payload counts; a null key merges with nothing.
+--
+-- With groups, each group is locked before its jobs take their numbers: numbers are given in the order of
+-- commits. A caller waits for others who enqueue into the same group, and for nobody else.
 create function shopkeeper.enqueue(
-    kind     text,
-    keys     text[],
-    payloads jsonb[],
-    priority smallint default 0,
-    run_at   timestamptz default now()
+    kind         text,
+    keys         text[],
+    payloads     jsonb[],
+    priority     smallint default 0,
+    run_at       timestamptz default now(),
+    group_keys   text[] default null,
+    max_attempts integer default null,
+    traceparent  text default null
 ) returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -66,26 +101,144 @@ as $$
 declare
     enqueued bigint;
 begin
-    insert into shopkeeper.job as job (kind, key, payload, priority, run_at)
-    select enqueue.kind, wanted.key, wanted.payload, enqueue.priority, enqueue.run_at
+    if enqueue.group_keys is not null then
+        perform pg_advisory_xact_lock(lock)
+        from (
+            select distinct shopkeeper.group_lock(enqueue.kind, group_key) as lock
+            from unnest(enqueue.group_keys) as wanted (group_key) where group_key is not null
+            order by 1
+        ) as locks;
+    end if;
+    insert into shopkeeper.job as job
+        (kind, key, group_key, state, payload, priority, run_at, max_attempts, traceparent)
+    select enqueue.kind, key, group_key,
+        case
+            when group_key is not null and (
+                n > 1
+                or exists (
+                    select from shopkeeper.job as ahead
+                    where ahead.kind = enqueue.kind and ahead.group_key = wanted.group_key and ahead.state <> 'blocked'
+                )
+                or exists (
+                    select from shopkeeper.job as ahead
+                    where ahead.kind = enqueue.kind and ahead.group_key = wanted.group_key and ahead.state = 'blocked'
+                )
+            ) then 'blocked'
+            when enqueue.run_at > now() then 'scheduled'
+            else 'ready'
+        end,
+        payload, enqueue.priority, enqueue.run_at, enqueue.max_attempts, enqueue.traceparent
     from (
-        select distinct on (key) key collate "C" as key, payload
-        from unnest(enqueue.keys, enqueue.payloads) as wanted (key, payload)
-        order by key
+        select key, group_key, payload, place, row_number() over (partition by group_key order by place) as n
+        from (
+            select distinct on (key, case when key is null then place end)
+                key collate "C" as key, group_key collate "C" as group_key, payload, place
+            from unnest(enqueue.keys, enqueue.payloads, enqueue.group_keys) with ordinality
+                as wanted (key, payload, group_key, place)
+            order by key, case when key is null then place end, place desc
+        ) as last
     ) as wanted
+    order by case when group_key is null then key end, place
     on conflict (kind, key) where key is not null do update set
         payload = excluded.payload,
         priority = greatest(job.priority, excluded.priority),
-        dirty = job.worker is not null,
-        run_at = case
-            when job.worker is null and job.attempts = 0 and job.last_error is null
-            then least(job.run_at, excluded.run_at)
-            else job.run_at
-        end;
+        dirty = job.state = 'running',
+        run_at = case when job.state <> 'running' and job.last_error is null
+            then least(job.run_at, excluded.run_at) else job.run_at end,
+        state = case when job.state = 'scheduled' and job.last_error is null and excluded.run_at <= now()
+            then 'ready' else job.state end;
     get diagnostics enqueued = row_count;
-    perform pg_notify('shopkeeper_job', enqueue.kind);
+    if enqueued > 0 and enqueue.run_at <= now() then
+        perform pg_notify('shopkeeper_job', enqueue.kind);
+    end if;
     return enqueued;
 end
 $$;
 
-comment on function shopkeeper.enqueue is 'Enqueues one job for each key; the number of jobs that will run.';
+comment on function shopkeeper.enqueue(text, text[], jsonb[], smallint, timestamptz, text[], integer, text) is
+    'Enqueues jobs of one kind; the number of jobs that will run.';
+
+create function shopkeeper.enqueue(
+    kind         text,
+    key          text default null,
+    payload      jsonb default '{}',
+    priority     smallint default 0,
+    run_at       timestamptz default now(),
+    group_key    text default null,
+    max_attempts integer default null,
+    traceparent  text default null
+) returns bigint
+language sql
+set search_path = pg_catalog, pg_temp
+return shopkeeper.enqueue(
+    kind, array[key], array[payload], priority, run_at,
+    case when group_key is not null then array[group_key] end, max_attempts, traceparent
+);
+
+comment on function shopkeeper.enqueue(text, text, jsonb, smallint, timestamptz, text, integer, text) is
+    'Enqueues one job.';
+
+-- Makes the first blocked job of each group its head, where the group has none: after its head ended, or in
+-- a group that nobody looked after (null: all groups of the kind). A group that somebody is enqueueing into
+-- right now is left alone, because his job may be the first one and cannot be seen yet; his commit wakes a
+-- worker, which looks again.
+create function shopkeeper.advance(kind text, group_keys text[] default null) returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    wanted   text[] := advance.group_keys;
+    advanced bigint;
+begin
+    if wanted is null then
+        -- From group to group through the index, however long each one is.
+        with recursive grp (group_key) as (
+            (
+                select group_key from shopkeeper.job as job
+                where job.kind = advance.kind and state = 'blocked' order by group_key limit 1
+            )
+            union all
+            select (
+                select job.group_key from shopkeeper.job as job
+                where job.kind = advance.kind and state = 'blocked' and job.group_key > grp.group_key
+                order by job.group_key limit 1
+            )
+            from grp where grp.group_key is not null
+        )
+        select array_agg(group_key) into wanted from grp
+        where group_key is not null and not exists (
+            select from shopkeeper.job as head
+            where head.kind = advance.kind and head.group_key = grp.group_key and head.state <> 'blocked'
+        );
+    end if;
+    if wanted is null then
+        return 0;
+    end if;
+    select array_agg(group_key) into wanted from unnest(wanted) as free (group_key)
+    where pg_try_advisory_xact_lock(shopkeeper.group_lock(advance.kind, group_key));
+    -- A statement of its own: it sees what was committed before the locks were got.
+    update shopkeeper.job as job
+    set state = case when job.run_at > now() then 'scheduled' else 'ready' end
+    from (
+        select (
+            select first.id from shopkeeper.job as first
+            where first.kind = advance.kind and first.group_key = free.group_key and first.state = 'blocked'
+            order by first.id limit 1
+        ) as id
+        from (select distinct group_key from unnest(wanted) as locked (group_key)) as free
+        where not exists (
+            select from shopkeeper.job as head
+            where head.kind = advance.kind and head.group_key = free.group_key and head.state <> 'blocked'
+        )
+    ) as next
+    where job.id = next.id;
+    get diagnostics advanced = row_count;
+    if advanced > 0 then
+        perform pg_notify('shopkeeper_job', advance.kind);
+    end if;
+    return advanced;
+end
+$$;
+
+comment on function shopkeeper.advance is 'Lets the next job of each group run; the number of jobs that may.';

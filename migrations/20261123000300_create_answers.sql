@@ -63,7 +63,9 @@ begin
         where answer.idempotency_key = ask.idempotency_key;
         return answer_id;
     end if;
-    perform shopkeeper.enqueue('answer_question', array[answer_id::text], array['{}'::jsonb], priority => 10::smallint);
+    perform shopkeeper.enqueue(
+        'answer_question', answer_id::text, priority => 10::smallint, group_key => ask.session_id
+    );
     return answer_id;
 end
 $$;

@@ -202,6 +202,7 @@ fn answer_settings(config: &Config) -> AnswerSettings {
 fn limits(limits: &QueueLimits) -> Limits {
     Limits {
         concurrency: limits.concurrency.get(),
+        fleet_concurrency: (limits.fleet_concurrency > 0).then_some(limits.fleet_concurrency),
         max_attempts: limits.max_attempts.get(),
         lease: limits.lease.0,
         backoff: Backoff { first: limits.backoff.first.0, max: limits.backoff.max.0 },
@@ -217,12 +218,16 @@ pub struct Workers {
 
 impl Workers {
     /// Prepares workers; each `start…` adds one.
-    pub fn new(store: &Store) -> Self {
+    pub fn new(store: &Store, config: &Config) -> Self {
         const KINDS: &[&str] = &[SyncCatalogue::KIND, RefreshDocument::KIND, AnswerQuestion::KIND];
         let (stop, tasks, wake) = (CancellationToken::new(), TaskTracker::new(), Wake::new(KINDS));
         let queue = Queue::new(store.clone(), wake.clone(), stop.clone());
         let (store, stopped) = (store.clone(), stop.clone());
+        let history = config.retention.job_history.0;
+        let history = (!history.is_zero()).then_some(history);
         tasks.spawn(async move { wake.listen(&store, &stopped).await });
+        let upkeep = queue.clone();
+        tasks.spawn(async move { upkeep.upkeep(history).await });
         Self { queue, stop, tasks }
     }
 
@@ -256,7 +261,7 @@ pub async fn run(
     let parts = assemble(config, &store).await?;
     parts.check_sources().await?;
 
-    let workers = Workers::new(&store);
+    let workers = Workers::new(&store, config);
     workers.start(&parts.sync, &config.queue.sync_catalogue);
     workers.start(&parts.refresh, &config.queue.refresh_document);
     workers.start(&parts.answer, &config.queue.answer_question);

@@ -2,14 +2,16 @@
 //!
 //! apalis drives the workers; the storage is ours (`queue/backend.rs`), because its own for PostgreSQL loses
 //! and doubles jobs under failures (`docs/decisions/0001-apalis-over-our-own-backend.md`). Each kind of
-//! job has one worker in a daemon. A worker claims no more jobs than it has free slots, renews their
-//! leases apart from the jobs, and acknowledges each outcome under the job's fence.
+//! job has one worker in a daemon. A worker claims jobs for its free slots, and a few more where they are
+//! short; renews their leases apart from the jobs; and acknowledges outcomes in batches, each under its
+//! job's fence. What belongs to no worker is done by the upkeep: delayed jobs that are due, jobs whose
+//! worker is gone, groups whose next job may run, history that is old.
 
 use std::{sync::Arc, time::Duration};
 
 use apalis::prelude::{BoxDynError, WorkerBuilder};
 use futures::FutureExt;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     jobs::{Attempt, Job, JobError, Outcome},
@@ -20,17 +22,22 @@ mod acknowledge;
 mod backend;
 mod lease;
 mod retry;
+mod slots;
+mod upkeep;
 mod wake;
 
-use backend::{Claimed, Slots};
+use backend::Claimed;
 pub use retry::Backoff;
+use slots::Slots;
 pub use wake::Wake;
 
 /// How one kind of job is run in this daemon.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Running at once.
+    /// Running at once in this daemon.
     pub concurrency: u32,
+    /// Running at once over all daemons; none is no limit.
+    pub fleet_concurrency: Option<u32>,
     /// Attempts before a job is dead, for jobs that do not say it themselves.
     pub max_attempts: u32,
     /// How long a claim holds without renewal.
@@ -56,34 +63,57 @@ impl Queue {
         Self { store, worker: worker.into(), wake, stop }
     }
 
-    /// Runs jobs of one kind until the queue is stopped and what ran is finished.
+    /// Looks after what belongs to no worker, until the queue is stopped: delayed jobs, jobs whose worker
+    /// is gone, and history older than `history`.
+    pub async fn upkeep(&self, history: Option<Duration>) {
+        upkeep::keep(&self.store, history, &self.stop).await;
+    }
+
+    /// Runs jobs of one kind until the queue is stopped and what ran is finished and acknowledged.
     pub async fn work<J: Job>(
         &self,
         job: Arc<J>,
         limits: Limits,
     ) -> Result<(), apalis::prelude::WorkerError> {
-        let slots = Slots::new(self.store.clone(), J::KIND, self.worker.clone(), limits);
-        let woken = self.wake.of(J::KIND);
-        let backend = backend::QueueBackend::new(slots.clone(), woken, self.stop.clone());
-        let running = TaskTracker::new();
+        let slots = Slots::new(&self.store, J::KIND, &self.worker, limits);
+        let (acknowledge, acknowledging) = acknowledge::start(slots.clone());
+        let keeping = slots.keep(&self.wake);
+        let backend = backend::QueueBackend::new(
+            slots.clone(),
+            acknowledge.clone(),
+            self.wake.of(J::KIND),
+            self.stop.clone(),
+        );
         let worker = WorkerBuilder::new(J::KIND).backend(backend).build({
-            let running = running.clone();
+            let slots = slots.clone();
             move |claimed: Claimed| {
-                let job = job.clone();
-                // A task of its own: it may use another core, and its panic is its own outcome.
-                let run = running.spawn(run(job, claimed.job.clone()));
+                let (job, slots) = (job.clone(), slots.clone());
                 async move {
-                    let outcome = run.await.unwrap_or_else(|error| Err(panicked(error)));
+                    let lease = claimed.job.lease;
+                    // A task of its own: it may use another core, its panic is its own outcome, and it is
+                    // left when its lease is lost.
+                    let running = slots.tasks.spawn(run(job, claimed.job.clone()));
+                    slots.held.started(lease, running.abort_handle());
+                    let outcome = running.await.unwrap_or_else(|error| Err(aborted(error)));
                     drop(claimed);
                     outcome.map_err(BoxDynError::from)
                 }
             }
         });
         // Boxed, because the compiler cannot see through the unboxed one that it is `Send`.
-        let result = worker.run().boxed().await;
-        running.close();
-        running.wait().await;
-        slots.close().await;
+        let work = async {
+            let result = worker.run().boxed().await;
+            slots.tasks.close();
+            slots.tasks.wait().await;
+            acknowledge.close();
+            result
+        };
+        // Leases are kept until the last outcome is written.
+        let acknowledged = async {
+            acknowledging.await;
+            slots.closed.cancel();
+        };
+        let (result, (), ()) = tokio::join!(work, acknowledged, keeping);
         result
     }
 }
@@ -100,10 +130,9 @@ async fn run<J: Job>(job: Arc<J>, claimed: ClaimedJob) -> Result<Outcome, JobErr
     job.run(payload, &attempt).await
 }
 
-fn panicked(error: tokio::task::JoinError) -> JobError {
-    let Ok(panic) = error.try_into_panic() else {
-        return JobError::Retry("the job was aborted".to_owned());
-    };
+/// What became of a run that did not come to its end.
+fn aborted(error: tokio::task::JoinError) -> JobError {
+    let Ok(panic) = error.try_into_panic() else { return JobError::LeaseLost };
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     JobError::Retry(format!("the job panicked: {text}"))

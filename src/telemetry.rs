@@ -1,6 +1,6 @@
 //! Logs. They go to stderr, so that results on stdout stay clean.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, time::Duration};
 
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
@@ -30,4 +30,12 @@ pub fn start(filter: &str, format: Format) {
             registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
         }
     };
+}
+
+/// Counts a job that ended.
+pub fn job_ended(kind: &'static str, outcome: &'static str, waited: Duration, ran: Duration) {
+    metrics::histogram!("shopkeeper_job_wait_seconds", "kind" => kind).record(waited.as_secs_f64());
+    metrics::histogram!("shopkeeper_job_duration_seconds", "kind" => kind, "outcome" => outcome)
+        .record(ran.as_secs_f64());
+    metrics::counter!("shopkeeper_jobs_total", "kind" => kind, "outcome" => outcome).increment(1);
 }

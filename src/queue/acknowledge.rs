@@ -1,43 +1,97 @@
-//! Writes down how a job ended. The outermost layer, so that whatever ends a job is seen here.
+//! Writes down how jobs ended, in batches: while one is being written, the next one gathers.
+//!
+//! The layer is the outermost one, so that whatever ends a job is seen here. A job's slot is free as soon
+//! as it has ended; its lease is kept until its outcome is written.
 
 use std::{
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use apalis::prelude::BoxDynError;
 use apalis_core::task::Task;
 use futures::{FutureExt, future::BoxFuture};
+use tokio::sync::mpsc;
 use tower::{Layer, Service};
 
-use super::backend::{Claimed, Slots};
+use super::{backend::Claimed, slots::Slots};
 use crate::{
     jobs::{JobError, Outcome},
     store::{
-        StoreError,
-        jobs::{Failure, Lease},
+        Store, StoreError,
+        jobs::{Failed, Failure, Finished, Lease},
     },
+    telemetry,
 };
+
+/// Outcomes that are written together.
+const BATCH: usize = 500;
+/// How long after a failure an outcome is written again; doubles up to the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// Where outcomes are handed in.
+#[derive(Clone)]
+pub(super) struct Acknowledge {
+    slots: Slots,
+    /// Taken away when no more outcomes will come.
+    outcomes: Arc<Mutex<Option<mpsc::UnboundedSender<Ended>>>>,
+}
+
+/// A job that ended.
+struct Ended {
+    lease: Lease,
+    attempt: u32,
+    outcome: Result<Outcome, BoxDynError>,
+}
+
+/// Makes the place to hand outcomes in, and what writes them until it is closed.
+pub(super) fn start(slots: Slots) -> (Acknowledge, impl Future<Output = ()>) {
+    let (outcomes, mut ended) = mpsc::unbounded_channel();
+    let acknowledge = Acknowledge { slots: slots.clone(), outcomes: Arc::new(Mutex::new(Some(outcomes))) };
+    let writing = async move {
+        let mut batch = Vec::with_capacity(BATCH);
+        while ended.recv_many(&mut batch, BATCH).await > 0 {
+            write(&slots, batch.drain(..)).await;
+        }
+    };
+    (acknowledge, writing)
+}
+
+impl Acknowledge {
+    /// Says that no more outcomes will come.
+    pub(super) fn close(&self) {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn hand_in(&self, ended: Ended) {
+        if let Some(outcomes) = &*self.outcomes.lock().unwrap_or_else(PoisonError::into_inner) {
+            // The receiver lives until the sender is taken away.
+            let _ = outcomes.send(ended);
+        }
+    }
+}
 
 /// Wraps a worker's service.
 #[derive(Clone)]
-pub(super) struct AcknowledgeLayer(pub(super) Slots);
+pub(super) struct AcknowledgeLayer(pub(super) Acknowledge);
 
 impl<S> Layer<S> for AcknowledgeLayer {
-    type Service = Acknowledge<S>;
-    fn layer(&self, inner: S) -> Acknowledge<S> {
-        Acknowledge { inner, slots: self.0.clone() }
+    type Service = Acknowledged<S>;
+    fn layer(&self, inner: S) -> Acknowledged<S> {
+        Acknowledged { inner, acknowledge: self.0.clone() }
     }
 }
 
 /// A worker's service whose outcomes are written down.
 #[derive(Clone)]
-pub(super) struct Acknowledge<S> {
+pub(super) struct Acknowledged<S> {
     inner: S,
-    slots: Slots,
+    acknowledge: Acknowledge,
 }
 
-impl<S> Service<Task<Claimed>> for Acknowledge<S>
+impl<S> Service<Task<Claimed>> for Acknowledged<S>
 where
     S: Service<Task<Claimed>, Response = Outcome>,
     S::Error: Into<BoxDynError>,
@@ -53,60 +107,140 @@ where
 
     fn call(&mut self, task: Task<Claimed>) -> Self::Future {
         let (lease, attempt) = (task.args.job.lease, task.args.job.attempt);
-        let slots = self.slots.clone();
+        let (waited, started) = (task.args.job.waited, Instant::now());
+        let acknowledge = self.acknowledge.clone();
         let run = self.inner.call(task);
         async move {
-            let ended = run.await.map_err(Into::into);
-            slots.acknowledge(lease, attempt, ended).await;
-            slots.release(lease);
+            let outcome = run.await.map_err(Into::into);
+            telemetry::job_ended(acknowledge.slots.kind, name(&outcome), waited, started.elapsed());
+            acknowledge.hand_in(Ended { lease, attempt, outcome });
             Ok(())
         }
         .boxed()
     }
 }
 
-/// How often an outcome is written before it is left to the lease.
-const TRIES: u32 = 5;
+/// The outcome's name in the metrics.
+fn name(outcome: &Result<Outcome, BoxDynError>) -> &'static str {
+    match outcome {
+        Ok(_) => "done",
+        Err(error) => match error.downcast_ref() {
+            Some(JobError::Snooze { .. }) => "snoozed",
+            Some(JobError::Dead(_)) => "dead",
+            Some(JobError::LeaseLost) => "lease_lost",
+            Some(JobError::Retry(_)) | None => "failed",
+        },
+    }
+}
 
-impl Slots {
-    async fn acknowledge(&self, lease: Lease, attempt: u32, ended: Result<Outcome, BoxDynError>) {
-        let wait = self.limits.lease / (4 * TRIES);
-        for _ in 0..TRIES {
-            let written = match &ended {
-                Ok(Outcome::Committed) => return,
-                Ok(Outcome::Done(follow_ups)) => self.store.finish(lease, follow_ups).await,
-                Err(error) => self.note(lease, attempt, error).await,
-            };
-            match written {
-                Ok(()) => return,
-                Err(StoreError::LeaseLost(job)) => {
-                    tracing::info!(job.id = job, "another worker has job {job}: its lease was lost");
-                    return;
-                }
-                Err(error) => {
-                    tracing::warn!(job.id = lease.job, %error, "an outcome could not be written; trying on");
-                    tokio::time::sleep(wait).await;
-                }
-            }
+async fn write(slots: &Slots, batch: impl Iterator<Item = Ended>) {
+    let (mut settled, mut finished, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    for Ended { lease, attempt, outcome } in batch {
+        match outcome {
+            Ok(Outcome::Committed) => settled.push(lease),
+            Ok(Outcome::Done(follow_ups)) => finished.push(Finished { lease, follow_ups }),
+            Err(error) => match failure(slots, lease, attempt, &error) {
+                Some(failure) => failed.push(Failed { lease, failure, error: error.to_string() }),
+                None => settled.push(lease),
+            },
         }
     }
-
-    async fn note(&self, lease: Lease, attempt: u32, error: &BoxDynError) -> Result<(), StoreError> {
-        let text = error.to_string();
-        let failure = match error.downcast_ref::<JobError>() {
-            Some(JobError::LeaseLost) => return Err(StoreError::LeaseLost(lease.job)),
-            Some(JobError::Snooze { after, .. }) => Failure::Snooze(spread(*after)),
-            Some(JobError::Dead(_)) => Failure::Dead,
-            Some(JobError::Retry(_)) | None => {
-                Failure::Retry(self.limits.backoff.after(attempt, rand::random()))
-            }
-        };
-        tracing::warn!(job.id = lease.job, attempt, "job {} did not succeed: {text}", lease.job);
-        self.store.fail(lease, failure, &text).await
+    slots.held.remove(&settled);
+    let deadline = Instant::now() + slots.limits.lease;
+    let unwritten = persist(slots, finished, deadline).await;
+    // What follows from them cannot be enqueued: no repeating mends that.
+    failed.extend(unwritten.into_iter().map(|(finished, error)| Failed {
+        lease: finished.lease,
+        failure: Failure::Dead,
+        error: format!("its outcome cannot be written: {error}"),
+    }));
+    let unwritten = persist(slots, failed, deadline).await;
+    for (failed, error) in unwritten {
+        tracing::error!(job.id = failed.lease.job, %error, "the failure of job {} cannot be written", failed.lease.job);
+        slots.held.remove(&[failed.lease]);
     }
+}
+
+/// How the queue goes on with a job that did not succeed; none when it is no longer ours.
+fn failure(slots: &Slots, lease: Lease, attempt: u32, error: &BoxDynError) -> Option<Failure> {
+    let failure = match error.downcast_ref::<JobError>() {
+        Some(JobError::LeaseLost) => {
+            tracing::info!(job.id = lease.job, "job {} is no longer ours: its lease was lost", lease.job);
+            return None;
+        }
+        Some(JobError::Snooze { after, .. }) => Failure::Snooze(spread(*after)),
+        Some(JobError::Dead(_)) => Failure::Dead,
+        Some(JobError::Retry(_)) | None => {
+            Failure::Retry(slots.limits.backoff.after(attempt, rand::random()))
+        }
+    };
+    tracing::warn!(job.id = lease.job, attempt, "job {} did not succeed: {error}", lease.job);
+    Some(failure)
 }
 
 /// Never earlier than asked, and not all at once.
 fn spread(after: Duration) -> Duration {
     after.mul_f64(1.0 + 0.2 * rand::random::<f64>())
+}
+
+/// The end of a job, as the store takes it.
+trait End: Sized + Sync {
+    fn lease(&self) -> Lease;
+    /// Writes these, and says which leases were lost.
+    fn write(store: &Store, batch: &[Self]) -> impl Future<Output = Result<Vec<Lease>, StoreError>> + Send;
+}
+
+impl End for Finished {
+    fn lease(&self) -> Lease {
+        self.lease
+    }
+
+    async fn write(store: &Store, batch: &[Self]) -> Result<Vec<Lease>, StoreError> {
+        store.finish(batch).await
+    }
+}
+
+impl End for Failed {
+    fn lease(&self) -> Lease {
+        self.lease
+    }
+
+    async fn write(store: &Store, batch: &[Self]) -> Result<Vec<Lease>, StoreError> {
+        store.fail(batch).await
+    }
+}
+
+/// Writes a batch, however often the database is away, until the leases would have run out. What it
+/// refuses for good is tried one by one, so that one does not spoil the others, and given back.
+async fn persist<E: End>(slots: &Slots, batch: Vec<E>, deadline: Instant) -> Vec<(E, StoreError)> {
+    let mut refused = Vec::new();
+    let mut batches = vec![batch];
+    let mut wait = FIRST_WAIT;
+    while let Some(mut batch) = batches.pop() {
+        if batch.is_empty() {
+            continue;
+        }
+        let leases: Vec<_> = batch.iter().map(End::lease).collect();
+        match E::write(&slots.store, &batch).await {
+            Ok(lost) => {
+                for lease in lost {
+                    tracing::info!(job.id = lease.job, "job {} was no longer ours when it ended", lease.job);
+                }
+                slots.held.remove(&leases);
+            }
+            Err(StoreError::Unreachable(error)) if Instant::now() < deadline => {
+                tracing::warn!(jobs = batch.len(), %error, "outcomes could not be written; trying on");
+                tokio::time::sleep(wait).await;
+                wait = (2 * wait).min(LONGEST_WAIT);
+                batches.push(batch);
+            }
+            Err(StoreError::Unreachable(error)) => {
+                tracing::warn!(jobs = batch.len(), %error, "outcomes were not written; their leases run out");
+                slots.held.remove(&leases);
+            }
+            Err(error) if batch.len() == 1 => refused.extend(batch.pop().map(|one| (one, error))),
+            Err(_) => batches.extend(batch.into_iter().map(|one| vec![one])),
+        }
+    }
+    refused
 }

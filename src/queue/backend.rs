@@ -1,11 +1,10 @@
-//! apalis' view of our queue: a stream of claimed jobs, never more than there are free slots.
+//! apalis' view of our queue: a stream of claimed jobs, each with a slot to run in.
 
 use std::{
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use apalis_core::{
@@ -14,151 +13,112 @@ use apalis_core::{
     worker::context::WorkerContext,
 };
 use futures::{FutureExt, future::BoxFuture};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio_util::sync::{CancellationToken, PollSemaphore};
 
-use super::{Limits, acknowledge::AcknowledgeLayer, lease::Held};
-use crate::store::{
-    Store,
-    jobs::{ClaimedJob, Lease},
+use super::{
+    Limits,
+    acknowledge::{Acknowledge, AcknowledgeLayer},
+    slots::Slots,
 };
+use crate::store::jobs::ClaimedJob;
 
-/// How often a worker looks by itself: for delayed jobs that are due, and for hints that were missed.
+/// How often a worker looks by itself, for hints that were missed.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// A claimed job and the slot that it takes; dropping it frees the slot.
 pub(super) struct Claimed {
     pub(super) job: ClaimedJob,
-    _slot: OwnedSemaphorePermit,
+    slots: Slots,
+    since: Instant,
+    slot: Option<OwnedSemaphorePermit>,
 }
 
-/// What a worker's parts share: the slots, and the leases of the jobs in them.
-#[derive(Clone)]
-pub(super) struct Slots(Arc<Shared>);
-
-pub(super) struct Shared {
-    pub(super) store: Store,
-    kind: &'static str,
-    worker: Arc<str>,
-    pub(super) limits: Limits,
-    free: Arc<Semaphore>,
-    held: Held,
-    tasks: TaskTracker,
-    /// Ends the keeping of leases; later than the claiming, for jobs that are being finished.
-    closed: CancellationToken,
-}
-
-impl std::ops::Deref for Slots {
-    type Target = Shared;
-    fn deref(&self) -> &Shared {
-        &self.0
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        self.slots.ran(self.since.elapsed());
+        self.slot.take();
+        self.slots.moved.notify_one();
     }
 }
 
-impl Slots {
-    pub(super) fn new(store: Store, kind: &'static str, worker: Arc<str>, limits: Limits) -> Self {
-        let shared = Self(Arc::new(Shared {
-            store,
-            kind,
-            worker,
-            limits,
-            free: Arc::new(Semaphore::new(limits.concurrency as usize)),
-            held: Held::default(),
-            tasks: TaskTracker::new(),
-            closed: CancellationToken::new(),
-        }));
-        let keeping = shared.clone();
-        shared.tasks.spawn(async move {
-            keeping.held.keep(&keeping.store, keeping.limits.lease, &keeping.closed).await;
-        });
-        shared
-    }
-
-    /// Ends the worker's own tasks.
-    pub(super) async fn close(&self) {
-        self.closed.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
-    }
-
-    pub(super) fn release(&self, lease: Lease) {
-        self.held.remove(lease);
-    }
-
-    /// Claims jobs into free slots until stopped.
-    async fn claim(self, jobs: mpsc::Sender<Claimed>, bell: Arc<Notify>, stop: CancellationToken) {
-        let mut is_reachable = true;
-        while !stop.is_cancelled() {
-            let slot = tokio::select! {
+/// Claims jobs until stopped, and gives back those that nobody wants any more.
+async fn claim(slots: Slots, jobs: mpsc::UnboundedSender<ClaimedJob>, bell: Arc<Notify>, stop: CancellationToken) {
+    let mut is_reachable = true;
+    while !stop.is_cancelled() {
+        let room = slots.room();
+        if room == 0 {
+            tokio::select! {
                 () = stop.cancelled() => return,
-                slot = self.free.clone().acquire_owned() => slot.expect("the semaphore is never closed"),
-            };
-            let mut slots = vec![slot];
-            while let Ok(slot) = self.free.clone().try_acquire_owned() {
-                slots.push(slot);
+                () = slots.moved.notified() => continue,
             }
-            let limit = u32::try_from(slots.len()).unwrap_or(u32::MAX);
-            let (lease, attempts) = (self.limits.lease, self.limits.max_attempts);
-            // Not raced against the stop: a claim that was sent is always heard, and given back then.
-            let claimed = self.store.claim(self.kind, &self.worker, limit, lease, attempts).await;
-            let found = match claimed {
-                Ok(claimed) => {
-                    if !is_reachable {
-                        tracing::info!(kind = self.kind, "the queue is reachable again");
-                    }
-                    is_reachable = true;
-                    claimed
-                }
-                Err(error) => {
-                    if is_reachable {
-                        tracing::warn!(kind = self.kind, %error, "jobs cannot be claimed; trying on");
-                    }
-                    is_reachable = false;
-                    Vec::new()
-                }
-            };
-            let is_full = found.len() == slots.len();
-            for (job, slot) in found.into_iter().zip(slots) {
-                self.held.add(job.lease);
-                if jobs.send(Claimed { job, _slot: slot }).await.is_err() {
-                    return;
-                }
+        }
+        // Not raced against the stop: a claim that was sent is always heard, and given back then.
+        let claimed = slots.claim(room).await;
+        match &claimed {
+            Ok(_) if !is_reachable => tracing::info!(kind = slots.kind, "the queue is reachable again"),
+            Err(error) if is_reachable => {
+                tracing::warn!(kind = slots.kind, %error, "jobs cannot be claimed; trying on");
             }
-            if !is_full {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = bell.notified() => {}
-                    () = tokio::time::sleep(LOOK) => {}
-                }
+            _ => {}
+        }
+        is_reachable = claimed.is_ok();
+        let found = claimed.unwrap_or_default();
+        let is_empty = (found.len() as u64) < u64::from(room);
+        for job in found {
+            // The receiver lives until it was told that this sender is gone.
+            let _ = jobs.send(job);
+        }
+        if is_empty && !is_advanced(&slots).await {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = bell.notified() => {}
+                () = tokio::time::sleep(LOOK) => {}
             }
         }
     }
 }
 
+/// Nothing is ready: whether a group can go on that nobody looked after.
+async fn is_advanced(slots: &Slots) -> bool {
+    slots.store.advance(slots.kind).await.is_ok_and(|advanced| advanced > 0)
+}
+
 /// The backend that apalis polls.
 pub(super) struct QueueBackend {
     slots: Slots,
-    bell: Arc<Notify>,
-    stop: CancellationToken,
-    jobs: Option<mpsc::Receiver<Claimed>>,
+    acknowledge: Acknowledge,
+    /// Until the first poll; then the line of claimed jobs.
+    start: Option<(Arc<Notify>, CancellationToken)>,
+    line: Option<mpsc::UnboundedReceiver<ClaimedJob>>,
+    /// The first of the line, while there is no slot for it.
+    next: Option<ClaimedJob>,
+    permits: PollSemaphore,
     stopped: Pin<Box<tokio_util::sync::WaitForCancellationFutureOwned>>,
     closing: Option<BoxFuture<'static, ()>>,
 }
 
 impl QueueBackend {
-    pub(super) fn new(slots: Slots, bell: Arc<Notify>, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        slots: Slots,
+        acknowledge: Acknowledge,
+        bell: Arc<Notify>,
+        stop: CancellationToken,
+    ) -> Self {
+        let permits = PollSemaphore::new(slots.free.clone());
         let stopped = Box::pin(stop.clone().cancelled_owned());
-        Self { slots, bell, stop, jobs: None, stopped, closing: None }
+        let start = Some((bell, stop));
+        Self { slots, acknowledge, start, line: None, next: None, permits, stopped, closing: None }
     }
 
     /// Gives back what was claimed and never started.
     fn give_back(&mut self) -> BoxFuture<'static, ()> {
-        let (slots, jobs) = (self.slots.clone(), self.jobs.take());
+        let (slots, line, next) = (self.slots.clone(), self.line.take(), self.next.take());
         async move {
-            let Some(mut jobs) = jobs else { return };
-            let mut leases = Vec::new();
-            while let Some(claimed) = jobs.recv().await {
-                leases.push(claimed.job.lease);
+            let Some(mut line) = line else { return };
+            let mut leases: Vec<_> = next.iter().map(|job| job.lease).collect();
+            while let Some(job) = line.recv().await {
+                leases.push(job.lease);
             }
             if leases.is_empty() {
                 return;
@@ -166,9 +126,7 @@ impl QueueBackend {
             if let Err(error) = slots.store.give_back(&leases).await {
                 tracing::warn!(%error, "claimed jobs could not be given back; their leases will run out");
             }
-            for lease in leases {
-                slots.release(lease);
-            }
+            slots.held.remove(&leases);
         }
         .boxed()
     }
@@ -180,11 +138,10 @@ impl Backend for QueueBackend {
     type Error = std::convert::Infallible;
 
     fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Self::Error>> {
-        if self.jobs.is_none() {
-            let (sender, receiver) = mpsc::channel(self.slots.limits.concurrency as usize);
-            let claiming = self.slots.clone().claim(sender, self.bell.clone(), self.stop.clone());
-            self.slots.tasks.spawn(claiming);
-            self.jobs = Some(receiver);
+        if let Some((bell, stop)) = self.start.take() {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            self.slots.tasks.spawn(claim(self.slots.clone(), sender, bell, stop));
+            self.line = Some(receiver);
         }
         Poll::Ready(Ok(()))
     }
@@ -199,9 +156,15 @@ impl Backend for QueueBackend {
             let _ = worker.stop();
             return Poll::Ready(None);
         }
-        let Some(jobs) = self.jobs.as_mut() else { return Poll::Ready(None) };
-        let claimed = ready!(jobs.poll_recv(cx));
-        Poll::Ready(claimed.map(|claimed| Ok(TaskBuilder::new(claimed).build())))
+        let Some(line) = self.line.as_mut() else { return Poll::Ready(None) };
+        if self.next.is_none() {
+            self.next = ready!(line.poll_recv(cx));
+        }
+        let slot = ready!(self.permits.poll_acquire(cx));
+        let Some(job) = self.next.take() else { return Poll::Ready(None) };
+        self.slots.leave_line();
+        let claimed = Claimed { job, slots: self.slots.clone(), since: Instant::now(), slot };
+        Poll::Ready(Some(Ok(TaskBuilder::new(claimed).build())))
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Self::Error>> {
@@ -227,6 +190,6 @@ impl BackendConfig for QueueBackend {
     }
 
     fn middleware(&mut self, _: &mut WorkerContext) -> AcknowledgeLayer {
-        AcknowledgeLayer(self.slots.clone())
+        AcknowledgeLayer(self.acknowledge.clone())
     }
 }

@@ -1,47 +1,87 @@
-//! Renews the leases of running jobs, apart from the jobs: a job that computes for long, or waits for a
-//! slow server, keeps its lease as long as this process lives.
+//! Renews the leases of claimed jobs, apart from the jobs: a job that computes for long, or waits for a
+//! slow server, keeps its lease as long as this process lives. A job whose lease is lost is left.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
+use tokio::{sync::Notify, task::AbortHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Store, jobs::Lease};
+use crate::store::{
+    Store,
+    jobs::{ClaimedJob, Lease},
+};
 
-/// The leases that a worker holds.
+/// The leases that a worker holds, and the runs of those jobs that have started.
 #[derive(Debug, Default)]
-pub(super) struct Held(Mutex<HashMap<i64, Lease>>);
+pub(super) struct Held(Mutex<HashMap<i64, (Lease, Option<AbortHandle>)>>);
 
 impl Held {
-    fn leases(&self) -> std::sync::MutexGuard<'_, HashMap<i64, Lease>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn leases(&self) -> MutexGuard<'_, HashMap<i64, (Lease, Option<AbortHandle>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn add(&self, lease: Lease) {
-        self.leases().insert(lease.job, lease);
+    pub(super) fn add(&self, claimed: &[ClaimedJob]) {
+        self.leases().extend(claimed.iter().map(|job| (job.lease.job, (job.lease, None))));
     }
 
-    pub(super) fn remove(&self, lease: Lease) {
-        self.leases().remove(&lease.job);
+    pub(super) fn started(&self, lease: Lease, run: AbortHandle) {
+        match self.leases().get_mut(&lease.job) {
+            Some(held) if held.0 == lease => held.1 = Some(run),
+            // Lost while it waited for its slot.
+            _ => run.abort(),
+        }
     }
 
-    /// Renews every lease three times in its length, and frees the jobs of workers that are gone. Runs
-    /// until stopped; the database may be away meanwhile.
-    pub(super) async fn keep(&self, store: &Store, length: Duration, stop: &CancellationToken) {
+    pub(super) fn remove(&self, leases: &[Lease]) {
+        let mut held = self.leases();
+        for lease in leases {
+            if held.get(&lease.job).is_some_and(|(own, _)| own == lease) {
+                held.remove(&lease.job);
+            }
+        }
+    }
+
+    /// Ends the runs of jobs that are no longer ours.
+    fn leave(&self, lost: &[Lease]) {
+        let mut held = self.leases();
+        for lease in lost {
+            if held.get(&lease.job).is_some_and(|(own, _)| own == lease)
+                && let Some((_, run)) = held.remove(&lease.job)
+                && let Some(run) = run
+            {
+                run.abort();
+            }
+        }
+    }
+
+    /// Renews every lease three times in its length, and at once when jobs were cancelled. Runs until
+    /// stopped; the database may be away meanwhile.
+    pub(super) async fn keep(
+        &self,
+        store: &Store,
+        length: Duration,
+        cancelled: &Arc<Notify>,
+        stop: &CancellationToken,
+    ) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(length / 3) => {}
+                () = cancelled.notified() => {}
             }
-            let leases: Vec<_> = self.leases().values().copied().collect();
-            if !leases.is_empty()
-                && let Err(error) = store.renew(&leases, length).await
-            {
-                tracing::warn!(%error, leases = leases.len(), "leases could not be renewed");
+            let leases: Vec<_> = self.leases().values().map(|(lease, _)| *lease).collect();
+            if leases.is_empty() {
+                continue;
             }
-            match store.rescue().await {
-                Ok(0) => {}
-                Ok(rescued) => tracing::warn!(rescued, "freed {rescued} jobs whose lease ran out"),
-                Err(error) => tracing::debug!(%error, "jobs whose lease ran out could not be looked for"),
+            match store.renew(&leases, length).await {
+                Ok(lost) => self.leave(&lost),
+                Err(error) => {
+                    tracing::warn!(%error, leases = leases.len(), "leases could not be renewed");
+                }
             }
         }
     }

@@ -1,30 +1,40 @@
-//! Wakes workers when jobs of their kind are enqueued.
+//! Wakes workers when jobs of their kind are enqueued, or when running jobs were cancelled.
 //!
-//! NOTIFY is a hint: a worker that misses one finds the job at its next look.
+//! NOTIFY is a hint: a worker that misses one finds the job at its next look, or its lease gone at the
+//! next renewal.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::Store;
+use crate::store::{Store, jobs::CANCEL_CHANNEL};
 
 /// How long after a lost connection listening is tried again.
 const RECONNECT: Duration = Duration::from_secs(1);
 
-/// One bell for each kind of job.
+/// One bell for each kind of job, for new ones and for cancelled ones.
 #[derive(Clone, Debug)]
-pub struct Wake(Arc<BTreeMap<&'static str, Arc<Notify>>>);
+pub struct Wake {
+    new: Arc<BTreeMap<&'static str, Arc<Notify>>>,
+    cancelled: Arc<BTreeMap<&'static str, Arc<Notify>>>,
+}
 
 impl Wake {
     /// Makes bells for these kinds.
     pub fn new(kinds: &[&'static str]) -> Self {
-        Self(Arc::new(kinds.iter().map(|kind| (*kind, Arc::default())).collect()))
+        let bells = || Arc::new(kinds.iter().map(|kind| (*kind, Arc::default())).collect());
+        Self { new: bells(), cancelled: bells() }
     }
 
     /// The bell of a kind; one that never rings when the kind is not among them.
     pub(super) fn of(&self, kind: &str) -> Arc<Notify> {
-        self.0.get(kind).cloned().unwrap_or_default()
+        self.new.get(kind).cloned().unwrap_or_default()
+    }
+
+    /// The bell that rings when jobs were cancelled.
+    pub(super) fn cancelled(&self, kind: &str) -> Arc<Notify> {
+        self.cancelled.get(kind).cloned().unwrap_or_default()
     }
 
     /// Rings the bells as the database says, until stopped. Reconnects for ever.
@@ -45,9 +55,11 @@ impl Wake {
     async fn ring(&self, store: &Store) {
         let Ok(mut listener) = store.listen().await else { return };
         // What was enqueued while nobody listened.
-        self.0.values().for_each(|bell| bell.notify_one());
+        self.new.values().for_each(|bell| bell.notify_one());
         while let Ok(Some(notification)) = listener.try_recv().await {
-            if let Some(bell) = self.0.get(notification.payload()) {
+            if notification.channel() == CANCEL_CHANNEL {
+                self.cancelled.values().for_each(|bell| bell.notify_one());
+            } else if let Some(bell) = self.new.get(notification.payload()) {
                 bell.notify_one();
             }
         }

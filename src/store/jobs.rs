@@ -1,4 +1,4 @@
-//! The rows of the queue: enqueue, claim, renew, finish.
+//! The rows of the queue: enqueue, claim, renew, and in `jobs/` what comes after.
 //!
 //! A claim gives a [`Lease`]: the job's id and a fence. Whatever is written in a job's name goes through
 //! `complete` in the same transaction, which fails when the fence is no longer the job's own.
@@ -10,8 +10,19 @@ use sqlx::{PgConnection, postgres::types::PgInterval};
 
 use super::{Store, StoreError};
 
+mod control;
+mod outcome;
+mod upkeep;
+
+pub use control::{JobFilter, JobRow, JobState};
+pub(super) use outcome::complete;
+pub use outcome::{Failed, Failure, Finished};
+pub use upkeep::Promoted;
+
 /// The channel that says that a kind has new jobs; its payload is the kind.
 pub const CHANNEL: &str = "shopkeeper_job";
+/// The channel that says that running jobs were cancelled: their leases are gone.
+pub const CANCEL_CHANNEL: &str = "shopkeeper_job_cancel";
 
 /// A job to be enqueued: nothing but values, so that whoever makes one need not know who runs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +35,23 @@ pub struct NewJob {
     pub payload: Value,
 }
 
+/// What a worker claims, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// The kind of job.
+    pub kind: &'a str,
+    /// Who claims; unique for each process.
+    pub worker: &'a str,
+    /// Jobs, at most.
+    pub limit: u32,
+    /// Running at once over all daemons; none is no limit.
+    pub fleet_limit: Option<u32>,
+    /// How long the claim holds without renewal.
+    pub lease: Duration,
+    /// Attempts of jobs that do not say it themselves.
+    pub max_attempts: u32,
+}
+
 /// A job that was claimed for this worker.
 #[derive(Clone, Debug)]
 pub struct ClaimedJob {
@@ -33,10 +61,14 @@ pub struct ClaimedJob {
     pub key: Option<String>,
     /// The job's arguments.
     pub payload: Value,
+    /// Higher ones run first.
+    pub priority: i16,
     /// Counted from 1, this one included.
     pub attempt: u32,
     /// After this attempt the job is dead.
     pub max_attempts: u32,
+    /// How long it was due before it was claimed.
+    pub waited: Duration,
 }
 
 /// The right to write in a job's name, void as soon as another worker claims it.
@@ -48,15 +80,8 @@ pub struct Lease {
     pub fence: i64,
 }
 
-/// How a job that did not succeed goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// It is tried again after this time; its last attempt makes it dead.
-    Retry(Duration),
-    /// It is tried again after this time, and this attempt is not counted.
-    Snooze(Duration),
-    /// It is dead at once.
-    Dead,
+fn columns(leases: &[Lease]) -> (Vec<i64>, Vec<i64>) {
+    leases.iter().map(|lease| (lease.job, lease.fence)).unzip()
 }
 
 impl Store {
@@ -66,126 +91,63 @@ impl Store {
         enqueue(&mut connection, kind, keys, payloads).await
     }
 
-    /// Claims up to `limit` jobs that are due, highest priority first.
-    pub async fn claim(
-        &self,
-        kind: &str,
-        worker: &str,
-        limit: u32,
-        lease: Duration,
-        max_attempts: u32,
-    ) -> Result<Vec<ClaimedJob>, StoreError> {
-        let rows = sqlx::query!(
-            r#"
-            with due as materialized (
-                select id from shopkeeper.job
-                where kind = $1 and worker is null and run_at <= now()
-                order by priority desc, run_at, id
-                limit $2
-                for update skip locked
-            )
-            update shopkeeper.job as job
-            set worker = $3, fence = fence + 1, lease_until = now() + $4, attempts = attempts + 1,
-                max_attempts = coalesce(max_attempts, $5), dirty = false
-            from due where job.id = due.id
-            returning job.id, job.fence, job.key, job.payload, job.attempts, job.max_attempts as "max_attempts!"
-            "#,
-            kind,
-            i64::from(limit),
-            worker,
-            interval(lease),
-            i32::try_from(max_attempts).unwrap_or(i32::MAX),
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let claimed = rows.into_iter().map(|row| ClaimedJob {
-            lease: Lease { job: row.id, fence: row.fence },
-            key: row.key,
-            payload: row.payload,
-            attempt: row.attempts.unsigned_abs(),
-            max_attempts: row.max_attempts.unsigned_abs(),
-        });
-        Ok(claimed.collect())
+    /// Claims jobs that are due: by priority, then by time, then in the order they came.
+    pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<ClaimedJob>, StoreError> {
+        let mut claimed = match claim.fleet_limit {
+            None => take(&mut *self.pool.acquire().await?, claim).await?,
+            Some(fleet_limit) => {
+                // Who counts must be alone until his claim can be seen: the lock of the kind's row.
+                let mut transaction = self.pool.begin().await?;
+                sqlx::query!(
+                    "insert into shopkeeper.queue_kind (kind) values ($1)
+                     on conflict (kind) do update set kind = excluded.kind",
+                    claim.kind
+                )
+                .execute(&mut *transaction)
+                .await?;
+                let running = sqlx::query_scalar!(
+                    r#"select count(*) as "count!" from shopkeeper.job where kind = $1 and state = 'running'"#,
+                    claim.kind
+                )
+                .fetch_one(&mut *transaction)
+                .await?;
+                let free = fleet_limit.saturating_sub(u32::try_from(running).unwrap_or(u32::MAX));
+                let limit = claim.limit.min(free);
+                let claimed = take(&mut transaction, Claim { limit, ..claim }).await?;
+                transaction.commit().await?;
+                claimed
+            }
+        };
+        claimed.sort_unstable_by_key(|job| (std::cmp::Reverse(job.priority), job.lease.job));
+        Ok(claimed)
     }
 
-    /// Renews leases that are still held.
-    pub async fn renew(&self, leases: &[Lease], length: Duration) -> Result<(), StoreError> {
-        let (jobs, fences): (Vec<_>, Vec<_>) = leases.iter().map(|lease| (lease.job, lease.fence)).unzip();
-        sqlx::query!(
+    /// Renews leases, and says which of them are lost: taken by others, or cancelled.
+    pub async fn renew(&self, leases: &[Lease], length: Duration) -> Result<Vec<Lease>, StoreError> {
+        let (jobs, fences) = columns(leases);
+        let held = sqlx::query_scalar!(
             "update shopkeeper.job as job set lease_until = now() + $3
              from unnest($1::bigint[], $2::bigint[]) as held (id, fence)
-             where job.id = held.id and job.fence = held.fence and job.worker is not null",
+             where job.id = held.id and job.fence = held.fence and job.state = 'running'
+             returning job.id",
             &jobs,
             &fences,
             interval(length),
         )
-        .execute(&self.pool)
+        .fetch_all(&self.pool)
         .await?;
-        Ok(())
-    }
-
-    /// Completes a job and enqueues what follows from it, in one transaction.
-    pub async fn finish(&self, lease: Lease, follow_ups: &[NewJob]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        complete(&mut transaction, lease).await?;
-        for job in follow_ups {
-            let (keys, payloads) = (std::slice::from_ref(&job.key), std::slice::from_ref(&job.payload));
-            enqueue(&mut transaction, job.kind, keys, payloads).await?;
-        }
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    /// Puts a job that did not succeed back, or into the history as dead. A job that was enqueued
-    /// again while it ran always goes on.
-    pub async fn fail(&self, lease: Lease, failure: Failure, error: &str) -> Result<(), StoreError> {
-        let (delay, charged, dead) = match failure {
-            Failure::Retry(delay) => (delay, true, false),
-            Failure::Snooze(delay) => (delay, false, false),
-            Failure::Dead => (Duration::ZERO, true, true),
-        };
-        let ended = sqlx::query!(
-            r#"
-            with held as (
-                select id, dirty, ($5 or ($4 and attempts >= max_attempts)) and not dirty as over
-                from shopkeeper.job where id = $1 and fence = $2 and worker is not null
-                for update
-            ), again as (
-                update shopkeeper.job as job
-                set worker = null, lease_until = null, last_error = $6, dirty = false,
-                    attempts = case when held.dirty then 0 when $4 then attempts else attempts - 1 end,
-                    run_at = case when held.dirty then now() else now() + $3 end
-                from held where job.id = held.id and not held.over
-                returning job.id
-            ), gone as (
-                delete from shopkeeper.job as job using held where job.id = held.id and held.over returning job.*
-            ), kept as (
-                insert into shopkeeper.job_history
-                    (id, kind, key, group_key, payload, outcome, error, attempts, max_attempts, created_at)
-                select id, kind, key, group_key, payload, 'dead', $6, attempts, max_attempts, created_at from gone
-            )
-            select count(*) as "count!" from held
-            "#,
-            lease.job,
-            lease.fence,
-            interval(delay),
-            charged,
-            dead,
-            error,
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        if ended.count == 0 { Err(StoreError::LeaseLost(lease.job)) } else { Ok(()) }
+        let held: std::collections::HashSet<_> = held.into_iter().collect();
+        Ok(leases.iter().filter(|lease| !held.contains(&lease.job)).copied().collect())
     }
 
     /// Gives claimed jobs that never started back, as if they had not been claimed.
     pub async fn give_back(&self, leases: &[Lease]) -> Result<(), StoreError> {
-        let (jobs, fences): (Vec<_>, Vec<_>) = leases.iter().map(|lease| (lease.job, lease.fence)).unzip();
+        let (jobs, fences) = columns(leases);
         sqlx::query!(
             "update shopkeeper.job as job
-             set worker = null, lease_until = null, attempts = attempts - 1, dirty = false
+             set state = 'ready', worker = null, lease_until = null, attempts = attempts - 1, dirty = false
              from unnest($1::bigint[], $2::bigint[]) as held (id, fence)
-             where job.id = held.id and job.fence = held.fence and job.worker is not null",
+             where job.id = held.id and job.fence = held.fence and job.state = 'running'",
             &jobs,
             &fences,
         )
@@ -194,43 +156,36 @@ impl Store {
         Ok(())
     }
 
-    /// Frees jobs whose lease ran out: their worker is gone. Bounded, so that it never takes long.
-    pub async fn rescue(&self) -> Result<u64, StoreError> {
-        const LEASE_RAN_OUT: &str = "the lease ran out: the worker is gone or hangs";
-        let rescued = sqlx::query!(
-            r#"
-            with lost as materialized (
-                select id, (attempts >= max_attempts) and not dirty as over
-                from shopkeeper.job where worker is not null and lease_until < now()
-                order by lease_until limit 1000
-                for update skip locked
-            ), again as (
-                update shopkeeper.job as job
-                set worker = null, lease_until = null, last_error = $1, run_at = now()
-                from lost where job.id = lost.id and not lost.over
-            ), gone as (
-                delete from shopkeeper.job as job using lost where job.id = lost.id and lost.over returning job.*
-            ), kept as (
-                insert into shopkeeper.job_history
-                    (id, kind, key, group_key, payload, outcome, error, attempts, max_attempts, created_at)
-                select id, kind, key, group_key, payload, 'dead', $1, attempts, max_attempts, created_at from gone
-            )
-            select count(*) as "count!" from lost
-            "#,
-            LEASE_RAN_OUT,
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(rescued.count.unsigned_abs())
-    }
-
-    /// A connection that hears of new jobs.
+    /// A connection that hears of new jobs and of cancelled ones.
     pub async fn listen(&self) -> Result<sqlx::postgres::PgListener, StoreError> {
         let mut listener = sqlx::postgres::PgListener::connect_with(&self.pool).await?;
         listener.eager_reconnect(false);
-        listener.listen(CHANNEL).await?;
+        listener.listen_all([CHANNEL, CANCEL_CHANNEL]).await?;
         Ok(listener)
     }
+}
+
+async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<ClaimedJob>, StoreError> {
+    let rows = sqlx::query_file!(
+        "src/store/jobs/claim.sql",
+        claim.kind,
+        i64::from(claim.limit),
+        claim.worker,
+        interval(claim.lease),
+        i32::try_from(claim.max_attempts).unwrap_or(i32::MAX),
+    )
+    .fetch_all(connection)
+    .await?;
+    let claimed = rows.into_iter().map(|row| ClaimedJob {
+        lease: Lease { job: row.id, fence: row.fence },
+        key: row.key,
+        payload: row.payload,
+        priority: row.priority,
+        attempt: row.attempts.unsigned_abs(),
+        max_attempts: row.max_attempts.unsigned_abs(),
+        waited: Duration::try_from_secs_f64(row.waited).unwrap_or_default(),
+    });
+    Ok(claimed.collect())
 }
 
 /// Enqueues jobs of one kind in the caller's transaction.
@@ -240,40 +195,15 @@ pub(super) async fn enqueue(
     keys: &[String],
     payloads: &[Value],
 ) -> Result<u64, StoreError> {
-    let enqueued = sqlx::query_scalar!("select shopkeeper.enqueue($1, $2, $3)", kind, keys, payloads)
-        .fetch_one(connection)
-        .await?;
-    Ok(enqueued.unwrap_or_default().unsigned_abs())
-}
-
-/// Completes a job in the caller's transaction: into the history, or back into the queue when it was
-/// enqueued again while it ran.
-pub(super) async fn complete(connection: &mut PgConnection, lease: Lease) -> Result<(), StoreError> {
-    let held = sqlx::query!(
-        r#"
-        with held as (
-            select id, dirty from shopkeeper.job
-            where id = $1 and fence = $2 and worker is not null
-            for update
-        ), again as (
-            update shopkeeper.job as job
-            set worker = null, lease_until = null, attempts = 0, dirty = false, last_error = null, run_at = now()
-            from held where job.id = held.id and held.dirty
-        ), gone as (
-            delete from shopkeeper.job as job using held where job.id = held.id and not held.dirty returning job.*
-        ), kept as (
-            insert into shopkeeper.job_history
-                (id, kind, key, group_key, payload, outcome, attempts, max_attempts, created_at)
-            select id, kind, key, group_key, payload, 'done', attempts, max_attempts, created_at from gone
-        )
-        select count(*) as "count!" from held
-        "#,
-        lease.job,
-        lease.fence,
+    let enqueued = sqlx::query_scalar!(
+        "select shopkeeper.enqueue($1::text, $2::text[], $3::jsonb[])",
+        kind,
+        keys,
+        payloads
     )
     .fetch_one(connection)
     .await?;
-    if held.count == 0 { Err(StoreError::LeaseLost(lease.job)) } else { Ok(()) }
+    Ok(enqueued.unwrap_or_default().unsigned_abs())
 }
 
 fn interval(length: Duration) -> PgInterval {

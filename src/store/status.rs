@@ -33,7 +33,7 @@ pub struct QueueStatus {
     pub kind: String,
     /// Waiting and due.
     pub ready: i64,
-    /// Waiting for a later time.
+    /// Waiting for a later time, or for others of their group.
     pub scheduled: i64,
     /// Held by a worker.
     pub running: i64,
@@ -114,20 +114,21 @@ impl Store {
             r#"
             with live as (
                 select kind,
-                    count(*) filter (where worker is null and run_at <= now()) as ready,
-                    count(*) filter (where worker is null and run_at > now()) as scheduled,
-                    count(*) filter (where worker is not null) as running,
-                    min(run_at) filter (where worker is null and run_at <= now()) as oldest
+                    count(*) filter (where state = 'ready') as ready,
+                    count(*) filter (where state in ('scheduled', 'blocked')) as scheduled,
+                    count(*) filter (where state = 'running') as running,
+                    min(run_at) filter (where state = 'ready') as oldest
                 from shopkeeper.job group by kind
             ), dead as (
                 select kind, count(*) as dead from shopkeeper.job_history where outcome = 'dead' group by kind
+            ), paused as (
+                select kind from shopkeeper.queue_kind where paused_at is not null
             )
-            select coalesce(live.kind, dead.kind) as "kind!", coalesce(ready, 0) as "ready!",
-                coalesce(scheduled, 0) as "scheduled!", coalesce(running, 0) as "running!",
-                coalesce(dead, 0) as "dead!",
+            select kind as "kind!", coalesce(ready, 0) as "ready!", coalesce(scheduled, 0) as "scheduled!",
+                coalesce(running, 0) as "running!", coalesce(dead, 0) as "dead!",
                 extract(epoch from now() - oldest)::double precision as oldest_ready_seconds,
-                false as "paused!"
-            from live full join dead on dead.kind = live.kind
+                kind in (select kind from paused) as "paused!"
+            from live full join dead using (kind) full join paused using (kind)
             order by 1
             "#
         );

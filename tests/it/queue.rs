@@ -11,7 +11,7 @@ use std::{
 use shopkeeper::{
     jobs::{Attempt, Job, JobError, Outcome},
     queue::{Backoff, Limits, Queue, Wake},
-    store::{StoreError, jobs::NewJob},
+    store::jobs::{Claim, ClaimedJob, Finished, NewJob},
 };
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -64,6 +64,7 @@ impl Job for Scripted {
 
 const LIMITS: Limits = Limits {
     concurrency: 4,
+    fleet_concurrency: None,
     max_attempts: 3,
     lease: Duration::from_secs(1),
     backoff: Backoff { first: Duration::from_millis(1), max: Duration::from_millis(1) },
@@ -82,7 +83,8 @@ impl Running {
         let queue = Queue::new(world.store.clone(), wake.clone(), stop.clone());
         let (working, store, stopped) = (job.clone(), world.store.clone(), stop.clone());
         let worker = tokio::spawn(async move {
-            let (worked, ()) = tokio::join!(queue.work(working, limits), wake.listen(&store, &stopped));
+            let (worked, (), ()) =
+                tokio::join!(queue.work(working, limits), wake.listen(&store, &stopped), queue.upkeep(None));
             worked.unwrap();
         });
         Self { job, stop, worker }
@@ -98,6 +100,11 @@ impl Running {
 async fn enqueue(world: &World, key: &str, wish: &str) {
     let payload = serde_json::json!({ "wish": wish });
     world.store.enqueue(Scripted::KIND, &[key.to_owned()], &[payload]).await.unwrap();
+}
+
+async fn claim(world: &World, worker: &str, limit: u32, lease: Duration) -> Vec<ClaimedJob> {
+    let claim = Claim { kind: Scripted::KIND, worker, limit, fleet_limit: None, lease, max_attempts: 3 };
+    world.store.claim(claim).await.unwrap()
 }
 
 const EMPTY: &str = "not exists (select from shopkeeper.job where kind = 'scripted')";
@@ -250,13 +257,13 @@ async fn a_job_longer_than_its_lease_keeps_it_and_runs_once() {
 async fn a_lease_that_ran_out_is_taken_over_and_the_first_worker_writes_nothing() {
     let world = World::new().await;
     enqueue(&world, "k", "nothing").await;
-    let lost = world.store.claim("scripted", "gone", 1, Duration::from_millis(1), 3).await.unwrap();
+    let lost = claim(&world, "gone", 1, Duration::from_millis(1)).await;
     let running = Running::start(&world, Scripted::default(), LIMITS);
     world.until("another worker did it", EMPTY).await;
     running.stop().await;
     let follow_up = NewJob { kind: "scripted", key: "never".into(), payload: serde_json::json!({}) };
-    let late = world.store.finish(lost[0].lease, &[follow_up]).await;
-    assert!(matches!(late, Err(StoreError::LeaseLost(_))), "{late:?}");
+    let late = Finished { lease: lost[0].lease, follow_ups: vec![follow_up] };
+    assert_eq!(world.store.finish(&[late]).await.unwrap(), [lost[0].lease]);
     assert_eq!(world.count("job").await, 0, "no follow-up of a lost lease");
     assert_eq!(world.count("job_history").await, 1);
 }

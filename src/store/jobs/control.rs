@@ -1,0 +1,256 @@
+//! What operators see of the queue and do to it.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::store::{Store, StoreError};
+
+/// The states of a job, as they are named everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Due, and waiting for a slot.
+    Ready,
+    /// Waiting for its time, or for others of its group.
+    Scheduled,
+    /// Held by a worker.
+    Running,
+    /// Due, while its kind is paused.
+    Paused,
+    /// Succeeded.
+    Done,
+    /// Taken out by somebody.
+    Cancelled,
+    /// Given up, and kept with its error.
+    Dead,
+}
+
+impl JobState {
+    /// All of them, in the order of a job's life.
+    pub const ALL: [Self; 7] = [
+        Self::Ready,
+        Self::Scheduled,
+        Self::Running,
+        Self::Paused,
+        Self::Done,
+        Self::Cancelled,
+        Self::Dead,
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Scheduled => "scheduled",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// Which jobs.
+#[derive(Clone, Debug, Default)]
+pub struct JobFilter {
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// In this state.
+    pub state: Option<JobState>,
+    /// These.
+    pub ids: Option<Vec<i64>>,
+    /// At most so many, the newest first.
+    pub limit: u32,
+}
+
+/// One job, live or finished.
+#[derive(Clone, Debug, Serialize)]
+pub struct JobRow {
+    /// Unique.
+    pub id: i64,
+    /// The kind of job.
+    pub kind: String,
+    /// At most one live job of the kind has it.
+    pub key: Option<String>,
+    /// One of [`JobState`]'s names.
+    pub state: String,
+    /// Attempts that began.
+    pub attempts: i32,
+    /// After so many it is dead; none until its first claim.
+    pub max_attempts: Option<i32>,
+    /// When it is or was due.
+    pub run_at: DateTime<Utc>,
+    /// Of its last attempt.
+    pub last_error: Option<String>,
+    /// Jobs of the same group run one after the other.
+    pub group_key: Option<String>,
+    /// Higher ones run first.
+    pub priority: i16,
+    /// Who has it, or had it last.
+    pub worker: Option<String>,
+    /// When it was enqueued.
+    pub created_at: DateTime<Utc>,
+    /// When its last attempt began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// Lists jobs, live ones before finished ones, the newest first.
+    pub async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
+        let rows = sqlx::query_as!(
+            JobRow,
+            r#"
+            with live as (
+                select id, kind, key,
+                    case
+                        when state = 'blocked' then 'scheduled'
+                        when state = 'ready' and kind in
+                            (select kind from shopkeeper.queue_kind where paused_at is not null) then 'paused'
+                        else state
+                    end as state,
+                    attempts, max_attempts, run_at, last_error, group_key, priority, worker, created_at, started_at,
+                    null::timestamptz as finished_at
+                from shopkeeper.job
+                where ($1::text is null or kind = $1) and ($3::bigint[] is null or id = any ($3))
+            ), finished as (
+                select id, kind, key, outcome as state, attempts, max_attempts, run_at, error as last_error, group_key,
+                    priority, worker, created_at, started_at, finished_at
+                from shopkeeper.job_history
+                where ($1::text is null or kind = $1) and ($3::bigint[] is null or id = any ($3))
+            )
+            (select id as "id!", kind as "kind!", key, state as "state!", attempts as "attempts!", max_attempts,
+                run_at as "run_at!", last_error, group_key, priority as "priority!", worker,
+                created_at as "created_at!", started_at, finished_at
+             from live where $2::text is null or state = $2 order by id desc limit $4)
+            union all
+            (select * from finished where $2::text is null or state = $2 order by finished_at desc, id desc limit $4)
+            limit $4
+            "#,
+            filter.kind,
+            filter.state.map(JobState::name),
+            filter.ids.as_deref(),
+            i64::from(filter.limit),
+        );
+        Ok(rows.fetch_all(&self.pool).await?)
+    }
+
+    /// The arguments of a job, live or finished. They may quote customers: shown to who asks for one job.
+    pub async fn job_payload(&self, id: i64) -> Result<Option<serde_json::Value>, StoreError> {
+        let payload = sqlx::query_scalar!(
+            "select payload from shopkeeper.job where id = $1
+             union all (select payload from shopkeeper.job_history where id = $1 order by finished_at desc limit 1)
+             limit 1",
+            id,
+        );
+        Ok(payload.fetch_optional(&self.pool).await?.flatten())
+    }
+
+    /// Runs jobs again: dead ones go back into the queue with all their attempts before them, waiting
+    /// ones need wait no longer. Says how many.
+    pub async fn retry_jobs(&self, ids: Option<&[i64]>, kind: Option<&str>) -> Result<u64, StoreError> {
+        let row = sqlx::query!(
+            r#"
+            with gone as (
+                delete from shopkeeper.job_history
+                where outcome = 'dead' and ($1::bigint[] is null or id = any ($1)) and ($2::text is null or kind = $2)
+                returning *
+            ), back as (
+                select shopkeeper.enqueue(
+                    kind, array_agg(key order by id), array_agg(payload order by id), priority, now(),
+                    array_agg(group_key order by id)
+                ) as jobs
+                from gone group by kind, priority
+            ), due as (
+                update shopkeeper.job set state = 'ready', run_at = now()
+                where state = 'scheduled' and id = any ($1) and ($2::text is null or kind = $2)
+                returning kind
+            ), woken as (
+                select pg_notify('shopkeeper_job', kind) from (select distinct kind from due) as kinds
+            )
+            select (select coalesce(sum(jobs), 0) from back)::bigint as "back!", (select count(*) from due) as "due!",
+                (select count(*) from woken) as woken
+            "#,
+            ids,
+            kind,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok((row.back + row.due).unsigned_abs())
+    }
+
+    /// Takes jobs out, waiting or running: what a running one still writes is void, and its worker is
+    /// told to leave it. Says how many.
+    pub async fn cancel_jobs(&self, ids: &[i64]) -> Result<u64, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let gone = sqlx::query!(
+            r#"
+            with held as materialized (
+                select id from shopkeeper.job where id = any ($1) order by id for update
+            ), gone as (
+                delete from shopkeeper.job as job using held where job.id = held.id returning job.*
+            ), kept as (
+                insert into shopkeeper.job_history
+                    (id, kind, key, group_key, payload, priority, outcome, error, attempts, max_attempts, worker,
+                     traceparent, created_at, run_at, started_at)
+                select id, kind, key, group_key, payload, priority, 'cancelled', last_error, attempts, max_attempts,
+                    worker, traceparent, created_at, run_at, started_at
+                from gone
+            )
+            select kind as "kind!", group_key, state = 'running' as "was_running!" from gone
+            "#,
+            ids,
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        for job in &gone {
+            if let Some(group) = &job.group_key {
+                let groups = std::slice::from_ref(group);
+                sqlx::query!("select shopkeeper.advance($1, $2)", job.kind, groups)
+                    .fetch_one(&mut *transaction)
+                    .await?;
+            }
+        }
+        if gone.iter().any(|job| job.was_running) {
+            sqlx::query!("select pg_notify($1, '')", super::CANCEL_CHANNEL).fetch_one(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(gone.len() as u64)
+    }
+
+    /// Deletes dead jobs for good; says how many.
+    pub async fn discard_jobs(&self, ids: Option<&[i64]>, kind: Option<&str>) -> Result<u64, StoreError> {
+        let gone = sqlx::query!(
+            "delete from shopkeeper.job_history
+             where outcome = 'dead' and ($1::bigint[] is null or id = any ($1)) and ($2::text is null or kind = $2)",
+            ids,
+            kind,
+        );
+        Ok(gone.execute(&self.pool).await?.rows_affected())
+    }
+
+    /// Stops the claiming of a kind, in all daemons; what runs goes on.
+    pub async fn pause(&self, kind: &str) -> Result<(), StoreError> {
+        sqlx::query!(
+            "insert into shopkeeper.queue_kind (kind, paused_at) values ($1, now())
+             on conflict (kind) do update set paused_at = coalesce(queue_kind.paused_at, excluded.paused_at)",
+            kind,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Lets a kind be claimed again.
+    pub async fn resume(&self, kind: &str) -> Result<(), StoreError> {
+        sqlx::query!(
+            "with resumed as (update shopkeeper.queue_kind set paused_at = null where kind = $1)
+             select pg_notify('shopkeeper_job', $1)",
+            kind,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
