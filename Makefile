@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test check sqlx
+.PHONY: demo test check bench sqlx
 
 # A private PostgreSQL with pgvector, offline models, a sample shop and a daemon. ARGS=--once ends after the show.
 demo:
@@ -19,6 +19,12 @@ check:
 	$(CARGO) check --locked
 	@if command -v cargo-deny >/dev/null; then cargo-deny check licenses bans sources; \
 	else echo "not checked: licences, because cargo-deny is not installed (cargo install cargo-deny)"; fi
+
+# Our figures beside those of others, in one run on this machine. ARGS=--json for machines. The peers need a PostgreSQL
+# with its contrib extensions, which the downloaded one does not have.
+PG_BIN ?= $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
+bench:
+	$(CARGO) run --locked --release --features bench-peers -- bench queue $(addprefix --pg-bin ,$(PG_BIN)) $(ARGS)
 
 # Writes .sqlx anew after a statement or a migration changed. Needs DATABASE_URL: a database with the migrations applied.
 sqlx:

@@ -1,5 +1,7 @@
 -- The queue: live jobs are rows of shopkeeper.job, finished ones rows of shopkeeper.job_history.
 
+create sequence shopkeeper.job_fence;
+
 create table shopkeeper.job (
     id           bigint generated always as identity primary key,
     kind         text        not null,
@@ -27,7 +29,7 @@ comment on column shopkeeper.job.key is 'At most one live job of a kind has this
 comment on column shopkeeper.job.group_key is 'Jobs of a kind with the same one run one at a time, in the order they were enqueued.';
 comment on column shopkeeper.job.state is 'ready: due. scheduled: due at run_at. blocked: behind others of its group. running.';
 comment on column shopkeeper.job.max_attempts is 'Null until the first claim, which writes what jobs.toml says.';
-comment on column shopkeeper.job.fence is 'Raised by each claim; what a worker writes under an older fence is void.';
+comment on column shopkeeper.job.fence is 'Of one claim only, raised by each; what a worker writes under an older one is void.';
 comment on column shopkeeper.job.dirty is 'Enqueued again while it ran: it runs once more afterwards.';
 
 -- Each state has an index of its own, so that what is claimed costs the same beside millions that wait.
@@ -71,6 +73,76 @@ create table shopkeeper.queue_kind (
 
 comment on table shopkeeper.queue_kind is 'One row for each kind that was paused, or that is limited over all daemons: these lock it while they claim.';
 
+-- The functions below switch off what would read a whole index: the planner knows a queue only as it was when it
+-- was last analysed, and takes a backlog for a handful of rows. What is left are walks through an index that end
+-- when they have enough.
+
+-- Claims jobs of a kind that are due: by priority, then by time, then in the order they came.
+create function shopkeeper.claim(
+    kind         text,
+    jobs         bigint,
+    worker       text,
+    lease        interval,
+    max_attempts integer
+) returns setof shopkeeper.job
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+    return query
+    update shopkeeper.job as job
+    set state = 'running', worker = claim.worker, fence = nextval('shopkeeper.job_fence'),
+        lease_until = now() + claim.lease, started_at = now(), attempts = attempts + 1,
+        max_attempts = coalesce(max_attempts, claim.max_attempts), dirty = false
+    where id = any (array(
+        select due.id from shopkeeper.job as due
+        where due.kind = claim.kind and due.state = 'ready' and not exists (
+            select from shopkeeper.queue_kind where queue_kind.kind = claim.kind and paused_at is not null
+        )
+        order by due.priority desc, due.run_at, due.id
+        limit claim.jobs
+        for update skip locked
+    ))
+    returning job.*;
+end
+$$;
+
+comment on function shopkeeper.claim is 'Claims jobs that are due.';
+
+-- Makes delayed jobs that are due ready; how many, and the seconds until the next one is due.
+create function shopkeeper.promote(jobs bigint, out promoted bigint, out next_in double precision)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+as $$
+declare
+    kinds text[];
+begin
+    with ready as (
+        update shopkeeper.job set state = 'ready'
+        where id = any (array(
+            select id from shopkeeper.job where state = 'scheduled' and run_at <= now()
+            order by run_at limit promote.jobs
+            for update skip locked
+        ))
+        returning kind
+    )
+    select array_agg(distinct kind), count(*) into kinds, promoted from ready;
+    perform pg_notify('shopkeeper_job', kind) from unnest(kinds) as kind;
+    select extract(epoch from run_at - now()) into next_in from shopkeeper.job
+    where state = 'scheduled' and run_at > now() order by run_at limit 1;
+end
+$$;
+
+comment on function shopkeeper.promote is 'Makes delayed jobs that are due ready.';
+
 -- The lock of a group: held by who enqueues into it until the end of his transaction.
 create function shopkeeper.group_lock(kind text, group_key text) returns bigint
 language sql immutable
@@ -96,6 +168,8 @@ create function shopkeeper.enqueue(
 ) returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -185,6 +259,9 @@ comment on function shopkeeper.enqueue(text, text, jsonb, smallint, timestamptz,
 create function shopkeeper.advance(kind text, group_keys text[] default null) returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
 as $$
 #variable_conflict use_column
 declare

@@ -21,14 +21,19 @@ use crate::{
 };
 
 mod ask;
+#[cfg(feature = "embedded")]
+mod bench;
 mod config;
 #[cfg(feature = "embedded")]
 mod demo;
+mod jobs;
 mod migrate;
 #[cfg(feature = "embedded")]
 mod models;
 mod output;
+mod queue;
 mod run;
+mod schedule;
 mod search;
 mod status;
 mod sync;
@@ -66,6 +71,15 @@ enum Verb {
     Ask(ask::Ask),
     /// Show how fresh the index is and what is queued
     Status(status::Status),
+    /// Look at jobs, and decide about those that need it
+    Jobs(jobs::Jobs),
+    /// Look at the kinds of jobs, and stop or start them in all daemons
+    Queue(queue::Queue),
+    /// Look at schedules, run or stop them
+    Schedule(schedule::Schedule),
+    /// Measure this program beside others that do the same
+    #[cfg(feature = "embedded")]
+    Bench(bench::Bench),
     /// Serve offline models with OpenAI's protocol on loopback
     #[cfg(feature = "embedded")]
     Models(models::Models),
@@ -78,6 +92,8 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         #[cfg(feature = "embedded")]
         Verb::Demo(demo) => demo::demo(demo).await,
         #[cfg(feature = "embedded")]
+        Verb::Bench(bench) => bench::bench(bench).await,
+        #[cfg(feature = "embedded")]
         Verb::Models(models) => models::models(models).await,
         Verb::Config(verb) => config::config(verb, config),
         Verb::Run => run::run(config).await,
@@ -85,6 +101,9 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Verb::Sync(sync) => sync::sync(sync, config).await,
         Verb::Search(search) => search::search(search, config).await,
         Verb::Ask(ask) => ask::ask(ask, config).await,
+        Verb::Jobs(jobs) => jobs::jobs(jobs, config).await,
+        Verb::Queue(queue) => queue::queue(queue, config).await,
+        Verb::Schedule(schedule) => schedule::schedule(schedule, config).await,
         Verb::Status(status) => status::status(&status, config).await,
     };
     let Err(error) = result else { return ExitCode::SUCCESS };

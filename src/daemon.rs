@@ -10,8 +10,8 @@ use crate::{
     answer::prompt::{PromptSettings, SYSTEM},
     catalogue::{Catalogue, CatalogueError},
     config::{
-        Config, DatabaseUrl, Endpoint, QueueLimits, Relation, RequireToken, Source, SourceKind,
-        TokenizerChoice,
+        self, Config, DatabaseUrl, Endpoint, Overlap, QueueLimits, Relation, RequireToken, ScheduledJob,
+        Source, SourceKind, TokenizerChoice,
     },
     http::{self, Api, Readiness},
     index::{
@@ -21,12 +21,13 @@ use crate::{
     jobs::{
         Job,
         answer_question::{AnswerQuestion, AnswerSettings, Prices},
+        prune_history::{self, PruneHistory},
         refresh_document::RefreshDocument,
         sync_catalogue::{MassDelete, SyncCatalogue, SyncedSource},
     },
     model::{Embedder, EmbeddingModel},
     openai::{OpenAiCompleter, OpenAiEmbedder, Server},
-    queue::{Backoff, Limits, Queue, Wake},
+    queue::{Backoff, CatchUp, Limits, Queue, Schedule, Ticks, Wake},
     shop::postgres::{self, PostgresSource},
     store::{Reach, Store},
 };
@@ -209,6 +210,60 @@ fn limits(limits: &QueueLimits) -> Limits {
     }
 }
 
+/// The schedules of a configuration. What is past its retention is deleted every hour, also when no
+/// schedule says so.
+pub fn schedules(config: &Config) -> anyhow::Result<Vec<Schedule>> {
+    let mut schedules = Vec::new();
+    for schedule in &config.schedules {
+        let (kind, keys, payloads) = match schedule.job {
+            ScheduledJob::SyncCatalogue => {
+                let all = config.sources.iter().map(|source| source.name.clone());
+                let names = schedule.source.clone().map_or_else(|| all.collect(), |name| vec![name]);
+                let payloads = sync_payloads(&names);
+                (SyncCatalogue::KIND, names, payloads)
+            }
+            ScheduledJob::PruneHistory => prune_job(),
+        };
+        let catch_up = match schedule.catch_up {
+            config::CatchUp::Latest => CatchUp::Latest,
+            config::CatchUp::Skip => CatchUp::Skip,
+            config::CatchUp::All => CatchUp::All,
+        };
+        schedules.push(Schedule {
+            name: schedule.name.clone(),
+            ticks: Ticks::new(&schedule.cron, schedule.timezone)?,
+            catch_up,
+            skip_live: schedule.overlap == Overlap::Skip,
+            jitter: schedule.jitter.0,
+            kind,
+            keys,
+            payloads,
+        });
+    }
+    if !config.schedules.iter().any(|schedule| schedule.job == ScheduledJob::PruneHistory) {
+        let (kind, keys, payloads) = prune_job();
+        schedules.push(Schedule {
+            name: kind.to_owned(),
+            ticks: Ticks::new("17 * * * *", chrono_tz::Tz::UTC)?,
+            catch_up: CatchUp::Latest,
+            skip_live: true,
+            jitter: Duration::ZERO,
+            kind,
+            keys,
+            payloads,
+        });
+    }
+    Ok(schedules)
+}
+
+fn sync_payloads(names: &[String]) -> Vec<serde_json::Value> {
+    names.iter().map(|name| serde_json::json!({ "source": name })).collect()
+}
+
+fn prune_job() -> (&'static str, Vec<String>, Vec<serde_json::Value>) {
+    (PruneHistory::KIND, vec![prune_history::KEY.to_owned()], vec![serde_json::json!({})])
+}
+
 /// Workers that run beside something else, and end with it.
 pub struct Workers {
     queue: Queue,
@@ -217,17 +272,18 @@ pub struct Workers {
 }
 
 impl Workers {
+    /// The kinds of jobs that there are.
+    pub const KINDS: &[&str] =
+        &[SyncCatalogue::KIND, RefreshDocument::KIND, AnswerQuestion::KIND, PruneHistory::KIND];
+
     /// Prepares workers; each `start…` adds one.
-    pub fn new(store: &Store, config: &Config) -> Self {
-        const KINDS: &[&str] = &[SyncCatalogue::KIND, RefreshDocument::KIND, AnswerQuestion::KIND];
-        let (stop, tasks, wake) = (CancellationToken::new(), TaskTracker::new(), Wake::new(KINDS));
+    pub fn new(store: &Store) -> Self {
+        let (stop, tasks, wake) = (CancellationToken::new(), TaskTracker::new(), Wake::new(Self::KINDS));
         let queue = Queue::new(store.clone(), wake.clone(), stop.clone());
         let (store, stopped) = (store.clone(), stop.clone());
-        let history = config.retention.job_history.0;
-        let history = (!history.is_zero()).then_some(history);
         tasks.spawn(async move { wake.listen(&store, &stopped).await });
         let upkeep = queue.clone();
-        tasks.spawn(async move { upkeep.upkeep(history).await });
+        tasks.spawn(async move { upkeep.upkeep().await });
         Self { queue, stop, tasks }
     }
 
@@ -239,6 +295,12 @@ impl Workers {
                 tracing::error!(kind = J::KIND, %error, "a worker ended: {error}");
             }
         });
+    }
+
+    /// Enqueues the jobs of schedules at their ticks.
+    pub fn keep(&self, schedules: Vec<Schedule>) {
+        let queue = self.queue.clone();
+        self.tasks.spawn(async move { queue.keep_schedules(&schedules).await });
     }
 
     /// Stops claiming and waits until what runs is finished.
@@ -261,13 +323,17 @@ pub async fn run(
     let parts = assemble(config, &store).await?;
     parts.check_sources().await?;
 
-    let workers = Workers::new(&store, config);
+    let workers = Workers::new(&store);
     workers.start(&parts.sync, &config.queue.sync_catalogue);
     workers.start(&parts.refresh, &config.queue.refresh_document);
     workers.start(&parts.answer, &config.queue.answer_question);
+    let job_history = config.retention.job_history.0;
+    let job_history = (!job_history.is_zero()).then_some(job_history);
+    let prune = PruneHistory { store: store.clone(), job_history };
+    workers.start(&Arc::new(prune), &config.queue.prune_history);
+    workers.keep(schedules(config)?);
     let names: Vec<_> = config.sources.iter().map(|source| source.name.clone()).collect();
-    let payloads: Vec<_> = names.iter().map(|name| serde_json::json!({ "source": name })).collect();
-    store.enqueue(SyncCatalogue::KIND, &names, &payloads).await?;
+    store.enqueue(SyncCatalogue::KIND, &names, &sync_payloads(&names)).await?;
 
     let api = Api {
         store: store.clone(),

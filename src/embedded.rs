@@ -94,7 +94,8 @@ pub async fn execute(url: &str, statements: &str) -> anyhow::Result<()> {
     Ok(connection.close().await?)
 }
 
-async fn create_databases(url: &str, names: &[&str]) -> anyhow::Result<()> {
+/// Makes those of the databases that are not there.
+pub(crate) async fn create_databases(url: &str, names: &[&str]) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect(url).await?;
     for name in names {
         let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")

@@ -5,6 +5,7 @@
 //! | `sync_catalogue` | source | compares a source with the index and enqueues what changed |
 //! | `refresh_document` | source/key | makes the index hold one document as it is now |
 //! | `answer_question` | answer's id | answers one question |
+//! | `prune_history` | `all` | deletes what is past its retention |
 //!
 //! A job names what it is about and never carries its content: it reads the world as it is now, so that
 //! a repeat is harmless.
@@ -23,6 +24,7 @@ use crate::{
 };
 
 pub mod answer_question;
+pub mod prune_history;
 pub mod refresh_document;
 pub mod sync_catalogue;
 

@@ -12,7 +12,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | entry | [`cli`], [`daemon`], `embedded` |
+//! | entry | [`cli`], [`daemon`], `embedded`, `bench` |
 //! | edges | [`http`], [`queue`] |
 //! | apart | `offline`: the model server for demo and tests |
 //! | use cases | [`jobs`] |
@@ -32,6 +32,8 @@
 //!   human is asked for.
 
 pub mod answer;
+#[cfg(feature = "embedded")]
+pub mod bench;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;

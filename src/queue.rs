@@ -4,8 +4,8 @@
 //! and doubles jobs under failures (`docs/decisions/0001-apalis-over-our-own-backend.md`). Each kind of
 //! job has one worker in a daemon. A worker claims jobs for its free slots, and a few more where they are
 //! short; renews their leases apart from the jobs; and acknowledges outcomes in batches, each under its
-//! job's fence. What belongs to no worker is done by the upkeep: delayed jobs that are due, jobs whose
-//! worker is gone, groups whose next job may run, history that is old.
+//! job's fence. What belongs to no worker is done by the upkeep: delayed jobs that are due, and jobs whose
+//! worker is gone.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,12 +22,14 @@ mod acknowledge;
 mod backend;
 mod lease;
 mod retry;
+mod schedule;
 mod slots;
 mod upkeep;
 mod wake;
 
 use backend::Claimed;
 pub use retry::Backoff;
+pub use schedule::{CatchUp, Schedule, Ticks};
 use slots::Slots;
 pub use wake::Wake;
 
@@ -63,10 +65,15 @@ impl Queue {
         Self { store, worker: worker.into(), wake, stop }
     }
 
-    /// Looks after what belongs to no worker, until the queue is stopped: delayed jobs, jobs whose worker
-    /// is gone, and history older than `history`.
-    pub async fn upkeep(&self, history: Option<Duration>) {
-        upkeep::keep(&self.store, history, &self.stop).await;
+    /// Looks after what belongs to no worker, until the queue is stopped: delayed jobs that are due, and
+    /// jobs whose worker is gone.
+    pub async fn upkeep(&self) {
+        upkeep::keep(&self.store, &self.stop).await;
+    }
+
+    /// Enqueues the jobs of schedules at their ticks, until the queue is stopped.
+    pub async fn keep_schedules(&self, schedules: &[Schedule]) {
+        schedule::keep(&self.store, schedules, &self.stop).await;
     }
 
     /// Runs jobs of one kind until the queue is stopped and what ran is finished and acknowledged.

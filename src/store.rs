@@ -11,6 +11,7 @@ pub mod answers;
 pub mod chunks;
 pub mod documents;
 pub mod jobs;
+pub mod schedules;
 pub mod schema;
 pub mod status;
 pub mod usage;
@@ -32,6 +33,8 @@ pub struct Reach {
     pub statement_timeout: Duration,
 }
 
+/// How long a connection may be unused and still be taken for alive.
+const IDLE: Duration = Duration::from_secs(1);
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -75,6 +78,16 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(reach.max_connections)
             .acquire_timeout(CONNECT_TIMEOUT)
+            // A connection that was just used need not be asked whether it lives.
+            .test_before_acquire(false)
+            .before_acquire(|connection, used| {
+                Box::pin(async move {
+                    if used.idle_for > IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(options);
         Ok(Self { pool })
     }

@@ -32,6 +32,13 @@ pub fn start(filter: &str, format: Format) {
     };
 }
 
+/// Notes that a schedule fired.
+#[expect(clippy::cast_precision_loss, reason = "a time in seconds")]
+pub fn schedule_fired(name: &str, tick: chrono::DateTime<chrono::Utc>) {
+    metrics::gauge!("shopkeeper_schedule_last_fired_timestamp_seconds", "schedule" => name.to_owned())
+        .set(tick.timestamp() as f64);
+}
+
 /// Counts a job that ended.
 pub fn job_ended(kind: &'static str, outcome: &'static str, waited: Duration, ran: Duration) {
     metrics::histogram!("shopkeeper_job_wait_seconds", "kind" => kind).record(waited.as_secs_f64());

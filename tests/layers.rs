@@ -25,20 +25,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Modules of the entry layer: they may use everything, and nobody below may use them.
-const ENTRY: &[&str] = &["cli", "daemon", "embedded"];
+const ENTRY: &[&str] = &["bench", "cli", "daemon", "embedded"];
 
 /// Modules that stand apart: config, and what knows nothing of the domain.
 const APART: &[&str] = &["config", "clock", "telemetry"];
 
 /// Words that belong to one place, and the modules where they may stand.
 const RESERVED: &[(&str, &[&str])] = &[
-    ("apalis::", &["queue"]),
-    ("apalis_core::", &["queue"]),
+    ("apalis::", &["queue", "bench"]),
+    ("apalis_core::", &["queue", "bench"]),
     ("async_openai::", &["openai", "offline"]),
     ("clap::", &["cli", "main"]),
-    ("anyhow::", &["cli", "daemon", "embedded", "main"]),
+    ("anyhow::", &["bench", "cli", "daemon", "embedded", "main"]),
     ("axum::", &["http", "offline", "daemon"]),
-    ("sqlx::", &["store", "shop", "embedded"]),
+    ("sqlx::", &["store", "shop", "embedded", "bench"]),
 ];
 
 #[test]

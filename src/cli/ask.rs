@@ -48,7 +48,7 @@ pub(super) async fn ask(arguments: Ask, path: &Path) -> anyhow::Result<()> {
         ..NewQuestion::default()
     };
     let id = store.ask(&question).await?;
-    let workers = Workers::new(&store, &config);
+    let workers = Workers::new(&store);
     workers.start(&parts.answer, &config.queue.answer_question);
     let answer = until_settled(&store, id).await;
     workers.stop().await;

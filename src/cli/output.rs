@@ -10,6 +10,12 @@ pub(super) fn line(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// Writes a line to stderr: what goes on, beside the result.
+#[cfg(feature = "embedded")]
+pub(super) fn note(text: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// Writes one JSON object on one line.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     line(serde_json::to_string(value)?);

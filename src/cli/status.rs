@@ -6,7 +6,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::{output, settings};
-use crate::{daemon, store::Store};
+use crate::{
+    daemon::{self, Workers},
+    store::Store,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Status {
@@ -20,7 +23,7 @@ pub(super) async fn status(arguments: &Status, path: &Path) -> anyhow::Result<()
     let store = Store::open(&daemon::reach(&config)).await?;
     let (sources, queue, index, usage) = tokio::try_join!(
         store.source_status(),
-        store.queue_status(),
+        store.queue_status(Workers::KINDS),
         store.index_status(),
         store.usage_today(),
     )?;
@@ -40,15 +43,7 @@ pub(super) async fn status(arguments: &Status, path: &Path) -> anyhow::Result<()
         }),
     );
     output::line("");
-    output::table(
-        &["queue", "ready", "scheduled", "running", "dead", "oldest ready"],
-        queue.iter().map(|queue| {
-            let counts =
-                [queue.ready, queue.scheduled, queue.running, queue.dead].map(|count| count.to_string());
-            let oldest = output::ago(queue.oldest_ready_seconds);
-            std::iter::once(queue.kind.clone()).chain(counts).chain([oldest]).collect()
-        }),
-    );
+    super::queue::show(&queue);
     output::line("");
     output::table(
         &["index", "model", "dimensions", "state", "chunks"],

@@ -123,7 +123,7 @@ const STALLED: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(100);
 
 async fn wait(config: &Config, store: &Store, parts: &Parts, reports: &[SyncReport]) -> anyhow::Result<()> {
-    let workers = Workers::new(store, config);
+    let workers = Workers::new(store);
     workers.start(&parts.refresh, &config.queue.refresh_document);
     let result = until_fresh(store, reports.iter().map(|report| report.source.as_str())).await;
     workers.stop().await;

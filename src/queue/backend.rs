@@ -43,7 +43,12 @@ impl Drop for Claimed {
 }
 
 /// Claims jobs until stopped, and gives back those that nobody wants any more.
-async fn claim(slots: Slots, jobs: mpsc::UnboundedSender<ClaimedJob>, bell: Arc<Notify>, stop: CancellationToken) {
+async fn claim(
+    slots: Slots,
+    jobs: mpsc::UnboundedSender<ClaimedJob>,
+    bell: Arc<Notify>,
+    stop: CancellationToken,
+) {
     let mut is_reachable = true;
     while !stop.is_cancelled() {
         let room = slots.room();

@@ -1,7 +1,7 @@
 //! What the queue needs that belongs to no worker. Every daemon does it; they do not get in each other's
 //! way, and one is enough.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -11,12 +11,9 @@ use crate::store::{Store, StoreError};
 const LOOK: Duration = Duration::from_secs(1);
 /// The shortest, for delayed jobs that are due soon.
 const SOONEST: Duration = Duration::from_millis(20);
-/// Between two prunings of the history.
-const PRUNE: Duration = Duration::from_mins(1);
 
 /// Looks after the queue until stopped.
-pub(super) async fn keep(store: &Store, history: Option<Duration>, stop: &CancellationToken) {
-    let mut pruned: Option<Instant> = None;
+pub(super) async fn keep(store: &Store, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         let wait = match look(store).await {
             Ok(wait) => wait,
@@ -25,12 +22,6 @@ pub(super) async fn keep(store: &Store, history: Option<Duration>, stop: &Cancel
                 LOOK
             }
         };
-        if let Some(history) = history
-            && pruned.is_none_or(|pruned| pruned.elapsed() > PRUNE)
-        {
-            pruned = Some(Instant::now());
-            prune(store, history, stop).await;
-        }
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(wait) => {}
@@ -46,17 +37,4 @@ async fn look(store: &Store) -> Result<Duration, StoreError> {
     }
     let promoted = store.promote().await?;
     Ok(promoted.next.unwrap_or(LOOK).clamp(SOONEST, LOOK))
-}
-
-async fn prune(store: &Store, older_than: Duration, stop: &CancellationToken) {
-    while !stop.is_cancelled() {
-        match store.prune_history(older_than).await {
-            Ok(0) => return,
-            Ok(pruned) => tracing::info!(pruned, "pruned {pruned} finished jobs"),
-            Err(error) => {
-                tracing::warn!(%error, "the history could not be pruned");
-                return;
-            }
-        }
-    }
 }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, postgres::types::PgInterval};
 
@@ -126,10 +127,9 @@ impl Store {
     pub async fn renew(&self, leases: &[Lease], length: Duration) -> Result<Vec<Lease>, StoreError> {
         let (jobs, fences) = columns(leases);
         let held = sqlx::query_scalar!(
-            "update shopkeeper.job as job set lease_until = now() + $3
-             from unnest($1::bigint[], $2::bigint[]) as held (id, fence)
-             where job.id = held.id and job.fence = held.fence and job.state = 'running'
-             returning job.id",
+            "update shopkeeper.job set lease_until = now() + $3
+             where id = any ($1) and fence = any ($2) and worker is not null
+             returning id",
             &jobs,
             &fences,
             interval(length),
@@ -144,10 +144,9 @@ impl Store {
     pub async fn give_back(&self, leases: &[Lease]) -> Result<(), StoreError> {
         let (jobs, fences) = columns(leases);
         sqlx::query!(
-            "update shopkeeper.job as job
+            "update shopkeeper.job
              set state = 'ready', worker = null, lease_until = null, attempts = attempts - 1, dirty = false
-             from unnest($1::bigint[], $2::bigint[]) as held (id, fence)
-             where job.id = held.id and job.fence = held.fence and job.state = 'running'",
+             where id = any ($1) and fence = any ($2) and worker is not null",
             &jobs,
             &fences,
         )
@@ -166,8 +165,13 @@ impl Store {
 }
 
 async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<ClaimedJob>, StoreError> {
-    let rows = sqlx::query_file!(
-        "src/store/jobs/claim.sql",
+    let rows = sqlx::query!(
+        r#"
+        select id as "id!", fence as "fence!", key, payload as "payload!", priority as "priority!",
+            attempts as "attempts!", max_attempts as "max_attempts!",
+            extract(epoch from now() - greatest(run_at, created_at))::double precision as "waited!"
+        from shopkeeper.claim($1, $2, $3, $4, $5)
+        "#,
         claim.kind,
         i64::from(claim.limit),
         claim.worker,
@@ -195,17 +199,29 @@ pub(super) async fn enqueue(
     keys: &[String],
     payloads: &[Value],
 ) -> Result<u64, StoreError> {
+    enqueue_at(connection, kind, keys, payloads, None).await
+}
+
+/// Enqueues jobs of one kind that are due then, in the caller's transaction.
+pub(super) async fn enqueue_at(
+    connection: &mut PgConnection,
+    kind: &str,
+    keys: &[String],
+    payloads: &[Value],
+    run_at: Option<DateTime<Utc>>,
+) -> Result<u64, StoreError> {
     let enqueued = sqlx::query_scalar!(
-        "select shopkeeper.enqueue($1::text, $2::text[], $3::jsonb[])",
+        "select shopkeeper.enqueue($1::text, $2::text[], $3::jsonb[], run_at => coalesce($4, now()))",
         kind,
         keys,
-        payloads
+        payloads,
+        run_at,
     )
     .fetch_one(connection)
     .await?;
     Ok(enqueued.unwrap_or_default().unsigned_abs())
 }
 
-fn interval(length: Duration) -> PgInterval {
+pub(super) fn interval(length: Duration) -> PgInterval {
     PgInterval { months: 0, days: 0, microseconds: i64::try_from(length.as_micros()).unwrap_or(i64::MAX) }
 }

@@ -107,12 +107,14 @@ impl Store {
         Ok(rows.fetch_all(&self.pool).await?)
     }
 
-    /// Counts the jobs of each kind that has any.
-    pub async fn queue_status(&self) -> Result<Vec<QueueStatus>, StoreError> {
+    /// Counts the jobs of these kinds, and of all that have any.
+    pub async fn queue_status(&self, kinds: &[&str]) -> Result<Vec<QueueStatus>, StoreError> {
         let rows = sqlx::query_as!(
             QueueStatus,
             r#"
-            with live as (
+            with named as (
+                select unnest($1::text[]) as kind
+            ), live as (
                 select kind,
                     count(*) filter (where state = 'ready') as ready,
                     count(*) filter (where state in ('scheduled', 'blocked')) as scheduled,
@@ -128,9 +130,10 @@ impl Store {
                 coalesce(running, 0) as "running!", coalesce(dead, 0) as "dead!",
                 extract(epoch from now() - oldest)::double precision as oldest_ready_seconds,
                 kind in (select kind from paused) as "paused!"
-            from live full join dead using (kind) full join paused using (kind)
+            from named full join live using (kind) full join dead using (kind) full join paused using (kind)
             order by 1
-            "#
+            "#,
+            kinds as &[&str],
         );
         Ok(rows.fetch_all(&self.pool).await?)
     }

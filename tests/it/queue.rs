@@ -84,7 +84,7 @@ impl Running {
         let (working, store, stopped) = (job.clone(), world.store.clone(), stop.clone());
         let worker = tokio::spawn(async move {
             let (worked, (), ()) =
-                tokio::join!(queue.work(working, limits), wake.listen(&store, &stopped), queue.upkeep(None));
+                tokio::join!(queue.work(working, limits), wake.listen(&store, &stopped), queue.upkeep());
             worked.unwrap();
         });
         Self { job, stop, worker }

@@ -186,7 +186,7 @@ impl World {
     }
 
     pub(crate) fn workers(&self) -> Workers {
-        let workers = Workers::new(&self.store, &self.config);
+        let workers = Workers::new(&self.store);
         workers.start(&self.parts.sync, &self.config.queue.sync_catalogue);
         workers.start(&self.parts.refresh, &self.config.queue.refresh_document);
         workers.start(&self.parts.answer, &self.config.queue.answer_question);

@@ -26,15 +26,8 @@ pub enum JobState {
 
 impl JobState {
     /// All of them, in the order of a job's life.
-    pub const ALL: [Self; 7] = [
-        Self::Ready,
-        Self::Scheduled,
-        Self::Running,
-        Self::Paused,
-        Self::Done,
-        Self::Cancelled,
-        Self::Dead,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Ready, Self::Scheduled, Self::Running, Self::Paused, Self::Done, Self::Cancelled, Self::Dead];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -213,7 +206,9 @@ impl Store {
             }
         }
         if gone.iter().any(|job| job.was_running) {
-            sqlx::query!("select pg_notify($1, '')", super::CANCEL_CHANNEL).fetch_one(&mut *transaction).await?;
+            sqlx::query!("select pg_notify($1, '')", super::CANCEL_CHANNEL)
+                .fetch_one(&mut *transaction)
+                .await?;
         }
         transaction.commit().await?;
         Ok(gone.len() as u64)

@@ -88,7 +88,9 @@ impl Store {
             delays.push(delay.as_secs_f64());
             charged.push(!matches!(failed.failure, Failure::Snooze(_)));
             dead.push(failed.failure == Failure::Dead);
-            errors.push(failed.error.chars().take(MAX_ERROR_CHARS).collect::<String>().replace('\0', "\u{fffd}"));
+            errors.push(
+                failed.error.chars().take(MAX_ERROR_CHARS).collect::<String>().replace('\0', "\u{fffd}"),
+            );
         }
         let mut transaction = self.pool.begin().await?;
         let held = sqlx::query_as!(
@@ -100,8 +102,8 @@ impl Store {
                     (ended.dead or (ended.charged and job.attempts >= job.max_attempts)) and not job.dirty as over
                 from unnest($1::bigint[], $2::bigint[], $3::double precision[], $4::boolean[], $5::boolean[], $6::text[])
                     as ended (id, fence, delay, charged, dead, error)
-                join shopkeeper.job as job
-                    on job.id = ended.id and job.fence = ended.fence and job.state = 'running'
+                join shopkeeper.job as job on job.fence = ended.fence
+                where job.id = any ($1) and job.worker is not null
                 order by job.id
                 for update of job
             ), again as (
@@ -110,9 +112,10 @@ impl Store {
                     worker = null, lease_until = null, last_error = held.error, dirty = false,
                     attempts = case when held.dirty then 0 when held.charged then attempts else attempts - 1 end,
                     run_at = now() + make_interval(secs => held.delay)
-                from held where job.id = held.id and not held.over
+                from held where job.id = any ($1) and job.id = held.id and not held.over
             ), gone as (
-                delete from shopkeeper.job as job using held where job.id = held.id and held.over
+                delete from shopkeeper.job as job using held
+                where job.id = any ($1) and job.id = held.id and held.over
                 returning job.*, held.error
             ), kept as (
                 insert into shopkeeper.job_history
@@ -151,23 +154,27 @@ pub(in crate::store) async fn complete(
 }
 
 async fn complete_all(connection: &mut PgConnection, leases: &[Lease]) -> Result<Vec<Held>, StoreError> {
+    let mut held = end(connection, leases).await?;
+    if held.len() < leases.len() {
+        // One that became dirty while it was being deleted was neither deleted nor seen as dirty.
+        let ended: BTreeSet<_> = held.iter().map(|job| job.id).collect();
+        let left: Vec<_> = leases.iter().filter(|lease| !ended.contains(&lease.job)).copied().collect();
+        held.extend(end(connection, &left).await?);
+    }
+    Ok(held)
+}
+
+async fn end(connection: &mut PgConnection, leases: &[Lease]) -> Result<Vec<Held>, StoreError> {
     let (jobs, fences) = columns(leases);
+    // A fence is of one claim only, so the two lists need not be joined. `worker is not null` and not the
+    // state: the index of what runs is full of what ran, until it is vacuumed.
     let held = sqlx::query_as!(
         Held,
         r#"
-        with held as materialized (
-            select job.id, job.kind, job.group_key, job.dirty
-            from unnest($1::bigint[], $2::bigint[]) as lease (id, fence)
-            join shopkeeper.job as job on job.id = lease.id and job.fence = lease.fence and job.state = 'running'
-            order by job.id
-            for update of job
-        ), again as (
-            update shopkeeper.job as job
-            set state = 'ready', worker = null, lease_until = null, attempts = 0, dirty = false, last_error = null,
-                run_at = now()
-            from held where job.id = held.id and held.dirty
-        ), gone as (
-            delete from shopkeeper.job as job using held where job.id = held.id and not held.dirty returning job.*
+        with gone as (
+            delete from shopkeeper.job
+            where id = any ($1) and fence = any ($2) and worker is not null and not dirty
+            returning *
         ), kept as (
             insert into shopkeeper.job_history
                 (id, kind, key, group_key, payload, priority, outcome, attempts, max_attempts, worker, traceparent,
@@ -175,8 +182,15 @@ async fn complete_all(connection: &mut PgConnection, leases: &[Lease]) -> Result
             select id, kind, key, group_key, payload, priority, 'done', attempts, max_attempts, worker, traceparent,
                 created_at, run_at, started_at
             from gone
+        ), again as (
+            update shopkeeper.job
+            set state = 'ready', worker = null, lease_until = null, attempts = 0, dirty = false, last_error = null,
+                run_at = now()
+            where id = any ($1) and fence = any ($2) and worker is not null and dirty
+            returning id, kind, group_key
         )
-        select id as "id!", kind as "kind!", group_key from held
+        select id as "id!", kind as "kind!", group_key from gone
+        union all select id, kind, group_key from again
         "#,
         &jobs,
         &fences,

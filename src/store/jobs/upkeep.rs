@@ -22,27 +22,12 @@ pub struct Promoted {
 impl Store {
     /// Makes delayed jobs that are due ready, and wakes those who run them.
     pub async fn promote(&self) -> Result<Promoted, StoreError> {
-        let row = sqlx::query!(
-            r#"
-            with due as materialized (
-                select id from shopkeeper.job where state = 'scheduled' and run_at <= now()
-                order by run_at limit $1
-                for update skip locked
-            ), promoted as (
-                update shopkeeper.job as job set state = 'ready' from due where job.id = due.id returning job.kind
-            ), woken as (
-                select pg_notify('shopkeeper_job', kind) from (select distinct kind from promoted) as kinds
-            )
-            select (select count(*) from promoted) as "jobs!", (select count(*) from woken) as woken,
-                (select extract(epoch from run_at - now())::double precision from shopkeeper.job
-                 where state = 'scheduled' and run_at > now() order by run_at limit 1) as next
-            "#,
-            BATCH,
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        let next = row.next.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        Ok(Promoted { jobs: row.jobs.unsigned_abs(), next })
+        let row =
+            sqlx::query!(r#"select promoted as "promoted!", next_in from shopkeeper.promote($1)"#, BATCH,)
+                .fetch_one(&self.pool)
+                .await?;
+        let next = row.next_in.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Ok(Promoted { jobs: row.promoted.unsigned_abs(), next })
     }
 
     /// Frees jobs whose lease ran out: their worker is gone. An attempt was charged, so that a job that
@@ -54,7 +39,7 @@ impl Store {
             with lost as materialized (
                 select id, (attempts >= max_attempts) and not dirty as over
                 from shopkeeper.job where state = 'running' and lease_until < now()
-                order by id limit $2
+                limit $2
                 for update skip locked
             ), again as (
                 update shopkeeper.job as job
@@ -93,7 +78,7 @@ impl Store {
     }
 
     /// Deletes one batch of finished jobs that are older than this; says how many.
-    pub async fn prune_history(&self, older_than: Duration) -> Result<u64, StoreError> {
+    pub async fn prune_jobs(&self, older_than: Duration) -> Result<u64, StoreError> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.job_history where ctid = any (array(
                  select ctid from shopkeeper.job_history where finished_at < now() - $1::interval limit $2

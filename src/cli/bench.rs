@@ -1,0 +1,80 @@
+//! `bench`: our figures beside others', measured in one run.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::output;
+use crate::{
+    bench::{self, Comparison},
+    telemetry,
+};
+
+/// Measure this program beside others that do the same
+#[derive(Debug, Args)]
+pub(super) struct Bench {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Enqueue, drain, and the time from enqueue to start, of jobs that do nothing
+    Queue(Queue),
+}
+
+#[derive(Debug, Args)]
+struct Queue {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Jobs that are enqueued in bulk and drained
+    #[arg(long, value_name = "N", default_value = "50000")]
+    jobs: u64,
+    /// Use the PostgreSQL of this folder. apalis-postgres needs one with the extensions pgcrypto and hstore
+    #[arg(long, value_name = "FOLDER")]
+    pg_bin: Option<PathBuf>,
+    /// Rounds; the figures are their medians
+    #[arg(long, value_name = "N", default_value = "3")]
+    rounds: u32,
+}
+
+pub(super) async fn bench(bench: Bench) -> anyhow::Result<()> {
+    telemetry::start("warn", telemetry::Format::Pretty);
+    let What::Queue(arguments) = bench.what;
+    if cfg!(debug_assertions) {
+        output::note("this is a debug build: the figures are lower than those of `make bench`");
+    }
+    if !cfg!(feature = "bench-peers") {
+        output::note("the peers are left out: build with the feature `bench-peers`, as `make bench` does");
+    }
+    let effort = bench::queue::Effort {
+        singles: (arguments.jobs / 20).max(1),
+        jobs: arguments.jobs.max(1),
+        starts: 300,
+        rounds: arguments.rounds.max(1),
+    };
+    let results = bench::queue::queue(effort, arguments.pg_bin.as_deref(), output::note).await?;
+    show(&results, arguments.json)
+}
+
+fn show(results: &[Comparison], as_json: bool) -> anyhow::Result<()> {
+    if as_json {
+        return output::json(&json!({ "results": results }));
+    }
+    output::table(
+        &["name", "value", "unit", "compared to", "its value", "ratio"],
+        results.iter().map(|result| {
+            vec![
+                result.name.to_owned(),
+                format!("{:.1}", result.value),
+                result.unit.to_owned(),
+                result.compared_to.to_owned(),
+                format!("{:.1}", result.compared_value),
+                format!("{:.2}", result.ratio),
+            ]
+        }),
+    );
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! `queue`: the kinds of jobs, and whether they run.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{CONFIGURATION, Ended, output, settings};
+use crate::{
+    daemon::{self, Workers},
+    store::{Store, status::QueueStatus},
+};
+
+/// Look at the kinds of jobs, and stop or start them in all daemons
+#[derive(Debug, Args)]
+pub(super) struct Queue {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the kinds with their jobs
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop starting jobs of a kind; what runs goes on
+    Pause {
+        /// The kind of job
+        kind: String,
+    },
+    /// Start jobs of a kind again
+    Resume {
+        /// The kind of job
+        kind: String,
+    },
+}
+
+pub(super) async fn queue(queue: Queue, path: &std::path::Path) -> anyhow::Result<()> {
+    let config = settings(path)?;
+    let store = Store::open(&daemon::reach(&config)).await?;
+    match queue.verb {
+        Verb::List { json: as_json } => {
+            let kinds = store.queue_status(Workers::KINDS).await?;
+            if as_json {
+                return output::json(&json!({ "queue": kinds }));
+            }
+            show(&kinds);
+        }
+        Verb::Pause { kind } => {
+            store.pause(known(&kind)?).await?;
+            output::line(format!("{kind} is paused; `shopkeeper queue resume {kind}` goes on"));
+        }
+        Verb::Resume { kind } => {
+            store.resume(known(&kind)?).await?;
+            output::line(format!("{kind} goes on"));
+        }
+    }
+    Ok(())
+}
+
+/// A kind that this program runs: another one would be paused without effect.
+fn known(kind: &str) -> Result<&str, Ended> {
+    if Workers::KINDS.contains(&kind) {
+        return Ok(kind);
+    }
+    let message = format!("there is no kind of job {kind:?}; there are {}", Workers::KINDS.join(", "));
+    Err(Ended { code: CONFIGURATION, message })
+}
+
+/// Prints the kinds as a table.
+pub(super) fn show(kinds: &[QueueStatus]) {
+    output::table(
+        &["queue", "ready", "scheduled", "running", "dead", "oldest ready", ""],
+        kinds.iter().map(|kind| {
+            vec![
+                kind.kind.clone(),
+                kind.ready.to_string(),
+                kind.scheduled.to_string(),
+                kind.running.to_string(),
+                kind.dead.to_string(),
+                output::ago(kind.oldest_ready_seconds),
+                if kind.paused { "paused".to_owned() } else { String::new() },
+            ]
+        }),
+    );
+}

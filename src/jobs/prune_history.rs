@@ -1,0 +1,43 @@
+//! Deletes what is past its retention, in bounded batches.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Attempt, Job, JobError, Outcome};
+use crate::store::Store;
+
+/// The key of the only job there is of this kind.
+pub const KEY: &str = "all";
+
+/// The job.
+pub struct PruneHistory {
+    /// What is pruned.
+    pub store: Store,
+    /// How long finished jobs are kept; none is for ever.
+    pub job_history: Option<Duration>,
+}
+
+/// Nothing.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Payload {}
+
+impl Job for PruneHistory {
+    const KIND: &'static str = "prune_history";
+    type Payload = Payload;
+
+    async fn run(&self, _: Payload, _: &Attempt) -> Result<Outcome, JobError> {
+        let Some(job_history) = self.job_history else { return Ok(Outcome::Done(Vec::new())) };
+        let mut jobs = 0;
+        loop {
+            let pruned = self.store.prune_jobs(job_history).await?;
+            if pruned == 0 {
+                break;
+            }
+            jobs += pruned;
+        }
+        let ticks = self.store.prune_ticks(job_history).await?;
+        tracing::info!(jobs, ticks, "pruned {jobs} finished jobs and {ticks} ticks of schedules");
+        Ok(Outcome::Done(Vec::new()))
+    }
+}

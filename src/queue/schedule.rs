@@ -1,0 +1,320 @@
+//! Jobs at nominal ticks of the clock, each tick once on any number of hosts.
+//!
+//! A library wakes us every second; which ticks are due we compute ourselves, because its time zones do
+//! not know daylight saving and its store does not lock. The time is the database's, so that hosts whose
+//! clocks differ agree. A tick's row and its jobs are written in one transaction: whoever is first has done
+//! it, and who dies in between has done nothing.
+//!
+//! Ticks are wall times of an IANA zone. One that the spring leaves out comes at the first instant that
+//! there is; one that the autumn repeats comes once, at the first of the two.
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use tokio_util::sync::CancellationToken;
+
+use crate::store::{
+    Store, StoreError,
+    schedules::{Firing, ScheduleState},
+};
+
+/// What is done about ticks that nobody saw to in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum CatchUp {
+    Latest,
+    Skip,
+    All,
+}
+
+/// A job at ticks of the clock.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// Unique.
+    pub name: String,
+    /// When.
+    pub ticks: Ticks,
+    /// What is done about ticks that nobody saw to in time.
+    pub catch_up: CatchUp,
+    /// Leave a job out that is still there from before.
+    pub skip_live: bool,
+    /// The longest random delay of the jobs.
+    pub jitter: Duration,
+    /// The kind of job.
+    pub kind: &'static str,
+    /// One job for each key.
+    pub keys: Vec<String>,
+    /// Their arguments.
+    pub payloads: Vec<Value>,
+}
+
+/// The nominal instants of a cron expression in a zone.
+#[derive(Clone, Debug)]
+pub struct Ticks {
+    cron: croner::Cron,
+    zone: Tz,
+}
+
+impl Ticks {
+    /// Reads five fields, or six with seconds first.
+    pub fn new(cron: &str, zone: Tz) -> Result<Self, croner::errors::CronError> {
+        Ok(Self { cron: croner::Cron::from_str(cron)?, zone })
+    }
+
+    /// The cron expression, as it was written.
+    pub fn cron(&self) -> &str {
+        self.cron.as_str()
+    }
+
+    /// The zone's name.
+    pub fn zone(&self) -> &str {
+        self.zone.name()
+    }
+
+    /// The first tick after an instant; none when there is none any more.
+    pub fn after(&self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        // Wall times are computed as if they were UTC, where none is missing and none comes twice.
+        let mut wall = instant.with_timezone(&self.zone).naive_local().and_utc();
+        loop {
+            wall = self.cron.find_next_occurrence(&wall, false).ok()?;
+            let tick = self.instant(wall.naive_utc())?;
+            // In the repeated hour of the autumn wall times lie behind the instant.
+            if tick > instant {
+                return Some(tick);
+            }
+        }
+    }
+
+    /// When a wall time is: the first of two, or the first instant after it when it is left out.
+    fn instant(&self, wall: NaiveDateTime) -> Option<DateTime<Utc>> {
+        match self.zone.from_local_datetime(&wall) {
+            LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _) => Some(instant.to_utc()),
+            LocalResult::None => {
+                // A gap is shorter than a day and a half, and both its ends are known from outside.
+                let before = self.zone.from_local_datetime(&(wall - TimeDelta::hours(36))).earliest()?;
+                let offset = chrono::Offset::fix(before.offset()).local_minus_utc();
+                let as_before = (wall - TimeDelta::seconds(offset.into())).and_utc();
+                // With the offset of before, the wall time is as far behind the gap's end as it was
+                // into the gap.
+                let (mut low, mut high) = (as_before - TimeDelta::hours(36), as_before);
+                while high - low > TimeDelta::seconds(1) {
+                    let middle = low + (high - low) / 2;
+                    let middle = middle - TimeDelta::nanoseconds(middle.timestamp_subsec_nanos().into());
+                    if middle.with_timezone(&self.zone).naive_local() > wall {
+                        high = middle
+                    } else {
+                        low = middle
+                    }
+                }
+                Some(high)
+            }
+        }
+    }
+}
+
+/// Ticks younger than this are in time, and each is seen to.
+const PUNCTUAL: TimeDelta = TimeDelta::seconds(10);
+/// The most ticks of one schedule that are seen to at once.
+const MOST: usize = 1000;
+/// How far back the latest of missed ticks is looked for, step by step.
+const LOOK_BACK: [TimeDelta; 5] = [
+    TimeDelta::minutes(1),
+    TimeDelta::hours(1),
+    TimeDelta::days(1),
+    TimeDelta::days(32),
+    TimeDelta::days(400),
+];
+
+/// The ticks that are to be seen to now, the oldest first.
+fn due(schedule: &Schedule, last_at: DateTime<Utc>, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+    let between = |from: DateTime<Utc>, to: DateTime<Utc>| {
+        std::iter::successors(schedule.ticks.after(from), |tick| schedule.ticks.after(*tick))
+            .take_while(move |tick| *tick <= to)
+    };
+    let punctual = last_at.max(now - PUNCTUAL);
+    if schedule.catch_up == CatchUp::All {
+        return between(last_at, now).take(MOST).collect();
+    }
+    let mut due: Vec<_> = between(punctual, now).take(MOST).collect();
+    if schedule.catch_up == CatchUp::Latest && due.is_empty() && last_at < punctual {
+        let latest =
+            LOOK_BACK.iter().find_map(|back| between(last_at.max(punctual - *back), punctual).last());
+        due.extend(latest);
+    }
+    due
+}
+
+/// Sees to the ticks of schedules until stopped.
+pub(super) async fn keep(store: &Store, schedules: &[Schedule], stop: &CancellationToken) {
+    let second = Arc::new(Notify::new());
+    let mut ticker = match ticker(&second).await {
+        Ok(ticker) => ticker,
+        Err(error) => {
+            tracing::error!(%error, "schedules do not run: the ticker cannot be started");
+            return;
+        }
+    };
+    let mut is_reachable = true;
+    while !stop.is_cancelled() {
+        let seen = look(store, schedules).await;
+        if let (true, Err(error)) = (is_reachable, &seen) {
+            tracing::warn!(%error, "schedules cannot be seen to; trying on");
+        }
+        is_reachable = seen.is_ok();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = second.notified() => {}
+        }
+    }
+    if let Err(error) = ticker.shutdown().await {
+        tracing::debug!(%error, "the ticker did not stop in order");
+    }
+}
+
+/// Rings every second.
+async fn ticker(second: &Arc<Notify>) -> Result<JobScheduler, JobSchedulerError> {
+    let scheduler = JobScheduler::new().await?;
+    let second = second.clone();
+    let ring = Job::new("* * * * * *", move |_, _| second.notify_one())?;
+    scheduler.add(ring).await?;
+    scheduler.start().await?;
+    Ok(scheduler)
+}
+
+async fn look(store: &Store, schedules: &[Schedule]) -> Result<(), StoreError> {
+    let names: Vec<_> = schedules.iter().map(|schedule| schedule.name.clone()).collect();
+    let (now, states) = store.schedules(&names).await?;
+    for schedule in schedules {
+        let Some(state) = states.iter().find(|state| state.name == schedule.name) else { continue };
+        see_to(store, schedule, state, now).await?;
+    }
+    Ok(())
+}
+
+async fn see_to(
+    store: &Store,
+    schedule: &Schedule,
+    state: &ScheduleState,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if state.paused {
+        return Ok(());
+    }
+    for tick in due(schedule, state.last_at, now) {
+        let jitter = schedule.jitter.mul_f64(rand::random());
+        let firing = Firing {
+            schedule: &schedule.name,
+            tick,
+            kind: schedule.kind,
+            keys: &schedule.keys,
+            payloads: &schedule.payloads,
+            run_at: tick + TimeDelta::from_std(jitter).unwrap_or_default(),
+            skip_live: schedule.skip_live,
+        };
+        if let Some(jobs) = store.fire(&firing).await? {
+            tracing::info!(schedule = schedule.name, %tick, jobs, "schedule `{}` fired", schedule.name);
+            crate::telemetry::schedule_fired(&schedule.name, tick);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticks(cron: &str, zone: &str, from: &str, count: usize) -> Vec<String> {
+        let ticks = Ticks::new(cron, zone.parse().unwrap()).unwrap();
+        let from = from.parse().unwrap();
+        let all = std::iter::successors(ticks.after(from), |tick| ticks.after(*tick));
+        all.take(count).map(|tick| tick.format("%m-%d %H:%M:%S").to_string()).collect()
+    }
+
+    #[test]
+    fn a_wall_time_that_the_spring_leaves_out_comes_at_the_first_instant_there_is() {
+        for (zone, cron, from, expected) in [
+            // 02:30 on 2026-03-29 is not there: 03:00 CEST is 01:00 UTC.
+            ("Europe/Berlin", "30 2 * * *", "2026-03-28T12:00:00Z", ["03-29 01:00:00", "03-30 00:30:00"]),
+            ("America/New_York", "30 2 * * *", "2026-03-07T12:00:00Z", ["03-08 07:00:00", "03-09 06:30:00"]),
+            // Half an hour only: 02:00 to 02:30.
+            (
+                "Australia/Lord_Howe",
+                "15 2 * * *",
+                "2026-10-03T00:00:00Z",
+                ["10-03 15:30:00", "10-04 15:15:00"],
+            ),
+            // At midnight: 2026-09-06 begins at 01:00.
+            ("America/Santiago", "0 0 * * *", "2026-09-05T12:00:00Z", ["09-06 04:00:00", "09-07 03:00:00"]),
+            // A whole day: Samoa had no 2011-12-30.
+            ("Pacific/Apia", "0 12 * * *", "2011-12-29T12:00:00Z", ["12-29 22:00:00", "12-30 10:00:00"]),
+        ] {
+            assert_eq!(ticks(cron, zone, from, 2), expected, "{zone}");
+        }
+    }
+
+    #[test]
+    fn ticks_in_a_gap_come_together_once() {
+        let expected = ["03-29 00:45:00", "03-29 01:00:00", "03-29 01:15:00"];
+        assert_eq!(ticks("*/15 * * * *", "Europe/Berlin", "2026-03-29T00:40:00Z", 3), expected);
+    }
+
+    #[test]
+    fn a_wall_time_that_the_autumn_repeats_comes_once() {
+        for (zone, cron, from, expected) in [
+            ("Europe/Berlin", "30 2 * * *", "2026-10-24T12:00:00Z", ["10-25 00:30:00", "10-26 01:30:00"]),
+            ("America/New_York", "30 1 * * *", "2026-10-31T12:00:00Z", ["11-01 05:30:00", "11-02 06:30:00"]),
+            ("Europe/Berlin", "0 * * * *", "2026-10-24T23:30:00Z", ["10-25 00:00:00", "10-25 02:00:00"]),
+        ] {
+            assert_eq!(ticks(cron, zone, from, 2), expected, "{zone}");
+        }
+    }
+
+    #[test]
+    fn six_fields_begin_with_seconds_and_a_date_that_never_comes_has_no_tick() {
+        assert_eq!(
+            ticks("*/30 * * * * *", "UTC", "2026-01-01T00:00:00Z", 2),
+            ["01-01 00:00:30", "01-01 00:01:00"]
+        );
+        assert!(ticks("0 0 31 2 *", "UTC", "2026-01-01T00:00:00Z", 1).is_empty());
+    }
+
+    fn schedule(cron: &str, catch_up: CatchUp) -> Schedule {
+        Schedule {
+            name: "s".into(),
+            ticks: Ticks::new(cron, Tz::UTC).unwrap(),
+            catch_up,
+            skip_live: false,
+            jitter: Duration::ZERO,
+            kind: "k",
+            keys: Vec::new(),
+            payloads: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn missed_ticks_are_caught_up_as_the_schedule_says() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let (last, now) = (at("2026-01-01T00:00:00Z"), at("2026-01-03T00:30:00Z"));
+        let due = |catch_up| due(&schedule("0 * * * *", catch_up), last, now);
+        assert_eq!(due(CatchUp::Latest), [at("2026-01-03T00:00:00Z")]);
+        assert!(due(CatchUp::Skip).is_empty());
+        assert_eq!(due(CatchUp::All).len(), 48);
+    }
+
+    #[test]
+    fn ticks_in_time_are_all_seen_to() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        for catch_up in [CatchUp::Latest, CatchUp::Skip, CatchUp::All] {
+            let due = due(
+                &schedule("* * * * * *", catch_up),
+                at("2026-01-01T00:00:00Z"),
+                at("2026-01-01T00:00:03.5Z"),
+            );
+            assert_eq!(due.len(), 3, "{catch_up:?}");
+        }
+    }
+}
