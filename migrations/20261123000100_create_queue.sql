@@ -89,8 +89,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
-set enable_sort = off
 set plan_cache_mode = force_generic_plan
+set enable_sort = off
 as $$
 #variable_conflict use_column
 begin
@@ -114,12 +114,52 @@ $$;
 
 comment on function shopkeeper.claim is 'Claims jobs that are due.';
 
+-- Completes jobs that are held under these fences: into the history, or back into the queue when they were enqueued
+-- again while they ran. Gives those that were held. A fence is of one claim only, so the lists need not be joined. It
+-- asks for `worker is not null` and not for the state: the index of what runs is full of what ran, until it is vacuumed.
+create function shopkeeper.finish(jobs bigint[], fences bigint[], out id bigint, out kind text, out group_key text)
+returns setof record
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+    return query
+    with gone as (
+        delete from shopkeeper.job
+        where id = any (finish.jobs) and fence = any (finish.fences) and worker is not null and not dirty
+        returning *
+    ), kept as (
+        insert into shopkeeper.job_history
+            (id, kind, key, group_key, payload, priority, outcome, attempts, max_attempts, worker, traceparent,
+             created_at, run_at, started_at)
+        select id, kind, key, group_key, payload, priority, 'done', attempts, max_attempts, worker, traceparent,
+            created_at, run_at, started_at
+        from gone
+    ), again as (
+        update shopkeeper.job
+        set state = 'ready', worker = null, lease_until = null, attempts = 0, dirty = false, last_error = null,
+            run_at = now()
+        where id = any (finish.jobs) and fence = any (finish.fences) and worker is not null and dirty
+        returning id, kind, group_key
+    )
+    select id, kind, group_key from gone
+    union all select id, kind, group_key from again;
+end
+$$;
+
+comment on function shopkeeper.finish is 'Completes jobs that are held under these fences.';
+
 -- Makes delayed jobs that are due ready; how many, and the seconds until the next one is due.
 create function shopkeeper.promote(jobs bigint, out promoted bigint, out next_in double precision)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 set enable_sort = off
 as $$
 declare
@@ -170,6 +210,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -261,6 +302,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 set enable_sort = off
 as $$
 #variable_conflict use_column

@@ -62,8 +62,6 @@ impl Store {
             ("statement_timeout", format!("{}ms", reach.statement_timeout.as_millis())),
             // A filtered search goes on through the index until it has enough.
             ("hnsw.iterative_scan", "strict_order".to_owned()),
-            // A plan that was made for an empty queue must not be kept for a full one.
-            ("plan_cache_mode", "force_custom_plan".to_owned()),
         ]);
         let connecting = PgConnection::connect_with(&options);
         let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use futures::future::BoxFuture;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
@@ -240,21 +240,29 @@ pub async fn queue(
         }
     }
 
-    let mut figures: Vec<_> = contestants.iter().map(|_| Figures::default()).collect();
+    let mut measured: Vec<_> = contestants.into_iter().map(|one| (one, Figures::default())).collect();
     let mut bare = Vec::new();
     for round in 1..=effort.rounds {
-        for (contestant, figures) in contestants.iter().zip(&mut figures) {
+        let mut place = 0;
+        while let Some((contestant, figures)) = measured.get_mut(place) {
             tell(format!("round {round} of {}: {}", effort.rounds, contestant.name()));
-            measure(contestant.as_ref(), effort, figures).await?;
+            match measure(contestant.as_ref(), effort, figures).await {
+                Ok(()) => place += 1,
+                Err(error) if place > 0 => {
+                    tell(format!("left out: {error:#}"));
+                    measured.remove(place);
+                }
+                ours => return ours.map(|()| Vec::new()),
+            }
         }
         tell(format!("round {round} of {}: bare SQL", effort.rounds));
         bare.push(bare_sql(&server.url("bare"), effort.jobs).await?);
     }
     server.stop().await?;
-    Ok(compare(&contestants, figures, median(bare)))
+    Ok(compare(measured, median(bare)))
 }
 
-fn compare(contestants: &[Box<dyn Contestant>], figures: Vec<Figures>, bare: f64) -> Vec<Comparison> {
+fn compare(measured: Vec<(Box<dyn Contestant>, Figures)>, bare: f64) -> Vec<Comparison> {
     let names: [(&'static str, &'static str); 6] = [
         ("enqueue_one", "jobs/s"),
         ("enqueue_bulk", "jobs/s"),
@@ -274,9 +282,9 @@ fn compare(contestants: &[Box<dyn Contestant>], figures: Vec<Figures>, bare: f64
         ]
         .map(median)
     };
-    let mut all = figures.into_iter().map(medians);
-    let ours = all.next().unwrap_or([f64::NAN; 6]);
-    let theirs: Vec<_> = contestants.iter().skip(1).map(|one| one.name()).zip(all).collect();
+    let mut all = measured.into_iter().map(|(one, figures)| (one.name(), medians(figures)));
+    let ours = all.next().map_or([f64::NAN; 6], |(_, values)| values);
+    let theirs: Vec<_> = all.collect();
     let mut results = Vec::new();
     for (place, (name, unit)) in names.into_iter().enumerate() {
         let value = ours[place];
@@ -344,20 +352,32 @@ async fn measure(contestant: &dyn Contestant, effort: Effort, figures: &mut Figu
 async fn drain(contestant: &dyn Contestant, concurrency: u32) -> anyhow::Result<Duration> {
     let stop = CancellationToken::new();
     let all = async {
-        let seen = SEEN.all(contestant.name()).await;
-        let (pool, unfinished) = contestant.unfinished();
-        let mut is_left = seen.is_ok();
-        while is_left {
-            is_left = sqlx::query_scalar(unfinished).fetch_one(pool).await?;
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let ended = ended(contestant).await;
         let took = lock(&SEEN.first).map(|first| first.elapsed()).unwrap_or_default();
         stop.cancel();
-        seen.map(|()| took)
+        ended.map(|()| took)
     };
     let (worked, took) = tokio::join!(contestant.work(concurrency, stop.clone()), all);
     worked?;
     took
+}
+
+/// Waits until every job ran and its end is written down.
+async fn ended(contestant: &dyn Contestant) -> anyhow::Result<()> {
+    SEEN.all(contestant.name()).await?;
+    let (pool, unfinished) = contestant.unfinished();
+    let deadline = Instant::now() + LIMIT;
+    while sqlx::query_scalar(unfinished).fetch_one(pool).await? {
+        if Instant::now() > deadline {
+            bail!(
+                "{}: the end of some jobs was not written down in {} s",
+                contestant.name(),
+                LIMIT.as_secs()
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
 }
 
 /// Claims and deletes rows by the hundred in one loop: what a server can do for a queue without any promise.

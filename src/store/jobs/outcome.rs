@@ -166,38 +166,13 @@ async fn complete_all(connection: &mut PgConnection, leases: &[Lease]) -> Result
 
 async fn end(connection: &mut PgConnection, leases: &[Lease]) -> Result<Vec<Held>, StoreError> {
     let (jobs, fences) = columns(leases);
-    // A fence is of one claim only, so the two lists need not be joined. `worker is not null` and not the
-    // state: the index of what runs is full of what ran, until it is vacuumed.
     let held = sqlx::query_as!(
         Held,
-        r#"
-        with gone as (
-            delete from shopkeeper.job
-            where id = any ($1) and fence = any ($2) and worker is not null and not dirty
-            returning *
-        ), kept as (
-            insert into shopkeeper.job_history
-                (id, kind, key, group_key, payload, priority, outcome, attempts, max_attempts, worker, traceparent,
-                 created_at, run_at, started_at)
-            select id, kind, key, group_key, payload, priority, 'done', attempts, max_attempts, worker, traceparent,
-                created_at, run_at, started_at
-            from gone
-        ), again as (
-            update shopkeeper.job
-            set state = 'ready', worker = null, lease_until = null, attempts = 0, dirty = false, last_error = null,
-                run_at = now()
-            where id = any ($1) and fence = any ($2) and worker is not null and dirty
-            returning id, kind, group_key
-        )
-        select id as "id!", kind as "kind!", group_key from gone
-        union all select id, kind, group_key from again
-        "#,
+        r#"select id as "id!", kind as "kind!", group_key from shopkeeper.finish($1, $2)"#,
         &jobs,
         &fences,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(held)
+    );
+    Ok(held.fetch_all(connection).await?)
 }
 
 /// Lets the next of each group run, and gives the ids of the jobs.
