@@ -196,7 +196,7 @@ return hashtextextended(kind || ' ' || group_key, 5037481);
 --
 -- With groups, each group is locked before its jobs take their numbers: numbers are given in the order of
 -- commits. A caller waits for others who enqueue into the same group, and for nobody else.
-create function shopkeeper.enqueue(
+create function shopkeeper.enqueue_many(
     kind         text,
     keys         text[],
     payloads     jsonb[],
@@ -216,39 +216,39 @@ as $$
 declare
     enqueued bigint;
 begin
-    if enqueue.group_keys is not null then
+    if enqueue_many.group_keys is not null then
         perform pg_advisory_xact_lock(lock)
         from (
-            select distinct shopkeeper.group_lock(enqueue.kind, group_key) as lock
-            from unnest(enqueue.group_keys) as wanted (group_key) where group_key is not null
+            select distinct shopkeeper.group_lock(enqueue_many.kind, group_key) as lock
+            from unnest(enqueue_many.group_keys) as wanted (group_key) where group_key is not null
             order by 1
         ) as locks;
     end if;
     insert into shopkeeper.job as job
         (kind, key, group_key, state, payload, priority, run_at, max_attempts, traceparent)
-    select enqueue.kind, key, group_key,
+    select enqueue_many.kind, key, group_key,
         case
             when group_key is not null and (
                 n > 1
                 or exists (
                     select from shopkeeper.job as ahead
-                    where ahead.kind = enqueue.kind and ahead.group_key = wanted.group_key and ahead.state <> 'blocked'
+                    where ahead.kind = enqueue_many.kind and ahead.group_key = wanted.group_key and ahead.state <> 'blocked'
                 )
                 or exists (
                     select from shopkeeper.job as ahead
-                    where ahead.kind = enqueue.kind and ahead.group_key = wanted.group_key and ahead.state = 'blocked'
+                    where ahead.kind = enqueue_many.kind and ahead.group_key = wanted.group_key and ahead.state = 'blocked'
                 )
             ) then 'blocked'
-            when enqueue.run_at > now() then 'scheduled'
+            when enqueue_many.run_at > now() then 'scheduled'
             else 'ready'
         end,
-        payload, enqueue.priority, enqueue.run_at, enqueue.max_attempts, enqueue.traceparent
+        payload, enqueue_many.priority, enqueue_many.run_at, enqueue_many.max_attempts, enqueue_many.traceparent
     from (
         select key, group_key, payload, place, row_number() over (partition by group_key order by place) as n
         from (
             select distinct on (key, case when key is null then place end)
                 key collate "C" as key, group_key collate "C" as group_key, payload, place
-            from unnest(enqueue.keys, enqueue.payloads, enqueue.group_keys) with ordinality
+            from unnest(enqueue_many.keys, enqueue_many.payloads, enqueue_many.group_keys) with ordinality
                 as wanted (key, payload, group_key, place)
             order by key, case when key is null then place end, place desc
         ) as last
@@ -263,15 +263,14 @@ begin
         state = case when job.state = 'scheduled' and job.last_error is null and excluded.run_at <= now()
             then 'ready' else job.state end;
     get diagnostics enqueued = row_count;
-    if enqueued > 0 and enqueue.run_at <= now() then
-        perform pg_notify('shopkeeper_job', enqueue.kind);
+    if enqueued > 0 and enqueue_many.run_at <= now() then
+        perform pg_notify('shopkeeper_job', enqueue_many.kind);
     end if;
     return enqueued;
 end
 $$;
 
-comment on function shopkeeper.enqueue(text, text[], jsonb[], smallint, timestamptz, text[], integer, text) is
-    'Enqueues jobs of one kind; the number of jobs that will run.';
+comment on function shopkeeper.enqueue_many is 'Enqueues jobs of one kind; the number of jobs that will run.';
 
 create function shopkeeper.enqueue(
     kind         text,
@@ -285,13 +284,12 @@ create function shopkeeper.enqueue(
 ) returns bigint
 language sql
 set search_path = pg_catalog, pg_temp
-return shopkeeper.enqueue(
+return shopkeeper.enqueue_many(
     kind, array[key], array[payload], priority, run_at,
     case when group_key is not null then array[group_key] end, max_attempts, traceparent
 );
 
-comment on function shopkeeper.enqueue(text, text, jsonb, smallint, timestamptz, text, integer, text) is
-    'Enqueues one job.';
+comment on function shopkeeper.enqueue is 'Enqueues one job.';
 
 -- Makes the first blocked job of each group its head, where the group has none: after its head ended, or in
 -- a group that nobody looked after (null: all groups of the kind). A group that somebody is enqueueing into

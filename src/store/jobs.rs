@@ -211,7 +211,7 @@ pub(super) async fn enqueue_at(
     run_at: Option<DateTime<Utc>>,
 ) -> Result<u64, StoreError> {
     let enqueued = sqlx::query_scalar!(
-        "select shopkeeper.enqueue($1::text, $2::text[], $3::jsonb[], run_at => coalesce($4, now()))",
+        "select shopkeeper.enqueue_many($1::text, $2::text[], $3::jsonb[], run_at => coalesce($4, now()))",
         kind,
         keys,
         payloads,

@@ -6,9 +6,11 @@
 #![expect(clippy::format_push_string, clippy::format_collect, reason = "short texts, and plainer so")]
 
 mod answers;
+mod chaos;
 mod cli;
 mod demo;
 mod faults;
 mod queue;
 mod support;
 mod sync;
+mod worker;

@@ -150,7 +150,7 @@ impl Store {
                 where outcome = 'dead' and ($1::bigint[] is null or id = any ($1)) and ($2::text is null or kind = $2)
                 returning *
             ), back as (
-                select shopkeeper.enqueue(
+                select shopkeeper.enqueue_many(
                     kind, array_agg(key order by id), array_agg(payload order by id), priority, now(),
                     array_agg(group_key order by id)
                 ) as jobs

@@ -1,0 +1,329 @@
+//! The queue and the clock while processes are killed and the database falls over.
+//!
+//! Each test runs for some seconds; with `SHOPKEEPER_TEST_LONG=1` for a minute, alone and with the strict
+//! bound on how long a job may be stuck.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use shopkeeper::embedded::{folder::DataFolder, packages, postgres::Postgres};
+use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
+use tokio::sync::Mutex;
+
+use crate::{
+    support::{LIMIT, database, execute, reach},
+    worker::{LEASE, TABLES, Worker, random},
+};
+
+/// One of these at a time: they use whole cores.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+fn is_long() -> bool {
+    std::env::var_os("SHOPKEEPER_TEST_LONG").is_some()
+}
+
+fn duration() -> Duration {
+    Duration::from_secs(if is_long() { 60 } else { 8 })
+}
+
+/// A database with workers, and a look at it.
+struct Arena {
+    url: String,
+    pool: PgPool,
+    workers: Vec<Option<Worker>>,
+    slots: u32,
+}
+
+impl Arena {
+    async fn new(url: String, workers: usize, slots: u32) -> Self {
+        execute(&url, TABLES).await;
+        let pool = PgPoolOptions::new()
+            .max_connections(12)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect(&url)
+            .await
+            .unwrap();
+        let workers = (0..workers).map(|_| Some(Worker::start(&url, slots, &[]))).collect();
+        Self { url, pool, workers, slots }
+    }
+
+    /// Kills one and starts it again.
+    fn kill_one(&mut self) -> u32 {
+        let place = usize::from(random() < 0.5) % self.workers.len();
+        self.workers[place] = None;
+        self.workers[place] = Some(Worker::start(&self.url, self.slots, &[]));
+        1
+    }
+
+    async fn value(&self, statement: &str) -> Option<f64> {
+        sqlx::query_scalar(AssertSqlSafe(statement.to_owned())).fetch_one(&self.pool).await.ok().flatten()
+    }
+
+    async fn must(&self, statement: &str, expected: f64, what: &str) {
+        assert_eq!(self.value(statement).await, Some(expected), "{what}: {statement}");
+    }
+
+    /// Waits until no job is left.
+    async fn drain(&self) {
+        let began = Instant::now();
+        while self.value("select count(*)::float8 from shopkeeper.job where kind = 'effect'").await
+            != Some(0.0)
+        {
+            if began.elapsed() > LIMIT {
+                let left: Vec<(i64, String, Option<String>, String)> = sqlx::query_as(
+                    "select id, state, group_key, coalesce(last_error, '') from shopkeeper.job limit 5",
+                )
+                .fetch_all(&self.pool)
+                .await
+                .unwrap();
+                panic!("jobs are stuck: {left:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, PartialEq)]
+enum Harm {
+    /// A worker is killed each second.
+    Kill,
+    /// The server falls over and recovers, as after an immediate shutdown, every ten seconds.
+    Crash,
+    /// All connections are ended each second.
+    Terminate,
+}
+
+/// 500 jobs a second meet a harm; every job is done, each effect once.
+async fn survive(harm: Harm) {
+    let _alone = ALONE.lock().await;
+    let own = if harm == Harm::Crash {
+        let binaries = packages::postgres_binaries().await.unwrap();
+        let server =
+            Postgres::start(&binaries, DataFolder::temporary().unwrap(), &[("fsync", "off")]).await.unwrap();
+        shopkeeper::store::Store::open_migrated(&reach(&server.url("postgres"))).await.unwrap().close().await;
+        Some(server)
+    } else {
+        None
+    };
+    let url = match &own {
+        Some(server) => server.url("postgres"),
+        None => database("template_ours").await,
+    };
+    let mut arena = Arena::new(url, 2, 10).await;
+    let (began, mut enqueued, mut uncertain) = (Instant::now(), 0_i64, Vec::new());
+    let (mut harmed, mut harms, mut longest_stuck) = (Instant::now(), 0, 0.0_f64);
+    let every = Duration::from_secs(if harm == Harm::Crash && is_long() {
+        10
+    } else {
+        1 + 2 * u64::from(harm == Harm::Crash)
+    });
+    while began.elapsed() < duration() {
+        let due = i64::try_from(began.elapsed().as_millis() / 2).unwrap();
+        if enqueued < due {
+            let statement = "select shopkeeper.enqueue_many('effect', array_agg(n::text),
+                 array_agg(jsonb_build_object('n', n, 'ms', 20))) from generate_series($1::bigint, $2::bigint) as n";
+            let done = sqlx::query(statement).bind(enqueued + 1).bind(due).execute(&arena.pool).await;
+            if done.is_err() {
+                // Whether these were enqueued nobody can know.
+                uncertain.push((enqueued + 1, due));
+            }
+            enqueued = due;
+        }
+        let stuck = "select max(extract(epoch from now() - lease_until))::float8 from shopkeeper.job where state = 'running'";
+        longest_stuck = longest_stuck.max(arena.value(stuck).await.unwrap_or(0.0));
+        if harmed.elapsed() > every {
+            harmed = Instant::now();
+            harms += match harm {
+                Harm::Kill => arena.kill_one(),
+                Harm::Crash => crash(&arena.pool).await,
+                Harm::Terminate => terminate(&arena.pool).await,
+            };
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    arena.drain().await;
+    assert!(harms > 1, "the harm was done {harms} times");
+    let sure: Vec<_> =
+        (1..=enqueued).filter(|n| !uncertain.iter().any(|(from, to)| (from..=to).contains(&n))).collect();
+    assert!(sure.len() > usize::try_from(enqueued / 2).unwrap(), "most were enqueued for sure");
+    let missing: Vec<(i64,)> = sqlx::query_as(
+        "select n from unnest($1::bigint[]) as n where not exists (select from effect where effect.n = n.n)",
+    )
+    .bind(&sure)
+    .fetch_all(&arena.pool)
+    .await
+    .unwrap();
+    assert!(missing.is_empty(), "jobs were lost: {missing:?}");
+    let doubled = "select count(*)::float8 from (select n from effect where n % 2 = 0 group by n having count(*) > 1) as twice";
+    arena.must(doubled, 0.0, "an effect was written by a lost fence").await;
+    arena
+        .must("select count(*)::float8 from shopkeeper.job_history where outcome <> 'done'", 0.0, "not done")
+        .await;
+    let bound = if is_long() { 2.0 } else { 5.0 };
+    assert!(longest_stuck < bound, "a job was stuck for {longest_stuck} s beyond its lease of {LEASE:?}");
+    eprintln!(
+        "{enqueued} jobs, {} uncertain, {harms} harms, stuck beyond the lease at most {longest_stuck:.2} s",
+        uncertain.len()
+    );
+}
+
+/// One backend dies; the server ends all others and recovers from its log. Says whether it did.
+async fn crash(pool: &PgPool) -> u32 {
+    let backend = "select pid from pg_stat_activity
+         where backend_type = 'client backend' and pid <> pg_backend_pid() limit 1";
+    let Ok(pid) = sqlx::query_scalar::<_, i32>(backend).fetch_one(pool).await else { return 0 };
+    let Some(pid) = rustix::process::Pid::from_raw(pid) else { return 0 };
+    if rustix::process::kill_process(pid, Signal::KILL).is_err() {
+        return 0;
+    }
+    // Not later than this the others are gone, and this connection with them.
+    u32::from(sqlx::query("select pg_sleep(5)").execute(pool).await.is_err())
+}
+
+/// Ends all connections, and says whether there were any besides this one.
+async fn terminate(pool: &PgPool) -> u32 {
+    let all = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+         where datname = current_database() and pid <> pg_backend_pid()";
+    sqlx::query_scalar::<_, i64>(all).fetch_one(pool).await.map_or(0, |ended| u32::from(ended > 1))
+}
+
+#[tokio::test]
+async fn every_job_is_done_and_no_effect_doubled_while_workers_are_killed() {
+    survive(Harm::Kill).await;
+}
+
+#[tokio::test]
+async fn every_job_is_done_and_no_effect_doubled_while_the_server_falls_over() {
+    survive(Harm::Crash).await;
+}
+
+#[tokio::test]
+async fn every_job_is_done_and_no_effect_doubled_while_connections_are_ended() {
+    survive(Harm::Terminate).await;
+}
+
+#[tokio::test]
+async fn groups_keep_their_order_through_failures_and_kills() {
+    let _alone = ALONE.lock().await;
+    let mut arena = Arena::new(database("template_ours").await, 2, 6).await;
+    let until = Instant::now() + duration();
+    let producers = (0..8).map(|producer| {
+        let pool = arena.pool.clone();
+        async move {
+            let mut n = producer * 1_000_000;
+            while Instant::now() < until {
+                // Some commit late: their jobs have lower numbers than others that are seen before.
+                let mut transaction = pool.begin().await.unwrap();
+                let group = format!("g{}", (random() * 60.0).floor());
+                n += 1;
+                sqlx::query("select shopkeeper.enqueue('effect', payload => $1, group_key => $2)")
+                    .bind(serde_json::json!({ "n": n, "grp": group, "ms": 8, "fails": 10 }))
+                    .bind(&group)
+                    .execute(&mut *transaction)
+                    .await
+                    .unwrap();
+                tokio::time::sleep(Duration::from_millis(40).mul_f64(random())).await;
+                transaction.commit().await.unwrap();
+            }
+            n - producer * 1_000_000
+        }
+    });
+    let produce = futures::future::join_all(producers);
+    let mut kills = tokio::time::interval(Duration::from_secs(1));
+    tokio::pin!(produce);
+    let produced: i64 = loop {
+        tokio::select! {
+            produced = &mut produce => break produced.into_iter().sum(),
+            _ = kills.tick() => drop(arena.kill_one()),
+        }
+    };
+    arena.drain().await;
+    let missing =
+        produced - arena.value("select count(distinct n)::float8 from effect").await.unwrap() as i64;
+    assert_eq!(missing, 0, "of {produced}");
+    arena
+        .must(
+            "select count(*)::float8 from (
+                 select job, lag(job) over (partition by grp order by id) as before from effect where n % 2 = 0
+             ) as ordered where job < before",
+            0.0,
+            "the order was broken",
+        )
+        .await;
+    arena
+        .must(
+            "select count(*)::float8 from run as one join run as other using (grp)
+             where one.id <> other.id and one.ended is not null
+                 and other.started > one.started and other.started < one.ended",
+            0.0,
+            "two ran at once",
+        )
+        .await;
+    eprintln!("{produced} jobs in 60 groups");
+}
+
+#[tokio::test]
+async fn a_worker_that_was_stopped_for_longer_than_its_lease_writes_nothing() {
+    let _alone = ALONE.lock().await;
+    let mut arena = Arena::new(database("template_ours").await, 1, 1).await;
+    execute(&arena.url, "select shopkeeper.enqueue('effect', 'k', '{\"n\": 2, \"ms\": 1000}')").await;
+    while arena.value("select count(*)::float8 from run").await != Some(1.0) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    arena.workers[0].as_ref().unwrap().signal(Signal::STOP);
+    arena.workers.push(Some(Worker::start(&arena.url, 1, &[])));
+    arena.drain().await;
+    arena.workers[0].as_ref().unwrap().signal(Signal::CONT);
+    // It has heard that its lease is lost when it takes the next job.
+    execute(&arena.url, "select shopkeeper.enqueue('effect', 'l', '{\"n\": 4}')").await;
+    arena.drain().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    arena.must("select count(*)::float8 from effect where n = 2", 1.0, "the effect of the lost lease").await;
+    arena.must("select count(*)::float8 from run where n = 2", 2.0, "both began").await;
+}
+
+#[tokio::test]
+async fn each_tick_of_a_schedule_fires_once_on_six_hosts_that_die_and_disagree_about_the_time() {
+    let _alone = ALONE.lock().await;
+    let url = database("template_ours").await;
+    execute(&url, TABLES).await;
+    let pool = PgPoolOptions::new().max_connections(2).connect(&url).await.unwrap();
+    let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+    let has_library = std::path::Path::new(library).exists();
+    if !has_library {
+        eprintln!("not tested: clocks that differ, because {library} is not installed (package faketime)");
+    }
+    let start = |host: usize| {
+        let offset = ["+0s", "+1h", "-1h", "+7s", "-3d", "+0s"][host];
+        let environment: &[_] = &[
+            ("LD_PRELOAD".to_owned(), library.to_owned()),
+            ("FAKETIME".to_owned(), offset.to_owned()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC".to_owned(), "1".to_owned()),
+        ];
+        Worker::start(&url, 1, if has_library { environment } else { &[] })
+    };
+    let mut hosts: Vec<_> = (0..6).map(|host| Some(start(host))).collect();
+    let began = Instant::now();
+    while began.elapsed() < duration() {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let host = (random() * 6.0) as usize % 6;
+        hosts[host] = None;
+        hosts[host] = Some(start(host));
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    drop(hosts);
+    let (ticks, seconds, enqueued, late): (i64, f64, i64, f64) = sqlx::query_as(
+        "select count(*), extract(epoch from max(tick) - min(tick))::float8, sum(enqueued),
+             max(extract(epoch from fired_at - tick))::float8
+         from shopkeeper.schedule_tick where schedule = 'each-second'",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    eprintln!("{ticks} ticks, the latest {late:.2} s late");
+    assert!(ticks >= i64::try_from(duration().as_secs()).unwrap(), "{ticks} ticks");
+    assert_eq!(seconds, (ticks - 1) as f64, "no second is missing");
+    assert_eq!(enqueued, ticks, "each tick enqueued its job");
+    assert!(late < 10.0, "{late}");
+}

@@ -1,0 +1,190 @@
+//! A worker in a process of its own, for tests that kill, stop or restart it.
+//!
+//! The process is this test binary again, with one ignored test chosen by name.
+
+use std::{
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use shopkeeper::{
+    jobs::{Attempt, Job, JobError, Outcome},
+    queue::{Backoff, CatchUp, Limits, Queue, Schedule, Ticks, Wake},
+    store::Store,
+};
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::reach;
+
+/// What the workers of these tests write.
+pub(crate) const TABLES: &str = "
+create table run (
+    id bigint generated always as identity, job bigint not null, grp text, n bigint not null,
+    started timestamptz not null default clock_timestamp(), ended timestamptz
+);
+create table effect (id bigint generated always as identity, job bigint not null, grp text, n bigint not null);
+create index on run (job);
+";
+
+/// How long a claim of these workers holds.
+pub(crate) const LEASE: Duration = Duration::from_secs(2);
+
+/// A worker process; dropping it kills it.
+pub(crate) struct Worker(Child);
+
+impl Worker {
+    /// Starts one that runs jobs of kind `effect` and fires the schedule `each-second`.
+    pub(crate) fn start(url: &str, slots: u32, environment: &[(String, String)]) -> Self {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "worker::process", "--ignored", "--nocapture"])
+            .env("WORKER_DATABASE", url)
+            .env("WORKER_SLOTS", slots.to_string())
+            .envs(environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Self(child.unwrap())
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Writes one effect in the transaction that completes its job.
+struct Effect {
+    pool: PgPool,
+}
+
+#[derive(serde::Deserialize)]
+struct Payload {
+    n: i64,
+    #[serde(default)]
+    grp: Option<String>,
+    /// The longest that it takes, in milliseconds.
+    #[serde(default)]
+    ms: u64,
+    /// How often it fails, of 100.
+    #[serde(default)]
+    fails: u64,
+}
+
+impl Job for Effect {
+    const KIND: &'static str = "effect";
+    type Payload = Payload;
+
+    async fn run(&self, payload: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {
+        self.work(&payload, attempt).await.map_err(|error| JobError::Retry(error.to_string()))?
+    }
+}
+
+impl Effect {
+    async fn work(
+        &self,
+        payload: &Payload,
+        attempt: &Attempt,
+    ) -> Result<Result<Outcome, JobError>, sqlx::Error> {
+        let run: i64 = sqlx::query_scalar("insert into run (job, grp, n) values ($1, $2, $3) returning id")
+            .bind(attempt.lease.job)
+            .bind(&payload.grp)
+            .bind(payload.n)
+            .fetch_one(&self.pool)
+            .await?;
+        tokio::time::sleep(Duration::from_millis(payload.ms).mul_f64(random())).await;
+        let fails = random() * 100.0 < f64::from(u32::try_from(payload.fails).unwrap());
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query("update run set ended = clock_timestamp() where id = $1")
+            .bind(run)
+            .execute(&mut *transaction)
+            .await?;
+        if fails {
+            transaction.commit().await?;
+            return Ok(Err(JobError::Retry("as wished".to_owned())));
+        }
+        sqlx::query("insert into effect (job, grp, n) values ($1, $2, $3)")
+            .bind(attempt.lease.job)
+            .bind(&payload.grp)
+            .bind(payload.n)
+            .execute(&mut *transaction)
+            .await?;
+        // Every other job is left to the worker to complete.
+        if payload.n % 2 == 1 {
+            transaction.commit().await?;
+            return Ok(Ok(Outcome::Done(Vec::new())));
+        }
+        let held = sqlx::query("select from shopkeeper.finish(array[$1], array[$2])")
+            .bind(attempt.lease.job)
+            .bind(attempt.lease.fence)
+            .fetch_all(&mut *transaction)
+            .await?;
+        if held.is_empty() {
+            return Ok(Err(JobError::LeaseLost));
+        }
+        if let Some(group) = &payload.grp {
+            sqlx::query("select shopkeeper.advance('effect', array[$1])")
+                .bind(group)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(Ok(Outcome::Committed))
+    }
+}
+
+/// From 0 to 1.
+pub(crate) fn random() -> f64 {
+    let nanos = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.subsec_nanos());
+    f64::from(nanos % 1_000_003) / 1_000_003.0
+}
+
+#[tokio::test]
+#[ignore = "a process that other tests start"]
+async fn process() {
+    let Ok(url) = std::env::var("WORKER_DATABASE") else { return };
+    let slots = std::env::var("WORKER_SLOTS").unwrap().parse().unwrap();
+    let pool = PgPoolOptions::new().max_connections(slots).connect_lazy(&url).unwrap();
+    // The database may be away when a process starts.
+    let store = loop {
+        match Store::open(&reach(&url)).await {
+            Ok(store) => break store,
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    };
+    let (stop, wake) = (CancellationToken::new(), Wake::new(&[Effect::KIND]));
+    let queue = Queue::new(store.clone(), wake.clone(), stop.clone());
+    let limits = Limits {
+        concurrency: slots,
+        fleet_concurrency: None,
+        max_attempts: 100,
+        lease: LEASE,
+        backoff: Backoff { first: Duration::from_millis(5), max: Duration::from_millis(50) },
+    };
+    let schedule = Schedule {
+        name: "each-second".into(),
+        ticks: Ticks::new("* * * * * *", chrono_tz::Tz::UTC).unwrap(),
+        catch_up: CatchUp::Latest,
+        skip_live: false,
+        jitter: Duration::ZERO,
+        kind: "tick",
+        keys: vec!["tick".into()],
+        payloads: vec![serde_json::json!({})],
+    };
+    let (worked, (), (), ()) = tokio::join!(
+        queue.work(Arc::new(Effect { pool }), limits),
+        wake.listen(&store, &stop),
+        queue.upkeep(),
+        queue.keep_schedules(std::slice::from_ref(&schedule)),
+    );
+    worked.unwrap();
+}
