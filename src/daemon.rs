@@ -30,6 +30,7 @@ use crate::{
     queue::{Backoff, CatchUp, Limits, Queue, Schedule, Ticks, Wake},
     shop::postgres::{self, PostgresSource},
     store::{Reach, Store},
+    telemetry,
 };
 
 /// How long running jobs and requests may take to finish after the first signal.
@@ -319,6 +320,7 @@ pub async fn run(
     stop: CancellationToken,
     started: impl FnOnce(Option<SocketAddr>),
 ) -> anyhow::Result<()> {
+    telemetry::count();
     let store = Store::open_migrated(&reach(config)).await?;
     let parts = assemble(config, &store).await?;
     parts.check_sources().await?;
@@ -339,6 +341,7 @@ pub async fn run(
         store: store.clone(),
         sources: names.into(),
         max_question_chars: config.answers.max_question_chars.get() as usize,
+        kinds: Workers::KINDS,
         readiness: Readiness::default(),
     };
     let servers = TaskTracker::new();

@@ -21,6 +21,7 @@ use crate::store::Store;
 
 mod answers;
 mod health;
+mod metrics;
 mod problem;
 
 /// The largest body that is read, in bytes.
@@ -37,6 +38,8 @@ pub struct Api {
     pub sources: Arc<[String]>,
     /// Characters of one question.
     pub max_question_chars: usize,
+    /// The kinds of jobs that there are.
+    pub kinds: &'static [&'static str],
     /// Whether new work is taken.
     pub readiness: Readiness,
 }
@@ -67,7 +70,7 @@ pub fn api(api: Api) -> Router {
 
 /// The routes for those who watch.
 pub fn admin(api: Api) -> Router {
-    protect(health::routes(api))
+    protect(health::routes(api.clone()).merge(metrics::routes(api)))
 }
 
 fn protect(routes: Router) -> Router {

@@ -1,7 +1,9 @@
-//! Logs. They go to stderr, so that results on stdout stay clean.
+//! Logs and metrics. Logs go to stderr, so that results on stdout stay clean; metrics are named here and
+//! nowhere else.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{io::IsTerminal, sync::OnceLock, time::Duration};
 
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 /// The form of the log.
@@ -32,17 +34,72 @@ pub fn start(filter: &str, format: Format) {
     };
 }
 
+static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
+
+const JOBS: &str = "shopkeeper_jobs_total";
+const JOB_WAIT: &str = "shopkeeper_job_wait_seconds";
+const JOB_DURATION: &str = "shopkeeper_job_duration_seconds";
+const QUEUE_DEPTH: &str = "shopkeeper_queue_depth";
+const QUEUE_OLDEST: &str = "shopkeeper_queue_oldest_age_seconds";
+const SCHEDULE_LAST: &str = "shopkeeper_schedule_last_fired_timestamp_seconds";
+const BUILD: &str = "shopkeeper_build_info";
+
+/// From a quick statement to an hour's sync, in seconds.
+const BUCKETS: [f64; 14] =
+    [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0];
+
+/// Starts counting; before that nothing is counted.
+pub fn count() {
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
+        .expect("there are buckets")
+        .build_recorder();
+    let handle = recorder.handle();
+    // A second start in one process (tests) keeps the first.
+    if metrics::set_global_recorder(recorder).is_err() {
+        return;
+    }
+    let _ = METRICS.set(handle);
+    metrics::describe_counter!(JOBS, "Runs of jobs that ended, by outcome.");
+    metrics::describe_histogram!(JOB_WAIT, "From when a job was due to when it was claimed.");
+    metrics::describe_histogram!(JOB_DURATION, "How long runs of jobs took.");
+    metrics::describe_gauge!(QUEUE_DEPTH, "Jobs in the queue, by state.");
+    metrics::describe_gauge!(QUEUE_OLDEST, "How long the oldest ready job has been due.");
+    metrics::describe_gauge!(SCHEDULE_LAST, "The last tick that this process fired.");
+    metrics::describe_gauge!(BUILD, "One, with the version as its label.");
+    metrics::gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
+/// All metrics in Prometheus' text format.
+pub fn metrics() -> String {
+    METRICS.get().map(PrometheusHandle::render).unwrap_or_default()
+}
+
+/// Takes up what was measured since the last time, so that it does not pile up where nobody scrapes.
+pub fn take_up() {
+    if let Some(handle) = METRICS.get() {
+        handle.run_upkeep();
+    }
+}
+
+/// Notes how many jobs of a kind there are in each state, and how long the oldest has been due.
+#[expect(clippy::cast_precision_loss, reason = "a count of jobs")]
+pub fn queue(kind: &str, depths: &[(&'static str, i64)], oldest_seconds: f64) {
+    for (state, jobs) in depths {
+        metrics::gauge!(QUEUE_DEPTH, "kind" => kind.to_owned(), "state" => *state).set(*jobs as f64);
+    }
+    metrics::gauge!(QUEUE_OLDEST, "kind" => kind.to_owned()).set(oldest_seconds);
+}
+
 /// Notes that a schedule fired.
 #[expect(clippy::cast_precision_loss, reason = "a time in seconds")]
 pub fn schedule_fired(name: &str, tick: chrono::DateTime<chrono::Utc>) {
-    metrics::gauge!("shopkeeper_schedule_last_fired_timestamp_seconds", "schedule" => name.to_owned())
-        .set(tick.timestamp() as f64);
+    metrics::gauge!(SCHEDULE_LAST, "schedule" => name.to_owned()).set(tick.timestamp() as f64);
 }
 
 /// Counts a job that ended.
 pub fn job_ended(kind: &'static str, outcome: &'static str, waited: Duration, ran: Duration) {
-    metrics::histogram!("shopkeeper_job_wait_seconds", "kind" => kind).record(waited.as_secs_f64());
-    metrics::histogram!("shopkeeper_job_duration_seconds", "kind" => kind, "outcome" => outcome)
-        .record(ran.as_secs_f64());
-    metrics::counter!("shopkeeper_jobs_total", "kind" => kind, "outcome" => outcome).increment(1);
+    metrics::histogram!(JOB_WAIT, "kind" => kind).record(waited.as_secs_f64());
+    metrics::histogram!(JOB_DURATION, "kind" => kind, "outcome" => outcome).record(ran.as_secs_f64());
+    metrics::counter!(JOBS, "kind" => kind, "outcome" => outcome).increment(1);
 }

@@ -12,7 +12,6 @@ use apalis_core::{
     task::{Task, builder::TaskBuilder},
     worker::context::WorkerContext,
 };
-use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::{CancellationToken, PollSemaphore};
 
@@ -100,7 +99,6 @@ pub(super) struct QueueBackend {
     next: Option<ClaimedJob>,
     permits: PollSemaphore,
     stopped: Pin<Box<tokio_util::sync::WaitForCancellationFutureOwned>>,
-    closing: Option<BoxFuture<'static, ()>>,
 }
 
 impl QueueBackend {
@@ -113,14 +111,14 @@ impl QueueBackend {
         let permits = PollSemaphore::new(slots.free.clone());
         let stopped = Box::pin(stop.clone().cancelled_owned());
         let start = Some((bell, stop));
-        Self { slots, acknowledge, start, line: None, next: None, permits, stopped, closing: None }
+        Self { slots, acknowledge, start, line: None, next: None, permits, stopped }
     }
 
-    /// Gives back what was claimed and never started.
-    fn give_back(&mut self) -> BoxFuture<'static, ()> {
-        let (slots, line, next) = (self.slots.clone(), self.line.take(), self.next.take());
-        async move {
-            let Some(mut line) = line else { return };
+    /// Gives back what was claimed and never started, at once: what runs may take long to end.
+    fn give_back(&mut self) {
+        let (slots, next) = (self.slots.clone(), self.next.take());
+        let Some(mut line) = self.line.take() else { return };
+        self.slots.tasks.spawn(async move {
             let mut leases: Vec<_> = next.iter().map(|job| job.lease).collect();
             while let Some(job) = line.recv().await {
                 leases.push(job.lease);
@@ -132,8 +130,7 @@ impl QueueBackend {
                 tracing::warn!(%error, "claimed jobs could not be given back; their leases will run out");
             }
             slots.held.remove(&leases);
-        }
-        .boxed()
+        });
     }
 }
 
@@ -157,6 +154,7 @@ impl Backend for QueueBackend {
         worker: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Self::Error>>> {
         if self.stopped.as_mut().poll(cx).is_ready() {
+            self.give_back();
             // A stream that ends does not end its worker; only this does. It fails when done before.
             let _ = worker.stop();
             return Poll::Ready(None);
@@ -172,12 +170,9 @@ impl Backend for QueueBackend {
         Poll::Ready(Some(Ok(TaskBuilder::new(claimed).build())))
     }
 
-    fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Self::Error>> {
-        if self.closing.is_none() {
-            self.closing = Some(self.give_back());
-        }
-        let Some(closing) = self.closing.as_mut() else { return Poll::Ready(Ok(())) };
-        closing.poll_unpin(cx).map(Ok)
+    fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Self::Error>> {
+        self.give_back();
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Store, StoreError};
+use crate::{
+    store::{Store, StoreError},
+    telemetry,
+};
 
 /// The longest between two looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -15,6 +18,7 @@ const SOONEST: Duration = Duration::from_millis(20);
 /// Looks after the queue until stopped.
 pub(super) async fn keep(store: &Store, stop: &CancellationToken) {
     while !stop.is_cancelled() {
+        telemetry::take_up();
         let wait = match look(store).await {
             Ok(wait) => wait,
             Err(error) => {

@@ -14,6 +14,8 @@ use crate::support::{World, execute};
 /// A daemon of a world, with a client of its API.
 struct TestDaemon {
     url: String,
+    /// The listener for those who watch.
+    admin: String,
     client: Client,
     stop: CancellationToken,
     running: tokio::task::JoinHandle<anyhow::Result<()>>,
@@ -24,6 +26,7 @@ impl TestDaemon {
     async fn start(world: &World) -> Self {
         let (config, stop) = (world.config.clone(), CancellationToken::new());
         let listeners = Listeners::bind(&config).await.unwrap();
+        let admin = listeners.admin.as_ref().unwrap().local_addr().unwrap();
         let (sender, started) = oneshot::channel();
         let stopped = stop.clone();
         let running = tokio::spawn(async move {
@@ -37,7 +40,13 @@ impl TestDaemon {
                 "exists (select from shopkeeper.source) and not exists (select from shopkeeper.job)",
             )
             .await;
-        Self { url: format!("http://{address}"), client: Client::new(), stop, running }
+        Self {
+            url: format!("http://{address}"),
+            admin: format!("http://{admin}"),
+            client: Client::new(),
+            stop,
+            running,
+        }
     }
 
     async fn post(&self, body: Value) -> (StatusCode, Value) {
@@ -281,5 +290,31 @@ async fn health_is_told_apart_alive_and_ready() {
         daemon.get("/readyz").await,
         (StatusCode::OK, json!({ "ready": true, "stopping": false, "database": "ok" }))
     );
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn the_metrics_have_these_names_and_labels() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    // A schedule fires at once, because it was last seen to two hours ago.
+    execute(&world.url(), "update shopkeeper.schedule set last_at = now() - interval '2 hours'").await;
+    world
+        .until(
+            "history was pruned",
+            "exists (select from shopkeeper.job_history where kind = 'prune_history')",
+        )
+        .await;
+    let text =
+        daemon.client.get(format!("{}/metrics", daemon.admin)).send().await.unwrap().text().await.unwrap();
+    assert!(text.contains("shopkeeper_queue_depth{kind=\"refresh_document\",state=\"ready\"} 0\n"), "{text}");
+    let series = text.lines().filter(|line| line.starts_with("shopkeeper")).map(|line| {
+        let names = line.rsplit_once(' ').unwrap().0;
+        let le = names.find("le=").map_or(names.len(), |at| at);
+        names[..le].trim_end_matches(['{', ',']).to_owned()
+    });
+    let all: std::collections::BTreeSet<_> = series.collect();
+    insta::assert_snapshot!(all.into_iter().collect::<Vec<_>>().join("\n"));
+    assert_eq!(daemon.client.get(format!("{}/metrics", daemon.url)).send().await.unwrap().status(), 404);
     daemon.stop().await;
 }

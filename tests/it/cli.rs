@@ -33,6 +33,12 @@ async fn the_help_says_what_there_is() {
         "search --help",
         "ask --help",
         "status --help",
+        "jobs --help",
+        "jobs list --help",
+        "jobs retry --help",
+        "queue --help",
+        "schedule --help",
+        "bench queue --help",
         "demo --help",
         "models serve --help",
     ] {
@@ -311,4 +317,78 @@ async fn the_daemon_syncs_at_its_start_and_stops_in_order_when_told() {
     let status: String =
         world.value(&format!("select status from shopkeeper.answers where id = '{id}'")).await;
     assert_eq!(status, "completed", "what ran was finished");
+}
+
+#[tokio::test]
+async fn jobs_are_listed_shown_retried_cancelled_and_discarded() {
+    let world = World::new().await;
+    let dead = "insert into shopkeeper.job_history
+         (id, kind, key, payload, priority, outcome, error, attempts, max_attempts, created_at, run_at)
+         values (1000, 'refresh_document', 'product/1', '{\"a\": 1}', 0, 'dead', 'no luck', 3, 3, now(), now())";
+    crate::support::execute(&world.url(), dead).await;
+    let listed: Value = serde_json::from_str(&stdout(&world.run(&["jobs", "list", "--json"]).await)).unwrap();
+    let job = &listed["jobs"][0];
+    for (field, value) in
+        [("id", "1000"), ("state", "\"dead\""), ("last_error", "\"no luck\""), ("max_attempts", "3")]
+    {
+        assert_eq!(job[field].to_string(), value, "{listed}");
+    }
+    let shown: Value =
+        serde_json::from_str(&stdout(&world.run(&["jobs", "show", "1000", "--json"]).await)).unwrap();
+    assert_eq!(shown["payload"]["a"], 1, "{shown}");
+    assert_eq!(stdout(&world.run(&["jobs", "retry", "1000"]).await), "1 jobs to be run again\n");
+    let id: i64 = world.value("select id from shopkeeper.job").await;
+    assert_eq!(stdout(&world.run(&["jobs", "cancel", &id.to_string()]).await), "1 jobs cancelled\n");
+    assert_eq!(world.count("job").await, 0);
+    let unknown = world.run(&["jobs", "discard", "77"]).await;
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(
+        stderr(&unknown).contains("no such job in a state where this can be done: 77"),
+        "{}",
+        stderr(&unknown)
+    );
+    let none = world.run(&["jobs", "retry", "--kind", "refresh_document"]).await;
+    assert_eq!(stdout(&none), "0 jobs to be run again\n");
+}
+
+#[tokio::test]
+async fn kinds_are_paused_and_resumed() {
+    let world = World::new().await;
+    assert!(world.run(&["queue", "pause", "refresh_document"]).await.status.success());
+    let listed: Value =
+        serde_json::from_str(&stdout(&world.run(&["queue", "list", "--json"]).await)).unwrap();
+    let kinds = listed["queue"].as_array().unwrap();
+    let paused: Vec<_> =
+        kinds.iter().filter(|kind| kind["paused"] == true).map(|kind| &kind["kind"]).collect();
+    assert_eq!(paused, ["refresh_document"], "{listed}");
+    assert!(world.run(&["queue", "resume", "refresh_document"]).await.status.success());
+    let unknown = world.run(&["queue", "pause", "refresh"]).await;
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains("there is no kind of job \"refresh\""), "{}", stderr(&unknown));
+}
+
+#[tokio::test]
+async fn schedules_are_listed_run_paused_and_resumed() {
+    let schedule = "[[schedule]]\nname = \"nightly\"\ncron = \"0 3 * * *\"\ntimezone = \"Europe/Berlin\"\njob = \"sync_catalogue\"\n";
+    let world = World::with(crate::support::SHOP, &format!("{}{schedule}", crate::support::SOURCE)).await;
+    let list = async || -> Value {
+        let printed = stdout(&world.run(&["schedule", "list", "--json"]).await);
+        serde_json::from_str::<Value>(&printed).unwrap()["schedules"][0].take()
+    };
+    let listed = list().await;
+    assert_eq!((&listed["name"], &listed["job"]), (&"nightly".into(), &"sync_catalogue".into()), "{listed}");
+    let next = listed["next_at"].as_str().unwrap();
+    assert!(next.contains("T01:00:00Z") || next.contains("T02:00:00Z"), "{next}");
+    assert!(world.run(&["schedule", "run", "nightly"]).await.status.success());
+    assert_eq!(world.count("job where kind = 'sync_catalogue' and key = 'product'").await, 1);
+    assert!(world.run(&["schedule", "pause", "nightly"]).await.status.success());
+    assert_eq!(list().await["paused"], true);
+    assert!(world.run(&["schedule", "resume", "nightly"]).await.status.success());
+    assert_eq!(list().await["paused"], false);
+    let unknown = world.run(&["schedule", "run", "hourly"]).await;
+    assert!(
+        stderr(&unknown).contains("there is no schedule \"hourly\"; there are nightly"),
+        "{}",
+        stderr(&unknown)
+    );
 }

@@ -8,6 +8,7 @@
 mod answers;
 mod chaos;
 mod cli;
+mod coalescing;
 mod demo;
 mod faults;
 mod queue;

@@ -11,12 +11,14 @@ use std::{
 use shopkeeper::{
     jobs::{Attempt, Job, JobError, Outcome},
     queue::{Backoff, Limits, Queue, Wake},
-    store::jobs::{Claim, ClaimedJob, Finished, NewJob},
+    store::jobs::{Claim, ClaimedJob, Finished, JobFilter, NewJob},
 };
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::World;
+use sqlx::AssertSqlSafe;
+
+use crate::support::{World, execute};
 
 /// A job that does what its payload says.
 #[derive(Default)]
@@ -25,6 +27,8 @@ struct Scripted {
     running: AtomicU32,
     most_running: AtomicU32,
     started: Notify,
+    /// What jobs that wish to wait wait for.
+    waiting: Notify,
     gate: Option<Semaphore>,
 }
 
@@ -52,6 +56,15 @@ impl Job for Scripted {
             "fail once" if attempt.number == 1 => Err(JobError::Retry("as wished".into())),
             "die" => Err(JobError::Dead("as wished".into())),
             "snooze" => Err(JobError::Snooze { after: Duration::from_secs(100), reason: "as wished".into() }),
+            "wait" => {
+                self.waiting.notified().await;
+                Ok(Outcome::Done(Vec::new()))
+            }
+            "follow with nonsense" => Ok(Outcome::Done(vec![NewJob {
+                kind: "scripted",
+                key: "never".into(),
+                payload: serde_json::json!({ "wish": "\0" }),
+            }])),
             "follow" => Ok(Outcome::Done(vec![NewJob {
                 kind: "scripted",
                 key: "followed".into(),
@@ -282,4 +295,281 @@ async fn a_stop_finishes_what_runs_and_gives_back_nothing_half_done() {
     running.stop().await;
     assert_eq!(world.count("job_history where outcome = 'done'").await, 4);
     assert_eq!(world.count("job where worker is null and attempts = 0").await, 2);
+}
+
+#[tokio::test]
+async fn failed_attempts_are_spaced_by_the_backoff() {
+    let world = World::new().await;
+    enqueue(&world, "k", "fail").await;
+    let backoff = Backoff { first: Duration::from_secs(100), max: Duration::from_secs(100) };
+    let running = Running::start(&world, Scripted::default(), Limits { backoff, ..LIMITS });
+    world.until("it failed", "exists (select from shopkeeper.job where last_error = 'as wished')").await;
+    assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 1);
+    let waits = "job where state = 'scheduled' and attempts = 1 and run_at > now() + interval '40 s'";
+    assert_eq!(world.count(waits).await, 1);
+}
+
+#[tokio::test]
+async fn a_key_named_twice_in_one_bulk_is_one_job_with_the_last_payload_and_is_free_again_when_done() {
+    let world = World::new().await;
+    let keys = ["k", "l", "k"].map(str::to_owned);
+    let payloads = [1, 2, 3].map(|n| serde_json::json!({ "wish": n.to_string() }));
+    assert_eq!(world.store.enqueue(Scripted::KIND, &keys, &payloads).await.unwrap(), 2);
+    let wish: String = world.value("select payload ->> 'wish' from shopkeeper.job where key = 'k'").await;
+    assert_eq!(wish, "3");
+    let running = Running::start(&world, Scripted::default(), LIMITS);
+    world.until("both are done", EMPTY).await;
+    enqueue(&world, "k", "nothing").await;
+    world.until("it is done again", "count(*) = 3 from shopkeeper.job_history where outcome = 'done'").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn keys_that_are_null_merge_with_nothing() {
+    let world = World::new().await;
+    let enqueued: i64 = world
+        .value("select shopkeeper.enqueue_many('scripted', array[null, null], array['{}', '{}']::jsonb[])")
+        .await;
+    assert_eq!((enqueued, world.count("job").await), (2, 2));
+}
+
+#[tokio::test]
+async fn two_workers_with_short_leases_run_each_job_once() {
+    let world = World::new().await;
+    for n in 0..20 {
+        enqueue(&world, &n.to_string(), "nothing").await;
+    }
+    let limits = Limits { lease: Duration::from_millis(300), ..LIMITS };
+    let gated = || Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
+    let (one, other) = (Running::start(&world, gated(), limits), Running::start(&world, gated(), limits));
+    world.until("both are full", "count(*) = 8 from shopkeeper.job where state = 'running'").await;
+    let renewed =
+        "bool_and(lease_until > started_at + interval '1 s') from shopkeeper.job where state = 'running'";
+    world.until("the leases were renewed beyond three lengths", renewed).await;
+    for running in [&one, &other] {
+        running.job.gate.as_ref().unwrap().add_permits(20);
+    }
+    world.until("all is done", EMPTY).await;
+    let runs = [one.stop().await, other.stop().await].map(|job| job.runs.load(Ordering::SeqCst));
+    assert_eq!(runs.iter().sum::<u32>(), 20);
+}
+
+#[tokio::test]
+async fn a_job_that_ends_its_worker_each_time_dies_after_its_last_attempt() {
+    let world = World::new().await;
+    enqueue(&world, "k", "nothing").await;
+    for _ in 0..3 {
+        assert_eq!(claim(&world, "ends", 1, Duration::ZERO).await.len(), 1);
+        world.until("its lease has run out", "bool_and(lease_until < now()) from shopkeeper.job").await;
+        assert_eq!(world.store.rescue().await.unwrap(), 1);
+    }
+    assert_eq!(world.count("job").await, 0);
+    let error: String = world.value("select error from shopkeeper.job_history where outcome = 'dead'").await;
+    assert!(error.contains("the lease ran out"), "{error}");
+}
+
+#[tokio::test]
+async fn an_acknowledgement_whose_reply_was_lost_is_repeated_without_effect() {
+    let world = World::new().await;
+    enqueue(&world, "k", "nothing").await;
+    let claimed = claim(&world, "w", 1, Duration::from_mins(1)).await;
+    let follow_up = NewJob { kind: "scripted", key: "next".into(), payload: serde_json::json!({}) };
+    let finished = [Finished { lease: claimed[0].lease, follow_ups: vec![follow_up] }];
+    assert!(world.store.finish(&finished).await.unwrap().is_empty());
+    assert_eq!(world.store.finish(&finished).await.unwrap(), [claimed[0].lease], "it is no longer held");
+    assert_eq!((world.count("job").await, world.count("job_history").await), (1, 1));
+}
+
+#[tokio::test]
+async fn an_outcome_that_the_database_refuses_ends_its_own_job_only() {
+    let world = World::new().await;
+    // No jsonb can hold a null character.
+    enqueue(&world, "bad", "follow with nonsense").await;
+    for n in 0..3 {
+        enqueue(&world, &n.to_string(), "nothing").await;
+    }
+    let running = Running::start(&world, Scripted::default(), LIMITS);
+    world.until("all have ended", EMPTY).await;
+    running.stop().await;
+    assert_eq!(world.count("job_history where outcome = 'done'").await, 3);
+    let error: String = world.value("select error from shopkeeper.job_history where key = 'bad'").await;
+    assert!(error.starts_with("its outcome cannot be written"), "{error}");
+}
+
+#[tokio::test]
+async fn a_stop_gives_jobs_that_were_claimed_ahead_back_uncharged() {
+    let world = World::new().await;
+    let running = Running::start(&world, Scripted::default(), LIMITS);
+    // Short jobs make the worker claim ahead.
+    for n in 0..50 {
+        enqueue(&world, &n.to_string(), "nothing").await;
+    }
+    world.until("it knows that they are short", EMPTY).await;
+    let keys: Vec<_> = (0..100).map(|n| format!("long {n}")).collect();
+    world
+        .store
+        .enqueue(Scripted::KIND, &keys, &vec![serde_json::json!({ "wish": "wait" }); 100])
+        .await
+        .unwrap();
+    world.until("it claimed ahead", "count(*) > 4 from shopkeeper.job where state = 'running'").await;
+    running.stop.cancel();
+    world.until("the rest is given back", "count(*) = 4 from shopkeeper.job where state = 'running'").await;
+    running.job.waiting.notify_waiters();
+    running.stop().await;
+    assert_eq!(world.count("job where state = 'ready' and attempts = 0").await, 96);
+}
+
+#[tokio::test]
+async fn a_running_job_that_is_cancelled_is_left_and_writes_nothing() {
+    let world = World::new().await;
+    enqueue(&world, "k", "wait").await;
+    let running = Running::start(&world, Scripted::default(), LIMITS);
+    running.job.started.notified().await;
+    let id: i64 = world.value("select id from shopkeeper.job").await;
+    assert_eq!(world.store.cancel_jobs(&[id]).await.unwrap(), 1);
+    // The slot is free again although the job never ended: four more can run.
+    for n in 0..4 {
+        enqueue(&world, &n.to_string(), "nothing").await;
+    }
+    world.until("the others are done", EMPTY).await;
+    tokio::time::timeout(crate::support::LIMIT, running.stop())
+        .await
+        .expect("nothing waits for the cancelled job");
+    assert_eq!(world.count("job_history where outcome = 'cancelled' and key = 'k'").await, 1);
+    assert_eq!(world.count("job_history where outcome = 'done'").await, 4);
+}
+
+#[tokio::test]
+async fn a_paused_kind_starts_nothing_until_it_is_resumed() {
+    let world = World::new().await;
+    world.store.pause(Scripted::KIND).await.unwrap();
+    enqueue(&world, "k", "nothing").await;
+    let running = Running::start(&world, Scripted::default(), LIMITS);
+    assert!(claim(&world, "w", 1, Duration::from_secs(1)).await.is_empty());
+    let jobs = world.store.jobs(&JobFilter { limit: 1, ..JobFilter::default() }).await.unwrap();
+    assert_eq!(jobs[0].state, "paused");
+    world.store.resume(Scripted::KIND).await.unwrap();
+    world.until("it is done", EMPTY).await;
+    assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_limit_over_all_daemons_holds_while_they_claim_together() {
+    let world = World::new().await;
+    let keys: Vec<_> = (0..100).map(|n| n.to_string()).collect();
+    world.store.enqueue(Scripted::KIND, &keys, &vec![serde_json::json!({}); 100]).await.unwrap();
+    let claims = (0..8).map(|n| {
+        let (store, worker) = (world.store.clone(), n.to_string());
+        async move {
+            let lease = Duration::from_mins(1);
+            let claim = Claim {
+                kind: "scripted",
+                worker: &worker,
+                limit: 4,
+                fleet_limit: Some(10),
+                lease,
+                max_attempts: 3,
+            };
+            store.claim(claim).await.unwrap().len()
+        }
+    });
+    assert_eq!(futures::future::join_all(claims).await.into_iter().sum::<usize>(), 10);
+}
+
+#[tokio::test]
+async fn a_job_that_is_dead_can_be_run_again_and_discarded() {
+    let world = World::new().await;
+    enqueue(&world, "k", "die").await;
+    let running = Running::start(&world, Scripted::default(), LIMITS);
+    world.until("it is dead", "exists (select from shopkeeper.job_history where outcome = 'dead')").await;
+    let id: i64 = world.value("select id from shopkeeper.job_history").await;
+    assert_eq!(world.store.retry_jobs(Some(&[id]), None).await.unwrap(), 1);
+    world
+        .until("it is dead again", "exists (select from shopkeeper.job_history where outcome = 'dead')")
+        .await;
+    assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 2);
+    assert_eq!(world.store.discard_jobs(None, Some(Scripted::KIND)).await.unwrap(), 1);
+    assert_eq!(world.count("job_history").await, 0);
+}
+
+#[tokio::test]
+async fn a_group_whose_second_job_commits_after_its_first_ended_goes_on() {
+    let world = World::new().await;
+    let ask = "select shopkeeper.enqueue('scripted', payload => '{\"wish\": \"nothing\"}', group_key => 'g')";
+    execute(&world.url(), ask).await;
+    let mut late = world.ours.begin().await.unwrap();
+    sqlx::query(ask).execute(&mut *late).await.unwrap();
+    let running = Running::start(&world, Scripted::default(), LIMITS);
+    world.until("the first is done", "count(*) = 1 from shopkeeper.job_history").await;
+    late.commit().await.unwrap();
+    world.until("the second is done", "count(*) = 2 from shopkeeper.job_history").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_dead_head_frees_the_next_of_its_group_and_a_retried_one_does_not() {
+    let world = World::new().await;
+    for wish in ["die", "snooze", "nothing"] {
+        let payload = serde_json::json!({ "wish": wish });
+        sqlx::query("select shopkeeper.enqueue('scripted', $1, $2, group_key => 'g')")
+            .bind(wish)
+            .bind(payload)
+            .execute(&world.ours)
+            .await
+            .unwrap();
+    }
+    let running = Running::start(&world, Scripted::default(), LIMITS);
+    world.until("the second snoozes", "exists (select from shopkeeper.job where state = 'scheduled')").await;
+    running.stop().await;
+    let states: Vec<(String, String)> = sqlx::query_as("select key, state from shopkeeper.job order by id")
+        .fetch_all(&world.ours)
+        .await
+        .unwrap();
+    assert_eq!(states, [("snooze".into(), "scheduled".into()), ("nothing".into(), "blocked".into())]);
+}
+
+/// Pages that a claim of ten touches.
+async fn pages(world: &World) -> i64 {
+    let mut transaction = world.ours.begin().await.unwrap();
+    let plan: serde_json::Value = sqlx::query_scalar(
+        "explain (analyze, buffers, format json) select * from shopkeeper.claim('scripted', 10, 'w', '1 min', 3)",
+    )
+    .fetch_one(&mut *transaction)
+    .await
+    .unwrap();
+    transaction.rollback().await.unwrap();
+    let plan = &plan[0]["Plan"];
+    assert_eq!(plan["Actual Rows"].as_f64(), Some(10.0), "{plan}");
+    plan["Shared Hit Blocks"].as_i64().unwrap() + plan["Shared Read Blocks"].as_i64().unwrap()
+}
+
+#[tokio::test]
+async fn a_claim_touches_no_more_pages_beside_a_million_rows_than_beside_a_thousand() {
+    let world = World::new().await;
+    let fill = async |columns: &str, from: &str| {
+        let statement = format!("insert into {columns} select {from}");
+        sqlx::query(AssertSqlSafe(statement)).execute(&world.ours).await.unwrap();
+    };
+    let ready = "'scripted', 'ready' from generate_series(1, {})";
+    fill("shopkeeper.job (kind, state)", &ready.replace("{}", "1000")).await;
+    // The planner believes that there are a thousand, whatever comes.
+    execute(
+        &world.url(),
+        "analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)",
+    )
+    .await;
+    pages(&world).await;
+    let few = pages(&world).await;
+    let scheduled = "'scripted', 'scheduled', now() + interval '1 hour' from generate_series(1, 1000000)";
+    fill("shopkeeper.job (kind, state, run_at)", scheduled).await;
+    assert!(2 * pages(&world).await <= 3 * few, "beside scheduled ones: {} and {few}", pages(&world).await);
+    let history = "g, 'scripted', '{}', 0, 'done', 1, now(), now() from generate_series(1, 1000000) as g";
+    fill(
+        "shopkeeper.job_history (id, kind, payload, priority, outcome, attempts, created_at, run_at)",
+        history,
+    )
+    .await;
+    assert!(2 * pages(&world).await <= 3 * few, "beside history: {} and {few}", pages(&world).await);
+    fill("shopkeeper.job (kind, state)", &ready.replace("{}", "1000000")).await;
+    assert!(2 * pages(&world).await <= 3 * few, "beside waiting ones: {} and {few}", pages(&world).await);
 }

@@ -55,7 +55,7 @@ pub(crate) async fn execute(url: &str, statements: &str) {
     shopkeeper::embedded::execute(url, statements).await.unwrap();
 }
 
-const SHOP: &str = "
+pub(crate) const SHOP: &str = "
 create table product (
     id integer primary key, name text not null, description text not null,
     price numeric(10, 2) not null, stock integer not null
@@ -140,6 +140,11 @@ impl World {
         let parts = daemon::assemble(&config, &store).await.unwrap();
         let ours = PgPoolOptions::new().max_connections(2).connect(&url).await.unwrap();
         Self { config, store, parts, models, shop, ours, folder }
+    }
+
+    /// Where our database is.
+    pub(crate) fn url(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("database.url")).unwrap()
     }
 
     pub(crate) fn script(&self) -> &Script {

@@ -1,0 +1,160 @@
+//! Any interleaving of what can happen to a key: its last enqueueing is followed by a run that began after
+//! it, and no two runs hold it at once.
+
+use std::time::Duration;
+
+use proptest::{prelude::*, test_runner::TestRunner};
+use shopkeeper::store::{
+    Store,
+    jobs::{Claim, Failed, Failure, Finished, Lease},
+};
+
+use crate::support::{World, execute};
+
+/// What happens next.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Enqueue,
+    Claim,
+    Finish,
+    Retry,
+    Snooze,
+    Die,
+    GiveBack,
+    /// The lease runs out, and the job is freed.
+    Rescue,
+    /// A worker that lost its lease says that it is done.
+    FinishLate,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => Just(Event::Enqueue),
+        4 => Just(Event::Claim),
+        2 => Just(Event::Finish),
+        1 => Just(Event::Retry),
+        1 => Just(Event::Snooze),
+        1 => Just(Event::Die),
+        1 => Just(Event::GiveBack),
+        1 => Just(Event::Rescue),
+        1 => Just(Event::FinishLate),
+    ]
+}
+
+/// What the test knows of the key.
+#[derive(Default)]
+struct Model {
+    /// Enqueueings so far.
+    enqueued: u32,
+    /// The run that holds the key, and how many enqueueings it follows.
+    held: Option<(Lease, u32)>,
+    /// Leases that were lost.
+    lost: Vec<Lease>,
+    /// The most enqueueings that an ended run followed.
+    covered: u32,
+}
+
+impl Model {
+    async fn apply(&mut self, store: &Store, url: &str, event: Event) {
+        match event {
+            Event::Enqueue => {
+                store.enqueue("k", &["key".to_owned()], &[serde_json::json!({})]).await.unwrap();
+                self.enqueued += 1;
+            }
+            Event::Claim => {
+                let lease = Duration::from_mins(1);
+                let claim =
+                    Claim { kind: "k", worker: "w", limit: 2, fleet_limit: None, lease, max_attempts: 3 };
+                let claimed = store.claim(claim).await.unwrap();
+                assert!(claimed.is_empty() || self.held.is_none(), "two runs at once");
+                assert!(claimed.len() <= 1, "two jobs of one key");
+                if let Some(job) = claimed.first() {
+                    self.held = Some((job.lease, self.enqueued));
+                }
+            }
+            Event::Finish => {
+                if let Some((lease, follows)) = self.held.take() {
+                    let lost = store.finish(&[Finished { lease, follow_ups: Vec::new() }]).await.unwrap();
+                    assert!(lost.is_empty());
+                    self.covered = self.covered.max(follows);
+                }
+            }
+            Event::Retry => self.fail(store, Failure::Retry(Duration::ZERO)).await,
+            Event::Snooze => self.fail(store, Failure::Snooze(Duration::from_micros(1))).await,
+            Event::Die => self.fail(store, Failure::Dead).await,
+            Event::GiveBack => {
+                if let Some((lease, _)) = self.held.take() {
+                    store.give_back(&[lease]).await.unwrap();
+                    self.lost.push(lease);
+                }
+            }
+            Event::Rescue => {
+                if let Some((lease, follows)) = self.held.take() {
+                    execute(url, "update shopkeeper.job set lease_until = now() - interval '1 s' where worker is not null")
+                        .await;
+                    store.rescue().await.unwrap();
+                    self.lost.push(lease);
+                    self.end_if_gone(store, follows).await;
+                }
+            }
+            Event::FinishLate => {
+                let Some(lease) = self.lost.pop() else { return };
+                let lost = store.finish(&[Finished { lease, follow_ups: Vec::new() }]).await.unwrap();
+                assert_eq!(lost, [lease], "a lost lease was heard");
+            }
+        }
+    }
+
+    async fn fail(&mut self, store: &Store, failure: Failure) {
+        if let Some((lease, follows)) = self.held.take() {
+            let failed = Failed { lease, failure, error: "as wished".to_owned() };
+            assert!(store.fail(&[failed]).await.unwrap().is_empty());
+            self.lost.push(lease);
+            self.end_if_gone(store, follows).await;
+        }
+    }
+
+    /// A job that died was given up: a run that followed the last enqueueing may end it so.
+    async fn end_if_gone(&mut self, store: &Store, follows: u32) {
+        if !self.is_live(store).await {
+            self.covered = self.covered.max(follows);
+        }
+    }
+
+    async fn is_live(&self, store: &Store) -> bool {
+        let status = store.queue_status(&["k"]).await.unwrap();
+        status.iter().any(|kind| kind.ready + kind.scheduled + kind.running > 0)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_enqueueing_of_a_key_is_followed_by_a_run_that_began_after_it() {
+    let world = World::new().await;
+    let (store, url) = (world.store.clone(), world.url());
+    let runtime = tokio::runtime::Handle::current();
+    let check = move || {
+        let mut runner = TestRunner::new(ProptestConfig {
+            cases: 150,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        });
+        runner.run(&proptest::collection::vec(event(), 1..40), |events| {
+            runtime.block_on(async {
+                execute(&url, "truncate shopkeeper.job, shopkeeper.job_history").await;
+                let mut model = Model::default();
+                for event in &events {
+                    model.apply(&store, &url, *event).await;
+                }
+                // Then all goes well.
+                while model.held.is_some() || model.is_live(&store).await {
+                    model.apply(&store, &url, Event::Finish).await;
+                    store.promote().await.unwrap();
+                    model.apply(&store, &url, Event::Claim).await;
+                }
+                assert_eq!(model.covered, model.enqueued, "an enqueueing was lost");
+            });
+            Ok(())
+        })
+    };
+    tokio::task::spawn_blocking(check).await.unwrap().unwrap();
+}
