@@ -50,10 +50,10 @@ const BUCKETS: [f64; 14] =
 
 /// Starts counting; before that nothing is counted.
 pub fn count() {
-    let recorder = PrometheusBuilder::new()
+    let buckets = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
-        .expect("there are buckets")
-        .build_recorder();
+        .unwrap_or_else(|_| PrometheusBuilder::new());
+    let recorder = buckets.build_recorder();
     let handle = recorder.handle();
     // A second start in one process (tests) keeps the first.
     if metrics::set_global_recorder(recorder).is_err() {

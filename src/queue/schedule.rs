@@ -105,9 +105,9 @@ impl Ticks {
                     let middle = low + (high - low) / 2;
                     let middle = middle - TimeDelta::nanoseconds(middle.timestamp_subsec_nanos().into());
                     if middle.with_timezone(&self.zone).naive_local() > wall {
-                        high = middle
+                        high = middle;
                     } else {
-                        low = middle
+                        low = middle;
                     }
                 }
                 Some(high)

@@ -99,13 +99,7 @@ impl Store {
             Some(fleet_limit) => {
                 // Who counts must be alone until his claim can be seen: the lock of the kind's row.
                 let mut transaction = self.pool.begin().await?;
-                sqlx::query!(
-                    "insert into shopkeeper.queue_kind (kind) values ($1)
-                     on conflict (kind) do update set kind = excluded.kind",
-                    claim.kind
-                )
-                .execute(&mut *transaction)
-                .await?;
+                lock_kind(&mut transaction, claim.kind).await?;
                 let running = sqlx::query_scalar!(
                     r#"select count(*) as "count!" from shopkeeper.job where kind = $1 and state = 'running'"#,
                     claim.kind
@@ -161,6 +155,21 @@ impl Store {
         listener.eager_reconnect(false);
         listener.listen_all([CHANNEL, CANCEL_CHANNEL]).await?;
         Ok(listener)
+    }
+}
+
+/// Locks the row of a kind until the transaction ends, making it the first time.
+async fn lock_kind(connection: &mut PgConnection, kind: &str) -> Result<(), StoreError> {
+    loop {
+        let locked = sqlx::query!("select kind from shopkeeper.queue_kind where kind = $1 for update", kind)
+            .fetch_optional(&mut *connection)
+            .await?;
+        if locked.is_some() {
+            return Ok(());
+        }
+        sqlx::query!("insert into shopkeeper.queue_kind (kind) values ($1) on conflict do nothing", kind)
+            .execute(&mut *connection)
+            .await?;
     }
 }
 

@@ -119,11 +119,10 @@ impl Store {
             .await?;
             (keys, payloads) = keys.into_iter().zip(payloads).filter(|(key, _)| !live.contains(key)).unzip();
         }
-        let enqueued = match keys.is_empty() {
-            true => 0,
-            false => {
-                jobs::enqueue_at(&mut transaction, firing.kind, &keys, &payloads, Some(firing.run_at)).await?
-            }
+        let enqueued = if keys.is_empty() {
+            0
+        } else {
+            jobs::enqueue_at(&mut transaction, firing.kind, &keys, &payloads, Some(firing.run_at)).await?
         };
         sqlx::query!(
             "with noted as (

@@ -3,6 +3,8 @@
 //! Each test runs for some seconds; with `SHOPKEEPER_TEST_LONG=1` for a minute, alone and with the strict
 //! bound on how long a job may be stuck.
 
+#![expect(clippy::print_stderr, reason = "the figures, and what is not tested here")]
+
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -12,7 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     support::{LIMIT, database, execute, reach},
-    worker::{LEASE, TABLES, Worker, random},
+    worker::{LEASE, TABLES, Worker, pick, random},
 };
 
 /// One of these at a time: they use whole cores.
@@ -49,26 +51,24 @@ impl Arena {
 
     /// Kills one and starts it again.
     fn kill_one(&mut self) -> u32 {
-        let place = usize::from(random() < 0.5) % self.workers.len();
+        let place = pick(self.workers.len());
         self.workers[place] = None;
         self.workers[place] = Some(Worker::start(&self.url, self.slots, &[]));
         1
     }
 
-    async fn value(&self, statement: &str) -> Option<f64> {
+    async fn value(&self, statement: &str) -> Option<i64> {
         sqlx::query_scalar(AssertSqlSafe(statement.to_owned())).fetch_one(&self.pool).await.ok().flatten()
     }
 
-    async fn must(&self, statement: &str, expected: f64, what: &str) {
+    async fn must(&self, statement: &str, expected: i64, what: &str) {
         assert_eq!(self.value(statement).await, Some(expected), "{what}: {statement}");
     }
 
     /// Waits until no job is left.
     async fn drain(&self) {
         let began = Instant::now();
-        while self.value("select count(*)::float8 from shopkeeper.job where kind = 'effect'").await
-            != Some(0.0)
-        {
+        while self.value("select count(*) from shopkeeper.job where kind = 'effect'").await != Some(0) {
             if began.elapsed() > LIMIT {
                 let left: Vec<(i64, String, Option<String>, String)> = sqlx::query_as(
                     "select id, state, group_key, coalesce(last_error, '') from shopkeeper.job limit 5",
@@ -112,7 +112,7 @@ async fn survive(harm: Harm) {
     };
     let mut arena = Arena::new(url, 2, 10).await;
     let (began, mut enqueued, mut uncertain) = (Instant::now(), 0_i64, Vec::new());
-    let (mut harmed, mut harms, mut longest_stuck) = (Instant::now(), 0, 0.0_f64);
+    let (mut harmed, mut harms, mut longest_stuck) = (Instant::now(), 0, 0);
     let every = Duration::from_secs(if harm == Harm::Crash && is_long() {
         10
     } else {
@@ -130,8 +130,8 @@ async fn survive(harm: Harm) {
             }
             enqueued = due;
         }
-        let stuck = "select max(extract(epoch from now() - lease_until))::float8 from shopkeeper.job where state = 'running'";
-        longest_stuck = longest_stuck.max(arena.value(stuck).await.unwrap_or(0.0));
+        let stuck = "select max(extract(epoch from now() - lease_until) * 1000)::bigint from shopkeeper.job where state = 'running'";
+        longest_stuck = longest_stuck.max(arena.value(stuck).await.unwrap_or(0));
         if harmed.elapsed() > every {
             harmed = Instant::now();
             harms += match harm {
@@ -155,15 +155,14 @@ async fn survive(harm: Harm) {
     .await
     .unwrap();
     assert!(missing.is_empty(), "jobs were lost: {missing:?}");
-    let doubled = "select count(*)::float8 from (select n from effect where n % 2 = 0 group by n having count(*) > 1) as twice";
-    arena.must(doubled, 0.0, "an effect was written by a lost fence").await;
-    arena
-        .must("select count(*)::float8 from shopkeeper.job_history where outcome <> 'done'", 0.0, "not done")
-        .await;
-    let bound = if is_long() { 2.0 } else { 5.0 };
-    assert!(longest_stuck < bound, "a job was stuck for {longest_stuck} s beyond its lease of {LEASE:?}");
+    let doubled =
+        "select count(*) from (select n from effect where n % 2 = 0 group by n having count(*) > 1) as twice";
+    arena.must(doubled, 0, "an effect was written by a lost fence").await;
+    arena.must("select count(*) from shopkeeper.job_history where outcome <> 'done'", 0, "not done").await;
+    let bound = if is_long() { 2000 } else { 5000 };
+    assert!(longest_stuck < bound, "a job was stuck for {longest_stuck} ms beyond its lease of {LEASE:?}");
     eprintln!(
-        "{enqueued} jobs, {} uncertain, {harms} harms, stuck beyond the lease at most {longest_stuck:.2} s",
+        "{enqueued} jobs, {} uncertain, {harms} harms, stuck beyond the lease at most {longest_stuck} ms",
         uncertain.len()
     );
 }
@@ -239,24 +238,23 @@ async fn groups_keep_their_order_through_failures_and_kills() {
         }
     };
     arena.drain().await;
-    let missing =
-        produced - arena.value("select count(distinct n)::float8 from effect").await.unwrap() as i64;
+    let missing = produced - arena.value("select count(distinct n) from effect").await.unwrap();
     assert_eq!(missing, 0, "of {produced}");
     arena
         .must(
-            "select count(*)::float8 from (
+            "select count(*) from (
                  select job, lag(job) over (partition by grp order by id) as before from effect where n % 2 = 0
              ) as ordered where job < before",
-            0.0,
+            0,
             "the order was broken",
         )
         .await;
     arena
         .must(
-            "select count(*)::float8 from run as one join run as other using (grp)
+            "select count(*) from run as one join run as other using (grp)
              where one.id <> other.id and one.ended is not null
                  and other.started > one.started and other.started < one.ended",
-            0.0,
+            0,
             "two ran at once",
         )
         .await;
@@ -268,7 +266,7 @@ async fn a_worker_that_was_stopped_for_longer_than_its_lease_writes_nothing() {
     let _alone = ALONE.lock().await;
     let mut arena = Arena::new(database("template_ours").await, 1, 1).await;
     execute(&arena.url, "select shopkeeper.enqueue('effect', 'k', '{\"n\": 2, \"ms\": 1000}')").await;
-    while arena.value("select count(*)::float8 from run").await != Some(1.0) {
+    while arena.value("select count(*) from run").await != Some(1) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     arena.workers[0].as_ref().unwrap().signal(Signal::STOP);
@@ -279,8 +277,8 @@ async fn a_worker_that_was_stopped_for_longer_than_its_lease_writes_nothing() {
     execute(&arena.url, "select shopkeeper.enqueue('effect', 'l', '{\"n\": 4}')").await;
     arena.drain().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    arena.must("select count(*)::float8 from effect where n = 2", 1.0, "the effect of the lost lease").await;
-    arena.must("select count(*)::float8 from run where n = 2", 2.0, "both began").await;
+    arena.must("select count(*) from effect where n = 2", 1, "the effect of the lost lease").await;
+    arena.must("select count(*) from run where n = 2", 2, "both began").await;
 }
 
 #[tokio::test]
@@ -307,23 +305,23 @@ async fn each_tick_of_a_schedule_fires_once_on_six_hosts_that_die_and_disagree_a
     let began = Instant::now();
     while began.elapsed() < duration() {
         tokio::time::sleep(Duration::from_millis(700)).await;
-        let host = (random() * 6.0) as usize % 6;
+        let host = pick(6);
         hosts[host] = None;
         hosts[host] = Some(start(host));
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
     drop(hosts);
-    let (ticks, seconds, enqueued, late): (i64, f64, i64, f64) = sqlx::query_as(
-        "select count(*), extract(epoch from max(tick) - min(tick))::float8, sum(enqueued),
-             max(extract(epoch from fired_at - tick))::float8
+    let (ticks, seconds, enqueued, late): (i64, i64, i64, i64) = sqlx::query_as(
+        "select count(*), extract(epoch from max(tick) - min(tick))::bigint, sum(enqueued),
+             max(extract(epoch from fired_at - tick) * 1000)::bigint
          from shopkeeper.schedule_tick where schedule = 'each-second'",
     )
     .fetch_one(&pool)
     .await
     .unwrap();
-    eprintln!("{ticks} ticks, the latest {late:.2} s late");
+    eprintln!("{ticks} ticks, the latest {late} ms late");
     assert!(ticks >= i64::try_from(duration().as_secs()).unwrap(), "{ticks} ticks");
-    assert_eq!(seconds, (ticks - 1) as f64, "no second is missing");
+    assert_eq!(seconds, ticks - 1, "no second is missing");
     assert_eq!(enqueued, ticks, "each tick enqueued its job");
-    assert!(late < 10.0, "{late}");
+    assert!(late < 10_000, "{late}");
 }

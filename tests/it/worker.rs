@@ -144,8 +144,12 @@ impl Effect {
 
 /// From 0 to 1.
 pub(crate) fn random() -> f64 {
-    let nanos = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.subsec_nanos());
-    f64::from(nanos % 1_000_003) / 1_000_003.0
+    rand::random()
+}
+
+/// One of so many.
+pub(crate) fn pick(of: usize) -> usize {
+    rand::random_range(0..of)
 }
 
 #[tokio::test]
