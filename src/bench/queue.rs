@@ -210,6 +210,8 @@ struct Figures {
     drain_c50: Vec<f64>,
     start_p50: Vec<f64>,
     start_p99: Vec<f64>,
+    /// It did not get through its jobs; the rounds before count.
+    is_stuck: bool,
 }
 
 /// Measures on a private server, of these binaries if they are given, and says what it does in `tell`.
@@ -243,16 +245,17 @@ pub async fn queue(
     let mut measured: Vec<_> = contestants.into_iter().map(|one| (one, Figures::default())).collect();
     let mut bare = Vec::new();
     for round in 1..=effort.rounds {
-        let mut place = 0;
-        while let Some((contestant, figures)) = measured.get_mut(place) {
+        for (place, (contestant, figures)) in measured.iter_mut().enumerate() {
+            if figures.is_stuck {
+                continue;
+            }
             tell(format!("round {round} of {}: {}", effort.rounds, contestant.name()));
             match measure(contestant.as_ref(), effort, figures).await {
-                Ok(()) => place += 1,
                 Err(error) if place > 0 => {
-                    tell(format!("left out: {error:#}"));
-                    measured.remove(place);
+                    tell(format!("left out from here on: {error:#}"));
+                    figures.is_stuck = true;
                 }
-                ours => return ours.map(|()| Vec::new()),
+                other => other?,
             }
         }
         tell(format!("round {round} of {}: bare SQL", effort.rounds));
@@ -292,7 +295,7 @@ fn compare(measured: Vec<(Box<dyn Contestant>, Figures)>, bare: f64) -> Vec<Comp
             let ratio = value / compared_value;
             results.push(Comparison { name, value, unit, compared_to, compared_value, ratio });
         };
-        for (peer, values) in &theirs {
+        for (peer, values) in theirs.iter().filter(|(_, values)| values[place].is_finite()) {
             beside(peer, values[place]);
         }
         if name == "drain_c50" {
