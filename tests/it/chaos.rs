@@ -171,13 +171,11 @@ async fn survive(harm: Harm) {
 async fn crash(pool: &PgPool) -> u32 {
     let backend = "select pid from pg_stat_activity
          where backend_type = 'client backend' and pid <> pg_backend_pid() limit 1";
-    let Ok(pid) = sqlx::query_scalar::<_, i32>(backend).fetch_one(pool).await else { return 0 };
-    let Some(pid) = rustix::process::Pid::from_raw(pid) else { return 0 };
-    if rustix::process::kill_process(pid, Signal::KILL).is_err() {
-        return 0;
-    }
+    let Ok(mut connection) = pool.acquire().await else { return 0 };
+    let Ok(pid) = sqlx::query_scalar::<_, i32>(backend).fetch_one(&mut *connection).await else { return 0 };
+    let _ = rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), Signal::KILL);
     // Not later than this the others are gone, and this connection with them.
-    u32::from(sqlx::query("select pg_sleep(5)").execute(pool).await.is_err())
+    u32::from(sqlx::query("select pg_sleep(5)").execute(&mut *connection).await.is_err())
 }
 
 /// Ends all connections, and says whether there were any besides this one.
