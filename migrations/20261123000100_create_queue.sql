@@ -359,3 +359,25 @@ end
 $$;
 
 comment on function shopkeeper.advance is 'Lets the next job of each group run; the number of jobs that may.';
+
+-- Does the same for every kind that has blocked jobs.
+create function shopkeeper.advance_all() returns bigint
+language sql
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+as $$
+    with recursive blocked (kind) as (
+        (select kind from shopkeeper.job where state = 'blocked' order by kind limit 1)
+        union all
+        select (
+            select job.kind from shopkeeper.job where state = 'blocked' and job.kind > blocked.kind
+            order by job.kind limit 1
+        )
+        from blocked where blocked.kind is not null
+    )
+    select coalesce(sum(shopkeeper.advance(kind)), 0)::bigint from blocked where kind is not null
+$$;
+
+comment on function shopkeeper.advance_all is 'Lets the next job of each group of every kind run.';

@@ -85,7 +85,7 @@ async fn claim(
 
 /// Nothing is ready: whether a group can go on that nobody looked after.
 async fn is_advanced(slots: &Slots) -> bool {
-    slots.store.advance(slots.kind).await.is_ok_and(|advanced| advanced > 0)
+    slots.store.advance(Some(slots.kind)).await.is_ok_and(|advanced| advanced > 0)
 }
 
 /// The backend that apalis polls.

@@ -573,3 +573,17 @@ async fn a_claim_touches_no_more_pages_beside_a_million_rows_than_beside_a_thous
     fill("shopkeeper.job (kind, state)", &ready.replace("{}", "1000000")).await;
     assert!(2 * pages(&world).await <= 3 * few, "beside waiting ones: {} and {few}", pages(&world).await);
 }
+
+#[tokio::test]
+async fn a_group_without_a_head_goes_on_although_all_workers_are_busy() {
+    let world = World::new().await;
+    let orphan = "insert into shopkeeper.job (kind, group_key, state) values ('busy', 'g', 'blocked')";
+    execute(&world.url(), orphan).await;
+    let stop = CancellationToken::new();
+    let queue = Queue::new(world.store.clone(), Wake::new(&[]), stop.clone());
+    let advanced = async {
+        world.until("it is ready", "exists (select from shopkeeper.job where state = 'ready')").await;
+        stop.cancel();
+    };
+    tokio::join!(queue.upkeep(), advanced);
+}

@@ -69,11 +69,15 @@ impl Store {
         Ok(row.lost.unsigned_abs())
     }
 
-    /// Lets the next of each group of a kind run, where nobody did: who ended its head was gone too
-    /// soon, or somebody was just enqueueing into the group.
-    pub async fn advance(&self, kind: &str) -> Result<u64, StoreError> {
-        let advanced =
-            sqlx::query_scalar!("select shopkeeper.advance($1)", kind).fetch_one(&self.pool).await?;
+    /// Lets the next of each group run, where nobody did: who ended its head was gone too soon, or
+    /// somebody was just enqueueing into the group. Of one kind, or of all.
+    pub async fn advance(&self, kind: Option<&str>) -> Result<u64, StoreError> {
+        let advanced = match kind {
+            Some(kind) => {
+                sqlx::query_scalar!("select shopkeeper.advance($1)", kind).fetch_one(&self.pool).await?
+            }
+            None => sqlx::query_scalar!("select shopkeeper.advance_all()").fetch_one(&self.pool).await?,
+        };
         Ok(advanced.unwrap_or_default().unsigned_abs())
     }
 
