@@ -54,18 +54,21 @@ comment on table shopkeeper.document_index is 'What of a document is in an index
 comment on column shopkeeper.document_index.fingerprint is 'Of the title, the text and the embedding settings; null when nothing is indexed.';
 
 create table shopkeeper.chunk (
-    version   integer          not null,
-    source    text collate "C" not null,
-    key       text collate "C" not null,
-    ordinal   integer          not null,
-    content   text             not null,
-    tokens    integer          not null,
-    embedding halfvec          not null,
-    created_at timestamptz     not null default now(),
-    primary key (version, source, key, ordinal)
+    version    integer          not null,
+    source     text collate "C" not null,
+    key        text collate "C" not null,
+    ordinal    integer          not null,
+    input_hash bytea            not null,
+    content    text             not null,
+    tokens     integer          not null,
+    embedding  halfvec          not null,
+    created_at timestamptz      not null default now(),
+    primary key (version, source, key, input_hash)
 ) partition by list (version);
 
 comment on table shopkeeper.chunk is 'Parts of documents with their vectors, one partition for each index version.';
+comment on column shopkeeper.chunk.ordinal is 'Its place in the document, from 1.';
+comment on column shopkeeper.chunk.input_hash is 'Of what was embedded: a chunk that is in the index is not embedded again.';
 comment on column shopkeeper.chunk.tokens is 'Of what was embedded: the title, then the content.';
 
 -- Makes the first index version, or finds the active one. The lock is held for the transaction, so that

@@ -14,11 +14,35 @@ pub struct Chunk {
     pub tokens: u32,
 }
 
-/// A chunk with its vector.
+impl Chunk {
+    /// Identifies what is embedded. Chunks of one model with the same hash have the same vector.
+    pub fn hash(&self) -> InputHash {
+        let hash = blake3::hash(self.input.as_bytes());
+        let (first, _) = hash.as_bytes().split_at(16);
+        InputHash(first.try_into().expect("a hash has 32 bytes"))
+    }
+}
+
+/// The first half of the BLAKE3 hash of a chunk's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InputHash(pub [u8; 16]);
+
+/// A chunk with its vector, at its place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmbeddedChunk {
+    /// Its place in the document, from 1.
+    pub ordinal: i32,
     /// The chunk.
     pub chunk: Chunk,
     /// As many numbers as the model has dimensions.
     pub vector: Vec<f32>,
+}
+
+/// What is to be in the index of one document.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Chunks {
+    /// In the index already, perhaps at another place.
+    pub kept: Vec<(i32, InputHash)>,
+    /// New.
+    pub fresh: Vec<EmbeddedChunk>,
 }

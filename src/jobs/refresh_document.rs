@@ -2,9 +2,13 @@
 //!
 //! Changed, unchanged and removed are one path: the row is read as it is, and the index is made to
 //! match. Nothing is sent to the model when the text and the embedding settings are those that are
-//! indexed already. If embedding fails, what was indexed before stays searchable.
+//! indexed already, and of a text that changed only the chunks that the index does not hold. If embedding
+//! fails, what was indexed before stays searchable.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::Deserialize;
 
@@ -12,7 +16,7 @@ use super::{Attempt, Job, JobError, Outcome};
 use crate::{
     catalogue::{Catalogue, Document, DocumentId},
     index::{
-        EmbeddedChunk,
+        Chunks, EmbeddedChunk,
         batching::{BatchLimits, batches},
         chunking::Chunking,
     },
@@ -102,24 +106,44 @@ impl RefreshDocument {
         attempt: &Attempt,
     ) -> Result<Written, JobError> {
         let fingerprint = self.chunking.fingerprint(document, &self.version.model);
-        let chunks =
-            if indexed.fingerprint == Some(fingerprint) { None } else { Some(self.embed(document).await?) };
-        let content = Content { document, fingerprint, chunks: chunks.as_deref() };
+        let chunks = if indexed.fingerprint == Some(fingerprint) {
+            None
+        } else {
+            Some(self.embed(id, document).await?)
+        };
+        let content = Content { document, fingerprint, chunks: chunks.as_ref() };
         let (version, revision) = (self.version.id, indexed.revision);
         Ok(self.store.write(version, id, revision, &content, attempt.lease).await?)
     }
 
-    async fn embed(&self, document: &Document) -> Result<Vec<EmbeddedChunk>, JobError> {
-        let chunks = self.chunking.chunks(document);
-        let tokens: Vec<_> = chunks.iter().map(|chunk| chunk.tokens).collect();
-        let mut vectors = Vec::with_capacity(chunks.len());
+    /// Embeds the chunks that the index does not hold for this document. A text that comes twice is one
+    /// chunk.
+    async fn embed(&self, id: &DocumentId, document: &Document) -> Result<Chunks, JobError> {
+        let known = self.store.chunk_hashes(self.version.id, id).await?;
+        let (mut all, mut wanted, mut seen) = (Chunks::default(), Vec::new(), BTreeSet::new());
+        for (ordinal, chunk) in (1..).zip(self.chunking.chunks(document)) {
+            let hash = chunk.hash();
+            if !seen.insert(hash) {
+                continue;
+            }
+            if known.contains(&hash) {
+                all.kept.push((ordinal, hash));
+            } else {
+                wanted.push((ordinal, chunk));
+            }
+        }
+        let tokens: Vec<_> = wanted.iter().map(|(_, chunk)| chunk.tokens).collect();
         for batch in batches(&tokens, self.limits) {
-            let inputs: Vec<_> = chunks[batch].iter().map(|chunk| chunk.input.clone()).collect();
+            let inputs: Vec<_> = wanted[batch.clone()].iter().map(|(_, chunk)| chunk.input.clone()).collect();
             let embedded = self.embedder.embed(&inputs).await?;
-            vectors.extend(embedded.vectors);
+            let fresh = wanted[batch].iter().zip(embedded.vectors);
+            all.fresh.extend(fresh.map(|((ordinal, chunk), vector)| EmbeddedChunk {
+                ordinal: *ordinal,
+                chunk: chunk.clone(),
+                vector,
+            }));
             self.store.note_cost(Cost::of("embedding", &[(embedded.tokens, self.price)])).await?;
         }
-        let embedded = chunks.into_iter().zip(vectors);
-        Ok(embedded.map(|(chunk, vector)| EmbeddedChunk { chunk, vector }).collect())
+        Ok(all)
     }
 }

@@ -5,6 +5,8 @@
 //! the one that was read, and completes the job. Everybody locks jobs first, then documents, each by
 //! key.
 
+use std::collections::BTreeSet;
+
 use pgvector::HalfVector;
 use serde_json::{Value, value::RawValue};
 use sqlx::{PgConnection, types::Json};
@@ -12,7 +14,7 @@ use sqlx::{PgConnection, types::Json};
 use super::{Store, StoreError, jobs, jobs::Lease};
 use crate::{
     catalogue::{Document, DocumentId, Fingerprint, Listed, changes::Known},
-    index::EmbeddedChunk,
+    index::{Chunks, InputHash},
 };
 
 /// Vectors of one model and dimension.
@@ -54,7 +56,7 @@ pub struct Content<'a> {
     /// Of its text and the embedding settings.
     pub fingerprint: Fingerprint,
     /// Its new chunks; none leaves those that are there.
-    pub chunks: Option<&'a [EmbeddedChunk]>,
+    pub chunks: Option<&'a Chunks>,
 }
 
 impl Store {
@@ -239,6 +241,22 @@ impl Store {
         Ok(Written::Fresh)
     }
 
+    /// What of a document is in an index version.
+    pub async fn chunk_hashes(
+        &self,
+        version: i32,
+        id: &DocumentId,
+    ) -> Result<BTreeSet<InputHash>, StoreError> {
+        let hashes = sqlx::query_scalar!(
+            "select input_hash from shopkeeper.chunk where version = $1 and source = $2 and key = $3",
+            version,
+            id.source,
+            id.key,
+        );
+        let hashes = hashes.fetch_all(&self.pool).await?;
+        Ok(hashes.into_iter().filter_map(|hash| hash.try_into().ok().map(InputHash)).collect())
+    }
+
     /// Removes a document that its source no longer has, and completes the job.
     pub async fn remove(&self, id: &DocumentId, revision: i64, lease: Lease) -> Result<Written, StoreError> {
         let mut transaction = self.pool.begin().await?;
@@ -317,29 +335,50 @@ async fn replace_chunks(
     connection: &mut PgConnection,
     version: i32,
     id: &DocumentId,
-    chunks: &[EmbeddedChunk],
+    chunks: &Chunks,
 ) -> Result<(), StoreError> {
+    let (places, kept): (Vec<_>, Vec<_>) =
+        chunks.kept.iter().map(|(ordinal, hash)| (*ordinal, hash.0.to_vec())).unzip();
     sqlx::query!(
-        "delete from shopkeeper.chunk where version = $1 and source = $2 and key = $3",
+        "delete from shopkeeper.chunk
+         where version = $1 and source = $2 and key = $3 and input_hash <> all ($4::bytea[])",
         version,
         id.source,
         id.key,
+        &kept,
     )
     .execute(&mut *connection)
     .await?;
-    let contents: Vec<_> = chunks.iter().map(|embedded| embedded.chunk.content.clone()).collect();
-    let tokens: Vec<_> =
-        chunks.iter().map(|embedded| i32::try_from(embedded.chunk.tokens).unwrap_or(i32::MAX)).collect();
-    let vectors: Vec<_> =
-        chunks.iter().map(|embedded| HalfVector::from_f32_slice(&embedded.vector)).collect();
     sqlx::query!(
-        "insert into shopkeeper.chunk (version, source, key, ordinal, content, tokens, embedding)
-         select $1, $2, $3, ordinal, content, tokens, embedding
-         from unnest($4::text[], $5::integer[], $6::halfvec[]) with ordinality
-             as fresh (content, tokens, embedding, ordinal)",
+        "update shopkeeper.chunk as chunk set ordinal = kept.ordinal
+         from unnest($4::bytea[], $5::integer[]) as kept (input_hash, ordinal)
+         where version = $1 and source = $2 and key = $3
+             and chunk.input_hash = kept.input_hash and chunk.ordinal <> kept.ordinal",
         version,
         id.source,
         id.key,
+        &kept,
+        &places,
+    )
+    .execute(&mut *connection)
+    .await?;
+    let fresh = &chunks.fresh;
+    let ordinals: Vec<_> = fresh.iter().map(|embedded| embedded.ordinal).collect();
+    let hashes: Vec<_> = fresh.iter().map(|embedded| embedded.chunk.hash().0.to_vec()).collect();
+    let contents: Vec<_> = fresh.iter().map(|embedded| embedded.chunk.content.clone()).collect();
+    let tokens: Vec<_> =
+        fresh.iter().map(|embedded| i32::try_from(embedded.chunk.tokens).unwrap_or(i32::MAX)).collect();
+    let vectors: Vec<_> = fresh.iter().map(|embedded| HalfVector::from_f32_slice(&embedded.vector)).collect();
+    sqlx::query!(
+        "insert into shopkeeper.chunk (version, source, key, ordinal, input_hash, content, tokens, embedding)
+         select $1, $2, $3, ordinal, input_hash, content, tokens, embedding
+         from unnest($4::integer[], $5::bytea[], $6::text[], $7::integer[], $8::halfvec[])
+             as fresh (ordinal, input_hash, content, tokens, embedding)",
+        version,
+        id.source,
+        id.key,
+        &ordinals,
+        &hashes,
         &contents,
         &tokens,
         &vectors as &[HalfVector],

@@ -197,3 +197,69 @@ sku = "nr"
     assert_eq!(sku, "A-1");
     assert_eq!(world.found("Besen").await[0], "Besen aus Rosshaar");
 }
+
+#[tokio::test]
+async fn of_a_changed_text_only_the_chunks_that_changed_are_embedded() {
+    let world = World::new().await;
+    // Some twenty chunks: sentences of one length, so that the others are cut as before.
+    let text = |word: &str| -> String {
+        (0..80)
+            .map(|n| format!("Sentence {n:02} says that it is {}. ", if n == 41 { word } else { "plain" }))
+            .collect()
+    };
+    world.in_shop(&format!("update product set description = '{}' where id = 3", text("plain"))).await;
+    world.sync().await;
+    let chunks = world.count("chunk where key = '3'").await;
+    assert!(chunks >= 15, "{chunks}");
+    let before = world.script().inputs();
+    let untouched = "max(ctid::text) || count(*) from shopkeeper.chunk where key = '3' and content not like '%Sentence 41%'";
+    let rows: String = world.value(&format!("select {untouched}")).await;
+    world.in_shop(&format!("update product set description = '{}' where id = 3", text("quiet"))).await;
+    world.sync().await;
+    let embedded = world.script().inputs() - before;
+    assert!((1..=3).contains(&embedded), "{embedded} of {chunks}");
+    assert_eq!(
+        world.value::<String>(&format!("select {untouched}")).await,
+        rows,
+        "the others were not touched"
+    );
+    assert_eq!(world.count("chunk where key = '3'").await, chunks);
+    assert_eq!(world.count("chunk where content like '%quiet%'").await, i64::try_from(embedded).unwrap());
+    let ordinals: Vec<(i32,)> =
+        sqlx::query_as("select ordinal from shopkeeper.chunk where key = '3' order by 1")
+            .fetch_all(&world.ours)
+            .await
+            .unwrap();
+    let expected: Vec<_> = (1..=i32::try_from(chunks).unwrap()).map(|ordinal| (ordinal,)).collect();
+    assert_eq!(ordinals, expected);
+}
+
+#[tokio::test]
+async fn a_chunk_that_moves_is_kept_and_one_that_comes_twice_is_there_once() {
+    let world = World::new().await;
+    let paragraph = |n: u32| {
+        format!(
+            "Paragraph {n} is long enough to be a chunk of its own, because it goes on and on about {n}, and then about nothing at all for some more words.\n\n"
+        )
+    };
+    let describe = async |order: &[u32]| {
+        let text: String = order.iter().map(|n| paragraph(*n)).collect();
+        world.in_shop(&format!("update product set name = 'P', description = '{text}' where id = 3")).await;
+        world.sync().await;
+    };
+    describe(&[1, 2, 3, 4]).await;
+    let before = world.script().inputs();
+    describe(&[1, 4, 2, 3, 2]).await;
+    let embedded = world.script().inputs() - before;
+    assert!(embedded <= 2, "{embedded}");
+    let contents: Vec<(String,)> =
+        sqlx::query_as("select content from shopkeeper.chunk where key = '3' order by ordinal")
+            .fetch_all(&world.ours)
+            .await
+            .unwrap();
+    let distinct: std::collections::BTreeSet<_> = contents.iter().collect();
+    assert_eq!(distinct.len(), contents.len());
+    let place =
+        |n: u32| contents.iter().position(|(content,)| content.contains(&format!("about {n},"))).unwrap();
+    assert!(place(1) < place(4) && place(4) < place(2) && place(2) < place(3), "{contents:?}");
+}
