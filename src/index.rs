@@ -17,9 +17,9 @@ pub struct Chunk {
 impl Chunk {
     /// Identifies what is embedded. Chunks of one model with the same hash have the same vector.
     pub fn hash(&self) -> InputHash {
-        let hash = blake3::hash(self.input.as_bytes());
-        let (first, _) = hash.as_bytes().split_at(16);
-        InputHash(first.try_into().expect("a hash has 32 bytes"))
+        let mut hash = [0; 16];
+        blake3::Hasher::new().update(self.input.as_bytes()).finalize_xof().fill(&mut hash);
+        InputHash(hash)
     }
 }
 
