@@ -15,11 +15,12 @@ const PGVECTOR: (u32, u32) = (0, 8);
 
 /// What a role needs that only asks: printed for an administrator, never executed by us.
 pub const CLIENT_GRANTS: &str = "\
--- For services that ask by SQL. Run once as the owner of the schema; members of this role may ask and read.
+-- For services that ask by SQL. Run once as the owner of the schema; members of this role may ask, search and read.
 create role shopkeeper_client nologin;
 grant usage on schema shopkeeper to shopkeeper_client;
 grant execute on function shopkeeper.ask(text, text, text, text[], jsonb) to shopkeeper_client;
-grant select on shopkeeper.answers to shopkeeper_client;
+grant select on shopkeeper.answers, shopkeeper.chunks to shopkeeper_client;
+grant execute on function shopkeeper.search to shopkeeper_client;
 ";
 
 /// One migration and whether the database has it.

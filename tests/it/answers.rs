@@ -147,12 +147,16 @@ async fn a_role_with_the_printed_grants_may_ask_and_read_and_nothing_else() {
     let as_client = "set role shopkeeper_client; ";
     execute(
         &url,
-        &format!("{as_client} select shopkeeper.ask('Is it waterproof?'); select * from shopkeeper.answers"),
+        &format!(
+            "{as_client} select shopkeeper.ask('Is it waterproof?'); select * from shopkeeper.answers;
+             select source, content from shopkeeper.chunks; select * from shopkeeper.search(null)"
+        ),
     )
     .await;
     for forbidden in [
         "select * from shopkeeper.answer",
         "select * from shopkeeper.job",
+        "select * from shopkeeper.chunk",
         "select shopkeeper.enqueue('x', 'y')",
     ] {
         let refused = shopkeeper::embedded::execute(&url, &format!("{as_client} {forbidden}")).await;

@@ -263,3 +263,24 @@ async fn a_chunk_that_moves_is_kept_and_one_that_comes_twice_is_there_once() {
         |n: u32| contents.iter().position(|(content,)| content.contains(&format!("about {n},"))).unwrap();
     assert!(place(1) < place(4) && place(4) < place(2) && place(2) < place(3), "{contents:?}");
 }
+
+#[tokio::test]
+async fn other_programs_search_by_sql_as_we_do() {
+    let world = World::new().await;
+    world.sync().await;
+    let search = async |filter: &str| -> Vec<(String, String, f64, f64)> {
+        let statement = format!(
+            "select title, metadata ->> 'price', distance, score
+             from shopkeeper.search((select embedding from shopkeeper.chunks where title = 'Kettle'), 2, {filter})"
+        );
+        sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_all(&world.ours).await.unwrap()
+    };
+    let found = search("null").await;
+    assert_eq!((found.len(), found[0].0.as_str(), found[0].1.as_str()), (2, "Kettle", "45.00"));
+    assert!(found[0].2 < 0.001 && found[0].2 <= found[1].2, "{found:?}");
+    assert!((found[1].3 - (1.0 - found[1].2)).abs() < 1e-9, "{found:?}");
+    assert!(search("'faq'").await.is_empty());
+    let short =
+        sqlx::query("select * from shopkeeper.search('[1, 2]')").fetch_all(&world.ours).await.unwrap_err();
+    assert!(short.to_string().contains("the vector has 2 dimensions, those of the index have 64"), "{short}");
+}
