@@ -191,7 +191,7 @@ return hashtextextended(kind || ' ' || group_key, 5037481);
 
 -- Enqueues jobs of one kind in the caller's transaction; says how many will run. A key that waits is
 -- merged (earliest time, highest priority; a back-off or snooze is never shortened), a key that runs is
--- marked dirty. Keys are taken in order, so that two callers cannot lock each other out. Of a key that is
+-- marked dirty. Keys without groups are taken in order, so that two bulks rarely lock each other out. Of a key that is
 -- named twice the last payload counts; a null key merges with nothing.
 --
 -- With groups, each group is locked before its jobs take their numbers: numbers are given in the order of

@@ -54,6 +54,7 @@ pub(super) fn start(slots: Slots) -> (Acknowledge, impl Future<Output = ()>) {
         let mut batch = Vec::with_capacity(BATCH);
         while ended.recv_many(&mut batch, BATCH).await > 0 {
             write(&slots, batch.drain(..)).await;
+            slots.moved.notify_one();
         }
     };
     (acknowledge, writing)

@@ -77,6 +77,8 @@ async fn claim(
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = bell.notified() => {}
+                // Of a limited kind there may be more, but the limit was reached; a written end makes room.
+                () = slots.moved.notified(), if slots.limits.fleet_concurrency.is_some() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
         }

@@ -40,13 +40,18 @@ async fn look(store: &Store, sweep: &mut Instant) -> Result<Duration, StoreError
     if rescued > 0 {
         tracing::warn!(rescued, "freed {rescued} jobs whose lease ran out");
     }
+    let promoted = store.promote().await?;
     // Workers that find nothing do this for their kind; those that are busy do not come to it. It goes
     // from group to group: where there are very many, not every second.
     let began = Instant::now();
     if began >= *sweep {
-        store.advance(None).await?;
+        let advanced = store.advance(None).await;
         *sweep = Instant::now() + 20 * began.elapsed();
+        advanced?;
     }
-    let promoted = store.promote().await?;
+    // A whole batch was due: there may be more.
+    if promoted.is_full {
+        return Ok(Duration::ZERO);
+    }
     Ok(promoted.next.unwrap_or(LOOK).clamp(SOONEST, LOOK))
 }

@@ -117,13 +117,21 @@ impl Store {
         Ok(claimed)
     }
 
-    /// Renews leases, and says which of them are lost: taken by others, or cancelled.
+    /// Renews leases, and says which of them are lost: taken by others, or cancelled. A job whose row
+    /// somebody holds, because he is enqueueing its key, is still ours; it is not waited for, so that it
+    /// does not take the others' leases with it.
     pub async fn renew(&self, leases: &[Lease], length: Duration) -> Result<Vec<Lease>, StoreError> {
         let (jobs, fences) = columns(leases);
         let held = sqlx::query_scalar!(
-            "update shopkeeper.job set lease_until = now() + $3
-             where id = any ($1) and fence = any ($2) and worker is not null
-             returning id",
+            "with renewed as (
+                 update shopkeeper.job set lease_until = now() + $3
+                 where id = any (array(
+                     select id from shopkeeper.job
+                     where id = any ($1) and fence = any ($2) and worker is not null
+                     for update skip locked
+                 ))
+             )
+             select id from shopkeeper.job where id = any ($1) and fence = any ($2) and worker is not null",
             &jobs,
             &fences,
             interval(length),

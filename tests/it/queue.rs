@@ -587,3 +587,36 @@ async fn a_group_without_a_head_goes_on_although_all_workers_are_busy() {
     };
     tokio::join!(queue.upkeep(), advanced);
 }
+
+#[tokio::test]
+async fn a_key_that_is_being_enqueued_does_not_hold_up_the_leases_of_others() {
+    let world = World::new().await;
+    for key in ["k", "l"] {
+        enqueue(&world, key, "nothing").await;
+    }
+    let leases: Vec<_> =
+        claim(&world, "w", 2, Duration::from_secs(5)).await.iter().map(|job| job.lease).collect();
+    let mut open = world.ours.begin().await.unwrap();
+    sqlx::query("select shopkeeper.enqueue('scripted', 'k')").execute(&mut *open).await.unwrap();
+    let renewing = world.store.renew(&leases, Duration::from_mins(5));
+    let lost = tokio::time::timeout(Duration::from_secs(10), renewing).await.expect("it waits for nobody");
+    assert!(lost.unwrap().is_empty(), "both are still held");
+    assert_eq!(
+        world.count("job where lease_until > now() + interval '1 min'").await,
+        1,
+        "the other is renewed"
+    );
+    open.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_batch_of_delayed_jobs_says_that_there_may_be_more() {
+    let world = World::new().await;
+    let due =
+        "insert into shopkeeper.job (kind, state) select 'late', 'scheduled' from generate_series(1, 1001)";
+    execute(&world.url(), due).await;
+    let first = world.store.promote().await.unwrap();
+    assert_eq!((first.jobs, first.is_full), (1000, true));
+    let second = world.store.promote().await.unwrap();
+    assert_eq!((second.jobs, second.is_full), (1, false));
+}

@@ -15,6 +15,8 @@ const PRUNE_BATCH: i64 = 10_000;
 pub struct Promoted {
     /// Jobs that were due, and are ready now.
     pub jobs: u64,
+    /// Whether there may be more that are due.
+    pub is_full: bool,
     /// Until the next one is due.
     pub next: Option<Duration>,
 }
@@ -27,7 +29,7 @@ impl Store {
                 .fetch_one(&self.pool)
                 .await?;
         let next = row.next_in.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        Ok(Promoted { jobs: row.promoted.unsigned_abs(), next })
+        Ok(Promoted { jobs: row.promoted.unsigned_abs(), is_full: row.promoted >= BATCH, next })
     }
 
     /// Frees jobs whose lease ran out: their worker is gone. An attempt was charged, so that a job that
