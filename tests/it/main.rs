@@ -12,6 +12,7 @@ mod coalescing;
 mod demo;
 mod faults;
 mod queue;
+mod queue_control;
 mod support;
 mod sync;
 mod worker;
