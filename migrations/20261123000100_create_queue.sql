@@ -13,6 +13,7 @@ create table shopkeeper.job (
     run_at       timestamptz not null default now(),
     attempts     integer     not null default 0,
     max_attempts integer,
+    ahead        boolean     not null default false,
     worker       text,
     fence        bigint      not null default 0,
     lease_until  timestamptz,
@@ -29,6 +30,7 @@ comment on column shopkeeper.job.key is 'At most one live job of a kind has this
 comment on column shopkeeper.job.group_key is 'Jobs of a kind with the same one run one at a time, in the order they were enqueued.';
 comment on column shopkeeper.job.state is 'ready: due. scheduled: due at run_at. blocked: behind others of its group. running.';
 comment on column shopkeeper.job.max_attempts is 'Null until the first claim, which writes what jobs.toml says.';
+comment on column shopkeeper.job.ahead is 'Claimed before there was a slot for it: if its worker dies, it need not have started.';
 comment on column shopkeeper.job.fence is 'Of one claim only, raised by each; what a worker writes under an older one is void.';
 comment on column shopkeeper.job.dirty is 'Enqueued again while it ran: it runs once more afterwards.';
 
@@ -77,10 +79,12 @@ comment on table shopkeeper.queue_kind is 'One row for each kind that was paused
 -- was last analysed, and takes a backlog for a handful of rows. What is left are walks through an index that end
 -- when they have enough.
 
--- Claims jobs of a kind that are due: by priority, then by time, then in the order they came.
+-- Claims jobs of a kind that are due: by priority, then by time, then in the order they came. Ahead of free slots
+-- only those that never failed: one that ends its worker is to be caught with as few others as may be.
 create function shopkeeper.claim(
     kind         text,
     jobs         bigint,
+    ahead        boolean,
     worker       text,
     lease        interval,
     max_attempts integer
@@ -97,7 +101,7 @@ begin
     return query
     update shopkeeper.job as job
     set state = 'running', worker = claim.worker, fence = nextval('shopkeeper.job_fence'),
-        lease_until = now() + claim.lease, started_at = now(), attempts = attempts + 1,
+        lease_until = now() + claim.lease, started_at = now(), attempts = attempts + 1, ahead = claim.ahead,
         max_attempts = coalesce(max_attempts, claim.max_attempts), dirty = false
     where id = any (array(
         select due.id from shopkeeper.job as due
@@ -107,18 +111,20 @@ begin
         order by due.priority desc, due.run_at, due.id
         limit claim.jobs
         for update skip locked
-    ))
+    )) and (last_error is null or not claim.ahead)
     returning job.*;
 end
 $$;
 
 comment on function shopkeeper.claim is 'Claims jobs that are due.';
 
--- Completes jobs that are held under these fences: into the history, or back into the queue when they were enqueued
--- again while they ran. Gives those that were held. A fence is of one claim only, so the lists need not be joined. It
--- asks for `worker is not null` and not for the state: the index of what runs is full of what ran, until it is vacuumed.
-create function shopkeeper.finish(jobs bigint[], fences bigint[], out id bigint, out kind text, out group_key text)
-returns setof record
+-- Completes jobs that are held under these fences: into the history, or back into the queue (again) when they were
+-- enqueued again while they ran. Gives those that were; a row that somebody else has locked is left as it is. A fence
+-- is of one claim only, so the lists need not be joined. It asks for `worker is not null` and not for the state: the
+-- index of what runs is full of what ran, until it is vacuumed.
+create function shopkeeper.finish(
+    jobs bigint[], fences bigint[], out id bigint, out kind text, out group_key text, out again boolean
+) returns setof record
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
@@ -128,9 +134,12 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    with gone as (
-        delete from shopkeeper.job
-        where id = any (finish.jobs) and fence = any (finish.fences) and worker is not null and not dirty
+    with held as materialized (
+        select id, dirty from shopkeeper.job
+        where id = any (finish.jobs) and fence = any (finish.fences) and worker is not null
+        for update skip locked
+    ), gone as (
+        delete from shopkeeper.job where id = any (array(select id from held where not dirty))
         returning *
     ), kept as (
         insert into shopkeeper.job_history
@@ -143,15 +152,64 @@ begin
         update shopkeeper.job
         set state = 'ready', worker = null, lease_until = null, attempts = 0, dirty = false, last_error = null,
             run_at = now()
-        where id = any (finish.jobs) and fence = any (finish.fences) and worker is not null and dirty
+        where id = any (array(select id from held where dirty))
         returning id, kind, group_key
     )
-    select id, kind, group_key from gone
-    union all select id, kind, group_key from again;
+    select id, kind, group_key, false from gone
+    union all select id, kind, group_key, true from again;
 end
 $$;
 
 comment on function shopkeeper.finish is 'Completes jobs that are held under these fences.';
+
+-- Frees jobs whose lease ran out; how many. Those that may have started are charged an attempt. One that may have
+-- ended its worker more than once waits for a time drawn at random, so that it does not take the same others with it
+-- each time.
+create function shopkeeper.rescue(jobs bigint) returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+    reason  constant text := 'the lease ran out: the worker is gone or hangs';
+    freed   bigint;
+    kinds   text[];
+begin
+    with lost as materialized (
+        select id, attempts - ahead::integer as charged from shopkeeper.job
+        where state = 'running' and lease_until < now()
+        limit rescue.jobs
+        for update skip locked
+    ), again as (
+        update shopkeeper.job as job
+        set state = case when charged > 1 then 'scheduled' else 'ready' end, worker = null, lease_until = null,
+            last_error = reason, attempts = case when dirty then 0 else charged end, dirty = false,
+            run_at = now() + case when charged > 1 then random() * least(2 ^ charged, 30) else 0 end * interval '1 s'
+        from lost
+        where job.id = any (array(select id from lost)) and job.id = lost.id and (charged < max_attempts or dirty)
+        returning kind, state
+    ), gone as (
+        delete from shopkeeper.job as job using lost
+        where job.id = any (array(select id from lost)) and job.id = lost.id and charged >= max_attempts and not dirty
+        returning job.*
+    ), kept as (
+        insert into shopkeeper.job_history
+            (id, kind, key, group_key, payload, priority, outcome, error, attempts, max_attempts, worker,
+             traceparent, created_at, run_at, started_at)
+        select id, kind, key, group_key, payload, priority, 'dead', reason, attempts, max_attempts, worker,
+            traceparent, created_at, run_at, started_at
+        from gone
+    )
+    select count(*), (select array_agg(distinct kind) from again where state = 'ready') into freed, kinds from lost;
+    perform pg_notify('shopkeeper_job', kind) from unnest(kinds) as kind;
+    return freed;
+end
+$$;
+
+comment on function shopkeeper.rescue is 'Frees jobs whose lease ran out.';
 
 -- Makes delayed jobs that are due ready; how many, and the seconds until the next one is due.
 create function shopkeeper.promote(jobs bigint, out promoted bigint, out next_in double precision)

@@ -80,5 +80,42 @@ from shopkeeper.answer;
 
 comment on view shopkeeper.answers is 'Answers for those who ask by SQL.';
 
+-- Whatever ends a job for good, a panic, a worker that died or an operator, also ends what the job was for: an answer
+-- that nobody works on is not waited for, and a document that cannot be indexed says why.
+create function shopkeeper.give_up() returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    told bigint;
+begin
+    if new.kind = 'answer_question' then
+        with failed as (
+            update shopkeeper.answer
+            set status = case new.outcome when 'dead' then 'failed' else 'cancelled' end, error = new.error,
+                needs_escalation = new.outcome = 'dead',
+                escalation_reason = case new.outcome when 'dead' then 'failed' end, completed_at = now()
+            where id::text = new.key and status in ('queued', 'in_progress')
+            returning id
+        )
+        select count(pg_notify('shopkeeper_answer', id::text)) into told from failed;
+    elsif new.kind = 'refresh_document' and new.outcome = 'dead' then
+        insert into shopkeeper.document_index as indexed (version, source, key, indexed_revision, state, error)
+        select version.id, document.source, document.key, document.revision, 'failed', new.error
+        from shopkeeper.document as document, shopkeeper.index_version as version
+        where document.source = new.payload ->> 'source' and document.key = new.payload ->> 'key'
+            and version.state = 'active'
+        on conflict (version, source, key) do update
+        set indexed_revision = excluded.indexed_revision, state = 'failed', error = excluded.error, indexed_at = now()
+        where indexed.indexed_revision < excluded.indexed_revision;
+    end if;
+    return null;
+end
+$$;
+
+create trigger give_up after insert on shopkeeper.job_history
+for each row when (new.outcome <> 'done') execute function shopkeeper.give_up();
+
 -- Without this anybody who can reach the schema could run what runs with its owner's rights.
 revoke execute on all functions in schema shopkeeper from public;

@@ -35,6 +35,8 @@ use crate::{
 
 /// How long running jobs and requests may take to finish after the first signal.
 const GRACE: Duration = Duration::from_mins(1);
+/// How long the database's connections may take to close.
+const CLOSE: Duration = Duration::from_secs(2);
 
 /// The jobs of a configuration, ready to run.
 pub struct Parts {
@@ -368,7 +370,8 @@ pub async fn run(
     if tokio::time::timeout(GRACE, ended).await.is_err() {
         tracing::warn!("not everything finished in time; its leases will run out and others go on with it");
     }
-    store.close().await;
+    // What was left may still use a connection; the end of the process closes it.
+    let _ = tokio::time::timeout(CLOSE, store.close()).await;
     Ok(())
 }
 

@@ -20,6 +20,8 @@ pub mod usage;
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: PgPool,
+    /// One connection more, for what must not wait until a handler gives one back: the renewal of leases.
+    vital: PgPool,
 }
 
 /// How to reach a database.
@@ -37,6 +39,11 @@ pub struct Reach {
 const IDLE: Duration = Duration::from_secs(1);
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection that was unused may take to answer.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the short statements of the queue may take. It is longer than the server lets them take only
+/// when the network is cut and nobody says so.
+pub(crate) const PROMPT: Duration = Duration::from_secs(10);
 
 impl Store {
     /// Connects once, to see whether it can be done, and checks that the schema is the one that this
@@ -73,21 +80,43 @@ impl Store {
             })?
             .close()
             .await?;
-        let pool = PgPoolOptions::new()
-            .max_connections(reach.max_connections)
-            .acquire_timeout(CONNECT_TIMEOUT)
-            // A connection that was just used need not be asked whether it lives.
-            .test_before_acquire(false)
-            .before_acquire(|connection, used| {
-                Box::pin(async move {
-                    if used.idle_for > IDLE {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
+        let pool = |connections| {
+            PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(CONNECT_TIMEOUT)
+                // A connection that was just used need not be asked whether it lives.
+                .test_before_acquire(false)
+                .before_acquire(|connection, used| {
+                    Box::pin(async move {
+                        if used.idle_for > IDLE {
+                            let ping = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
+                            ping.map_err(|_| sqlx::Error::PoolTimedOut)??;
+                        }
+                        Ok(true)
+                    })
                 })
-            })
-            .connect_lazy_with(options);
-        Ok(Self { pool })
+                .connect_lazy_with(options.clone())
+        };
+        Ok(Self { pool: pool(reach.max_connections), vital: pool(1) })
+    }
+
+    /// Does short work, or gives it up after this time and its connection with it: that one may hang for
+    /// ever when the network was cut.
+    async fn promptly<T>(
+        &self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        promptly(&self.pool, limit, work).await
+    }
+
+    /// The same over the connection that nothing else takes.
+    async fn vital<T>(
+        &self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        promptly(&self.vital, limit, work).await
     }
 
     /// Whether the database answers now, within two seconds.
@@ -98,8 +127,21 @@ impl Store {
 
     /// Closes the connections.
     pub async fn close(&self) {
-        self.pool.close().await;
+        tokio::join!(self.pool.close(), self.vital.close());
     }
+}
+
+async fn promptly<T>(
+    pool: &PgPool,
+    limit: Duration,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut connection = pool.acquire().await?;
+    if let Ok(result) = tokio::time::timeout(limit, work(&mut connection)).await {
+        return result;
+    }
+    drop(connection.detach());
+    Err(StoreError::Unreachable(format!("no reply within {}", humantime::format_duration(limit))))
 }
 
 /// Why the store could not do it.

@@ -64,14 +64,7 @@ impl Job for RefreshDocument {
         let Some(indexed) = self.store.indexed(self.version.id, &id).await? else {
             return Ok(Outcome::Done(Vec::new()));
         };
-        let result = self.refresh(&id, &indexed, attempt).await;
-        if let Err(error) = &result
-            && error.ends(attempt)
-        {
-            let version = self.version.id;
-            self.store.note_failed(version, &id, indexed.revision, &error.to_string()).await?;
-        }
-        result
+        self.refresh(&id, &indexed, attempt).await
     }
 }
 

@@ -13,6 +13,7 @@ use apalis::prelude::BoxDynError;
 use apalis_core::task::Task;
 use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 use tower::{Layer, Service};
 
 use super::{backend::Claimed, slots::Slots};
@@ -20,7 +21,7 @@ use crate::{
     jobs::{JobError, Outcome},
     store::{
         Store, StoreError,
-        jobs::{Failed, Failure, Finished, Lease},
+        jobs::{Failed, Failure, Finished, Lease, Unwritten},
     },
     telemetry,
 };
@@ -51,11 +52,20 @@ pub(super) fn start(slots: Slots) -> (Acknowledge, impl Future<Output = ()>) {
     let (outcomes, mut ended) = mpsc::unbounded_channel();
     let acknowledge = Acknowledge { slots: slots.clone(), outcomes: Arc::new(Mutex::new(Some(outcomes))) };
     let writing = async move {
-        let mut batch = Vec::with_capacity(BATCH);
+        let (mut batch, late) = (Vec::with_capacity(BATCH), TaskTracker::new());
         while ended.recv_many(&mut batch, BATCH).await > 0 {
-            write(&slots, batch.drain(..)).await;
+            let busy = Ends::of(&slots, batch.drain(..)).write(&slots).await;
+            if !busy.is_empty() {
+                late.spawn(busy.write_late(slots.clone()));
+            }
             slots.moved.notify_one();
+            if slots.limits.fleet_concurrency.is_some() {
+                // There is room for others of this kind, in other daemons too.
+                let _ = slots.store.ring(slots.kind).await;
+            }
         }
+        late.close();
+        late.wait().await;
     };
     (acknowledge, writing)
 }
@@ -134,31 +144,64 @@ fn name(outcome: &Result<Outcome, BoxDynError>) -> &'static str {
     }
 }
 
-async fn write(slots: &Slots, batch: impl Iterator<Item = Ended>) {
-    let (mut settled, mut finished, mut failed) = (Vec::new(), Vec::new(), Vec::new());
-    for Ended { lease, attempt, outcome } in batch {
-        match outcome {
-            Ok(Outcome::Committed) => settled.push(lease),
-            Ok(Outcome::Done(follow_ups)) => finished.push(Finished { lease, follow_ups }),
-            Err(error) => match failure(slots, lease, attempt, &error) {
-                Some(failure) => failed.push(Failed { lease, failure, error: error.to_string() }),
-                None => settled.push(lease),
-            },
+/// Ends that are to be written.
+#[derive(Default)]
+struct Ends {
+    finished: Vec<Finished>,
+    failed: Vec<Failed>,
+}
+
+impl Ends {
+    /// Of outcomes; what its handler has written is settled.
+    fn of(slots: &Slots, batch: impl Iterator<Item = Ended>) -> Self {
+        let (mut ends, mut settled) = (Self::default(), Vec::new());
+        for Ended { lease, attempt, outcome } in batch {
+            match outcome {
+                Ok(Outcome::Committed) => settled.push(lease),
+                Ok(Outcome::Done(follow_ups)) => ends.finished.push(Finished { lease, follow_ups }),
+                Err(error) => match failure(slots, lease, attempt, &error) {
+                    Some(failure) => ends.failed.push(Failed { lease, failure, error: error.to_string() }),
+                    None => settled.push(lease),
+                },
+            }
         }
+        slots.held.remove(&settled);
+        ends
     }
-    slots.held.remove(&settled);
-    let deadline = Instant::now() + slots.limits.lease;
-    let unwritten = persist(slots, finished, deadline).await;
-    // What follows from them cannot be enqueued: no repeating mends that.
-    failed.extend(unwritten.into_iter().map(|(finished, error)| Failed {
-        lease: finished.lease,
-        failure: Failure::Dead,
-        error: format!("its outcome cannot be written: {error}"),
-    }));
-    let unwritten = persist(slots, failed, deadline).await;
-    for (failed, error) in unwritten {
-        tracing::error!(job.id = failed.lease.job, %error, "the failure of job {} cannot be written", failed.lease.job);
-        slots.held.remove(&[failed.lease]);
+
+    fn is_empty(&self) -> bool {
+        self.finished.is_empty() && self.failed.is_empty()
+    }
+
+    /// Writes them, and gives back those of jobs whose row somebody has locked.
+    async fn write(self, slots: &Slots) -> Self {
+        let Self { finished, mut failed } = self;
+        let deadline = Instant::now() + slots.limits.lease;
+        let mut finished = persist(slots, finished, deadline).await;
+        // What follows from them cannot be enqueued: no repeating mends that.
+        failed.extend(finished.refused.drain(..).map(|(finished, error)| Failed {
+            lease: finished.lease,
+            failure: Failure::Dead,
+            error: format!("its outcome cannot be written: {error}"),
+        }));
+        let failed = persist(slots, failed, deadline).await;
+        for (failed, error) in failed.refused {
+            tracing::error!(job.id = failed.lease.job, %error, "the failure of job {} cannot be written", failed.lease.job);
+            slots.held.remove(&[failed.lease]);
+        }
+        Self { finished: finished.busy, failed: failed.busy }
+    }
+
+    /// Tries again as long as the jobs are held: they are, while their rows are locked.
+    async fn write_late(mut self, slots: Slots) {
+        let mut wait = FIRST_WAIT;
+        while !self.is_empty() {
+            tokio::time::sleep(wait).await;
+            wait = (2 * wait).min(LONGEST_WAIT);
+            self.finished.retain(|end| slots.held.is_held(end.lease));
+            self.failed.retain(|end| slots.held.is_held(end.lease));
+            self = self.write(&slots).await;
+        }
     }
 }
 
@@ -187,8 +230,7 @@ fn spread(after: Duration) -> Duration {
 /// The end of a job, as the store takes it.
 trait End: Sized + Sync {
     fn lease(&self) -> Lease;
-    /// Writes these, and says which leases were lost.
-    fn write(store: &Store, batch: &[Self]) -> impl Future<Output = Result<Vec<Lease>, StoreError>> + Send;
+    fn write(store: &Store, batch: &[Self]) -> impl Future<Output = Result<Unwritten, StoreError>> + Send;
 }
 
 impl End for Finished {
@@ -196,7 +238,7 @@ impl End for Finished {
         self.lease
     }
 
-    async fn write(store: &Store, batch: &[Self]) -> Result<Vec<Lease>, StoreError> {
+    async fn write(store: &Store, batch: &[Self]) -> Result<Unwritten, StoreError> {
         store.finish(batch).await
     }
 }
@@ -206,28 +248,38 @@ impl End for Failed {
         self.lease
     }
 
-    async fn write(store: &Store, batch: &[Self]) -> Result<Vec<Lease>, StoreError> {
+    async fn write(store: &Store, batch: &[Self]) -> Result<Unwritten, StoreError> {
         store.fail(batch).await
     }
 }
 
+/// What could not be written.
+struct Left<E> {
+    /// The database refuses these for good.
+    refused: Vec<(E, StoreError)>,
+    /// Somebody has locked these jobs' rows.
+    busy: Vec<E>,
+}
+
 /// Writes a batch, however often the database is away, until the leases would have run out. What it
-/// refuses for good is tried one by one, so that one does not spoil the others, and given back.
-async fn persist<E: End>(slots: &Slots, batch: Vec<E>, deadline: Instant) -> Vec<(E, StoreError)> {
-    let mut refused = Vec::new();
+/// refuses for good is tried one by one, so that one does not spoil the others.
+async fn persist<E: End>(slots: &Slots, batch: Vec<E>, deadline: Instant) -> Left<E> {
+    let mut left = Left { refused: Vec::new(), busy: Vec::new() };
     let mut batches = vec![batch];
     let mut wait = FIRST_WAIT;
     while let Some(mut batch) = batches.pop() {
         if batch.is_empty() {
             continue;
         }
-        let leases: Vec<_> = batch.iter().map(End::lease).collect();
         match E::write(&slots.store, &batch).await {
-            Ok(lost) => {
-                for lease in lost {
+            Ok(unwritten) => {
+                for lease in &unwritten.lost {
                     tracing::info!(job.id = lease.job, "job {} was no longer ours when it ended", lease.job);
                 }
-                slots.held.remove(&leases);
+                let (busy, gone): (Vec<_>, Vec<_>) =
+                    batch.into_iter().partition(|end| unwritten.busy.contains(&end.lease()));
+                left.busy.extend(busy);
+                slots.held.remove(&leases(&gone));
             }
             Err(StoreError::Unreachable(error)) if Instant::now() < deadline => {
                 tracing::warn!(jobs = batch.len(), %error, "outcomes could not be written; trying on");
@@ -237,11 +289,15 @@ async fn persist<E: End>(slots: &Slots, batch: Vec<E>, deadline: Instant) -> Vec
             }
             Err(StoreError::Unreachable(error)) => {
                 tracing::warn!(jobs = batch.len(), %error, "outcomes were not written; their leases run out");
-                slots.held.remove(&leases);
+                slots.held.remove(&leases(&batch));
             }
-            Err(error) if batch.len() == 1 => refused.extend(batch.pop().map(|one| (one, error))),
+            Err(error) if batch.len() == 1 => left.refused.extend(batch.pop().map(|one| (one, error))),
             Err(_) => batches.extend(batch.into_iter().map(|one| vec![one])),
         }
     }
-    refused
+    left
+}
+
+fn leases<E: End>(ends: &[E]) -> Vec<Lease> {
+    ends.iter().map(End::lease).collect()
 }

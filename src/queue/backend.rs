@@ -4,7 +4,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use apalis_core::{
@@ -12,53 +12,45 @@ use apalis_core::{
     task::{Task, builder::TaskBuilder},
     worker::context::WorkerContext,
 };
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
-use tokio_util::sync::{CancellationToken, PollSemaphore};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Limits,
     acknowledge::{Acknowledge, AcknowledgeLayer},
     slots::Slots,
+    upkeep::Sweep,
 };
 use crate::store::jobs::ClaimedJob;
-
-/// How often a worker looks by itself, for hints that were missed.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// A claimed job and the slot that it takes; dropping it frees the slot.
 pub(super) struct Claimed {
     pub(super) job: ClaimedJob,
     slots: Slots,
     since: Instant,
-    slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Claimed {
     fn drop(&mut self) {
-        self.slots.ran(self.since.elapsed());
-        self.slot.take();
-        self.slots.moved.notify_one();
+        self.slots.ended(self.since.elapsed());
     }
 }
 
-/// Claims jobs until stopped, and gives back those that nobody wants any more.
-async fn claim(
-    slots: Slots,
-    jobs: mpsc::UnboundedSender<ClaimedJob>,
-    bell: Arc<Notify>,
-    stop: CancellationToken,
-) {
-    let mut is_reachable = true;
+/// Claims jobs until stopped, then gives back those that never started: what runs may take long to end.
+async fn claim(slots: Slots, bell: Arc<Notify>, stop: CancellationToken) {
+    let (mut is_reachable, mut groups) = (true, Sweep::default());
     while !stop.is_cancelled() {
-        let room = slots.room();
-        if room == 0 {
+        slots.give_back(slots.surplus()).await;
+        let Some(want) = slots.want() else {
             tokio::select! {
-                () = stop.cancelled() => return,
-                () = slots.moved.notified() => continue,
+                () = stop.cancelled() => {}
+                () = slots.moved.notified() => {}
+                () = tokio::time::sleep(slots.look()) => {}
             }
-        }
+            continue;
+        };
         // Not raced against the stop: a claim that was sent is always heard, and given back then.
-        let claimed = slots.claim(room).await;
+        let claimed = slots.claim(want).await;
         match &claimed {
             Ok(_) if !is_reachable => tracing::info!(kind = slots.kind, "the queue is reachable again"),
             Err(error) if is_reachable => {
@@ -67,39 +59,30 @@ async fn claim(
             _ => {}
         }
         is_reachable = claimed.is_ok();
-        let found = claimed.unwrap_or_default();
-        let is_empty = (found.len() as u64) < u64::from(room);
-        for job in found {
-            // The receiver lives until it was told that this sender is gone.
-            let _ = jobs.send(job);
+        let is_full = claimed.is_ok_and(|found| found == want.jobs);
+        // Nothing is ready: perhaps a group can go on that nobody looked after.
+        if is_full || is_reachable && !want.ahead && groups.advance(&slots.store, Some(slots.kind)).await {
+            continue;
         }
-        if is_empty && !is_advanced(&slots).await {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = bell.notified() => {}
-                // Of a limited kind there may be more, but the limit was reached; a written end makes room.
-                () = slots.moved.notified(), if slots.limits.fleet_concurrency.is_some() => {}
-                () = tokio::time::sleep(LOOK) => {}
-            }
+        // There may be more, but not ahead of the slots, or the limit over all daemons was reached: then an
+        // end makes room.
+        let has_more = want.ahead || slots.limits.fleet_concurrency.is_some();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = bell.notified() => {}
+            () = slots.moved.notified(), if has_more => {}
+            () = tokio::time::sleep(slots.look()) => {}
         }
     }
-}
-
-/// Nothing is ready: whether a group can go on that nobody looked after.
-async fn is_advanced(slots: &Slots) -> bool {
-    slots.store.advance(Some(slots.kind)).await.is_ok_and(|advanced| advanced > 0)
+    slots.give_back(slots.take_line()).await;
 }
 
 /// The backend that apalis polls.
 pub(super) struct QueueBackend {
     slots: Slots,
     acknowledge: Acknowledge,
-    /// Until the first poll; then the line of claimed jobs.
+    /// Until the first poll.
     start: Option<(Arc<Notify>, CancellationToken)>,
-    line: Option<mpsc::UnboundedReceiver<ClaimedJob>>,
-    /// The first of the line, while there is no slot for it.
-    next: Option<ClaimedJob>,
-    permits: PollSemaphore,
     stopped: Pin<Box<tokio_util::sync::WaitForCancellationFutureOwned>>,
 }
 
@@ -110,29 +93,8 @@ impl QueueBackend {
         bell: Arc<Notify>,
         stop: CancellationToken,
     ) -> Self {
-        let permits = PollSemaphore::new(slots.free.clone());
         let stopped = Box::pin(stop.clone().cancelled_owned());
-        let start = Some((bell, stop));
-        Self { slots, acknowledge, start, line: None, next: None, permits, stopped }
-    }
-
-    /// Gives back what was claimed and never started, at once: what runs may take long to end.
-    fn give_back(&mut self) {
-        let (slots, next) = (self.slots.clone(), self.next.take());
-        let Some(mut line) = self.line.take() else { return };
-        self.slots.tasks.spawn(async move {
-            let mut leases: Vec<_> = next.iter().map(|job| job.lease).collect();
-            while let Some(job) = line.recv().await {
-                leases.push(job.lease);
-            }
-            if leases.is_empty() {
-                return;
-            }
-            if let Err(error) = slots.store.give_back(&leases).await {
-                tracing::warn!(%error, "claimed jobs could not be given back; their leases will run out");
-            }
-            slots.held.remove(&leases);
-        });
+        Self { slots, acknowledge, start: Some((bell, stop)), stopped }
     }
 }
 
@@ -143,9 +105,7 @@ impl Backend for QueueBackend {
 
     fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Self::Error>> {
         if let Some((bell, stop)) = self.start.take() {
-            let (sender, receiver) = mpsc::unbounded_channel();
-            self.slots.tasks.spawn(claim(self.slots.clone(), sender, bell, stop));
-            self.line = Some(receiver);
+            self.slots.tasks.spawn(claim(self.slots.clone(), bell, stop));
         }
         Poll::Ready(Ok(()))
     }
@@ -156,24 +116,16 @@ impl Backend for QueueBackend {
         worker: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Self::Error>>> {
         if self.stopped.as_mut().poll(cx).is_ready() {
-            self.give_back();
             // A stream that ends does not end its worker; only this does. It fails when done before.
             let _ = worker.stop();
             return Poll::Ready(None);
         }
-        let Some(line) = self.line.as_mut() else { return Poll::Ready(None) };
-        if self.next.is_none() {
-            self.next = ready!(line.poll_recv(cx));
-        }
-        let slot = ready!(self.permits.poll_acquire(cx));
-        let Some(job) = self.next.take() else { return Poll::Ready(None) };
-        self.slots.leave_line();
-        let claimed = Claimed { job, slots: self.slots.clone(), since: Instant::now(), slot };
+        let job = ready!(self.slots.poll_next(cx));
+        let claimed = Claimed { job, slots: self.slots.clone(), since: Instant::now() };
         Poll::Ready(Some(Ok(TaskBuilder::new(claimed).build())))
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Self::Error>> {
-        self.give_back();
         Poll::Ready(Ok(()))
     }
 }

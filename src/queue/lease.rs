@@ -15,6 +15,9 @@ use crate::store::{
     jobs::{ClaimedJob, Lease},
 };
 
+/// The longest until a renewal that failed is tried again: as soon as the database is back.
+const RETRY: Duration = Duration::from_millis(500);
+
 /// The leases that a worker holds, and the runs of those jobs that have started.
 #[derive(Debug, Default)]
 pub(super) struct Held(Mutex<HashMap<i64, (Lease, Option<AbortHandle>)>>);
@@ -45,6 +48,11 @@ impl Held {
         }
     }
 
+    /// Whether it is still held, as far as is known here.
+    pub(super) fn is_held(&self, lease: Lease) -> bool {
+        self.leases().get(&lease.job).is_some_and(|(own, _)| *own == lease)
+    }
+
     /// Ends the runs of jobs that are no longer ours.
     fn leave(&self, lost: &[Lease]) {
         let mut held = self.leases();
@@ -67,10 +75,11 @@ impl Held {
         cancelled: &Arc<Notify>,
         stop: &CancellationToken,
     ) {
+        let mut wait = length / 3;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(length / 3) => {}
+                () = tokio::time::sleep(wait) => {}
                 () = cancelled.notified() => {}
             }
             let leases: Vec<_> = self.leases().values().map(|(lease, _)| *lease).collect();
@@ -78,8 +87,12 @@ impl Held {
                 continue;
             }
             match store.renew(&leases, length).await {
-                Ok(lost) => self.leave(&lost),
+                Ok(lost) => {
+                    wait = length / 3;
+                    self.leave(&lost);
+                }
                 Err(error) => {
+                    wait = (length / 10).min(RETRY);
                     tracing::warn!(%error, leases = leases.len(), "leases could not be renewed");
                 }
             }

@@ -1,19 +1,22 @@
 //! The slots of a worker: how many jobs it may hold, and which.
 
 use std::{
+    collections::VecDeque,
     sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, Semaphore};
+use futures::task::AtomicWaker;
+use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Limits, Wake, lease::Held};
 use crate::store::{
-    Store,
+    Store, StoreError,
     jobs::{Claim, ClaimedJob},
 };
 
@@ -22,6 +25,10 @@ use crate::store::{
 const AHEAD: Duration = Duration::from_millis(20);
 /// The most jobs that are claimed ahead.
 const MAX_AHEAD: u32 = 500;
+/// When nothing has started or ended for so long, what runs is long: what was claimed ahead is given back.
+const STALL: Duration = Duration::from_millis(100);
+/// How often a worker looks by itself, for hints that were missed.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What a worker's parts share.
 #[derive(Clone)]
@@ -32,11 +39,10 @@ pub(super) struct Shared {
     pub(super) kind: &'static str,
     worker: Arc<str>,
     pub(super) limits: Limits,
-    /// A permit for each job that may run.
-    pub(super) free: Arc<Semaphore>,
-    /// Claimed, and not started yet.
-    waiting: AtomicU32,
-    /// Rung when a job has started or ended.
+    line: Mutex<Line>,
+    /// Woken when a job may start.
+    start: AtomicWaker,
+    /// Rung when a job has ended, or its end was written.
     pub(super) moved: Notify,
     /// A moving average of how long jobs run, in microseconds; zero before the first.
     run_time: AtomicU64,
@@ -45,6 +51,31 @@ pub(super) struct Shared {
     pub(super) tasks: TaskTracker,
     /// Ends the keeping of leases.
     pub(super) closed: CancellationToken,
+}
+
+/// The jobs that are held.
+#[derive(Default)]
+struct Line {
+    /// Claimed, and not started yet.
+    waiting: VecDeque<ClaimedJob>,
+    /// Slots that are taken.
+    running: u32,
+    /// When a job started or ended last.
+    moved: Option<Instant>,
+}
+
+impl Line {
+    fn waiting(&self) -> u32 {
+        u32::try_from(self.waiting.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// What is to be claimed next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Want {
+    pub(super) jobs: u32,
+    /// Whether there is no slot for them yet.
+    pub(super) ahead: bool,
 }
 
 impl std::ops::Deref for Slots {
@@ -61,8 +92,8 @@ impl Slots {
             kind,
             worker: worker.clone(),
             limits,
-            free: Arc::new(Semaphore::new(limits.concurrency as usize)),
-            waiting: AtomicU32::new(0),
+            line: Mutex::default(),
+            start: AtomicWaker::new(),
             moved: Notify::new(),
             run_time: AtomicU64::new(0),
             held: Held::default(),
@@ -79,10 +110,63 @@ impl Slots {
 }
 
 impl Shared {
-    /// How many jobs may be claimed now.
-    pub(super) fn room(&self) -> u32 {
-        let free = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
-        (free + self.ahead()).saturating_sub(self.waiting.load(Ordering::Acquire))
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next job, when there is one and a slot for it; the slot is taken.
+    pub(super) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<ClaimedJob> {
+        self.start.register(cx.waker());
+        let mut line = self.line();
+        if line.running >= self.limits.concurrency {
+            return Poll::Pending;
+        }
+        let Some(job) = line.waiting.pop_front() else { return Poll::Pending };
+        line.running += 1;
+        line.moved = Some(Instant::now());
+        Poll::Ready(job)
+    }
+
+    /// A job ran for this time; its slot is free.
+    pub(super) fn ended(&self, time: Duration) {
+        self.ran(time);
+        let mut line = self.line();
+        line.running -= 1;
+        line.moved = Some(Instant::now());
+        drop(line);
+        self.start.wake();
+        self.moved.notify_one();
+    }
+
+    /// What may be claimed now.
+    pub(super) fn want(&self) -> Option<Want> {
+        let line = self.line();
+        let free = self.limits.concurrency.saturating_sub(line.running);
+        let (jobs, ahead) = match free.checked_sub(line.waiting()) {
+            None | Some(0) => ((free + self.ahead()).saturating_sub(line.waiting()), true),
+            Some(jobs) => (jobs, false),
+        };
+        (jobs > 0).then_some(Want { jobs, ahead })
+    }
+
+    /// Takes out of the line what was claimed ahead and should not have been: jobs have become longer.
+    pub(super) fn surplus(&self) -> VecDeque<ClaimedJob> {
+        let mut line = self.line();
+        if line.moved.is_some_and(|moved| moved.elapsed() > STALL) && !line.waiting.is_empty() {
+            self.run_time.fetch_max(u64::try_from(STALL.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+        let keep = self.limits.concurrency.saturating_sub(line.running) + self.ahead();
+        if line.waiting() > keep { line.waiting.split_off(keep as usize) } else { VecDeque::new() }
+    }
+
+    /// When to look again, if nothing happens.
+    pub(super) fn look(&self) -> Duration {
+        if self.line().waiting.is_empty() { LOOK } else { STALL }
+    }
+
+    /// Takes everything out of the line.
+    pub(super) fn take_line(&self) -> VecDeque<ClaimedJob> {
+        std::mem::take(&mut self.line().waiting)
     }
 
     /// How many jobs may be claimed beyond the free slots. None of a kind with a limit over all daemons:
@@ -96,31 +180,40 @@ impl Shared {
         rounds.saturating_mul(self.limits.concurrency).min(MAX_AHEAD)
     }
 
-    /// Claims up to so many jobs.
-    pub(super) async fn claim(&self, limit: u32) -> Result<Vec<ClaimedJob>, crate::store::StoreError> {
+    /// Claims jobs and puts them into the line; says how many.
+    pub(super) async fn claim(&self, want: Want) -> Result<u32, StoreError> {
         let claimed = self
             .store
             .claim(Claim {
                 kind: self.kind,
                 worker: &self.worker,
-                limit,
+                limit: want.jobs,
+                ahead: want.ahead,
                 fleet_limit: self.limits.fleet_concurrency,
                 lease: self.limits.lease,
                 max_attempts: self.limits.max_attempts,
             })
             .await?;
+        let found = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
         self.held.add(&claimed);
-        self.waiting.fetch_add(u32::try_from(claimed.len()).unwrap_or(u32::MAX), Ordering::AcqRel);
-        Ok(claimed)
+        self.line().waiting.extend(claimed);
+        self.start.wake();
+        Ok(found)
     }
 
-    /// A claimed job left the line.
-    pub(super) fn leave_line(&self) {
-        self.waiting.fetch_sub(1, Ordering::AcqRel);
+    /// Gives jobs that never started back.
+    pub(super) async fn give_back(&self, jobs: VecDeque<ClaimedJob>) {
+        if jobs.is_empty() {
+            return;
+        }
+        let leases: Vec<_> = jobs.iter().map(|job| job.lease).collect();
+        if let Err(error) = self.store.give_back(&leases).await {
+            tracing::warn!(%error, "claimed jobs could not be given back; their leases will run out");
+        }
+        self.held.remove(&leases);
     }
 
-    /// A job ran for this time.
-    pub(super) fn ran(&self, time: Duration) {
+    fn ran(&self, time: Duration) {
         let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
         let before = self.run_time.load(Ordering::Relaxed);
         let after = if before == 0 { time } else { before - before / 16 + time / 16 };

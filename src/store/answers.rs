@@ -37,7 +37,7 @@ pub struct Taken {
 }
 
 /// What is written when a question is settled.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settled {
     /// A terminal status.
     pub status: &'static str,
@@ -155,13 +155,15 @@ impl Store {
         }))
     }
 
-    /// Takes a question for answering; nothing when it is settled already or was erased.
+    /// Takes a question for answering; nothing when it is settled already or was erased. One that failed has
+    /// a job again only when somebody wants it retried.
     pub async fn take_question(&self, id: Uuid, attempt: u32) -> Result<Option<Taken>, StoreError> {
         let taken = sqlx::query_as!(
             Taken,
             "update shopkeeper.answer
-             set status = 'in_progress', attempt = $2, started_at = coalesce(started_at, now())
-             where id = $1 and status in ('queued', 'in_progress')
+             set status = 'in_progress', attempt = $2, started_at = coalesce(started_at, now()), completed_at = null,
+                 error = null, needs_escalation = false, escalation_reason = null
+             where id = $1 and status in ('queued', 'in_progress', 'failed')
              returning question, session_id, seq, sources_filter as sources",
             id,
             i32::try_from(attempt).unwrap_or(i32::MAX),

@@ -279,32 +279,6 @@ impl Store {
         transaction.commit().await?;
         Ok(Written::Fresh)
     }
-
-    /// Notes that a revision cannot be indexed and why; what was indexed before stays searchable.
-    pub async fn note_failed(
-        &self,
-        version: i32,
-        id: &DocumentId,
-        revision: i64,
-        error: &str,
-    ) -> Result<(), StoreError> {
-        sqlx::query!(
-            "insert into shopkeeper.document_index (version, source, key, indexed_revision, state, error)
-             select $1, source, key, $4, 'failed', $5 from shopkeeper.document
-             where source = $2 and key = $3 and revision = $4
-             on conflict (version, source, key) do update
-             set indexed_revision = excluded.indexed_revision, state = 'failed', error = excluded.error,
-                 indexed_at = now()",
-            version,
-            id.source,
-            id.key,
-            revision,
-            error,
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
 }
 
 async fn enqueue_refresh(

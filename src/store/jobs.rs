@@ -3,13 +3,13 @@
 //! A claim gives a [`Lease`]: the job's id and a fence. Whatever is written in a job's name goes through
 //! `complete` in the same transaction, which fails when the fence is no longer the job's own.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, postgres::types::PgInterval};
+use sqlx::{Connection, PgConnection, postgres::types::PgInterval};
 
-use super::{Store, StoreError};
+use super::{PROMPT, Store, StoreError};
 
 mod control;
 mod outcome;
@@ -17,7 +17,7 @@ mod upkeep;
 
 pub use control::{JobFilter, JobRow, JobState};
 pub(super) use outcome::complete;
-pub use outcome::{Failed, Failure, Finished};
+pub use outcome::{Failed, Failure, Finished, Unwritten};
 pub use upkeep::Promoted;
 
 /// The channel that says that a kind has new jobs; its payload is the kind.
@@ -45,6 +45,8 @@ pub struct Claim<'a> {
     pub worker: &'a str,
     /// Jobs, at most.
     pub limit: u32,
+    /// Whether there is no slot for them yet: then only those that never failed.
+    pub ahead: bool,
     /// Running at once over all daemons; none is no limit.
     pub fleet_limit: Option<u32>,
     /// How long the claim holds without renewal.
@@ -94,11 +96,11 @@ impl Store {
 
     /// Claims jobs that are due: by priority, then by time, then in the order they came.
     pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<ClaimedJob>, StoreError> {
-        let mut claimed = match claim.fleet_limit {
-            None => take(&mut *self.pool.acquire().await?, claim).await?,
-            Some(fleet_limit) => {
+        let mut claimed = self
+            .promptly(PROMPT, async |connection| {
+                let Some(fleet_limit) = claim.fleet_limit else { return take(connection, claim).await };
                 // Who counts must be alone until his claim can be seen: the lock of the kind's row.
-                let mut transaction = self.pool.begin().await?;
+                let mut transaction = connection.begin().await?;
                 lock_kind(&mut transaction, claim.kind).await?;
                 let running = sqlx::query_scalar!(
                     r#"select count(*) as "count!" from shopkeeper.job where kind = $1 and state = 'running'"#,
@@ -110,9 +112,9 @@ impl Store {
                 let limit = claim.limit.min(free);
                 let claimed = take(&mut transaction, Claim { limit, ..claim }).await?;
                 transaction.commit().await?;
-                claimed
-            }
-        };
+                Ok(claimed)
+            })
+            .await?;
         claimed.sort_unstable_by_key(|job| (std::cmp::Reverse(job.priority), job.lease.job));
         Ok(claimed)
     }
@@ -122,39 +124,57 @@ impl Store {
     /// does not take the others' leases with it.
     pub async fn renew(&self, leases: &[Lease], length: Duration) -> Result<Vec<Lease>, StoreError> {
         let (jobs, fences) = columns(leases);
-        let held = sqlx::query_scalar!(
-            "with renewed as (
-                 update shopkeeper.job set lease_until = now() + $3
-                 where id = any (array(
-                     select id from shopkeeper.job
-                     where id = any ($1) and fence = any ($2) and worker is not null
-                     for update skip locked
-                 ))
-             )
-             select id from shopkeeper.job where id = any ($1) and fence = any ($2) and worker is not null",
-            &jobs,
-            &fences,
-            interval(length),
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let held: std::collections::HashSet<_> = held.into_iter().collect();
+        let held = self
+            .vital(length / 2, async |connection| {
+                sqlx::query!(
+                    "update shopkeeper.job set lease_until = now() + $3
+                     where id = any (array(
+                         select id from shopkeeper.job
+                         where id = any ($1) and fence = any ($2) and worker is not null
+                         for update skip locked
+                     ))",
+                    &jobs,
+                    &fences,
+                    interval(length),
+                )
+                .execute(&mut *connection)
+                .await?;
+                held(connection, leases).await
+            })
+            .await?;
         Ok(leases.iter().filter(|lease| !held.contains(&lease.job)).copied().collect())
     }
 
-    /// Gives claimed jobs that never started back, as if they had not been claimed.
+    /// Gives claimed jobs that never started back, as if they had not been claimed, and wakes those who
+    /// run them.
     pub async fn give_back(&self, leases: &[Lease]) -> Result<(), StoreError> {
         let (jobs, fences) = columns(leases);
-        sqlx::query!(
-            "update shopkeeper.job
-             set state = 'ready', worker = null, lease_until = null, attempts = attempts - 1, dirty = false
-             where id = any ($1) and fence = any ($2) and worker is not null",
-            &jobs,
-            &fences,
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+        self.promptly(PROMPT, async |connection| {
+            sqlx::query!(
+                r#"with back as (
+                     update shopkeeper.job
+                     set state = 'ready', worker = null, lease_until = null, attempts = attempts - 1, dirty = false
+                     where id = any (array(
+                         select id from shopkeeper.job
+                         where id = any ($1) and fence = any ($2) and worker is not null
+                         for update skip locked
+                     ))
+                     returning kind
+                 )
+                 select count(pg_notify('shopkeeper_job', kind)) from (select distinct kind from back) as kinds"#,
+                &jobs,
+                &fences,
+            )
+            .fetch_one(connection)
+            .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Wakes those who run jobs of a kind, in all daemons.
+    pub async fn ring(&self, kind: &str) -> Result<(), StoreError> {
+        self.promptly(PROMPT, async |connection| ring(connection, kind).await).await
     }
 
     /// A connection that hears of new jobs and of cancelled ones.
@@ -164,6 +184,22 @@ impl Store {
         listener.listen_all([CHANNEL, CANCEL_CHANNEL]).await?;
         Ok(listener)
     }
+}
+
+/// Which of these leases are still held, by the jobs' ids.
+async fn held(connection: &mut PgConnection, leases: &[Lease]) -> Result<HashSet<i64>, StoreError> {
+    let (jobs, fences) = columns(leases);
+    let held = sqlx::query_scalar!(
+        "select id from shopkeeper.job where id = any ($1) and fence = any ($2) and worker is not null",
+        &jobs,
+        &fences,
+    );
+    Ok(held.fetch_all(connection).await?.into_iter().collect())
+}
+
+async fn ring(connection: &mut PgConnection, kind: &str) -> Result<(), StoreError> {
+    sqlx::query!("select pg_notify('shopkeeper_job', $1)", kind).fetch_one(connection).await?;
+    Ok(())
 }
 
 /// Locks the row of a kind until the transaction ends, making it the first time.
@@ -187,10 +223,11 @@ async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<Cla
         select id as "id!", fence as "fence!", key, payload as "payload!", priority as "priority!",
             attempts as "attempts!", max_attempts as "max_attempts!",
             extract(epoch from now() - greatest(run_at, created_at))::double precision as "waited!"
-        from shopkeeper.claim($1, $2, $3, $4, $5)
+        from shopkeeper.claim($1, $2, $3, $4, $5, $6)
         "#,
         claim.kind,
         i64::from(claim.limit),
+        claim.ahead,
         claim.worker,
         interval(claim.lease),
         i32::try_from(claim.max_attempts).unwrap_or(i32::MAX),

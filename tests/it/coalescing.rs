@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::{prelude::*, test_runner::TestRunner};
 use shopkeeper::store::{
     Store,
-    jobs::{Claim, Failed, Failure, Finished, Lease},
+    jobs::{Claim, Failed, Failure, Finished, Lease, Unwritten},
 };
 
 use crate::support::{World, execute};
@@ -63,8 +63,15 @@ impl Model {
             }
             Event::Claim => {
                 let lease = Duration::from_mins(1);
-                let claim =
-                    Claim { kind: "k", worker: "w", limit: 2, fleet_limit: None, lease, max_attempts: 3 };
+                let claim = Claim {
+                    kind: "k",
+                    worker: "w",
+                    limit: 2,
+                    ahead: false,
+                    fleet_limit: None,
+                    lease,
+                    max_attempts: 3,
+                };
                 let claimed = store.claim(claim).await.unwrap();
                 assert!(claimed.is_empty() || self.held.is_none(), "two runs at once");
                 assert!(claimed.len() <= 1, "two jobs of one key");
@@ -74,8 +81,9 @@ impl Model {
             }
             Event::Finish => {
                 if let Some((lease, follows)) = self.held.take() {
-                    let lost = store.finish(&[Finished { lease, follow_ups: Vec::new() }]).await.unwrap();
-                    assert!(lost.is_empty());
+                    let unwritten =
+                        store.finish(&[Finished { lease, follow_ups: Vec::new() }]).await.unwrap();
+                    assert_eq!(unwritten, Unwritten::default());
                     self.covered = self.covered.max(follows);
                 }
             }
@@ -99,8 +107,8 @@ impl Model {
             }
             Event::FinishLate => {
                 let Some(lease) = self.lost.pop() else { return };
-                let lost = store.finish(&[Finished { lease, follow_ups: Vec::new() }]).await.unwrap();
-                assert_eq!(lost, [lease], "a lost lease was heard");
+                let unwritten = store.finish(&[Finished { lease, follow_ups: Vec::new() }]).await.unwrap();
+                assert_eq!(unwritten.lost, [lease], "a lost lease was heard");
             }
         }
     }
@@ -108,7 +116,7 @@ impl Model {
     async fn fail(&mut self, store: &Store, failure: Failure) {
         if let Some((lease, follows)) = self.held.take() {
             let failed = Failed { lease, failure, error: "as wished".to_owned() };
-            assert!(store.fail(&[failed]).await.unwrap().is_empty());
+            assert_eq!(store.fail(&[failed]).await.unwrap(), Unwritten::default());
             self.lost.push(lease);
             self.end_if_gone(store, follows).await;
         }
@@ -157,4 +165,75 @@ async fn the_last_enqueueing_of_a_key_is_followed_by_a_run_that_began_after_it()
         })
     };
     tokio::task::spawn_blocking(check).await.unwrap().unwrap();
+}
+
+/// Several enqueue one key, and commit late, while several run it; a counter says what a run has seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
+    let world = World::new().await;
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(12).connect(&world.url()).await.unwrap();
+    let create = "create table asked (n bigint generated always as identity); create table seen (n bigint);
+                  create table run (id bigint primary key)";
+    execute(&world.url(), create).await;
+    let until = std::time::Instant::now() + Duration::from_secs(4);
+    let producers = (0..3).map(|_| async {
+        while std::time::Instant::now() < until {
+            let mut transaction = pool.begin().await.unwrap();
+            sqlx::query("insert into asked default values").execute(&mut *transaction).await.unwrap();
+            sqlx::query("select shopkeeper.enqueue('k', 'key')").execute(&mut *transaction).await.unwrap();
+            tokio::time::sleep(Duration::from_micros(rand::random_range(0..3000))).await;
+            transaction.commit().await.unwrap();
+            tokio::time::sleep(Duration::from_micros(rand::random_range(0..20_000))).await;
+        }
+    });
+    let workers = (0..4).map(|_| async {
+        loop {
+            let lease = Duration::from_mins(1);
+            let claim = Claim {
+                kind: "k",
+                worker: "w",
+                limit: 1,
+                ahead: false,
+                fleet_limit: None,
+                lease,
+                max_attempts: 1000,
+            };
+            let Some(job) = world.store.claim(claim).await.unwrap().pop() else {
+                if std::time::Instant::now() > until && world.count("job").await == 0 {
+                    break;
+                }
+                world.store.promote().await.unwrap();
+                continue;
+            };
+            // Two runs at once would meet here.
+            sqlx::query("insert into run values ($1)").bind(job.lease.job).execute(&pool).await.unwrap();
+            let seen: Option<i64> =
+                sqlx::query_scalar("select max(n) from asked").fetch_one(&pool).await.unwrap();
+            tokio::time::sleep(Duration::from_micros(rand::random_range(0..2000))).await;
+            sqlx::query("delete from run").execute(&pool).await.unwrap();
+            let is_failure = rand::random_range(0..4) == 0;
+            if !is_failure {
+                sqlx::query("insert into seen values ($1)").bind(seen).execute(&pool).await.unwrap();
+            }
+            loop {
+                let unwritten = if is_failure {
+                    let failure = Failure::Retry(Duration::from_micros(rand::random_range(0..2)));
+                    world.store.fail(&[Failed { lease: job.lease, failure, error: String::new() }]).await
+                } else {
+                    world.store.finish(&[Finished { lease: job.lease, follow_ups: Vec::new() }]).await
+                };
+                let unwritten = unwritten.unwrap();
+                assert!(unwritten.lost.is_empty(), "nobody else has it");
+                if unwritten.busy.is_empty() {
+                    break;
+                }
+            }
+        }
+    });
+    let (producers, workers) = (futures::future::join_all(producers), futures::future::join_all(workers));
+    futures::join!(producers, workers);
+    let left: i64 = world.value("select (select max(n) from asked) - (select max(n) from seen)").await;
+    assert_eq!(left, 0, "the last enqueueing was followed by no run that began after it");
+    let ends: i64 = world.value("select count(*) from seen").await;
+    assert!(ends > 100, "there were only {ends} ends to race with");
 }

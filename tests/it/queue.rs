@@ -11,22 +11,25 @@ use std::{
 use shopkeeper::{
     jobs::{Attempt, Job, JobError, Outcome},
     queue::{Backoff, Limits, Queue, Wake},
-    store::jobs::{Claim, ClaimedJob, Finished, NewJob},
+    store::{
+        Store,
+        jobs::{Claim, ClaimedJob, Finished, NewJob, Unwritten},
+    },
 };
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::World;
+use crate::support::{World, execute};
 
 /// A job that does what its payload says.
 #[derive(Default)]
 pub(crate) struct Scripted {
     pub(crate) runs: AtomicU32,
-    running: AtomicU32,
-    most_running: AtomicU32,
+    pub(crate) running: AtomicU32,
+    pub(crate) most_running: AtomicU32,
     pub(crate) started: Notify,
     /// What jobs that wish to wait wait for.
-    waiting: Notify,
+    pub(crate) waiting: Notify,
     pub(crate) gate: Option<Semaphore>,
 }
 
@@ -83,16 +86,20 @@ pub(crate) const LIMITS: Limits = Limits {
 
 pub(crate) struct Running {
     pub(crate) job: Arc<Scripted>,
-    stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
     worker: tokio::task::JoinHandle<()>,
 }
 
 impl Running {
-    #[expect(clippy::disallowed_methods, reason = "the handle is awaited in `stop`")]
     pub(crate) fn start(world: &World, job: Scripted, limits: Limits) -> Self {
+        Self::start_on(world.store.clone(), job, limits)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the handle is awaited in `stop`")]
+    pub(crate) fn start_on(store: Store, job: Scripted, limits: Limits) -> Self {
         let (job, stop, wake) = (Arc::new(job), CancellationToken::new(), Wake::new(&[Scripted::KIND]));
-        let queue = Queue::new(world.store.clone(), wake.clone(), stop.clone());
-        let (working, store, stopped) = (job.clone(), world.store.clone(), stop.clone());
+        let queue = Queue::new(store.clone(), wake.clone(), stop.clone());
+        let (working, stopped) = (job.clone(), stop.clone());
         let worker = tokio::spawn(async move {
             let (worked, (), ()) =
                 tokio::join!(queue.work(working, limits), wake.listen(&store, &stopped), queue.upkeep());
@@ -114,7 +121,15 @@ pub(crate) async fn enqueue(world: &World, key: &str, wish: &str) {
 }
 
 pub(crate) async fn claim(world: &World, worker: &str, limit: u32, lease: Duration) -> Vec<ClaimedJob> {
-    let claim = Claim { kind: Scripted::KIND, worker, limit, fleet_limit: None, lease, max_attempts: 3 };
+    let claim = Claim {
+        kind: Scripted::KIND,
+        worker,
+        limit,
+        ahead: false,
+        fleet_limit: None,
+        lease,
+        max_attempts: 3,
+    };
     world.store.claim(claim).await.unwrap()
 }
 
@@ -274,7 +289,7 @@ async fn a_lease_that_ran_out_is_taken_over_and_the_first_worker_writes_nothing(
     running.stop().await;
     let follow_up = NewJob { kind: "scripted", key: "never".into(), payload: serde_json::json!({}) };
     let late = Finished { lease: lost[0].lease, follow_ups: vec![follow_up] };
-    assert_eq!(world.store.finish(&[late]).await.unwrap(), [lost[0].lease]);
+    assert_eq!(world.store.finish(&[late]).await.unwrap().lost, [lost[0].lease]);
     assert_eq!(world.count("job").await, 0, "no follow-up of a lost lease");
     assert_eq!(world.count("job_history").await, 1);
 }
@@ -357,6 +372,7 @@ async fn a_job_that_ends_its_worker_each_time_dies_after_its_last_attempt() {
     let world = World::new().await;
     enqueue(&world, "k", "nothing").await;
     for _ in 0..3 {
+        execute(&world.url(), "update shopkeeper.job set state = 'ready'").await;
         assert_eq!(claim(&world, "ends", 1, Duration::ZERO).await.len(), 1);
         world.until("its lease has run out", "bool_and(lease_until < now()) from shopkeeper.job").await;
         assert_eq!(world.store.rescue().await.unwrap(), 1);
@@ -373,8 +389,8 @@ async fn an_acknowledgement_whose_reply_was_lost_is_repeated_without_effect() {
     let claimed = claim(&world, "w", 1, Duration::from_mins(1)).await;
     let follow_up = NewJob { kind: "scripted", key: "next".into(), payload: serde_json::json!({}) };
     let finished = [Finished { lease: claimed[0].lease, follow_ups: vec![follow_up] }];
-    assert!(world.store.finish(&finished).await.unwrap().is_empty());
-    assert_eq!(world.store.finish(&finished).await.unwrap(), [claimed[0].lease], "it is no longer held");
+    assert_eq!(world.store.finish(&finished).await.unwrap(), Unwritten::default());
+    assert_eq!(world.store.finish(&finished).await.unwrap().lost, [claimed[0].lease], "it is no longer held");
     assert_eq!((world.count("job").await, world.count("job_history").await), (1, 1));
 }
 
@@ -392,27 +408,4 @@ async fn an_outcome_that_the_database_refuses_ends_its_own_job_only() {
     assert_eq!(world.count("job_history where outcome = 'done'").await, 3);
     let error: String = world.value("select error from shopkeeper.job_history where key = 'bad'").await;
     assert!(error.starts_with("its outcome cannot be written"), "{error}");
-}
-
-#[tokio::test]
-async fn a_stop_gives_jobs_that_were_claimed_ahead_back_uncharged() {
-    let world = World::new().await;
-    let running = Running::start(&world, Scripted::default(), LIMITS);
-    // Short jobs make the worker claim ahead.
-    for n in 0..50 {
-        enqueue(&world, &n.to_string(), "nothing").await;
-    }
-    world.until("it knows that they are short", EMPTY).await;
-    let keys: Vec<_> = (0..100).map(|n| format!("long {n}")).collect();
-    world
-        .store
-        .enqueue(Scripted::KIND, &keys, &vec![serde_json::json!({ "wish": "wait" }); 100])
-        .await
-        .unwrap();
-    world.until("it claimed ahead", "count(*) > 4 from shopkeeper.job where state = 'running'").await;
-    running.stop.cancel();
-    world.until("the rest is given back", "count(*) = 4 from shopkeeper.job where state = 'running'").await;
-    running.job.waiting.notify_waiters();
-    running.stop().await;
-    assert_eq!(world.count("job where state = 'ready' and attempts = 0").await, 96);
 }

@@ -62,6 +62,7 @@ async fn a_limit_over_all_daemons_holds_while_they_claim_together() {
                 kind: "scripted",
                 worker: &worker,
                 limit: 4,
+                ahead: false,
                 fleet_limit: Some(10),
                 lease,
                 max_attempts: 3,
@@ -128,7 +129,7 @@ async fn a_dead_head_frees_the_next_of_its_group_and_a_retried_one_does_not() {
 async fn pages(world: &World) -> i64 {
     let mut transaction = world.ours.begin().await.unwrap();
     let plan: serde_json::Value = sqlx::query_scalar(
-        "explain (analyze, buffers, format json) select * from shopkeeper.claim('scripted', 10, 'w', '1 min', 3)",
+        "explain (analyze, buffers, format json) select * from shopkeeper.claim('scripted', 10, false, 'w', '1 min', 3)",
     )
     .fetch_one(&mut *transaction)
     .await

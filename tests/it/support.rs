@@ -147,6 +147,11 @@ impl World {
         std::fs::read_to_string(self.folder.path().join("database.url")).unwrap()
     }
 
+    /// The same schema by another way.
+    pub(crate) async fn through(&self, url: &str) -> Store {
+        Store::open(&reach(url)).await.unwrap()
+    }
+
     pub(crate) fn script(&self) -> &Script {
         self.models.script()
     }

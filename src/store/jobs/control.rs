@@ -141,20 +141,26 @@ impl Store {
     }
 
     /// Runs jobs again: dead ones go back into the queue with all their attempts before them, waiting
-    /// ones need wait no longer. Says how many.
+    /// ones need wait no longer. A dead one whose key has been enqueued again since stays as it is: the newer
+    /// one counts. Says how many.
     pub async fn retry_jobs(&self, ids: Option<&[i64]>, kind: Option<&str>) -> Result<u64, StoreError> {
         let row = sqlx::query!(
             r#"
             with gone as (
-                delete from shopkeeper.job_history
+                delete from shopkeeper.job_history as dead
                 where outcome = 'dead' and ($1::bigint[] is null or id = any ($1)) and ($2::text is null or kind = $2)
+                    and not exists (select from shopkeeper.job where job.kind = dead.kind and job.key = dead.key)
                 returning *
             ), back as (
                 select shopkeeper.enqueue_many(
                     kind, array_agg(key order by id), array_agg(payload order by id), priority, now(),
-                    array_agg(group_key order by id)
+                    array_agg(group_key order by id), max_attempts, traceparent
                 ) as jobs
-                from gone group by kind, priority
+                from (
+                    select distinct on (kind, key, case when key is null then id end) * from gone
+                    order by kind, key, case when key is null then id end, id desc
+                ) as newest
+                group by kind, priority, max_attempts, traceparent
             ), due as (
                 update shopkeeper.job set state = 'ready', run_at = now()
                 where state = 'scheduled' and id = any ($1) and ($2::text is null or kind = $2)

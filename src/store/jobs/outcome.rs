@@ -1,13 +1,14 @@
 //! How jobs end: done, tried again, or dead.
 //!
-//! Lock order of everybody who holds several: jobs by id, then what follows from them.
+//! A batch of ends waits for nobody: a job whose row somebody has locked, because he is enqueueing its key
+//! in a transaction of his own, is left out and said to be busy.
 
 use std::{collections::BTreeMap, collections::BTreeSet, time::Duration};
 
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use super::{Lease, NewJob, columns, enqueue};
-use crate::store::{Store, StoreError};
+use super::{Lease, NewJob, columns, enqueue, held, ring};
+use crate::store::{PROMPT, Store, StoreError};
 
 /// A job that succeeded, and what follows from it.
 #[derive(Clone, Debug)]
@@ -43,39 +44,54 @@ pub enum Failure {
 /// Of an error's text, what is kept.
 const MAX_ERROR_CHARS: usize = 2000;
 
-/// A job that was held when its end was written.
-struct Held {
+/// Ends that were not written.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Unwritten {
+    /// Taken by others, or cancelled: nobody asks for these any more.
+    pub lost: Vec<Lease>,
+    /// Still held, but somebody has locked the row of the job: to be tried again.
+    pub busy: Vec<Lease>,
+}
+
+/// A job whose end was written.
+struct Ended {
     id: i64,
     kind: String,
     group_key: Option<String>,
+    /// Whether it can be claimed at once.
+    again: bool,
 }
 
 impl Store {
-    /// Completes jobs and enqueues what follows from them, in one transaction; says which leases were
-    /// lost, and nothing follows from those. A job that was enqueued again while it ran goes on.
-    pub async fn finish(&self, finished: &[Finished]) -> Result<Vec<Lease>, StoreError> {
+    /// Completes jobs and enqueues what follows from them, in one transaction; nothing follows from those
+    /// whose end was not written. A job that was enqueued again while it ran goes on.
+    pub async fn finish(&self, finished: &[Finished]) -> Result<Unwritten, StoreError> {
         let leases: Vec<_> = finished.iter().map(|finished| finished.lease).collect();
-        let mut transaction = self.pool.begin().await?;
-        let held = complete_all(&mut transaction, &leases).await?;
-        let held = settled(&mut transaction, held).await?;
-        let mut follow_ups: BTreeMap<_, (Vec<_>, Vec<_>)> = BTreeMap::new();
-        for finished in finished.iter().filter(|finished| held.contains(&finished.lease.job)) {
-            for job in &finished.follow_ups {
-                let (keys, payloads) = follow_ups.entry(job.kind).or_default();
-                keys.push(job.key.clone());
-                payloads.push(job.payload.clone());
+        self.promptly(PROMPT, async |connection| {
+            let mut transaction = connection.begin().await?;
+            let ended = end(&mut transaction, &leases).await?;
+            let written = go_on(&mut transaction, ended).await?;
+            let mut follow_ups: BTreeMap<_, (Vec<_>, Vec<_>)> = BTreeMap::new();
+            for finished in finished.iter().filter(|finished| written.contains(&finished.lease.job)) {
+                for job in &finished.follow_ups {
+                    let (keys, payloads) = follow_ups.entry(job.kind).or_default();
+                    keys.push(job.key.clone());
+                    payloads.push(job.payload.clone());
+                }
             }
-        }
-        for (kind, (keys, payloads)) in follow_ups {
-            enqueue(&mut transaction, kind, &keys, &payloads).await?;
-        }
-        transaction.commit().await?;
-        Ok(leases.into_iter().filter(|lease| !held.contains(&lease.job)).collect())
+            for (kind, (keys, payloads)) in follow_ups {
+                enqueue(&mut transaction, kind, &keys, &payloads).await?;
+            }
+            let unwritten = unwritten(&mut transaction, &leases, &written).await?;
+            transaction.commit().await?;
+            Ok(unwritten)
+        })
+        .await
     }
 
-    /// Puts jobs that did not succeed back, or into the history as dead; says which leases were lost. A
-    /// job that was enqueued again while it ran always goes on, with all its attempts before it.
-    pub async fn fail(&self, failed: &[Failed]) -> Result<Vec<Lease>, StoreError> {
+    /// Puts jobs that did not succeed back, or into the history as dead. A job that was enqueued again
+    /// while it ran always goes on, with all its attempts before it.
+    pub async fn fail(&self, failed: &[Failed]) -> Result<Unwritten, StoreError> {
         let leases: Vec<_> = failed.iter().map(|failed| failed.lease).collect();
         let (jobs, fences) = columns(&leases);
         let mut delays = Vec::new();
@@ -92,53 +108,56 @@ impl Store {
                 failed.error.chars().take(MAX_ERROR_CHARS).collect::<String>().replace('\0', "\u{fffd}"),
             );
         }
-        let mut transaction = self.pool.begin().await?;
-        let held = sqlx::query_as!(
-            Held,
-            r#"
-            with held as materialized (
-                select job.id, job.kind, job.group_key, job.dirty, ended.error, ended.charged,
-                    case when ended.dead then 0 else ended.delay end as delay,
-                    (ended.dead or (ended.charged and job.attempts >= job.max_attempts)) and not job.dirty as over
-                from unnest($1::bigint[], $2::bigint[], $3::double precision[], $4::boolean[], $5::boolean[], $6::text[])
-                    as ended (id, fence, delay, charged, dead, error)
-                join shopkeeper.job as job on job.fence = ended.fence
-                where job.id = any ($1) and job.worker is not null
-                order by job.id
-                for update of job
-            ), again as (
-                update shopkeeper.job as job
-                set state = case when held.delay > 0 then 'scheduled' else 'ready' end,
-                    worker = null, lease_until = null, last_error = held.error, dirty = false,
-                    attempts = case when held.dirty then 0 when held.charged then attempts else attempts - 1 end,
-                    run_at = now() + make_interval(secs => held.delay)
-                from held where job.id = any ($1) and job.id = held.id and not held.over
-            ), gone as (
-                delete from shopkeeper.job as job using held
-                where job.id = any ($1) and job.id = held.id and held.over
-                returning job.*, held.error
-            ), kept as (
-                insert into shopkeeper.job_history
-                    (id, kind, key, group_key, payload, priority, outcome, error, attempts, max_attempts, worker,
-                     traceparent, created_at, run_at, started_at)
-                select id, kind, key, group_key, payload, priority, 'dead', error, attempts, max_attempts, worker,
-                    traceparent, created_at, run_at, started_at
-                from gone
+        self.promptly(PROMPT, async |connection| {
+            let mut transaction = connection.begin().await?;
+            let ended = sqlx::query_as!(
+                Ended,
+                r#"
+                with held as materialized (
+                    select job.id, job.kind, job.group_key, job.dirty, ended.error, ended.charged,
+                        case when ended.dead then 0 else ended.delay end as delay,
+                        (ended.dead or (ended.charged and job.attempts >= job.max_attempts)) and not job.dirty as over
+                    from unnest($1::bigint[], $2::bigint[], $3::double precision[], $4::boolean[], $5::boolean[], $6::text[])
+                        as ended (id, fence, delay, charged, dead, error)
+                    join shopkeeper.job as job on job.fence = ended.fence
+                    where job.id = any ($1) and job.worker is not null
+                    for update of job skip locked
+                ), again as (
+                    update shopkeeper.job as job
+                    set state = case when held.delay > 0 then 'scheduled' else 'ready' end,
+                        worker = null, lease_until = null, last_error = held.error, dirty = false,
+                        attempts = case when held.dirty then 0 when held.charged then attempts else attempts - 1 end,
+                        run_at = now() + make_interval(secs => held.delay)
+                    from held where job.id = any ($1) and job.id = held.id and not held.over
+                ), gone as (
+                    delete from shopkeeper.job as job using held
+                    where job.id = any ($1) and job.id = held.id and held.over
+                    returning job.*, held.error
+                ), kept as (
+                    insert into shopkeeper.job_history
+                        (id, kind, key, group_key, payload, priority, outcome, error, attempts, max_attempts, worker,
+                         traceparent, created_at, run_at, started_at)
+                    select id, kind, key, group_key, payload, priority, 'dead', error, attempts, max_attempts, worker,
+                        traceparent, created_at, run_at, started_at
+                    from gone
+                )
+                select id as "id!", kind as "kind!", group_key, not over and delay <= 0 as "again!" from held
+                "#,
+                &jobs,
+                &fences,
+                &delays,
+                &charged,
+                &dead,
+                &errors,
             )
-            select id as "id!", kind as "kind!", group_key from held
-            "#,
-            &jobs,
-            &fences,
-            &delays,
-            &charged,
-            &dead,
-            &errors,
-        )
-        .fetch_all(&mut *transaction)
-        .await?;
-        let held = settled(&mut transaction, held).await?;
-        transaction.commit().await?;
-        Ok(leases.into_iter().filter(|lease| !held.contains(&lease.job)).collect())
+            .fetch_all(&mut *transaction)
+            .await?;
+            let written = go_on(&mut transaction, ended).await?;
+            let unwritten = unwritten(&mut transaction, &leases, &written).await?;
+            transaction.commit().await?;
+            Ok(unwritten)
+        })
+        .await
     }
 }
 
@@ -148,44 +167,67 @@ pub(in crate::store) async fn complete(
     transaction: &mut Transaction<'_, Postgres>,
     lease: Lease,
 ) -> Result<(), StoreError> {
-    let held = complete_all(transaction, &[lease]).await?;
-    let held = settled(transaction, held).await?;
-    if held.is_empty() { Err(StoreError::LeaseLost(lease.job)) } else { Ok(()) }
-}
-
-async fn complete_all(connection: &mut PgConnection, leases: &[Lease]) -> Result<Vec<Held>, StoreError> {
-    let mut held = end(connection, leases).await?;
-    if held.len() < leases.len() {
-        // One that became dirty while it was being deleted was neither deleted nor seen as dirty.
-        let ended: BTreeSet<_> = held.iter().map(|job| job.id).collect();
-        let left: Vec<_> = leases.iter().filter(|lease| !ended.contains(&lease.job)).copied().collect();
-        held.extend(end(connection, &left).await?);
+    let mut ended = end(transaction, &[lease]).await?;
+    if ended.is_empty() && wait_for(transaction, lease).await? {
+        ended = end(transaction, &[lease]).await?;
     }
-    Ok(held)
+    let written = go_on(transaction, ended).await?;
+    if written.is_empty() { Err(StoreError::LeaseLost(lease.job)) } else { Ok(()) }
 }
 
-async fn end(connection: &mut PgConnection, leases: &[Lease]) -> Result<Vec<Held>, StoreError> {
+/// Waits for who has locked the row of a job, and says whether it is still held then.
+async fn wait_for(connection: &mut PgConnection, lease: Lease) -> Result<bool, StoreError> {
+    let held = sqlx::query!(
+        "select id from shopkeeper.job where id = $1 and fence = $2 and worker is not null for update",
+        lease.job,
+        lease.fence,
+    );
+    Ok(held.fetch_optional(connection).await?.is_some())
+}
+
+async fn end(connection: &mut PgConnection, leases: &[Lease]) -> Result<Vec<Ended>, StoreError> {
     let (jobs, fences) = columns(leases);
-    let held = sqlx::query_as!(
-        Held,
-        r#"select id as "id!", kind as "kind!", group_key from shopkeeper.finish($1, $2)"#,
+    let ended = sqlx::query_as!(
+        Ended,
+        r#"select id as "id!", kind as "kind!", group_key, again as "again!" from shopkeeper.finish($1, $2)"#,
         &jobs,
         &fences,
     );
-    Ok(held.fetch_all(connection).await?)
+    Ok(ended.fetch_all(connection).await?)
 }
 
-/// Lets the next of each group run, and gives the ids of the jobs.
-async fn settled(connection: &mut PgConnection, held: Vec<Held>) -> Result<BTreeSet<i64>, StoreError> {
-    let mut groups: BTreeMap<_, Vec<String>> = BTreeMap::new();
-    let ids = held.iter().map(|job| job.id).collect();
-    for job in held {
+/// Parts the ends that were not written into those of jobs that are held no more and the others.
+async fn unwritten(
+    connection: &mut PgConnection,
+    leases: &[Lease],
+    written: &BTreeSet<i64>,
+) -> Result<Unwritten, StoreError> {
+    let left: Vec<_> = leases.iter().filter(|lease| !written.contains(&lease.job)).copied().collect();
+    if left.is_empty() {
+        return Ok(Unwritten::default());
+    }
+    let held = held(connection, &left).await?;
+    let (busy, lost) = left.into_iter().partition(|lease| held.contains(&lease.job));
+    Ok(Unwritten { lost, busy })
+}
+
+/// Lets the next of each group run, wakes those who run what can run again, and gives the ids of the jobs.
+async fn go_on(connection: &mut PgConnection, ended: Vec<Ended>) -> Result<BTreeSet<i64>, StoreError> {
+    let (mut groups, mut again) = (BTreeMap::<_, Vec<String>>::new(), BTreeSet::new());
+    let ids = ended.iter().map(|job| job.id).collect();
+    for job in ended {
+        if job.again {
+            again.insert(job.kind.clone());
+        }
         if let Some(group) = job.group_key {
             groups.entry(job.kind).or_default().push(group);
         }
     }
     for (kind, keys) in groups {
         sqlx::query!("select shopkeeper.advance($1, $2)", kind, &keys).fetch_one(&mut *connection).await?;
+    }
+    for kind in again {
+        ring(&mut *connection, &kind).await?;
     }
     Ok(ids)
 }

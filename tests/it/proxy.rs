@@ -1,0 +1,91 @@
+//! A way to the database that can be cut without either side being told.
+
+use std::sync::Arc;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
+    sync::watch,
+    task::JoinSet,
+};
+
+/// What happens to bytes.
+#[derive(Clone, Copy, PartialEq)]
+enum Passing {
+    All,
+    Nothing,
+    /// Of connections that began later than the last time nothing passed.
+    New,
+}
+
+/// Listens on a port of its own until dropped.
+pub(crate) struct Proxy {
+    url: url::Url,
+    passing: watch::Sender<Passing>,
+    _tasks: Arc<tokio::sync::Mutex<JoinSet<()>>>,
+}
+
+impl Proxy {
+    pub(crate) async fn start(database: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut url: url::Url = database.parse().unwrap();
+        let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
+        url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
+        let (passing, heard) = watch::channel(Passing::All);
+        let tasks = Arc::new(tokio::sync::Mutex::new(JoinSet::new()));
+        let pumps = tasks.clone();
+        tasks.lock().await.spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(&target).await.unwrap();
+                let ((from_client, to_client), (from_server, to_server)) =
+                    (client.into_split(), server.into_split());
+                let is_new = *heard.borrow() == Passing::New;
+                let mut pumps = pumps.lock().await;
+                pumps.spawn(pump(from_client, to_server, heard.clone(), is_new));
+                pumps.spawn(pump(from_server, to_client, heard.clone(), is_new));
+            }
+        });
+        Self { url, passing, _tasks: tasks }
+    }
+
+    /// The database, by this way.
+    pub(crate) fn url(&self) -> String {
+        self.url.to_string()
+    }
+
+    /// From now on nothing arrives, and nobody is told.
+    pub(crate) fn swallow(&self) {
+        self.passing.send_replace(Passing::Nothing);
+    }
+
+    /// Connections made from now on work; the others stay dead.
+    pub(crate) fn pass_new(&self) {
+        self.passing.send_replace(Passing::New);
+    }
+}
+
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    passing: watch::Receiver<Passing>,
+    is_new: bool,
+) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(read) = from.read(&mut buffer).await {
+        let passes = match *passing.borrow() {
+            Passing::All => true,
+            Passing::Nothing => false,
+            Passing::New => is_new,
+        };
+        // Of a connection that is cut, its end is not heard either.
+        if !passes {
+            if read == 0 {
+                return std::future::pending().await;
+            }
+            continue;
+        }
+        if read == 0 || to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! How jobs end while others are in the way: rows that are locked, workers that are gone, a network that
+//! swallows everything.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use shopkeeper::{
+    queue::Limits,
+    store::{
+        answers::Settled,
+        jobs::{Claim, Failed, Failure, Finished, Lease},
+    },
+};
+use sqlx::postgres::PgListener;
+use tokio::sync::Semaphore;
+
+use crate::{
+    proxy::Proxy,
+    queue::{EMPTY, LIMITS, Running, Scripted, claim, enqueue},
+    support::{LIMIT, World, execute},
+};
+
+const ENQUEUE_K: &str = "select shopkeeper.enqueue('scripted', 'k', '{\"wish\": \"nothing\"}')";
+
+#[tokio::test]
+async fn an_open_transaction_that_enqueues_a_running_key_holds_up_no_other_end() {
+    let world = World::new().await;
+    for key in ["k", "1", "2", "3"] {
+        enqueue(&world, key, "nothing").await;
+    }
+    let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
+    let running = Running::start(&world, gated, LIMITS);
+    world.until("all four run", "count(*) = 4 from shopkeeper.job where state = 'running'").await;
+    let mut open = world.ours.begin().await.unwrap();
+    sqlx::query(ENQUEUE_K).execute(&mut *open).await.unwrap();
+    running.job.gate.as_ref().unwrap().add_permits(100);
+    let lapsed: i64 = tokio::time::timeout(LIMIT, async {
+        // Longer than the lease: it is neither lost nor given to another meanwhile.
+        world.until("the others are done", "count(*) = 3 from shopkeeper.job_history").await;
+        world.until("its lease is over", "(select lease_until < now() from shopkeeper.job)").await;
+        world.value("select count(*) from shopkeeper.job where state = 'running'").await
+    })
+    .await
+    .unwrap();
+    assert_eq!(lapsed, 1);
+    open.commit().await.unwrap();
+    world.until("it ran again for whom it was enqueued", EMPTY).await;
+    assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 5);
+    assert_eq!(world.count("job_history where outcome = 'done' and attempts = 1").await, 4);
+}
+
+#[tokio::test]
+async fn a_handler_that_completes_its_job_waits_for_who_has_locked_it() {
+    let world = World::new().await;
+    let id: uuid::Uuid = world.value("select shopkeeper.ask('Where is it?')").await;
+    let minute = Duration::from_mins(1);
+    let question = Claim {
+        kind: "answer_question",
+        worker: "w",
+        limit: 1,
+        ahead: false,
+        fleet_limit: None,
+        lease: minute,
+        max_attempts: 3,
+    };
+    let lease = world.store.claim(question).await.unwrap()[0].lease;
+    world.store.take_question(id, 1).await.unwrap().unwrap();
+    let mut open = world.ours.begin().await.unwrap();
+    sqlx::query("select shopkeeper.enqueue('answer_question', $1)")
+        .bind(id.to_string())
+        .execute(&mut *open)
+        .await
+        .unwrap();
+    let nothing = serde_json::json!([]);
+    let settled =
+        Settled { status: "completed", sources: nothing.clone(), citations: nothing, ..Settled::default() };
+    let (settling, ()) = tokio::join!(world.store.settle(id, &settled, lease), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        open.commit().await.unwrap();
+    });
+    settling.unwrap();
+    assert_eq!(world.count("job where state = 'ready' and attempts = 0").await, 1, "it goes on");
+    assert!(world.store.settle(id, &settled, lease).await.is_err(), "the lease is void");
+}
+
+#[tokio::test]
+async fn whoever_makes_a_job_ready_rings_the_bell() {
+    let world = World::new().await;
+    enqueue(&world, "k", "nothing").await;
+    let mut listener = PgListener::connect_with(&world.ours).await.unwrap();
+    listener.listen("shopkeeper_job").await.unwrap();
+    let minute = Duration::from_mins(1);
+    let take = async || claim(&world, "w", 1, minute).await[0].lease;
+    let mut heard = async |what: &str| {
+        let notification = tokio::time::timeout(LIMIT, listener.recv()).await;
+        assert_eq!(notification.expect(what).unwrap().payload(), "scripted");
+    };
+    world.store.give_back(&[take().await]).await.unwrap();
+    heard("a job that was given back").await;
+    let (lease, error) = (take().await, "as wished".to_owned());
+    world.store.fail(&[Failed { lease, failure: Failure::Retry(Duration::ZERO), error }]).await.unwrap();
+    heard("a job that is tried again at once").await;
+    let lease = take().await;
+    enqueue(&world, "k", "nothing").await;
+    heard("a job that was enqueued while it ran").await;
+    world.store.finish(&[Finished { lease, follow_ups: Vec::new() }]).await.unwrap();
+    heard("a job that runs again because of that").await;
+    claim(&world, "gone", 1, Duration::ZERO).await;
+    world.until("its lease has run out", "bool_and(lease_until < now()) from shopkeeper.job").await;
+    world.store.rescue().await.unwrap();
+    heard("a job whose worker is gone").await;
+}
+
+#[tokio::test]
+async fn a_kind_with_a_limit_over_all_daemons_is_not_slowed_by_it() {
+    let world = World::new().await;
+    let keys: Vec<_> = (0..200).map(|n| n.to_string()).collect();
+    let nothing = vec![serde_json::json!({ "wish": "nothing" }); 200];
+    world.store.enqueue("scripted", &keys, &nothing).await.unwrap();
+    let limits = Limits { fleet_concurrency: Some(2), ..LIMITS };
+    let (one, other) = (
+        Running::start(&world, Scripted::default(), limits),
+        Running::start(&world, Scripted::default(), limits),
+    );
+    // Two for each look of a daemon would be a hundred seconds.
+    world.until("all are done", EMPTY).await;
+    for running in [one, other] {
+        running.stop().await;
+    }
+}
+
+/// A worker that knows jobs as short ones, and holds many more than it has slots for.
+async fn holding_many(world: &World) -> Running {
+    let running = Running::start(world, Scripted::default(), LIMITS);
+    for n in 0..50 {
+        enqueue(world, &n.to_string(), "nothing").await;
+    }
+    world.until("it knows that they are short", EMPTY).await;
+    let keys: Vec<_> = (0..100).map(|n| format!("long {n}")).collect();
+    let wait = vec![serde_json::json!({ "wish": "wait" }); 100];
+    world.store.enqueue("scripted", &keys, &wait).await.unwrap();
+    world.until("it claimed ahead", "count(*) > 4 from shopkeeper.job where state = 'running'").await;
+    running
+}
+
+#[tokio::test]
+async fn jobs_that_were_claimed_ahead_are_given_back_uncharged_when_those_before_them_turn_out_to_be_long() {
+    let world = World::new().await;
+    let running = holding_many(&world).await;
+    let others = "count(*) = 96 from shopkeeper.job where state = 'ready' and attempts = 0";
+    world.until("the rest is given back", others).await;
+    assert_eq!(claim(&world, "another", 100, Duration::from_mins(1)).await.len(), 96, "others can have it");
+    running.stop.cancel();
+    running.job.waiting.notify_waiters();
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_gives_jobs_that_were_claimed_ahead_back_uncharged() {
+    let world = World::new().await;
+    let running = holding_many(&world).await;
+    running.stop.cancel();
+    world.until("the rest is given back", "count(*) = 4 from shopkeeper.job where state = 'running'").await;
+    running.job.waiting.notify_waiters();
+    running.stop().await;
+    assert_eq!(world.count("job where state = 'ready' and attempts = 0").await, 96);
+}
+
+#[tokio::test]
+async fn jobs_claimed_ahead_by_a_worker_that_dies_are_not_charged_and_not_claimed_ahead_again() {
+    let world = World::new().await;
+    for key in ["first", "ahead"] {
+        enqueue(&world, key, "nothing").await;
+    }
+    let take = async |ahead| {
+        let lease = Duration::ZERO;
+        let claim = Claim {
+            kind: "scripted",
+            worker: "w",
+            limit: 1,
+            ahead,
+            fleet_limit: None,
+            lease,
+            max_attempts: 1,
+        };
+        world.store.claim(claim).await.unwrap()
+    };
+    assert_eq!((take(false).await.len(), take(true).await.len()), (1, 1));
+    world.until("the leases have run out", "bool_and(lease_until < now()) from shopkeeper.job").await;
+    assert_eq!(world.store.rescue().await.unwrap(), 2);
+    assert_eq!(world.count("job_history where outcome = 'dead' and key = 'first'").await, 1);
+    assert_eq!(world.count("job where attempts = 0 and key = 'ahead'").await, 1);
+    assert!(take(true).await.is_empty());
+    assert_eq!(take(false).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_whose_job_ends_outside_its_handler_is_not_waited_for() {
+    let world = World::new().await;
+    let asked = async |n: i32| -> (uuid::Uuid, i64) {
+        let id: uuid::Uuid = world.value(&format!("select shopkeeper.ask('Where is {n}?')")).await;
+        (id, world.value(&format!("select id from shopkeeper.job where key = '{id}'")).await)
+    };
+    let status = async |id: uuid::Uuid| -> String {
+        world
+            .value(&format!(
+                "select concat_ws(' ', status, escalation_reason) from shopkeeper.answer where id = '{id}'"
+            ))
+            .await
+    };
+    let (cancelled, job) = asked(1).await;
+    world.store.cancel_jobs(&[job]).await.unwrap();
+    assert_eq!(status(cancelled).await, "cancelled");
+    let (lost, job) = asked(2).await;
+    execute(
+        &world.url(),
+        "update shopkeeper.job set state = 'running', worker = 'gone', lease_until = now(), attempts = 1, max_attempts = 1",
+    )
+    .await;
+    world.until("it is freed", "true from shopkeeper.rescue(10)").await;
+    assert_eq!(status(lost).await, "failed failed");
+    // Who retries the job wants the answer.
+    assert_eq!(world.store.retry_jobs(Some(&[job]), None).await.unwrap(), 1);
+    world.drain().await;
+    assert!(status(lost).await.starts_with("completed"), "{}", status(lost).await);
+}
+
+#[tokio::test]
+async fn a_retry_of_a_dead_job_does_not_touch_a_newer_one_of_its_key() {
+    let world = World::new().await;
+    let die = async || {
+        let lease: Lease = claim(&world, "w", 1, Duration::from_mins(1)).await[0].lease;
+        let died = Failed { lease, failure: Failure::Dead, error: "as wished".to_owned() };
+        world.store.fail(&[died]).await.unwrap();
+    };
+    execute(&world.url(), "select shopkeeper.enqueue('scripted', 'k', '{\"n\": 1}', max_attempts => 7)")
+        .await;
+    die().await;
+    execute(&world.url(), "select shopkeeper.enqueue('scripted', 'k', '{\"n\": 2}')").await;
+    assert_eq!(world.store.retry_jobs(None, Some("scripted")).await.unwrap(), 0);
+    assert_eq!(world.count("job where payload ->> 'n' = '2'").await, 1);
+    die().await;
+    assert_eq!(world.store.retry_jobs(None, Some("scripted")).await.unwrap(), 1);
+    assert_eq!(world.count("job where payload ->> 'n' = '2'").await, 1);
+}
+
+#[tokio::test]
+async fn what_is_pruned_is_old_and_not_dead() {
+    let world = World::new().await;
+    execute(
+        &world.url(),
+        "insert into shopkeeper.job_history
+             (id, kind, payload, priority, outcome, attempts, created_at, run_at, finished_at)
+         select n, 'k', '{}', 0, (array['done', 'dead'])[1 + n % 2], 1, now(), now(),
+             now() - n / 2 * interval '1 day'
+         from generate_series(0, 9) as n",
+    )
+    .await;
+    assert_eq!(world.store.prune_jobs(Duration::from_hours(36)).await.unwrap(), 3);
+    assert_eq!(world.count("job_history where outcome = 'dead'").await, 5);
+}
+
+#[tokio::test]
+async fn a_network_that_swallows_everything_without_a_word_is_survived() {
+    let world = World::new().await;
+    let proxy = Proxy::start(&world.url()).await;
+    let through = world.through(&proxy.url()).await;
+    for n in 0..4 {
+        enqueue(&world, &n.to_string(), "nothing").await;
+    }
+    let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
+    let running = Running::start_on(through, gated, LIMITS);
+    world.until("all run", "count(*) = 4 from shopkeeper.job where state = 'running'").await;
+    proxy.swallow();
+    // They end, and nobody hears of it.
+    running.job.gate.as_ref().unwrap().add_permits(100);
+    world.until("the leases ran out", "bool_and(lease_until < now()) from shopkeeper.job").await;
+    proxy.pass_new();
+    enqueue(&world, "after", "nothing").await;
+    world.until("all are done", EMPTY).await;
+    running.stop().await;
+    assert_eq!(world.count("job_history where outcome = 'done'").await, 5);
+}
