@@ -65,7 +65,8 @@ create table shopkeeper.job_history (
 comment on table shopkeeper.job_history is 'Finished jobs: done, cancelled, or dead with the error that ended them.';
 comment on column shopkeeper.job_history.started_at is 'When its last attempt was claimed.';
 
-create index job_history_finished on shopkeeper.job_history using brin (finished_at);
+create index job_history_finished on shopkeeper.job_history (finished_at);
+create index job_history_id on shopkeeper.job_history (id);
 create index job_history_dead on shopkeeper.job_history (kind, finished_at) where outcome = 'dead';
 
 create table shopkeeper.queue_kind (

@@ -56,10 +56,10 @@ impl Wake {
         let Ok(mut listener) = store.listen().await else { return };
         // What was enqueued while nobody listened.
         self.new.values().for_each(|bell| bell.notify_one());
-        while let Ok(Some(notification)) = listener.try_recv().await {
-            if notification.channel() == CANCEL_CHANNEL {
+        while let Some((channel, kind)) = listener.next().await {
+            if channel == CANCEL_CHANNEL {
                 self.cancelled.values().for_each(|bell| bell.notify_one());
-            } else if let Some(bell) = self.new.get(notification.payload()) {
+            } else if let Some(bell) = self.new.get(kind.as_str()) {
                 bell.notify_one();
             }
         }

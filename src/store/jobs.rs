@@ -7,7 +7,10 @@ use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{Connection, PgConnection, postgres::types::PgInterval};
+use sqlx::{
+    Connection, PgConnection,
+    postgres::{PgListener, types::PgInterval},
+};
 
 use super::{PROMPT, Store, StoreError};
 
@@ -24,6 +27,9 @@ pub use upkeep::Promoted;
 pub const CHANNEL: &str = "shopkeeper_job";
 /// The channel that says that running jobs were cancelled: their leases are gone.
 pub const CANCEL_CHANNEL: &str = "shopkeeper_job_cancel";
+
+/// How long nothing may be heard before the connection is asked whether it lives.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// A job to be enqueued: nothing but values, so that whoever makes one need not know who runs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -178,11 +184,31 @@ impl Store {
     }
 
     /// A connection that hears of new jobs and of cancelled ones.
-    pub async fn listen(&self) -> Result<sqlx::postgres::PgListener, StoreError> {
-        let mut listener = sqlx::postgres::PgListener::connect_with(&self.pool).await?;
+    pub async fn listen(&self) -> Result<Listener, StoreError> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
         listener.eager_reconnect(false);
         listener.listen_all([CHANNEL, CANCEL_CHANNEL]).await?;
-        Ok(listener)
+        Ok(Listener(listener))
+    }
+}
+
+/// Hears of new jobs and of cancelled ones.
+pub struct Listener(PgListener);
+
+impl Listener {
+    /// What was said next: the channel and the kind; none when the connection is lost. One that is silent
+    /// is asked whether it lives.
+    pub async fn next(&mut self) -> Option<(String, String)> {
+        loop {
+            match tokio::time::timeout(SILENCE, self.0.try_recv()).await {
+                Ok(Ok(Some(said))) => return Some((said.channel().to_owned(), said.payload().to_owned())),
+                Ok(_) => return None,
+                Err(_) => {
+                    let ping = sqlx::query!("select 1 as one").fetch_one(&mut self.0);
+                    tokio::time::timeout(PROMPT, ping).await.ok()?.ok()?;
+                }
+            }
+        }
     }
 }
 

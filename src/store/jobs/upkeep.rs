@@ -74,7 +74,8 @@ impl Store {
     pub async fn prune_jobs(&self, older_than: Duration) -> Result<u64, StoreError> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.job_history where ctid = any (array(
-                 select ctid from shopkeeper.job_history where outcome <> 'dead' and finished_at < now() - $1::interval limit $2
+                 select ctid from shopkeeper.job_history where outcome <> 'dead' and finished_at < now() - $1::interval
+                 order by finished_at limit $2
              ))",
             interval(older_than),
             PRUNE_BATCH,
