@@ -71,6 +71,22 @@ comment on column shopkeeper.chunk.ordinal is 'Its place in the document, from 1
 comment on column shopkeeper.chunk.input_hash is 'Of what was embedded: a chunk that is in the index is not embedded again.';
 comment on column shopkeeper.chunk.tokens is 'Of what was embedded: the title, then the content.';
 
+-- The same input has the same vector in every document of a version.
+create index chunk_input on shopkeeper.chunk (input_hash);
+
+create table shopkeeper.embedding_cache (
+    model      text        not null,
+    dimensions integer     not null,
+    input_hash bytea       not null,
+    embedding  halfvec     not null,
+    kept_at    timestamptz not null default now(),
+    primary key (model, dimensions, input_hash)
+);
+
+comment on table shopkeeper.embedding_cache is 'Vectors that left the index, in case their texts come back.';
+
+create index embedding_cache_kept on shopkeeper.embedding_cache (kept_at);
+
 -- Makes the first index version, or finds the active one. The lock is held for the transaction, so that
 -- several daemons that start at once make one.
 create function shopkeeper.open_index(model text, dimensions integer)

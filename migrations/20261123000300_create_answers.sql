@@ -100,9 +100,9 @@ begin
             returning id
         )
         select count(pg_notify('shopkeeper_answer', id::text)) into told from failed;
-    elsif new.kind = 'refresh_document' and new.outcome = 'dead' then
+    elsif new.kind = 'refresh_document' then
         insert into shopkeeper.document_index as indexed (version, source, key, indexed_revision, state, error)
-        select version.id, document.source, document.key, document.revision, 'failed', new.error
+        select version.id, document.source, document.key, document.revision, 'failed', coalesce(new.error, new.outcome)
         from shopkeeper.document as document, shopkeeper.index_version as version
         where document.source = new.payload ->> 'source' and document.key = new.payload ->> 'key'
             and version.state = 'active'

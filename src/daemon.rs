@@ -22,7 +22,7 @@ use crate::{
         Job,
         answer_question::{AnswerQuestion, AnswerSettings, Prices},
         prune_history::{self, PruneHistory},
-        refresh_document::RefreshDocument,
+        refresh_document::{RefreshDocument, Refreshing},
         sync_catalogue::{MassDelete, SyncCatalogue, SyncedSource},
     },
     model::{Embedder, EmbeddingModel},
@@ -88,7 +88,7 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     });
     Ok(Parts {
         sync: Arc::new(SyncCatalogue { store: store.clone(), sources: synced.collect() }),
-        refresh: Arc::new(RefreshDocument {
+        refresh: Arc::new(RefreshDocument::new(Refreshing {
             store: store.clone(),
             catalogues: catalogues(&|_| true),
             embedder: embedder.clone(),
@@ -99,7 +99,7 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
             },
             version: version.clone(),
             price: embedding.usd_per_million_tokens.0,
-        }),
+        })),
         answer: Arc::new(AnswerQuestion {
             store: store.clone(),
             live: catalogues(&|source| source.live_metadata),

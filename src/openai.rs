@@ -3,7 +3,11 @@
 //! Nothing is retried here: jobs are, with the wait that the server asks for. What the server says is
 //! counted and measured once, here, and trusted afterwards.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use async_openai::{
     Client,
@@ -16,9 +20,10 @@ use async_openai::{
             ChatCompletionRequestSystemMessage, ChatCompletionRequestUserMessage,
             CreateChatCompletionRequest,
         },
-        embeddings::{CreateEmbeddingRequest, CreateEmbeddingResponse, EmbeddingInput, EncodingFormat},
+        embeddings::{CreateEmbeddingRequest, EmbeddingInput, EncodingFormat},
     },
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{FutureExt, future::BoxFuture};
 use reqwest::{StatusCode, header::HeaderMap};
 use tower::ServiceExt;
@@ -130,37 +135,81 @@ fn chain(error: &dyn std::error::Error) -> String {
 pub struct OpenAiEmbedder {
     server: Server,
     model: EmbeddingModel,
+    /// Whether the server is asked for base64, a third of the bytes of numbers in decimals. Not every
+    /// server knows it.
+    base64: AtomicBool,
 }
+
+/// One vector of a response and the input that it belongs to.
+type Indexed = (u32, Vec<f32>);
 
 impl OpenAiEmbedder {
     /// Uses this model of this server.
     pub fn new(server: Server, model: EmbeddingModel) -> Self {
-        Self { server, model }
+        Self { server, model, base64: AtomicBool::new(true) }
     }
 
     async fn request(&self, inputs: &[String]) -> Result<Embedded, ModelError> {
+        let (vectors, tokens) = if self.base64.load(Ordering::Relaxed) {
+            match self.in_base64(inputs).await {
+                Ok(response) => response,
+                Err(error @ (ModelError::Rejected { .. } | ModelError::Nonsense { .. })) => {
+                    // Either the format or the inputs: the other format tells.
+                    let response = self.in_decimals(inputs).await.map_err(|_| error)?;
+                    self.base64.store(false, Ordering::Relaxed);
+                    response
+                }
+                Err(error) => return Err(error),
+            }
+        } else {
+            self.in_decimals(inputs).await?
+        };
+        Ok(Embedded { vectors: self.checked(vectors, inputs.len())?, tokens: tokens.into() })
+    }
+
+    async fn in_base64(&self, inputs: &[String]) -> Result<(Vec<Indexed>, u32), ModelError> {
+        let request = self.wire(inputs, EncodingFormat::Base64);
+        let response = self.server.request(self.server.client.embeddings().create_base64(request)).await?;
+        let decode = |text: &str| {
+            let bytes = STANDARD.decode(text).ok()?;
+            let (floats, rest) = bytes.as_chunks();
+            rest.is_empty().then(|| floats.iter().map(|float| f32::from_le_bytes(*float)).collect())
+        };
+        let vectors = response.data.iter().map(|entry| {
+            let vector = decode(&entry.embedding.0);
+            let vector =
+                vector.ok_or_else(|| self.server.nonsense("a vector that is not base64".to_owned()))?;
+            Ok((entry.index, vector))
+        });
+        Ok((vectors.collect::<Result<_, ModelError>>()?, response.usage.total_tokens))
+    }
+
+    async fn in_decimals(&self, inputs: &[String]) -> Result<(Vec<Indexed>, u32), ModelError> {
+        let request = self.wire(inputs, EncodingFormat::Float);
+        let response = self.server.request(self.server.client.embeddings().create(request)).await?;
+        let vectors = response.data.into_iter().map(|entry| (entry.index, entry.embedding));
+        Ok((vectors.collect(), response.usage.total_tokens))
+    }
+
+    fn wire(&self, inputs: &[String], format: EncodingFormat) -> CreateEmbeddingRequest {
         // Only these models can shorten their vectors; others refuse the parameter.
         let shortens = self.model.name.starts_with("text-embedding-3");
-        let request = CreateEmbeddingRequest {
+        CreateEmbeddingRequest {
             model: self.model.name.clone(),
             input: EmbeddingInput::StringArray(inputs.to_vec()),
-            encoding_format: Some(EncodingFormat::Float),
+            encoding_format: Some(format),
             user: None,
             dimensions: shortens.then_some(self.model.dimensions),
-        };
-        let response = self.server.request(self.server.client.embeddings().create(request)).await?;
-        let tokens = u64::from(response.usage.total_tokens);
-        Ok(Embedded { vectors: self.checked(response, inputs.len())?, tokens })
+        }
     }
 
     /// The vectors in the order of their inputs, when they are as many and as long as they must be.
-    fn checked(&self, response: CreateEmbeddingResponse, inputs: usize) -> Result<Vec<Vec<f32>>, ModelError> {
-        if response.data.len() != inputs {
-            return Err(self.server.nonsense(format!("{} vectors for {inputs} inputs", response.data.len())));
+    fn checked(&self, response: Vec<Indexed>, inputs: usize) -> Result<Vec<Vec<f32>>, ModelError> {
+        if response.len() != inputs {
+            return Err(self.server.nonsense(format!("{} vectors for {inputs} inputs", response.len())));
         }
         let mut vectors = vec![Vec::new(); inputs];
-        for embedding in response.data {
-            let (index, vector) = (embedding.index as usize, embedding.embedding);
+        for (index, vector) in response {
             if vector.len() != self.model.dimensions as usize {
                 return Err(self.server.nonsense(format!(
                     "vectors of {} dimensions, where embedding.dimensions is {}",
@@ -171,7 +220,7 @@ impl OpenAiEmbedder {
             if !vector.iter().all(|number| number.is_finite()) {
                 return Err(self.server.nonsense("a vector with a number that is not finite".to_owned()));
             }
-            match vectors.get_mut(index) {
+            match vectors.get_mut(index as usize) {
                 Some(place) if place.is_empty() => *place = vector,
                 _ => return Err(self.server.nonsense(format!("no input for the vector with index {index}"))),
             }

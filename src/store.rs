@@ -145,7 +145,7 @@ async fn promptly<T>(
 }
 
 /// Why the store could not do it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database does not answer now: the same call may succeed later.
     #[error("the database cannot be reached: {0}")]

@@ -70,6 +70,11 @@ impl Chunking {
     /// Never: the overlap is made smaller than the chunk before it is used.
     pub fn chunks(&self, document: &Document) -> Vec<Chunk> {
         let title = self.title(&document.title);
+        // Most texts are one chunk, and are counted once.
+        let whole = self.chunk(&title, document.text.trim());
+        if whole.tokens as usize <= self.chunk_tokens.min(self.max_input_tokens) {
+            return vec![whole];
+        }
         let room = self.max_input_tokens.saturating_sub(self.tokenizer.count(&title) + 1).max(1);
         let size = self.chunk_tokens.min(room);
         let overlap = self.overlap.min(size.saturating_sub(1));
@@ -88,7 +93,8 @@ impl Chunking {
     /// A title longer than half an input would leave no room for the text: its beginning is kept.
     fn title<'a>(&self, title: &'a str) -> std::borrow::Cow<'a, str> {
         let most = (self.max_input_tokens / 2).max(1);
-        if self.tokenizer.count(title) <= most {
+        // No token is shorter than a byte.
+        if title.len() <= most || self.tokenizer.count(title) <= most {
             return title.into();
         }
         let splitter = TextSplitter::new(ChunkConfig::new(most).with_sizer(&self.tokenizer));

@@ -2,34 +2,38 @@
 //!
 //! Changed, unchanged and removed are one path: the row is read as it is, and the index is made to
 //! match. Nothing is sent to the model when the text and the embedding settings are those that are
-//! indexed already, and of a text that changed only the chunks that the index does not hold. If embedding
-//! fails, what was indexed before stays searchable.
+//! indexed already, and of a text that changed only the chunks that nothing in the index and nothing
+//! remembered was made of. If embedding fails, what was indexed before stays searchable.
+//!
+//! Many of these jobs run at once. What they read, embed and write meets in one place each
+//! (`refresh_document/`), so that hundreds of documents are one query, one request, one transaction.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
+use futures::future::join_all;
 use serde::Deserialize;
 
-use super::{Attempt, Job, JobError, Outcome};
+use super::{Attempt, Job, JobError, Outcome, gather::Gather};
 use crate::{
     catalogue::{Catalogue, Document, DocumentId},
-    index::{
-        Chunks, EmbeddedChunk,
-        batching::{BatchLimits, batches},
-        chunking::Chunking,
-    },
+    index::{Chunk, Chunks, EmbeddedChunk, InputHash, batching::BatchLimits, chunking::Chunking},
     model::Embedder,
     store::{
         Store,
-        documents::{Content, IndexVersion, Indexed, Written},
-        usage::Cost,
+        documents::{IndexVersion, Refreshed, Write, Written},
+        jobs::Lease,
     },
 };
 
-/// The job.
-pub struct RefreshDocument {
+mod embed;
+mod look;
+mod write;
+
+/// What the job needs.
+pub struct Refreshing {
     /// Where documents are written.
     pub store: Store,
     /// Where they come from, by source.
@@ -44,6 +48,30 @@ pub struct RefreshDocument {
     pub version: IndexVersion,
     /// Dollars for a million tokens.
     pub price: f64,
+}
+
+/// The job.
+pub struct RefreshDocument {
+    shared: Arc<Refreshing>,
+    looks: Gather<(DocumentId, Lease), Result<Looked, JobError>>,
+    finds: Gather<InputHash, Result<Option<Vec<f32>>, JobError>>,
+    embeds: Gather<Chunk, Result<Vec<f32>, JobError>>,
+    writes: Gather<Write, Result<Written, JobError>>,
+}
+
+/// A document as it is, and as it is known.
+enum Looked {
+    /// Nothing knows it: there is nothing to do.
+    Unknown,
+    /// What it is to become; the text, when it is not what is indexed.
+    Known { write: Write, text: Option<Text> },
+}
+
+/// A text that differs from what is indexed.
+struct Text {
+    document: Arc<Document>,
+    /// Chunks of the document that are in the index.
+    hashes: BTreeSet<InputHash>,
 }
 
 /// Which document.
@@ -61,82 +89,81 @@ impl Job for RefreshDocument {
 
     async fn run(&self, payload: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {
         let id = DocumentId { source: payload.source, key: payload.key };
-        let Some(indexed) = self.store.indexed(self.version.id, &id).await? else {
+        let Looked::Known { mut write, text } = of(self.looks.ask((id, attempt.lease)).await)? else {
             return Ok(Outcome::Done(Vec::new()));
         };
-        self.refresh(&id, &indexed, attempt).await
+        if let (Some(text), Refreshed::Content { chunks, .. }) = (text, &mut write.refreshed) {
+            *chunks = Some(self.chunks(&text).await?);
+        }
+        match of(self.writes.ask(write).await)? {
+            Written::Fresh => Ok(Outcome::Committed),
+            Written::Superseded => Ok(Outcome::Done(Vec::new())),
+            // Somebody enqueues it in a transaction of his own, or it is another worker's: it runs again.
+            Written::NotHeld => {
+                Err(JobError::Snooze { after: BUSY, reason: "the job's row is locked".into() })
+            }
+        }
     }
 }
 
+/// How long a job waits when somebody holds its row.
+const BUSY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// The result of a batch.
+fn of<T>(result: Option<Result<T, JobError>>) -> Result<T, JobError> {
+    result.unwrap_or_else(|| Err(JobError::Retry("the batch that it was in panicked".to_owned())))
+}
+
 impl RefreshDocument {
-    async fn refresh(
-        &self,
-        id: &DocumentId,
-        indexed: &Indexed,
-        attempt: &Attempt,
-    ) -> Result<Outcome, JobError> {
-        let catalogue = self
-            .catalogues
-            .get(&id.source)
-            .ok_or_else(|| JobError::Dead(format!("the settings have no source `{}` any more", id.source)))?;
-        let read = catalogue.read(std::slice::from_ref(&id.key)).await?;
-        let written = match read.into_iter().next() {
-            None => self.store.remove(id, indexed.revision, attempt.lease).await?,
-            Some(Err(fault)) => return Err(JobError::Dead(fault.to_string())),
-            Some(Ok(document)) => self.write(id, indexed, &document, attempt).await?,
-        };
-        match written {
-            Written::Fresh => Ok(Outcome::Committed),
-            Written::Superseded => Ok(Outcome::Done(Vec::new())),
+    /// Prepares the places where documents meet.
+    pub fn new(refreshing: Refreshing) -> Self {
+        let shared = Arc::new(refreshing);
+        Self {
+            looks: look::looks(&shared),
+            finds: look::finds(&shared),
+            embeds: embed::embeds(&shared),
+            writes: write::writes(&shared),
+            shared,
         }
     }
 
-    async fn write(
-        &self,
-        id: &DocumentId,
-        indexed: &Indexed,
-        document: &Document,
-        attempt: &Attempt,
-    ) -> Result<Written, JobError> {
-        let fingerprint = self.chunking.fingerprint(document, &self.version.model);
-        let chunks = if indexed.fingerprint == Some(fingerprint) {
-            None
-        } else {
-            Some(self.embed(id, document).await?)
-        };
-        let content = Content { document, fingerprint, chunks: chunks.as_ref() };
-        let (version, revision) = (self.version.id, indexed.revision);
-        Ok(self.store.write(version, id, revision, &content, attempt.lease).await?)
-    }
-
-    /// Embeds the chunks that the index does not hold for this document. A text that comes twice is one
-    /// chunk.
-    async fn embed(&self, id: &DocumentId, document: &Document) -> Result<Chunks, JobError> {
-        let known = self.store.chunk_hashes(self.version.id, id).await?;
+    /// A text's chunks, each with its vector, but for those that the index holds. A text that comes twice
+    /// is one chunk.
+    async fn chunks(&self, text: &Text) -> Result<Chunks, JobError> {
         let (mut all, mut wanted, mut seen) = (Chunks::default(), Vec::new(), BTreeSet::new());
-        for (ordinal, chunk) in (1..).zip(self.chunking.chunks(document)) {
+        for (ordinal, chunk) in (1..).zip(self.cut(&text.document).await?) {
             let hash = chunk.hash();
             if !seen.insert(hash) {
                 continue;
             }
-            if known.contains(&hash) {
+            if text.hashes.contains(&hash) {
                 all.kept.push((ordinal, hash));
             } else {
-                wanted.push((ordinal, chunk));
+                wanted.push((ordinal, hash, chunk));
             }
         }
-        let tokens: Vec<_> = wanted.iter().map(|(_, chunk)| chunk.tokens).collect();
-        for batch in batches(&tokens, self.limits) {
-            let inputs: Vec<_> = wanted[batch.clone()].iter().map(|(_, chunk)| chunk.input.clone()).collect();
-            let embedded = self.embedder.embed(&inputs).await?;
-            let fresh = wanted[batch].iter().zip(embedded.vectors);
-            all.fresh.extend(fresh.map(|((ordinal, chunk), vector)| EmbeddedChunk {
-                ordinal: *ordinal,
-                chunk: chunk.clone(),
-                vector,
-            }));
-            self.store.note_cost(Cost::of("embedding", &[(embedded.tokens, self.price)])).await?;
+        let vectors = join_all(wanted.iter().map(|(_, hash, chunk)| async move {
+            match of(self.finds.ask(*hash).await)? {
+                Some(vector) => Ok(vector),
+                None => of(self.embeds.ask(chunk.clone()).await),
+            }
+        }));
+        for ((ordinal, _, chunk), vector) in wanted.iter().zip(vectors.await) {
+            all.fresh.push(EmbeddedChunk { ordinal: *ordinal, chunk: chunk.clone(), vector: vector? });
         }
         Ok(all)
     }
+
+    /// Cuts a text: a long one where it holds nobody up.
+    async fn cut(&self, document: &Arc<Document>) -> Result<Vec<Chunk>, JobError> {
+        if document.text.len() < LONG {
+            return Ok(self.shared.chunking.chunks(document));
+        }
+        let (shared, document) = (self.shared.clone(), document.clone());
+        let cutting = tokio::task::spawn_blocking(move || shared.chunking.chunks(&document));
+        cutting.await.map_err(|error| JobError::Dead(format!("its text cannot be cut: {error}")))
+    }
 }
+
+/// Bytes of a text that takes some milliseconds to cut.
+const LONG: usize = 32 * 1024;

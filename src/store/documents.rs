@@ -2,20 +2,23 @@
 //!
 //! A change raises `document.revision` and enqueues a job in the same transaction. What a job writes,
 //! it writes in one short transaction that locks the document's row, sees that the revision is still
-//! the one that was read, and completes the job. Everybody locks jobs first, then documents, each by
-//! key.
+//! the one that was read, and completes the job (`documents/refresh.rs`).
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use pgvector::HalfVector;
-use serde_json::{Value, value::RawValue};
-use sqlx::{PgConnection, types::Json};
+use serde_json::Value;
+use sqlx::PgConnection;
 
 use super::{Store, StoreError, jobs, jobs::Lease};
 use crate::{
-    catalogue::{Document, DocumentId, Fingerprint, Listed, changes::Known},
+    catalogue::{Document, DocumentId, Fingerprint, Listed, changes},
     index::{Chunks, InputHash},
 };
+
+mod refresh;
 
 /// Vectors of one model and dimension.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -33,11 +36,52 @@ pub struct IndexVersion {
 
 /// What is known of a document before it is refreshed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Indexed {
+pub struct Known {
     /// The revision to be indexed.
     pub revision: i64,
     /// Of what is indexed, when anything is.
     pub fingerprint: Option<Fingerprint>,
+    /// What was embedded of it.
+    pub chunks: BTreeSet<InputHash>,
+}
+
+/// What is to become of a document in the index, in the name of its job.
+pub struct Write {
+    /// Which document.
+    pub id: DocumentId,
+    /// The revision that was read.
+    pub revision: i64,
+    /// The job's.
+    pub lease: Lease,
+    /// What was read.
+    pub refreshed: Refreshed,
+}
+
+/// A document as its source has it.
+pub enum Refreshed {
+    /// It is no longer there.
+    Removed,
+    /// What is stored and made searchable.
+    Content {
+        /// The row.
+        document: Arc<Document>,
+        /// Of its text and the embedding settings.
+        fingerprint: Fingerprint,
+        /// Its new chunks; none leaves those that are there.
+        chunks: Option<Chunks>,
+        /// Whether it has chunks already.
+        was_indexed: bool,
+    },
+}
+
+impl Write {
+    /// How much it is to write: vectors, and one for the rest.
+    pub fn vectors(&self) -> u64 {
+        match &self.refreshed {
+            Refreshed::Content { chunks: Some(chunks), .. } => 1 + chunks.fresh.len() as u64,
+            _ => 1,
+        }
+    }
 }
 
 /// How a write of a document ended.
@@ -47,16 +91,8 @@ pub enum Written {
     Fresh,
     /// The document changed meanwhile: nothing was written, and the job that the change enqueued will do it.
     Superseded,
-}
-
-/// A document's content, as it goes into an index version.
-pub struct Content<'a> {
-    /// What is stored and made searchable.
-    pub document: &'a Document,
-    /// Of its text and the embedding settings.
-    pub fingerprint: Fingerprint,
-    /// Its new chunks; none leaves those that are there.
-    pub chunks: Option<&'a Chunks>,
+    /// The job is another worker's by now, or somebody has locked its row: nothing was written.
+    NotHeld,
 }
 
 impl Store {
@@ -89,9 +125,9 @@ impl Store {
         source: &str,
         after: Option<&str>,
         limit: u32,
-    ) -> Result<Vec<Known>, StoreError> {
+    ) -> Result<Vec<changes::Known>, StoreError> {
         let page = sqlx::query_as!(
-            Known,
+            changes::Known,
             "select key, row_hash from shopkeeper.document
              where source = $1 and ($2::text is null or key > $2)
              order by key limit $3",
@@ -173,111 +209,38 @@ impl Store {
         Ok(())
     }
 
-    /// Reads what is known of a document; nothing when it is not known at all.
-    pub async fn indexed(&self, version: i32, id: &DocumentId) -> Result<Option<Indexed>, StoreError> {
-        let row = sqlx::query!(
-            r#"select document.revision, indexed.fingerprint as "fingerprint?"
-               from shopkeeper.document
+    /// Reads what is known of documents; those that are not known at all are left out.
+    pub async fn indexed(
+        &self,
+        version: i32,
+        ids: impl Iterator<Item = &DocumentId> + Send,
+    ) -> Result<BTreeMap<DocumentId, Known>, StoreError> {
+        let (sources, keys): (Vec<_>, Vec<_>) = ids.map(|id| (id.source.clone(), id.key.clone())).unzip();
+        let rows = sqlx::query!(
+            r#"select document.source, document.key, document.revision, indexed.fingerprint as "fingerprint?",
+                   case when indexed.fingerprint is null then '{}' else array(
+                       select chunk.input_hash from shopkeeper.chunk
+                       where chunk.version = $1 and chunk.source = document.source and chunk.key = document.key
+                   ) end as "chunks!"
+               from unnest($2::text[], $3::text[]) as wanted (source, key)
+               join shopkeeper.document
+                   on document.source = wanted.source collate "C" and document.key = wanted.key collate "C"
                left join shopkeeper.document_index as indexed
-                   on indexed.version = $1 and indexed.source = document.source and indexed.key = document.key
-               where document.source = $2 and document.key = $3"#,
+                   on indexed.version = $1 and indexed.source = document.source and indexed.key = document.key"#,
             version,
-            id.source,
-            id.key,
+            &sources,
+            &keys,
         )
-        .fetch_optional(&self.pool)
+        .fetch_all(&self.pool)
         .await?;
-        Ok(row.map(|row| Indexed {
-            revision: row.revision,
-            fingerprint: row.fingerprint.and_then(|bytes| bytes.try_into().ok()).map(Fingerprint),
-        }))
-    }
-
-    /// Makes the index hold a document's content and completes the job, all or nothing.
-    pub async fn write(
-        &self,
-        version: i32,
-        id: &DocumentId,
-        revision: i64,
-        content: &Content<'_>,
-        lease: Lease,
-    ) -> Result<Written, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        jobs::complete(&mut transaction, lease).await?;
-        if !lock(&mut transaction, id, revision).await? {
-            transaction.rollback().await?;
-            return Ok(Written::Superseded);
-        }
-        let document = content.document;
-        sqlx::query!(
-            "update shopkeeper.document set title = $3, link = $4, sku = $5, metadata = $6 where source = $1 and key = $2",
-            id.source,
-            id.key,
-            document.title,
-            document.link,
-            document.sku,
-            Json(&document.metadata) as Json<&Box<RawValue>>,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        if let Some(chunks) = content.chunks {
-            replace_chunks(&mut transaction, version, id, chunks).await?;
-        }
-        sqlx::query!(
-            "insert into shopkeeper.document_index (version, source, key, indexed_revision, fingerprint, state)
-             values ($1, $2, $3, $4, $5, 'fresh')
-             on conflict (version, source, key) do update
-             set indexed_revision = excluded.indexed_revision, fingerprint = excluded.fingerprint,
-                 state = 'fresh', error = null, indexed_at = now()",
-            version,
-            id.source,
-            id.key,
-            revision,
-            &content.fingerprint.0,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(Written::Fresh)
-    }
-
-    /// What of a document is in an index version.
-    pub async fn chunk_hashes(
-        &self,
-        version: i32,
-        id: &DocumentId,
-    ) -> Result<BTreeSet<InputHash>, StoreError> {
-        let hashes = sqlx::query_scalar!(
-            "select input_hash from shopkeeper.chunk where version = $1 and source = $2 and key = $3",
-            version,
-            id.source,
-            id.key,
-        );
-        let hashes = hashes.fetch_all(&self.pool).await?;
-        Ok(hashes.into_iter().filter_map(|hash| hash.try_into().ok().map(InputHash)).collect())
-    }
-
-    /// Removes a document that its source no longer has, and completes the job.
-    pub async fn remove(&self, id: &DocumentId, revision: i64, lease: Lease) -> Result<Written, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        jobs::complete(&mut transaction, lease).await?;
-        if !lock(&mut transaction, id, revision).await? {
-            transaction.rollback().await?;
-            return Ok(Written::Superseded);
-        }
-        sqlx::query!(
-            "delete from shopkeeper.chunk
-             where version in (select id from shopkeeper.index_version) and source = $1 and key = $2",
-            id.source,
-            id.key,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query!("delete from shopkeeper.document where source = $1 and key = $2", id.source, id.key)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(Written::Fresh)
+        let known = rows.into_iter().map(|row| {
+            let fingerprint = row.fingerprint.and_then(|bytes| bytes.try_into().ok()).map(Fingerprint);
+            let chunks =
+                row.chunks.into_iter().filter_map(|hash: Vec<u8>| hash.try_into().ok().map(InputHash));
+            let known = Known { revision: row.revision, fingerprint, chunks: chunks.collect() };
+            (DocumentId { source: row.source, key: row.key }, known)
+        });
+        Ok(known.collect())
     }
 }
 
@@ -291,73 +254,4 @@ async fn enqueue_refresh(
     let payloads: Vec<Value> =
         keys.iter().map(|key| serde_json::json!({ "source": source, "key": key })).collect();
     jobs::enqueue(connection, kind, &job_keys, &payloads).await
-}
-
-/// Locks a document's row and says whether its revision is still this one.
-async fn lock(connection: &mut PgConnection, id: &DocumentId, revision: i64) -> Result<bool, StoreError> {
-    let now = sqlx::query_scalar!(
-        "select revision from shopkeeper.document where source = $1 and key = $2 for update",
-        id.source,
-        id.key,
-    )
-    .fetch_optional(connection)
-    .await?;
-    Ok(now == Some(revision))
-}
-
-async fn replace_chunks(
-    connection: &mut PgConnection,
-    version: i32,
-    id: &DocumentId,
-    chunks: &Chunks,
-) -> Result<(), StoreError> {
-    let (places, kept): (Vec<_>, Vec<_>) =
-        chunks.kept.iter().map(|(ordinal, hash)| (*ordinal, hash.0.to_vec())).unzip();
-    sqlx::query!(
-        "delete from shopkeeper.chunk
-         where version = $1 and source = $2 and key = $3 and input_hash <> all ($4::bytea[])",
-        version,
-        id.source,
-        id.key,
-        &kept,
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!(
-        "update shopkeeper.chunk as chunk set ordinal = kept.ordinal
-         from unnest($4::bytea[], $5::integer[]) as kept (input_hash, ordinal)
-         where version = $1 and source = $2 and key = $3
-             and chunk.input_hash = kept.input_hash and chunk.ordinal <> kept.ordinal",
-        version,
-        id.source,
-        id.key,
-        &kept,
-        &places,
-    )
-    .execute(&mut *connection)
-    .await?;
-    let fresh = &chunks.fresh;
-    let ordinals: Vec<_> = fresh.iter().map(|embedded| embedded.ordinal).collect();
-    let hashes: Vec<_> = fresh.iter().map(|embedded| embedded.chunk.hash().0.to_vec()).collect();
-    let contents: Vec<_> = fresh.iter().map(|embedded| embedded.chunk.content.clone()).collect();
-    let tokens: Vec<_> =
-        fresh.iter().map(|embedded| i32::try_from(embedded.chunk.tokens).unwrap_or(i32::MAX)).collect();
-    let vectors: Vec<_> = fresh.iter().map(|embedded| HalfVector::from_f32_slice(&embedded.vector)).collect();
-    sqlx::query!(
-        "insert into shopkeeper.chunk (version, source, key, ordinal, input_hash, content, tokens, embedding)
-         select $1, $2, $3, ordinal, input_hash, content, tokens, embedding
-         from unnest($4::integer[], $5::bytea[], $6::text[], $7::integer[], $8::halfvec[])
-             as fresh (ordinal, input_hash, content, tokens, embedding)",
-        version,
-        id.source,
-        id.key,
-        &ordinals,
-        &hashes,
-        &contents,
-        &tokens,
-        &vectors as &[HalfVector],
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
 }

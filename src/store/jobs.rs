@@ -19,8 +19,8 @@ mod outcome;
 mod upkeep;
 
 pub use control::{JobFilter, JobRow, JobState};
-pub(super) use outcome::complete;
 pub use outcome::{Failed, Failure, Finished, Unwritten};
+pub(super) use outcome::{complete, complete_all};
 pub use upkeep::Promoted;
 
 /// The channel that says that a kind has new jobs; its payload is the kind.

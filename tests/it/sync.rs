@@ -140,8 +140,9 @@ async fn a_change_during_a_refresh_is_followed_by_another_refresh() {
     world.in_shop("update product set description = 'First.' where id = 3").await;
     world.script().queue(Operation::Embeddings, [Fault::Held]);
     world.try_sync().await.unwrap();
+    let before = world.script().requests(Operation::Embeddings);
     let workers = world.workers();
-    world.script().arrived(Operation::Embeddings, 4).await;
+    world.script().arrived(Operation::Embeddings, before + 1).await;
     world.in_shop("update product set description = 'Second.' where id = 3").await;
     world.try_sync().await.unwrap();
     world.script().release();

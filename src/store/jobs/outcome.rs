@@ -175,6 +175,16 @@ pub(in crate::store) async fn complete(
     if written.is_empty() { Err(StoreError::LeaseLost(lease.job)) } else { Ok(()) }
 }
 
+/// Completes the jobs that are held in the caller's transaction, and gives their ids. One whose row
+/// somebody has locked is left out.
+pub(in crate::store) async fn complete_all(
+    transaction: &mut Transaction<'_, Postgres>,
+    leases: &[Lease],
+) -> Result<BTreeSet<i64>, StoreError> {
+    let ended = end(transaction, leases).await?;
+    go_on(transaction, ended).await
+}
+
 /// Waits for who has locked the row of a job, and says whether it is still held then.
 async fn wait_for(connection: &mut PgConnection, lease: Lease) -> Result<bool, StoreError> {
     let held = sqlx::query!(

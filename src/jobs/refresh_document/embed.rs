@@ -1,0 +1,79 @@
+//! Embeds the chunks of many documents with as few requests as the server's limits allow.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+
+use super::{
+    super::{
+        JobError,
+        gather::{Gather, Limits},
+    },
+    Refreshing,
+};
+use crate::{
+    index::Chunk,
+    model::{Embedded, ModelError},
+    store::usage::Cost,
+};
+
+/// How long a request that is not full waits for more.
+const LINGER: Duration = Duration::from_millis(10);
+/// Requests under way at once.
+const AT_ONCE: usize = 4;
+
+pub(super) fn embeds(shared: &Arc<Refreshing>) -> Gather<Chunk, Result<Vec<f32>, JobError>> {
+    let limits = Limits {
+        items: shared.limits.inputs,
+        weight: shared.limits.tokens,
+        linger: LINGER,
+        at_once: AT_ONCE,
+    };
+    let shared = shared.clone();
+    let work = move |chunks: Vec<Chunk>| {
+        let shared = shared.clone();
+        async move { shared.embed(&chunks).await }.boxed()
+    };
+    Gather::new(limits, |chunk| chunk.tokens.into(), work)
+}
+
+impl Refreshing {
+    /// One result for each chunk. What the server rejects is halved until the one that it cannot take
+    /// stands alone: the others are none the worse for it.
+    async fn embed(&self, chunks: &[Chunk]) -> Vec<Result<Vec<f32>, JobError>> {
+        let mut results = Vec::with_capacity(chunks.len());
+        let mut parts = VecDeque::from([chunks]);
+        while let Some(part) = parts.pop_front() {
+            match self.request(part).await {
+                Ok(embedded) => results.extend(embedded.vectors.into_iter().map(Ok)),
+                Err(Failed::Rejected(_)) if part.len() > 1 => {
+                    let (one, other) = part.split_at(part.len() / 2);
+                    parts.push_front(other);
+                    parts.push_front(one);
+                }
+                Err(Failed::Rejected(error) | Failed::Other(error)) => {
+                    results.extend(part.iter().map(|_| Err(error.clone())));
+                }
+            }
+        }
+        results
+    }
+
+    async fn request(&self, chunks: &[Chunk]) -> Result<Embedded, Failed> {
+        let inputs: Vec<_> = chunks.iter().map(|chunk| chunk.input.clone()).collect();
+        let embedded = self.embedder.embed(&inputs).await.map_err(|error| match error {
+            ModelError::Rejected { .. } => Failed::Rejected(error.into()),
+            error => Failed::Other(error.into()),
+        })?;
+        let cost = Cost::of("embedding", &[(embedded.tokens, self.price)]);
+        self.store.note_cost(cost).await.map_err(|error| Failed::Other(error.into()))?;
+        Ok(embedded)
+    }
+}
+
+/// Why a request failed.
+enum Failed {
+    /// The server will never take it as it is.
+    Rejected(JobError),
+    Other(JobError),
+}

@@ -1,0 +1,111 @@
+//! Reads many documents at once: what is known of them, what they are now, and which vectors there are
+//! already.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+
+use super::{
+    super::{
+        JobError,
+        gather::{Gather, Limits},
+    },
+    Looked, Refreshed, Refreshing, Text, Write,
+};
+use crate::{
+    catalogue::{Document, DocumentId, RenderFault},
+    index::InputHash,
+    store::{documents::Known, jobs::Lease},
+};
+
+/// Documents read at once, and vectors looked for.
+const LIMITS: Limits = Limits { items: 500, weight: u64::MAX, linger: Duration::from_millis(1), at_once: 2 };
+
+pub(super) fn looks(shared: &Arc<Refreshing>) -> Gather<(DocumentId, Lease), Result<Looked, JobError>> {
+    let shared = shared.clone();
+    let work = move |asked: Vec<(DocumentId, Lease)>| {
+        let shared = shared.clone();
+        async move {
+            let looked = shared.look(&asked).await;
+            looked.unwrap_or_else(|error| asked.iter().map(|_| Err(error.clone())).collect())
+        }
+        .boxed()
+    };
+    Gather::new(LIMITS, |_| 1, work)
+}
+
+pub(super) fn finds(shared: &Arc<Refreshing>) -> Gather<InputHash, Result<Option<Vec<f32>>, JobError>> {
+    let shared = shared.clone();
+    let work = move |hashes: Vec<InputHash>| {
+        let shared = shared.clone();
+        async move {
+            match shared.store.vectors(&shared.version, &hashes).await {
+                Ok(found) => hashes.iter().map(|hash| Ok(found.get(hash).cloned())).collect(),
+                Err(error) => hashes.iter().map(|_| Err(JobError::from(error.clone()))).collect(),
+            }
+        }
+        .boxed()
+    };
+    Gather::new(LIMITS, |_| 1, work)
+}
+
+impl Refreshing {
+    /// What is known is read first: a change after that raises the revision, and the write sees it.
+    async fn look(&self, asked: &[(DocumentId, Lease)]) -> Result<Vec<Result<Looked, JobError>>, JobError> {
+        let known = self.store.indexed(self.version.id, asked.iter().map(|(id, _)| id)).await?;
+        let mut by_source: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for id in known.keys() {
+            by_source.entry(&id.source).or_default().push(id.key.clone());
+        }
+        let mut rows = BTreeMap::new();
+        for (source, keys) in by_source {
+            rows.insert(source, self.read(source, &keys).await);
+        }
+        let looked = asked.iter().map(|(id, lease)| {
+            let Some(known) = known.get(id) else { return Ok(Looked::Unknown) };
+            match rows.get_mut(id.source.as_str()) {
+                Some(Ok(rows)) => self.compare(id, known, *lease, rows.remove(&id.key)),
+                Some(Err(error)) => Err(error.clone()),
+                None => Ok(Looked::Unknown),
+            }
+        });
+        Ok(looked.collect())
+    }
+
+    async fn read(
+        &self,
+        source: &str,
+        keys: &[String],
+    ) -> Result<BTreeMap<String, Result<Document, RenderFault>>, JobError> {
+        let catalogue = self.catalogues.get(source);
+        let catalogue = catalogue
+            .ok_or_else(|| JobError::Dead(format!("the settings have no source `{source}` any more")))?;
+        let rows = catalogue.read(keys).await?;
+        let keyed = rows.into_iter().map(|row| match row {
+            Ok(document) => (document.key.clone(), Ok(document)),
+            Err(fault) => (fault.key.clone(), Err(fault)),
+        });
+        Ok(keyed.collect())
+    }
+
+    fn compare(
+        &self,
+        id: &DocumentId,
+        known: &Known,
+        lease: Lease,
+        row: Option<Result<Document, RenderFault>>,
+    ) -> Result<Looked, JobError> {
+        let write = |refreshed| Write { id: id.clone(), revision: known.revision, lease, refreshed };
+        let document = match row {
+            None => return Ok(Looked::Known { write: write(Refreshed::Removed), text: None }),
+            Some(Err(fault)) => return Err(JobError::Dead(fault.to_string())),
+            Some(Ok(document)) => Arc::new(document),
+        };
+        let fingerprint = self.chunking.fingerprint(&document, &self.version.model);
+        let is_new = known.fingerprint != Some(fingerprint);
+        let text = is_new.then(|| Text { document: document.clone(), hashes: known.chunks.clone() });
+        let was_indexed = known.fingerprint.is_some();
+        let content = Refreshed::Content { document, fingerprint, chunks: None, was_indexed };
+        Ok(Looked::Known { write: write(content), text })
+    }
+}

@@ -1,0 +1,285 @@
+//! Makes the index hold what was read, many documents in one transaction.
+//!
+//! The documents are locked in the order of their keys, those whose revision is not the one that was read
+//! are left out, then the jobs are completed, those that are not held are left out too, and the rest is
+//! written: set by set, a few statements whatever the number of documents.
+
+use std::collections::BTreeMap;
+
+use pgvector::HalfVector;
+use sqlx::PgConnection;
+
+use super::{IndexVersion, Refreshed, Write, Written};
+use crate::{
+    catalogue::{Document, DocumentId},
+    index::{Chunks, InputHash},
+    store::{Store, StoreError, jobs},
+};
+
+impl Store {
+    /// Writes documents and completes their jobs, each all or nothing; says how each ended.
+    pub async fn refresh(&self, version: i32, writes: &[Write]) -> Result<Vec<Written>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let revisions = lock(&mut transaction, writes).await?;
+        let is_current = |write: &Write| revisions.get(&write.id) == Some(&write.revision);
+        let leases: Vec<_> =
+            writes.iter().filter(|write| is_current(write)).map(|write| write.lease).collect();
+        let completed = jobs::complete_all(&mut transaction, &leases).await?;
+        let ended =
+            writes.iter().map(|write| match (is_current(write), completed.contains(&write.lease.job)) {
+                (false, _) => Written::Superseded,
+                (true, false) => Written::NotHeld,
+                (true, true) => Written::Fresh,
+            });
+        let ended: Vec<_> = ended.collect();
+        let held = writes.iter().zip(&ended).filter(|(_, ended)| **ended == Written::Fresh);
+        let held: Vec<_> = held.map(|(write, _)| write).collect();
+        if !held.is_empty() {
+            write(&mut transaction, version, &held).await?;
+        }
+        transaction.commit().await?;
+        Ok(ended)
+    }
+
+    /// Finds vectors that were made of the same inputs with the same model: in the index, or remembered of
+    /// what was in it.
+    pub async fn vectors(
+        &self,
+        version: &IndexVersion,
+        hashes: &[InputHash],
+    ) -> Result<BTreeMap<InputHash, Vec<f32>>, StoreError> {
+        let hashes: Vec<_> = hashes.iter().map(|hash| hash.0.to_vec()).collect();
+        let rows = sqlx::query!(
+            r#"select distinct on (input_hash) input_hash as "input_hash!", embedding as "embedding!: HalfVector"
+               from (
+                   select input_hash, embedding from shopkeeper.chunk
+                   where version = $1 and input_hash = any ($4)
+                   union all
+                   select input_hash, embedding from shopkeeper.embedding_cache
+                   where model = $2 and dimensions = $3 and input_hash = any ($4)
+               ) as found"#,
+            version.id,
+            version.model,
+            version.dimensions,
+            &hashes,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let found = rows.into_iter().filter_map(|row| {
+            let hash = InputHash(row.input_hash.try_into().ok()?);
+            Some((hash, row.embedding.as_slice().iter().map(|number| number.to_f32()).collect()))
+        });
+        Ok(found.collect())
+    }
+}
+
+/// The keys of documents, column by column.
+fn keys<'a>(ids: impl Iterator<Item = &'a DocumentId>) -> (Vec<String>, Vec<String>) {
+    ids.map(|id| (id.source.clone(), id.key.clone())).unzip()
+}
+
+async fn lock(
+    connection: &mut PgConnection,
+    writes: &[Write],
+) -> Result<BTreeMap<DocumentId, i64>, StoreError> {
+    let (sources, keys) = keys(writes.iter().map(|write| &write.id));
+    let rows = sqlx::query!(
+        r#"select document.source, document.key, document.revision
+           from unnest($1::text[], $2::text[]) as wanted (source, key)
+           join shopkeeper.document
+               on document.source = wanted.source collate "C" and document.key = wanted.key collate "C"
+           order by document.source, document.key
+           for update of document"#,
+        &sources,
+        &keys,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (DocumentId { source: row.source, key: row.key }, row.revision)).collect())
+}
+
+async fn write(connection: &mut PgConnection, version: i32, writes: &[&Write]) -> Result<(), StoreError> {
+    let (mut removed, mut contents, mut fingerprints, mut changed) = (vec![], vec![], vec![], vec![]);
+    for write in writes {
+        match &write.refreshed {
+            Refreshed::Removed => removed.push(&write.id),
+            Refreshed::Content { document, fingerprint, chunks, was_indexed } => {
+                contents.push((&write.id, &**document));
+                fingerprints.push((write, fingerprint));
+                changed.extend(chunks.as_ref().map(|chunks| (&write.id, chunks, *was_indexed)));
+            }
+        }
+    }
+    if !removed.is_empty() {
+        remove(connection, &removed).await?;
+    }
+    if !contents.is_empty() {
+        describe(connection, &contents).await?;
+    }
+    if !changed.is_empty() {
+        replace(connection, version, &changed).await?;
+    }
+    let (sources, keys) = keys(fingerprints.iter().map(|(write, _)| &write.id));
+    let revisions: Vec<_> = fingerprints.iter().map(|(write, _)| write.revision).collect();
+    let fingerprints: Vec<_> = fingerprints.iter().map(|(_, fingerprint)| fingerprint.0.to_vec()).collect();
+    sqlx::query!(
+        "insert into shopkeeper.document_index (version, source, key, indexed_revision, fingerprint, state)
+         select $1, source, key, revision, fingerprint, 'fresh'
+         from unnest($2::text[], $3::text[], $4::bigint[], $5::bytea[]) as fresh (source, key, revision, fingerprint)
+         on conflict (version, source, key) do update
+         set indexed_revision = excluded.indexed_revision, fingerprint = excluded.fingerprint,
+             state = 'fresh', error = null, indexed_at = now()",
+        version,
+        &sources,
+        &keys,
+        &revisions,
+        &fingerprints,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Deletes documents that their sources no longer have, in every index version.
+async fn remove(connection: &mut PgConnection, ids: &[&DocumentId]) -> Result<(), StoreError> {
+    let (sources, keys) = keys(ids.iter().copied());
+    sqlx::query!(
+        r#"with gone as (
+             delete from shopkeeper.chunk as chunk
+             using unnest($1::text[], $2::text[]) as removed (source, key), shopkeeper.index_version as index_version
+             where chunk.version = index_version.id
+                 and chunk.source = removed.source collate "C" and chunk.key = removed.key collate "C"
+             returning chunk.input_hash, chunk.embedding, index_version.model, index_version.dimensions
+         )
+         insert into shopkeeper.embedding_cache (model, dimensions, input_hash, embedding)
+         select distinct on (model, dimensions, input_hash) model, dimensions, input_hash, embedding from gone
+         order by model, dimensions, input_hash
+         on conflict (model, dimensions, input_hash) do update set kept_at = excluded.kept_at"#,
+        &sources,
+        &keys,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        r#"delete from shopkeeper.document as document
+         using unnest($1::text[], $2::text[]) as removed (source, key)
+         where document.source = removed.source collate "C" and document.key = removed.key collate "C""#,
+        &sources,
+        &keys,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Stores what is shown of documents.
+async fn describe(
+    connection: &mut PgConnection,
+    contents: &[(&DocumentId, &Document)],
+) -> Result<(), StoreError> {
+    let (sources, keys) = keys(contents.iter().map(|(id, _)| *id));
+    let titles: Vec<_> = contents.iter().map(|(_, document)| document.title.clone()).collect();
+    let links: Vec<_> = contents.iter().map(|(_, document)| document.link.clone()).collect();
+    let skus: Vec<_> = contents.iter().map(|(_, document)| document.sku.clone()).collect();
+    let metadata: Vec<_> = contents.iter().map(|(_, document)| document.metadata.get().to_owned()).collect();
+    sqlx::query!(
+        r#"update shopkeeper.document as document
+         set title = shown.title, link = shown.link, sku = shown.sku, metadata = shown.metadata::jsonb
+         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+             as shown (source, key, title, link, sku, metadata)
+         where document.source = shown.source collate "C" and document.key = shown.key collate "C""#,
+        &sources,
+        &keys,
+        &titles,
+        &links as &[Option<String>],
+        &skus as &[Option<String>],
+        &metadata,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Replaces the chunks of documents by new ones; those that stay are not touched. What leaves is
+/// remembered.
+async fn replace(
+    connection: &mut PgConnection,
+    version: i32,
+    changed: &[(&DocumentId, &Chunks, bool)],
+) -> Result<(), StoreError> {
+    let indexed: Vec<_> = changed.iter().filter(|(_, _, was_indexed)| *was_indexed).collect();
+    if !indexed.is_empty() {
+        let (sources, keys) = keys(indexed.iter().map(|(id, ..)| *id));
+        let kept = indexed.iter().flat_map(|(id, chunks, _)| chunks.kept.iter().map(move |kept| (*id, kept)));
+        let kept: Vec<_> = kept.collect();
+        let (kept_sources, kept_keys) = self::keys(kept.iter().map(|(id, _)| *id));
+        let hashes: Vec<_> = kept.iter().map(|(_, (_, hash))| hash.0.to_vec()).collect();
+        let ordinals: Vec<_> = kept.iter().map(|(_, (ordinal, _))| *ordinal).collect();
+        sqlx::query!(
+            r#"with kept as materialized (
+                 select source collate "C" as source, key collate "C" as key, input_hash, ordinal
+                 from unnest($4::text[], $5::text[], $6::bytea[], $7::integer[]) as kept (source, key, input_hash, ordinal)
+             ), gone as (
+                 delete from shopkeeper.chunk as chunk
+                 using unnest($2::text[], $3::text[]) as changed (source, key)
+                 where chunk.version = $1
+                     and chunk.source = changed.source collate "C" and chunk.key = changed.key collate "C"
+                     and (chunk.source, chunk.key, chunk.input_hash) not in (select source, key, input_hash from kept)
+                 returning chunk.input_hash, chunk.embedding
+             ), moved as (
+                 update shopkeeper.chunk as chunk set ordinal = kept.ordinal from kept
+                 where chunk.version = $1 and chunk.source = kept.source and chunk.key = kept.key
+                     and chunk.input_hash = kept.input_hash and chunk.ordinal <> kept.ordinal
+             )
+             insert into shopkeeper.embedding_cache (model, dimensions, input_hash, embedding)
+             select distinct on (input_hash) model, dimensions, input_hash, embedding
+             from gone, shopkeeper.index_version where index_version.id = $1
+             order by input_hash
+             on conflict (model, dimensions, input_hash) do update set kept_at = excluded.kept_at"#,
+            version,
+            &sources,
+            &keys,
+            &kept_sources,
+            &kept_keys,
+            &hashes,
+            &ordinals,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    insert(connection, version, changed).await
+}
+
+async fn insert(
+    connection: &mut PgConnection,
+    version: i32,
+    changed: &[(&DocumentId, &Chunks, bool)],
+) -> Result<(), StoreError> {
+    let fresh = changed.iter().flat_map(|(id, chunks, _)| chunks.fresh.iter().map(move |fresh| (*id, fresh)));
+    let fresh: Vec<_> = fresh.collect();
+    let (sources, keys) = keys(fresh.iter().map(|(id, _)| *id));
+    let ordinals: Vec<_> = fresh.iter().map(|(_, embedded)| embedded.ordinal).collect();
+    let hashes: Vec<_> = fresh.iter().map(|(_, embedded)| embedded.chunk.hash().0.to_vec()).collect();
+    let contents: Vec<_> = fresh.iter().map(|(_, embedded)| embedded.chunk.content.clone()).collect();
+    let tokens = fresh.iter().map(|(_, embedded)| i32::try_from(embedded.chunk.tokens).unwrap_or(i32::MAX));
+    let tokens: Vec<_> = tokens.collect();
+    let vectors = fresh.iter().map(|(_, embedded)| HalfVector::from_f32_slice(&embedded.vector));
+    let vectors: Vec<_> = vectors.collect();
+    sqlx::query!(
+        "insert into shopkeeper.chunk (version, source, key, ordinal, input_hash, content, tokens, embedding)
+         select $1, source, key, ordinal, input_hash, content, tokens, embedding
+         from unnest($2::text[], $3::text[], $4::integer[], $5::bytea[], $6::text[], $7::integer[], $8::halfvec[])
+             as fresh (source, key, ordinal, input_hash, content, tokens, embedding)",
+        version,
+        &sources,
+        &keys,
+        &ordinals,
+        &hashes,
+        &contents,
+        &tokens,
+        &vectors as &[HalfVector],
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
