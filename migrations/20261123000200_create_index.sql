@@ -2,10 +2,17 @@
 
 create table shopkeeper.source (
     name         text primary key,
-    last_sync_at timestamptz not null
+    last_sync_at timestamptz,
+    poll_mark    jsonb,
+    polled_at    timestamptz,
+    watcher      text,
+    watch_until  timestamptz
 );
 
-comment on table shopkeeper.source is 'One row for each source that was synced.';
+comment on table shopkeeper.source is 'One row for each source that a daemon has seen.';
+comment on column shopkeeper.source.last_sync_at is 'When it was last compared in full.';
+comment on column shopkeeper.source.poll_mark is 'How far the source had come when it was last polled.';
+comment on column shopkeeper.source.watcher is 'The daemon that polls it and reads what triggers noted.';
 
 create table shopkeeper.index_version (
     id         integer generated always as identity primary key,
@@ -70,6 +77,31 @@ comment on table shopkeeper.chunk is 'Parts of documents with their vectors, one
 comment on column shopkeeper.chunk.ordinal is 'Its place in the document, from 1.';
 comment on column shopkeeper.chunk.input_hash is 'Of what was embedded: a chunk that is in the index is not embedded again.';
 comment on column shopkeeper.chunk.tokens is 'Of what was embedded: the title, then the content.';
+
+-- Has one document read again and refreshed, in the caller's transaction: also one that is not known yet.
+create function shopkeeper.refresh(source text, key text) returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    if not exists (select from shopkeeper.source where name = refresh.source) then
+        raise exception 'shopkeeper.refresh: there is no source "%"', refresh.source
+            using errcode = 'invalid_parameter_value',
+                hint = 'Sources are named in jobs.toml; a daemon that starts makes them known here.';
+    end if;
+    perform shopkeeper.enqueue(
+        'refresh_document', refresh.source || '/' || refresh.key,
+        jsonb_build_object('source', refresh.source, 'key', refresh.key), priority => 5::smallint
+    );
+    insert into shopkeeper.document as document (source, key) values (refresh.source, refresh.key)
+    on conflict (source, key) do update set revision = document.revision + 1, changed_at = now();
+    return 1;
+end
+$$;
+
+comment on function shopkeeper.refresh is 'Has one document read again and refreshed.';
 
 -- The same input has the same vector in every document of a version.
 create index chunk_input on shopkeeper.chunk (input_hash);

@@ -1,7 +1,7 @@
 //! A shop's catalogue as shopkeeper sees it: documents with a key, from sources with a name.
 //!
 //! Pure. A [`Catalogue`] lists the keys and row hashes of all its documents in key order, and reads
-//! single documents as they are now; [`changes`] compares a listing with what is known, and
+//! single documents as they are now; its [`Nets`] say sooner where to look; [`changes`] compares a listing with what is known, and
 //! [`render`] makes a document of a row.
 
 use futures::{future::BoxFuture, stream::BoxStream};
@@ -60,6 +60,71 @@ pub trait Catalogue: Send + Sync {
         &'a self,
         keys: &'a [String],
     ) -> BoxFuture<'a, Result<Vec<Result<Document, RenderFault>>, CatalogueError>>;
+
+    /// Faster nets than listing everything, where the source has any.
+    fn nets(&self) -> Option<&dyn Nets> {
+        None
+    }
+}
+
+/// What tells of changes sooner than the next listing. None of them is the truth: each says where to look.
+pub trait Nets: Send + Sync {
+    /// The documents of these keys that are there, in any order.
+    fn find<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<Vec<Listed>, CatalogueError>>;
+
+    /// A mark of the present: what is committed later is found by [`Nets::changed`]. Nothing, when the
+    /// source cannot be polled.
+    fn mark(&self) -> BoxFuture<'_, Result<Option<Mark>, CatalogueError>>;
+
+    /// Lists what may have changed since a mark, in any order; more than that is harmless.
+    fn changed(&self, since: &Mark) -> BoxStream<'_, Result<Listed, CatalogueError>>;
+
+    /// What the triggers noted, oldest first, at most so many; nothing when none are installed.
+    fn noted(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Noted>, CatalogueError>>;
+
+    /// Forgets exactly these notes.
+    fn forget<'a>(&'a self, ids: &'a [i64]) -> BoxFuture<'a, Result<(), CatalogueError>>;
+}
+
+/// A moment of a source. Two of them can be told apart from one another only where they are of the same
+/// server and the same history.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Mark {
+    /// Which server and which history.
+    pub server: String,
+    /// How far it had come.
+    pub at: MarkAt,
+}
+
+/// How far a source had come.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MarkAt {
+    /// Transactions before this one were over.
+    Transaction(u64),
+    /// The shop's clock, less what a transaction may take.
+    Time(String),
+}
+
+impl Mark {
+    /// Whether what changed since `earlier` can be known now: not after a restore or a failover.
+    pub fn follows(&self, earlier: &Self) -> bool {
+        self.server == earlier.server
+            && match (&self.at, &earlier.at) {
+                (MarkAt::Transaction(now), MarkAt::Transaction(then)) => now >= then,
+                (MarkAt::Time(_), MarkAt::Time(_)) => true,
+                _ => false,
+            }
+    }
+}
+
+/// A trigger's note.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noted {
+    /// Tells it apart from others.
+    pub id: i64,
+    /// The document that may have changed; none is all of them.
+    pub key: Option<String>,
 }
 
 /// A row that no document can be made of.

@@ -32,11 +32,13 @@ mod migrate;
 mod models;
 mod output;
 mod queue;
+mod refresh;
 mod run;
 mod schedule;
 mod search;
 mod status;
 mod sync;
+mod trigger;
 
 /// Keeps a shop's embeddings equal to its catalogue, and answers questions from them.
 #[derive(Debug, Parser)]
@@ -65,6 +67,10 @@ enum Verb {
     Config(config::ConfigVerb),
     /// Compare the sources with the index and enqueue what differs
     Sync(sync::Sync),
+    /// Have one document read again and refreshed
+    Refresh(refresh::Refresh),
+    /// Note changes in the shop's database at once, by triggers
+    Trigger(trigger::Trigger),
     /// Find the passages nearest to a text
     Search(search::Search),
     /// Ask a question and wait for the answer
@@ -99,6 +105,8 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Verb::Run => run::run(config).await,
         Verb::Migrate(migrate) => migrate::migrate(migrate, config).await,
         Verb::Sync(sync) => sync::sync(sync, config).await,
+        Verb::Refresh(refresh) => refresh::refresh(refresh, config).await,
+        Verb::Trigger(trigger) => trigger::trigger(trigger, config).await,
         Verb::Search(search) => search::search(search, config).await,
         Verb::Ask(ask) => ask::ask(ask, config).await,
         Verb::Jobs(jobs) => jobs::jobs(jobs, config).await,

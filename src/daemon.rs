@@ -24,11 +24,12 @@ use crate::{
         prune_history::{self, PruneHistory},
         refresh_document::{RefreshDocument, Refreshing},
         sync_catalogue::{MassDelete, SyncCatalogue, SyncedSource},
+        watch_catalogue::WatchCatalogue,
     },
     model::{Embedder, EmbeddingModel},
     openai::{OpenAiCompleter, OpenAiEmbedder, Server},
     queue::{Backoff, CatchUp, Limits, Queue, Schedule, Ticks, Wake},
-    shop::postgres::{self, PostgresSource},
+    shop::postgres::{self, PostgresSource, trigger},
     store::{Reach, Store},
     telemetry,
 };
@@ -86,6 +87,7 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         let mass_delete = MassDelete { share: limit.share.0, documents: limit.documents.into() };
         (name.clone(), SyncedSource { catalogue: source.clone(), mass_delete })
     });
+    store.note_sources(&sources.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()).await?;
     Ok(Parts {
         sync: Arc::new(SyncCatalogue { store: store.clone(), sources: synced.collect() }),
         refresh: Arc::new(RefreshDocument::new(Refreshing {
@@ -113,6 +115,11 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
 }
 
 impl Parts {
+    /// The sources in PostgreSQL, by name.
+    pub fn postgres_sources(&self) -> impl Iterator<Item = (&str, &PostgresSource)> {
+        self.sources.iter().map(|(name, source)| (name.as_str(), &**source))
+    }
+
     /// Looks at every source. One that does not fit its settings is an error; one that cannot be
     /// reached is only said, because it may come back.
     pub async fn check_sources(&self) -> anyhow::Result<()> {
@@ -170,6 +177,9 @@ fn sources(config: &Config, salt: &str) -> anyhow::Result<Vec<(String, Arc<Postg
             link: source.link.clone(),
             metadata: source.metadata.clone(),
             sku: source.sku.clone(),
+            updated_at: source.updated_at.clone(),
+            live_metadata: source.live_metadata,
+            related: connection.related.iter().map(related).collect(),
             page_rows: source.page_rows.get(),
             max_connections: connection.max_connections.get(),
             statement_timeout: connection.statement_timeout.0,
@@ -177,6 +187,14 @@ fn sources(config: &Config, salt: &str) -> anyhow::Result<Vec<(String, Arc<Postg
         sources.push((source.name.clone(), Arc::new(PostgresSource::new(settings, salt)?)));
     }
     Ok(sources)
+}
+
+fn related(related: &config::Related) -> trigger::Related {
+    trigger::Related {
+        table: related.table.clone(),
+        columns: related.columns.clone(),
+        keys: related.keys.clone(),
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a temperature is a small number")]
@@ -300,6 +318,16 @@ impl Workers {
         });
     }
 
+    /// Watches sources between their listings.
+    pub fn watch(&self, sync: &Arc<SyncCatalogue>, sources: &[Source]) {
+        for source in sources {
+            let (sync, source, poll) = (sync.clone(), source.name.clone(), source.poll.0);
+            let watch = WatchCatalogue { sync, source, poll, watcher: self.queue.worker().to_owned() };
+            let stop = self.stop.clone();
+            self.tasks.spawn(async move { watch.run(&stop).await });
+        }
+    }
+
     /// Enqueues the jobs of schedules at their ticks.
     pub fn keep(&self, schedules: Vec<Schedule>) {
         let queue = self.queue.clone();
@@ -336,6 +364,7 @@ pub async fn run(
     let prune = PruneHistory { store: store.clone(), job_history };
     workers.start(&Arc::new(prune), &config.queue.prune_history);
     workers.keep(schedules(config)?);
+    workers.watch(&parts.sync, &config.sources);
     let names: Vec<_> = config.sources.iter().map(|source| source.name.clone()).collect();
     store.enqueue(SyncCatalogue::KIND, &names, &sync_payloads(&names)).await?;
 

@@ -20,6 +20,7 @@ use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, tim
 use crate::store::Store;
 
 mod answers;
+mod catalogue;
 mod health;
 mod metrics;
 mod problem;
@@ -64,6 +65,8 @@ pub fn api(api: Api) -> Router {
     let routes = Router::new()
         .route("/v1/answers", post(answers::ask))
         .route("/v1/answers/{id}", get(answers::read))
+        .route("/v1/documents/{source}/{key}/refresh", post(catalogue::refresh))
+        .route("/v1/sync", post(catalogue::sync))
         .with_state(api.clone());
     protect(routes.merge(health::routes(api)))
 }

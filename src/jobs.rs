@@ -28,6 +28,7 @@ pub mod gather;
 pub mod prune_history;
 pub mod refresh_document;
 pub mod sync_catalogue;
+pub mod watch_catalogue;
 
 /// A kind of job and what it does.
 pub trait Job: Send + Sync + 'static {

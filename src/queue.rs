@@ -65,6 +65,11 @@ impl Queue {
         Self { store, worker: worker.into(), wake, stop }
     }
 
+    /// This process, as jobs and watched sources name it.
+    pub fn worker(&self) -> &str {
+        &self.worker
+    }
+
     /// Looks after what belongs to no worker, until the queue is stopped: delayed jobs that are due, and
     /// jobs whose worker is gone.
     pub async fn upkeep(&self) {

@@ -13,6 +13,7 @@ pub mod documents;
 pub mod jobs;
 pub mod schedules;
 pub mod schema;
+pub mod sources;
 pub mod status;
 pub mod usage;
 

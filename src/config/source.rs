@@ -66,6 +66,19 @@ pub struct Connection {
     pub max_connections: NonZeroU32,
     /// The longest that one statement may take; zero is no limit.
     pub statement_timeout: Span,
+    /// Tables whose changes concern documents, for the triggers.
+    pub related: Vec<Related>,
+}
+
+/// A table whose changes concern documents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Related {
+    /// `table`, or `schema.table`.
+    pub table: String,
+    /// The columns that matter; none is all of them.
+    pub columns: Vec<String>,
+    /// A query for the keys that a changed row, `row_`, concerns.
+    pub keys: String,
 }
 
 /// What is read of a shop's database.
@@ -190,6 +203,8 @@ fn connection(section: &Section<'_>) -> Result<Connection, Faulty> {
     let condition: Option<String> = section.optional("where")?;
     let max_connections = section.get("max_connections", count(2));
     let statement_timeout = section.get("statement_timeout", seconds(30));
+    let tables = section.sections("related");
+    let related: Result<Vec<_>, _> = tables.iter().map(related).collect();
     let relation = match (table, query) {
         (Some(table), None) => Ok(Relation::Table { table, condition }),
         (None, Some(query)) if condition.is_none() => {
@@ -204,7 +219,16 @@ fn connection(section: &Section<'_>) -> Result<Connection, Faulty> {
         relation: relation?,
         max_connections: max_connections?,
         statement_timeout: statement_timeout?,
+        related: related?,
     })
+}
+
+fn related(section: &Section<'_>) -> Result<Related, Faulty> {
+    let table = section.required("table");
+    let columns = section.get("columns", Vec::new());
+    let keys: Result<String, _> = section.required("keys");
+    section.finish();
+    Ok(Related { table: table?, columns: columns?, keys: keys?.trim().trim_end_matches(';').to_owned() })
 }
 
 fn feed(section: &Section<'_>) -> Result<Feed, Faulty> {

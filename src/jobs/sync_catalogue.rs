@@ -156,9 +156,18 @@ impl Job for SyncCatalogue {
 }
 
 impl SyncCatalogue {
+    /// Whether there is such a source; the error says so.
+    pub fn require(&self, name: &str) -> Result<(), SyncError> {
+        self.source(name).map(drop)
+    }
+
+    pub(super) fn source(&self, name: &str) -> Result<&SyncedSource, SyncError> {
+        self.sources.get(name).ok_or_else(|| SyncError::Unknown(name.to_owned()))
+    }
+
     /// Compares one source and enqueues what differs.
     pub async fn sync(&self, name: &str, options: SyncOptions) -> Result<SyncReport, SyncError> {
-        let source = self.sources.get(name).ok_or_else(|| SyncError::Unknown(name.to_owned()))?;
+        let source = self.source(name)?;
         let started = Instant::now();
         let known_before = self.store.listed_count(name).await?;
         let mut run = Run { store: &self.store, report: SyncReport::new(name), listed: Vec::new() };

@@ -4,6 +4,8 @@
 //! snapshot through a cursor. The hash covers the columns that are read and the source's settings, so
 //! an edited template is a change of every row. Session settings that decide how values are written
 //! are fixed, so that a hash depends on nothing else.
+//!
+//! `postgres/nets.rs` finds changes sooner than a listing, `postgres/trigger.rs` installs the triggers.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -18,9 +20,12 @@ use sqlx::{
 use tokio::sync::OnceCell;
 
 use crate::catalogue::{
-    Catalogue, CatalogueError, Document, Listed, RenderFault,
+    Catalogue, CatalogueError, Document, Listed, Nets, RenderFault,
     render::{Row, Templates},
 };
+
+mod nets;
+pub mod trigger;
 
 /// Where a source is and how one of its documents is rendered.
 #[derive(Clone, Debug)]
@@ -43,6 +48,12 @@ pub struct Settings {
     pub metadata: Vec<String>,
     /// The column of the stock keeping unit.
     pub sku: Option<String>,
+    /// The column that says when a row was changed.
+    pub updated_at: Option<String>,
+    /// Whether answers read metadata from the shop, so that a stored copy may be an hour old.
+    pub live_metadata: bool,
+    /// Tables whose changes concern documents, for the triggers.
+    pub related: Vec<trigger::Related>,
     /// Rows fetched at once.
     pub page_rows: u32,
     /// Connections of this daemon.
@@ -79,6 +90,11 @@ pub struct PostgresSource {
 struct Statements {
     list: String,
     read: String,
+    find: String,
+    /// Fails when `$1` is not a key.
+    cast: String,
+    /// What changed since a mark; nothing when that cannot be known.
+    poll: Option<nets::Poll>,
 }
 
 /// How long a connection may take to come about.
@@ -109,15 +125,22 @@ impl PostgresSource {
     async fn statements(&self) -> Result<&Statements, CatalogueError> {
         let look = async {
             let relation = from_clause(&self.settings.relation);
-            let (columns, key_type) = columns(&self.pool, &relation, &self.settings.key)
-                .await
-                .map_err(|error| failure(&self.settings.name, &error))?;
+            let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
+            let (columns, key_type) =
+                columns(&self.pool, &relation, &self.settings.key).await.map_err(fail)?;
             let read = check_columns(&self.settings, &self.templates, &columns).map_err(|reason| {
                 CatalogueError::Misfit { source_name: self.settings.name.clone(), reason }
             })?;
+            let row = listed_columns(&self.settings, &read, self.seed);
+            let key = quote(&self.settings.key);
             Ok(Statements {
-                list: list_statement(&self.settings, &relation, &read, self.seed),
+                list: format!("select {row} from {relation} order by row_.{key}::text collate \"C\""),
                 read: read_statement(&self.settings, &relation, &read, &key_type),
+                find: format!(
+                    "select {row} from {relation} where row_.{key} = any($1::text[]::{key_type}[])"
+                ),
+                cast: format!("select $1::text::{key_type}"),
+                poll: nets::Poll::of(&self.pool, &self.settings, &row).await.map_err(fail)?,
             })
         };
         self.statements.get_or_try_init(|| look).await
@@ -151,10 +174,28 @@ impl PostgresSource {
     }
 
     async fn rows(&self, keys: &[String]) -> Result<Vec<Result<Document, RenderFault>>, CatalogueError> {
-        let statement = self.statements().await?.read.as_str();
+        let statements = self.statements().await?;
         let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
-        let rows = sqlx::query(AssertSqlSafe(statement)).bind(keys).fetch_all(&self.pool).await;
+        let read =
+            |keys| sqlx::query(AssertSqlSafe(statements.read.as_str())).bind(keys).fetch_all(&self.pool);
+        let rows = match read(keys.to_vec()).await {
+            Err(error) if is_bad_value(&error) => read(self.possible(keys, statements).await).await,
+            rows => rows,
+        };
         self.documents(rows.map_err(fail)?).map_err(fail)
+    }
+
+    /// The keys that a row can have: others may call for a refresh of what they like.
+    async fn possible(&self, keys: &[String], statements: &Statements) -> Vec<String> {
+        let mut possible = Vec::new();
+        for key in keys {
+            let cast =
+                sqlx::query(AssertSqlSafe(statements.cast.as_str())).bind(key).execute(&self.pool).await;
+            if !cast.is_err_and(|error| is_bad_value(&error)) {
+                possible.push(key.clone());
+            }
+        }
+        possible
     }
 
     fn documents(&self, rows: Vec<PgRow>) -> Result<Vec<Result<Document, RenderFault>>, sqlx::Error> {
@@ -190,6 +231,10 @@ impl Catalogue for PostgresSource {
         keys: &'a [String],
     ) -> BoxFuture<'a, Result<Vec<Result<Document, RenderFault>>, CatalogueError>> {
         self.rows(keys).boxed()
+    }
+
+    fn nets(&self) -> Option<&dyn Nets> {
+        Some(self)
     }
 }
 
@@ -244,14 +289,12 @@ fn check_columns(
     Err(format!("{}, but the source's columns are: {}", faults.join("; "), columns.join(", ")))
 }
 
-fn list_statement(settings: &Settings, relation: &str, columns: &BTreeSet<String>, seed: i64) -> String {
+/// The key as text and the row's hash.
+fn listed_columns(settings: &Settings, columns: &BTreeSet<String>, seed: i64) -> String {
     let key = quote(&settings.key);
     let read: BTreeSet<_> = columns.iter().chain(&settings.metadata).chain(&settings.sku).collect();
     let read: Vec<_> = read.into_iter().map(|column| format!("row_.{}", quote(column))).collect();
-    format!(
-        "select row_.{key}::text, hashtextextended(row({})::text, {seed}) from {relation} order by row_.{key}::text collate \"C\"",
-        read.join(", ")
-    )
+    format!("row_.{key}::text, hashtextextended(row({})::text, {seed})", read.join(", "))
 }
 
 /// Compares keys in their own type, so that the shop's index on them is used.
@@ -280,12 +323,19 @@ fn object<'a>(columns: impl Iterator<Item = &'a String>) -> String {
 fn from_clause(relation: &Relation) -> String {
     match relation {
         Relation::Table { name, condition } => {
-            let table: Vec<_> = name.split('.').map(|part| quote(part.trim_matches('"'))).collect();
-            let filter = condition.as_ref().map(|condition| format!(" where ({condition}\n)"));
-            format!("(select * from {}{}) as row_", table.join("."), filter.unwrap_or_default())
+            format!("(select * from {}{}) as row_", table(name), filter(condition.as_deref()))
         }
         Relation::Query(query) => format!("({query}\n) as row_"),
     }
+}
+
+/// A table's name, quoted.
+fn table(name: &str) -> String {
+    name.split('.').map(|part| quote(part.trim_matches('"'))).collect::<Vec<_>>().join(".")
+}
+
+fn filter(condition: Option<&str>) -> String {
+    condition.map(|condition| format!(" where ({condition}\n)")).unwrap_or_default()
 }
 
 /// What of the settings decides a document, besides its row.
@@ -310,6 +360,11 @@ fn literal(text: &str) -> String {
 
 fn unreachable(source: &str, reason: String) -> CatalogueError {
     CatalogueError::Unreachable { source_name: source.to_owned(), reason }
+}
+
+/// Whether a value is none of its type.
+fn is_bad_value(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.code().is_some_and(|code| code.starts_with("22")))
 }
 
 /// What the shop's database says is either passing or somebody's to mend.

@@ -197,15 +197,25 @@ impl Store {
         Ok(count.fetch_one(&self.pool).await?.unsigned_abs())
     }
 
-    /// Notes that a source was compared in full.
-    pub async fn note_synced(&self, source: &str) -> Result<(), StoreError> {
-        sqlx::query!(
-            "insert into shopkeeper.source (name, last_sync_at) values ($1, now())
-             on conflict (name) do update set last_sync_at = excluded.last_sync_at",
+    /// The row hashes of those of these documents that are known and not on their way out.
+    pub async fn listed_hashes(
+        &self,
+        source: &str,
+        keys: &[String],
+    ) -> Result<BTreeMap<String, i64>, StoreError> {
+        let rows = sqlx::query!(
+            r#"select document.key, row_hash as "row_hash!" from unnest($2::text[]) as wanted (key)
+               join shopkeeper.document on source = $1 and document.key = wanted.key collate "C"
+               where row_hash is not null"#,
             source,
-        )
-        .execute(&self.pool)
-        .await?;
+            keys,
+        );
+        Ok(rows.fetch_all(&self.pool).await?.into_iter().map(|row| (row.key, row.row_hash)).collect())
+    }
+
+    /// Has a document read again and refreshed, also one that is not known yet.
+    pub async fn refresh_one(&self, id: &DocumentId) -> Result<(), StoreError> {
+        sqlx::query!("select shopkeeper.refresh($1, $2)", id.source, id.key).fetch_one(&self.pool).await?;
         Ok(())
     }
 

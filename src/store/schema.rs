@@ -19,6 +19,7 @@ pub const CLIENT_GRANTS: &str = "\
 create role shopkeeper_client nologin;
 grant usage on schema shopkeeper to shopkeeper_client;
 grant execute on function shopkeeper.ask(text, text, text, text[], jsonb) to shopkeeper_client;
+grant execute on function shopkeeper.refresh(text, text) to shopkeeper_client;
 grant select on shopkeeper.answers, shopkeeper.chunks to shopkeeper_client;
 grant execute on function shopkeeper.search to shopkeeper_client;
 ";

@@ -11,6 +11,7 @@ mod cli;
 mod coalescing;
 mod demo;
 mod faults;
+mod nets;
 mod proxy;
 mod queue;
 mod queue_control;

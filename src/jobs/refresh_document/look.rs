@@ -1,7 +1,11 @@
 //! Reads many documents at once: what is known of them, what they are now, and which vectors there are
 //! already.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::FutureExt;
 
@@ -13,10 +17,13 @@ use super::{
     Looked, Refreshed, Refreshing, Text, Write,
 };
 use crate::{
-    catalogue::{Document, DocumentId, RenderFault},
+    catalogue::{CatalogueError, Document, DocumentId, RenderFault},
     index::InputHash,
     store::{documents::Known, jobs::Lease},
 };
+
+/// A row, or why no document can be made of it.
+type Row = Result<Document, RenderFault>;
 
 /// Documents read at once, and vectors looked for.
 const LIMITS: Limits = Limits { items: 500, weight: u64::MAX, linger: Duration::from_millis(1), at_once: 2 };
@@ -53,39 +60,49 @@ impl Refreshing {
     /// What is known is read first: a change after that raises the revision, and the write sees it.
     async fn look(&self, asked: &[(DocumentId, Lease)]) -> Result<Vec<Result<Looked, JobError>>, JobError> {
         let known = self.store.indexed(self.version.id, asked.iter().map(|(id, _)| id)).await?;
-        let mut by_source: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let mut by_source: BTreeMap<_, Vec<String>> = BTreeMap::new();
         for id in known.keys() {
-            by_source.entry(&id.source).or_default().push(id.key.clone());
+            by_source.entry(id.source.as_str()).or_default().push(id.key.clone());
         }
         let mut rows = BTreeMap::new();
         for (source, keys) in by_source {
-            rows.insert(source, self.read(source, &keys).await);
+            rows.extend(self.read(source, keys).await);
         }
         let looked = asked.iter().map(|(id, lease)| {
             let Some(known) = known.get(id) else { return Ok(Looked::Unknown) };
-            match rows.get_mut(id.source.as_str()) {
-                Some(Ok(rows)) => self.compare(id, known, *lease, rows.remove(&id.key)),
-                Some(Err(error)) => Err(error.clone()),
-                None => Ok(Looked::Unknown),
-            }
+            self.compare(id, known, *lease, rows.remove(id).transpose()?)
         });
         Ok(looked.collect())
     }
 
-    async fn read(
-        &self,
-        source: &str,
-        keys: &[String],
-    ) -> Result<BTreeMap<String, Result<Document, RenderFault>>, JobError> {
-        let catalogue = self.catalogues.get(source);
-        let catalogue = catalogue
-            .ok_or_else(|| JobError::Dead(format!("the settings have no source `{source}` any more")))?;
-        let rows = catalogue.read(keys).await?;
-        let keyed = rows.into_iter().map(|row| match row {
-            Ok(document) => (document.key.clone(), Ok(document)),
-            Err(fault) => (fault.key.clone(), Err(fault)),
-        });
-        Ok(keyed.collect())
+    /// What a source has of these keys. What it cannot read is halved until the row that it fails at
+    /// stands alone.
+    async fn read(&self, source: &str, keys: Vec<String>) -> Vec<(DocumentId, Result<Row, JobError>)> {
+        let id = |key: String| DocumentId { source: source.to_owned(), key };
+        let Some(catalogue) = self.catalogues.get(source) else {
+            let error = JobError::Dead(format!("the settings have no source `{source}` any more"));
+            return keys.into_iter().map(|key| (id(key), Err(error.clone()))).collect();
+        };
+        let mut rows = Vec::with_capacity(keys.len());
+        let mut parts = VecDeque::from([keys.as_slice()]);
+        while let Some(part) = parts.pop_front() {
+            match catalogue.read(part).await {
+                Ok(read) => rows.extend(read.into_iter().map(|row| match row {
+                    Ok(document) => (id(document.key.clone()), Ok(Ok(document))),
+                    Err(fault) => (id(fault.key.clone()), Ok(Err(fault))),
+                })),
+                Err(CatalogueError::Misfit { .. }) if part.len() > 1 => {
+                    let (one, other) = part.split_at(part.len() / 2);
+                    parts.push_front(other);
+                    parts.push_front(one);
+                }
+                Err(error) => {
+                    let error = JobError::from(error);
+                    rows.extend(part.iter().map(|key| (id(key.clone()), Err(error.clone()))));
+                }
+            }
+        }
+        rows
     }
 
     fn compare(
@@ -93,7 +110,7 @@ impl Refreshing {
         id: &DocumentId,
         known: &Known,
         lease: Lease,
-        row: Option<Result<Document, RenderFault>>,
+        row: Option<Row>,
     ) -> Result<Looked, JobError> {
         let write = |refreshed| Write { id: id.clone(), revision: known.revision, lease, refreshed };
         let document = match row {

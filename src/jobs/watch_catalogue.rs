@@ -1,0 +1,136 @@
+//! Watches a source between its listings: reads what triggers noted each second, and polls it as often as
+//! the settings say. One daemon watches a source; another takes over when it is gone.
+//!
+//! Both nets only say where to look: what they name is compared with what is known, so that a repeat is
+//! harmless. Notes are forgotten after the jobs that follow from them were committed, and exactly those
+//! that were read.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, TryStreamExt};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Job,
+    refresh_document::RefreshDocument,
+    sync_catalogue::{SyncCatalogue, SyncError},
+};
+use crate::{
+    catalogue::{Listed, Mark, Nets},
+    store::{Store, sources::Watched},
+};
+
+/// How often triggers' notes are read.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a daemon watches before it says so again; a poll may take longer, then two may poll.
+const WATCH: Duration = Duration::from_secs(10);
+/// Notes read, and documents compared, at once.
+const BATCH: usize = 1000;
+
+/// One source that is watched.
+pub struct WatchCatalogue {
+    /// What compares it.
+    pub sync: Arc<SyncCatalogue>,
+    /// Its name.
+    pub source: String,
+    /// How often it is polled; zero is never.
+    pub poll: Duration,
+    /// This daemon.
+    pub watcher: String,
+}
+
+impl WatchCatalogue {
+    /// Watches until stopped, however often one of the databases is away.
+    pub async fn run(&self, stop: &CancellationToken) {
+        let mut is_well = true;
+        while !stop.is_cancelled() {
+            match self.look().await {
+                Ok(()) => is_well = true,
+                Err(error) if is_well => {
+                    is_well = false;
+                    tracing::warn!(source = self.source, %error, "source `{}` cannot be watched; trying on", self.source);
+                }
+                Err(_) => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Looks once, if nobody else watches; says nothing of what did not change.
+    pub async fn look(&self) -> Result<(), SyncError> {
+        let Some(nets) = self.sync.source(&self.source)?.catalogue.nets() else { return Ok(()) };
+        let store = &self.sync.store;
+        let Some(watched) = store.watch(&self.source, &self.watcher, WATCH).await? else { return Ok(()) };
+        self.read_notes(nets, store).await?;
+        let is_due = watched.polled_ago.is_none_or(|ago| ago >= self.poll);
+        if !self.poll.is_zero() && is_due { self.poll(nets, store, &watched).await } else { Ok(()) }
+    }
+
+    async fn read_notes(&self, nets: &dyn Nets, store: &Store) -> Result<(), SyncError> {
+        loop {
+            let noted = nets.noted(u32::try_from(BATCH).unwrap_or(u32::MAX)).await?;
+            if noted.is_empty() {
+                return Ok(());
+            }
+            let mut keys: Vec<_> = noted.iter().filter_map(|noted| noted.key.clone()).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            let listed = nets.find(&keys).await?;
+            let gone: Vec<_> =
+                keys.iter().filter(|key| listed.iter().all(|listed| listed.key != **key)).cloned().collect();
+            self.compare(store, listed).await?;
+            let known = store.listed_hashes(&self.source, &gone).await?;
+            let gone: Vec<_> = gone.into_iter().filter(|key| known.contains_key(key)).collect();
+            if !gone.is_empty() {
+                store.note_unlisted(&self.source, &gone, RefreshDocument::KIND).await?;
+            }
+            if noted.iter().any(|noted| noted.key.is_none()) {
+                self.compare_in_full(store).await?;
+            }
+            let ids: Vec<_> = noted.iter().map(|noted| noted.id).collect();
+            nets.forget(&ids).await?;
+        }
+    }
+
+    async fn poll(&self, nets: &dyn Nets, store: &Store, watched: &Watched) -> Result<(), SyncError> {
+        // Before the rows are read: what is committed while they are is read again next time.
+        let Some(mark) = nets.mark().await? else { return Ok(()) };
+        match &watched.mark {
+            Some(since) if mark.follows(since) => self.read_changed(nets, store, since).await?,
+            // The shop was restored or failed over, or nobody has polled yet: only a listing tells.
+            _ => self.compare_in_full(store).await?,
+        }
+        Ok(store.note_polled(&self.source, &mark).await?)
+    }
+
+    async fn read_changed(&self, nets: &dyn Nets, store: &Store, since: &Mark) -> Result<(), SyncError> {
+        let mut batches = nets.changed(since).map_err(SyncError::from).try_chunks(BATCH);
+        while let Some(batch) = batches.next().await {
+            self.compare(store, batch.map_err(|error| error.1)?).await?;
+            store.watch(&self.source, &self.watcher, WATCH).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes those whose row is not as it is known.
+    async fn compare(&self, store: &Store, mut listed: Vec<Listed>) -> Result<(), SyncError> {
+        let keys: Vec<_> = listed.iter().map(|listed| listed.key.clone()).collect();
+        let known = store.listed_hashes(&self.source, &keys).await?;
+        listed.retain(|listed| known.get(&listed.key) != Some(&listed.row_hash));
+        listed.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        listed.dedup_by(|one, other| one.key == other.key);
+        if !listed.is_empty() {
+            store.note_listed(&self.source, &listed, RefreshDocument::KIND).await?;
+        }
+        Ok(())
+    }
+
+    async fn compare_in_full(&self, store: &Store) -> Result<(), SyncError> {
+        let payload = serde_json::json!({ "source": self.source });
+        store.enqueue(SyncCatalogue::KIND, std::slice::from_ref(&self.source), &[payload]).await?;
+        Ok(())
+    }
+}

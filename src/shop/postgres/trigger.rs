@@ -1,0 +1,231 @@
+//! Triggers in the shop's database that note which documents may have changed.
+//!
+//! They append to `shopkeeper.change` and do nothing else: no queue, no unique key, no network, so that a
+//! shop's transaction never waits for us and never fails because of us. An update notes a document only
+//! when a column changed that decides its text: a change of price alone costs no more than the comparison.
+
+use sqlx::AssertSqlSafe;
+
+use super::{PostgresSource, Relation, failure, literal, quote, table};
+use crate::catalogue::CatalogueError;
+
+/// A table whose changes concern documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Related {
+    /// `table`, or `schema.table`.
+    pub table: String,
+    /// The columns that matter; none is all of them.
+    pub columns: Vec<String>,
+    /// A query for the keys that a changed row, `row_`, concerns.
+    pub keys: String,
+}
+
+/// Whether a table has its triggers.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct TriggerStatus {
+    /// The source's name.
+    pub source: String,
+    /// The table in the shop's database.
+    pub table: String,
+    /// `installed`, `outdated` (the settings have changed since) or `missing`.
+    pub state: &'static str,
+    /// Notes that nobody has read yet.
+    pub waiting: i64,
+}
+
+const TABLE: &str = "create schema if not exists shopkeeper;
+create table if not exists shopkeeper.change (
+    id     bigint generated always as identity primary key,
+    source text not null,
+    key    text,
+    at     timestamptz not null default now()
+);
+create index if not exists change_source on shopkeeper.change (source, id);
+comment on table shopkeeper.change is 'Documents that may have changed; a null key is all of a source.';
+";
+
+impl PostgresSource {
+    /// The tables that get triggers.
+    async fn watched(&self) -> Result<Vec<Related>, CatalogueError> {
+        let mut watched = self.settings.related.clone();
+        if let Relation::Table { name, condition } = &self.settings.relation {
+            let settings = &self.settings;
+            let mut columns = self.templates.columns();
+            columns.extend([&settings.key].into_iter().chain(&settings.sku).cloned());
+            if !settings.live_metadata {
+                columns.extend(settings.metadata.iter().cloned());
+            }
+            if let Some(condition) = condition {
+                columns.extend(self.columns_of(name, condition).await?);
+            }
+            let keys = format!("select row_.{}", quote(&settings.key));
+            watched.insert(0, Related { table: name.clone(), columns: columns.into_iter().collect(), keys });
+        }
+        if watched.is_empty() {
+            return Err(CatalogueError::Misfit {
+                source_name: self.settings.name.clone(),
+                reason: "it reads a query: name the tables that it reads in [[source.related]], each with the keys \
+                         that a changed row concerns"
+                    .to_owned(),
+            });
+        }
+        Ok(watched)
+    }
+
+    /// The columns that a condition reads: the server says, of a view that is not kept.
+    async fn columns_of(&self, name: &str, condition: &str) -> Result<Vec<String>, CatalogueError> {
+        let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
+        let mut transaction = self.pool.begin().await.map_err(fail)?;
+        let view = format!(
+            "create temporary view shopkeeper_condition as select 1 as one from {} where ({condition}\n)",
+            table(name)
+        );
+        sqlx::query(AssertSqlSafe(view)).execute(&mut *transaction).await.map_err(fail)?;
+        let columns = "select distinct attname::text from pg_depend
+             join pg_rewrite on pg_rewrite.oid = pg_depend.objid
+             join pg_attribute on attrelid = refobjid and attnum = refobjsubid
+             where ev_class = 'pg_temp.shopkeeper_condition'::regclass and refobjid = to_regclass($1) and attnum > 0";
+        let columns = sqlx::query_scalar(columns).bind(table(name)).fetch_all(&mut *transaction).await;
+        transaction.rollback().await.map_err(fail)?;
+        columns.map_err(fail)
+    }
+
+    /// What installs the triggers of this source.
+    pub async fn trigger_sql(&self) -> Result<String, CatalogueError> {
+        let mut sql = TABLE.to_owned();
+        for (number, watched) in self.watched().await?.iter().enumerate() {
+            sql.push_str(&self.triggers(number, watched));
+        }
+        Ok(sql)
+    }
+
+    fn name(&self, number: usize) -> String {
+        format!("{}_{number}", self.settings.name)
+    }
+
+    fn triggers(&self, number: usize, watched: &Related) -> String {
+        let (name, table, source) = (self.name(number), table(&watched.table), literal(&self.settings.name));
+        let function = |event: &str| format!("shopkeeper.{}", quote(&format!("note_{name}_{event}")));
+        let trigger = |event: &str| quote(&format!("shopkeeper_{name}_{event}"));
+        // By their images, since not every type has an equality.
+        let of = |row: &str| {
+            let columns = watched.columns.iter().map(|column| format!("{row}.{}", quote(column)));
+            if watched.columns.is_empty() {
+                row.to_owned()
+            } else {
+                format!("row({})", columns.collect::<Vec<_>>().join(", "))
+            }
+        };
+        let condition = format!("pg_catalog.record_image_ne({}, {})", of("old"), of("new"));
+        let note = |rows: &str| {
+            format!(
+                "insert into shopkeeper.change (source, key)\n    select distinct {source}, noted.key::text\n    \
+                 from {rows} as row_ cross join lateral (\n{}\n) as noted (key) where noted.key is not null;",
+                watched.keys
+            )
+        };
+        let mut sql = String::new();
+        let bodies = [
+            ("insert", note("changed")),
+            ("delete", note("changed")),
+            ("update", note("(select old.* union all select new.*)")),
+            ("truncate", format!("insert into shopkeeper.change (source) values ({source});")),
+        ];
+        for (event, body) in bodies {
+            let (function, trigger) = (function(event), trigger(event));
+            let path = "set search_path from current";
+            sql.extend([format!(
+                "create or replace function {function}() returns trigger language plpgsql security definer {path}\n\
+                 as $shopkeeper$ begin\n    {body}\n    return null;\nend $shopkeeper$;\n\
+                 drop trigger if exists {trigger} on {table};\n"
+            )]);
+            let how = match event {
+                "insert" => "referencing new table as changed for each statement".to_owned(),
+                "delete" => "referencing old table as changed for each statement".to_owned(),
+                "update" => format!("for each row when ({condition})"),
+                _ => "for each statement".to_owned(),
+            };
+            sql.extend([format!(
+                "create trigger {trigger} after {event} on {table} {how} execute function {function}();\n"
+            )]);
+        }
+        let hash = blake3::hash(sql.as_bytes()).to_hex();
+        sql.extend([format!(
+            "comment on trigger {} on {table} is 'shopkeeper {}';\n",
+            trigger("truncate"),
+            &hash[..16]
+        )]);
+        sql
+    }
+
+    /// Installs the triggers, all or none.
+    pub async fn install_triggers(&self) -> Result<(), CatalogueError> {
+        self.statements().await?;
+        self.run(&self.trigger_sql().await?).await
+    }
+
+    /// Removes the triggers and what they noted.
+    pub async fn remove_triggers(&self) -> Result<(), CatalogueError> {
+        let mut sql = String::new();
+        for (number, watched) in self.watched().await?.iter().enumerate() {
+            let name = self.name(number);
+            for event in ["insert", "delete", "update", "truncate"] {
+                let trigger = quote(&format!("shopkeeper_{name}_{event}"));
+                let function = quote(&format!("note_{name}_{event}"));
+                sql.extend([format!(
+                    "drop trigger if exists {trigger} on {};\ndrop function if exists shopkeeper.{function}();\n",
+                    table(&watched.table)
+                )]);
+            }
+        }
+        let source = literal(&self.settings.name);
+        sql.extend([format!(
+            "do $$ begin if to_regclass('shopkeeper.change') is not null then
+                 delete from shopkeeper.change where source = {source};
+             end if; end $$;\n"
+        )]);
+        self.run(&sql).await
+    }
+
+    async fn run(&self, sql: &str) -> Result<(), CatalogueError> {
+        let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
+        let mut transaction = self.pool.begin().await.map_err(fail)?;
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.map_err(fail)?;
+        transaction.commit().await.map_err(fail)
+    }
+
+    /// Whether each table has its triggers.
+    pub async fn trigger_status(&self) -> Result<Vec<TriggerStatus>, CatalogueError> {
+        let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
+        let has_notes: bool = sqlx::query_scalar("select to_regclass('shopkeeper.change') is not null")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(fail)?;
+        let waiting: i64 = if has_notes {
+            let count = "select count(*) from shopkeeper.change where source = $1";
+            sqlx::query_scalar(count).bind(&self.settings.name).fetch_one(&self.pool).await.map_err(fail)?
+        } else {
+            0
+        };
+        let mut status = Vec::new();
+        for (number, watched) in self.watched().await?.iter().enumerate() {
+            let comment: Option<Option<String>> = sqlx::query_scalar(
+                "select obj_description(oid, 'pg_trigger') from pg_trigger
+                 where tgrelid = to_regclass($1) and tgname = $2 and tgenabled <> 'D'",
+            )
+            .bind(table(&watched.table))
+            .bind(format!("shopkeeper_{}_truncate", self.name(number)))
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(fail)?;
+            let state = match comment {
+                None => "missing",
+                Some(Some(comment)) if self.triggers(number, watched).contains(&comment) => "installed",
+                Some(_) => "outdated",
+            };
+            let (source, table) = (self.settings.name.clone(), watched.table.clone());
+            status.push(TriggerStatus { source, table, state, waiting });
+        }
+        Ok(status)
+    }
+}

@@ -1,0 +1,277 @@
+//! The nets between two listings: polling, triggers, and what other services say. Each trap is one that a
+//! naive way falls into.
+
+use shopkeeper::{
+    jobs::watch_catalogue::WatchCatalogue, offline::Operation, shop::postgres::trigger::TriggerStatus,
+};
+use sqlx::{Connection, PgConnection};
+
+use crate::support::{SHOP, SOURCE, World, execute};
+
+fn watch(world: &World, poll: std::time::Duration) -> WatchCatalogue {
+    let (sync, source) = (world.parts.sync.clone(), "product".to_owned());
+    WatchCatalogue { sync, source, poll, watcher: "test".to_owned() }
+}
+
+impl World {
+    /// Polls once and refreshes what differs.
+    async fn poll(&self) {
+        execute(&self.url(), "update shopkeeper.source set polled_at = polled_at - interval '1 day'").await;
+        watch(self, std::time::Duration::from_secs(1)).look().await.unwrap();
+        self.drain().await;
+    }
+
+    /// Reads what triggers noted and refreshes what differs.
+    async fn hear(&self) {
+        watch(self, std::time::Duration::ZERO).look().await.unwrap();
+        self.drain().await;
+    }
+
+    async fn install(&self) {
+        self.source().install_triggers().await.unwrap();
+    }
+
+    fn source(&self) -> &shopkeeper::shop::postgres::PostgresSource {
+        self.parts.postgres_sources().next().unwrap().1
+    }
+
+    async fn contents(&self) -> Vec<String> {
+        let contents = "select content from shopkeeper.chunk order by key collate \"C\", ordinal";
+        sqlx::query_scalar(contents).fetch_all(&self.ours).await.unwrap()
+    }
+
+    async fn has(&self, content: &str) -> bool {
+        self.contents().await.iter().any(|chunk| chunk.contains(content))
+    }
+}
+
+/// A shop that is indexed and was polled once.
+async fn polled(sections: &str) -> World {
+    let world = World::with(SHOP, sections).await;
+    world.poll().await;
+    world.sync().await;
+    world
+}
+
+#[tokio::test]
+async fn a_poll_finds_what_was_committed_since_also_when_it_began_long_before() {
+    let world = polled(SOURCE).await;
+    let mut late = PgConnection::connect(&world.shop).await.unwrap();
+    sqlx::raw_sql(
+        "begin; update product set description = 'Late.' where id = 1; savepoint s;
+         update product set description = 'Later.' where id = 2; release s",
+    )
+    .execute(&mut late)
+    .await
+    .unwrap();
+    // Bulk SQL that touches no column of time.
+    world.in_shop("update product set description = 'Bulk.' where id = 3").await;
+    world.poll().await;
+    assert!(world.has("Bulk.").await && !world.has("Late.").await);
+    sqlx::raw_sql("commit").execute(&mut late).await.unwrap();
+    world.poll().await;
+    assert!(world.has("Late.").await && world.has("Later.").await);
+    let before = world.count("job_history").await;
+    world.poll().await;
+    assert_eq!(world.count("job_history").await, before, "what was seen is not done again");
+}
+
+#[tokio::test]
+async fn a_query_is_polled_by_its_updated_at_with_an_overlap() {
+    let shop = SHOP.to_owned()
+        + "alter table product add updated_at timestamp not null default now() - interval '1 hour';";
+    let source = SOURCE.replace("table = \"product\"", "query = \"select * from product\"")
+        + "updated_at = \"updated_at\"\n";
+    let world = World::with(&shop, &source).await;
+    world.poll().await;
+    world.sync().await;
+    // Equal times, and a clock that is five minutes behind.
+    world
+        .in_shop(
+            "update product set description = 'Equal.', updated_at = now() - interval '5 min' where id < 3",
+        )
+        .await;
+    world.poll().await;
+    assert_eq!(world.contents().await.iter().filter(|content| content.contains("Equal.")).count(), 2);
+}
+
+#[tokio::test]
+async fn a_shop_that_was_restored_is_compared_in_full() {
+    let world = polled(SOURCE).await;
+    execute(
+        &world.url(),
+        "update shopkeeper.source set poll_mark = jsonb_set(poll_mark, '{server}', '\"another\"')",
+    )
+    .await;
+    world.in_shop("delete from product where id = 1").await;
+    world.poll().await;
+    assert_eq!(world.count("document").await, 2, "a listing sees what is gone, a poll does not");
+    execute(
+        &world.url(),
+        "update shopkeeper.source set poll_mark = jsonb_set(poll_mark, '{at,transaction}', '99999999999')",
+    )
+    .await;
+    world.in_shop("delete from product where id = 2").await;
+    world.poll().await;
+    assert_eq!(world.count("document").await, 1, "transactions that run backwards");
+}
+
+#[tokio::test]
+async fn triggers_tell_of_inserts_updates_deletes_and_changed_keys_at_once() {
+    let world = World::new().await;
+    world.sync().await;
+    world.install().await;
+    world.in_shop("insert into product values (4, 'Lamp', 'Shines.', 9, 1), (5, 'Rug', 'Lies.', 9, 1)").await;
+    world
+        .in_shop("update product set description = 'Wool.' where id = 1; delete from product where id = 3")
+        .await;
+    world.in_shop("update product set id = 20 where id = 2").await;
+    world.hear().await;
+    let expected =
+        ["Shirt. Wool.", "Shirt XL. The same shirt for tall people.", "Lamp. Shines.", "Rug. Lies."];
+    assert_eq!(world.contents().await, expected);
+    let left: i64 = sqlx::query_scalar("select count(*) from shopkeeper.change")
+        .fetch_one(&mut PgConnection::connect(&world.shop).await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(left, 0, "what was read is forgotten");
+}
+
+#[tokio::test]
+async fn a_renamed_key_embeds_nothing() {
+    let world = World::new().await;
+    world.sync().await;
+    world.install().await;
+    let before = world.script().requests(Operation::Embeddings);
+    world.in_shop("update product set id = 20 where id = 2").await;
+    world.hear().await;
+    assert_eq!(world.count("document where key = '20'").await, 1);
+    assert_eq!(world.script().requests(Operation::Embeddings), before);
+}
+
+#[tokio::test]
+async fn a_change_of_price_is_not_noted_and_one_of_the_condition_is() {
+    let world = World::with(SHOP, &(SOURCE.to_owned() + "where = \"stock > 0\"\n")).await;
+    world.sync().await;
+    world.install().await;
+    world
+        .in_shop("update product set price = price + 1; update product set stock = stock where id = 1")
+        .await;
+    let mut shop = PgConnection::connect(&world.shop).await.unwrap();
+    let notes = "select count(*) from shopkeeper.change";
+    assert_eq!(sqlx::query_scalar::<_, i64>(notes).fetch_one(&mut shop).await.unwrap(), 0);
+    world.in_shop("update product set stock = 0 where id = 1").await;
+    world.hear().await;
+    assert_eq!(world.count("document").await, 2, "what the condition no longer lets through is gone");
+}
+
+#[tokio::test]
+async fn a_renamed_category_refreshes_the_products_in_it() {
+    let shop = SHOP.to_owned()
+        + "create table category (id int primary key, label text, json json);
+           insert into category values (1, 'Clothes', '{}'), (2, 'Kitchen', '{}');
+           alter table product add category_id int;
+           update product set category_id = case when id = 3 then 2 else 1 end;";
+    let source = SOURCE
+        .replace(
+            "table = \"product\"",
+            "query = \"select product.*, label from product join category on category.id = category_id\"",
+        )
+        .replace("{{ description }}", "{{ description }} {{ label }}")
+        + r#"
+[[source.related]]
+table = "product"
+keys = "select row_.id"
+[[source.related]]
+table = "category"
+columns = ["label", "json"]
+keys = "select product.id from product where category_id = row_.id"
+"#;
+    let world = World::with(&shop, &source).await;
+    world.sync().await;
+    world.install().await;
+    world.in_shop("update category set label = 'Clothing' where id = 1").await;
+    world.hear().await;
+    assert_eq!(world.contents().await.iter().filter(|content| content.contains("Clothing")).count(), 2);
+}
+
+#[tokio::test]
+async fn a_truncated_table_is_compared_in_full_and_the_guard_holds() {
+    let world = World::new().await;
+    world.sync().await;
+    world.install().await;
+    world.in_shop("truncate product").await;
+    world.hear().await;
+    // Three documents are too few for the guard.
+    assert_eq!(world.count("document").await, 0);
+}
+
+#[tokio::test]
+async fn an_open_transaction_of_the_shop_holds_nobody_up() {
+    let world = World::new().await;
+    world.sync().await;
+    world.install().await;
+    let mut open = PgConnection::connect(&world.shop).await.unwrap();
+    sqlx::raw_sql("begin; update product set description = 'Open.' where id = 1")
+        .execute(&mut open)
+        .await
+        .unwrap();
+    world.in_shop("update product set description = 'Done.' where id = 2").await;
+    world.hear().await;
+    assert!(world.has("Done.").await && !world.has("Open.").await);
+    // Nor we the shop: the same row's notes are read while its transaction goes on.
+    sqlx::raw_sql("update product set description = 'Open still.' where id = 1; commit")
+        .execute(&mut open)
+        .await
+        .unwrap();
+    world.hear().await;
+    assert!(world.has("Open still.").await);
+}
+
+#[tokio::test]
+async fn triggers_are_shown_outdated_when_the_settings_changed_and_gone_when_removed() {
+    let world = World::new().await;
+    let states = async |world: &World| -> Vec<&'static str> {
+        let status: Vec<TriggerStatus> = world.source().trigger_status().await.unwrap();
+        status.into_iter().map(|status| status.state).collect()
+    };
+    assert_eq!(states(&world).await, ["missing"]);
+    world.install().await;
+    world.install().await;
+    assert_eq!(states(&world).await, ["installed"]);
+    world.in_shop("comment on trigger shopkeeper_product_0_truncate on product is 'shopkeeper of old'").await;
+    assert_eq!(states(&world).await, ["outdated"]);
+    world.source().remove_triggers().await.unwrap();
+    assert_eq!(states(&world).await, ["missing"]);
+    world.in_shop("update product set description = 'No one notes it.'").await;
+}
+
+#[tokio::test]
+async fn one_daemon_watches_a_source_and_another_takes_over_when_it_is_gone() {
+    let world = World::new().await;
+    world.sync().await;
+    let minute = std::time::Duration::from_mins(1);
+    assert!(world.store.watch("product", "one", minute).await.unwrap().is_some());
+    assert!(world.store.watch("product", "other", minute).await.unwrap().is_none());
+    execute(&world.url(), "update shopkeeper.source set watch_until = now()").await;
+    assert!(world.store.watch("product", "other", minute).await.unwrap().is_some());
+    assert!(world.store.watch("product", "one", minute).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn one_document_is_refreshed_by_sql_also_one_that_is_new_or_gone() {
+    let world = World::new().await;
+    world.sync().await;
+    world
+        .in_shop("update product set description = 'Told.' where id = 1; delete from product where id = 2")
+        .await;
+    world.in_shop("insert into product values (9, 'Lamp', 'Shines.', 9, 1)").await;
+    let ours = "select shopkeeper.refresh('product', key) from unnest(array['1', '2', '9', 'never']) as key";
+    execute(&world.url(), ours).await;
+    world.drain().await;
+    let expected = ["Shirt. Told.", "Kettle. Steel kettle that holds two litres.", "Lamp. Shines."];
+    assert_eq!(world.contents().await, expected);
+    assert_eq!(world.sync().await.removed, 0);
+    let wrong = sqlx::query("select shopkeeper.refresh('nothing', '1')").execute(&world.ours).await;
+    assert!(wrong.unwrap_err().to_string().contains("there is no source \"nothing\""));
+}
