@@ -8,6 +8,7 @@ use serde::Serialize;
 #[cfg(feature = "bench-peers")]
 mod peers;
 pub mod queue;
+pub mod sync;
 
 /// One figure beside that of somebody else.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -22,6 +22,33 @@ pub(super) struct Bench {
 enum What {
     /// Enqueue, drain, and the time from enqueue to start, of jobs that do nothing
     Queue(Queue),
+    /// Index a shop, compare one that did not change, and update every price, beside PostgreSQL by itself
+    Sync(Sync),
+}
+
+#[derive(Debug, Args)]
+struct Sync {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Measure this alone
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(bench::sync::NAMES))]
+    only: Option<String>,
+    /// Products that are embedded
+    #[arg(long, value_name = "N", default_value = "20000")]
+    products: u32,
+    /// Products that are compared
+    #[arg(long, value_name = "N", default_value = "1000000")]
+    rows: u32,
+    /// Numbers in a vector
+    #[arg(long, value_name = "N", default_value = "1536")]
+    dimensions: u16,
+    /// Use the PostgreSQL of this folder
+    #[arg(long, value_name = "FOLDER")]
+    pg_bin: Option<PathBuf>,
+    /// Rounds; the figures are their medians
+    #[arg(long, value_name = "N", default_value = "3")]
+    rounds: u32,
 }
 
 #[derive(Debug, Args)]
@@ -42,10 +69,25 @@ struct Queue {
 
 pub(super) async fn bench(bench: Bench) -> anyhow::Result<()> {
     telemetry::start("warn", telemetry::Format::Pretty);
-    let What::Queue(arguments) = bench.what;
     if cfg!(debug_assertions) {
         output::note("this is a debug build: the figures are lower than those of `make bench`");
     }
+    match bench.what {
+        What::Queue(arguments) => queue(arguments).await,
+        What::Sync(arguments) => {
+            let effort = bench::sync::Effort {
+                products: arguments.products.max(1),
+                rows: arguments.rows.max(1),
+                dimensions: arguments.dimensions.max(1),
+                rounds: arguments.rounds.max(1),
+            };
+            let (only, pg_bin) = (arguments.only.as_deref(), arguments.pg_bin.as_deref());
+            show(&bench::sync::sync(effort, only, pg_bin, output::note).await?, arguments.json)
+        }
+    }
+}
+
+async fn queue(arguments: Queue) -> anyhow::Result<()> {
     if !cfg!(feature = "bench-peers") {
         output::note("the peers are left out: build with the feature `bench-peers`, as `make bench` does");
     }

@@ -1,0 +1,321 @@
+//! `bench sync`: how near the index is kept to the speed of PostgreSQL itself.
+//!
+//! One private server with its default settings (every commit is written to the disk), a shop of products
+//! with one chunk each, and the offline model that answers at once, in this process: reading, cutting, HTTP,
+//! and the model server share the cores with PostgreSQL. Each figure stands beside what PostgreSQL does by
+//! itself with the same rows.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use futures::{StreamExt, TryStreamExt};
+use sqlx::{
+    AssertSqlSafe, PgPool,
+    postgres::{PgPoolCopyExt, PgPoolOptions},
+};
+use tempfile::TempDir;
+
+use super::{Comparison, median};
+use crate::{
+    catalogue::{Catalogue, Listed},
+    config::Config,
+    daemon::{self, Parts, Workers},
+    embedded::{create_databases, execute, folder::DataFolder, packages, postgres::Postgres},
+    jobs::sync_catalogue::SyncOptions,
+    offline::{Completer, Embedder, Models, OfflineServer},
+    store::Store,
+};
+
+/// How much is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Products that are embedded.
+    pub products: u32,
+    /// Products that are compared.
+    pub rows: u32,
+    /// Numbers in a vector.
+    pub dimensions: u16,
+    /// Rounds; the figures are their medians.
+    pub rounds: u32,
+}
+
+/// The words of the products' texts.
+const TEXT: &str = "(select string_agg((array['light','steel','cotton','garden','winter','kitchen','blue','strong',
+    'folding','small','water','travel','warm','quiet','round','wooden'])[1 + (hashint4(n * 31 + w) & 15)] || w, ' ')
+    from generate_series(1, 30) as w)";
+
+/// Nothing takes longer.
+const LIMIT: Duration = Duration::from_mins(20);
+
+/// What is measured.
+pub const NAMES: &[&str] = &["first_index", "live_hnsw", "unchanged", "price_only"];
+
+/// Measures all of it, or one thing.
+pub async fn sync(
+    effort: Effort,
+    only: Option<&str>,
+    pg_bin: Option<&Path>,
+    say: impl Fn(String),
+) -> anyhow::Result<Vec<Comparison>> {
+    let binaries = match pg_bin {
+        Some(folder) => folder.to_owned(),
+        None => packages::postgres_binaries().await?,
+    };
+    let server = Postgres::start(&binaries, DataFolder::temporary()?, &[("max_connections", "60")]).await?;
+    let embedder = Embedder::hash(effort.dimensions);
+    let models = OfflineServer::start(Models::new(embedder, Completer::Extractive)).await?;
+    let mut measured: BTreeMap<&'static str, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+    for round in 1..=effort.rounds {
+        let bench = Bench { server: &server, models: &models, effort, round };
+        for name in NAMES.iter().filter(|name| only.is_none_or(|only| only == **name)) {
+            say(format!("round {round} of {}: {name}", effort.rounds));
+            let pairs = match *name {
+                "first_index" => vec![(*name, bench.index(false).await?)],
+                "live_hnsw" => vec![(*name, bench.index(true).await?)],
+                "unchanged" => {
+                    let (rate, memory) = bench.unchanged().await?;
+                    vec![(*name, rate), ("unchanged_rss", memory)]
+                }
+                _ => vec![(*name, bench.price_only().await?)],
+            };
+            for (name, (ours, theirs)) in pairs {
+                let figures = measured.entry(name).or_default();
+                figures.0.push(ours);
+                figures.1.push(theirs);
+            }
+        }
+    }
+    models.stop().await;
+    server.stop().await?;
+    Ok(comparisons(measured))
+}
+
+fn comparisons(measured: BTreeMap<&'static str, (Vec<f64>, Vec<f64>)>) -> Vec<Comparison> {
+    let to = [
+        ("first_index", "products/s", "binary COPY of the same chunks"),
+        ("live_hnsw", "products/s", "binary COPY with that index"),
+        ("unchanged", "rows/s", "streaming and hashing alone"),
+        ("unchanged_rss", "MB at most", "a hundred"),
+        ("price_only", "seconds", "the statement without triggers"),
+    ];
+    let comparison = |(name, unit, compared_to)| {
+        let (ours, theirs) = measured.get(name).cloned()?;
+        let (value, compared_value) = (median(ours), median(theirs));
+        Some(Comparison { name, value, unit, compared_to, compared_value, ratio: value / compared_value })
+    };
+    to.into_iter().filter_map(comparison).collect()
+}
+
+struct Bench<'a> {
+    server: &'a Postgres,
+    models: &'a OfflineServer,
+    effort: Effort,
+    round: u32,
+}
+
+/// A shop and an index in one database, with the settings for them.
+struct Place {
+    folder: TempDir,
+    config: Config,
+    store: Store,
+    parts: Parts,
+    pool: PgPool,
+    url: String,
+}
+
+impl Bench<'_> {
+    async fn place(&self, what: &str, products: u32) -> anyhow::Result<Place> {
+        let name = format!("{what}_{}", self.round);
+        create_databases(&self.server.url("postgres"), &[&name]).await?;
+        let url = self.server.url(&name);
+        execute(
+            &url,
+            &format!(
+                "create table product (id integer primary key, name text not null, description text not null,
+                     price numeric(10, 2) not null, stock integer not null);
+                 insert into product select n, 'Product ' || n, {TEXT}, n % 1000, n % 50
+                 from generate_series(1, {products}) as n"
+            ),
+        )
+        .await?;
+        execute(&url, "vacuum analyze product").await?;
+        let folder = TempDir::new()?;
+        std::fs::write(folder.path().join("url"), &url)?;
+        let settings = format!(
+            "[database]\nurl = {{ file = \"url\" }}\n[openai]\nbase_url = \"{}\"\nrequests_per_minute = 1000000000\n\
+             tokens_per_minute = 4000000000\n[embedding]\nmodel = \"hash\"\ndimensions = {}\n\
+             [queue.refresh_document]\nconcurrency = 4000\n[[source]]\nname = \"product\"\nkind = \"postgres\"\n\
+             url = {{ file = \"url\" }}\ntable = \"product\"\nkey = \"id\"\ntitle = \"{{{{ name }}}}\"\n\
+             text = \"{{{{ name }}}}. {{{{ description }}}}\"\nmetadata = [\"price\", \"stock\"]\n",
+            self.models.base_url(),
+            self.effort.dimensions,
+        );
+        std::fs::write(folder.path().join("jobs.toml"), settings)?;
+        let config = Config::load(&folder.path().join("jobs.toml"), &BTreeMap::new())?;
+        let store = Store::open_migrated(&daemon::reach(&config)).await?;
+        let parts = daemon::assemble(&config, &store).await?;
+        let pool = PgPoolOptions::new().max_connections(4).connect(&url).await?;
+        Ok(Place { folder, config, store, parts, pool, url })
+    }
+
+    /// Products a second, from the listing to the last commit; and what COPY does with their chunks.
+    async fn index(&self, has_hnsw: bool) -> anyhow::Result<(f64, f64)> {
+        let what = if has_hnsw { "live" } else { "first" };
+        let place = self.place(what, self.effort.products).await?;
+        if !has_hnsw {
+            execute(&place.url, "drop index shopkeeper.chunk_1_embedding_idx").await?;
+        }
+        let began = Instant::now();
+        let workers = Workers::new(&place.store);
+        workers.start(&place.parts.refresh, &place.config.queue.refresh_document);
+        place.parts.sync.sync("product", SyncOptions::default()).await?;
+        place.until_done().await?;
+        let ours = rate(self.effort.products, began);
+        workers.stop().await;
+        let chunks: i64 =
+            sqlx::query_scalar("select count(*) from shopkeeper.chunk").fetch_one(&place.pool).await?;
+        if chunks != i64::from(self.effort.products) {
+            bail!("{chunks} chunks of {} products", self.effort.products);
+        }
+        let rows: Vec<_> = place
+            .pool
+            .copy_out_raw("copy shopkeeper.chunk_1 to stdout (format binary)")
+            .await?
+            .try_collect()
+            .await?;
+        let index = format!(
+            "create index on copied using hnsw ((embedding::halfvec({})) halfvec_cosine_ops)",
+            self.effort.dimensions
+        );
+        let index = if has_hnsw { index.as_str() } else { "" };
+        execute(&place.url, &format!("create table copied (like shopkeeper.chunk_1); {index}")).await?;
+        let began = Instant::now();
+        let mut copy = place.pool.copy_in_raw("copy copied from stdin (format binary)").await?;
+        for part in rows {
+            copy.send(part).await?;
+        }
+        copy.finish().await?;
+        let theirs = rate(self.effort.products, began);
+        place.close().await;
+        Ok((ours, theirs))
+    }
+
+    /// Rows a second that a sync compares in a process of its own, and the most memory that it takes.
+    async fn unchanged(&self) -> anyhow::Result<((f64, f64), (f64, f64))> {
+        let place = self.place("unchanged", self.effort.rows).await?;
+        let source = place.parts.postgres_sources().next().context("there is a source")?.1;
+        let mut listing = source.list().try_chunks(5000);
+        while let Some(page) = listing.next().await {
+            place.know(page.map_err(|error| error.1)?).await?;
+        }
+        drop(listing);
+        execute(&place.url, "vacuum analyze shopkeeper.document").await?;
+        let began = Instant::now();
+        let streamed = source.list().try_fold(0_u32, |rows, _| async move { Ok(rows + 1) }).await?;
+        let theirs = rate(streamed, began);
+        let (report, memory) = place.sync_in_a_process()?;
+        if report.unchanged != u64::from(self.effort.rows) {
+            bail!("{} of {} rows were unchanged", report.unchanged, self.effort.rows);
+        }
+        let ours = f64::from(self.effort.rows) / Duration::from_millis(report.elapsed_ms).as_secs_f64();
+        place.close().await;
+        Ok(((ours, theirs), (memory, 100.0)))
+    }
+
+    /// Seconds that an update of every price takes with triggers, and without.
+    async fn price_only(&self) -> anyhow::Result<(f64, f64)> {
+        const ROWS: u32 = 200_000;
+        let place = self.place("price", ROWS).await?;
+        let source = place.parts.postgres_sources().next().context("there is a source")?.1;
+        let mut seconds = [Vec::new(), Vec::new()];
+        for turn in 0..6 {
+            if turn % 2 == 0 {
+                source.remove_triggers().await?;
+            } else {
+                source.install_triggers().await?;
+            }
+            execute(&place.url, "vacuum product").await?;
+            execute(&place.url, "checkpoint").await?;
+            let began = Instant::now();
+            execute(&place.url, "update product set price = price + 1").await?;
+            seconds[turn % 2].push(began.elapsed().as_secs_f64());
+        }
+        let notes: i64 =
+            sqlx::query_scalar("select count(*) from shopkeeper.change").fetch_one(&place.pool).await?;
+        if notes > 0 {
+            bail!("{notes} changes of prices were noted");
+        }
+        place.close().await;
+        let [without, with] = seconds;
+        Ok((median(with), median(without)))
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Report {
+    unchanged: u64,
+    elapsed_ms: u64,
+}
+
+impl Place {
+    async fn until_done(&self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let left = "select exists (select from shopkeeper.job where kind = 'refresh_document')";
+        while sqlx::query_scalar(left).fetch_one(&self.pool).await? {
+            if began.elapsed() > LIMIT {
+                bail!("jobs are left after {} minutes", LIMIT.as_secs() / 60);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Makes documents known as they are listed.
+    async fn know(&self, page: Vec<Listed>) -> anyhow::Result<()> {
+        let (keys, hashes): (Vec<_>, Vec<_>) =
+            page.into_iter().map(|listed| (listed.key, listed.row_hash)).unzip();
+        let known = "insert into shopkeeper.document (source, key, row_hash)
+             select 'product', key, row_hash from unnest($1::text[], $2::bigint[]) as listed (key, row_hash)";
+        sqlx::query(AssertSqlSafe(known)).bind(keys).bind(hashes).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// What the command line's `sync` says, and the most megabytes that it held.
+    fn sync_in_a_process(&self) -> anyhow::Result<(Report, f64)> {
+        let settings = self.folder.path().join("jobs.toml");
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("--config")
+            .arg(settings)
+            .args(["sync", "--json"])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let status = format!("/proc/{}/status", child.id());
+        let mut most = 0.0_f64;
+        while child.try_wait()?.is_none() {
+            let status = std::fs::read_to_string(&status).unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+            most = most.max(kilobytes.unwrap_or(0.0) / 1e3);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("`sync` ended with {}", output.status);
+        }
+        Ok((serde_json::from_slice(&output.stdout)?, most))
+    }
+
+    async fn close(self) {
+        self.pool.close().await;
+        self.store.close().await;
+    }
+}
+
+fn rate(rows: u32, began: Instant) -> f64 {
+    f64::from(rows) / began.elapsed().as_secs_f64()
+}
