@@ -53,8 +53,7 @@ create table shopkeeper.document_index (
     state            text             not null check (state in ('fresh', 'failed')),
     error            text,
     indexed_at       timestamptz      not null default now(),
-    primary key (version, source, key),
-    foreign key (source, key) references shopkeeper.document on delete cascade
+    primary key (version, source, key)
 ) with (fillfactor = 80);
 
 comment on table shopkeeper.document_index is 'What of a document is in an index version. Stale: indexed_revision is behind document.revision.';

@@ -92,8 +92,8 @@ impl Job for RefreshDocument {
         let Looked::Known { mut write, text } = of(self.looks.ask((id, attempt.lease)).await)? else {
             return Ok(Outcome::Done(Vec::new()));
         };
-        if let (Some(text), Refreshed::Content { chunks, .. }) = (text, &mut write.refreshed) {
-            *chunks = Some(self.chunks(&text).await?);
+        if let (Some(text), Refreshed::Content(content)) = (text, &mut write.refreshed) {
+            content.chunks = Some(self.chunks(&text).await?);
         }
         match of(self.writes.ask(write).await)? {
             Written::Fresh => Ok(Outcome::Committed),

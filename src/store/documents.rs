@@ -62,23 +62,26 @@ pub enum Refreshed {
     /// It is no longer there.
     Removed,
     /// What is stored and made searchable.
-    Content {
-        /// The row.
-        document: Arc<Document>,
-        /// Of its text and the embedding settings.
-        fingerprint: Fingerprint,
-        /// Its new chunks; none leaves those that are there.
-        chunks: Option<Chunks>,
-        /// Whether it has chunks already.
-        was_indexed: bool,
-    },
+    Content(Content),
+}
+
+/// What is stored of a document and made searchable.
+pub struct Content {
+    /// The row.
+    pub document: Arc<Document>,
+    /// Of its text and the embedding settings.
+    pub fingerprint: Fingerprint,
+    /// Its new chunks; none leaves those that are there.
+    pub chunks: Option<Chunks>,
+    /// Whether it has chunks already.
+    pub was_indexed: bool,
 }
 
 impl Write {
     /// How much it is to write: vectors, and one for the rest.
     pub fn vectors(&self) -> u64 {
         match &self.refreshed {
-            Refreshed::Content { chunks: Some(chunks), .. } => 1 + chunks.fresh.len() as u64,
+            Refreshed::Content(Content { chunks: Some(chunks), .. }) => 1 + chunks.fresh.len() as u64,
             _ => 1,
         }
     }

@@ -19,7 +19,10 @@ use super::{
 use crate::{
     catalogue::{CatalogueError, Document, DocumentId, RenderFault},
     index::InputHash,
-    store::{documents::Known, jobs::Lease},
+    store::{
+        documents::{Content, Known},
+        jobs::Lease,
+    },
 };
 
 /// A row, or why no document can be made of it.
@@ -122,7 +125,7 @@ impl Refreshing {
         let is_new = known.fingerprint != Some(fingerprint);
         let text = is_new.then(|| Text { document: document.clone(), hashes: known.chunks.clone() });
         let was_indexed = known.fingerprint.is_some();
-        let content = Refreshed::Content { document, fingerprint, chunks: None, was_indexed };
+        let content = Refreshed::Content(Content { document, fingerprint, chunks: None, was_indexed });
         Ok(Looked::Known { write: write(content), text })
     }
 }

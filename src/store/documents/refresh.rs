@@ -1,17 +1,18 @@
 //! Makes the index hold what was read, many documents in one transaction.
 //!
-//! The documents are locked in the order of their keys, those whose revision is not the one that was read
-//! are left out, then the jobs are completed, those that are not held are left out too, and the rest is
-//! written: set by set, a few statements whatever the number of documents.
+//! The jobs are completed first, and those that are not held are left out; then what the documents show is
+//! written, and those whose revision is not the one that was read are left out; then the rest: set by set, a
+//! few statements whatever the number of documents. Whoever raises a revision enqueues the job before that in
+//! the same transaction, so that a document which is left out has a job that goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pgvector::HalfVector;
 use sqlx::PgConnection;
 
-use super::{IndexVersion, Refreshed, Write, Written};
+use super::{Content, IndexVersion, Refreshed, Write, Written};
 use crate::{
-    catalogue::{Document, DocumentId},
+    catalogue::DocumentId,
     index::{Chunks, InputHash},
     store::{Store, StoreError, jobs},
 };
@@ -20,25 +21,17 @@ impl Store {
     /// Writes documents and completes their jobs, each all or nothing; says how each ended.
     pub async fn refresh(&self, version: i32, writes: &[Write]) -> Result<Vec<Written>, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let revisions = lock(&mut transaction, writes).await?;
-        let is_current = |write: &Write| revisions.get(&write.id) == Some(&write.revision);
-        let leases: Vec<_> =
-            writes.iter().filter(|write| is_current(write)).map(|write| write.lease).collect();
+        let leases: Vec<_> = writes.iter().map(|write| write.lease).collect();
         let completed = jobs::complete_all(&mut transaction, &leases).await?;
-        let ended =
-            writes.iter().map(|write| match (is_current(write), completed.contains(&write.lease.job)) {
-                (false, _) => Written::Superseded,
-                (true, false) => Written::NotHeld,
-                (true, true) => Written::Fresh,
-            });
-        let ended: Vec<_> = ended.collect();
-        let held = writes.iter().zip(&ended).filter(|(_, ended)| **ended == Written::Fresh);
-        let held: Vec<_> = held.map(|(write, _)| write).collect();
-        if !held.is_empty() {
-            write(&mut transaction, version, &held).await?;
-        }
+        let held: Vec<_> = writes.iter().filter(|write| completed.contains(&write.lease.job)).collect();
+        let written = write(&mut transaction, version, &held).await?;
         transaction.commit().await?;
-        Ok(ended)
+        let ended = writes.iter().map(|write| match completed.contains(&write.lease.job) {
+            true if written.contains(&write.id) => Written::Fresh,
+            true => Written::Superseded,
+            false => Written::NotHeld,
+        });
+        Ok(ended.collect())
     }
 
     /// Finds vectors that were made of the same inputs with the same model: in the index, or remembered of
@@ -78,50 +71,39 @@ fn keys<'a>(ids: impl Iterator<Item = &'a DocumentId>) -> (Vec<String>, Vec<Stri
     ids.map(|id| (id.source.clone(), id.key.clone())).unzip()
 }
 
-async fn lock(
+/// Writes what is still what was read, and says which documents that are.
+async fn write(
     connection: &mut PgConnection,
-    writes: &[Write],
-) -> Result<BTreeMap<DocumentId, i64>, StoreError> {
-    let (sources, keys) = keys(writes.iter().map(|write| &write.id));
-    let rows = sqlx::query!(
-        r#"select document.source, document.key, document.revision
-           from unnest($1::text[], $2::text[]) as wanted (source, key)
-           join shopkeeper.document
-               on document.source = wanted.source collate "C" and document.key = wanted.key collate "C"
-           order by document.source, document.key
-           for update of document"#,
-        &sources,
-        &keys,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| (DocumentId { source: row.source, key: row.key }, row.revision)).collect())
-}
-
-async fn write(connection: &mut PgConnection, version: i32, writes: &[&Write]) -> Result<(), StoreError> {
-    let (mut removed, mut contents, mut fingerprints, mut changed) = (vec![], vec![], vec![], vec![]);
+    version: i32,
+    writes: &[&Write],
+) -> Result<BTreeSet<DocumentId>, StoreError> {
+    let (mut removed, mut contents) = (Vec::new(), Vec::new());
     for write in writes {
         match &write.refreshed {
-            Refreshed::Removed => removed.push(&write.id),
-            Refreshed::Content { document, fingerprint, chunks, was_indexed } => {
-                contents.push((&write.id, &**document));
-                fingerprints.push((write, fingerprint));
-                changed.extend(chunks.as_ref().map(|chunks| (&write.id, chunks, *was_indexed)));
-            }
+            Refreshed::Removed => removed.push(*write),
+            Refreshed::Content(content) => contents.push((*write, content)),
         }
     }
+    let mut written = BTreeSet::new();
     if !removed.is_empty() {
-        remove(connection, &removed).await?;
+        written.extend(remove(connection, &removed).await?);
     }
-    if !contents.is_empty() {
-        describe(connection, &contents).await?;
+    if contents.is_empty() {
+        return Ok(written);
     }
+    let described = describe(connection, &contents).await?;
+    contents.retain(|(write, _)| described.contains(&write.id));
+    written.extend(described);
+    let changed = contents.iter().filter_map(|(write, content)| {
+        content.chunks.as_ref().map(|chunks| (&write.id, chunks, content.was_indexed))
+    });
+    let changed: Vec<_> = changed.collect();
     if !changed.is_empty() {
         replace(connection, version, &changed).await?;
     }
-    let (sources, keys) = keys(fingerprints.iter().map(|(write, _)| &write.id));
-    let revisions: Vec<_> = fingerprints.iter().map(|(write, _)| write.revision).collect();
-    let fingerprints: Vec<_> = fingerprints.iter().map(|(_, fingerprint)| fingerprint.0.to_vec()).collect();
+    let (sources, keys) = keys(contents.iter().map(|(write, _)| &write.id));
+    let revisions: Vec<_> = contents.iter().map(|(write, _)| write.revision).collect();
+    let fingerprints: Vec<_> = contents.iter().map(|(_, content)| content.fingerprint.0.to_vec()).collect();
     sqlx::query!(
         "insert into shopkeeper.document_index (version, source, key, indexed_revision, fingerprint, state)
          select $1, source, key, revision, fingerprint, 'fresh'
@@ -137,18 +119,42 @@ async fn write(connection: &mut PgConnection, version: i32, writes: &[&Write]) -
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(written)
 }
 
 /// Deletes documents that their sources no longer have, in every index version.
-async fn remove(connection: &mut PgConnection, ids: &[&DocumentId]) -> Result<(), StoreError> {
-    let (sources, keys) = keys(ids.iter().copied());
+async fn remove(
+    connection: &mut PgConnection,
+    writes: &[&Write],
+) -> Result<Vec<DocumentId>, StoreError> {
+    let (sources, keys) = keys(writes.iter().map(|write| &write.id));
+    let revisions: Vec<_> = writes.iter().map(|write| write.revision).collect();
+    let rows = sqlx::query!(
+        r#"delete from shopkeeper.document as document
+         using unnest($1::text[], $2::text[], $3::bigint[]) as removed (source, key, revision)
+         where document.source = removed.source collate "C" and document.key = removed.key collate "C"
+             and document.revision = removed.revision
+         returning document.source, document.key"#,
+        &sources,
+        &keys,
+        &revisions,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let removed: Vec<_> = rows.into_iter().map(|row| DocumentId { source: row.source, key: row.key }).collect();
+    let (sources, keys) = self::keys(removed.iter());
     sqlx::query!(
-        r#"with gone as (
+        r#"with removed as materialized (
+             select source collate "C" as source, key collate "C" as key
+             from unnest($1::text[], $2::text[]) as removed (source, key)
+         ), indexed as (
+             delete from shopkeeper.document_index as indexed
+             using removed, shopkeeper.index_version as index_version
+             where indexed.version = index_version.id and indexed.source = removed.source and indexed.key = removed.key
+         ), gone as (
              delete from shopkeeper.chunk as chunk
-             using unnest($1::text[], $2::text[]) as removed (source, key), shopkeeper.index_version as index_version
-             where chunk.version = index_version.id
-                 and chunk.source = removed.source collate "C" and chunk.key = removed.key collate "C"
+             using removed, shopkeeper.index_version as index_version
+             where chunk.version = index_version.id and chunk.source = removed.source and chunk.key = removed.key
              returning chunk.input_hash, chunk.embedding, index_version.model, index_version.dimensions
          )
          insert into shopkeeper.embedding_cache (model, dimensions, input_hash, embedding)
@@ -158,46 +164,42 @@ async fn remove(connection: &mut PgConnection, ids: &[&DocumentId]) -> Result<()
         &sources,
         &keys,
     )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!(
-        r#"delete from shopkeeper.document as document
-         using unnest($1::text[], $2::text[]) as removed (source, key)
-         where document.source = removed.source collate "C" and document.key = removed.key collate "C""#,
-        &sources,
-        &keys,
-    )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(removed)
 }
 
-/// Stores what is shown of documents.
+/// Stores what is shown of documents whose revision is the one that was read, and says which those are.
 async fn describe(
     connection: &mut PgConnection,
-    contents: &[(&DocumentId, &Document)],
-) -> Result<(), StoreError> {
-    let (sources, keys) = keys(contents.iter().map(|(id, _)| *id));
-    let titles: Vec<_> = contents.iter().map(|(_, document)| document.title.clone()).collect();
-    let links: Vec<_> = contents.iter().map(|(_, document)| document.link.clone()).collect();
-    let skus: Vec<_> = contents.iter().map(|(_, document)| document.sku.clone()).collect();
-    let metadata: Vec<_> = contents.iter().map(|(_, document)| document.metadata.get().to_owned()).collect();
-    sqlx::query!(
+    contents: &[(&Write, &Content)],
+) -> Result<BTreeSet<DocumentId>, StoreError> {
+    let (sources, keys) = keys(contents.iter().map(|(write, _)| &write.id));
+    let revisions: Vec<_> = contents.iter().map(|(write, _)| write.revision).collect();
+    let titles: Vec<_> = contents.iter().map(|(_, content)| content.document.title.clone()).collect();
+    let links: Vec<_> = contents.iter().map(|(_, content)| content.document.link.clone()).collect();
+    let skus: Vec<_> = contents.iter().map(|(_, content)| content.document.sku.clone()).collect();
+    let metadata: Vec<_> =
+        contents.iter().map(|(_, content)| content.document.metadata.get().to_owned()).collect();
+    let rows = sqlx::query!(
         r#"update shopkeeper.document as document
          set title = shown.title, link = shown.link, sku = shown.sku, metadata = shown.metadata::jsonb
-         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
-             as shown (source, key, title, link, sku, metadata)
-         where document.source = shown.source collate "C" and document.key = shown.key collate "C""#,
+         from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])
+             as shown (source, key, revision, title, link, sku, metadata)
+         where document.source = shown.source collate "C" and document.key = shown.key collate "C"
+             and document.revision = shown.revision
+         returning document.source, document.key"#,
         &sources,
         &keys,
+        &revisions,
         &titles,
         &links as &[Option<String>],
         &skus as &[Option<String>],
         &metadata,
     )
-    .execute(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(())
+    Ok(rows.into_iter().map(|row| DocumentId { source: row.source, key: row.key }).collect())
 }
 
 /// Replaces the chunks of documents by new ones; those that stay are not touched. What leaves is
