@@ -5,7 +5,7 @@
 //! the one that was read, and completes the job (`documents/refresh.rs`).
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -205,7 +205,7 @@ impl Store {
         &self,
         source: &str,
         keys: &[String],
-    ) -> Result<BTreeMap<String, i64>, StoreError> {
+    ) -> Result<HashMap<String, i64>, StoreError> {
         let rows = sqlx::query!(
             r#"select document.key, row_hash as "row_hash!" from unnest($2::text[]) as wanted (key)
                join shopkeeper.document on source = $1 and document.key = wanted.key collate "C"
@@ -227,7 +227,7 @@ impl Store {
         &self,
         version: i32,
         ids: impl Iterator<Item = &DocumentId> + Send,
-    ) -> Result<BTreeMap<DocumentId, Known>, StoreError> {
+    ) -> Result<HashMap<DocumentId, Known>, StoreError> {
         let (sources, keys): (Vec<_>, Vec<_>) = ids.map(|id| (id.source.clone(), id.key.clone())).unzip();
         let rows = sqlx::query!(
             r#"select document.source, document.key, document.revision, indexed.fingerprint as "fingerprint?",

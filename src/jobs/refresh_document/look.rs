@@ -2,7 +2,7 @@
 //! already.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -63,11 +63,11 @@ impl Refreshing {
     /// What is known is read first: a change after that raises the revision, and the write sees it.
     async fn look(&self, asked: &[(DocumentId, Lease)]) -> Result<Vec<Result<Looked, JobError>>, JobError> {
         let known = self.store.indexed(self.version.id, asked.iter().map(|(id, _)| id)).await?;
-        let mut by_source: BTreeMap<_, Vec<String>> = BTreeMap::new();
+        let mut by_source: HashMap<_, Vec<String>> = HashMap::new();
         for id in known.keys() {
             by_source.entry(id.source.as_str()).or_default().push(id.key.clone());
         }
-        let mut rows = BTreeMap::new();
+        let mut rows = HashMap::new();
         for (source, keys) in by_source {
             rows.extend(self.read(source, keys).await);
         }

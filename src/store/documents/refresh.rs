@@ -5,7 +5,7 @@
 //! few statements whatever the number of documents. Whoever raises a revision enqueues the job before that in
 //! the same transaction, so that a document which is left out has a job that goes on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 
 use pgvector::HalfVector;
 use sqlx::PgConnection;
@@ -40,7 +40,7 @@ impl Store {
         &self,
         version: &IndexVersion,
         hashes: &[InputHash],
-    ) -> Result<BTreeMap<InputHash, Vec<f32>>, StoreError> {
+    ) -> Result<HashMap<InputHash, Vec<f32>>, StoreError> {
         let hashes: Vec<_> = hashes.iter().map(|hash| hash.0.to_vec()).collect();
         let rows = sqlx::query!(
             r#"select distinct on (input_hash) input_hash as "input_hash!", embedding as "embedding!: HalfVector"
@@ -76,7 +76,7 @@ async fn write(
     connection: &mut PgConnection,
     version: i32,
     writes: &[&Write],
-) -> Result<BTreeSet<DocumentId>, StoreError> {
+) -> Result<HashSet<DocumentId>, StoreError> {
     let (mut removed, mut contents) = (Vec::new(), Vec::new());
     for write in writes {
         match &write.refreshed {
@@ -84,7 +84,7 @@ async fn write(
             Refreshed::Content(content) => contents.push((*write, content)),
         }
     }
-    let mut written = BTreeSet::new();
+    let mut written = HashSet::new();
     if !removed.is_empty() {
         written.extend(remove(connection, &removed).await?);
     }
@@ -123,10 +123,7 @@ async fn write(
 }
 
 /// Deletes documents that their sources no longer have, in every index version.
-async fn remove(
-    connection: &mut PgConnection,
-    writes: &[&Write],
-) -> Result<Vec<DocumentId>, StoreError> {
+async fn remove(connection: &mut PgConnection, writes: &[&Write]) -> Result<Vec<DocumentId>, StoreError> {
     let (sources, keys) = keys(writes.iter().map(|write| &write.id));
     let revisions: Vec<_> = writes.iter().map(|write| write.revision).collect();
     let rows = sqlx::query!(
@@ -141,7 +138,8 @@ async fn remove(
     )
     .fetch_all(&mut *connection)
     .await?;
-    let removed: Vec<_> = rows.into_iter().map(|row| DocumentId { source: row.source, key: row.key }).collect();
+    let removed: Vec<_> =
+        rows.into_iter().map(|row| DocumentId { source: row.source, key: row.key }).collect();
     let (sources, keys) = self::keys(removed.iter());
     sqlx::query!(
         r#"with removed as materialized (
@@ -173,7 +171,7 @@ async fn remove(
 async fn describe(
     connection: &mut PgConnection,
     contents: &[(&Write, &Content)],
-) -> Result<BTreeSet<DocumentId>, StoreError> {
+) -> Result<HashSet<DocumentId>, StoreError> {
     let (sources, keys) = keys(contents.iter().map(|(write, _)| &write.id));
     let revisions: Vec<_> = contents.iter().map(|(write, _)| write.revision).collect();
     let titles: Vec<_> = contents.iter().map(|(_, content)| content.document.title.clone()).collect();
