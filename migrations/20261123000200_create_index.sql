@@ -59,6 +59,8 @@ create table shopkeeper.document_index (
 comment on table shopkeeper.document_index is 'What of a document is in an index version. Stale: indexed_revision is behind document.revision.';
 comment on column shopkeeper.document_index.fingerprint is 'Of the title, the text and the embedding settings; null when nothing is indexed.';
 
+create index document_index_failed on shopkeeper.document_index (source, version) where state = 'failed';
+
 create table shopkeeper.chunk (
     version    integer          not null,
     source     text collate "C" not null,

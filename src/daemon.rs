@@ -22,7 +22,7 @@ use crate::{
         Job,
         answer_question::{AnswerQuestion, AnswerSettings, Prices},
         prune_history::{self, PruneHistory},
-        refresh_document::{RefreshDocument, Refreshing},
+        refresh_document::{RefreshDocument, RefreshSettings},
         sync_catalogue::{MassDelete, SyncCatalogue, SyncedSource},
         watch_catalogue::WatchCatalogue,
     },
@@ -90,7 +90,7 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     store.note_sources(&sources.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()).await?;
     Ok(Parts {
         sync: Arc::new(SyncCatalogue { store: store.clone(), sources: synced.collect() }),
-        refresh: Arc::new(RefreshDocument::new(Refreshing {
+        refresh: Arc::new(RefreshDocument::new(RefreshSettings {
             store: store.clone(),
             catalogues: catalogues(&|_| true),
             embedder: embedder.clone(),

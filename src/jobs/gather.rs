@@ -12,7 +12,7 @@ pub struct Limits {
     pub items: usize,
     /// What the items of one batch may weigh together; a heavier one goes alone.
     pub weight: u64,
-    /// A batch that is not full waits for more as long as they come, this much apart.
+    /// A batch that is not full waits for more as long as they come, no more than this apart.
     pub linger: Duration,
     /// Batches under way at once.
     pub at_once: usize,
@@ -24,15 +24,17 @@ pub struct Gather<I, O> {
 }
 
 impl<I: Send + 'static, O: Send + 'static> Gather<I, O> {
-    /// `work` gives as many results as it gets items, in their order.
+    /// `work` gives as many results as it gets items, in their order. A batch waits for no more once
+    /// `is_complete` says that no more can come.
     #[expect(clippy::disallowed_methods, reason = "the task ends when nobody can ask any more")]
     pub fn new(
         limits: Limits,
         weight: impl Fn(&I) -> u64 + Send + 'static,
+        is_complete: impl Fn() -> bool + Send + 'static,
         work: impl Fn(Vec<I>) -> BoxFuture<'static, Vec<O>> + Send + Sync + 'static,
     ) -> Self {
         let (items, asked) = mpsc::unbounded_channel();
-        tokio::spawn(gather(asked, limits, weight, Arc::new(work)));
+        tokio::spawn(gather(asked, limits, weight, is_complete, Arc::new(work)));
         Self { items }
     }
 
@@ -48,6 +50,7 @@ async fn gather<I: Send + 'static, O: Send + 'static>(
     mut asked: mpsc::UnboundedReceiver<(I, oneshot::Sender<O>)>,
     limits: Limits,
     weight: impl Fn(&I) -> u64,
+    is_complete: impl Fn() -> bool,
     work: Arc<dyn Fn(Vec<I>) -> BoxFuture<'static, Vec<O>> + Send + Sync>,
 ) {
     let slots = Arc::new(Semaphore::new(limits.at_once));
@@ -61,7 +64,8 @@ async fn gather<I: Send + 'static, O: Send + 'static>(
             if batch.len() >= limits.items {
                 break None;
             }
-            let Ok(Some(next)) = tokio::time::timeout(limits.linger, asked.recv()).await else { break None };
+            let linger = if is_complete() { Duration::ZERO } else { limits.linger };
+            let Ok(Some(next)) = tokio::time::timeout(linger, asked.recv()).await else { break None };
             sum += weight(&next.0);
             if sum > limits.weight {
                 break Some(next);
@@ -98,6 +102,7 @@ mod tests {
         let gather = Gather::new(
             limits,
             |item| *item,
+            || false,
             move |items| {
                 seen.lock().unwrap().push(items.len());
                 async move { items.into_iter().map(|item| 2 * item).collect() }.boxed()
@@ -131,7 +136,7 @@ mod tests {
         let (gone, kept) = tokio::join!(gone, kept);
         assert!(gone.is_err());
         assert_eq!((kept, sizes.lock().unwrap().as_slice()), (Some(4), [1].as_slice()));
-        let broken = Gather::<u64, u64>::new(LIMITS, |_| 1, |_| panic!("as wished"));
+        let broken = Gather::<u64, u64>::new(LIMITS, |_| 1, || false, |_| panic!("as wished"));
         assert_eq!(broken.ask(1).await, None);
         assert_eq!(broken.ask(1).await, None, "the next batch is another one");
     }

@@ -10,7 +10,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use futures::future::join_all;
@@ -33,7 +36,7 @@ mod look;
 mod write;
 
 /// What the job needs.
-pub struct Refreshing {
+pub struct RefreshSettings {
     /// Where documents are written.
     pub store: Store,
     /// Where they come from, by source.
@@ -48,6 +51,38 @@ pub struct Refreshing {
     pub version: IndexVersion,
     /// Dollars for a million tokens.
     pub price: f64,
+}
+
+/// What the places share where documents meet.
+struct Refreshing {
+    settings: RefreshSettings,
+    /// Documents that are being refreshed.
+    running: AtomicUsize,
+    /// Those of them that wait for their vectors.
+    waiting: AtomicUsize,
+}
+
+impl std::ops::Deref for Refreshing {
+    type Target = RefreshSettings;
+    fn deref(&self) -> &RefreshSettings {
+        &self.settings
+    }
+}
+
+/// Counts one as long as it lives.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// The job.
@@ -89,6 +124,7 @@ impl Job for RefreshDocument {
 
     async fn run(&self, payload: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {
         let id = DocumentId { source: payload.source, key: payload.key };
+        let _running = Counted::new(&self.shared.running);
         let Looked::Known { mut write, text } = of(self.looks.ask((id, attempt.lease)).await)? else {
             return Ok(Outcome::Done(Vec::new()));
         };
@@ -116,8 +152,9 @@ fn of<T>(result: Option<Result<T, JobError>>) -> Result<T, JobError> {
 
 impl RefreshDocument {
     /// Prepares the places where documents meet.
-    pub fn new(refreshing: Refreshing) -> Self {
-        let shared = Arc::new(refreshing);
+    pub fn new(settings: RefreshSettings) -> Self {
+        let (running, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let shared = Arc::new(Refreshing { settings, running, waiting });
         Self {
             looks: look::looks(&shared),
             finds: look::finds(&shared),
@@ -142,14 +179,18 @@ impl RefreshDocument {
                 wanted.push((ordinal, hash, chunk));
             }
         }
-        let vectors = join_all(wanted.iter().map(|(_, hash, chunk)| async move {
-            match of(self.finds.ask(*hash).await)? {
+        let found = join_all(wanted.iter().map(|(_, hash, _)| self.finds.ask(*hash))).await;
+        let waiting = Counted::new(&self.shared.waiting);
+        let vectors = join_all(wanted.iter().zip(found).map(|((.., chunk), found)| async move {
+            match of(found)? {
                 Some(vector) => Ok(vector),
                 None => of(self.embeds.ask(chunk.clone()).await),
             }
         }));
-        for ((ordinal, _, chunk), vector) in wanted.iter().zip(vectors.await) {
-            all.fresh.push(EmbeddedChunk { ordinal: *ordinal, chunk: chunk.clone(), vector: vector? });
+        let vectors = vectors.await;
+        drop(waiting);
+        for ((ordinal, _, chunk), vector) in wanted.into_iter().zip(vectors) {
+            all.fresh.push(EmbeddedChunk { ordinal, chunk, vector: vector? });
         }
         Ok(all)
     }

@@ -205,6 +205,8 @@ impl SyncCatalogue {
         for keys in removed.chunks(BATCH) {
             report.enqueued += self.store.note_unlisted(name, keys, RefreshDocument::KIND).await?;
         }
+        // What stood in their way may be gone.
+        report.enqueued += self.store.retry_failed(name, RefreshDocument::KIND).await?;
         self.store.note_synced(name).await?;
         report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(report)

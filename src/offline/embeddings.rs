@@ -147,6 +147,14 @@ impl Inputs {
         }
     }
 
+    /// Whether an input has this text in it.
+    pub(super) fn contain(&self, text: &str) -> bool {
+        match self {
+            Self::Texts(texts) => texts.iter().any(|input| input.contains(text)),
+            Self::Tokens(_) => false,
+        }
+    }
+
     fn any_is_empty(&self) -> bool {
         match self {
             Self::Texts(texts) => texts.iter().any(String::is_empty),

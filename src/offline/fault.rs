@@ -61,6 +61,8 @@ pub enum Fault {
     NotFinite,
     /// A 400 with OpenAI's message when there are more inputs than this, else a right answer.
     InputCap(usize),
+    /// A 400 when an input has this text in it, else a right answer.
+    Rejected(String),
 }
 
 /// One line of a script as `POST /_script` takes it: `{"operation": "embeddings", "fault": "held"}`.

@@ -114,6 +114,11 @@ impl Endpoint {
         {
             return Err(Refusal::too_many_inputs(*cap, inputs.len()));
         }
+        if let Some(Fault::Rejected(text)) = fault
+            && inputs.contain(text)
+        {
+            return Err(Refusal::invalid("input", "Invalid 'input': an input cannot be embedded."));
+        }
         let (vectors, tokens) = match &self.models.embedder {
             Embedder::Hash { dimensions: own } => {
                 let hash = Hash::new(dimensions.unwrap_or(*own));

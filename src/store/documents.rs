@@ -191,6 +191,19 @@ impl Store {
         Ok(enqueued)
     }
 
+    /// Enqueues the documents of a source that could not be indexed once more; says how many.
+    pub async fn retry_failed(&self, source: &str, refresh: &str) -> Result<u64, StoreError> {
+        let keys = sqlx::query_scalar!(
+            "select distinct key from shopkeeper.document_index where source = $1 and state = 'failed'",
+            source,
+        );
+        let keys = keys.fetch_all(&self.pool).await?;
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        enqueue_refresh(&mut *self.pool.acquire().await?, refresh, source, &keys).await
+    }
+
     /// Counts the documents of a source that are not on their way out.
     pub async fn listed_count(&self, source: &str) -> Result<u64, StoreError> {
         let count = sqlx::query_scalar!(

@@ -16,6 +16,7 @@ mod proxy;
 mod queue;
 mod queue_control;
 mod queue_ends;
+mod refresh;
 mod support;
 mod sync;
 mod worker;

@@ -98,6 +98,7 @@ usd_per_million_tokens = 1000
 model = "extractive"
 escalate_above_distance = 1.5
 [queue.refresh_document]
+concurrency = 500
 max_attempts = 3
 lease = "1s"
 backoff = { first = "1ms", max = "2ms" }
@@ -126,8 +127,14 @@ impl World {
 
     /// A shop of these statements, and these sections of the settings beside the usual ones.
     pub(crate) async fn with(shop_sql: &str, sections: &str) -> Self {
-        let (url, shop) = tokio::join!(database("template_ours"), database("template1"));
+        let shop = database("template1").await;
         execute(&shop, shop_sql).await;
+        Self::on(shop, sections).await
+    }
+
+    /// A shop that is there already.
+    pub(crate) async fn on(shop: String, sections: &str) -> Self {
+        let url = database("template_ours").await;
         let models = Models::new(Embedder::hash(64), Completer::Extractive);
         let models = OfflineServer::start(models).await.unwrap();
         let folder = TempDir::new().unwrap();
@@ -211,6 +218,20 @@ impl World {
             }
         };
         assert!(tokio::time::timeout(LIMIT, look).await.is_ok(), "still waiting until {what}");
+    }
+
+    /// All that is indexed, in a fixed order.
+    pub(crate) async fn index(&self) -> Vec<String> {
+        let index =
+            "select concat_ws(' | ', document.key, title, link, metadata, ordinal, content, md5(embedding::text))
+             from shopkeeper.document left join shopkeeper.chunk using (source, key)
+             order by document.key collate \"C\", ordinal";
+        sqlx::query_scalar(index).fetch_all(&self.ours).await.unwrap()
+    }
+
+    /// Lets jobs that wait for a later time run now.
+    pub(crate) async fn hurry(&self) {
+        execute(&self.url(), "update shopkeeper.job set run_at = now() where state = 'scheduled'").await;
     }
 
     /// Titles of what a search finds, nearest first.

@@ -1,6 +1,10 @@
 //! Embeds the chunks of many documents with as few requests as the server's limits allow.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures::FutureExt;
 
@@ -17,8 +21,8 @@ use crate::{
     store::usage::Cost,
 };
 
-/// How long a request that is not full waits for more.
-const LINGER: Duration = Duration::from_millis(10);
+/// How long a request that is not full waits for documents that are on their way to it.
+const LINGER: Duration = Duration::from_millis(50);
 /// Requests under way at once.
 const AT_ONCE: usize = 4;
 
@@ -29,15 +33,20 @@ pub(super) fn embeds(shared: &Arc<Refreshing>) -> Gather<Chunk, Result<Vec<f32>,
         linger: LINGER,
         at_once: AT_ONCE,
     };
-    let shared = shared.clone();
+    let (shared, running) = (shared.clone(), shared.clone());
     let work = move |chunks: Vec<Chunk>| {
         let shared = shared.clone();
         async move { shared.embed(&chunks).await }.boxed()
     };
-    Gather::new(limits, |chunk| chunk.tokens.into(), work)
+    Gather::new(limits, |chunk| chunk.tokens.into(), move || running.all_wait(), work)
 }
 
 impl Refreshing {
+    /// Whether every document that is being refreshed waits for its vectors.
+    fn all_wait(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) >= self.running.load(Ordering::Acquire)
+    }
+
     /// One result for each chunk. What the server rejects is halved until the one that it cannot take
     /// stands alone: the others are none the worse for it.
     async fn embed(&self, chunks: &[Chunk]) -> Vec<Result<Vec<f32>, JobError>> {

@@ -41,7 +41,7 @@ pub(super) fn looks(shared: &Arc<Refreshing>) -> Gather<(DocumentId, Lease), Res
         }
         .boxed()
     };
-    Gather::new(LIMITS, |_| 1, work)
+    Gather::new(LIMITS, |_| 1, || false, work)
 }
 
 pub(super) fn finds(shared: &Arc<Refreshing>) -> Gather<InputHash, Result<Option<Vec<f32>>, JobError>> {
@@ -56,7 +56,7 @@ pub(super) fn finds(shared: &Arc<Refreshing>) -> Gather<InputHash, Result<Option
         }
         .boxed()
     };
-    Gather::new(LIMITS, |_| 1, work)
+    Gather::new(LIMITS, |_| 1, || false, work)
 }
 
 impl Refreshing {

@@ -25,7 +25,7 @@ pub(super) fn writes(shared: &Arc<Refreshing>) -> Gather<Write, Result<Written, 
         let shared = shared.clone();
         async move { shared.write(&writes).await }.boxed()
     };
-    Gather::new(LIMITS, Write::vectors, work)
+    Gather::new(LIMITS, Write::vectors, || false, work)
 }
 
 impl Refreshing {

@@ -1,0 +1,267 @@
+//! Refreshing many documents at once, while others read, change the shop, and everything fails now and then.
+
+use std::{fmt::Write, time::Duration};
+
+use proptest::{prelude::*, test_runner::TestRunner};
+use shopkeeper::{
+    jobs::watch_catalogue::WatchCatalogue,
+    offline::{Fault, Operation},
+};
+use sqlx::PgPool;
+
+use crate::support::{SHOP, SOURCE, World, command, execute};
+
+/// A shop of so many products with one short text each.
+fn many(products: u32) -> String {
+    SHOP.to_owned()
+        + &format!(
+            "truncate product;
+             insert into product select n, 'Product ' || n, 'It has the number ' || n || '.', n, 1
+             from generate_series(1, {products}) as n"
+        )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_products_are_embedded_in_at_most_ten_requests() {
+    let world = World::with(&many(2000), SOURCE).await;
+    world.sync().await;
+    assert_eq!(world.count("document_index where state = 'fresh'").await, 2000);
+    assert_eq!(world.script().inputs(), 2000);
+    let requests = world.script().requests(Operation::Embeddings);
+    assert!(requests <= 10, "{requests} requests");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_never_sees_a_document_without_chunks_or_with_chunks_of_two_texts() {
+    const DOCUMENTS: i64 = 20;
+    let world = World::with(&many(20), SOURCE).await;
+    let write = async |generation: u32| {
+        let mut text = String::new();
+        for n in 0..20 {
+            write!(text, "Sentence {n} is of generation{generation} and of nothing else. ").unwrap();
+        }
+        world.in_shop(&format!("update product set description = '{text}'")).await;
+        world.try_sync().await.unwrap();
+    };
+    write(0).await;
+    let workers = world.workers();
+    world.until("it is indexed", "not exists (select from shopkeeper.job)").await;
+    assert!(world.count("chunk").await > 4 * DOCUMENTS);
+    let done = tokio_util::sync::CancellationToken::new();
+    let reader = async {
+        let pool = PgPool::connect(&world.url()).await.unwrap();
+        let mixed = "select count(*), min(generations), max(generations) from (
+             select count(distinct substring(content from 'generation[0-9]+')) as generations
+             from shopkeeper.document left join shopkeeper.chunk using (source, key) group by document.key
+         ) as documents";
+        let mut looks = 0;
+        while !done.is_cancelled() {
+            let seen: (i64, i64, i64) = sqlx::query_as(mixed).fetch_one(&pool).await.unwrap();
+            assert_eq!(seen, (DOCUMENTS, 1, 1), "after {looks} looks");
+            looks += 1;
+        }
+        looks
+    };
+    let writer = async {
+        for generation in 1..=50 {
+            write(generation).await;
+            world.until("it is indexed", "not exists (select from shopkeeper.job)").await;
+        }
+        done.cancel();
+    };
+    let (looks, ()) = tokio::join!(reader, writer);
+    workers.stop().await;
+    assert!(looks > 100, "only {looks} looks");
+    assert_eq!(world.count("job_history where kind = 'refresh_document'").await, 51 * DOCUMENTS);
+}
+
+#[tokio::test]
+async fn one_bad_input_does_not_keep_its_neighbours() {
+    let world = World::with(&many(60), SOURCE).await;
+    // The server rejects every request with this text in it.
+    world.in_shop("update product set description = 'Reject me.' where id = 7").await;
+    world.script().always(Operation::Embeddings, Fault::Rejected("Reject me".into()));
+    world.sync().await;
+    assert_eq!(world.count("document_index where state = 'fresh'").await, 59);
+    let failed: Vec<String> =
+        sqlx::query_scalar("select key from shopkeeper.document_index where state = 'failed' order by key")
+            .fetch_all(&world.ours)
+            .await
+            .unwrap();
+    assert_eq!(failed, ["7"]);
+}
+
+#[tokio::test]
+async fn of_two_daemons_at_one_document_the_older_that_ends_last_writes_nothing() {
+    let world = World::new().await;
+    world.sync().await;
+    world.in_shop("update product set description = 'Old.' where id = 3").await;
+    world.script().queue(Operation::Embeddings, [Fault::Held]);
+    world.try_sync().await.unwrap();
+    let before = world.script().requests(Operation::Embeddings);
+    let older = world.workers();
+    world.script().arrived(Operation::Embeddings, before + 1).await;
+    // Its lease is lost while it waits for the model.
+    let lose = "update shopkeeper.job set lease_until = now() - interval '1 s'; select shopkeeper.rescue(10)";
+    world.in_shop("update product set description = 'New.' where id = 3").await;
+    execute(&world.url(), lose).await;
+    world.try_sync().await.unwrap();
+    let newer = world.workers();
+    world.until("the newer is done", "not exists (select from shopkeeper.job)").await;
+    world.script().release();
+    older.stop().await;
+    newer.stop().await;
+    let content: String = world.value("select content from shopkeeper.chunk where key = '3'").await;
+    assert_eq!(content, "Kettle. New.");
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_killed_between_embedding_and_storing_loses_nothing() {
+    let world = World::new().await;
+    world.script().queue(Operation::Embeddings, [Fault::Held]);
+    let arguments = ["--config", world.settings().to_str().unwrap(), "run"].map(str::to_owned);
+    let mut first = command(&arguments, &[]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    world.script().arrived(Operation::Embeddings, 1).await;
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!(world.count("chunk").await, 0);
+    let mut second = command(&arguments, &[]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    world.until("all is indexed", "count(*) = 3 from shopkeeper.document_index where state = 'fresh'").await;
+    second.kill().unwrap();
+    second.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_model_server_that_is_away_in_the_middle_costs_no_document_an_attempt() {
+    let world = World::with(&many(300), SOURCE).await;
+    world.try_sync().await.unwrap();
+    let away = Fault::Status { code: 503, retry_after: Some(Duration::from_secs(1)) };
+    world.script().always(Operation::Embeddings, away);
+    let workers = world.workers();
+    world.until("all have tried", "count(*) = 300 from shopkeeper.job where last_error is not null").await;
+    assert_eq!(world.count("job where attempts > 1").await, 0);
+    world.script().clear();
+    world.until("all is done", "not exists (select from shopkeeper.job)").await;
+    workers.stop().await;
+    assert_eq!(world.count("document_index where state = 'fresh'").await, 300);
+}
+
+/// What happens next in the world.
+#[derive(Clone, Debug)]
+enum Event {
+    /// A statement in the shop.
+    Shop(String),
+    Sync,
+    Poll,
+    Hear,
+    /// The next requests to the model fail so.
+    Fault(Fault),
+    /// Jobs run for a moment, and are stopped.
+    Work(u64),
+    /// The leases of what runs are lost.
+    Lose,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let id = 1..8_u32;
+    let text = (id.clone(), 0..6_u32).prop_map(|(id, n)| {
+        format!(
+            "insert into product values ({id}, 'P{n}', 'Text {n}.', 1, 1)
+                 on conflict (id) do update set name = excluded.name, description = excluded.description"
+        )
+    });
+    let price = id.clone().prop_map(|id| format!("update product set price = price + 1 where id = {id}"));
+    let stock = id.clone().prop_map(|id| format!("update product set stock = 1 - stock where id = {id}"));
+    let gone = id.clone().prop_map(|id| format!("delete from product where id = {id}"));
+    let key = (id, 8..12_u32).prop_map(|(id, to)| {
+        format!("delete from product where id = {to}; update product set id = {to} where id = {id}")
+    });
+    let fault = prop_oneof![
+        Just(Fault::Status { code: 503, retry_after: None }),
+        Just(Fault::Status { code: 429, retry_after: None }),
+        Just(Fault::WrongCount),
+        Just(Fault::CutConnection),
+    ];
+    prop_oneof![
+        4 => text.prop_map(Event::Shop),
+        1 => price.prop_map(Event::Shop),
+        1 => stock.prop_map(Event::Shop),
+        1 => gone.prop_map(Event::Shop),
+        1 => key.prop_map(Event::Shop),
+        1 => Just(Event::Sync),
+        2 => Just(Event::Poll),
+        2 => Just(Event::Hear),
+        1 => fault.prop_map(Event::Fault),
+        3 => (0..30_u64).prop_map(Event::Work),
+        1 => Just(Event::Lose),
+    ]
+}
+
+impl World {
+    async fn happens(&self, watch: &WatchCatalogue, event: Event) {
+        match event {
+            Event::Shop(statement) => self.in_shop(&statement).await,
+            Event::Sync => drop(self.try_sync().await.unwrap()),
+            Event::Hear => {
+                execute(&self.url(), "update shopkeeper.source set polled_at = now()").await;
+                watch.look().await.unwrap();
+            }
+            Event::Poll => {
+                execute(&self.url(), "update shopkeeper.source set polled_at = '2000-01-01'").await;
+                watch.look().await.unwrap();
+            }
+            Event::Fault(fault) => self.script().queue(Operation::Embeddings, [fault]),
+            Event::Work(milliseconds) => {
+                let workers = self.workers();
+                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                workers.stop().await;
+                self.hurry().await;
+            }
+            Event::Lose => {
+                execute(
+                    &self.url(),
+                    "update shopkeeper.job set lease_until = now() - interval '1 s' where state = 'running';
+                     select shopkeeper.rescue(100)",
+                )
+                .await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn once_quiet_the_index_equals_a_fresh_build_whatever_happened() {
+    let source = SOURCE.to_owned() + "where = \"stock > 0\"\n";
+    let world = World::with(SHOP, &source).await;
+    let (sync, name) = (world.parts.sync.clone(), "product".to_owned());
+    let watch =
+        WatchCatalogue { sync, source: name, poll: Duration::from_secs(60), watcher: "test".to_owned() };
+    world.parts.postgres_sources().next().unwrap().1.install_triggers().await.unwrap();
+    let runtime = tokio::runtime::Handle::current();
+    let check = move || {
+        let mut runner = TestRunner::new(ProptestConfig {
+            cases: 25,
+            failure_persistence: None,
+            max_shrink_iters: 40,
+            ..ProptestConfig::default()
+        });
+        runner.run(&proptest::collection::vec(event(), 1..30), |events| {
+            runtime.block_on(async {
+                for event in events {
+                    world.happens(&watch, event).await;
+                }
+                world.script().clear();
+                world.try_sync().await.unwrap();
+                world.hurry().await;
+                let workers = world.workers();
+                world.until("it is quiet", "not exists (select from shopkeeper.job)").await;
+                workers.stop().await;
+                let fresh = World::on(world.shop.clone(), &source).await;
+                fresh.sync().await;
+                assert_eq!(world.index().await, fresh.index().await);
+            });
+            Ok(())
+        })
+    };
+    tokio::task::spawn_blocking(check).await.unwrap().unwrap();
+}
