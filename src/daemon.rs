@@ -361,7 +361,8 @@ pub async fn run(
     workers.start(&parts.answer, &config.queue.answer_question);
     let job_history = config.retention.job_history.0;
     let job_history = (!job_history.is_zero()).then_some(job_history);
-    let prune = PruneHistory { store: store.clone(), job_history };
+    let cache_entries = config.embedding.cache_entries;
+    let prune = PruneHistory { store: store.clone(), job_history, cache_entries };
     workers.start(&Arc::new(prune), &config.queue.prune_history);
     workers.keep(schedules(config)?);
     workers.watch(&parts.sync, &config.sources);

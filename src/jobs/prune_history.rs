@@ -16,6 +16,8 @@ pub struct PruneHistory {
     pub store: Store,
     /// How long finished jobs are kept; none is for ever.
     pub job_history: Option<Duration>,
+    /// Vectors that are kept of what left the index.
+    pub cache_entries: u32,
 }
 
 /// Nothing.
@@ -27,17 +29,19 @@ impl Job for PruneHistory {
     type Payload = Payload;
 
     async fn run(&self, _: Payload, _: &Attempt) -> Result<Outcome, JobError> {
-        let Some(job_history) = self.job_history else { return Ok(Outcome::Done(Vec::new())) };
-        let mut jobs = 0;
-        loop {
-            let pruned = self.store.prune_jobs(job_history).await?;
-            if pruned == 0 {
-                break;
+        if let Some(job_history) = self.job_history {
+            let mut jobs = 0;
+            while let pruned @ 1.. = self.store.prune_jobs(job_history).await? {
+                jobs += pruned;
             }
-            jobs += pruned;
+            let ticks = self.store.prune_ticks(job_history).await?;
+            tracing::info!(jobs, ticks, "pruned {jobs} finished jobs and {ticks} ticks of schedules");
         }
-        let ticks = self.store.prune_ticks(job_history).await?;
-        tracing::info!(jobs, ticks, "pruned {jobs} finished jobs and {ticks} ticks of schedules");
+        let mut vectors = 0;
+        while let pruned @ 1.. = self.store.prune_cache(self.cache_entries).await? {
+            vectors += pruned;
+        }
+        tracing::info!(vectors, "forgot {vectors} vectors of what left the index");
         Ok(Outcome::Done(Vec::new()))
     }
 }

@@ -150,6 +150,28 @@ async fn a_renamed_key_embeds_nothing() {
 }
 
 #[tokio::test]
+async fn a_text_that_is_put_back_embeds_nothing_until_its_vector_is_forgotten() {
+    let world = World::new().await;
+    world.sync().await;
+    let describe = async |text: &str| {
+        world.in_shop(&format!("update product set description = '{text}' where id = 3")).await;
+        world.sync().await;
+        world.script().requests(Operation::Embeddings)
+    };
+    let first = describe("One.").await;
+    assert_eq!(describe("Two.").await, first + 1);
+    assert_eq!(describe("One.").await, first + 1, "it is remembered");
+    assert_eq!(world.count("embedding_cache").await, 3);
+    assert_eq!(world.store.prune_cache(1).await.unwrap(), 2);
+    assert_eq!(world.store.prune_cache(1).await.unwrap(), 0);
+    assert_eq!(describe("Two.").await, first + 1, "the youngest is kept");
+    assert_eq!(world.store.prune_cache(0).await.unwrap(), 2);
+    world.in_shop("delete from product where id = 3").await;
+    world.sync().await;
+    assert_eq!(world.store.prune_cache(0).await.unwrap(), 1, "what is removed is remembered too");
+}
+
+#[tokio::test]
 async fn a_change_of_price_is_not_noted_and_one_of_the_condition_is() {
     let world = World::with(SHOP, &(SOURCE.to_owned() + "where = \"stock > 0\"\n")).await;
     world.sync().await;

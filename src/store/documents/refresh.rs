@@ -66,6 +66,20 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Forgets one batch of the oldest vectors beyond so many; says how many.
+    pub async fn prune_cache(&self, entries: u32) -> Result<u64, StoreError> {
+        let forgotten = sqlx::query!(
+            "delete from shopkeeper.embedding_cache where ctid = any (array(
+                 select ctid from shopkeeper.embedding_cache order by kept_at
+                 limit least(10000, greatest(0, (select count(*) from shopkeeper.embedding_cache) - $1))
+             ))",
+            i64::from(entries),
+        );
+        Ok(forgotten.execute(&self.pool).await?.rows_affected())
+    }
+}
+
 /// The keys of documents, column by column.
 fn keys<'a>(ids: impl Iterator<Item = &'a DocumentId>) -> (Vec<String>, Vec<String>) {
     ids.map(|id| (id.source.clone(), id.key.clone())).unzip()
