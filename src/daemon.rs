@@ -21,6 +21,7 @@ use crate::{
     jobs::{
         Job,
         answer_question::{AnswerQuestion, AnswerSettings, Prices},
+        budget::Budget,
         prune_history::{self, PruneHistory},
         refresh_document::{RefreshDocument, RefreshSettings},
         sync_catalogue::{MassDelete, SyncCatalogue, SyncedSource},
@@ -30,7 +31,7 @@ use crate::{
     openai::{OpenAiCompleter, OpenAiEmbedder, Server},
     queue::{Backoff, CatchUp, Limits, Queue, Schedule, Ticks, Wake},
     shop::postgres::{self, PostgresSource, trigger},
-    store::{Reach, Store},
+    store::{Reach, Store, usage::Rates},
     telemetry,
 };
 
@@ -87,6 +88,7 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         let mass_delete = MassDelete { share: limit.share.0, documents: limit.documents.into() };
         (name.clone(), SyncedSource { catalogue: source.clone(), mass_delete })
     });
+    let daily = config.budget.embedding_usd.0;
     store.note_sources(&sources.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()).await?;
     Ok(Parts {
         sync: Arc::new(SyncCatalogue { store: store.clone(), sources: synced.collect() }),
@@ -94,6 +96,11 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
             store: store.clone(),
             catalogues: catalogues(&|_| true),
             embedder: embedder.clone(),
+            budget: Budget {
+                reserve: BACKFILL_RESERVE,
+                daily: (daily > 0.0).then_some(("embedding", daily)),
+                ..budget(store, &embedding.endpoint)
+            },
             chunking,
             limits: BatchLimits {
                 inputs: embedding.max_inputs.get() as usize,
@@ -106,12 +113,30 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
             store: store.clone(),
             live: catalogues(&|source| source.live_metadata),
             embedder,
+            embedding_budget: budget(store, &embedding.endpoint),
             completer: Arc::new(completer),
+            completion_budget: budget(store, &config.answers.endpoint),
             version,
             settings: answer_settings(config),
         }),
         sources,
     })
+}
+
+/// The share of a model server's budget that refreshing documents leaves to answers.
+const BACKFILL_RESERVE: f64 = 0.1;
+
+fn budget(store: &Store, endpoint: &Endpoint) -> Budget {
+    Budget {
+        store: store.clone(),
+        server: endpoint.base_url.to_string(),
+        rates: Rates {
+            requests: endpoint.requests_per_minute.get(),
+            tokens: endpoint.tokens_per_minute.get(),
+        },
+        reserve: 0.0,
+        daily: None,
+    }
 }
 
 impl Parts {

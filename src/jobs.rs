@@ -24,6 +24,7 @@ use crate::{
 };
 
 pub mod answer_question;
+pub mod budget;
 pub mod gather;
 pub mod prune_history;
 pub mod refresh_document;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Attempt, Job, JobError, Outcome};
+use super::{Attempt, Job, JobError, Outcome, budget::Budget};
 use crate::{
     answer::{
         Escalation, Passage, Verdict, judge,
@@ -17,7 +17,7 @@ use crate::{
         refuse, sources,
     },
     catalogue::Catalogue,
-    model::{Completer, Completion, Embedder, Message, Role},
+    model::{Completer, Completion, Embedder, Message, ModelError, Role},
     store::{
         Store, StoreError,
         answers::{Settled, Taken},
@@ -37,8 +37,12 @@ pub struct AnswerQuestion {
     pub live: BTreeMap<String, Arc<dyn Catalogue>>,
     /// Makes the question's vector.
     pub embedder: Arc<dyn Embedder>,
+    /// What may be asked of that model's server.
+    pub embedding_budget: Budget,
     /// Answers the prompt.
     pub completer: Arc<dyn Completer>,
+    /// What may be asked of that model's server.
+    pub completion_budget: Budget,
     /// What is searched.
     pub version: IndexVersion,
     /// How answers are made.
@@ -131,7 +135,9 @@ impl AnswerQuestion {
         top_k: u32,
     ) -> Result<Retrieved, JobError> {
         let standalone_question = standalone(question, history);
-        let embedded = self.embedder.embed(std::slice::from_ref(&standalone_question)).await?;
+        self.embedding_budget.take(about(&standalone_question)).await?;
+        let embedded = self.embedder.embed(std::slice::from_ref(&standalone_question)).await;
+        let embedded = heeded(&self.embedding_budget, embedded).await?;
         let mut passages = Vec::new();
         for vector in &embedded.vectors {
             passages = self.store.nearest(&self.version, vector, top_k, sources).await?;
@@ -150,7 +156,9 @@ impl AnswerQuestion {
         }
         let mark = Uuid::new_v4().simple().to_string();
         let prompt = prompt(&self.settings.prompt, &history, &found.passages, &taken.question, &mark);
-        let completion = self.completer.complete(&prompt).await?;
+        let said = prompt.messages.iter().map(|message| about(&message.content)).sum::<u64>();
+        self.completion_budget.take(about(&prompt.system) + said + u64::from(prompt.max_tokens)).await?;
+        let completion = heeded(&self.completion_budget, self.completer.complete(&prompt).await).await?;
         let verdict = judge(&found.passages, &completion, refusal, self.settings.escalate_above_distance);
         Ok(self.settled(&found, &verdict, Some(&completion)))
     }
@@ -246,6 +254,18 @@ impl AnswerQuestion {
             error: Some(error.to_string()),
         }
     }
+}
+
+/// The tokens of a text, roughly: four characters each.
+fn about(text: &str) -> u64 {
+    text.chars().count().div_ceil(4) as u64
+}
+
+async fn heeded<T>(budget: &Budget, result: Result<T, ModelError>) -> Result<T, ModelError> {
+    if let Err(error) = &result {
+        budget.heed(error).await;
+    }
+    result
 }
 
 /// What is searched for: a follow-up means little without the question before it.

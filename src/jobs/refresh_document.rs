@@ -19,7 +19,7 @@ use std::{
 use futures::future::join_all;
 use serde::Deserialize;
 
-use super::{Attempt, Job, JobError, Outcome, gather::Gather};
+use super::{Attempt, Job, JobError, Outcome, budget::Budget, gather::Gather};
 use crate::{
     catalogue::{Catalogue, Document, DocumentId},
     index::{Chunk, Chunks, EmbeddedChunk, InputHash, batching::BatchLimits, chunking::Chunking},
@@ -43,6 +43,8 @@ pub struct RefreshSettings {
     pub catalogues: BTreeMap<String, Arc<dyn Catalogue>>,
     /// Makes the vectors.
     pub embedder: Arc<dyn Embedder>,
+    /// What may be asked of it.
+    pub budget: Budget,
     /// Cuts the texts.
     pub chunking: Arc<Chunking>,
     /// What one request may hold.

@@ -1,5 +1,7 @@
 //! What models cost.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::{Store, StoreError};
@@ -27,6 +29,14 @@ impl Cost {
     }
 }
 
+/// What a model server lets all daemons together do in a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Rates {
+    pub requests: u32,
+    pub tokens: u32,
+}
+
 /// What a day cost.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Usage {
@@ -51,6 +61,55 @@ impl Store {
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    /// Takes one request of so many tokens out of a model server's budget of a minute, which all daemons
+    /// share. Says how long to wait when nothing was taken.
+    pub async fn take_budget(
+        &self,
+        server: &str,
+        per_minute: Rates,
+        tokens: u64,
+        reserve: f64,
+    ) -> Result<Duration, StoreError> {
+        let seconds = sqlx::query_scalar!(
+            r#"select shopkeeper.take_budget($1, $2, $3, $4, $5) as "seconds!""#,
+            server,
+            f64::from(per_minute.requests),
+            f64::from(per_minute.tokens),
+            f64::from(u32::try_from(tokens).unwrap_or(u32::MAX)),
+            reserve,
+        );
+        let seconds = seconds.fetch_one(&self.pool).await?;
+        Ok(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+    }
+
+    /// Nobody asks a model server for so long: it said so.
+    pub async fn hold_budget(
+        &self,
+        server: &str,
+        per_minute: Rates,
+        wait: Duration,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "insert into shopkeeper.model_budget (server, requests, tokens) values ($1, -$2::float8, 0)
+             on conflict (server) do update set requests = -$2::float8, at = clock_timestamp()",
+            server,
+            wait.as_secs_f64() * f64::from(per_minute.requests) / 60.0,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// What an operation cost today (UTC), in dollars.
+    pub async fn usd_today(&self, operation: &str) -> Result<f64, StoreError> {
+        let usd = sqlx::query_scalar!(
+            r#"select coalesce(sum(usd), 0) as "usd!" from shopkeeper.usage
+               where day = (now() at time zone 'UTC')::date and operation = $1"#,
+            operation,
+        );
+        Ok(usd.fetch_one(&self.pool).await?)
     }
 
     /// Sums today's usage (UTC).

@@ -6,6 +6,7 @@
 #![expect(clippy::format_push_string, clippy::format_collect, reason = "short texts, and plainer so")]
 
 mod answers;
+mod budget;
 mod chaos;
 mod cli;
 mod coalescing;

@@ -70,10 +70,16 @@ impl Refreshing {
 
     async fn request(&self, chunks: &[Chunk]) -> Result<Embedded, Failed> {
         let inputs: Vec<_> = chunks.iter().map(|chunk| chunk.input.clone()).collect();
-        let embedded = self.embedder.embed(&inputs).await.map_err(|error| match error {
-            ModelError::Rejected { .. } => Failed::Rejected(error.into()),
-            error => Failed::Other(error.into()),
-        })?;
+        let tokens = chunks.iter().map(|chunk| u64::from(chunk.tokens)).sum();
+        self.budget.take(tokens).await.map_err(Failed::Other)?;
+        let embedded = match self.embedder.embed(&inputs).await {
+            Ok(embedded) => embedded,
+            Err(error @ ModelError::Rejected { .. }) => return Err(Failed::Rejected(error.into())),
+            Err(error) => {
+                self.budget.heed(&error).await;
+                return Err(Failed::Other(error.into()));
+            }
+        };
         let cost = Cost::of("embedding", &[(embedded.tokens, self.price)]);
         self.store.note_cost(cost).await.map_err(|error| Failed::Other(error.into()))?;
         Ok(embedded)

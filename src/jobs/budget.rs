@@ -1,0 +1,80 @@
+//! What may be asked of a model server: so many requests and tokens a minute for all daemons together, and
+//! so many dollars a day.
+//!
+//! Answers go first: whoever refreshes documents leaves them a share of the budget. A server that asks for
+//! patience, or refuses everybody, is left alone by all daemons for as long.
+
+use std::time::Duration;
+
+use chrono::{NaiveTime, TimeDelta};
+
+use super::JobError;
+use crate::{
+    clock,
+    model::ModelError,
+    store::{Store, usage::Rates},
+};
+
+/// A share of the budget of one server.
+#[derive(Clone)]
+pub struct Budget {
+    /// Where it is kept.
+    pub store: Store,
+    /// The server's address.
+    pub server: String,
+    /// For all daemons.
+    pub rates: Rates,
+    /// The share of the full budget that is left for others, 0 to 1.
+    pub reserve: f64,
+    /// Dollars that this operation may cost a day (UTC); none is no limit.
+    pub daily: Option<(&'static str, f64)>,
+}
+
+/// Longer than this is not waited for in a slot: the job waits in the queue.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a server is left alone that refuses the key or the account.
+const REFUSED: Duration = Duration::from_mins(1);
+
+impl Budget {
+    /// Waits until one request with so many tokens may be sent.
+    pub async fn take(&self, tokens: u64) -> Result<(), JobError> {
+        self.require_money().await?;
+        loop {
+            let wait = self.store.take_budget(&self.server, self.rates, tokens, self.reserve).await?;
+            if wait.is_zero() {
+                return Ok(());
+            }
+            if wait > PATIENCE {
+                let reason = format!("the budget of requests and tokens to {} is used up", self.server);
+                return Err(JobError::Snooze { after: wait, reason });
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn require_money(&self) -> Result<(), JobError> {
+        let Some((operation, limit)) = self.daily else { return Ok(()) };
+        if self.store.usd_today(operation).await? < limit {
+            return Ok(());
+        }
+        let now = clock::now();
+        let midnight = (now + TimeDelta::days(1)).date_naive().and_time(NaiveTime::MIN).and_utc();
+        let after = (midnight - now).to_std().unwrap_or_default();
+        let reason = format!("today's budget of {limit} dollars for {operation} is used up");
+        Err(JobError::Snooze { after, reason })
+    }
+
+    /// Tells all daemons when a server wants to be left alone.
+    pub async fn heed(&self, error: &ModelError) {
+        let wait = match error {
+            ModelError::Unavailable { retry_after, .. } => *retry_after,
+            ModelError::Refused { .. } => Some(REFUSED),
+            ModelError::Rejected { .. } | ModelError::Nonsense { .. } => None,
+        };
+        if let Some(wait) = wait
+            && let Err(error) = self.store.hold_budget(&self.server, self.rates, wait).await
+        {
+            tracing::debug!(%error, "the other daemons could not be told to wait");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What may be asked of a model server, by all daemons together.
+
+use std::time::Duration;
+
+use shopkeeper::{
+    offline::{Fault, Operation},
+    store::usage::Rates,
+};
+
+use crate::support::{SOURCE, World};
+
+const RATES: Rates = Rates { requests: 60, tokens: 6000 };
+
+#[tokio::test]
+async fn a_budget_is_shared_fills_up_steadily_and_leaves_answers_their_share() {
+    let world = World::new().await;
+    let take =
+        async |tokens, reserve| world.store.take_budget("server", RATES, tokens, reserve).await.unwrap();
+    // Ten seconds bring ten requests, of which backfill leaves some.
+    let mut taken = 0;
+    while take(1, 0.5).await.is_zero() {
+        taken += 1;
+    }
+    assert_eq!(taken, 5);
+    assert!(take(1, 0.5).await <= Duration::from_secs(1));
+    assert!(take(1, 0.0).await.is_zero(), "answers go on");
+    // More tokens than ten seconds bring are lent, and paid back before the next request.
+    assert!(take(2000, 0.0).await.is_zero());
+    let wait = take(1, 0.0).await;
+    assert!(wait > Duration::from_secs(8) && wait < Duration::from_secs(11), "{wait:?}");
+    assert!(world.store.take_budget("another", RATES, 1, 0.0).await.unwrap().is_zero());
+    world.store.hold_budget("another", RATES, Duration::from_secs(30)).await.unwrap();
+    let wait = world.store.take_budget("another", RATES, 1, 0.0).await.unwrap();
+    assert!(wait > Duration::from_secs(29) && wait < Duration::from_secs(32), "{wait:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_patience_is_left_alone_by_all() {
+    let world = World::new().await;
+    let retry_after = Some(Duration::from_mins(10));
+    world.script().queue(Operation::Embeddings, [Fault::Status { code: 429, retry_after }]);
+    world.try_sync().await.unwrap();
+    let workers = world.workers();
+    world.until("all wait", "count(*) = 3 from shopkeeper.job where last_error is not null").await;
+    world.in_shop("insert into product values (9, 'Lamp', 'Shines.', 9, 1)").await;
+    world.try_sync().await.unwrap();
+    world.until("so does the next", "count(*) = 4 from shopkeeper.job where last_error is not null").await;
+    workers.stop().await;
+    assert_eq!(world.script().requests(Operation::Embeddings), 1, "nobody asked again");
+    assert_eq!(world.count("job where attempts = 0 and run_at > now() + interval '9 min'").await, 4);
+}
+
+#[tokio::test]
+async fn the_money_of_a_day_stops_the_backfill_and_not_the_answers() {
+    let world =
+        World::with(crate::support::SHOP, &(SOURCE.to_owned() + "[budget]\nembedding_usd = 0.001\n")).await;
+    world.sync().await;
+    assert!(world.count("usage where usd > 0.001").await > 0, "the first request was free to go over it");
+    world.in_shop("update product set description = 'Too dear.' where id = 3").await;
+    world.try_sync().await.unwrap();
+    let workers = world.workers();
+    world
+        .until("it waits", "exists (select from shopkeeper.job where last_error like 'today%dollars%')")
+        .await;
+    let midnight = "job where run_at >= ((now() at time zone 'UTC')::date + 1)::timestamp at time zone 'UTC'";
+    assert_eq!(world.count(midnight).await, 1);
+    let id: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle holds two litres?')").await;
+    world
+        .until("it is answered", &format!("status = 'completed' from shopkeeper.answer where id = '{id}'"))
+        .await;
+    workers.stop().await;
+}
