@@ -92,10 +92,10 @@ pub async fn sync(
     }
     models.stop().await;
     server.stop().await?;
-    Ok(comparisons(measured))
+    Ok(comparisons(&measured))
 }
 
-fn comparisons(measured: BTreeMap<&'static str, (Vec<f64>, Vec<f64>)>) -> Vec<Comparison> {
+fn comparisons(measured: &BTreeMap<&'static str, (Vec<f64>, Vec<f64>)>) -> Vec<Comparison> {
     let to = [
         ("first_index", "products/s", "binary COPY of the same chunks"),
         ("live_hnsw", "products/s", "binary COPY with that index"),

@@ -1,12 +1,16 @@
 //! Cuts a text into chunks, counted in the embedding model's own tokens.
 //!
-//! The cuts fall at the ends of paragraphs and sentences where that is possible. The title stands
+//! The cuts fall at the ends of paragraphs and sentences where that is possible, and stay where they are when
+//! something else changes (`cuts.rs`). The title stands
 //! before each chunk when it is embedded, so that a chunk from the middle of a long text still says
 //! what it is about. No input is ever longer than the model takes.
 
 use text_splitter::{ChunkConfig, ChunkSizer, TextSplitter};
 
-use super::Chunk;
+use super::{
+    Chunk,
+    cuts::{cuts, pieces},
+};
 use crate::catalogue::{Document, Fingerprint};
 
 /// The embedding model's own way to count.
@@ -65,9 +69,6 @@ pub struct Chunking {
 
 impl Chunking {
     /// Cuts a document's text. There is always at least one chunk.
-    ///
-    /// # Panics
-    /// Never: the overlap is made smaller than the chunk before it is used.
     pub fn chunks(&self, document: &Document) -> Vec<Chunk> {
         let title = self.title(&document.title);
         // Most texts are one chunk, and are counted once.
@@ -78,16 +79,24 @@ impl Chunking {
         let room = self.max_input_tokens.saturating_sub(self.tokenizer.count(&title) + 1).max(1);
         let size = self.chunk_tokens.min(room);
         let overlap = self.overlap.min(size.saturating_sub(1));
-        let splitter = ChunkConfig::new(size)
-            .with_sizer(&self.tokenizer)
-            .with_overlap(overlap)
-            .map(TextSplitter::new)
-            .expect("the overlap was made smaller than the chunk");
-        let mut contents: Vec<&str> = splitter.chunks(&document.text).collect();
-        if contents.is_empty() {
-            contents.push("");
+        let text = document.text.as_str();
+        let parts = TextSplitter::new(ChunkConfig::new(size).with_sizer(&self.tokenizer));
+        let part = |sentence: &str| -> Vec<_> {
+            parts.chunk_indices(sentence).map(|(start, part)| start..start + part.len()).collect()
+        };
+        let pieces = pieces(text, size, |piece| self.tokenizer.count(piece), part);
+        let mut chunks = Vec::new();
+        for run in cuts(&pieces, size, overlap) {
+            let content = text[pieces[run.start].range.start..pieces[run.end - 1].range.end].trim();
+            let chunk = self.chunk(&title, content);
+            // Pieces are counted one by one, and may come to more when they are joined.
+            if chunk.tokens as usize <= self.max_input_tokens {
+                chunks.push(chunk);
+            } else {
+                chunks.extend(parts.chunks(content).map(|part| self.chunk(&title, part)));
+            }
         }
-        contents.into_iter().map(|content| self.chunk(&title, content)).collect()
+        chunks
     }
 
     /// A title longer than half an input would leave no room for the text: its beginning is kept.
@@ -179,6 +188,28 @@ mod tests {
             let last = pair[0].content.rsplit_terminator('.').next().unwrap();
             assert!(pair[1].content.contains(last.trim()), "{pair:?}");
         }
+    }
+
+    #[test]
+    fn a_sentence_that_grows_changes_few_chunks() {
+        let chunking = chunking(300, 50, 8192);
+        let text = |grown: usize| -> String {
+            let sentence = |n| {
+                let more =
+                    if n == grown { "and has grown by quite a few more words than it had" } else { "" };
+                format!("Sentence number {n} says something of its own {more} about {}. ", n * n)
+            };
+            (1..=320).map(sentence).collect()
+        };
+        let before: Vec<_> = chunking.chunks(&document("T", &text(0))).iter().map(Chunk::hash).collect();
+        assert!((18..32).contains(&before.len()), "{}", before.len());
+        let changed = (20..300).map(|grown| {
+            let after = chunking.chunks(&document("T", &text(grown)));
+            after.iter().filter(|chunk| !before.contains(&chunk.hash())).count()
+        });
+        let mut changed: Vec<_> = changed.collect();
+        changed.sort_unstable();
+        assert!(changed[changed.len() * 95 / 100] <= 3, "{changed:?}");
     }
 
     #[test]

@@ -235,7 +235,7 @@ async fn once_quiet_the_index_equals_a_fresh_build_whatever_happened() {
     let world = World::with(SHOP, &source).await;
     let (sync, name) = (world.parts.sync.clone(), "product".to_owned());
     let watch =
-        WatchCatalogue { sync, source: name, poll: Duration::from_secs(60), watcher: "test".to_owned() };
+        WatchCatalogue { sync, source: name, poll: Duration::from_mins(1), watcher: "test".to_owned() };
     world.parts.postgres_sources().next().unwrap().1.install_triggers().await.unwrap();
     let runtime = tokio::runtime::Handle::current();
     let check = move || {

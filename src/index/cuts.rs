@@ -1,0 +1,102 @@
+//! Where a text is cut: at places that depend on what stands there, and not on how long the text before is.
+//!
+//! A sentence that grows would otherwise move every cut after it, and every chunk would be embedded again.
+//! Of the sentences that a chunk could end with, the one with the smallest hash is taken: two texts that
+//! are equal from some sentence on are soon cut at the same places again.
+
+use std::ops::Range;
+
+use unicode_segmentation::UnicodeSegmentation;
+
+/// A piece of a text that is not cut: a sentence, with the white space before it.
+pub(super) struct Piece {
+    /// Its place in the text, in bytes.
+    pub(super) range: Range<usize>,
+    /// Its tokens.
+    pub(super) tokens: usize,
+    /// Whether a paragraph ends with it.
+    ends_paragraph: bool,
+    /// Of what stands there.
+    hash: u64,
+}
+
+/// Takes a text apart. What is longer than `most` tokens is given to `part`, which makes smaller ones.
+pub(super) fn pieces(
+    text: &str,
+    most: usize,
+    count: impl Fn(&str) -> usize,
+    part: impl Fn(&str) -> Vec<Range<usize>>,
+) -> Vec<Piece> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for (start, sentence) in text.split_sentence_bound_indices() {
+        // The space between two belongs to the second, as tokenizers have it.
+        let start = ranges.last().map_or(start, |last| last.end);
+        let end = start.max(sentence_end(text, start, sentence));
+        if end > start {
+            ranges.push(start..end);
+        }
+    }
+    let mut pieces = Vec::new();
+    for range in ranges {
+        let sentence = &text[range.clone()];
+        let tokens = count(sentence);
+        if tokens <= most {
+            pieces.push(piece(text, range, tokens));
+            continue;
+        }
+        for inner in part(sentence) {
+            let inner = range.start + inner.start..range.start + inner.end;
+            let tokens = count(&text[inner.clone()]);
+            pieces.push(piece(text, inner, tokens));
+        }
+    }
+    pieces
+}
+
+fn sentence_end(text: &str, start: usize, sentence: &str) -> usize {
+    let from = sentence.as_ptr() as usize - text.as_ptr() as usize;
+    start.max(from + sentence.trim_end().len())
+}
+
+fn piece(text: &str, range: Range<usize>, tokens: usize) -> Piece {
+    let after = &text[range.end..];
+    let white = &after[..after.len() - after.trim_start().len()];
+    let ends_paragraph = white.matches('\n').count() > 1;
+    let hash = blake3::hash(text[range.clone()].trim().as_bytes());
+    let hash = u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap_or_default());
+    Piece { range, tokens, ends_paragraph, hash }
+}
+
+/// Chunks of no more than `size` tokens, as runs of pieces; neighbours share up to `overlap` tokens.
+pub(super) fn cuts(pieces: &[Piece], size: usize, overlap: usize) -> Vec<Range<usize>> {
+    let mut chunks = Vec::new();
+    let mut start = 0;
+    while start < pieces.len() {
+        let (mut end, mut tokens, mut candidates) = (start, 0, Vec::new());
+        while end < pieces.len() && (end == start || tokens + pieces[end].tokens <= size) {
+            tokens += pieces[end].tokens;
+            end += 1;
+            // At least so much of a chunk is used.
+            if 2 * tokens >= size {
+                candidates.push(end);
+            }
+        }
+        if end == pieces.len() {
+            chunks.push(start..end);
+            break;
+        }
+        let last = |end: &usize| &pieces[end - 1];
+        if candidates.iter().any(|end| last(end).ends_paragraph) {
+            candidates.retain(|end| last(end).ends_paragraph);
+        }
+        let end = candidates.into_iter().min_by_key(|end| last(end).hash).unwrap_or(end);
+        chunks.push(start..end);
+        let (mut next, mut shared) = (end, 0);
+        while next > start + 1 && shared + pieces[next - 1].tokens <= overlap {
+            shared += pieces[next - 1].tokens;
+            next -= 1;
+        }
+        start = next;
+    }
+    chunks
+}
