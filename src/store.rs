@@ -132,6 +132,7 @@ impl Store {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the task ends within the time of a ping")]
 async fn promptly<T>(
     pool: &PgPool,
     limit: Duration,
@@ -139,6 +140,8 @@ async fn promptly<T>(
 ) -> Result<T, StoreError> {
     let mut connection = pool.acquire().await?;
     if let Ok(result) = tokio::time::timeout(limit, work(&mut connection)).await {
+        // It is asked whether it lives before it goes back, which may hang as well.
+        tokio::spawn(tokio::time::timeout(PING_TIMEOUT, connection.return_to_pool()));
         return result;
     }
     drop(connection.detach());

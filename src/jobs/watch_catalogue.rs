@@ -5,7 +5,7 @@
 //! harmless. Notes are forgotten after the jobs that follow from them were committed, and exactly those
 //! that were read.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
@@ -79,8 +79,8 @@ impl WatchCatalogue {
             keys.sort_unstable();
             keys.dedup();
             let listed = nets.find(&keys).await?;
-            let gone: Vec<_> =
-                keys.iter().filter(|key| listed.iter().all(|listed| listed.key != **key)).cloned().collect();
+            let there: HashSet<_> = listed.iter().map(|listed| listed.key.as_str()).collect();
+            let gone: Vec<_> = keys.iter().filter(|key| !there.contains(key.as_str())).cloned().collect();
             self.compare(store, listed).await?;
             let known = store.listed_hashes(&self.source, &gone).await?;
             let gone: Vec<_> = gone.into_iter().filter(|key| known.contains_key(key)).collect();

@@ -276,7 +276,9 @@ async fn a_network_that_swallows_everything_without_a_word_is_survived() {
     world.until("the leases ran out", "bool_and(lease_until < now()) from shopkeeper.job").await;
     proxy.pass_new();
     enqueue(&world, "after", "nothing").await;
-    world.until("all are done", EMPTY).await;
+    let after = "exists (select from shopkeeper.job_history where key = 'after')";
+    world.until("jobs are claimed again", after).await;
+    world.until("those that nobody heard of are done again", EMPTY).await;
     running.stop().await;
     assert_eq!(world.count("job_history where outcome = 'done'").await, 5);
 }
