@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     catalogue::CatalogueError,
     config::{Config, ConfigError, LogFormat},
-    jobs::sync_catalogue::SyncError,
+    jobs::{plan_catalogue::PlanError, sync_catalogue::SyncError},
     model::ModelError,
     store::StoreError,
     telemetry,
@@ -31,6 +31,7 @@ mod migrate;
 #[cfg(feature = "embedded")]
 mod models;
 mod output;
+mod plan;
 mod queue;
 mod refresh;
 mod run;
@@ -71,6 +72,8 @@ enum Verb {
     Refresh(refresh::Refresh),
     /// Note changes in the shop's database at once, by triggers
     Trigger(trigger::Trigger),
+    /// Say what a sync would find, embed and cost; changes nothing
+    Plan(plan::Plan),
     /// Find the passages nearest to a text
     Search(search::Search),
     /// Ask a question and wait for the answer
@@ -105,6 +108,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Verb::Run => run::run(config).await,
         Verb::Migrate(migrate) => migrate::migrate(migrate, config).await,
         Verb::Sync(sync) => sync::sync(sync, config).await,
+        Verb::Plan(plan) => plan::plan(plan, config).await,
         Verb::Refresh(refresh) => refresh::refresh(refresh, config).await,
         Verb::Trigger(trigger) => trigger::trigger(trigger, config).await,
         Verb::Search(search) => search::search(search, config).await,
@@ -171,6 +175,9 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             CatalogueError::Unreachable { .. } => UNREACHABLE,
             CatalogueError::Misfit { .. } => CONFIGURATION,
         });
+    }
+    if let Some(PlanError::Sync(error)) = cause.downcast_ref::<PlanError>() {
+        return code_of(error);
     }
     match cause.downcast_ref::<SyncError>()? {
         SyncError::MassDelete { .. } => Some(REFUSED),

@@ -22,6 +22,7 @@ use crate::{
         Job,
         answer_question::{AnswerQuestion, AnswerSettings, Prices},
         budget::Budget,
+        plan_catalogue::PlanCatalogue,
         prune_history::{self, PruneHistory},
         refresh_document::{RefreshDocument, RefreshSettings},
         sync_catalogue::{MassDelete, SyncCatalogue, SyncedSource},
@@ -123,6 +124,16 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     })
 }
 
+/// What says beforehand what a sync would do.
+pub fn planner(config: &Config, parts: &Parts) -> PlanCatalogue {
+    let rates = rates(&config.embedding.endpoint);
+    PlanCatalogue { sync: parts.sync.clone(), refresh: parts.refresh.clone(), rates }
+}
+
+fn rates(endpoint: &Endpoint) -> Rates {
+    Rates { requests: endpoint.requests_per_minute.get(), tokens: endpoint.tokens_per_minute.get() }
+}
+
 /// The share of a model server's budget that refreshing documents leaves to answers.
 const BACKFILL_RESERVE: f64 = 0.1;
 
@@ -130,10 +141,7 @@ fn budget(store: &Store, endpoint: &Endpoint) -> Budget {
     Budget {
         store: store.clone(),
         server: endpoint.base_url.to_string(),
-        rates: Rates {
-            requests: endpoint.requests_per_minute.get(),
-            tokens: endpoint.tokens_per_minute.get(),
-        },
+        rates: rates(endpoint),
         reserve: 0.0,
         daily: None,
     }

@@ -26,6 +26,7 @@ use crate::{
 pub mod answer_question;
 pub mod budget;
 pub mod gather;
+pub mod plan_catalogue;
 pub mod prune_history;
 pub mod refresh_document;
 pub mod sync_catalogue;

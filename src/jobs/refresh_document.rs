@@ -32,6 +32,7 @@ use crate::{
 };
 
 mod embed;
+mod estimate;
 mod look;
 mod write;
 

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Job, JobError, Outcome, refresh_document::RefreshDocument};
@@ -172,11 +172,10 @@ impl SyncCatalogue {
         let known_before = self.store.listed_count(name).await?;
         let mut run = Run { store: &self.store, report: SyncReport::new(name), listed: Vec::new() };
         let mut removed = Vec::new();
-        let known = known(&self.store, name).map_err(SyncError::from);
-        let changes = compare(source.catalogue.list().map_err(SyncError::from), known);
+        let changes = self.changes(name)?;
         futures::pin_mut!(changes);
-        while let Some(change) = changes.next().await {
-            match change.map_err(|error| distrust(name, error))? {
+        while let Some(change) = changes.try_next().await? {
+            match change {
                 Change::Added(entry) => {
                     run.report.added += 1;
                     run.note(entry).await?;
@@ -210,6 +209,18 @@ impl SyncCatalogue {
         self.store.note_synced(name).await?;
         report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(report)
+    }
+}
+
+impl SyncCatalogue {
+    /// Compares what a source lists with what is known of it; changes nothing.
+    pub(super) fn changes<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> Result<impl Stream<Item = Result<Change, SyncError>> + 'a, SyncError> {
+        let listed = self.source(name)?.catalogue.list().map_err(SyncError::from);
+        let known = known(&self.store, name).map_err(SyncError::from);
+        Ok(compare(listed, known).map_err(|error| distrust(name, error)))
     }
 }
 

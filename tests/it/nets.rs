@@ -150,6 +150,30 @@ async fn a_renamed_key_embeds_nothing() {
 }
 
 #[tokio::test]
+async fn a_plan_says_what_a_sync_would_do_and_does_nothing() {
+    let world = World::new().await;
+    let planned = async || {
+        let output = world.run(&["plan", "--json"]).await;
+        assert!(output.status.success(), "{}", crate::support::stderr(&output));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let first = planned().await;
+    assert_eq!(
+        (first["added"].as_u64(), first["chunks"].as_u64(), first["cached_chunks"].as_u64()),
+        (Some(3), Some(3), Some(0))
+    );
+    assert!(first["tokens"].as_u64() > Some(20) && first["cost_usd"].as_f64() > Some(0.02), "{first}");
+    assert_eq!((world.count("document").await, world.script().requests(Operation::Embeddings)), (0, 0));
+    world.sync().await;
+    let tokens: i64 = world.value("select sum(tokens) from shopkeeper.chunk").await;
+    assert_eq!(first["tokens"].as_i64(), Some(tokens), "what was embedded then");
+    world.in_shop("update product set id = 20 where id = 2; update product set price = 1 where id = 1").await;
+    let second = planned().await;
+    let counts = ["added", "changed", "removed", "unchanged", "chunks", "cached_chunks", "tokens"];
+    assert_eq!(counts.map(|count| second[count].as_u64().unwrap()), [1, 1, 1, 1, 1, 1, 0], "{second}");
+}
+
+#[tokio::test]
 async fn a_text_that_is_put_back_embeds_nothing_until_its_vector_is_forgotten() {
     let world = World::new().await;
     world.sync().await;

@@ -80,7 +80,11 @@ impl Refreshing {
 
     /// What a source has of these keys. What it cannot read is halved until the row that it fails at
     /// stands alone.
-    async fn read(&self, source: &str, keys: Vec<String>) -> Vec<(DocumentId, Result<Row, JobError>)> {
+    pub(super) async fn read(
+        &self,
+        source: &str,
+        keys: Vec<String>,
+    ) -> Vec<(DocumentId, Result<Row, JobError>)> {
         let id = |key: String| DocumentId { source: source.to_owned(), key };
         let Some(catalogue) = self.catalogues.get(source) else {
             let error = JobError::Dead(format!("the settings have no source `{source}` any more"));

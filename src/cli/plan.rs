@@ -1,0 +1,79 @@
+//! `plan`: what a sync would do, and what it would cost.
+
+use std::path::Path;
+
+use clap::Args;
+use indicatif::ProgressBar;
+
+use super::{output, settings};
+use crate::{daemon, jobs::plan_catalogue::Plan as Planned, store::Store};
+
+#[derive(Debug, Args)]
+pub(super) struct Plan {
+    /// Only this source
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Print one JSON object a line for each source
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn plan(arguments: Plan, path: &Path) -> anyhow::Result<()> {
+    let config = settings(path)?;
+    let store = Store::open(&daemon::reach(&config)).await?;
+    let parts = daemon::assemble(&config, &store).await?;
+    let planner = daemon::planner(&config, &parts);
+    let names = match arguments.source {
+        Some(name) => vec![name],
+        None => config.sources.iter().map(|source| source.name.clone()).collect(),
+    };
+    let mut plans = Vec::new();
+    for name in names {
+        let bar = ProgressBar::new_spinner().with_message(format!("planning {name}"));
+        let plan =
+            planner.plan(&name, |compared| bar.set_message(format!("planning {name}: {compared}"))).await;
+        bar.finish_and_clear();
+        plans.push(plan?);
+    }
+    if arguments.json {
+        return plans.iter().try_for_each(output::json);
+    }
+    show(&plans);
+    Ok(())
+}
+
+fn show(plans: &[Planned]) {
+    let rows = plans.iter().map(|plan| {
+        let numbers = [
+            plan.added,
+            plan.changed,
+            plan.removed,
+            plan.unchanged,
+            plan.faulty,
+            plan.chunks,
+            plan.cached_chunks,
+            plan.tokens,
+        ];
+        let rest = [format!("{:.4}", plan.cost_usd), format!("{:.0}", plan.eta_seconds)];
+        std::iter::once(plan.source.clone())
+            .chain(numbers.map(|number| number.to_string()))
+            .chain(rest)
+            .collect()
+    });
+    output::table(
+        &[
+            "source",
+            "added",
+            "changed",
+            "removed",
+            "unchanged",
+            "faulty",
+            "chunks",
+            "known chunks",
+            "tokens",
+            "dollars",
+            "seconds",
+        ],
+        rows,
+    );
+}

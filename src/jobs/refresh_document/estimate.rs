@@ -1,0 +1,59 @@
+//! What a refresh of documents would embed, without doing it.
+
+use std::collections::BTreeSet;
+
+use super::{
+    super::{JobError, plan_catalogue::Plan},
+    RefreshDocument,
+};
+use crate::{catalogue::DocumentId, index::InputHash, store::usage::Cost};
+
+impl RefreshDocument {
+    /// Adds to a plan what these documents need. `seen` are the inputs that are planned already.
+    pub(in crate::jobs) async fn estimate(
+        &self,
+        source: &str,
+        keys: &[String],
+        seen: &mut BTreeSet<InputHash>,
+        plan: &mut Plan,
+    ) -> Result<(), JobError> {
+        let shared = &self.shared;
+        let ids: Vec<_> =
+            keys.iter().map(|key| DocumentId { source: source.to_owned(), key: key.clone() }).collect();
+        let known = shared.store.indexed(shared.version.id, ids.iter()).await?;
+        let mut wanted = Vec::new();
+        for (id, row) in shared.read(source, keys.to_vec()).await {
+            let Ok(document) = row? else {
+                plan.faulty += 1;
+                continue;
+            };
+            let known = known.get(&id);
+            let fingerprint = shared.chunking.fingerprint(&document, &shared.version.model);
+            if known.is_some_and(|known| known.fingerprint == Some(fingerprint)) {
+                continue;
+            }
+            for chunk in shared.chunking.chunks(&document) {
+                let hash = chunk.hash();
+                plan.chunks += 1;
+                if known.is_some_and(|known| known.chunks.contains(&hash)) || !seen.insert(hash) {
+                    plan.cached_chunks += 1;
+                } else {
+                    wanted.push((hash, u64::from(chunk.tokens)));
+                }
+            }
+        }
+        let hashes: Vec<_> = wanted.iter().map(|(hash, _)| *hash).collect();
+        let found = shared.store.vectors(&shared.version, &hashes).await?;
+        let embedded: Vec<_> = wanted.iter().filter(|(hash, _)| !found.contains_key(hash)).collect();
+        plan.cached_chunks += (wanted.len() - embedded.len()) as u64;
+        plan.tokens += embedded.iter().map(|(_, tokens)| tokens).sum::<u64>();
+        plan.cost_usd = Cost::of("embedding", &[(plan.tokens, shared.price)]).usd;
+        Ok(())
+    }
+
+    /// The fewest requests that so many inputs of so many tokens need.
+    pub(in crate::jobs) fn requests(&self, inputs: u64, tokens: u64) -> u64 {
+        let limits = self.shared.limits;
+        inputs.div_ceil(limits.inputs.max(1) as u64).max(tokens.div_ceil(limits.tokens.max(1)))
+    }
+}
