@@ -18,11 +18,16 @@ create table shopkeeper.index_version (
     id         integer generated always as identity primary key,
     model      text        not null,
     dimensions integer     not null check (dimensions between 1 and 4000),
-    state      text        not null check (state in ('building', 'active', 'retired')),
-    created_at timestamptz not null default now()
+    state      text        not null check (state in ('building', 'ready', 'active', 'retired', 'dropping')),
+    created_at timestamptz not null default now(),
+    active_at  timestamptz,
+    unique (model, dimensions)
 );
 
 comment on table shopkeeper.index_version is 'Vectors of one model and dimension; the active version is searched.';
+comment on column shopkeeper.index_version.state is
+    'building: is being filled; ready: may become active; retired: was active; dropping: is no longer written.';
+comment on column shopkeeper.index_version.active_at is 'When it last became the active one.';
 
 create unique index index_version_active on shopkeeper.index_version (state) where state = 'active';
 
@@ -120,6 +125,32 @@ comment on table shopkeeper.embedding_cache is 'Vectors that left the index, in 
 
 create index embedding_cache_kept on shopkeeper.embedding_cache (kept_at);
 
+-- Makes an index version without its HNSW index: that is built once it is filled, which takes a fraction of the time.
+-- The partition is attached and not created as one: so nobody who reads or writes other versions waits.
+create function shopkeeper.create_index(model text, dimensions integer, state text)
+returns shopkeeper.index_version
+language plpgsql
+as $$
+declare
+    created shopkeeper.index_version;
+begin
+    insert into shopkeeper.index_version (model, dimensions, state, active_at)
+    values (
+        create_index.model, create_index.dimensions, create_index.state,
+        case create_index.state when 'active' then now() end
+    )
+    returning * into created;
+    execute format(
+        'create table shopkeeper.chunk_%1$s (like shopkeeper.chunk including all);
+         alter table shopkeeper.chunk attach partition shopkeeper.chunk_%1$s for values in (%1$s)',
+        created.id
+    );
+    return created;
+end
+$$;
+
+comment on function shopkeeper.create_index is 'Makes an index version.';
+
 -- Makes the first index version, or finds the active one. The lock is held for the transaction, so that
 -- several daemons that start at once make one.
 create function shopkeeper.open_index(model text, dimensions integer)
@@ -132,20 +163,25 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('shopkeeper.open_index', 0));
     select * into active from shopkeeper.index_version where state = 'active';
     if not found then
-        insert into shopkeeper.index_version (model, dimensions, state)
-        values (open_index.model, open_index.dimensions, 'active')
-        returning * into active;
-        execute format(
-            'create table shopkeeper.chunk_%1$s partition of shopkeeper.chunk for values in (%1$s)',
-            active.id
-        );
-        execute format(
-            'create index on shopkeeper.chunk_%1$s using hnsw ((embedding::halfvec(%2$s)) halfvec_cosine_ops)',
-            active.id, active.dimensions
-        );
+        active := shopkeeper.create_index(open_index.model, open_index.dimensions, 'active');
     end if;
     return active;
 end
 $$;
 
 comment on function shopkeeper.open_index is 'The active index version; made when there is none yet.';
+
+-- The documents of which a version lacks the present revision, although no job will write it.
+create view shopkeeper.left_behind as
+select version.id as version, document.source, document.key, indexed.state = 'failed' as has_failed
+from shopkeeper.index_version as version
+cross join shopkeeper.document as document
+left join shopkeeper.document_index as indexed
+    on indexed.version = version.id and indexed.source = document.source and indexed.key = document.key
+where (indexed.indexed_revision is null or indexed.indexed_revision < document.revision or indexed.state = 'failed')
+    and not exists (
+        select from shopkeeper.job
+        where job.kind = 'refresh_document' and job.key = document.source || '/' || document.key
+    );
+
+comment on view shopkeeper.left_behind is 'Documents that an index version lacks, and that no job is about to write.';

@@ -105,7 +105,7 @@ begin
         select version.id, document.source, document.key, document.revision, 'failed', coalesce(new.error, new.outcome)
         from shopkeeper.document as document, shopkeeper.index_version as version
         where document.source = new.payload ->> 'source' and document.key = new.payload ->> 'key'
-            and version.state = 'active'
+            and version.state <> 'dropping'
         on conflict (version, source, key) do update
         set indexed_revision = excluded.indexed_revision, state = 'failed', error = excluded.error, indexed_at = now()
         where indexed.indexed_revision < excluded.indexed_revision;

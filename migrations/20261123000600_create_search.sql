@@ -11,6 +11,7 @@ where index_version.state = 'active';
 comment on view shopkeeper.chunks is
     'The chunks of the active index version. For nearest neighbours use shopkeeper.search: ordering by this view reads it all.';
 
+-- Stable: a vector and the version that it is compared with are of one snapshot when both come from one statement.
 -- The version, its dimensions and the schema of pgvector are written into the statement, because only then it fits the
 -- HNSW index of the version's partition.
 create function shopkeeper.search(query vector, top_k integer default 5, in_source text default null)
@@ -25,6 +26,7 @@ returns table (
     metadata jsonb
 )
 language plpgsql
+stable
 security definer
 set search_path = pg_catalog, pg_temp
 set hnsw.iterative_scan = strict_order

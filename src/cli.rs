@@ -26,6 +26,7 @@ mod bench;
 mod config;
 #[cfg(feature = "embedded")]
 mod demo;
+mod index;
 mod jobs;
 mod migrate;
 #[cfg(feature = "embedded")]
@@ -70,6 +71,8 @@ enum Verb {
     Sync(sync::Sync),
     /// Have one document read again and refreshed
     Refresh(refresh::Refresh),
+    /// Show the index versions; have one filled for another embedding model, and swap them
+    Index(index::Index),
     /// Note changes in the shop's database at once, by triggers
     Trigger(trigger::Trigger),
     /// Say what a sync would find, embed and cost; changes nothing
@@ -110,6 +113,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Verb::Sync(sync) => sync::sync(sync, config).await,
         Verb::Plan(plan) => plan::plan(plan, config).await,
         Verb::Refresh(refresh) => refresh::refresh(refresh, config).await,
+        Verb::Index(index) => index::index(index, config).await,
         Verb::Trigger(trigger) => trigger::trigger(trigger, config).await,
         Verb::Search(search) => search::search(search, config).await,
         Verb::Ask(ask) => ask::ask(ask, config).await,

@@ -14,6 +14,7 @@ use serde::Serialize;
 use url::Url;
 
 mod fault;
+mod models;
 mod reader;
 mod sections;
 mod settings;
@@ -172,6 +173,9 @@ pub struct Embedding {
     pub cache_entries: u32,
     /// Price.
     pub usd_per_million_tokens: Amount,
+    /// A second model, for an index version that is to take the place of the present one's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<Box<Embedding>>,
 }
 
 /// Which tokenizer counts.
@@ -263,6 +267,8 @@ pub struct Queues {
     pub answer_question: QueueLimits,
     pub deliver_webhook: QueueLimits,
     pub prune_history: QueueLimits,
+    /// `fill_index`.
+    pub fill_index: QueueLimits,
 }
 
 /// How one kind of job is run.

@@ -1,56 +1,36 @@
 //! The composition root: settings become parts, parts become a daemon, and the daemon ends in order.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    answer::prompt::{PromptSettings, SYSTEM},
-    catalogue::{Catalogue, CatalogueError},
-    config::{
-        self, Config, DatabaseUrl, Endpoint, Overlap, QueueLimits, Relation, RequireToken, ScheduledJob,
-        Source, SourceKind, TokenizerChoice,
-    },
+    config::{self, Config, Overlap, QueueLimits, RequireToken, ScheduledJob, Source},
     http::{self, Api, Readiness},
-    index::{
-        batching::BatchLimits,
-        chunking::{Chunking, Tokenizer},
-    },
     jobs::{
         Job,
-        answer_question::{AnswerQuestion, AnswerSettings, Prices},
-        budget::Budget,
-        plan_catalogue::PlanCatalogue,
+        answer_question::AnswerQuestion,
+        fill_index::FillIndex,
         prune_history::{self, PruneHistory},
-        refresh_document::{RefreshDocument, RefreshSettings},
-        sync_catalogue::{MassDelete, SyncCatalogue, SyncedSource},
+        refresh_document::RefreshDocument,
+        sync_catalogue::SyncCatalogue,
         watch_catalogue::WatchCatalogue,
     },
-    model::{Embedder, EmbeddingModel},
-    openai::{OpenAiCompleter, OpenAiEmbedder, Server},
     queue::{Backoff, CatchUp, Limits, Queue, Schedule, Ticks, Wake},
-    shop::postgres::{self, PostgresSource, trigger},
-    store::{Reach, Store, usage::Rates},
+    store::{Reach, Store},
     telemetry,
 };
+
+mod parts;
+
+pub use parts::{Parts, assemble, planner};
 
 /// How long running jobs and requests may take to finish after the first signal.
 const GRACE: Duration = Duration::from_mins(1);
 /// How long the database's connections may take to close.
 const CLOSE: Duration = Duration::from_secs(2);
-
-/// The jobs of a configuration, ready to run.
-pub struct Parts {
-    /// Compares sources.
-    pub sync: Arc<SyncCatalogue>,
-    /// Refreshes documents.
-    pub refresh: Arc<RefreshDocument>,
-    /// Answers questions.
-    pub answer: Arc<AnswerQuestion>,
-    sources: Vec<(String, Arc<PostgresSource>)>,
-}
 
 /// How to reach our own database.
 pub fn reach(config: &Config) -> Reach {
@@ -58,199 +38,6 @@ pub fn reach(config: &Config) -> Reach {
         url: config.database.url.expose().to_owned(),
         max_connections: config.database.max_connections.get(),
         statement_timeout: config.database.statement_timeout.0,
-    }
-}
-
-/// Builds the jobs; only our own database is asked for anything.
-pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
-    let embedding = &config.embedding;
-    let chunking = Arc::new(chunking(config)?);
-    let model = EmbeddingModel { name: embedding.model.clone(), dimensions: embedding.dimensions.get() };
-    let version = store.open_index(&model.name, model.dimensions).await?;
-    let salt = format!(
-        "{} {} {} {} {:?}",
-        model.name,
-        embedding.chunk_tokens,
-        embedding.chunk_overlap,
-        embedding.max_input_tokens,
-        embedding.tokenizer
-    );
-    let sources = sources(config, &salt)?;
-    let embedder: Arc<dyn Embedder> = Arc::new(OpenAiEmbedder::new(server(&embedding.endpoint)?, model));
-    let completer = OpenAiCompleter::new(server(&config.answers.endpoint)?, config.answers.model.clone());
-    let catalogues = |wanted: &dyn Fn(&Source) -> bool| -> BTreeMap<String, Arc<dyn Catalogue>> {
-        let wanted = config.sources.iter().filter(|source| wanted(source)).map(|source| &source.name);
-        let wanted: Vec<_> = wanted.collect();
-        let chosen = sources.iter().filter(|(name, _)| wanted.contains(&name));
-        chosen.map(|(name, source)| (name.clone(), source.clone() as Arc<dyn Catalogue>)).collect()
-    };
-    let synced = config.sources.iter().zip(&sources).map(|(settings, (name, source))| {
-        let limit = settings.mass_delete_limit;
-        let mass_delete = MassDelete { share: limit.share.0, documents: limit.documents.into() };
-        (name.clone(), SyncedSource { catalogue: source.clone(), mass_delete })
-    });
-    let daily = config.budget.embedding_usd.0;
-    store.note_sources(&sources.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()).await?;
-    Ok(Parts {
-        sync: Arc::new(SyncCatalogue { store: store.clone(), sources: synced.collect() }),
-        refresh: Arc::new(RefreshDocument::new(RefreshSettings {
-            store: store.clone(),
-            catalogues: catalogues(&|_| true),
-            embedder: embedder.clone(),
-            budget: Budget {
-                reserve: BACKFILL_RESERVE,
-                daily: (daily > 0.0).then_some(("embedding", daily)),
-                ..budget(store, &embedding.endpoint)
-            },
-            chunking,
-            limits: BatchLimits {
-                inputs: embedding.max_inputs.get() as usize,
-                tokens: embedding.max_request_tokens.get().into(),
-            },
-            version: version.clone(),
-            price: embedding.usd_per_million_tokens.0,
-        })),
-        answer: Arc::new(AnswerQuestion {
-            store: store.clone(),
-            live: catalogues(&|source| source.live_metadata),
-            embedder,
-            embedding_budget: budget(store, &embedding.endpoint),
-            completer: Arc::new(completer),
-            completion_budget: budget(store, &config.answers.endpoint),
-            version,
-            settings: answer_settings(config),
-        }),
-        sources,
-    })
-}
-
-/// What says beforehand what a sync would do.
-pub fn planner(config: &Config, parts: &Parts) -> PlanCatalogue {
-    let rates = rates(&config.embedding.endpoint);
-    PlanCatalogue { sync: parts.sync.clone(), refresh: parts.refresh.clone(), rates }
-}
-
-fn rates(endpoint: &Endpoint) -> Rates {
-    Rates { requests: endpoint.requests_per_minute.get(), tokens: endpoint.tokens_per_minute.get() }
-}
-
-/// The share of a model server's budget that refreshing documents leaves to answers.
-const BACKFILL_RESERVE: f64 = 0.1;
-
-fn budget(store: &Store, endpoint: &Endpoint) -> Budget {
-    Budget {
-        store: store.clone(),
-        server: endpoint.base_url.to_string(),
-        rates: rates(endpoint),
-        reserve: 0.0,
-        daily: None,
-    }
-}
-
-impl Parts {
-    /// The sources in PostgreSQL, by name.
-    pub fn postgres_sources(&self) -> impl Iterator<Item = (&str, &PostgresSource)> {
-        self.sources.iter().map(|(name, source)| (name.as_str(), &**source))
-    }
-
-    /// Looks at every source. One that does not fit its settings is an error; one that cannot be
-    /// reached is only said, because it may come back.
-    pub async fn check_sources(&self) -> anyhow::Result<()> {
-        for (_, source) in &self.sources {
-            match source.check().await {
-                Err(error @ CatalogueError::Unreachable { .. }) => tracing::warn!("{error}; trying on"),
-                other => other?,
-            }
-        }
-        Ok(())
-    }
-}
-
-fn server(endpoint: &Endpoint) -> anyhow::Result<Server> {
-    use secrecy::ExposeSecret;
-    let key = endpoint.api_key.as_ref().map(|key| key.0.expose_secret());
-    Ok(Server::new(endpoint.base_url.as_str(), key, endpoint.timeout.0)?)
-}
-
-fn chunking(config: &Config) -> anyhow::Result<Chunking> {
-    let embedding = &config.embedding;
-    let tokenizer = match &embedding.tokenizer {
-        TokenizerChoice::Cl100kBase => Tokenizer::Cl100kBase,
-        TokenizerChoice::File { file, json } => {
-            Tokenizer::from_json(json).with_context(|| format!("embedding.tokenizer: {file}"))?
-        }
-    };
-    Ok(Chunking {
-        tokenizer,
-        chunk_tokens: embedding.chunk_tokens.get() as usize,
-        overlap: embedding.chunk_overlap as usize,
-        max_input_tokens: embedding.max_input_tokens.get() as usize,
-    })
-}
-
-fn sources(config: &Config, salt: &str) -> anyhow::Result<Vec<(String, Arc<PostgresSource>)>> {
-    let mut sources = Vec::new();
-    for source in &config.sources {
-        let SourceKind::Postgres(connection) = &source.kind else {
-            bail!("source `{}`: this version cannot read feeds yet; use kind = \"postgres\"", source.name);
-        };
-        let relation = match &connection.relation {
-            Relation::Table { table, condition } => {
-                postgres::Relation::Table { name: table.clone(), condition: condition.clone() }
-            }
-            Relation::Query { query } => postgres::Relation::Query(query.clone()),
-        };
-        let settings = postgres::Settings {
-            name: source.name.clone(),
-            url: DatabaseUrl::expose(&connection.url).to_owned(),
-            relation,
-            key: source.key.clone(),
-            title: source.title.clone(),
-            text: source.text.clone(),
-            link: source.link.clone(),
-            metadata: source.metadata.clone(),
-            sku: source.sku.clone(),
-            updated_at: source.updated_at.clone(),
-            live_metadata: source.live_metadata,
-            related: connection.related.iter().map(related).collect(),
-            page_rows: source.page_rows.get(),
-            max_connections: connection.max_connections.get(),
-            statement_timeout: connection.statement_timeout.0,
-        };
-        sources.push((source.name.clone(), Arc::new(PostgresSource::new(settings, salt)?)));
-    }
-    Ok(sources)
-}
-
-fn related(related: &config::Related) -> trigger::Related {
-    trigger::Related {
-        table: related.table.clone(),
-        columns: related.columns.clone(),
-        keys: related.keys.clone(),
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "a temperature is a small number")]
-fn answer_settings(config: &Config) -> AnswerSettings {
-    let answers = &config.answers;
-    let system = if answers.system_prompt.is_empty() { SYSTEM } else { &answers.system_prompt };
-    AnswerSettings {
-        top_k: answers.top_k.get(),
-        history_messages: answers.history_messages,
-        escalate_above_distance: answers.escalate_above_distance.0,
-        prompt: PromptSettings {
-            system: system.to_owned(),
-            refusal: answers.refusal.get("en").cloned().unwrap_or_default(),
-            temperature: answers.temperature.0 as f32,
-            max_tokens: answers.max_tokens.get(),
-        },
-        timeout: answers.timeout.0,
-        model: answers.model.clone(),
-        prices: Prices {
-            embedding: config.embedding.usd_per_million_tokens.0,
-            input: answers.usd_per_million_input_tokens.0,
-            output: answers.usd_per_million_output_tokens.0,
-        },
     }
 }
 
@@ -327,8 +114,13 @@ pub struct Workers {
 
 impl Workers {
     /// The kinds of jobs that there are.
-    pub const KINDS: &[&str] =
-        &[SyncCatalogue::KIND, RefreshDocument::KIND, AnswerQuestion::KIND, PruneHistory::KIND];
+    pub const KINDS: &[&str] = &[
+        SyncCatalogue::KIND,
+        RefreshDocument::KIND,
+        FillIndex::KIND,
+        AnswerQuestion::KIND,
+        PruneHistory::KIND,
+    ];
 
     /// Prepares workers; each `start…` adds one.
     pub fn new(store: &Store) -> Self {
@@ -392,6 +184,7 @@ pub async fn run(
     workers.start(&parts.sync, &config.queue.sync_catalogue);
     workers.start(&parts.refresh, &config.queue.refresh_document);
     workers.start(&parts.answer, &config.queue.answer_question);
+    workers.start(&parts.fill, &config.queue.fill_index);
     let job_history = config.retention.job_history.0;
     let job_history = (!job_history.is_zero()).then_some(job_history);
     let cache_entries = config.embedding.cache_entries;
@@ -401,6 +194,9 @@ pub async fn run(
     workers.watch(&parts.sync, &config.sources);
     let names: Vec<_> = config.sources.iter().map(|source| source.name.clone()).collect();
     store.enqueue(SyncCatalogue::KIND, &names, &sync_payloads(&names)).await?;
+    for version in &*parts.versions.written().await? {
+        FillIndex::enqueue(&store, version.index.id).await?;
+    }
 
     let api = Api {
         store: store.clone(),

@@ -5,6 +5,7 @@
 //! | `sync_catalogue` | source | compares a source with the index and enqueues what changed |
 //! | `refresh_document` | source/key | makes the index hold one document as it is now |
 //! | `answer_question` | answer's id | answers one question |
+//! | `fill_index` | version | fills an index version and builds its HNSW index |
 //! | `prune_history` | `all` | deletes what is past its retention |
 //!
 //! A job names what it is about and never carries its content: it reads the world as it is now, so that
@@ -25,11 +26,13 @@ use crate::{
 
 pub mod answer_question;
 pub mod budget;
+pub mod fill_index;
 pub mod gather;
 pub mod plan_catalogue;
 pub mod prune_history;
 pub mod refresh_document;
 pub mod sync_catalogue;
+pub mod versions;
 pub mod watch_catalogue;
 
 /// A kind of job and what it does.

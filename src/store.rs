@@ -16,6 +16,7 @@ pub mod schema;
 pub mod sources;
 pub mod status;
 pub mod usage;
+pub mod versions;
 
 /// Our schema in a PostgreSQL.
 #[derive(Clone, Debug)]

@@ -167,8 +167,9 @@ impl Bench<'_> {
     async fn index(&self, has_hnsw: bool) -> anyhow::Result<(f64, f64)> {
         let what = if has_hnsw { "live" } else { "first" };
         let place = self.place(what, self.effort.products).await?;
-        if !has_hnsw {
-            execute(&place.url, "drop index shopkeeper.chunk_1_embedding_idx").await?;
+        if has_hnsw {
+            let versions = place.store.index_versions().await?;
+            place.store.build_hnsw(&versions[0]).await?;
         }
         let began = Instant::now();
         let workers = Workers::new(&place.store);

@@ -6,7 +6,11 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::{output, settings};
-use crate::{daemon, jobs::plan_catalogue::Plan as Planned, store::Store};
+use crate::{
+    daemon::{self, Parts},
+    jobs::{plan_catalogue::Plan as Planned, versions::Version},
+    store::Store,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Plan {
@@ -22,19 +26,12 @@ pub(super) async fn plan(arguments: Plan, path: &Path) -> anyhow::Result<()> {
     let config = settings(path)?;
     let store = Store::open(&daemon::reach(&config)).await?;
     let parts = daemon::assemble(&config, &store).await?;
-    let planner = daemon::planner(&config, &parts);
     let names = match arguments.source {
         Some(name) => vec![name],
         None => config.sources.iter().map(|source| source.name.clone()).collect(),
     };
-    let mut plans = Vec::new();
-    for name in names {
-        let bar = ProgressBar::new_spinner().with_message(format!("planning {name}"));
-        let plan =
-            planner.plan(&name, |compared| bar.set_message(format!("planning {name}: {compared}"))).await;
-        bar.finish_and_clear();
-        plans.push(plan?);
-    }
+    let active = parts.versions.active().await?;
+    let plans = plans(&parts, &active, &names).await?;
     if arguments.json {
         return plans.iter().try_for_each(output::json);
     }
@@ -42,7 +39,25 @@ pub(super) async fn plan(arguments: Plan, path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show(plans: &[Planned]) {
+/// What syncs of these sources would do for a version.
+pub(super) async fn plans(
+    parts: &Parts,
+    version: &Version,
+    names: &[String],
+) -> anyhow::Result<Vec<Planned>> {
+    let planner = daemon::planner(parts);
+    let mut plans = Vec::new();
+    for name in names {
+        let bar = ProgressBar::new_spinner().with_message(format!("planning {name}"));
+        let told = |compared| bar.set_message(format!("planning {name}: {compared}"));
+        let plan = planner.plan(version, name, told).await;
+        bar.finish_and_clear();
+        plans.push(plan?);
+    }
+    Ok(plans)
+}
+
+pub(super) fn show(plans: &[Planned]) {
     let rows = plans.iter().map(|plan| {
         let numbers = [
             plan.added,

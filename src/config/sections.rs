@@ -12,16 +12,13 @@ use std::{
 use url::Url;
 
 use super::{
-    Amount, Answers, Backoff, Budget, Config, Database, Embedding, Endpoint, Event, Fault, Http, LogFormat,
-    QueueLimits, Queues, RequireToken, Retention, Retrieval, Schedule, Secret, Span, Telemetry,
-    TokenizerChoice, Webhook,
+    Amount, Answers, Backoff, Budget, Config, Database, Endpoint, Event, Fault, Http, LogFormat, QueueLimits,
+    Queues, RequireToken, Retention, Retrieval, Schedule, Span, Telemetry, Webhook,
+    models::{embedding, endpoint, openai},
     reader::{Faulty, Reader, Section, Setting},
     source::{Source, source},
     tree::{self, Value},
 };
-
-/// pgvector's own bound for an HNSW index on `halfvec`.
-const MAX_INDEXED_DIMENSIONS: u32 = 4000;
 
 /// Reads every section, so that all faults are found, and only then asks whether there were any.
 pub(crate) fn config(
@@ -48,7 +45,7 @@ fn whole(root: &Section<'_>) -> Result<Config, Faulty> {
     let http = http(&root.section("http"));
     let openai = openai(&root.section("openai"));
     let openai = openai.as_ref().map_err(|_| Faulty);
-    let embedding = embedding(&root.section("embedding"), openai.as_ref().ok().copied());
+    let embedding = embedding(&root.section("embedding"), openai.as_ref().ok().copied(), None);
     let answers = answers(&root.section("answers"), openai.as_ref().ok().copied());
     let budget = budget(&root.section("budget"));
     let retention = retention(&root.section("retention"));
@@ -148,112 +145,6 @@ fn address(section: &Section<'_>, key: &str, default: &str) -> Result<Option<Soc
     })
 }
 
-fn openai(section: &Section<'_>) -> Result<Endpoint, Faulty> {
-    let endpoint = endpoint(section, None);
-    section.finish();
-    endpoint
-}
-
-/// Reads an endpoint; what it leaves out is what the one below it says.
-fn endpoint(section: &Section<'_>, below: Option<&Endpoint>) -> Result<Endpoint, Faulty> {
-    const OPENAI: &str = "https://api.openai.com/v1";
-    let own_url: Option<Url> = section.optional("base_url")?;
-    let own_key: Result<Option<Secret>, _> = match below {
-        None => section.or_variable("api_key", "OPENAI_API_KEY"),
-        Some(_) => section.optional("api_key"),
-    };
-    let requests =
-        section.get("requests_per_minute", below.map_or(count(3000), |below| below.requests_per_minute));
-    let tokens =
-        section.get("tokens_per_minute", below.map_or(count(1_000_000), |below| below.tokens_per_minute));
-    let timeout = section.get("timeout", below.map_or(seconds(60), |below| below.timeout));
-    let own_key = own_key?;
-    let base_url = match (&own_url, below) {
-        (Some(url), _) => url.clone(),
-        (None, Some(below)) => below.base_url.clone(),
-        (None, None) => Url::parse(OPENAI).map_err(|_| Faulty)?,
-    };
-    let api_key = own_key.or_else(|| below.and_then(|below| below.api_key.clone()));
-    if below.is_none() && api_key.is_none() && base_url.as_str() == OPENAI {
-        return Err(section.fault("api_key", "is required, here or as the environment's OPENAI_API_KEY"));
-    }
-    Ok(Endpoint {
-        base_url,
-        api_key,
-        requests_per_minute: requests?,
-        tokens_per_minute: tokens?,
-        timeout: timeout?,
-    })
-}
-
-fn embedding(section: &Section<'_>, openai: Option<&Endpoint>) -> Result<Embedding, Faulty> {
-    let endpoint = openai.ok_or(Faulty).and_then(|openai| endpoint(section, Some(openai)));
-    let model = section.get("model", "text-embedding-3-small".to_owned());
-    let dimensions = section.get("dimensions", count(1536));
-    let max_input_tokens = section.get("max_input_tokens", count(8192));
-    let max_inputs = section.get("max_inputs", count(2048));
-    let max_request_tokens = section.get("max_request_tokens", count(300_000));
-    let tokenizer = tokenizer(section);
-    let chunk_tokens = section.get("chunk_tokens", count(300));
-    let chunk_overlap = section.get("chunk_overlap", 50);
-    let cache_entries = section.get("cache_entries", 1_000_000);
-    let usd_per_million_tokens = section.get("usd_per_million_tokens", Amount(0.02));
-    if let (Ok(chunk), Ok(overlap)) = (&chunk_tokens, &chunk_overlap)
-        && overlap >= &chunk.get()
-    {
-        let message = format!("must be smaller than chunk_tokens: {overlap} is not below {chunk}");
-        section.fault("chunk_overlap", message);
-    }
-    if let (Ok(chunk), Ok(input)) = (&chunk_tokens, &max_input_tokens)
-        && chunk > input
-    {
-        let message = format!("must not exceed max_input_tokens: {chunk} is above {input}");
-        section.fault("chunk_tokens", message);
-    }
-    if let (Ok(input), Ok(request)) = (&max_input_tokens, &max_request_tokens)
-        && input > request
-    {
-        let message = format!("must not be below max_input_tokens: {request} is below {input}");
-        section.fault("max_request_tokens", message);
-    }
-    if let Ok(dimensions) = &dimensions
-        && dimensions.get() > MAX_INDEXED_DIMENSIONS
-    {
-        let message = format!(
-            "must not exceed {MAX_INDEXED_DIMENSIONS}, the most that pgvector can index: not {dimensions}"
-        );
-        section.fault("dimensions", message);
-    }
-    section.finish();
-    Ok(Embedding {
-        endpoint: endpoint?,
-        model: model?,
-        dimensions: dimensions?,
-        max_input_tokens: max_input_tokens?,
-        max_inputs: max_inputs?,
-        max_request_tokens: max_request_tokens?,
-        tokenizer: tokenizer?,
-        chunk_tokens: chunk_tokens?,
-        chunk_overlap: chunk_overlap?,
-        cache_entries: cache_entries?,
-        usd_per_million_tokens: usd_per_million_tokens?,
-    })
-}
-
-/// Here `{ file = … }` names the tokenizer itself, not a text that names one.
-fn tokenizer(section: &Section<'_>) -> Result<TokenizerChoice, Faulty> {
-    const KEY: &str = "tokenizer";
-    if let Some(file) = section.file(KEY) {
-        return file.map(|(file, json)| TokenizerChoice::File { file, json });
-    }
-    let name: String = section.get(KEY, "cl100k_base".to_owned())?;
-    if name == "cl100k_base" {
-        return Ok(TokenizerChoice::Cl100kBase);
-    }
-    let message = format!("must be \"cl100k_base\" or {{ file = \"tokenizer.json\" }}, not {name:?}");
-    Err(section.fault(KEY, message))
-}
-
 fn answers(section: &Section<'_>, openai: Option<&Endpoint>) -> Result<Answers, Faulty> {
     let endpoint = openai.ok_or(Faulty).and_then(|openai| endpoint(section, Some(openai)));
     let model = section.get("model", "gpt-4o-mini".to_owned());
@@ -333,6 +224,7 @@ fn queues(section: &Section<'_>) -> Result<Queues, Faulty> {
     let answer_question = queue(&section.section("answer_question"), 50, 10);
     let deliver_webhook = queue(&section.section("deliver_webhook"), 50, 10);
     let prune_history = queue(&section.section("prune_history"), 1, 10);
+    let fill_index = queue(&section.section("fill_index"), 1, 10);
     section.finish();
     Ok(Queues {
         refresh_document: refresh_document?,
@@ -340,6 +232,7 @@ fn queues(section: &Section<'_>) -> Result<Queues, Faulty> {
         answer_question: answer_question?,
         deliver_webhook: deliver_webhook?,
         prune_history: prune_history?,
+        fill_index: fill_index?,
     })
 }
 

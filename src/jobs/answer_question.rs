@@ -9,7 +9,11 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Attempt, Job, JobError, Outcome, budget::Budget};
+use super::{
+    Attempt, Job, JobError, Outcome,
+    budget::Budget,
+    versions::{Version, Versions},
+};
 use crate::{
     answer::{
         Escalation, Passage, Verdict, judge,
@@ -17,11 +21,10 @@ use crate::{
         refuse, sources,
     },
     catalogue::Catalogue,
-    model::{Completer, Completion, Embedder, Message, ModelError, Role},
+    model::{Completer, Completion, Message, ModelError, Role},
     store::{
         Store, StoreError,
         answers::{Settled, Taken},
-        documents::IndexVersion,
         usage::Cost,
     },
 };
@@ -35,16 +38,12 @@ pub struct AnswerQuestion {
     pub store: Store,
     /// The sources whose metadata is read as it is now, by name.
     pub live: BTreeMap<String, Arc<dyn Catalogue>>,
-    /// Makes the question's vector.
-    pub embedder: Arc<dyn Embedder>,
-    /// What may be asked of that model's server.
-    pub embedding_budget: Budget,
+    /// What is searched, and what makes the question's vector.
+    pub versions: Arc<Versions>,
     /// Answers the prompt.
     pub completer: Arc<dyn Completer>,
     /// What may be asked of that model's server.
     pub completion_budget: Budget,
-    /// What is searched.
-    pub version: IndexVersion,
     /// How answers are made.
     pub settings: AnswerSettings,
 }
@@ -72,7 +71,6 @@ pub struct AnswerSettings {
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Prices {
-    pub embedding: f64,
     pub input: f64,
     pub output: f64,
 }
@@ -83,8 +81,8 @@ pub struct Retrieved {
     pub standalone_question: String,
     /// Nearest first.
     pub passages: Vec<Passage>,
-    /// Tokens of the question.
-    pub embedding_tokens: u64,
+    /// Tokens of the question, and dollars for a million of them.
+    pub embedding: (u64, f64),
 }
 
 /// The job's key is the answer's id; it has no other arguments.
@@ -135,15 +133,17 @@ impl AnswerQuestion {
         top_k: u32,
     ) -> Result<Retrieved, JobError> {
         let standalone_question = standalone(question, history);
-        self.embedding_budget.take(about(&standalone_question)).await?;
-        let embedded = self.embedder.embed(std::slice::from_ref(&standalone_question)).await;
-        let embedded = heeded(&self.embedding_budget, embedded).await?;
+        let Version { index, model } = self.versions.active().await?;
+        model.budget.take(about(&standalone_question)).await?;
+        let embedded = model.embedder.embed(std::slice::from_ref(&standalone_question)).await;
+        let embedded = heeded(&model.budget, embedded).await?;
         let mut passages = Vec::new();
         for vector in &embedded.vectors {
-            passages = self.store.nearest(&self.version, vector, top_k, sources).await?;
+            passages = self.store.nearest(&index, vector, top_k, sources).await?;
         }
         self.read_live(&mut passages).await;
-        Ok(Retrieved { standalone_question, passages, embedding_tokens: embedded.tokens })
+        let embedding = (embedded.tokens, model.price);
+        Ok(Retrieved { standalone_question, passages, embedding })
     }
 
     async fn answer(&self, taken: &Taken) -> Result<Settled, JobError> {
@@ -206,10 +206,7 @@ impl AnswerQuestion {
         let (input, output) =
             completion.map_or((0, 0), |completion| (completion.input_tokens, completion.output_tokens));
         let prices = self.settings.prices;
-        let cost = Cost::of(
-            "answer",
-            &[(found.embedding_tokens, prices.embedding), (input, prices.input), (output, prices.output)],
-        );
+        let cost = Cost::of("answer", &[found.embedding, (input, prices.input), (output, prices.output)]);
         Settled {
             status: if is_whole { "completed" } else { "incomplete" },
             outcome: Some(verdict.outcome.word()),
@@ -226,7 +223,7 @@ impl AnswerQuestion {
                 "invalid_citations": verdict.invalid_citations,
             })),
             usage: Some(json!({
-                "embedding_tokens": found.embedding_tokens,
+                "embedding_tokens": found.embedding.0,
                 "input_tokens": input,
                 "output_tokens": output,
                 "model": self.settings.model,

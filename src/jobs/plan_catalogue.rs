@@ -9,8 +9,9 @@ use super::{
     JobError,
     refresh_document::RefreshDocument,
     sync_catalogue::{SyncCatalogue, SyncError},
+    versions::{Model, Version},
 };
-use crate::{catalogue::changes::Change, store::usage::Rates};
+use crate::catalogue::changes::Change;
 
 /// Documents that are looked at together.
 const BATCH: usize = 500;
@@ -21,8 +22,6 @@ pub struct PlanCatalogue {
     pub sync: Arc<SyncCatalogue>,
     /// Cuts, and knows which vectors there are.
     pub refresh: Arc<RefreshDocument>,
-    /// What the model server lets us do in a minute.
-    pub rates: Rates,
 }
 
 /// What a sync of one source would do.
@@ -53,8 +52,9 @@ pub struct Plan {
 }
 
 impl PlanCatalogue {
-    /// Plans a sync of one source; says how far it is.
-    pub async fn plan(&self, source: &str, told: impl Fn(u64)) -> Result<Plan, PlanError> {
+    /// Plans a sync of one source, as far as a version needs it; says how far it is.
+    pub async fn plan(&self, version: &Version, source: &str, told: impl Fn(u64)) -> Result<Plan, PlanError> {
+        let is_active = version.index.state == "active";
         let mut plan = Plan { source: source.to_owned(), ..Plan::default() };
         let (mut keys, mut seen) = (Vec::new(), BTreeSet::new());
         let changes = self.sync.changes(source)?;
@@ -70,25 +70,33 @@ impl PlanCatalogue {
                     keys.push(entry.key);
                 }
                 Change::Removed(_) => plan.removed += 1,
-                Change::Unchanged(_) => plan.unchanged += 1,
+                Change::Unchanged(entry) => {
+                    plan.unchanged += 1;
+                    // Another version may lack it all the same.
+                    keys.extend((!is_active).then_some(entry.key));
+                }
             }
             if keys.len() >= BATCH {
-                self.refresh.estimate(source, &std::mem::take(&mut keys), &mut seen, &mut plan).await?;
+                self.refresh
+                    .estimate(version, source, &std::mem::take(&mut keys), &mut seen, &mut plan)
+                    .await?;
                 told(plan.added + plan.changed + plan.unchanged);
             }
         }
-        self.refresh.estimate(source, &keys, &mut seen, &mut plan).await?;
-        plan.eta_seconds = self.eta(&plan);
+        self.refresh.estimate(version, source, &keys, &mut seen, &mut plan).await?;
+        plan.eta_seconds = eta(&version.model, &plan);
         Ok(plan)
     }
+}
 
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    fn eta(&self, plan: &Plan) -> f64 {
-        let requests = self.refresh.requests(plan.chunks - plan.cached_chunks, plan.tokens);
-        let by_requests = requests as f64 / f64::from(self.rates.requests);
-        let by_tokens = plan.tokens as f64 / f64::from(self.rates.tokens);
-        60.0 * by_requests.max(by_tokens)
-    }
+/// As few requests as the server's limits allow, as fast as it lets us send them.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn eta(model: &Model, plan: &Plan) -> f64 {
+    let (limits, rates) = (model.limits, model.backfill.rates);
+    let inputs = plan.chunks - plan.cached_chunks;
+    let requests =
+        inputs.div_ceil(limits.inputs.max(1) as u64).max(plan.tokens.div_ceil(limits.tokens.max(1)));
+    60.0 * (requests as f64 / f64::from(rates.requests)).max(plan.tokens as f64 / f64::from(rates.tokens))
 }
 
 /// Why no plan could be made.

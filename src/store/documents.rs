@@ -30,7 +30,7 @@ pub struct IndexVersion {
     pub model: String,
     /// Numbers in one vector.
     pub dimensions: i32,
-    /// `building`, `active` or `retired`.
+    /// `building`, `ready`, `active`, `retired` or `dropping`.
     pub state: String,
 }
 
@@ -51,8 +51,8 @@ pub struct Write {
     pub id: DocumentId,
     /// The revision that was read.
     pub revision: i64,
-    /// The job's.
-    pub lease: Lease,
+    /// The job's, when it is done with this; none while the document is still to be written elsewhere.
+    pub lease: Option<Lease>,
     /// What was read.
     pub refreshed: Refreshed,
 }
@@ -99,7 +99,7 @@ pub enum Written {
 }
 
 impl Store {
-    /// Finds the active index version, or makes it for this model.
+    /// Finds the active index version, whatever its model, or makes one for this model.
     pub async fn open_index(&self, model: &str, dimensions: u32) -> Result<IndexVersion, StoreError> {
         let dimensions = i32::try_from(dimensions).unwrap_or(i32::MAX);
         let version = sqlx::query_as!(
@@ -111,15 +111,7 @@ impl Store {
         )
         .fetch_one(&self.pool)
         .await?;
-        if version.model == model && version.dimensions == dimensions {
-            return Ok(version);
-        }
-        Err(StoreError::Unsuitable(format!(
-            "the index (version {}) holds vectors of {} with {} dimensions, and the settings say {model} with \
-             {dimensions}; vectors of two models cannot be compared\n  set embedding.model and embedding.dimensions \
-             back, or use another database for the new model",
-            version.id, version.model, version.dimensions
-        )))
+        Ok(version)
     }
 
     /// Reads one page of a source's documents in key order, after `after`.
@@ -151,7 +143,7 @@ impl Store {
         let (keys, hashes): (Vec<_>, Vec<_>) =
             listed.iter().map(|entry| (entry.key.clone(), entry.row_hash)).unzip();
         let mut transaction = self.pool.begin().await?;
-        let enqueued = enqueue_refresh(&mut transaction, refresh, source, &keys).await?;
+        let enqueued = enqueue_refresh(&mut transaction, refresh, source, &keys, 0).await?;
         sqlx::query!(
             "insert into shopkeeper.document as document (source, key, row_hash)
              select $1, key, row_hash from unnest($2::text[], $3::bigint[]) as listed (key, row_hash) order by key
@@ -175,7 +167,7 @@ impl Store {
         refresh: &str,
     ) -> Result<u64, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let enqueued = enqueue_refresh(&mut transaction, refresh, source, keys).await?;
+        let enqueued = enqueue_refresh(&mut transaction, refresh, source, keys, 0).await?;
         sqlx::query!(
             "update shopkeeper.document set revision = revision + 1, row_hash = null, changed_at = now()
              where (source, key) in (
@@ -201,7 +193,7 @@ impl Store {
         if keys.is_empty() {
             return Ok(0);
         }
-        enqueue_refresh(&mut *self.pool.acquire().await?, refresh, source, &keys).await
+        enqueue_refresh(&mut *self.pool.acquire().await?, refresh, source, &keys, 0).await
     }
 
     /// Counts the documents of a source that are not on their way out.
@@ -270,14 +262,15 @@ impl Store {
     }
 }
 
-async fn enqueue_refresh(
+pub(super) async fn enqueue_refresh(
     connection: &mut PgConnection,
     kind: &str,
     source: &str,
     keys: &[String],
+    priority: i16,
 ) -> Result<u64, StoreError> {
     let job_keys: Vec<_> = keys.iter().map(|key| format!("{source}/{key}")).collect();
     let payloads: Vec<Value> =
         keys.iter().map(|key| serde_json::json!({ "source": source, "key": key })).collect();
-    jobs::enqueue(connection, kind, &job_keys, &payloads).await
+    jobs::enqueue_at(connection, kind, &job_keys, &payloads, None, priority).await
 }

@@ -279,23 +279,26 @@ pub(super) async fn enqueue(
     keys: &[String],
     payloads: &[Value],
 ) -> Result<u64, StoreError> {
-    enqueue_at(connection, kind, keys, payloads, None).await
+    enqueue_at(connection, kind, keys, payloads, None, 0).await
 }
 
-/// Enqueues jobs of one kind that are due then, in the caller's transaction.
+/// Enqueues jobs of one kind that are due then, those of the highest priority first, in the caller's
+/// transaction.
 pub(super) async fn enqueue_at(
     connection: &mut PgConnection,
     kind: &str,
     keys: &[String],
     payloads: &[Value],
     run_at: Option<DateTime<Utc>>,
+    priority: i16,
 ) -> Result<u64, StoreError> {
     let enqueued = sqlx::query_scalar!(
-        "select shopkeeper.enqueue_many($1::text, $2::text[], $3::jsonb[], run_at => coalesce($4, now()))",
+        "select shopkeeper.enqueue_many($1::text, $2::text[], $3::jsonb[], $5::smallint, run_at => coalesce($4, now()))",
         kind,
         keys,
         payloads,
         run_at,
+        priority,
     )
     .fetch_one(connection)
     .await?;

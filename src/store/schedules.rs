@@ -122,7 +122,7 @@ impl Store {
         let enqueued = if keys.is_empty() {
             0
         } else {
-            jobs::enqueue_at(&mut transaction, firing.kind, &keys, &payloads, Some(firing.run_at)).await?
+            jobs::enqueue_at(&mut transaction, firing.kind, &keys, &payloads, Some(firing.run_at), 0).await?
         };
         sqlx::query!(
             "with noted as (

@@ -169,6 +169,16 @@ impl Store {
         Ok(error.fetch_optional(&self.pool).await?.flatten())
     }
 
+    /// Whether there are more live jobs of a kind than this.
+    pub async fn has_more_jobs_than(&self, kind: &str, number: u32) -> Result<bool, StoreError> {
+        let more = sqlx::query_scalar!(
+            r#"select exists (select from shopkeeper.job where kind = $1 offset $2) as "more!""#,
+            kind,
+            i64::from(number),
+        );
+        Ok(more.fetch_one(&self.pool).await?)
+    }
+
     /// Counts the live jobs that refresh documents of a source.
     pub async fn backlog(&self, kind: &str, source: &str) -> Result<Backlog, StoreError> {
         // Keys are `source/key`, and '0' comes right after '/': this is a range of the keys' index.

@@ -8,7 +8,7 @@ use shopkeeper::{
     store::{Store, StoreError},
 };
 
-use crate::support::{SOURCE, World, database, execute, reach, server};
+use crate::support::{SOURCE, World, database, execute, reach, server, stderr};
 
 async fn failure(world: &World) -> String {
     world.value("select coalesce(min(error), '') from shopkeeper.document_index where state = 'failed'").await
@@ -204,7 +204,11 @@ async fn the_printed_migrations_can_be_applied_by_hand() {
 #[tokio::test]
 async fn an_index_of_another_model_is_not_mixed_with_this_one() {
     let world = World::new().await;
-    let error = world.store.open_index("other", 64).await.unwrap_err().to_string();
+    let settings = std::fs::read_to_string(world.settings()).unwrap();
+    std::fs::write(world.settings(), settings.replace("model = \"hash\"", "model = \"other\"")).unwrap();
+    let output = world.run(&["search", "shirt"]).await;
+    let error = stderr(&output);
+    assert!(!output.status.success() && error.contains("[embedding.next]"), "{error}");
     assert!(error.contains("hash with 64 dimensions") && error.contains("other with 64"), "{error}");
 }
 

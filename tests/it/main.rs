@@ -20,4 +20,5 @@ mod queue_ends;
 mod refresh;
 mod support;
 mod sync;
+mod versions;
 mod worker;

@@ -134,13 +134,26 @@ impl World {
 
     /// A shop that is there already.
     pub(crate) async fn on(shop: String, sections: &str) -> Self {
+        Self::of(shop, 64, &(SETTINGS.to_owned() + sections)).await
+    }
+
+    /// With vectors of this length, and models that can be asked as much as one likes.
+    pub(crate) async fn with_dimensions(dimensions: u16, shop_sql: &str, sections: &str) -> Self {
+        let shop = database("template1").await;
+        execute(&shop, shop_sql).await;
+        let settings = SETTINGS.replace("dimensions = 64", &format!("dimensions = {dimensions}"));
+        let settings = settings.replace("[openai]", "[openai]\ntokens_per_minute = 1000000000");
+        Self::of(shop, dimensions, &(settings + sections)).await
+    }
+
+    async fn of(shop: String, dimensions: u16, settings: &str) -> Self {
         let url = database("template_ours").await;
-        let models = Models::new(Embedder::hash(64), Completer::Extractive);
+        let models = Models::new(Embedder::hash(dimensions), Completer::Extractive);
         let models = OfflineServer::start(models).await.unwrap();
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("database.url"), &url).unwrap();
         std::fs::write(folder.path().join("shop.url"), &shop).unwrap();
-        let text = SETTINGS.replace("MODELS", models.base_url()) + sections;
+        let text = settings.replace("MODELS", models.base_url());
         std::fs::write(folder.path().join("jobs.toml"), text).unwrap();
         let config = Config::load(&folder.path().join("jobs.toml"), &BTreeMap::new()).unwrap();
         let store = Store::open(&daemon::reach(&config)).await.unwrap();
@@ -207,6 +220,7 @@ impl World {
         workers.start(&self.parts.sync, &self.config.queue.sync_catalogue);
         workers.start(&self.parts.refresh, &self.config.queue.refresh_document);
         workers.start(&self.parts.answer, &self.config.queue.answer_question);
+        workers.start(&self.parts.fill, &self.config.queue.fill_index);
         workers
     }
 

@@ -13,7 +13,7 @@ use super::{
         JobError,
         gather::{Gather, Limits},
     },
-    Refreshing,
+    refresher::Refreshing,
 };
 use crate::{
     index::Chunk,
@@ -28,8 +28,8 @@ const AT_ONCE: usize = 4;
 
 pub(super) fn embeds(shared: &Arc<Refreshing>) -> Gather<Chunk, Result<Vec<f32>, JobError>> {
     let limits = Limits {
-        items: shared.limits.inputs,
-        weight: shared.limits.tokens,
+        items: shared.version.model.limits.inputs,
+        weight: shared.version.model.limits.tokens,
         linger: LINGER,
         at_once: AT_ONCE,
     };
@@ -71,16 +71,16 @@ impl Refreshing {
     async fn request(&self, chunks: &[Chunk]) -> Result<Embedded, Failed> {
         let inputs: Vec<_> = chunks.iter().map(|chunk| chunk.input.clone()).collect();
         let tokens = chunks.iter().map(|chunk| u64::from(chunk.tokens)).sum();
-        self.budget.take(tokens).await.map_err(Failed::Other)?;
-        let embedded = match self.embedder.embed(&inputs).await {
+        self.version.model.backfill.take(tokens).await.map_err(Failed::Other)?;
+        let embedded = match self.version.model.embedder.embed(&inputs).await {
             Ok(embedded) => embedded,
             Err(error @ ModelError::Rejected { .. }) => return Err(Failed::Rejected(error.into())),
             Err(error) => {
-                self.budget.heed(&error).await;
+                self.version.model.backfill.heed(&error).await;
                 return Err(Failed::Other(error.into()));
             }
         };
-        let cost = Cost::of("embedding", &[(embedded.tokens, self.price)]);
+        let cost = Cost::of("embedding", &[(embedded.tokens, self.version.model.price)]);
         self.store.note_cost(cost).await.map_err(|error| Failed::Other(error.into()))?;
         Ok(embedded)
     }

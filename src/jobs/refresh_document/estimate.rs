@@ -3,24 +3,27 @@
 use std::collections::BTreeSet;
 
 use super::{
-    super::{JobError, plan_catalogue::Plan},
+    super::{JobError, plan_catalogue::Plan, versions::Version},
     RefreshDocument,
 };
 use crate::{catalogue::DocumentId, index::InputHash, store::usage::Cost};
 
 impl RefreshDocument {
-    /// Adds to a plan what these documents need. `seen` are the inputs that are planned already.
+    /// Adds to a plan what these documents need in a version. `seen` are the inputs that are planned
+    /// already.
     pub(in crate::jobs) async fn estimate(
         &self,
+        version: &Version,
         source: &str,
         keys: &[String],
         seen: &mut BTreeSet<InputHash>,
         plan: &mut Plan,
     ) -> Result<(), JobError> {
-        let shared = &self.shared;
+        let refresher = self.refresher(version);
+        let (shared, model) = (&refresher.shared, &version.model);
         let ids: Vec<_> =
             keys.iter().map(|key| DocumentId { source: source.to_owned(), key: key.clone() }).collect();
-        let known = shared.store.indexed(shared.version.id, ids.iter()).await?;
+        let known = shared.store.indexed(version.index.id, ids.iter()).await?;
         let mut wanted = Vec::new();
         for (id, row) in shared.read(source, keys.to_vec()).await {
             let Ok(document) = row? else {
@@ -28,11 +31,11 @@ impl RefreshDocument {
                 continue;
             };
             let known = known.get(&id);
-            let fingerprint = shared.chunking.fingerprint(&document, &shared.version.model);
+            let fingerprint = model.chunking.fingerprint(&document, &model.model.name);
             if known.is_some_and(|known| known.fingerprint == Some(fingerprint)) {
                 continue;
             }
-            for chunk in shared.chunking.chunks(&document) {
+            for chunk in model.chunking.chunks(&document) {
                 let hash = chunk.hash();
                 plan.chunks += 1;
                 if known.is_some_and(|known| known.chunks.contains(&hash)) || !seen.insert(hash) {
@@ -43,17 +46,11 @@ impl RefreshDocument {
             }
         }
         let hashes: Vec<_> = wanted.iter().map(|(hash, _)| *hash).collect();
-        let found = shared.store.vectors(&shared.version, &hashes).await?;
+        let found = shared.store.vectors(&version.index, &hashes).await?;
         let embedded: Vec<_> = wanted.iter().filter(|(hash, _)| !found.contains_key(hash)).collect();
         plan.cached_chunks += (wanted.len() - embedded.len()) as u64;
         plan.tokens += embedded.iter().map(|(_, tokens)| tokens).sum::<u64>();
-        plan.cost_usd = Cost::of("embedding", &[(plan.tokens, shared.price)]).usd;
+        plan.cost_usd = Cost::of("embedding", &[(plan.tokens, model.price)]).usd;
         Ok(())
-    }
-
-    /// The fewest requests that so many inputs of so many tokens need.
-    pub(in crate::jobs) fn requests(&self, inputs: u64, tokens: u64) -> u64 {
-        let limits = self.shared.limits;
-        inputs.div_ceil(limits.inputs.max(1) as u64).max(tokens.div_ceil(limits.tokens.max(1)))
     }
 }

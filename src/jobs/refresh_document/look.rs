@@ -14,13 +14,13 @@ use super::{
         JobError,
         gather::{Gather, Limits},
     },
-    Looked, Refreshed, Refreshing, Text, Write,
+    refresher::{Looked, Refreshing, Text},
 };
 use crate::{
     catalogue::{CatalogueError, Document, DocumentId, RenderFault},
     index::InputHash,
     store::{
-        documents::{Content, Known},
+        documents::{Content, Known, Refreshed, Write},
         jobs::Lease,
     },
 };
@@ -31,9 +31,11 @@ type Row = Result<Document, RenderFault>;
 /// Documents read at once, and vectors looked for.
 const LIMITS: Limits = Limits { items: 500, weight: u64::MAX, linger: Duration::from_millis(1), at_once: 2 };
 
-pub(super) fn looks(shared: &Arc<Refreshing>) -> Gather<(DocumentId, Lease), Result<Looked, JobError>> {
+pub(super) fn looks(
+    shared: &Arc<Refreshing>,
+) -> Gather<(DocumentId, Option<Lease>), Result<Option<Looked>, JobError>> {
     let shared = shared.clone();
-    let work = move |asked: Vec<(DocumentId, Lease)>| {
+    let work = move |asked: Vec<(DocumentId, Option<Lease>)>| {
         let shared = shared.clone();
         async move {
             let looked = shared.look(&asked).await;
@@ -49,7 +51,7 @@ pub(super) fn finds(shared: &Arc<Refreshing>) -> Gather<InputHash, Result<Option
     let work = move |hashes: Vec<InputHash>| {
         let shared = shared.clone();
         async move {
-            match shared.store.vectors(&shared.version, &hashes).await {
+            match shared.store.vectors(&shared.version.index, &hashes).await {
                 Ok(found) => hashes.iter().map(|hash| Ok(found.get(hash).cloned())).collect(),
                 Err(error) => hashes.iter().map(|_| Err(JobError::from(error.clone()))).collect(),
             }
@@ -61,8 +63,11 @@ pub(super) fn finds(shared: &Arc<Refreshing>) -> Gather<InputHash, Result<Option
 
 impl Refreshing {
     /// What is known is read first: a change after that raises the revision, and the write sees it.
-    async fn look(&self, asked: &[(DocumentId, Lease)]) -> Result<Vec<Result<Looked, JobError>>, JobError> {
-        let known = self.store.indexed(self.version.id, asked.iter().map(|(id, _)| id)).await?;
+    async fn look(
+        &self,
+        asked: &[(DocumentId, Option<Lease>)],
+    ) -> Result<Vec<Result<Option<Looked>, JobError>>, JobError> {
+        let known = self.store.indexed(self.version.index.id, asked.iter().map(|(id, _)| id)).await?;
         let mut by_source: HashMap<_, Vec<String>> = HashMap::new();
         for id in known.keys() {
             by_source.entry(id.source.as_str()).or_default().push(id.key.clone());
@@ -72,7 +77,7 @@ impl Refreshing {
             rows.extend(self.read(source, keys).await);
         }
         let looked = asked.iter().map(|(id, lease)| {
-            let Some(known) = known.get(id) else { return Ok(Looked::Unknown) };
+            let Some(known) = known.get(id) else { return Ok(None) };
             self.compare(id, known, *lease, rows.remove(id).transpose()?)
         });
         Ok(looked.collect())
@@ -116,20 +121,20 @@ impl Refreshing {
         &self,
         id: &DocumentId,
         known: &Known,
-        lease: Lease,
+        lease: Option<Lease>,
         row: Option<Row>,
-    ) -> Result<Looked, JobError> {
+    ) -> Result<Option<Looked>, JobError> {
         let write = |refreshed| Write { id: id.clone(), revision: known.revision, lease, refreshed };
         let document = match row {
-            None => return Ok(Looked::Known { write: write(Refreshed::Removed), text: None }),
+            None => return Ok(Some(Looked { write: write(Refreshed::Removed), text: None })),
             Some(Err(fault)) => return Err(JobError::Dead(fault.to_string())),
             Some(Ok(document)) => Arc::new(document),
         };
-        let fingerprint = self.chunking.fingerprint(&document, &self.version.model);
+        let fingerprint = self.version.model.chunking.fingerprint(&document, &self.version.index.model);
         let is_new = known.fingerprint != Some(fingerprint);
         let text = is_new.then(|| Text { document: document.clone(), hashes: known.chunks.clone() });
         let was_indexed = known.fingerprint.is_some();
         let content = Refreshed::Content(Content { document, fingerprint, chunks: None, was_indexed });
-        Ok(Looked::Known { write: write(content), text })
+        Ok(Some(Looked { write: write(content), text }))
     }
 }

@@ -9,7 +9,7 @@ use super::{
         JobError,
         gather::{Gather, Limits},
     },
-    Refreshing,
+    refresher::Refreshing,
 };
 use crate::store::{
     StoreError,
@@ -35,7 +35,7 @@ impl Refreshing {
         let mut results = Vec::with_capacity(writes.len());
         let mut parts = VecDeque::from([writes]);
         while let Some(part) = parts.pop_front() {
-            match self.store.refresh(self.version.id, part).await {
+            match self.store.refresh(self.version.index.id, part).await {
                 Ok(written) => results.extend(written.into_iter().map(Ok)),
                 Err(StoreError::Failed(_)) if part.len() > 1 => {
                     let (one, other) = part.split_at(part.len() / 2);

@@ -21,12 +21,13 @@ impl Store {
     /// Writes documents and completes their jobs, each all or nothing; says how each ended.
     pub async fn refresh(&self, version: i32, writes: &[Write]) -> Result<Vec<Written>, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let leases: Vec<_> = writes.iter().map(|write| write.lease).collect();
+        let leases: Vec<_> = writes.iter().filter_map(|write| write.lease).collect();
         let completed = jobs::complete_all(&mut transaction, &leases).await?;
-        let held: Vec<_> = writes.iter().filter(|write| completed.contains(&write.lease.job)).collect();
+        let is_held = |write: &Write| write.lease.is_none_or(|lease| completed.contains(&lease.job));
+        let held: Vec<_> = writes.iter().filter(|write| is_held(write)).collect();
         let written = write(&mut transaction, version, &held).await?;
         transaction.commit().await?;
-        let ended = writes.iter().map(|write| match completed.contains(&write.lease.job) {
+        let ended = writes.iter().map(|write| match is_held(write) {
             true if written.contains(&write.id) => Written::Fresh,
             true => Written::Superseded,
             false => Written::NotHeld,

@@ -1,0 +1,257 @@
+//! Settings become parts.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use anyhow::{Context, bail};
+
+use crate::{
+    answer::prompt::{PromptSettings, SYSTEM},
+    catalogue::{Catalogue, CatalogueError},
+    config::{self, Config, DatabaseUrl, Endpoint, Relation, Source, SourceKind, TokenizerChoice},
+    index::{
+        batching::BatchLimits,
+        chunking::{Chunking, Tokenizer},
+    },
+    jobs::{
+        answer_question::{AnswerQuestion, AnswerSettings, Prices},
+        budget::Budget,
+        fill_index::FillIndex,
+        plan_catalogue::PlanCatalogue,
+        refresh_document::{RefreshDocument, RefreshSettings},
+        sync_catalogue::{MassDelete, SyncCatalogue, SyncedSource},
+        versions::{Model, Versions},
+    },
+    model::EmbeddingModel,
+    openai::{OpenAiCompleter, OpenAiEmbedder, Server},
+    shop::postgres::{self, PostgresSource, trigger},
+    store::{Store, usage::Rates},
+};
+
+/// The jobs of a configuration, ready to run.
+pub struct Parts {
+    /// Compares sources.
+    pub sync: Arc<SyncCatalogue>,
+    /// Refreshes documents.
+    pub refresh: Arc<RefreshDocument>,
+    /// Answers questions.
+    pub answer: Arc<AnswerQuestion>,
+    /// Fills index versions.
+    pub fill: Arc<FillIndex>,
+    /// What is written and searched.
+    pub versions: Arc<Versions>,
+    sources: Vec<(String, Arc<PostgresSource>)>,
+}
+
+/// Builds the jobs; only our own database is asked for anything.
+pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
+    let versions = Arc::new(versions(config, store).await?);
+    let sources = sources(config, &cutting(&config.embedding))?;
+    let completer = OpenAiCompleter::new(server(&config.answers.endpoint)?, config.answers.model.clone());
+    let catalogues = |wanted: &dyn Fn(&Source) -> bool| -> BTreeMap<String, Arc<dyn Catalogue>> {
+        let wanted = config.sources.iter().filter(|source| wanted(source)).map(|source| &source.name);
+        let wanted: Vec<_> = wanted.collect();
+        let chosen = sources.iter().filter(|(name, _)| wanted.contains(&name));
+        chosen.map(|(name, source)| (name.clone(), source.clone() as Arc<dyn Catalogue>)).collect()
+    };
+    let synced = config.sources.iter().zip(&sources).map(|(settings, (name, source))| {
+        let limit = settings.mass_delete_limit;
+        let mass_delete = MassDelete { share: limit.share.0, documents: limit.documents.into() };
+        (name.clone(), SyncedSource { catalogue: source.clone(), mass_delete })
+    });
+    store.note_sources(&sources.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()).await?;
+    Ok(Parts {
+        sync: Arc::new(SyncCatalogue { store: store.clone(), sources: synced.collect() }),
+        refresh: Arc::new(RefreshDocument::new(RefreshSettings {
+            store: store.clone(),
+            catalogues: Arc::new(catalogues(&|_| true)),
+            versions: versions.clone(),
+        })),
+        fill: Arc::new(FillIndex { store: store.clone(), versions: versions.clone() }),
+        answer: Arc::new(AnswerQuestion {
+            store: store.clone(),
+            live: catalogues(&|source| source.live_metadata),
+            versions: versions.clone(),
+            completer: Arc::new(completer),
+            completion_budget: budget(store, &config.answers.endpoint),
+            settings: answer_settings(config),
+        }),
+        versions,
+        sources,
+    })
+}
+
+/// The models of the settings; the active index version must be of one of them.
+async fn versions(config: &Config, store: &Store) -> anyhow::Result<Versions> {
+    let next = config.embedding.next.as_deref();
+    let models = std::iter::once(&config.embedding).chain(next);
+    let daily = config.budget.embedding_usd.0;
+    let models = models.map(|embedding| {
+        let name = embedding.model.clone();
+        let model = EmbeddingModel { name, dimensions: embedding.dimensions.get() };
+        anyhow::Ok(Arc::new(Model {
+            embedder: Arc::new(OpenAiEmbedder::new(server(&embedding.endpoint)?, model.clone())),
+            model,
+            budget: budget(store, &embedding.endpoint),
+            backfill: Budget {
+                reserve: BACKFILL_RESERVE,
+                daily: (daily > 0.0).then_some(("embedding", daily)),
+                ..budget(store, &embedding.endpoint)
+            },
+            chunking: Arc::new(chunking(embedding)?),
+            limits: BatchLimits {
+                inputs: embedding.max_inputs.get() as usize,
+                tokens: embedding.max_request_tokens.get().into(),
+            },
+            price: embedding.usd_per_million_tokens.0,
+        }))
+    });
+    let versions = Versions::new(store.clone(), models.collect::<Result<_, _>>()?);
+    let active = store.open_index(&config.embedding.model, config.embedding.dimensions.get()).await?;
+    if versions.model(&active).is_none() {
+        bail!(
+            "the index (version {}) holds vectors of {} with {} dimensions, and the settings say {} with {}; vectors of \
+             two models cannot be compared\n  set embedding.model and embedding.dimensions back, and name the new model \
+             in [embedding.next]: `shopkeeper index create` fills an index for it while this one is searched",
+            active.id,
+            active.model,
+            active.dimensions,
+            config.embedding.model,
+            config.embedding.dimensions
+        );
+    }
+    Ok(versions)
+}
+
+/// What decides how texts are cut: documents are looked at again when it changes.
+fn cutting(embedding: &config::Embedding) -> String {
+    format!(
+        "{} {} {} {:?}",
+        embedding.chunk_tokens, embedding.chunk_overlap, embedding.max_input_tokens, embedding.tokenizer
+    )
+}
+
+/// What says beforehand what a sync would do.
+pub fn planner(parts: &Parts) -> PlanCatalogue {
+    PlanCatalogue { sync: parts.sync.clone(), refresh: parts.refresh.clone() }
+}
+
+/// The share of a model server's budget that refreshing documents leaves to answers.
+const BACKFILL_RESERVE: f64 = 0.1;
+
+fn budget(store: &Store, endpoint: &Endpoint) -> Budget {
+    Budget {
+        store: store.clone(),
+        server: endpoint.base_url.to_string(),
+        rates: Rates {
+            requests: endpoint.requests_per_minute.get(),
+            tokens: endpoint.tokens_per_minute.get(),
+        },
+        reserve: 0.0,
+        daily: None,
+    }
+}
+
+impl Parts {
+    /// The sources in PostgreSQL, by name.
+    pub fn postgres_sources(&self) -> impl Iterator<Item = (&str, &PostgresSource)> {
+        self.sources.iter().map(|(name, source)| (name.as_str(), &**source))
+    }
+
+    /// Looks at every source. One that does not fit its settings is an error; one that cannot be
+    /// reached is only said, because it may come back.
+    pub async fn check_sources(&self) -> anyhow::Result<()> {
+        for (_, source) in &self.sources {
+            match source.check().await {
+                Err(error @ CatalogueError::Unreachable { .. }) => tracing::warn!("{error}; trying on"),
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn server(endpoint: &Endpoint) -> anyhow::Result<Server> {
+    use secrecy::ExposeSecret;
+    let key = endpoint.api_key.as_ref().map(|key| key.0.expose_secret());
+    Ok(Server::new(endpoint.base_url.as_str(), key, endpoint.timeout.0)?)
+}
+
+fn chunking(embedding: &config::Embedding) -> anyhow::Result<Chunking> {
+    let tokenizer = match &embedding.tokenizer {
+        TokenizerChoice::Cl100kBase => Tokenizer::Cl100kBase,
+        TokenizerChoice::File { file, json } => {
+            Tokenizer::from_json(json).with_context(|| format!("embedding.tokenizer: {file}"))?
+        }
+    };
+    Ok(Chunking {
+        tokenizer,
+        chunk_tokens: embedding.chunk_tokens.get() as usize,
+        overlap: embedding.chunk_overlap as usize,
+        max_input_tokens: embedding.max_input_tokens.get() as usize,
+    })
+}
+
+fn sources(config: &Config, salt: &str) -> anyhow::Result<Vec<(String, Arc<PostgresSource>)>> {
+    let mut sources = Vec::new();
+    for source in &config.sources {
+        let SourceKind::Postgres(connection) = &source.kind else {
+            bail!("source `{}`: this version cannot read feeds yet; use kind = \"postgres\"", source.name);
+        };
+        let relation = match &connection.relation {
+            Relation::Table { table, condition } => {
+                postgres::Relation::Table { name: table.clone(), condition: condition.clone() }
+            }
+            Relation::Query { query } => postgres::Relation::Query(query.clone()),
+        };
+        let settings = postgres::Settings {
+            name: source.name.clone(),
+            url: DatabaseUrl::expose(&connection.url).to_owned(),
+            relation,
+            key: source.key.clone(),
+            title: source.title.clone(),
+            text: source.text.clone(),
+            link: source.link.clone(),
+            metadata: source.metadata.clone(),
+            sku: source.sku.clone(),
+            updated_at: source.updated_at.clone(),
+            live_metadata: source.live_metadata,
+            related: connection.related.iter().map(related).collect(),
+            page_rows: source.page_rows.get(),
+            max_connections: connection.max_connections.get(),
+            statement_timeout: connection.statement_timeout.0,
+        };
+        sources.push((source.name.clone(), Arc::new(PostgresSource::new(settings, salt)?)));
+    }
+    Ok(sources)
+}
+
+fn related(related: &config::Related) -> trigger::Related {
+    trigger::Related {
+        table: related.table.clone(),
+        columns: related.columns.clone(),
+        keys: related.keys.clone(),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a temperature is a small number")]
+fn answer_settings(config: &Config) -> AnswerSettings {
+    let answers = &config.answers;
+    let system = if answers.system_prompt.is_empty() { SYSTEM } else { &answers.system_prompt };
+    AnswerSettings {
+        top_k: answers.top_k.get(),
+        history_messages: answers.history_messages,
+        escalate_above_distance: answers.escalate_above_distance.0,
+        prompt: PromptSettings {
+            system: system.to_owned(),
+            refusal: answers.refusal.get("en").cloned().unwrap_or_default(),
+            temperature: answers.temperature.0 as f32,
+            max_tokens: answers.max_tokens.get(),
+        },
+        timeout: answers.timeout.0,
+        model: answers.model.clone(),
+        prices: Prices {
+            input: answers.usd_per_million_input_tokens.0,
+            output: answers.usd_per_million_output_tokens.0,
+        },
+    }
+}

@@ -1,0 +1,98 @@
+//! Fills an index version with what it lacks, then builds its HNSW index.
+//!
+//! How far it is stands in the documents themselves: a run that is ended anywhere is followed by one that
+//! goes on. Changes that are made meanwhile are written to every version by the jobs that they enqueue.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::Deserialize;
+
+use super::{Attempt, Job, JobError, Outcome, refresh_document::RefreshDocument, versions::Versions};
+use crate::store::{Store, StoreError};
+
+/// Documents enqueued at once.
+const PAGE: u32 = 2000;
+/// Documents that wait to be refreshed, at most, before more are enqueued.
+const BACKLOG: u32 = 10_000;
+/// So few may be under way when the HNSW index is built.
+const NEARLY_ALL: i64 = 1000;
+/// How often the backlog is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long it waits for sources that were never listed, and for settings with the version's model.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// The job.
+pub struct FillIndex {
+    /// Where documents are known.
+    pub store: Store,
+    /// What this process can write.
+    pub versions: Arc<Versions>,
+}
+
+/// Which version.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Payload {
+    /// Its number.
+    pub version: i32,
+}
+
+impl Job for FillIndex {
+    const KIND: &'static str = "fill_index";
+    type Payload = Payload;
+
+    async fn run(&self, payload: Payload, _: &Attempt) -> Result<Outcome, JobError> {
+        let all = self.store.index_versions().await?;
+        let Some(version) = all.into_iter().find(|version| version.id == payload.version) else {
+            return Ok(Outcome::Done(Vec::new()));
+        };
+        if self.versions.model(&version).is_none() {
+            let reason = format!("this daemon's settings have no embedding model {}", version.model);
+            return Err(JobError::Snooze { after: WAIT, reason });
+        }
+        if !self.store.has_listed_all().await? {
+            let reason = "there are sources that were never listed".to_owned();
+            return Err(JobError::Snooze { after: WAIT, reason });
+        }
+        self.fill(version.id).await?;
+        tracing::info!(
+            version = version.id,
+            "index version {} is filled; building its HNSW index",
+            version.id
+        );
+        self.store.build_hnsw(&version).await?;
+        tracing::info!(version = version.id, "index version {} is ready", version.id);
+        Ok(Outcome::Done(Vec::new()))
+    }
+}
+
+impl FillIndex {
+    /// Enqueues the filling of a version.
+    pub async fn enqueue(store: &Store, version: i32) -> Result<(), StoreError> {
+        let payload = serde_json::json!({ "version": version });
+        store.enqueue(Self::KIND, &[version.to_string()], &[payload]).await?;
+        Ok(())
+    }
+
+    /// Returns when no document is left behind, and few are on their way.
+    async fn fill(&self, version: i32) -> Result<(), JobError> {
+        loop {
+            let (mut enqueued, mut after) = (0, None);
+            loop {
+                while self.store.has_more_jobs_than(RefreshDocument::KIND, BACKLOG).await? {
+                    tokio::time::sleep(LOOK).await;
+                }
+                let page =
+                    self.store.enqueue_left_behind(version, after, PAGE, RefreshDocument::KIND).await?;
+                enqueued += page.enqueued;
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            if enqueued == 0 && self.store.coverage(version).await?.missing() <= NEARLY_ALL {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}

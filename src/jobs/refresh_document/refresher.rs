@@ -1,0 +1,173 @@
+//! Writes documents into one index version: where many of them meet.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use futures::future::join_all;
+
+use super::{
+    super::{JobError, gather::Gather, versions::Version},
+    embed, look, write,
+};
+use crate::{
+    catalogue::{Catalogue, Document, DocumentId},
+    index::{Chunk, Chunks, EmbeddedChunk, InputHash},
+    store::{
+        Store,
+        documents::{Refreshed, Write, Written},
+        jobs::Lease,
+    },
+};
+
+/// What the places share where documents meet.
+pub(super) struct Refreshing {
+    pub(super) store: Store,
+    pub(super) catalogues: Arc<BTreeMap<String, Arc<dyn Catalogue>>>,
+    pub(super) version: Version,
+    /// Documents that are being refreshed.
+    pub(super) running: AtomicUsize,
+    /// Those of them that wait for their vectors.
+    pub(super) waiting: AtomicUsize,
+}
+
+/// Counts one as long as it lives.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Writes one index version.
+pub(super) struct Refresher {
+    pub(super) shared: Arc<Refreshing>,
+    looks: Gather<(DocumentId, Option<Lease>), Result<Option<Looked>, JobError>>,
+    finds: Gather<InputHash, Result<Option<Vec<f32>>, JobError>>,
+    embeds: Gather<Chunk, Result<Vec<f32>, JobError>>,
+    writes: Gather<Write, Result<Written, JobError>>,
+}
+
+/// How a refresh ended well.
+pub(super) enum Ended {
+    /// The version has it, and the job is done if it was to be.
+    Written,
+    /// Nothing knows it, or it changed meanwhile and has another job.
+    NothingToDo,
+}
+
+/// What a document is to become, when anything knows it.
+pub(super) struct Looked {
+    pub(super) write: Write,
+    /// The text, when it is not what is indexed.
+    pub(super) text: Option<Text>,
+}
+
+/// A text that differs from what is indexed.
+pub(super) struct Text {
+    pub(super) document: Arc<Document>,
+    /// Chunks of the document that are in the index.
+    pub(super) hashes: BTreeSet<InputHash>,
+}
+
+/// How long a job waits when somebody holds its row.
+const BUSY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// The result of a batch.
+fn of<T>(result: Option<Result<T, JobError>>) -> Result<T, JobError> {
+    result.unwrap_or_else(|| Err(JobError::Retry("the batch that it was in panicked".to_owned())))
+}
+
+impl Refresher {
+    /// Prepares the places where documents meet.
+    pub(super) fn new(
+        store: Store,
+        catalogues: Arc<BTreeMap<String, Arc<dyn Catalogue>>>,
+        version: Version,
+    ) -> Self {
+        let (running, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let shared = Arc::new(Refreshing { store, catalogues, version, running, waiting });
+        Self {
+            looks: look::looks(&shared),
+            finds: look::finds(&shared),
+            embeds: embed::embeds(&shared),
+            writes: write::writes(&shared),
+            shared,
+        }
+    }
+
+    /// Makes the version hold a document as it is now; with a lease, that job is done then.
+    pub(super) async fn refresh(&self, id: DocumentId, lease: Option<Lease>) -> Result<Ended, JobError> {
+        let _running = Counted::new(&self.shared.running);
+        let Some(Looked { mut write, text }) = of(self.looks.ask((id, lease)).await)? else {
+            return Ok(Ended::NothingToDo);
+        };
+        if let (Some(text), Refreshed::Content(content)) = (text, &mut write.refreshed) {
+            content.chunks = Some(self.chunks(&text).await?);
+        }
+        match of(self.writes.ask(write).await)? {
+            Written::Fresh => Ok(Ended::Written),
+            Written::Superseded => Ok(Ended::NothingToDo),
+            // Somebody enqueues it in a transaction of his own, or it is another worker's: it runs again.
+            Written::NotHeld => {
+                Err(JobError::Snooze { after: BUSY, reason: "the job's row is locked".into() })
+            }
+        }
+    }
+
+    /// A text's chunks, each with its vector, but for those that the index holds. A text that comes twice
+    /// is one chunk.
+    async fn chunks(&self, text: &Text) -> Result<Chunks, JobError> {
+        let (mut all, mut wanted, mut seen) = (Chunks::default(), Vec::new(), BTreeSet::new());
+        for (ordinal, chunk) in (1..).zip(self.cut(&text.document).await?) {
+            let hash = chunk.hash();
+            if !seen.insert(hash) {
+                continue;
+            }
+            if text.hashes.contains(&hash) {
+                all.kept.push((ordinal, hash));
+            } else {
+                wanted.push((ordinal, hash, chunk));
+            }
+        }
+        let found = join_all(wanted.iter().map(|(_, hash, _)| self.finds.ask(*hash))).await;
+        let waiting = Counted::new(&self.shared.waiting);
+        let vectors = join_all(wanted.iter().zip(found).map(|((.., chunk), found)| async move {
+            match of(found)? {
+                Some(vector) => Ok(vector),
+                None => of(self.embeds.ask(chunk.clone()).await),
+            }
+        }));
+        let vectors = vectors.await;
+        drop(waiting);
+        for ((ordinal, _, chunk), vector) in wanted.into_iter().zip(vectors) {
+            all.fresh.push(EmbeddedChunk { ordinal, chunk, vector: vector? });
+        }
+        Ok(all)
+    }
+
+    /// Cuts a text: a long one where it holds nobody up.
+    async fn cut(&self, document: &Arc<Document>) -> Result<Vec<Chunk>, JobError> {
+        if document.text.len() < LONG {
+            return Ok(self.shared.version.model.chunking.chunks(document));
+        }
+        let (shared, document) = (self.shared.clone(), document.clone());
+        let cutting = tokio::task::spawn_blocking(move || shared.version.model.chunking.chunks(&document));
+        cutting.await.map_err(|error| JobError::Dead(format!("its text cannot be cut: {error}")))
+    }
+}
+
+/// Bytes of a text that takes some milliseconds to cut.
+const LONG: usize = 32 * 1024;

@@ -1,0 +1,255 @@
+//! Index versions: made, filled, swapped and dropped while the index is in use.
+
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use super::{
+    Store, StoreError,
+    documents::{IndexVersion, enqueue_refresh},
+};
+use crate::catalogue::DocumentId;
+
+/// Changes go before what an index version lacks.
+const BACKFILL: i16 = -5;
+
+/// Documents that an index version lacks, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct LeftBehind {
+    /// Those that were enqueued now.
+    pub enqueued: u64,
+    /// Where the next page begins; none after the last.
+    pub next: Option<DocumentId>,
+}
+
+/// How far an index version is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Coverage {
+    /// All documents.
+    pub documents: i64,
+    /// Those whose present revision it has.
+    pub fresh: i64,
+    /// Those that could not be indexed.
+    pub failed: i64,
+}
+
+impl Coverage {
+    /// Documents that are still to be written.
+    pub fn missing(&self) -> i64 {
+        self.documents - self.fresh - self.failed
+    }
+}
+
+impl Store {
+    /// The index versions that are written or searched, the active one first.
+    pub async fn index_versions(&self) -> Result<Vec<IndexVersion>, StoreError> {
+        let versions = sqlx::query_as!(
+            IndexVersion,
+            "select id, model, dimensions, state from shopkeeper.index_version
+             where state <> 'dropping' order by state <> 'active', id"
+        );
+        Ok(versions.fetch_all(&self.pool).await?)
+    }
+
+    /// Makes an index version that is written but not searched.
+    pub async fn create_index(&self, model: &str, dimensions: u32) -> Result<IndexVersion, StoreError> {
+        let version = sqlx::query_as!(
+            IndexVersion,
+            r#"select id as "id!", model as "model!", dimensions as "dimensions!", state as "state!"
+               from shopkeeper.create_index($1, $2, 'building')"#,
+            model,
+            i32::try_from(dimensions).unwrap_or(i32::MAX),
+        );
+        Ok(version.fetch_one(&self.pool).await?)
+    }
+
+    /// Enqueues the next documents that a version lacks and that no job is about to write; those that
+    /// failed are left alone.
+    pub async fn enqueue_left_behind(
+        &self,
+        version: i32,
+        after: Option<DocumentId>,
+        limit: u32,
+        refresh: &str,
+    ) -> Result<LeftBehind, StoreError> {
+        let (source, key) = after.map(|id| (id.source, id.key)).unwrap_or_default();
+        let mut page = sqlx::query_as!(
+            DocumentId,
+            r#"select source as "source!", key as "key!" from shopkeeper.left_behind
+               where version = $1 and has_failed is not true and (source, key) > ($2, $3)
+               order by source, key limit $4"#,
+            version,
+            source,
+            key,
+            i64::from(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let next = page.last().cloned();
+        let mut enqueued = 0;
+        let mut connection = self.pool.acquire().await?;
+        while let Some(first) = page.first() {
+            let source = first.source.clone();
+            let (of_source, others): (Vec<_>, Vec<_>) = page.into_iter().partition(|id| id.source == source);
+            let keys: Vec<_> = of_source.into_iter().map(|id| id.key).collect();
+            enqueued += enqueue_refresh(&mut connection, refresh, &source, &keys, BACKFILL).await?;
+            page = others;
+        }
+        Ok(LeftBehind { enqueued, next })
+    }
+
+    /// How much of the documents a version has.
+    pub async fn coverage(&self, version: i32) -> Result<Coverage, StoreError> {
+        let coverage = sqlx::query_as!(
+            Coverage,
+            r#"select count(*) as "documents!",
+                   count(*) filter (where indexed_revision = revision and state = 'fresh') as "fresh!",
+                   count(*) filter (where indexed_revision = revision and state = 'failed') as "failed!"
+               from shopkeeper.document as document
+               left join shopkeeper.document_index as indexed
+                   on indexed.version = $1 and indexed.source = document.source and indexed.key = document.key"#,
+            version,
+        );
+        Ok(coverage.fetch_one(&self.pool).await?)
+    }
+
+    /// Whether every source has been listed, or has had an hour for it.
+    pub async fn has_listed_all(&self) -> Result<bool, StoreError> {
+        let listed = sqlx::query_scalar!(
+            r#"select not exists (select from shopkeeper.source where last_sync_at is null)
+                   or (select min(created_at) < now() - interval '1 hour' from shopkeeper.index_version) as "listed!""#
+        );
+        Ok(listed.fetch_one(&self.pool).await?)
+    }
+
+    /// Builds a version's HNSW index without locking out writers, and makes the version ready. What an
+    /// earlier try has left is removed first.
+    pub async fn build_hnsw(&self, version: &IndexVersion) -> Result<(), StoreError> {
+        let (id, dimensions) = (version.id, version.dimensions);
+        let mut connection = self.pool.acquire().await?.detach();
+        for statement in [
+            "set statement_timeout = 0".to_owned(),
+            // The graph is built many times faster when it fits.
+            "select set_config('maintenance_work_mem', greatest(pg_size_bytes(setting || unit), 1 << 29) / 1024 || 'kB', false)
+             from pg_settings where name = 'maintenance_work_mem'"
+                .to_owned(),
+        ] {
+            execute(&mut connection, statement).await?;
+        }
+        let is_valid = sqlx::query_scalar!(
+            r#"select indisvalid from pg_index where indexrelid = to_regclass($1)"#,
+            format!("shopkeeper.chunk_{id}_hnsw"),
+        );
+        let is_valid = is_valid.fetch_optional(&mut connection).await?;
+        if is_valid == Some(false) {
+            execute(&mut connection, format!("drop index concurrently shopkeeper.chunk_{id}_hnsw")).await?;
+        }
+        if is_valid != Some(true) {
+            let statement = format!(
+                "create index concurrently chunk_{id}_hnsw on shopkeeper.chunk_{id}
+                 using hnsw ((embedding::halfvec({dimensions})) halfvec_cosine_ops)"
+            );
+            execute(&mut connection, statement).await?;
+            execute(&mut connection, format!("analyze shopkeeper.chunk_{id}")).await?;
+        }
+        sqlx::query!(
+            "update shopkeeper.index_version set state = 'ready' where id = $1 and state = 'building'",
+            id
+        )
+        .execute(&mut connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Makes another version the one that is searched. Refused when documents would be missing in it:
+    /// the active one keeps being written, so that there is a way back.
+    pub async fn promote_index(&self, id: i32, allow_missing: bool) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let state = sqlx::query_scalar!(
+            "select state from shopkeeper.index_version where id = $1 or state = 'active' order by id = $1 desc for update",
+            id
+        );
+        let state = state.fetch_all(&mut *transaction).await?.into_iter().next();
+        match state.as_deref() {
+            Some("ready" | "retired") => {}
+            Some("building") if allow_missing => {}
+            Some("building") => {
+                return Err(StoreError::Unsuitable(format!(
+                    "index version {id} is still being filled; `shopkeeper index list` shows how far it is"
+                )));
+            }
+            _ => return Err(StoreError::Unsuitable(format!("index version {id} cannot become active"))),
+        }
+        let lacks = sqlx::query_scalar!(
+            r#"select count(*) as "count!" from shopkeeper.left_behind as lacking
+               where version = $1 and exists (
+                   select from shopkeeper.document_index as indexed
+                   join shopkeeper.index_version as active on active.id = indexed.version and active.state = 'active'
+                   where indexed.source = lacking.source and indexed.key = lacking.key and indexed.state = 'fresh'
+               )"#,
+            id
+        );
+        let lacks = lacks.fetch_one(&mut *transaction).await?;
+        if lacks > 0 && !allow_missing {
+            return Err(StoreError::Unsuitable(format!(
+                "index version {id} lacks {lacks} documents that the active one has\n  have its model in the settings \
+                 of every daemon and run `shopkeeper index create` for it again, or give --allow-missing"
+            )));
+        }
+        sqlx::query!("update shopkeeper.index_version set state = 'retired' where state = 'active'")
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query!(
+            "update shopkeeper.index_version set state = 'active', active_at = clock_timestamp() where id = $1",
+            id
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The version that was active before the present one.
+    pub async fn index_before(&self) -> Result<Option<i32>, StoreError> {
+        let before = sqlx::query_scalar!(
+            "select id from shopkeeper.index_version where state = 'retired' order by active_at desc limit 1"
+        );
+        Ok(before.fetch_optional(&self.pool).await?)
+    }
+
+    /// From now on nobody is to write a version; false when it is the active one or does not exist.
+    pub async fn retire_index(&self, id: i32) -> Result<bool, StoreError> {
+        let retired = sqlx::query!(
+            "update shopkeeper.index_version set state = 'dropping' where id = $1 and state <> 'active'",
+            id
+        );
+        Ok(retired.execute(&self.pool).await?.rows_affected() == 1)
+    }
+
+    /// Deletes a version that nobody writes any more. Its partition is detached without locking the
+    /// others.
+    pub async fn drop_index(&self, id: i32) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await?.detach();
+        execute(&mut connection, "set statement_timeout = 0".to_owned()).await?;
+        let pending = sqlx::query_scalar!(
+            r#"select inhdetachpending from pg_inherits where inhrelid = to_regclass($1)"#,
+            format!("shopkeeper.chunk_{id}"),
+        );
+        if let Some(pending) = pending.fetch_optional(&mut connection).await? {
+            let how = if pending { "finalize" } else { "concurrently" };
+            let detach = format!("alter table shopkeeper.chunk detach partition shopkeeper.chunk_{id} {how}");
+            execute(&mut connection, detach).await?;
+        }
+        execute(&mut connection, format!("drop table if exists shopkeeper.chunk_{id}")).await?;
+        sqlx::query!("delete from shopkeeper.document_index where version = $1", id)
+            .execute(&mut connection)
+            .await?;
+        sqlx::query!("delete from shopkeeper.index_version where id = $1", id)
+            .execute(&mut connection)
+            .await?;
+        Ok(())
+    }
+}
+
+async fn execute(connection: &mut PgConnection, statement: String) -> Result<(), StoreError> {
+    sqlx::query(AssertSqlSafe(statement)).execute(connection).await?;
+    Ok(())
+}

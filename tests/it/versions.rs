@@ -1,0 +1,235 @@
+//! Another embedding model without a gap: index versions under load.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use shopkeeper::{
+    jobs::fill_index::FillIndex,
+    offline::{Completer, Embedder, Fault, Models, OfflineServer, Operation},
+};
+
+use crate::support::{SHOP, SOURCE, World, execute, stderr, stdout};
+
+const NEXT: &str = "
+[embedding.next]
+model = \"text-embedding-3-large\"
+dimensions = 1536
+";
+
+/// Has the second version made and filled.
+async fn create(world: &World) {
+    world.store.create_index("text-embedding-3-large", 1536).await.unwrap();
+    FillIndex::enqueue(&world.store, 2).await.unwrap();
+}
+
+/// Titles and texts of what a version holds.
+async fn held(world: &World, version: i32) -> BTreeMap<String, String> {
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("select key, content from shopkeeper.chunk where version = $1")
+            .bind(version)
+            .fetch_all(&world.ours)
+            .await
+            .unwrap();
+    rows.into_iter().collect()
+}
+
+/// What the shop sells now.
+async fn sold(world: &World) -> BTreeMap<String, String> {
+    let shop = sqlx::PgPool::connect(&world.shop).await.unwrap();
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("select id::text, name || '. ' || description from product")
+            .fetch_all(&shop)
+            .await
+            .unwrap();
+    shop.close().await;
+    rows.into_iter().collect()
+}
+
+/// Changes, adds and deletes products, and tells of each, until it is stopped.
+async fn write(world: &World, ended: &AtomicBool) -> u64 {
+    let shop = sqlx::PgPool::connect(&world.shop).await.unwrap();
+    let mut round = 0_u64;
+    while !ended.load(Ordering::Acquire) {
+        let (changed, gone, new) = (1 + round * 37 % 9000, 9001 + round, 20_000 + round);
+        let statement = format!(
+            "update product set description = description || ' Edition {round}.' where id = {changed};
+             delete from product where id = {gone} and id <= 10000;
+             insert into product values ({new}, 'New {new}', 'It came while the index was filled.', 1, 1)"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&shop).await.unwrap();
+        for key in [changed, gone.min(10_000), new] {
+            sqlx::query("select shopkeeper.refresh('product', $1)")
+                .bind(key.to_string())
+                .execute(&world.ours)
+                .await
+                .unwrap();
+        }
+        round += 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    shop.close().await;
+    round
+}
+
+/// Searches as we do and as other programs do, until it is stopped; each time there must be five.
+async fn search(world: &World, ended: &AtomicBool, searches: &AtomicU64) {
+    let others = sqlx::PgPool::connect(&world.url()).await.unwrap();
+    while !ended.load(Ordering::Acquire) {
+        let found = world.parts.answer.retrieve("Product 5000 of this shop", &[], None, 5).await.unwrap();
+        assert_eq!(found.passages.len(), 5);
+        let found: i64 = sqlx::query_scalar(
+            "select count(*) from shopkeeper.search((select embedding from shopkeeper.chunks limit 1), 5)",
+        )
+        .fetch_one(&others)
+        .await
+        .unwrap();
+        assert_eq!(found, 5);
+        searches.fetch_add(1, Ordering::AcqRel);
+    }
+    others.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_larger_model_takes_over_under_load_and_goes_back() {
+    let shop = "create table product (
+            id integer primary key, name text not null, description text not null,
+            price numeric(10, 2) not null, stock integer not null
+        );
+        insert into product
+        select id, 'Product ' || id, 'It is number ' || id || ' of this shop.', 1, 1
+        from generate_series(1, 10000) as id";
+    let world = World::with_dimensions(384, shop, &(SOURCE.to_owned() + NEXT)).await;
+    world.sync().await;
+    let workers = world.workers();
+    let (ended, searches) = (AtomicBool::new(false), AtomicU64::new(0));
+    let swap = async {
+        let ready = "(select state from shopkeeper.index_version where id = 2) = 'ready'";
+        create(&world).await;
+        let began = std::time::Instant::now();
+        while !world.value::<bool>(&format!("select {ready}")).await {
+            assert!(began.elapsed() < Duration::from_mins(3), "the second version is not ready");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        world.store.promote_index(2, false).await.unwrap();
+        let before = searches.load(Ordering::Acquire);
+        while searches.load(Ordering::Acquire) < before + 20 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let back = world.store.index_before().await.unwrap().unwrap();
+        assert_eq!(back, 1);
+        world.store.promote_index(1, false).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        world.store.promote_index(2, false).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        ended.store(true, Ordering::Release);
+    };
+    let ((), written, ()) = tokio::join!(swap, write(&world, &ended), search(&world, &ended, &searches));
+    assert!(written > 20 && searches.load(Ordering::Acquire) > 20, "{written} {searches:?}");
+    world.until("all is refreshed", "not exists (select from shopkeeper.job)").await;
+    workers.stop().await;
+
+    let sold = sold(&world).await;
+    assert!(held(&world, 2).await == sold, "the new version holds what the shop sells");
+    assert!(held(&world, 1).await == sold, "and so does the one before");
+    let dimensions: i32 = world.value("select vector_dims(embedding) from shopkeeper.chunks limit 1").await;
+    assert_eq!(dimensions, 1536);
+    let plan: Vec<String> = sqlx::query_scalar(
+        "explain select key from shopkeeper.chunk where version = 2
+         order by embedding::halfvec(1536) <=> (select embedding::halfvec(1536) from shopkeeper.chunk_2 limit 1) limit 5",
+    )
+    .fetch_all(&world.ours)
+    .await
+    .unwrap();
+    assert!(plan.concat().contains("chunk_2_hnsw"), "{plan:?}");
+
+    let dropped = world.run(&["index", "drop", "1"]).await;
+    assert!(dropped.status.success(), "{}", stderr(&dropped));
+    assert_eq!(world.count("chunk").await, i64::try_from(sold.len()).unwrap());
+    assert_eq!(world.count("index_version").await, 1);
+    assert!(world.value::<bool>("select to_regclass('shopkeeper.chunk_1') is null").await);
+    assert_eq!(world.found("Product 5000 of this shop").await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_version_is_made_shown_promoted_and_dropped_by_commands() {
+    let world = World::with(SHOP, &(SOURCE.to_owned() + NEXT)).await;
+    world.sync().await;
+    let asked = world.run(&["index", "create"]).await;
+    assert_eq!(asked.status.code(), Some(1));
+    assert!(stderr(&asked).contains("give --yes"), "{}", stderr(&asked));
+    assert!(stdout(&asked).contains("dollars"), "the cost is shown: {}", stdout(&asked));
+    assert_eq!(world.count("index_version").await, 1);
+
+    let early = world.run(&["index", "promote", "2"]).await;
+    assert_eq!(early.status.code(), Some(1), "{}", stderr(&early));
+    let created = world.run(&["index", "create", "--yes", "--wait"]).await;
+    assert!(created.status.success(), "{}", stderr(&created));
+    let listed = world.run(&["index", "list", "--json"]).await;
+    let listed: serde_json::Value = serde_json::from_str(&stdout(&listed)).unwrap();
+    assert_eq!(
+        listed["index"][1],
+        serde_json::json!({
+            "version": 2, "model": "text-embedding-3-large", "dimensions": 1536, "state": "ready", "chunks": 3,
+            "documents": 3, "fresh": 3, "failed": 0
+        })
+    );
+    assert!(world.run(&["index", "drop", "1"]).await.status.code() == Some(1), "the active one stays");
+    assert!(world.run(&["index", "promote", "2"]).await.status.success());
+    assert_eq!(world.value::<i32>("select id from shopkeeper.index_version where state = 'active'").await, 2);
+    assert!(world.run(&["index", "rollback"]).await.status.success());
+    assert_eq!(world.value::<i32>("select id from shopkeeper.index_version where state = 'active'").await, 1);
+    assert!(world.run(&["index", "drop", "2"]).await.status.success());
+    assert_eq!((world.count("index_version").await, world.count("document_index").await), (1, 3));
+}
+
+#[tokio::test]
+async fn a_version_that_would_lack_documents_is_not_promoted() {
+    let world = World::with(SHOP, &(SOURCE.to_owned() + NEXT)).await;
+    world.sync().await;
+    create(&world).await;
+    world.drain().await;
+    assert_eq!(world.count("chunk where version = 2").await, 3);
+    // As a daemon does whose settings do not know the new model.
+    execute(
+        &world.url(),
+        "delete from shopkeeper.document_index where version = 2 and key = '2';
+         delete from shopkeeper.chunk where version = 2 and key = '2'",
+    )
+    .await;
+    let refused = world.store.promote_index(2, false).await.unwrap_err().to_string();
+    assert!(refused.contains("lacks 1 documents"), "{refused}");
+    let filled = world.run(&["index", "create", "--yes"]).await;
+    assert!(filled.status.success(), "{}", stderr(&filled));
+    world.drain().await;
+    world.store.promote_index(2, false).await.unwrap();
+    assert_eq!(world.found("Kettle that holds two litres").await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_new_model_that_is_away_holds_up_nothing_but_itself() {
+    let larger =
+        OfflineServer::start(Models::new(Embedder::hash(1536), Completer::Extractive)).await.unwrap();
+    let next = format!("{NEXT}base_url = \"{}\"\n", larger.base_url());
+    let world = World::with(SHOP, &(SOURCE.to_owned() + &next)).await;
+    world.sync().await;
+    create(&world).await;
+    world.drain().await;
+    world.in_shop("update product set description = 'Glass kettle.' where id = 3").await;
+    larger.script().always(Operation::Embeddings, Fault::Status { code: 503, retry_after: None });
+    assert_eq!(world.try_sync().await.unwrap().changed, 1);
+    let workers = world.workers();
+    let content = |version: i32| {
+        format!(
+            "(select content from shopkeeper.chunk where version = {version} and key = '3') = 'Kettle. Glass kettle.'"
+        )
+    };
+    world.until("the active version has the change", &content(1)).await;
+    assert!(!world.value::<bool>(&format!("select {}", content(2))).await);
+    larger.script().clear();
+    world.hurry().await;
+    world.until("the other one has it too", &content(2)).await;
+    workers.stop().await;
+}
