@@ -34,6 +34,8 @@ pub struct Document {
     pub sku: Option<String>,
     /// A JSON object of the metadata columns, with numbers as the shop's database writes them.
     pub metadata: Box<RawValue>,
+    /// Of the row that was read, where that may be another one than was listed.
+    pub row_hash: Option<i64>,
 }
 
 /// Identifies what a document's vectors were made of; equal ones need no second request.
@@ -60,6 +62,18 @@ pub trait Catalogue: Send + Sync {
         &'a self,
         keys: &'a [String],
     ) -> BoxFuture<'a, Result<Vec<Result<Document, RenderFault>>, CatalogueError>>;
+
+    /// Looks whether the source fits its settings.
+    fn check(&self) -> BoxFuture<'_, Result<(), CatalogueError>>;
+
+    /// Makes sure that what is read is not older than this listing (keys, and hashes where they are listed):
+    /// for sources that are read from a copy.
+    fn catch_up<'a>(
+        &'a self,
+        _listed: &'a [(String, Option<i64>)],
+    ) -> BoxFuture<'a, Result<(), CatalogueError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// Faster nets than listing everything, where the source has any.
     fn nets(&self) -> Option<&dyn Nets> {
@@ -140,15 +154,23 @@ pub struct RenderFault {
 /// Why a catalogue could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
-    /// The shop's database does not answer now; it may later.
-    #[error("source `{source_name}`: the shop's database cannot be reached: {reason}")]
+    /// The source does not answer now; it may later.
+    #[error("source `{source_name}` cannot be reached: {reason}")]
     Unreachable {
         /// The source's name.
         source_name: String,
         /// What the driver says.
         reason: String,
     },
-    /// The settings do not fit the shop's database; somebody must change one of them.
+    /// What the source holds is damaged; it may be whole next time.
+    #[error("source `{source_name}` is broken: {reason}")]
+    Broken {
+        /// The source's name.
+        source_name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The settings do not fit the source; somebody must change one of them.
     #[error("source `{source_name}`: {reason}")]
     Misfit {
         /// The source's name.

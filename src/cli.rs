@@ -177,6 +177,7 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<CatalogueError>() {
         return Some(match error {
             CatalogueError::Unreachable { .. } => UNREACHABLE,
+            CatalogueError::Broken { .. } => FAILED,
             CatalogueError::Misfit { .. } => CONFIGURATION,
         });
     }

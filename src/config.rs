@@ -22,7 +22,7 @@ mod source;
 mod tree;
 
 pub use fault::{Fault, Faults, Origin};
-pub use settings::{Amount, DatabaseUrl, Secret, Span};
+pub use settings::{Amount, DatabaseUrl, FeedUrl, Secret, Span};
 pub use source::{Connection, Feed, FeedFormat, FeedPlace, Related, Relation, Source, SourceKind};
 
 use settings::words;

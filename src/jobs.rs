@@ -124,7 +124,7 @@ impl From<CatalogueError> for JobError {
     fn from(error: CatalogueError) -> Self {
         match error {
             CatalogueError::Unreachable { .. } => Self::Snooze { after: OUTAGE, reason: error.to_string() },
-            CatalogueError::Misfit { .. } => Self::Retry(error.to_string()),
+            CatalogueError::Broken { .. } | CatalogueError::Misfit { .. } => Self::Retry(error.to_string()),
         }
     }
 }

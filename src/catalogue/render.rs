@@ -92,8 +92,19 @@ impl Templates {
         }
         let link = if self.has_link { Some(render(LINK)?) } else { None };
         let link = link.filter(|link| !link.is_empty());
-        Ok(Document { key: row.key, title, text, link, sku: row.sku, metadata: row.metadata })
+        Ok(Document { key: row.key, title, text, link, sku: row.sku, metadata: row.metadata, row_hash: None })
     }
+}
+
+/// A number for what of the settings decides a document, besides its row.
+pub fn seed<'a>(parts: impl Iterator<Item = &'a str>) -> i64 {
+    let mut hash = blake3::Hasher::new();
+    for part in parts {
+        hash.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    }
+    let mut seed = [0; 8];
+    hash.finalize_xof().fill(&mut seed);
+    i64::from_le_bytes(seed)
 }
 
 /// A column's value for a template.

@@ -111,6 +111,11 @@ impl<'a> Section<'a> {
         self.reader.fault(self.origin_of(key), &self.path_of(key), message)
     }
 
+    /// The folder of the file, which paths in it are relative to.
+    pub(crate) fn folder(&self) -> &'a std::path::Path {
+        &self.reader.folder
+    }
+
     /// A table inside this one; left out, it is empty and all its defaults hold.
     pub(crate) fn section(&self, key: &str) -> Section<'a> {
         let path = self.path_of(key);

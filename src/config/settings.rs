@@ -181,6 +181,46 @@ impl Setting for DatabaseUrl {
     }
 }
 
+/// The address of a feed; what may be a secret in it, a password or a token, is never printed.
+#[derive(Clone)]
+pub struct FeedUrl(SecretString);
+
+impl FeedUrl {
+    /// The whole address: for downloading only.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    fn redacted(&self) -> String {
+        let Ok(mut url) = Url::parse(self.expose()) else { return "********".to_owned() };
+        let hidden = url.query().map(|_| "********");
+        url.set_query(hidden);
+        if url.password().is_some() && url.set_password(Some("********")).is_err() {
+            return "********".to_owned();
+        }
+        url.to_string()
+    }
+}
+
+impl fmt::Debug for FeedUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.redacted())
+    }
+}
+
+impl Serialize for FeedUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.redacted())
+    }
+}
+
+impl Setting for FeedUrl {
+    fn read(value: &Value) -> Result<Self, String> {
+        let url = Url::read(value).map_err(|_| "must be an http or https address".to_owned())?;
+        Ok(Self(url.as_str().into()))
+    }
+}
+
 impl Setting for Url {
     fn read(value: &Value) -> Result<Self, String> {
         let Value::Text(text) = value else { return wrong("an http or https address", value) };

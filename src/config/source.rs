@@ -1,12 +1,11 @@
 //! `[[source]]`: where documents come from and how one is rendered.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, path::PathBuf};
 
 use serde::Serialize;
-use url::Url;
 
 use super::{
-    Amount, DatabaseUrl, Span,
+    Amount, DatabaseUrl, FeedUrl, Span,
     reader::{Faulty, Section},
     sections::{count, database_url, seconds},
     settings::words,
@@ -115,8 +114,8 @@ pub struct Feed {
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum FeedPlace {
-    Path(String),
-    Url(Url),
+    Path(PathBuf),
+    Url(FeedUrl),
 }
 
 words! {
@@ -233,10 +232,10 @@ fn related(section: &Section<'_>) -> Result<Related, Faulty> {
 
 fn feed(section: &Section<'_>) -> Result<Feed, Faulty> {
     let path: Option<String> = section.optional("path")?;
-    let url: Option<Url> = section.optional("url")?;
+    let url: Option<FeedUrl> = section.optional("url")?;
     let format = section.required("format");
     let place = match (path, url) {
-        (Some(path), None) => Ok(FeedPlace::Path(path)),
+        (Some(path), None) => Ok(FeedPlace::Path(section.folder().join(path))),
         (None, Some(url)) => Ok(FeedPlace::Url(url)),
         (Some(_), Some(_)) => Err(section.fault("url", "stands beside `path`: only one can be")),
         (None, None) => Err(section.fault("path", "is required, or `url`")),

@@ -7,7 +7,10 @@ use anyhow::{Context, bail};
 use crate::{
     answer::prompt::{PromptSettings, SYSTEM},
     catalogue::{Catalogue, CatalogueError},
-    config::{self, Config, DatabaseUrl, Endpoint, Relation, Source, SourceKind, TokenizerChoice},
+    config::{
+        self, Config, DatabaseUrl, Endpoint, FeedFormat, FeedPlace, Relation, Source, SourceKind,
+        TokenizerChoice,
+    },
     index::{
         batching::BatchLimits,
         chunking::{Chunking, Tokenizer},
@@ -23,7 +26,10 @@ use crate::{
     },
     model::EmbeddingModel,
     openai::{OpenAiCompleter, OpenAiEmbedder, Server},
-    shop::postgres::{self, PostgresSource, trigger},
+    shop::{
+        feed::{self, FeedSource},
+        postgres::{self, PostgresSource, trigger},
+    },
     store::{Store, usage::Rates},
 };
 
@@ -39,7 +45,8 @@ pub struct Parts {
     pub fill: Arc<FillIndex>,
     /// What is written and searched.
     pub versions: Arc<Versions>,
-    sources: Vec<(String, Arc<PostgresSource>)>,
+    catalogues: Vec<Arc<dyn Catalogue>>,
+    postgres: Vec<(String, Arc<PostgresSource>)>,
 }
 
 /// Builds the jobs; only our own database is asked for anything.
@@ -48,17 +55,17 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     let sources = sources(config, &cutting(&config.embedding))?;
     let completer = OpenAiCompleter::new(server(&config.answers.endpoint)?, config.answers.model.clone());
     let catalogues = |wanted: &dyn Fn(&Source) -> bool| -> BTreeMap<String, Arc<dyn Catalogue>> {
-        let wanted = config.sources.iter().filter(|source| wanted(source)).map(|source| &source.name);
-        let wanted: Vec<_> = wanted.collect();
-        let chosen = sources.iter().filter(|(name, _)| wanted.contains(&name));
-        chosen.map(|(name, source)| (name.clone(), source.clone() as Arc<dyn Catalogue>)).collect()
+        let chosen = config.sources.iter().zip(&sources.catalogues).filter(|(source, _)| wanted(source));
+        chosen.map(|(source, catalogue)| (source.name.clone(), catalogue.clone())).collect()
     };
-    let synced = config.sources.iter().zip(&sources).map(|(settings, (name, source))| {
-        let limit = settings.mass_delete_limit;
+    let synced = config.sources.iter().zip(&sources.catalogues).map(|(source, catalogue)| {
+        let limit = source.mass_delete_limit;
         let mass_delete = MassDelete { share: limit.share.0, documents: limit.documents.into() };
-        (name.clone(), SyncedSource { catalogue: source.clone(), mass_delete })
+        (source.name.clone(), SyncedSource { catalogue: catalogue.clone(), mass_delete })
     });
-    store.note_sources(&sources.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()).await?;
+    // A feed is not asked for single rows: what is stored of it is what is known.
+    let is_live = |source: &Source| source.live_metadata && matches!(source.kind, SourceKind::Postgres(_));
+    store.note_sources(&config.sources.iter().map(|source| source.name.clone()).collect::<Vec<_>>()).await?;
     Ok(Parts {
         sync: Arc::new(SyncCatalogue { store: store.clone(), sources: synced.collect() }),
         refresh: Arc::new(RefreshDocument::new(RefreshSettings {
@@ -69,14 +76,15 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         fill: Arc::new(FillIndex { store: store.clone(), versions: versions.clone() }),
         answer: Arc::new(AnswerQuestion {
             store: store.clone(),
-            live: catalogues(&|source| source.live_metadata),
+            live: catalogues(&is_live),
             versions: versions.clone(),
             completer: Arc::new(completer),
             completion_budget: budget(store, &config.answers.endpoint),
             settings: answer_settings(config),
         }),
         versions,
-        sources,
+        catalogues: sources.catalogues,
+        postgres: sources.postgres,
     })
 }
 
@@ -154,15 +162,17 @@ fn budget(store: &Store, endpoint: &Endpoint) -> Budget {
 impl Parts {
     /// The sources in PostgreSQL, by name.
     pub fn postgres_sources(&self) -> impl Iterator<Item = (&str, &PostgresSource)> {
-        self.sources.iter().map(|(name, source)| (name.as_str(), &**source))
+        self.postgres.iter().map(|(name, source)| (name.as_str(), &**source))
     }
 
-    /// Looks at every source. One that does not fit its settings is an error; one that cannot be
+    /// Looks at every source. One that does not fit its settings is an error; one that is broken or cannot be
     /// reached is only said, because it may come back.
     pub async fn check_sources(&self) -> anyhow::Result<()> {
-        for (_, source) in &self.sources {
-            match source.check().await {
-                Err(error @ CatalogueError::Unreachable { .. }) => tracing::warn!("{error}; trying on"),
+        for catalogue in &self.catalogues {
+            match catalogue.check().await {
+                Err(error @ (CatalogueError::Unreachable { .. } | CatalogueError::Broken { .. })) => {
+                    tracing::warn!("{error}; trying on");
+                }
                 other => other?,
             }
         }
@@ -191,38 +201,79 @@ fn chunking(embedding: &config::Embedding) -> anyhow::Result<Chunking> {
     })
 }
 
-fn sources(config: &Config, salt: &str) -> anyhow::Result<Vec<(String, Arc<PostgresSource>)>> {
-    let mut sources = Vec::new();
+/// The sources of the settings, in their order, and those of them in PostgreSQL.
+#[derive(Default)]
+struct Sources {
+    catalogues: Vec<Arc<dyn Catalogue>>,
+    postgres: Vec<(String, Arc<PostgresSource>)>,
+}
+
+fn sources(config: &Config, salt: &str) -> anyhow::Result<Sources> {
+    let mut sources = Sources::default();
     for source in &config.sources {
-        let SourceKind::Postgres(connection) = &source.kind else {
-            bail!("source `{}`: this version cannot read feeds yet; use kind = \"postgres\"", source.name);
-        };
-        let relation = match &connection.relation {
-            Relation::Table { table, condition } => {
-                postgres::Relation::Table { name: table.clone(), condition: condition.clone() }
+        match &source.kind {
+            SourceKind::Postgres(connection) => {
+                let postgres = Arc::new(postgres_source(source, connection, salt)?);
+                sources.catalogues.push(postgres.clone());
+                sources.postgres.push((source.name.clone(), postgres));
             }
-            Relation::Query { query } => postgres::Relation::Query(query.clone()),
-        };
-        let settings = postgres::Settings {
-            name: source.name.clone(),
-            url: DatabaseUrl::expose(&connection.url).to_owned(),
-            relation,
-            key: source.key.clone(),
-            title: source.title.clone(),
-            text: source.text.clone(),
-            link: source.link.clone(),
-            metadata: source.metadata.clone(),
-            sku: source.sku.clone(),
-            updated_at: source.updated_at.clone(),
-            live_metadata: source.live_metadata,
-            related: connection.related.iter().map(related).collect(),
-            page_rows: source.page_rows.get(),
-            max_connections: connection.max_connections.get(),
-            statement_timeout: connection.statement_timeout.0,
-        };
-        sources.push((source.name.clone(), Arc::new(PostgresSource::new(settings, salt)?)));
+            SourceKind::Feed(feed) => sources.catalogues.push(Arc::new(feed_source(source, feed, salt)?)),
+        }
     }
     Ok(sources)
+}
+
+fn feed_source(source: &Source, feed: &config::Feed, salt: &str) -> anyhow::Result<FeedSource> {
+    let settings = feed::Settings {
+        name: source.name.clone(),
+        place: match &feed.place {
+            FeedPlace::Path(path) => feed::Place::Path(path.clone()),
+            FeedPlace::Url(url) => feed::Place::Url(url.expose().parse()?),
+        },
+        format: match feed.format {
+            FeedFormat::Csv => feed::Format::Csv,
+            FeedFormat::Jsonl => feed::Format::Jsonl,
+            FeedFormat::GoogleMerchant => feed::Format::GoogleMerchant,
+        },
+        key: source.key.clone(),
+        title: source.title.clone(),
+        text: source.text.clone(),
+        link: source.link.clone(),
+        metadata: source.metadata.clone(),
+        sku: source.sku.clone(),
+    };
+    Ok(FeedSource::new(settings, salt)?)
+}
+
+fn postgres_source(
+    source: &Source,
+    connection: &config::Connection,
+    salt: &str,
+) -> anyhow::Result<PostgresSource> {
+    let relation = match &connection.relation {
+        Relation::Table { table, condition } => {
+            postgres::Relation::Table { name: table.clone(), condition: condition.clone() }
+        }
+        Relation::Query { query } => postgres::Relation::Query(query.clone()),
+    };
+    let settings = postgres::Settings {
+        name: source.name.clone(),
+        url: DatabaseUrl::expose(&connection.url).to_owned(),
+        relation,
+        key: source.key.clone(),
+        title: source.title.clone(),
+        text: source.text.clone(),
+        link: source.link.clone(),
+        metadata: source.metadata.clone(),
+        sku: source.sku.clone(),
+        updated_at: source.updated_at.clone(),
+        live_metadata: source.live_metadata,
+        related: connection.related.iter().map(related).collect(),
+        page_rows: source.page_rows.get(),
+        max_connections: connection.max_connections.get(),
+        statement_timeout: connection.statement_timeout.0,
+    };
+    Ok(PostgresSource::new(settings, salt)?)
 }
 
 fn related(related: &config::Related) -> trigger::Related {

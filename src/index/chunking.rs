@@ -150,7 +150,15 @@ mod tests {
 
     fn document(title: &str, text: &str) -> Document {
         let metadata = RawValue::from_string("{}".to_owned()).unwrap();
-        Document { key: "1".into(), title: title.into(), text: text.into(), link: None, sku: None, metadata }
+        Document {
+            key: "1".into(),
+            title: title.into(),
+            text: text.into(),
+            link: None,
+            sku: None,
+            metadata,
+            row_hash: None,
+        }
     }
 
     fn chunking(chunk_tokens: usize, overlap: usize, max_input_tokens: usize) -> Chunking {

@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 
 use crate::catalogue::{
     Catalogue, CatalogueError, Document, Listed, Nets, RenderFault,
-    render::{Row, Templates},
+    render::{Row, Templates, seed},
 };
 
 mod nets;
@@ -113,13 +113,10 @@ impl PostgresSource {
             .max_connections(settings.max_connections)
             .acquire_timeout(CONNECT_TIMEOUT)
             .connect_lazy_with(options);
-        let seed = seed(&settings, salt);
+        let read = settings.metadata.iter().chain(&settings.sku).map(String::as_str);
+        let link = settings.link.as_deref().unwrap_or_default();
+        let seed = seed([settings.title.as_str(), &settings.text, link, salt].into_iter().chain(read));
         Ok(Self { settings, templates, pool, seed, statements: OnceCell::new() })
-    }
-
-    /// Connects, once, and checks that each column that the settings name is there.
-    pub async fn check(&self) -> Result<(), CatalogueError> {
-        self.statements().await.map(|_| ())
     }
 
     async fn statements(&self) -> Result<&Statements, CatalogueError> {
@@ -233,6 +230,11 @@ impl Catalogue for PostgresSource {
         self.rows(keys).boxed()
     }
 
+    /// Connects, once, and checks that each column that the settings name is there.
+    fn check(&self) -> BoxFuture<'_, Result<(), CatalogueError>> {
+        async { self.statements().await.map(|_| ()) }.boxed()
+    }
+
     fn nets(&self) -> Option<&dyn Nets> {
         Some(self)
     }
@@ -336,18 +338,6 @@ fn table(name: &str) -> String {
 
 fn filter(condition: Option<&str>) -> String {
     condition.map(|condition| format!(" where ({condition}\n)")).unwrap_or_default()
-}
-
-/// What of the settings decides a document, besides its row.
-fn seed(settings: &Settings, salt: &str) -> i64 {
-    let mut hash = blake3::Hasher::new();
-    let link = settings.link.as_deref().unwrap_or_default();
-    let parts = [settings.title.as_str(), &settings.text, link, salt];
-    for part in parts.into_iter().chain(settings.metadata.iter().chain(&settings.sku).map(String::as_str)) {
-        hash.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
-    }
-    let bytes = hash.finalize();
-    i64::from_le_bytes(bytes.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
 }
 
 fn quote(identifier: &str) -> String {

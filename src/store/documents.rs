@@ -39,6 +39,8 @@ pub struct IndexVersion {
 pub struct Known {
     /// The revision to be indexed.
     pub revision: i64,
+    /// Of the row when it was last listed.
+    pub row_hash: Option<i64>,
     /// Of what is indexed, when anything is.
     pub fingerprint: Option<Fingerprint>,
     /// What was embedded of it.
@@ -235,7 +237,7 @@ impl Store {
     ) -> Result<HashMap<DocumentId, Known>, StoreError> {
         let (sources, keys): (Vec<_>, Vec<_>) = ids.map(|id| (id.source.clone(), id.key.clone())).unzip();
         let rows = sqlx::query!(
-            r#"select document.source, document.key, document.revision, indexed.fingerprint as "fingerprint?",
+            r#"select document.source, document.key, document.revision, document.row_hash, indexed.fingerprint as "fingerprint?",
                    case when indexed.fingerprint is null then '{}' else array(
                        select chunk.input_hash from shopkeeper.chunk
                        where chunk.version = $1 and chunk.source = document.source and chunk.key = document.key
@@ -255,7 +257,12 @@ impl Store {
             let fingerprint = row.fingerprint.and_then(|bytes| bytes.try_into().ok()).map(Fingerprint);
             let chunks =
                 row.chunks.into_iter().filter_map(|hash: Vec<u8>| hash.try_into().ok().map(InputHash));
-            let known = Known { revision: row.revision, fingerprint, chunks: chunks.collect() };
+            let known = Known {
+                revision: row.revision,
+                row_hash: row.row_hash,
+                fingerprint,
+                chunks: chunks.collect(),
+            };
             (DocumentId { source: row.source, key: row.key }, known)
         });
         Ok(known.collect())

@@ -12,6 +12,7 @@ mod cli;
 mod coalescing;
 mod demo;
 mod faults;
+mod feed;
 mod nets;
 mod proxy;
 mod queue;

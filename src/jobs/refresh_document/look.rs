@@ -68,13 +68,16 @@ impl Refreshing {
         asked: &[(DocumentId, Option<Lease>)],
     ) -> Result<Vec<Result<Option<Looked>, JobError>>, JobError> {
         let known = self.store.indexed(self.version.index.id, asked.iter().map(|(id, _)| id)).await?;
-        let mut by_source: HashMap<_, Vec<String>> = HashMap::new();
-        for id in known.keys() {
-            by_source.entry(id.source.as_str()).or_default().push(id.key.clone());
+        let mut by_source: HashMap<_, Vec<_>> = HashMap::new();
+        for (id, known) in &known {
+            by_source.entry(id.source.as_str()).or_default().push((id.key.clone(), known.row_hash));
         }
         let mut rows = HashMap::new();
-        for (source, keys) in by_source {
-            rows.extend(self.read(source, keys).await);
+        for (source, listed) in by_source {
+            if let Some(catalogue) = self.catalogues.get(source) {
+                catalogue.catch_up(&listed).await?;
+            }
+            rows.extend(self.read(source, listed.into_iter().map(|(key, _)| key).collect()).await);
         }
         let looked = asked.iter().map(|(id, lease)| {
             let Some(known) = known.get(id) else { return Ok(None) };

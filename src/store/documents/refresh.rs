@@ -194,11 +194,13 @@ async fn describe(
     let skus: Vec<_> = contents.iter().map(|(_, content)| content.document.sku.clone()).collect();
     let metadata: Vec<_> =
         contents.iter().map(|(_, content)| content.document.metadata.get().to_owned()).collect();
+    let row_hashes: Vec<_> = contents.iter().map(|(_, content)| content.document.row_hash).collect();
     let rows = sqlx::query!(
         r#"update shopkeeper.document as document
-         set title = shown.title, link = shown.link, sku = shown.sku, metadata = shown.metadata::jsonb
-         from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])
-             as shown (source, key, revision, title, link, sku, metadata)
+         set title = shown.title, link = shown.link, sku = shown.sku, metadata = shown.metadata::jsonb,
+             row_hash = coalesce(shown.row_hash, document.row_hash)
+         from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[])
+             as shown (source, key, revision, title, link, sku, metadata, row_hash)
          where document.source = shown.source collate "C" and document.key = shown.key collate "C"
              and document.revision = shown.revision
          returning document.source, document.key"#,
@@ -209,6 +211,7 @@ async fn describe(
         &links as &[Option<String>],
         &skus as &[Option<String>],
         &metadata,
+        &row_hashes as &[Option<i64>],
     )
     .fetch_all(connection)
     .await?;

@@ -1,0 +1,213 @@
+//! Sources that are feeds: files and downloads, whole and cut.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, Response, StatusCode, header},
+};
+use shopkeeper::{config::Config, daemon, offline::Operation};
+
+use crate::support::{World, stderr};
+
+const CSV: &str = "sku,name,description,price\n\
+    m1,Mug,A mug of clay.,9.90\n\
+    m2,Kettle,\"A kettle, of steel.\",45.00\n\
+    m3,Tent,A tent for two.,189.00\n";
+
+fn source(place: &str, format: &str) -> String {
+    format!(
+        "[[source]]
+name = \"product\"
+kind = \"feed\"
+{place}
+format = \"{format}\"
+key = \"sku\"
+sku = \"sku\"
+title = \"{{{{ name }}}}\"
+text = \"{{{{ description }}}}\"
+metadata = [\"price\"]
+"
+    )
+}
+
+/// A world whose feed is a file beside the settings.
+async fn with_file(format: &str, feed: &str) -> World {
+    let world = World::with("select 1", &source("path = \"feed.txt\"", format)).await;
+    write(&world, feed);
+    world
+}
+
+fn write(world: &World, feed: &str) {
+    // Written beside and renamed, as one should.
+    let (new, path) = (world.folder.path().join("feed.new"), world.folder.path().join("feed.txt"));
+    std::fs::write(&new, feed).unwrap();
+    std::fs::rename(new, path).unwrap();
+}
+
+async fn indexed(world: &World) -> String {
+    world.value("select coalesce(string_agg(content, ' ' order by key), '') from shopkeeper.chunk").await
+}
+
+#[tokio::test]
+async fn a_file_is_followed_row_by_row() {
+    let world = with_file("csv", CSV).await;
+    assert_eq!(world.sync().await.added, 3);
+    assert_eq!(world.found("Kettle: a kettle, of steel").await[0], "Kettle");
+    assert_eq!(
+        world
+            .value::<String>("select sku || (metadata ->> 'price') from shopkeeper.document where key = 'm2'")
+            .await,
+        "m245.00"
+    );
+    let inputs = world.script().inputs();
+    let (same, price) = (world.sync().await, CSV.replace("45.00", "39.00"));
+    assert_eq!((same.changed, same.unchanged), (0, 3));
+    write(&world, &price);
+    assert_eq!(world.sync().await.changed, 1);
+    assert_eq!(world.script().inputs(), inputs, "a price is not embedded");
+    assert_eq!(
+        world.value::<String>("select metadata ->> 'price' from shopkeeper.document where key = 'm2'").await,
+        "39.00"
+    );
+    write(
+        &world,
+        "sku;name;description;price\nm1;Mug;A mug of glass.;9.90\nm3;Tent;A tent for two.;189.00\n",
+    );
+    let report = world.sync().await;
+    assert_eq!((report.changed, report.removed, report.unchanged), (1, 1, 1));
+    assert_eq!(indexed(&world).await, "A mug of glass. A tent for two.");
+}
+
+#[tokio::test]
+async fn json_lines_and_merchant_feeds_are_the_same_documents() {
+    let lines = "{\"sku\":\"m1\",\"name\":\"Mug\",\"description\":\"A mug of clay.\",\"price\":\"9.90\"}\n\
+                 {\"sku\":\"m2\",\"name\":\"Kettle\",\"description\":\"A kettle, of steel.\",\"price\":\"45.00\"}\n\
+                 {\"sku\":\"m3\",\"name\":\"Tent\",\"description\":\"A tent for two.\",\"price\":\"189.00\"}\n";
+    let items: String = lines
+        .lines()
+        .map(|line| {
+            let row: BTreeMap<String, String> = serde_json::from_str(line).unwrap();
+            let fields: String =
+                row.iter().map(|(name, value)| format!("<g:{name}>{value}</g:{name}>")).collect();
+            format!("<item>{fields}</item>")
+        })
+        .collect();
+    let merchant = format!(
+        "<?xml version=\"1.0\"?><rss xmlns:g=\"http://base.google.com/ns/1.0\"><channel>{items}</channel></rss>"
+    );
+    let mut indexes = Vec::new();
+    for (format, feed) in [("csv", CSV), ("jsonl", lines), ("google-merchant", merchant.as_str())] {
+        let world = with_file(format, feed).await;
+        world.sync().await;
+        indexes.push(world.index().await);
+    }
+    assert_eq!(indexes[0].len(), 3);
+    assert_eq!(indexes[0], indexes[1]);
+    assert_eq!(indexes[0], indexes[2]);
+}
+
+#[tokio::test]
+async fn an_empty_or_a_cut_feed_removes_nothing() {
+    let world = with_file("csv", CSV).await;
+    world.sync().await;
+    let before = world.index().await;
+    for (feed, reason) in [
+        ("", "an empty feed is taken for a broken one"),
+        ("sku,name,description,price\n", "an empty feed is taken for a broken one"),
+        (&CSV[..CSV.len() - 20], "found record with"),
+        (&CSV[..CSV.len() - 3], "the last line has no line end"),
+        ("sku,name,description,price\nm1,Mug,A,1\nm1,Mug,B,1\n", "more than one row with the key \"m1\""),
+        ("sku,name,description,price\n,Mug,A,1\n", "row 2 has no key: its `sku` is empty"),
+    ] {
+        write(&world, feed);
+        let error = world.try_sync().await.unwrap_err().to_string();
+        assert!(error.contains("source `product` is broken") && error.contains(reason), "{error}");
+    }
+    world.drain().await;
+    assert_eq!(world.index().await, before);
+    write(&world, "sku,name,price\nm1,Mug,1\n");
+    let output = world.run(&["sync"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("name the column `description`"), "{}", stderr(&output));
+    std::fs::remove_file(world.folder.path().join("feed.txt")).unwrap();
+    assert_eq!(world.run(&["sync"]).await.status.code(), Some(3));
+    assert_eq!(world.index().await, before);
+}
+
+/// A shop's server with a feed.
+#[derive(Clone, Default)]
+struct Served {
+    feed: Arc<Mutex<String>>,
+    /// Bytes of it that are sent before the connection ends.
+    cut_at: Arc<Mutex<Option<usize>>>,
+    whole: Arc<AtomicUsize>,
+    unchanged: Arc<AtomicUsize>,
+}
+
+async fn feed(State(served): State<Served>, headers: HeaderMap) -> Response<Body> {
+    let feed = served.feed.lock().unwrap().clone();
+    let etag = format!("\"{}\"", feed.len());
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|held| held == etag.as_str()) {
+        served.unchanged.fetch_add(1, Ordering::AcqRel);
+        return Response::builder().status(StatusCode::NOT_MODIFIED).body(Body::empty()).unwrap();
+    }
+    served.whole.fetch_add(1, Ordering::AcqRel);
+    let response = Response::builder().header(header::ETAG, etag);
+    let Some(cut_at) = *served.cut_at.lock().unwrap() else {
+        return response.body(Body::from(feed)).unwrap();
+    };
+    let parts = [Ok(feed[..cut_at].to_owned()), Err(std::io::Error::other("cut"))];
+    response.body(Body::from_stream(futures::stream::iter(parts))).unwrap()
+}
+
+#[tokio::test]
+async fn a_download_that_breaks_off_is_noticed_and_one_that_did_not_change_is_not_repeated() {
+    let served = Served::default();
+    *served.feed.lock().unwrap() = CSV.to_owned();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("url = \"http://{}/feed.csv?token=s3cret\"", listener.local_addr().unwrap());
+    let routes = axum::Router::new().route("/feed.csv", axum::routing::get(feed)).with_state(served.clone());
+    let mut serving = tokio::task::JoinSet::new();
+    serving.spawn(async move { axum::serve(listener, routes).await });
+    let world = World::with("select 1", &source(&url, "csv")).await;
+    assert_eq!(world.sync().await.added, 3);
+    assert_eq!(world.sync().await.unchanged, 3);
+    assert_eq!((served.whole.load(Ordering::Acquire), served.unchanged.load(Ordering::Acquire)), (1, 1));
+
+    let before = world.index().await;
+    *served.feed.lock().unwrap() = CSV.replace("clay", "glass");
+    // At the end of a line, where the text itself tells nothing.
+    *served.cut_at.lock().unwrap() = CSV.replace("clay", "glass").find("m2");
+    let error = world.try_sync().await.unwrap_err().to_string();
+    assert!(error.contains("source `product` cannot be reached") && !error.contains("s3cret"), "{error}");
+    assert_eq!(world.index().await, before);
+    *served.cut_at.lock().unwrap() = None;
+    assert_eq!(world.sync().await.changed, 1);
+    assert!(indexed(&world).await.contains("A mug of glass."));
+    assert!(!crate::support::stdout(&world.run(&["config", "show"]).await).contains("s3cret"));
+    serving.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_daemon_with_an_old_copy_reads_what_another_listed() {
+    let world = with_file("csv", CSV).await;
+    world.sync().await;
+    let config = Config::load(&world.settings(), &BTreeMap::new()).unwrap();
+    let other = daemon::assemble(&config, &world.store).await.unwrap();
+    write(&world, &(CSV.replace("clay", "glass") + "m4,Lamp,A lamp of oak.,70.00\n"));
+    let report = other.sync.sync("product", shopkeeper::jobs::sync_catalogue::SyncOptions::default()).await;
+    assert_eq!(report.unwrap().added, 1);
+    // This world's own jobs hold the copy from before.
+    world.drain().await;
+    assert_eq!(indexed(&world).await, "A mug of glass. A kettle, of steel. A tent for two. A lamp of oak.");
+    assert_eq!(world.sync().await.unchanged, 4);
+    assert!(world.script().requests(Operation::Embeddings) > 0);
+}
