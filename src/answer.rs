@@ -185,7 +185,13 @@ mod tests {
     }
 
     fn completion(text: &str) -> Completion {
-        Completion { text: text.into(), finish_reason: "stop".into(), input_tokens: 1, output_tokens: 1 }
+        Completion {
+            text: text.into(),
+            finish_reason: "stop".into(),
+            input_tokens: 1,
+            output_tokens: 1,
+            left: crate::model::Left::default(),
+        }
     }
 
     #[test]

@@ -27,6 +27,17 @@ pub struct Embedded {
     pub vectors: Vec<Vec<f32>>,
     /// Tokens that the server charged.
     pub tokens: u64,
+    /// What else it says.
+    pub left: Left,
+}
+
+/// What a server says may still be asked of it this minute, by everybody with the same key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Requests, when it says so.
+    pub requests: Option<u64>,
+    /// Tokens, when it says so.
+    pub tokens: Option<u64>,
 }
 
 /// Answers a prompt.
@@ -77,6 +88,8 @@ pub struct Completion {
     pub input_tokens: u64,
     /// Tokens of the answer.
     pub output_tokens: u64,
+    /// What the server says may still be asked of it.
+    pub left: Left,
 }
 
 /// Why a model did not answer, by what can be done about it.

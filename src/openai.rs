@@ -29,12 +29,20 @@ use reqwest::{StatusCode, header::HeaderMap};
 use tower::ServiceExt;
 
 use crate::model::{
-    Completer, Completion, Embedded, Embedder, EmbeddingModel, Message, ModelError, Prompt, Role,
+    Completer, Completion, Embedded, Embedder, EmbeddingModel, Left, Message, ModelError, Prompt, Role,
 };
 
 tokio::task_local! {
-    /// When the server of the request under way asked to be tried again.
-    static RETRY_AFTER: Cell<Option<Duration>>;
+    /// What the headers say of the response to the request under way.
+    static SAID: Cell<Said>;
+}
+
+/// What the headers of a response say of the server's limits.
+#[derive(Clone, Copy, Default)]
+struct Said {
+    /// When it asks to be tried again.
+    retry_after: Option<Duration>,
+    left: Left,
 }
 
 /// Where a model is and what may be asked of it.
@@ -60,23 +68,25 @@ impl Server {
             let service = service.clone();
             async move {
                 let response = service.oneshot(request).await?;
-                RETRY_AFTER.with(|cell| cell.set(retry_after(response.headers())));
+                SAID.with(|cell| cell.set(said(response.headers())));
                 Ok::<_, OpenAIError>(response)
             }
         });
         Ok(Self { client: Client::with_config(config).with_http_service(noting), address })
     }
 
-    /// Runs one request and says what its failure means.
+    /// Runs one request and says what its failure means; with what the server says may still be asked.
     async fn request<T>(
         &self,
         request: impl Future<Output = Result<T, OpenAIError>>,
-    ) -> Result<T, ModelError> {
-        RETRY_AFTER
-            .scope(Cell::new(None), async {
-                request.await.map_err(|error| self.classify(error, RETRY_AFTER.with(Cell::get)))
-            })
-            .await
+    ) -> Result<(T, Left), ModelError> {
+        SAID.scope(Cell::default(), async {
+            let result = request.await;
+            let said = SAID.with(Cell::get);
+            let response = result.map_err(|error| self.classify(error, said.retry_after))?;
+            Ok((response, said.left))
+        })
+        .await
     }
 
     fn classify(&self, error: OpenAIError, retry_after: Option<Duration>) -> ModelError {
@@ -120,9 +130,24 @@ impl Server {
 /// The longest that a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(reqwest::header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
+/// Standard and widespread: `Retry-After`, OpenAI's `retry-after-ms` and `x-ratelimit-…`.
+fn said(headers: &HeaderMap) -> Said {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let number = |name: &str| text(name)?.parse().ok();
+    let milliseconds = number("retry-after-ms").map(Duration::from_millis);
+    let seconds = number("retry-after").map(Duration::from_secs);
+    let left = Left {
+        requests: number("x-ratelimit-remaining-requests"),
+        tokens: number("x-ratelimit-remaining-tokens"),
+    };
+    // Whichever is used up: `1s`, `6m0s`.
+    let used_up = match left {
+        Left { requests: Some(0), .. } => text("x-ratelimit-reset-requests"),
+        Left { tokens: Some(0), .. } => text("x-ratelimit-reset-tokens"),
+        _ => None,
+    };
+    let reset = used_up.and_then(|wait| humantime::parse_duration(wait).ok());
+    Said { retry_after: milliseconds.or(seconds).or(reset), left }
 }
 
 /// An error with its causes: the outermost alone says little.
@@ -150,7 +175,7 @@ impl OpenAiEmbedder {
     }
 
     async fn request(&self, inputs: &[String]) -> Result<Embedded, ModelError> {
-        let (vectors, tokens) = if self.base64.load(Ordering::Relaxed) {
+        let (vectors, tokens, left) = if self.base64.load(Ordering::Relaxed) {
             match self.in_base64(inputs).await {
                 Ok(response) => response,
                 Err(error @ (ModelError::Rejected { .. } | ModelError::Nonsense { .. })) => {
@@ -164,12 +189,13 @@ impl OpenAiEmbedder {
         } else {
             self.in_decimals(inputs).await?
         };
-        Ok(Embedded { vectors: self.checked(vectors, inputs.len())?, tokens: tokens.into() })
+        Ok(Embedded { vectors: self.checked(vectors, inputs.len())?, tokens: tokens.into(), left })
     }
 
-    async fn in_base64(&self, inputs: &[String]) -> Result<(Vec<Indexed>, u32), ModelError> {
+    async fn in_base64(&self, inputs: &[String]) -> Result<(Vec<Indexed>, u32, Left), ModelError> {
         let request = self.wire(inputs, EncodingFormat::Base64);
-        let response = self.server.request(self.server.client.embeddings().create_base64(request)).await?;
+        let (response, left) =
+            self.server.request(self.server.client.embeddings().create_base64(request)).await?;
         let decode = |text: &str| {
             let bytes = STANDARD.decode(text).ok()?;
             let (floats, rest) = bytes.as_chunks();
@@ -181,14 +207,14 @@ impl OpenAiEmbedder {
                 vector.ok_or_else(|| self.server.nonsense("a vector that is not base64".to_owned()))?;
             Ok((entry.index, vector))
         });
-        Ok((vectors.collect::<Result<_, ModelError>>()?, response.usage.total_tokens))
+        Ok((vectors.collect::<Result<_, ModelError>>()?, response.usage.total_tokens, left))
     }
 
-    async fn in_decimals(&self, inputs: &[String]) -> Result<(Vec<Indexed>, u32), ModelError> {
+    async fn in_decimals(&self, inputs: &[String]) -> Result<(Vec<Indexed>, u32, Left), ModelError> {
         let request = self.wire(inputs, EncodingFormat::Float);
-        let response = self.server.request(self.server.client.embeddings().create(request)).await?;
+        let (response, left) = self.server.request(self.server.client.embeddings().create(request)).await?;
         let vectors = response.data.into_iter().map(|entry| (entry.index, entry.embedding));
-        Ok((vectors.collect(), response.usage.total_tokens))
+        Ok((vectors.collect(), response.usage.total_tokens, left))
     }
 
     fn wire(&self, inputs: &[String], format: EncodingFormat) -> CreateEmbeddingRequest {
@@ -258,7 +284,7 @@ impl OpenAiCompleter {
             max_completion_tokens: Some(prompt.max_tokens),
             ..CreateChatCompletionRequest::default()
         };
-        let response = self.server.request(self.server.client.chat().create(request)).await?;
+        let (response, left) = self.server.request(self.server.client.chat().create(request)).await?;
         let Some(choice) = response.choices.into_iter().next() else {
             return Err(self.server.nonsense("a completion without a choice".to_owned()));
         };
@@ -271,6 +297,7 @@ impl OpenAiCompleter {
                 .unwrap_or_else(|| "stop".to_owned()),
             input_tokens: usage.as_ref().map_or(0, |usage| u64::from(usage.prompt_tokens)),
             output_tokens: usage.as_ref().map_or(0, |usage| u64::from(usage.completion_tokens)),
+            left,
         })
     }
 }

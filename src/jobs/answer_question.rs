@@ -137,6 +137,7 @@ impl AnswerQuestion {
         model.budget.take(about(&standalone_question)).await?;
         let embedded = model.embedder.embed(std::slice::from_ref(&standalone_question)).await;
         let embedded = heeded(&model.budget, embedded).await?;
+        model.budget.correct(embedded.left).await;
         let mut passages = Vec::new();
         for vector in &embedded.vectors {
             passages = self.store.nearest(&index, vector, top_k, sources).await?;
@@ -159,6 +160,7 @@ impl AnswerQuestion {
         let said = prompt.messages.iter().map(|message| about(&message.content)).sum::<u64>();
         self.completion_budget.take(about(&prompt.system) + said + u64::from(prompt.max_tokens)).await?;
         let completion = heeded(&self.completion_budget, self.completer.complete(&prompt).await).await?;
+        self.completion_budget.correct(completion.left).await;
         let verdict = judge(&found.passages, &completion, refusal, self.settings.escalate_above_distance);
         Ok(self.settled(&found, &verdict, Some(&completion)))
     }

@@ -11,7 +11,7 @@ use chrono::{NaiveTime, TimeDelta};
 use super::JobError;
 use crate::{
     clock,
-    model::ModelError,
+    model::{Left, ModelError},
     store::{Store, usage::Rates},
 };
 
@@ -62,6 +62,15 @@ impl Budget {
         let after = (midnight - now).to_std().unwrap_or_default();
         let reason = format!("today's budget of {limit} dollars for {operation} is used up");
         Err(JobError::Snooze { after, reason })
+    }
+
+    /// Tells all daemons what a server says may still be asked of it: others may use the same key.
+    pub async fn correct(&self, left: Left) {
+        if left != Left::default()
+            && let Err(error) = self.store.correct_budget(&self.server, left.requests, left.tokens).await
+        {
+            tracing::debug!(%error, "the budget could not be corrected");
+        }
     }
 
     /// Tells all daemons when a server wants to be left alone.

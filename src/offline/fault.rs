@@ -63,6 +63,13 @@ pub enum Fault {
     InputCap(usize),
     /// A 400 when an input has this text in it, else a right answer.
     Rejected(String),
+    /// A right answer that says how little may still be asked this minute.
+    Left {
+        /// `x-ratelimit-remaining-requests`.
+        requests: u64,
+        /// `x-ratelimit-remaining-tokens`.
+        tokens: u64,
+    },
 }
 
 /// One line of a script as `POST /_script` takes it: `{"operation": "embeddings", "fault": "held"}`.

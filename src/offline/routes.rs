@@ -153,6 +153,12 @@ impl Endpoint {
             Some(Fault::CutConnection) => (reply, Delivery::Cut),
             Some(Fault::SlowBody(pause)) => (reply, Delivery::Paused(pause)),
             Some(Fault::BadJson) => (reply.with_bad_json(), Delivery::Whole),
+            Some(Fault::Left { requests, tokens }) => {
+                let mut reply = reply;
+                reply.headers.insert("x-ratelimit-remaining-requests", requests.into());
+                reply.headers.insert("x-ratelimit-remaining-tokens", tokens.into());
+                (reply, Delivery::Whole)
+            }
             Some(Fault::Slow(pause)) => {
                 self.pause(pause).await;
                 (reply, Delivery::Whole)

@@ -102,6 +102,30 @@ impl Store {
         Ok(())
     }
 
+    /// Lowers what may be asked of a server to what it says is left.
+    pub async fn correct_budget(
+        &self,
+        server: &str,
+        requests: Option<u64>,
+        tokens: Option<u64>,
+    ) -> Result<(), StoreError> {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "what is left of a minute is small, or does not matter"
+        )]
+        let number = |left: Option<u64>| left.map(|left| left as f64);
+        sqlx::query!(
+            "update shopkeeper.model_budget set requests = least(requests, $2), tokens = least(tokens, $3)
+             where server = $1 and (requests > $2 or tokens > $3)",
+            server,
+            number(requests),
+            number(tokens),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     /// What an operation cost today (UTC), in dollars.
     pub async fn usd_today(&self, operation: &str) -> Result<f64, StoreError> {
         let usd = sqlx::query_scalar!(

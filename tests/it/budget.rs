@@ -70,3 +70,20 @@ async fn the_money_of_a_day_stops_the_backfill_and_not_the_answers() {
         .await;
     workers.stop().await;
 }
+
+#[tokio::test]
+async fn what_a_server_says_is_left_holds_for_all() {
+    let world = World::new().await;
+    world.script().queue(Operation::Embeddings, [Fault::Left { requests: 400, tokens: 7 }]);
+    world.sync().await;
+    let left: (f64, f64) = sqlx::query_as("select requests, tokens from shopkeeper.model_budget")
+        .fetch_one(&world.ours)
+        .await
+        .unwrap();
+    assert!(left.0 > 300.0 && (left.1 - 7.0).abs() < 0.1, "{left:?}");
+    world.script().queue(Operation::Embeddings, [Fault::Left { requests: 0, tokens: 1_000_000 }]);
+    world.in_shop("update product set description = 'Glass kettle.' where id = 3").await;
+    world.sync().await;
+    let requests: f64 = world.value("select requests from shopkeeper.model_budget").await;
+    assert!(requests.abs() < 0.1, "{requests}");
+}

@@ -285,3 +285,31 @@ async fn other_programs_search_by_sql_as_we_do() {
         sqlx::query("select * from shopkeeper.search('[1, 2]')").fetch_all(&world.ours).await.unwrap_err();
     assert!(short.to_string().contains("the vector has 2 dimensions, those of the index have 64"), "{short}");
 }
+
+#[tokio::test]
+async fn keys_whose_own_order_is_another_than_that_of_their_bytes_are_compared_right() {
+    // The order of an enum is the one in which it was declared, that of numbers is by their value.
+    for (kind, keys) in [
+        ("size", ["zelt", "Ärmel", "_x", "apfel", "Zelt", "a-b", "aB", "10", "9"]),
+        ("integer", ["-1", "2", "9", "10", "11", "99", "100", "1000", "20000"]),
+    ] {
+        let values = keys.map(|key| format!("('{key}', 'Product {key}', '', 1, 1)")).join(", ");
+        let labels = keys.map(|key| format!("'{key}'")).join(", ");
+        let shop = format!(
+            "create type size as enum ({labels});
+             create table product (
+                 id {kind} primary key, name text not null, description text not null,
+                 price numeric(10, 2) not null, stock integer not null
+             );
+             insert into product values {values}"
+        );
+        let world = World::with(&shop, crate::support::SOURCE).await;
+        assert_eq!(world.sync().await.added, 9);
+        let again = world.sync().await;
+        assert_eq!((again.unchanged, again.added, again.removed, again.changed), (9, 0, 0, 0));
+        world.in_shop(&format!("delete from product where id = '{}'", keys[3])).await;
+        let last = world.sync().await;
+        assert_eq!((last.unchanged, last.removed), (8, 1));
+        assert_eq!(world.count("chunk").await, 8);
+    }
+}

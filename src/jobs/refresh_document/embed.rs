@@ -80,6 +80,7 @@ impl Refreshing {
                 return Err(Failed::Other(error.into()));
             }
         };
+        self.version.model.backfill.correct(embedded.left).await;
         let cost = Cost::of("embedding", &[(embedded.tokens, self.version.model.price)]);
         self.store.note_cost(cost).await.map_err(|error| Failed::Other(error.into()))?;
         Ok(embedded)
