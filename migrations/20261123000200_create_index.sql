@@ -50,7 +50,7 @@ comment on column shopkeeper.document.row_hash is 'Of the row when it was last l
 comment on column shopkeeper.document.changed_at is 'When the revision was raised.';
 
 create table shopkeeper.document_index (
-    version          integer          not null references shopkeeper.index_version,
+    version          integer          not null,
     source           text collate "C" not null,
     key              text collate "C" not null,
     indexed_revision bigint           not null,
@@ -125,8 +125,44 @@ comment on table shopkeeper.embedding_cache is 'Vectors that left the index, in 
 
 create index embedding_cache_kept on shopkeeper.embedding_cache (kept_at);
 
+-- Vectors that were made of the same inputs with the same model. The version is hidden from the planner, which otherwise
+-- may take the primary key and read all of it.
+create function shopkeeper.find_vectors(version integer, model text, dimensions integer, input_hashes bytea[])
+returns table (input_hash bytea, embedding halfvec)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select found.input_hash, found.embedding
+    from (
+        select wanted.input_hash, coalesce(
+            (
+                select embedding from shopkeeper.chunk
+                where chunk.input_hash = wanted.input_hash and chunk.version + 0 = find_vectors.version limit 1
+            ),
+            (
+                select embedding from shopkeeper.embedding_cache as cache
+                where cache.model = find_vectors.model and cache.dimensions = find_vectors.dimensions
+                    and cache.input_hash = wanted.input_hash
+            )
+        ) as embedding
+        from unnest(input_hashes) as wanted (input_hash)
+    ) as found
+    where found.embedding is not null;
+end
+$$;
+
+comment on function shopkeeper.find_vectors is 'Vectors that are in the index or were, by the hashes of their inputs.';
+
 -- Makes an index version without its HNSW index: that is built once it is filled, which takes a fraction of the time.
--- The partition is attached and not created as one: so nobody who reads or writes other versions waits.
+-- The partition is attached and not created as one: so nobody who reads or writes other versions waits. Vectors stand in
+-- its rows and not beside them: a quarter faster to write, and no second look-up to compare one.
 create function shopkeeper.create_index(model text, dimensions integer, state text)
 returns shopkeeper.index_version
 language plpgsql
@@ -141,7 +177,7 @@ begin
     )
     returning * into created;
     execute format(
-        'create table shopkeeper.chunk_%1$s (like shopkeeper.chunk including all);
+        'create table shopkeeper.chunk_%1$s (like shopkeeper.chunk including all) with (toast_tuple_target = 8160);
          alter table shopkeeper.chunk attach partition shopkeeper.chunk_%1$s for values in (%1$s)',
         created.id
     );

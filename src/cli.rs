@@ -26,6 +26,7 @@ mod bench;
 mod config;
 #[cfg(feature = "embedded")]
 mod demo;
+mod doctor;
 mod index;
 mod jobs;
 mod migrate;
@@ -71,6 +72,8 @@ enum Verb {
     Sync(sync::Sync),
     /// Have one document read again and refreshed
     Refresh(refresh::Refresh),
+    /// Look at everything that must be well, and say what to do where it is not
+    Doctor(doctor::Doctor),
     /// Show the index versions; have one filled for another embedding model, and swap them
     Index(index::Index),
     /// Note changes in the shop's database at once, by triggers
@@ -113,6 +116,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Verb::Sync(sync) => sync::sync(sync, config).await,
         Verb::Plan(plan) => plan::plan(plan, config).await,
         Verb::Refresh(refresh) => refresh::refresh(refresh, config).await,
+        Verb::Doctor(doctor) => doctor::doctor(&doctor, config).await,
         Verb::Index(index) => index::index(index, config).await,
         Verb::Trigger(trigger) => trigger::trigger(trigger, config).await,
         Verb::Search(search) => search::search(search, config).await,

@@ -204,6 +204,7 @@ pub async fn run(
         max_question_chars: config.answers.max_question_chars.get() as usize,
         kinds: Workers::KINDS,
         readiness: Readiness::default(),
+        documents_counted: Arc::default(),
     };
     let servers = TaskTracker::new();
     let address = listeners.api.as_ref().and_then(|listener| listener.local_addr().ok());

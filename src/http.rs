@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
+    time::Instant,
 };
 
 use axum::{
@@ -43,6 +44,8 @@ pub struct Api {
     pub kinds: &'static [&'static str],
     /// Whether new work is taken.
     pub readiness: Readiness,
+    /// When the documents were last counted for the metrics.
+    pub documents_counted: Arc<tokio::sync::Mutex<Option<Instant>>>,
 }
 
 /// Whether this process takes new work: until it is told to stop.

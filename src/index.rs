@@ -35,6 +35,8 @@ pub struct EmbeddedChunk {
     pub ordinal: i32,
     /// The chunk.
     pub chunk: Chunk,
+    /// Of its input.
+    pub hash: InputHash,
     /// As many numbers as the model has dimensions.
     pub vector: Vec<f32>,
 }

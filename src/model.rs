@@ -130,3 +130,15 @@ pub enum ModelError {
         reason: String,
     },
 }
+
+impl ModelError {
+    /// The word for it in metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable { .. } => "unavailable",
+            Self::Refused { .. } => "refused",
+            Self::Rejected { .. } => "rejected",
+            Self::Nonsense { .. } => "nonsense",
+        }
+    }
+}

@@ -196,8 +196,10 @@ impl OpenAiEmbedder {
         let request = self.wire(inputs, EncodingFormat::Base64);
         let (response, left) =
             self.server.request(self.server.client.embeddings().create_base64(request)).await?;
-        let decode = |text: &str| {
-            let bytes = STANDARD.decode(text).ok()?;
+        let mut bytes = Vec::new();
+        let mut decode = |text: &str| {
+            bytes.clear();
+            STANDARD.decode_vec(text, &mut bytes).ok()?;
             let (floats, rest) = bytes.as_chunks();
             rest.is_empty().then(|| floats.iter().map(|float| f32::from_le_bytes(*float)).collect())
         };

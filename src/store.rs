@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use sqlx::{
-    Connection, PgConnection, PgPool,
+    Connection, PgConnection, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
 pub mod answers;
 pub mod chunks;
 pub mod documents;
+pub mod health;
 pub mod jobs;
 pub mod schedules;
 pub mod schema;
@@ -100,6 +101,15 @@ impl Store {
                 .connect_lazy_with(options.clone())
         };
         Ok(Self { pool: pool(reach.max_connections), vital: pool(1) })
+    }
+
+    /// Begins a transaction whose statements look rows up one by one in indexes: tables grow faster than their
+    /// statistics, and a plan for a small table reads all of a large one.
+    async fn by_index(&self) -> Result<Transaction<'_, Postgres>, StoreError> {
+        let begin = "begin; set local enable_seqscan = off; set local enable_bitmapscan = off;
+             set local enable_hashjoin = off; set local enable_mergejoin = off;
+             set local plan_cache_mode = force_generic_plan";
+        Ok(self.pool.begin_with(begin).await?)
     }
 
     /// Does short work, or gives it up after this time and its connection with it: that one may hang for

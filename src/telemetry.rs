@@ -43,6 +43,11 @@ const QUEUE_DEPTH: &str = "shopkeeper_queue_depth";
 const QUEUE_OLDEST: &str = "shopkeeper_queue_oldest_age_seconds";
 const SCHEDULE_LAST: &str = "shopkeeper_schedule_last_fired_timestamp_seconds";
 const BUILD: &str = "shopkeeper_build_info";
+const DOCUMENTS: &str = "shopkeeper_documents";
+const LAG: &str = "shopkeeper_embedding_lag_seconds";
+const LAST_SYNC: &str = "shopkeeper_sync_last_success_timestamp_seconds";
+const REQUESTS: &str = "shopkeeper_model_requests_total";
+const TOKENS: &str = "shopkeeper_model_tokens_total";
 
 /// From a quick statement to an hour's sync, in seconds.
 const BUCKETS: [f64; 14] =
@@ -66,6 +71,11 @@ pub fn count() {
     metrics::describe_gauge!(QUEUE_DEPTH, "Jobs in the queue, by state.");
     metrics::describe_gauge!(QUEUE_OLDEST, "How long the oldest ready job has been due.");
     metrics::describe_gauge!(SCHEDULE_LAST, "The last tick that this process fired.");
+    metrics::describe_gauge!(DOCUMENTS, "Documents of a source, by state; counted once a minute at most.");
+    metrics::describe_histogram!(LAG, "From when a change was noticed to when it was indexed.");
+    metrics::describe_gauge!(LAST_SYNC, "When a source was last compared in full by this process.");
+    metrics::describe_counter!(REQUESTS, "Requests to models, by how they ended.");
+    metrics::describe_counter!(TOKENS, "Tokens that models charged.");
     metrics::describe_gauge!(BUILD, "One, with the version as its label.");
     metrics::gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
@@ -102,4 +112,33 @@ pub fn job_ended(kind: &'static str, outcome: &'static str, waited: Duration, ra
     metrics::histogram!(JOB_WAIT, "kind" => kind).record(waited.as_secs_f64());
     metrics::histogram!(JOB_DURATION, "kind" => kind, "outcome" => outcome).record(ran.as_secs_f64());
     metrics::counter!(JOBS, "kind" => kind, "outcome" => outcome).increment(1);
+}
+
+/// Notes how many documents of a source there are in each state.
+#[expect(clippy::cast_precision_loss, reason = "a count of documents")]
+pub fn documents(source: &str, states: &[(&'static str, i64)]) {
+    for (state, documents) in states {
+        metrics::gauge!(DOCUMENTS, "source" => source.to_owned(), "state" => *state).set(*documents as f64);
+    }
+}
+
+/// Notes how long after a change was noticed a document was indexed.
+pub fn indexed(lag: Duration) {
+    metrics::histogram!(LAG).record(lag.as_secs_f64());
+}
+
+/// Notes that a source was compared in full.
+#[expect(clippy::cast_precision_loss, reason = "a time in seconds")]
+pub fn synced(source: &str, at: chrono::DateTime<chrono::Utc>) {
+    metrics::gauge!(LAST_SYNC, "source" => source.to_owned()).set(at.timestamp() as f64);
+}
+
+/// Counts a request to a model that ended so.
+pub fn model_requested(operation: &'static str, code: &'static str) {
+    metrics::counter!(REQUESTS, "operation" => operation, "code" => code).increment(1);
+}
+
+/// Counts what a model charged.
+pub fn model_charged(model: &str, direction: &'static str, tokens: u64) {
+    metrics::counter!(TOKENS, "model" => model.to_owned(), "direction" => direction).increment(tokens);
 }

@@ -271,7 +271,7 @@ impl Place {
             if began.elapsed() > LIMIT {
                 bail!("jobs are left after {} minutes", LIMIT.as_secs() / 60);
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(())
     }

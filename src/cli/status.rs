@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{output, settings};
 use crate::{
     daemon::{self, Workers},
+    jobs::{Job, refresh_document::RefreshDocument},
     store::Store,
 };
 
@@ -21,8 +22,10 @@ pub(super) struct Status {
 pub(super) async fn status(arguments: &Status, path: &Path) -> anyhow::Result<()> {
     let config = settings(path)?;
     let store = Store::open(&daemon::reach(&config)).await?;
-    let (sources, queue, index, usage) = tokio::try_join!(
+    let (sources, failures, pace, queue, index, usage) = tokio::try_join!(
         store.source_status(),
+        store.failures(),
+        store.pace(RefreshDocument::KIND),
         store.queue_status(Workers::KINDS),
         store.index_status(),
         store.usage_today(),
@@ -30,18 +33,42 @@ pub(super) async fn status(arguments: &Status, path: &Path) -> anyhow::Result<()
     if arguments.json {
         return output::json(&json!({
             "sources": sources, "queue": queue, "index": index, "usage_today": usage,
+            "failures": failures, "refresh": pace,
         }));
     }
     output::table(
-        &["source", "documents", "fresh", "stale", "failed", "chunks", "oldest stale", "last sync"],
+        &[
+            "source",
+            "documents",
+            "fresh",
+            "stale",
+            "failed",
+            "chunks",
+            "oldest stale",
+            "lag p50",
+            "p99",
+            "last sync",
+        ],
         sources.iter().map(|source| {
             let synced = source.last_sync_at.map_or("never".to_owned(), |at| at.format("%F %TZ").to_string());
             let counts = [source.documents, source.fresh, source.stale, source.failed, source.chunks];
             let counts = counts.map(|count| count.to_string());
-            let rest = [output::ago(source.oldest_stale_seconds), synced];
+            let rest = [
+                output::ago(source.oldest_stale_seconds),
+                output::ago(source.lag_p50_seconds),
+                output::ago(source.lag_p99_seconds),
+                synced,
+            ];
             std::iter::once(source.source.clone()).chain(counts).chain(rest).collect()
         }),
     );
+    for failure in &failures {
+        output::line(format!("{} of {} failed: {}", failure.documents, failure.source, failure.reason));
+    }
+    if pace.pending > 0 {
+        let eta = pace.eta_seconds.map_or(String::new(), |eta| format!(", {eta:.0} s left"));
+        output::line(format!("refreshing: {} pending, {} a minute{eta}", pace.pending, pace.per_minute));
+    }
     output::line("");
     super::queue::show(&queue);
     output::line("");

@@ -45,7 +45,7 @@ pub struct Parts {
     pub fill: Arc<FillIndex>,
     /// What is written and searched.
     pub versions: Arc<Versions>,
-    catalogues: Vec<Arc<dyn Catalogue>>,
+    catalogues: Vec<(String, Arc<dyn Catalogue>)>,
     postgres: Vec<(String, Arc<PostgresSource>)>,
 }
 
@@ -83,7 +83,7 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
             settings: answer_settings(config),
         }),
         versions,
-        catalogues: sources.catalogues,
+        catalogues: catalogues(&|_| true).into_iter().collect(),
         postgres: sources.postgres,
     })
 }
@@ -165,10 +165,15 @@ impl Parts {
         self.postgres.iter().map(|(name, source)| (name.as_str(), &**source))
     }
 
+    /// All sources, by name.
+    pub fn catalogues(&self) -> impl Iterator<Item = (&str, &dyn Catalogue)> {
+        self.catalogues.iter().map(|(name, catalogue)| (name.as_str(), &**catalogue))
+    }
+
     /// Looks at every source. One that does not fit its settings is an error; one that is broken or cannot be
     /// reached is only said, because it may come back.
     pub async fn check_sources(&self) -> anyhow::Result<()> {
-        for catalogue in &self.catalogues {
+        for (_, catalogue) in &self.catalogues {
             match catalogue.check().await {
                 Err(error @ (CatalogueError::Unreachable { .. } | CatalogueError::Broken { .. })) => {
                     tracing::warn!("{error}; trying on");

@@ -1,5 +1,7 @@
 //! `/metrics` in Prometheus' text format, for those who watch.
 
+use std::time::{Duration, Instant};
+
 use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
 
 use super::Api;
@@ -8,6 +10,9 @@ use crate::telemetry;
 pub(super) fn routes(api: Api) -> Router {
     Router::new().route("/metrics", get(metrics)).with_state(api)
 }
+
+/// Documents are counted no more often than this: it reads them all.
+const DOCUMENTS: Duration = Duration::from_mins(1);
 
 /// What this process counted, and what the database says now. When the database is away its figures are
 /// left as they were.
@@ -26,6 +31,21 @@ async fn metrics(State(api): State<Api>) -> impl IntoResponse {
             }
         }
         Err(error) => tracing::warn!(%error, "the queue could not be counted for the metrics"),
+    }
+    if let Ok(mut counted) = api.documents_counted.try_lock()
+        && counted.is_none_or(|at| at.elapsed() > DOCUMENTS)
+    {
+        *counted = Some(Instant::now());
+        match api.store.source_status().await {
+            Ok(sources) => {
+                for source in &sources {
+                    let states =
+                        [("fresh", source.fresh), ("stale", source.stale), ("failed", source.failed)];
+                    telemetry::documents(&source.source, &states);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the documents could not be counted for the metrics"),
+        }
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry::metrics())
 }

@@ -40,7 +40,7 @@ impl Tokenizer {
     /// Counts the tokens of a text, with those that the model puts around an input.
     pub fn count(&self, text: &str) -> usize {
         match self {
-            Self::Cl100kBase => tiktoken_rs::cl100k_base_singleton().encode_ordinary(text).len(),
+            Self::Cl100kBase => bpe_openai::cl100k_base().count(text),
             // A text that does not encode is counted by its bytes: more than it can have.
             Self::File(tokenizer) => {
                 tokenizer.encode_fast(text, true).map_or(text.len(), |encoding| encoding.len())
@@ -147,6 +147,14 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn tokens_are_counted_as_the_model_counts_them(text in "(\\PC|[a-z]{1,9} |[0-9]|\\s|'[a-z]){0,40}") {
+            let expected = tiktoken_rs::cl100k_base_singleton().encode_ordinary(&text).len();
+            prop_assert_eq!(Tokenizer::Cl100kBase.count(&text), expected);
+        }
+    }
 
     fn document(title: &str, text: &str) -> Document {
         let metadata = RawValue::from_string("{}".to_owned()).unwrap();

@@ -27,6 +27,7 @@ use crate::{
         answers::{Settled, Taken},
         usage::Cost,
     },
+    telemetry,
 };
 
 /// How long an answer waits for the shop's present prices; then it takes the stored ones.
@@ -136,8 +137,9 @@ impl AnswerQuestion {
         let Version { index, model } = self.versions.active().await?;
         model.budget.take(about(&standalone_question)).await?;
         let embedded = model.embedder.embed(std::slice::from_ref(&standalone_question)).await;
-        let embedded = heeded(&model.budget, embedded).await?;
+        let embedded = heeded(&model.budget, "embedding", embedded).await?;
         model.budget.correct(embedded.left).await;
+        telemetry::model_charged(&index.model, "input", embedded.tokens);
         let mut passages = Vec::new();
         for vector in &embedded.vectors {
             passages = self.store.nearest(&index, vector, top_k, sources).await?;
@@ -159,8 +161,11 @@ impl AnswerQuestion {
         let prompt = prompt(&self.settings.prompt, &history, &found.passages, &taken.question, &mark);
         let said = prompt.messages.iter().map(|message| about(&message.content)).sum::<u64>();
         self.completion_budget.take(about(&prompt.system) + said + u64::from(prompt.max_tokens)).await?;
-        let completion = heeded(&self.completion_budget, self.completer.complete(&prompt).await).await?;
+        let completion =
+            heeded(&self.completion_budget, "chat", self.completer.complete(&prompt).await).await?;
         self.completion_budget.correct(completion.left).await;
+        telemetry::model_charged(&self.settings.model, "input", completion.input_tokens);
+        telemetry::model_charged(&self.settings.model, "output", completion.output_tokens);
         let verdict = judge(&found.passages, &completion, refusal, self.settings.escalate_above_distance);
         Ok(self.settled(&found, &verdict, Some(&completion)))
     }
@@ -260,7 +265,12 @@ fn about(text: &str) -> u64 {
     text.chars().count().div_ceil(4) as u64
 }
 
-async fn heeded<T>(budget: &Budget, result: Result<T, ModelError>) -> Result<T, ModelError> {
+async fn heeded<T>(
+    budget: &Budget,
+    operation: &'static str,
+    result: Result<T, ModelError>,
+) -> Result<T, ModelError> {
+    telemetry::model_requested(operation, result.as_ref().map_or_else(ModelError::code, |_| "ok"));
     if let Err(error) = &result {
         budget.heed(error).await;
     }

@@ -15,7 +15,9 @@ use crate::{
         Catalogue, CatalogueError, Listed,
         changes::{Change, CompareError, Known, compare},
     },
+    clock,
     store::{Store, StoreError},
+    telemetry,
 };
 
 /// Documents noted in one transaction.
@@ -207,6 +209,7 @@ impl SyncCatalogue {
         // What stood in their way may be gone.
         report.enqueued += self.store.retry_failed(name, RefreshDocument::KIND).await?;
         self.store.note_synced(name).await?;
+        telemetry::synced(name, clock::now());
         report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(report)
     }

@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -43,6 +44,8 @@ pub struct Known {
     pub row_hash: Option<i64>,
     /// Of what is indexed, when anything is.
     pub fingerprint: Option<Fingerprint>,
+    /// How long ago its revision was raised.
+    pub changed_ago: Duration,
     /// What was embedded of it.
     pub chunks: BTreeSet<InputHash>,
 }
@@ -236,8 +239,11 @@ impl Store {
         ids: impl Iterator<Item = &DocumentId> + Send,
     ) -> Result<HashMap<DocumentId, Known>, StoreError> {
         let (sources, keys): (Vec<_>, Vec<_>) = ids.map(|id| (id.source.clone(), id.key.clone())).unzip();
+        let mut transaction = self.by_index().await?;
         let rows = sqlx::query!(
-            r#"select document.source, document.key, document.revision, document.row_hash, indexed.fingerprint as "fingerprint?",
+            r#"select document.source, document.key, document.revision, document.row_hash,
+                   extract(epoch from now() - document.changed_at)::double precision as "changed_ago!",
+                   indexed.fingerprint as "fingerprint?",
                    case when indexed.fingerprint is null then '{}' else array(
                        select chunk.input_hash from shopkeeper.chunk
                        where chunk.version = $1 and chunk.source = document.source and chunk.key = document.key
@@ -251,8 +257,9 @@ impl Store {
             &sources,
             &keys,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         let known = rows.into_iter().map(|row| {
             let fingerprint = row.fingerprint.and_then(|bytes| bytes.try_into().ok()).map(Fingerprint);
             let chunks =
@@ -261,6 +268,7 @@ impl Store {
                 revision: row.revision,
                 row_hash: row.row_hash,
                 fingerprint,
+                changed_ago: Duration::try_from_secs_f64(row.changed_ago).unwrap_or_default(),
                 chunks: chunks.collect(),
             };
             (DocumentId { source: row.source, key: row.key }, known)

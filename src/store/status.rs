@@ -24,6 +24,32 @@ pub struct SourceStatus {
     pub oldest_stale_seconds: Option<f64>,
     /// When the source was last compared in full.
     pub last_sync_at: Option<DateTime<Utc>>,
+    /// From when a change was noticed until it was indexed, of half of those of the last day.
+    pub lag_p50_seconds: Option<f64>,
+    /// The same, of 99 of 100.
+    pub lag_p99_seconds: Option<f64>,
+}
+
+/// Documents that could not be indexed for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// Their source.
+    pub source: String,
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub documents: i64,
+}
+
+/// How fast documents are refreshed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Pace {
+    /// Documents that wait or are being refreshed.
+    pub pending: i64,
+    /// Refreshed in the last minute.
+    pub per_minute: i64,
+    /// How long the rest takes at this pace.
+    pub eta_seconds: Option<f64>,
 }
 
 /// One kind's jobs.
@@ -80,7 +106,13 @@ impl Store {
                 select document.source, count(*) as documents,
                     count(*) filter (where indexed.state = 'fresh' and indexed_revision = revision) as fresh,
                     count(*) filter (where indexed.state = 'failed' and indexed_revision = revision) as failed,
-                    min(changed_at) filter (where indexed_revision is distinct from revision) as oldest
+                    min(changed_at) filter (where indexed_revision is distinct from revision) as oldest,
+                    percentile_cont(array[0.5, 0.99]) within group (
+                        order by extract(epoch from indexed_at - changed_at)::double precision
+                    ) filter (
+                        where indexed.state = 'fresh' and indexed_revision = revision and indexed_at >= changed_at
+                            and indexed_at > now() - interval '1 day'
+                    ) as lag
                 from shopkeeper.document
                 left join shopkeeper.document_index as indexed
                     on indexed.version = (select id from active)
@@ -97,7 +129,8 @@ impl Store {
                 coalesce(documents.failed, 0) as "failed!",
                 coalesce(chunks.chunks, 0) as "chunks!",
                 extract(epoch from now() - documents.oldest)::double precision as oldest_stale_seconds,
-                source.last_sync_at as "last_sync_at?"
+                source.last_sync_at as "last_sync_at?",
+                documents.lag[1] as lag_p50_seconds, documents.lag[2] as lag_p99_seconds
             from documents
             full join shopkeeper.source on source.name = documents.source
             left join chunks on chunks.source = documents.source
@@ -136,6 +169,36 @@ impl Store {
             kinds as &[&str],
         );
         Ok(rows.fetch_all(&self.pool).await?)
+    }
+
+    /// Why documents could not be indexed: the most frequent reasons first.
+    pub async fn failures(&self) -> Result<Vec<Failure>, StoreError> {
+        let failures = sqlx::query_as!(
+            Failure,
+            r#"select source, coalesce(error, '') as "reason!", count(*) as "documents!"
+               from shopkeeper.document_index
+               where state = 'failed' and version = (select id from shopkeeper.index_version where state = 'active')
+               group by source, error order by 3 desc, 1, 2 limit 10"#
+        );
+        Ok(failures.fetch_all(&self.pool).await?)
+    }
+
+    /// How fast documents are refreshed by these jobs.
+    pub async fn pace(&self, refresh: &str) -> Result<Pace, StoreError> {
+        let row = sqlx::query!(
+            r#"select
+                   (select count(*) from shopkeeper.job where kind = $1) as "pending!",
+                   (
+                       select count(*) from shopkeeper.job_history
+                       where kind = $1 and outcome = 'done' and finished_at > now() - interval '1 minute'
+                   ) as "done!""#,
+            refresh,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let eta_seconds = (row.done > 0).then(|| 60.0 * row.pending as f64 / row.done as f64);
+        Ok(Pace { pending: row.pending, per_minute: row.done, eta_seconds })
     }
 
     /// Lists the index versions.

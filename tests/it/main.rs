@@ -11,6 +11,7 @@ mod chaos;
 mod cli;
 mod coalescing;
 mod demo;
+mod doctor;
 mod faults;
 mod feed;
 mod nets;

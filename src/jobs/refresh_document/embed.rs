@@ -19,6 +19,7 @@ use crate::{
     index::Chunk,
     model::{Embedded, ModelError},
     store::usage::Cost,
+    telemetry,
 };
 
 /// How long a request that is not full waits for documents that are on their way to it.
@@ -72,7 +73,9 @@ impl Refreshing {
         let inputs: Vec<_> = chunks.iter().map(|chunk| chunk.input.clone()).collect();
         let tokens = chunks.iter().map(|chunk| u64::from(chunk.tokens)).sum();
         self.version.model.backfill.take(tokens).await.map_err(Failed::Other)?;
-        let embedded = match self.version.model.embedder.embed(&inputs).await {
+        let embedded = self.version.model.embedder.embed(&inputs).await;
+        telemetry::model_requested("embedding", embedded.as_ref().map_or_else(ModelError::code, |_| "ok"));
+        let embedded = match embedded {
             Ok(embedded) => embedded,
             Err(error @ ModelError::Rejected { .. }) => return Err(Failed::Rejected(error.into())),
             Err(error) => {
@@ -81,6 +84,7 @@ impl Refreshing {
             }
         };
         self.version.model.backfill.correct(embedded.left).await;
+        telemetry::model_charged(&self.version.index.model, "input", embedded.tokens);
         let cost = Cost::of("embedding", &[(embedded.tokens, self.version.model.price)]);
         self.store.note_cost(cost).await.map_err(|error| Failed::Other(error.into()))?;
         Ok(embedded)

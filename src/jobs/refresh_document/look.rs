@@ -4,7 +4,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::FutureExt;
@@ -127,9 +127,11 @@ impl Refreshing {
         lease: Option<Lease>,
         row: Option<Row>,
     ) -> Result<Option<Looked>, JobError> {
+        let now = Instant::now();
+        let changed = now.checked_sub(known.changed_ago).unwrap_or(now);
         let write = |refreshed| Write { id: id.clone(), revision: known.revision, lease, refreshed };
         let document = match row {
-            None => return Ok(Some(Looked { write: write(Refreshed::Removed), text: None })),
+            None => return Ok(Some(Looked { write: write(Refreshed::Removed), text: None, changed })),
             Some(Err(fault)) => return Err(JobError::Dead(fault.to_string())),
             Some(Ok(document)) => Arc::new(document),
         };
@@ -138,6 +140,6 @@ impl Refreshing {
         let text = is_new.then(|| Text { document: document.clone(), hashes: known.chunks.clone() });
         let was_indexed = known.fingerprint.is_some();
         let content = Refreshed::Content(Content { document, fingerprint, chunks: None, was_indexed });
-        Ok(Some(Looked { write: write(content), text }))
+        Ok(Some(Looked { write: write(content), text, changed }))
     }
 }

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use futures::future::join_all;
@@ -22,6 +23,7 @@ use crate::{
         documents::{Refreshed, Write, Written},
         jobs::Lease,
     },
+    telemetry,
 };
 
 /// What the places share where documents meet.
@@ -73,6 +75,8 @@ pub(super) struct Looked {
     pub(super) write: Write,
     /// The text, when it is not what is indexed.
     pub(super) text: Option<Text>,
+    /// When the document's revision was raised.
+    pub(super) changed: Instant,
 }
 
 /// A text that differs from what is indexed.
@@ -111,14 +115,17 @@ impl Refresher {
     /// Makes the version hold a document as it is now; with a lease, that job is done then.
     pub(super) async fn refresh(&self, id: DocumentId, lease: Option<Lease>) -> Result<Ended, JobError> {
         let _running = Counted::new(&self.shared.running);
-        let Some(Looked { mut write, text }) = of(self.looks.ask((id, lease)).await)? else {
+        let Some(Looked { mut write, text, changed }) = of(self.looks.ask((id, lease)).await)? else {
             return Ok(Ended::NothingToDo);
         };
         if let (Some(text), Refreshed::Content(content)) = (text, &mut write.refreshed) {
             content.chunks = Some(self.chunks(&text).await?);
         }
         match of(self.writes.ask(write).await)? {
-            Written::Fresh => Ok(Ended::Written),
+            Written::Fresh => {
+                telemetry::indexed(changed.elapsed());
+                Ok(Ended::Written)
+            }
             Written::Superseded => Ok(Ended::NothingToDo),
             // Somebody enqueues it in a transaction of his own, or it is another worker's: it runs again.
             Written::NotHeld => {
@@ -152,8 +159,8 @@ impl Refresher {
         }));
         let vectors = vectors.await;
         drop(waiting);
-        for ((ordinal, _, chunk), vector) in wanted.into_iter().zip(vectors) {
-            all.fresh.push(EmbeddedChunk { ordinal, chunk, vector: vector? });
+        for ((ordinal, hash, chunk), vector) in wanted.into_iter().zip(vectors) {
+            all.fresh.push(EmbeddedChunk { ordinal, chunk, hash, vector: vector? });
         }
         Ok(all)
     }

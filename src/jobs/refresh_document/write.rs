@@ -17,7 +17,7 @@ use crate::store::{
 };
 
 /// Documents of one transaction, and the vectors in it.
-const LIMITS: Limits = Limits { items: 500, weight: 2000, linger: Duration::from_millis(2), at_once: 2 };
+const LIMITS: Limits = Limits { items: 500, weight: 2000, linger: Duration::from_millis(2), at_once: 3 };
 
 pub(super) fn writes(shared: &Arc<Refreshing>) -> Gather<Write, Result<Written, JobError>> {
     let shared = shared.clone();

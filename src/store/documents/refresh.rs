@@ -17,10 +17,12 @@ use crate::{
     store::{Store, StoreError, jobs},
 };
 
+mod copy;
+
 impl Store {
     /// Writes documents and completes their jobs, each all or nothing; says how each ended.
     pub async fn refresh(&self, version: i32, writes: &[Write]) -> Result<Vec<Written>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.by_index().await?;
         let leases: Vec<_> = writes.iter().filter_map(|write| write.lease).collect();
         let completed = jobs::complete_all(&mut transaction, &leases).await?;
         let is_held = |write: &Write| write.lease.is_none_or(|lease| completed.contains(&lease.job));
@@ -44,14 +46,8 @@ impl Store {
     ) -> Result<HashMap<InputHash, Vec<f32>>, StoreError> {
         let hashes: Vec<_> = hashes.iter().map(|hash| hash.0.to_vec()).collect();
         let rows = sqlx::query!(
-            r#"select distinct on (input_hash) input_hash as "input_hash!", embedding as "embedding!: HalfVector"
-               from (
-                   select input_hash, embedding from shopkeeper.chunk
-                   where version = $1 and input_hash = any ($4)
-                   union all
-                   select input_hash, embedding from shopkeeper.embedding_cache
-                   where model = $2 and dimensions = $3 and input_hash = any ($4)
-               ) as found"#,
+            r#"select input_hash as "input_hash!", embedding as "embedding!: HalfVector"
+               from shopkeeper.find_vectors($1, $2, $3, $4)"#,
             version.id,
             version.model,
             version.dimensions,
@@ -268,36 +264,22 @@ async fn replace(
     insert(connection, version, changed).await
 }
 
+/// Writes chunks by COPY: it parses nothing, and writes many rows to a page at once.
 async fn insert(
     connection: &mut PgConnection,
     version: i32,
     changed: &[(&DocumentId, &Chunks, bool)],
 ) -> Result<(), StoreError> {
-    let fresh = changed.iter().flat_map(|(id, chunks, _)| chunks.fresh.iter().map(move |fresh| (*id, fresh)));
-    let fresh: Vec<_> = fresh.collect();
-    let (sources, keys) = keys(fresh.iter().map(|(id, _)| *id));
-    let ordinals: Vec<_> = fresh.iter().map(|(_, embedded)| embedded.ordinal).collect();
-    let hashes: Vec<_> = fresh.iter().map(|(_, embedded)| embedded.chunk.hash().0.to_vec()).collect();
-    let contents: Vec<_> = fresh.iter().map(|(_, embedded)| embedded.chunk.content.clone()).collect();
-    let tokens = fresh.iter().map(|(_, embedded)| i32::try_from(embedded.chunk.tokens).unwrap_or(i32::MAX));
-    let tokens: Vec<_> = tokens.collect();
-    let vectors = fresh.iter().map(|(_, embedded)| HalfVector::from_f32_slice(&embedded.vector));
-    let vectors: Vec<_> = vectors.collect();
-    sqlx::query!(
-        "insert into shopkeeper.chunk (version, source, key, ordinal, input_hash, content, tokens, embedding)
-         select $1, source, key, ordinal, input_hash, content, tokens, embedding
-         from unnest($2::text[], $3::text[], $4::integer[], $5::bytea[], $6::text[], $7::integer[], $8::halfvec[])
-             as fresh (source, key, ordinal, input_hash, content, tokens, embedding)",
+    let rows = copy::rows(
         version,
-        &sources,
-        &keys,
-        &ordinals,
-        &hashes,
-        &contents,
-        &tokens,
-        &vectors as &[HalfVector],
-    )
-    .execute(connection)
-    .await?;
+        changed.iter().flat_map(|(id, chunks, _)| chunks.fresh.iter().map(move |fresh| (*id, fresh))),
+    );
+    let statement = format!(
+        "copy shopkeeper.chunk_{version} (version, source, key, ordinal, input_hash, content, tokens, embedding)
+         from stdin (format binary)"
+    );
+    let mut sink = connection.copy_in_raw(&statement).await?;
+    sink.send(rows).await?;
+    sink.finish().await?;
     Ok(())
 }

@@ -1,0 +1,87 @@
+//! What `doctor` asks of the database.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use sqlx::postgres::PgListener;
+
+use super::{Store, StoreError};
+
+/// What the server says of itself.
+#[derive(Clone, Debug)]
+pub struct ServerHealth {
+    /// Of PostgreSQL.
+    pub version: String,
+    /// Of pgvector, when it is there.
+    pub pgvector: Option<String>,
+    /// Whether the role may write in our schema.
+    pub may_write: bool,
+    /// Connections of everybody now.
+    pub connections: i64,
+    /// The most that there can be.
+    pub max_connections: i64,
+    /// Its clock.
+    pub now: DateTime<Utc>,
+    /// Jobs whose lease ran out more than a minute ago, and nobody took them.
+    pub stuck_leases: i64,
+}
+
+/// The HNSW index of the active version.
+#[derive(Clone, Debug)]
+pub struct IndexHealth {
+    /// The version.
+    pub version: i32,
+    /// Whether it has one that can be used; none when it has none.
+    pub is_valid: Option<bool>,
+    /// Whether the job that builds it is waiting or running.
+    pub is_filling: bool,
+}
+
+impl Store {
+    /// What the server says of itself.
+    pub async fn server_health(&self) -> Result<ServerHealth, StoreError> {
+        let health = sqlx::query_as!(
+            ServerHealth,
+            r#"select current_setting('server_version') as "version!",
+                   (select extversion from pg_extension where extname = 'vector') as pgvector,
+                   has_table_privilege('shopkeeper.document', 'insert, update, delete')
+                       and has_schema_privilege('shopkeeper', 'create') as "may_write!",
+                   (select count(*) from pg_stat_activity where backend_type = 'client backend') as "connections!",
+                   current_setting('max_connections')::bigint
+                       - current_setting('superuser_reserved_connections')::bigint as "max_connections!",
+                   clock_timestamp() as "now!",
+                   (
+                       select count(*) from shopkeeper.job
+                       where state = 'running' and lease_until < now() - interval '1 minute'
+                   ) as "stuck_leases!""#
+        );
+        Ok(health.fetch_one(&self.pool).await?)
+    }
+
+    /// The HNSW index of the active version; none when there is no version.
+    pub async fn index_health(&self) -> Result<Option<IndexHealth>, StoreError> {
+        let health = sqlx::query_as!(
+            IndexHealth,
+            r#"select id as version,
+                   (
+                       select indisvalid from pg_index
+                       where indexrelid = to_regclass('shopkeeper.chunk_' || index_version.id || '_hnsw')
+                   ) as is_valid,
+                   exists (
+                       select from shopkeeper.job where kind = 'fill_index' and key = index_version.id::text
+                   ) as "is_filling!"
+               from shopkeeper.index_version where state = 'active'"#
+        );
+        Ok(health.fetch_optional(&self.pool).await?)
+    }
+
+    /// How long a notification takes to arrive; none when it does not within two seconds.
+    pub async fn notification_time(&self) -> Result<Option<Duration>, StoreError> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.listen("shopkeeper_doctor").await?;
+        let began = Instant::now();
+        sqlx::query!("select pg_notify('shopkeeper_doctor', '')").execute(&self.pool).await?;
+        let heard = tokio::time::timeout(Duration::from_secs(2), listener.recv()).await;
+        Ok(heard.is_ok_and(|heard| heard.is_ok()).then(|| began.elapsed()))
+    }
+}
