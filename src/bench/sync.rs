@@ -53,7 +53,8 @@ const TEXT: &str = "(select string_agg((array['light','steel','cotton','garden',
 const LIMIT: Duration = Duration::from_mins(20);
 
 /// What is measured.
-pub const NAMES: &[&str] = &["first_index", "live_hnsw", "unchanged_rows", "price_only"];
+pub const NAMES: &[&str] =
+    &["first_index", "live_hnsw", "unchanged_rows", "price_only", "one_sentence_embeds"];
 
 /// Measures all of it, or one thing.
 pub async fn sync(
@@ -75,8 +76,9 @@ pub async fn sync(
         for name in NAMES.iter().filter(|name| only.is_none_or(|only| only == **name)) {
             say(format!("round {round} of {}: {name}", effort.rounds));
             let pairs = match *name {
-                "first_index" => vec![(*name, bench.index(false).await?)],
-                "live_hnsw" => vec![(*name, bench.index(true).await?)],
+                "first_index" => with_limit(name, "first_index_limit", bench.index(false).await?),
+                "live_hnsw" => with_limit(name, "live_hnsw_limit", bench.index(true).await?),
+                "one_sentence_embeds" => vec![(*name, bench.one_sentence().await?)],
                 "unchanged_rows" => {
                     let (rate, memory) = bench.unchanged().await?;
                     vec![(*name, rate), ("peak_rss_mb", memory)]
@@ -95,13 +97,25 @@ pub async fn sync(
     Ok(comparisons(&measured))
 }
 
+/// A rate and what limits it, each beside the other.
+fn with_limit(
+    name: &'static str,
+    limit: &'static str,
+    (ours, theirs): (f64, f64),
+) -> Vec<(&'static str, (f64, f64))> {
+    vec![(name, (ours, theirs)), (limit, (theirs, ours))]
+}
+
 fn comparisons(measured: &BTreeMap<&'static str, (Vec<f64>, Vec<f64>)>) -> Vec<Comparison> {
     let to = [
         ("first_index", "products/s", "binary COPY of the same chunks"),
+        ("first_index_limit", "products/s", "first_index"),
         ("live_hnsw", "products/s", "binary COPY with that index"),
+        ("live_hnsw_limit", "products/s", "live_hnsw"),
         ("unchanged_rows", "rows/s", "streaming and hashing alone"),
         ("peak_rss_mb", "MB at most", "a hundred"),
         ("price_only", "seconds", "the statement without triggers"),
+        ("one_sentence_embeds", "inputs", "the chunks of the document"),
     ];
     let comparison = |(name, unit, compared_to)| {
         let (ours, theirs) = measured.get(name).cloned()?;
@@ -171,13 +185,7 @@ impl Bench<'_> {
             let versions = place.store.index_versions().await?;
             place.store.build_hnsw(&versions[0]).await?;
         }
-        let began = Instant::now();
-        let workers = Workers::new(&place.store);
-        workers.start(&place.parts.refresh, &place.config.queue.refresh_document);
-        place.parts.sync.sync("product", SyncOptions::default()).await?;
-        place.until_done().await?;
-        let ours = rate(self.effort.products, began);
-        workers.stop().await;
+        let ours = f64::from(self.effort.products) / place.refresh().await?.as_secs_f64();
         let chunks: i64 =
             sqlx::query_scalar("select count(*) from shopkeeper.chunk").fetch_one(&place.pool).await?;
         if chunks != i64::from(self.effort.products) {
@@ -204,6 +212,27 @@ impl Bench<'_> {
         let theirs = rate(self.effort.products, began);
         place.close().await;
         Ok((ours, theirs))
+    }
+
+    /// Inputs that are embedded when one sentence of a long text grows, and the chunks of that text.
+    async fn one_sentence(&self) -> anyhow::Result<(f64, f64)> {
+        let place = self.place("sentence", 1).await?;
+        let long = "(select string_agg(format('Part %s is made of %s and %s.', n, md5(n::text), md5((-n)::text)), ' ')
+            from generate_series(1, 100) as n)";
+        execute(&place.url, &format!("update product set description = {long}")).await?;
+        place.refresh().await?;
+        let chunks: i64 =
+            sqlx::query_scalar("select count(*) from shopkeeper.chunk").fetch_one(&place.pool).await?;
+        let before = self.models.script().inputs();
+        let grown =
+            "update product set description = replace(description, 'Part 50 is', 'Part 50 is really')";
+        execute(&place.url, grown).await?;
+        place.refresh().await?;
+        let inputs = self.models.script().inputs() - before;
+        place.close().await;
+        #[expect(clippy::cast_precision_loss, reason = "some tens")]
+        let figures = (inputs as f64, chunks as f64);
+        Ok(figures)
     }
 
     /// Rows a second that a sync compares in a process of its own, and the most memory that it takes.
@@ -264,6 +293,18 @@ struct Report {
 }
 
 impl Place {
+    /// Syncs and refreshes; how long it was until the last commit.
+    async fn refresh(&self) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        let workers = Workers::new(&self.store);
+        workers.start(&self.parts.refresh, &self.config.queue.refresh_document);
+        self.parts.sync.sync("product", SyncOptions::default()).await?;
+        self.until_done().await?;
+        let took = began.elapsed();
+        workers.stop().await;
+        Ok(took)
+    }
+
     async fn until_done(&self) -> anyhow::Result<()> {
         let began = Instant::now();
         let left = "select exists (select from shopkeeper.job where kind = 'refresh_document')";

@@ -15,6 +15,43 @@ const TITLE: &str = "title";
 const TEXT: &str = "text";
 const LINK: &str = "link";
 
+/// What a document is made of.
+#[derive(Clone, Debug)]
+pub struct Rendering {
+    /// The column that tells documents apart.
+    pub key: String,
+    /// The template of the title.
+    pub title: String,
+    /// The template of the text.
+    pub text: String,
+    /// The template of the address.
+    pub link: Option<String>,
+    /// The columns that are kept beside the vectors.
+    pub metadata: Vec<String>,
+    /// The column of the stock keeping unit.
+    pub sku: Option<String>,
+}
+
+impl Rendering {
+    /// Parses the templates.
+    pub fn templates(&self) -> Result<Templates, TemplateError> {
+        Templates::new(&self.title, &self.text, self.link.as_deref())
+    }
+
+    /// A number for what of the settings decides a document, besides its row. `salt` is for what else does.
+    pub fn seed(&self, salt: &str) -> i64 {
+        let link = self.link.as_deref().unwrap_or_default();
+        let columns = self.metadata.iter().chain(&self.sku).map(String::as_str);
+        let mut hash = blake3::Hasher::new();
+        for part in [&self.title, &self.text, link, salt].into_iter().chain(columns) {
+            hash.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        }
+        let mut seed = [0; 8];
+        hash.finalize_xof().fill(&mut seed);
+        i64::from_le_bytes(seed)
+    }
+}
+
 /// The templates of one source, parsed.
 pub struct Templates {
     environment: Environment<'static>,
@@ -94,17 +131,6 @@ impl Templates {
         let link = link.filter(|link| !link.is_empty());
         Ok(Document { key: row.key, title, text, link, sku: row.sku, metadata: row.metadata, row_hash: None })
     }
-}
-
-/// A number for what of the settings decides a document, besides its row.
-pub fn seed<'a>(parts: impl Iterator<Item = &'a str>) -> i64 {
-    let mut hash = blake3::Hasher::new();
-    for part in parts {
-        hash.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
-    }
-    let mut seed = [0; 8];
-    hash.finalize_xof().fill(&mut seed);
-    i64::from_le_bytes(seed)
 }
 
 /// A column's value for a template.

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 
 use crate::{
     answer::prompt::{PromptSettings, SYSTEM},
-    catalogue::{Catalogue, CatalogueError},
+    catalogue::{Catalogue, CatalogueError, render::Rendering},
     config::{
         self, Config, DatabaseUrl, Endpoint, FeedFormat, FeedPlace, Relation, Source, SourceKind,
         TokenizerChoice,
@@ -228,6 +228,17 @@ fn sources(config: &Config, salt: &str) -> anyhow::Result<Sources> {
     Ok(sources)
 }
 
+fn rendering(source: &Source) -> Rendering {
+    Rendering {
+        key: source.key.clone(),
+        title: source.title.clone(),
+        text: source.text.clone(),
+        link: source.link.clone(),
+        metadata: source.metadata.clone(),
+        sku: source.sku.clone(),
+    }
+}
+
 fn feed_source(source: &Source, feed: &config::Feed, salt: &str) -> anyhow::Result<FeedSource> {
     let settings = feed::Settings {
         name: source.name.clone(),
@@ -240,12 +251,7 @@ fn feed_source(source: &Source, feed: &config::Feed, salt: &str) -> anyhow::Resu
             FeedFormat::Jsonl => feed::Format::Jsonl,
             FeedFormat::GoogleMerchant => feed::Format::GoogleMerchant,
         },
-        key: source.key.clone(),
-        title: source.title.clone(),
-        text: source.text.clone(),
-        link: source.link.clone(),
-        metadata: source.metadata.clone(),
-        sku: source.sku.clone(),
+        rendering: rendering(source),
     };
     Ok(FeedSource::new(settings, salt)?)
 }
@@ -265,12 +271,7 @@ fn postgres_source(
         name: source.name.clone(),
         url: DatabaseUrl::expose(&connection.url).to_owned(),
         relation,
-        key: source.key.clone(),
-        title: source.title.clone(),
-        text: source.text.clone(),
-        link: source.link.clone(),
-        metadata: source.metadata.clone(),
-        sku: source.sku.clone(),
+        rendering: rendering(source),
         updated_at: source.updated_at.clone(),
         live_metadata: source.live_metadata,
         related: connection.related.iter().map(related).collect(),

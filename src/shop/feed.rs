@@ -23,7 +23,7 @@ use url::Url;
 
 use crate::catalogue::{
     Catalogue, CatalogueError, Document, Listed, RenderFault,
-    render::{Row, Templates, seed},
+    render::{Rendering, Row, Templates},
 };
 
 mod rows;
@@ -39,18 +39,8 @@ pub struct Settings {
     pub place: Place,
     /// How it is written.
     pub format: Format,
-    /// The column that tells documents apart.
-    pub key: String,
-    /// The template of the title.
-    pub title: String,
-    /// The template of the text.
-    pub text: String,
-    /// The template of the address.
-    pub link: Option<String>,
-    /// The columns that are kept beside the vectors.
-    pub metadata: Vec<String>,
-    /// The column of the stock keeping unit.
-    pub sku: Option<String>,
+    /// What a document is made of.
+    pub rendering: Rendering,
 }
 
 /// Where a feed is.
@@ -116,15 +106,12 @@ impl FeedSource {
     /// `salt` identifies the settings outside of the source that decide what is indexed.
     pub fn new(settings: Settings, salt: &str) -> Result<Self, CatalogueError> {
         let misfit = |reason: String| CatalogueError::Misfit { source_name: settings.name.clone(), reason };
-        let templates = Templates::new(&settings.title, &settings.text, settings.link.as_deref())
-            .map_err(|error| misfit(error.to_string()))?;
+        let templates = settings.rendering.templates().map_err(|error| misfit(error.to_string()))?;
         // The first caller in the process decides; it is the same provider each time.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE).build();
         let http = http.map_err(|error| misfit(error.to_string()))?;
-        let read = settings.metadata.iter().chain(&settings.sku).map(String::as_str);
-        let link = settings.link.as_deref().unwrap_or_default();
-        let seed = seed([settings.title.as_str(), &settings.text, link, salt].into_iter().chain(read));
+        let seed = settings.rendering.seed(salt);
         Ok(Self { settings, templates, seed, http, copy: Mutex::new(None) })
     }
 
@@ -308,12 +295,12 @@ fn copy(
             present
                 .extend(columns.keys().filter(|name| !present.contains(*name)).cloned().collect::<Vec<_>>());
         }
-        let key = text(columns.get(&settings.key))
-            .ok_or_else(|| format!("row {number} has no key: its `{}` is empty", settings.key))?;
+        let key = text(columns.get(&settings.rendering.key))
+            .ok_or_else(|| format!("row {number} has no key: its `{}` is empty", settings.rendering.key))?;
         let picked = |columns: &rows::Columns, name: &String| columns.get(name).cloned().unwrap_or_default();
         let metadata: serde_json::Map<_, _> =
-            settings.metadata.iter().map(|name| (name.clone(), picked(&columns, name))).collect();
-        let sku = settings.sku.as_ref().and_then(|sku| text(columns.get(sku)));
+            settings.rendering.metadata.iter().map(|name| (name.clone(), picked(&columns, name))).collect();
+        let sku = settings.rendering.sku.as_ref().and_then(|sku| text(columns.get(sku)));
         let columns: serde_json::Map<_, _> = in_templates
             .iter()
             .map(|name| (name.clone(), columns.remove(name).unwrap_or_default()))
@@ -363,7 +350,7 @@ fn check_columns(
     in_templates: &BTreeSet<String>,
     present: &BTreeSet<String>,
 ) -> Result<(), CatalogueError> {
-    let named = in_templates.iter().chain(&settings.metadata).chain(&settings.sku);
+    let named = in_templates.iter().chain(&settings.rendering.metadata).chain(&settings.rendering.sku);
     let missing: BTreeSet<_> =
         named.filter(|name| !present.contains(*name)).map(|name| format!("`{name}`")).collect();
     if missing.is_empty() || present.len() >= COLUMNS {

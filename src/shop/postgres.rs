@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 
 use crate::catalogue::{
     Catalogue, CatalogueError, Document, Listed, Nets, RenderFault,
-    render::{Row, Templates, seed},
+    render::{Rendering, Row, Templates},
 };
 
 mod nets;
@@ -36,18 +36,8 @@ pub struct Settings {
     pub url: String,
     /// What is read, as something that can stand after `from`.
     pub relation: Relation,
-    /// The column that tells documents apart.
-    pub key: String,
-    /// The template of the title.
-    pub title: String,
-    /// The template of the text.
-    pub text: String,
-    /// The template of the address.
-    pub link: Option<String>,
-    /// The columns that are kept beside the vectors.
-    pub metadata: Vec<String>,
-    /// The column of the stock keeping unit.
-    pub sku: Option<String>,
+    /// What a document is made of.
+    pub rendering: Rendering,
     /// The column that says when a row was changed.
     pub updated_at: Option<String>,
     /// Whether answers read metadata from the shop, so that a stored copy may be an hour old.
@@ -106,16 +96,13 @@ impl PostgresSource {
     /// `salt` identifies the settings outside of the source that decide what is indexed.
     pub fn new(settings: Settings, salt: &str) -> Result<Self, CatalogueError> {
         let misfit = |reason: String| CatalogueError::Misfit { source_name: settings.name.clone(), reason };
-        let templates = Templates::new(&settings.title, &settings.text, settings.link.as_deref())
-            .map_err(|error| misfit(error.to_string()))?;
+        let templates = settings.rendering.templates().map_err(|error| misfit(error.to_string()))?;
         let options = connect_options(&settings).map_err(|error| misfit(error.to_string()))?;
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(CONNECT_TIMEOUT)
             .connect_lazy_with(options);
-        let read = settings.metadata.iter().chain(&settings.sku).map(String::as_str);
-        let link = settings.link.as_deref().unwrap_or_default();
-        let seed = seed([settings.title.as_str(), &settings.text, link, salt].into_iter().chain(read));
+        let seed = settings.rendering.seed(salt);
         Ok(Self { settings, templates, pool, seed, statements: OnceCell::new() })
     }
 
@@ -124,12 +111,12 @@ impl PostgresSource {
             let relation = from_clause(&self.settings.relation);
             let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
             let (columns, key_type) =
-                columns(&self.pool, &relation, &self.settings.key).await.map_err(fail)?;
+                columns(&self.pool, &relation, &self.settings.rendering.key).await.map_err(fail)?;
             let read = check_columns(&self.settings, &self.templates, &columns).map_err(|reason| {
                 CatalogueError::Misfit { source_name: self.settings.name.clone(), reason }
             })?;
             let row = listed_columns(&self.settings, &read, self.seed);
-            let key = quote(&self.settings.key);
+            let key = quote(&self.settings.rendering.key);
             Ok(Statements {
                 list: format!("select {row} from {relation} order by row_.{key}::text collate \"C\""),
                 read: read_statement(&self.settings, &relation, &read, &key_type),
@@ -274,10 +261,10 @@ fn check_columns(
     columns: &[String],
 ) -> Result<BTreeSet<String>, String> {
     let in_templates = templates.columns();
-    let named = [("key", Some(&settings.key)), ("sku", settings.sku.as_ref())]
+    let named = [("key", Some(&settings.rendering.key)), ("sku", settings.rendering.sku.as_ref())]
         .into_iter()
         .filter_map(|(setting, column)| Some((setting, column?)))
-        .chain(settings.metadata.iter().map(|column| ("metadata", column)))
+        .chain(settings.rendering.metadata.iter().map(|column| ("metadata", column)))
         .chain(in_templates.iter().map(|column| ("a template", column)));
     let mut faults = Vec::new();
     for (setting, column) in named {
@@ -293,20 +280,21 @@ fn check_columns(
 
 /// The key as text and the row's hash.
 fn listed_columns(settings: &Settings, columns: &BTreeSet<String>, seed: i64) -> String {
-    let key = quote(&settings.key);
-    let read: BTreeSet<_> = columns.iter().chain(&settings.metadata).chain(&settings.sku).collect();
+    let key = quote(&settings.rendering.key);
+    let read: BTreeSet<_> =
+        columns.iter().chain(&settings.rendering.metadata).chain(&settings.rendering.sku).collect();
     let read: Vec<_> = read.into_iter().map(|column| format!("row_.{}", quote(column))).collect();
     format!("row_.{key}::text, hashtextextended(row({})::text, {seed})", read.join(", "))
 }
 
 /// Compares keys in their own type, so that the shop's index on them is used.
 fn read_statement(settings: &Settings, relation: &str, columns: &BTreeSet<String>, key_type: &str) -> String {
-    let key = quote(&settings.key);
-    let sku = settings.sku.as_ref().map_or("null".to_owned(), |sku| format!("row_.{}", quote(sku)));
+    let key = quote(&settings.rendering.key);
+    let sku = settings.rendering.sku.as_ref().map_or("null".to_owned(), |sku| format!("row_.{}", quote(sku)));
     format!(
         "select row_.{key}::text, {}, {sku}::text, {} from {relation} where row_.{key} = any($1::text[]::{key_type}[])",
         object(columns.iter()),
-        object(settings.metadata.iter()),
+        object(settings.rendering.metadata.iter()),
     )
 }
 

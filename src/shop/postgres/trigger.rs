@@ -51,14 +51,14 @@ impl PostgresSource {
         if let Relation::Table { name, condition } = &self.settings.relation {
             let settings = &self.settings;
             let mut columns = self.templates.columns();
-            columns.extend([&settings.key].into_iter().chain(&settings.sku).cloned());
+            columns.extend([&settings.rendering.key].into_iter().chain(&settings.rendering.sku).cloned());
             if !settings.live_metadata {
-                columns.extend(settings.metadata.iter().cloned());
+                columns.extend(settings.rendering.metadata.iter().cloned());
             }
             if let Some(condition) = condition {
                 columns.extend(self.columns_of(name, condition).await?);
             }
-            let keys = format!("select row_.{}", quote(&settings.key));
+            let keys = format!("select row_.{}", quote(&settings.rendering.key));
             watched.insert(0, Related { table: name.clone(), columns: columns.into_iter().collect(), keys });
         }
         if watched.is_empty() {
