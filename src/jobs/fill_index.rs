@@ -53,7 +53,10 @@ impl Job for FillIndex {
             let reason = "there are sources that were never listed".to_owned();
             return Err(JobError::Snooze { after: WAIT, reason });
         }
-        self.fill(version.id).await?;
+        if !self.fill(version.id).await? {
+            tracing::info!(version = version.id, "index version {} was dropped meanwhile", version.id);
+            return Ok(Outcome::Done(Vec::new()));
+        }
         tracing::info!(
             version = version.id,
             "index version {} is filled; building its HNSW index",
@@ -73,9 +76,9 @@ impl FillIndex {
         Ok(())
     }
 
-    /// Returns when no document is left behind, and few are on their way.
-    async fn fill(&self, version: i32) -> Result<(), JobError> {
-        loop {
+    /// Returns when no document is left behind, and few are on their way; false when the version is gone.
+    async fn fill(&self, version: i32) -> Result<bool, JobError> {
+        while self.store.index_versions().await?.iter().any(|known| known.id == version) {
             let (mut enqueued, mut after) = (0, None);
             loop {
                 while self.store.has_more_jobs_than(RefreshDocument::KIND, BACKLOG).await? {
@@ -90,9 +93,10 @@ impl FillIndex {
                 }
             }
             if enqueued == 0 && self.store.coverage(version).await?.missing() <= NEARLY_ALL {
-                return Ok(());
+                return Ok(true);
             }
             tokio::time::sleep(LOOK).await;
         }
+        Ok(false)
     }
 }

@@ -233,3 +233,31 @@ async fn a_new_model_that_is_away_holds_up_nothing_but_itself() {
     world.until("the other one has it too", &content(2)).await;
     workers.stop().await;
 }
+
+#[tokio::test]
+async fn a_version_that_is_dropped_while_it_is_filled_leaves_nothing_behind() {
+    let shop = format!(
+        "{SHOP}; insert into product select id, 'Product ' || id, 'One of many.', 1, 1 from generate_series(10, 1500) as id"
+    );
+    let larger =
+        OfflineServer::start(Models::new(Embedder::hash(1536), Completer::Extractive)).await.unwrap();
+    let next = format!("{NEXT}base_url = \"{}\"\n", larger.base_url());
+    let world = World::with(&shop, &(SOURCE.to_owned() + &next)).await;
+    world.sync().await;
+    larger.script().always(Operation::Embeddings, Fault::Status { code: 503, retry_after: None });
+    create(&world).await;
+    let workers = world.workers();
+    world
+        .until("the filling waits", "count(*) > 1000 from shopkeeper.job where last_error is not null")
+        .await;
+    let dropped = world.run(&["index", "drop", "2"]).await;
+    assert!(dropped.status.success(), "{}", stderr(&dropped));
+    world
+        .until("the filling ends", "not exists (select from shopkeeper.job where kind = 'fill_index')")
+        .await;
+    world.hurry().await;
+    world.until("nothing is left to do", "not exists (select from shopkeeper.job)").await;
+    workers.stop().await;
+    assert_eq!((world.count("index_version").await, world.count("document_index").await), (1, 1494));
+    assert_eq!(world.count("job_history where outcome = 'dead'").await, 0);
+}
