@@ -128,8 +128,23 @@ impl Setting for Secret {
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("********")
+        serializer.serialize_str(HIDDEN)
     }
+}
+
+/// What is shown in the place of a secret.
+const HIDDEN: &str = "********";
+
+/// An address without its password, and without its query where that holds a secret.
+fn redacted(address: &str, has_secret_query: impl Fn(&Url) -> bool) -> String {
+    let Ok(mut url) = Url::parse(address) else { return HIDDEN.to_owned() };
+    if has_secret_query(&url) {
+        url.set_query(Some(HIDDEN));
+    }
+    if url.password().is_some() && url.set_password(Some(HIDDEN)).is_err() {
+        return HIDDEN.to_owned();
+    }
+    url.to_string()
 }
 
 /// The address of a PostgreSQL database; its password is never printed.
@@ -144,11 +159,7 @@ impl DatabaseUrl {
 
     /// The address as it may be shown.
     fn redacted(&self) -> String {
-        let Ok(mut url) = Url::parse(self.expose()) else { return "********".to_owned() };
-        if url.password().is_some() && url.set_password(Some("********")).is_err() {
-            return "********".to_owned();
-        }
-        url.to_string()
+        redacted(self.expose(), |url| url.query_pairs().any(|(key, _)| key == "password"))
     }
 
     /// Whether the address holds a password, and so must not stand in the file.
@@ -192,13 +203,7 @@ impl FeedUrl {
     }
 
     fn redacted(&self) -> String {
-        let Ok(mut url) = Url::parse(self.expose()) else { return "********".to_owned() };
-        let hidden = url.query().map(|_| "********");
-        url.set_query(hidden);
-        if url.password().is_some() && url.set_password(Some("********")).is_err() {
-            return "********".to_owned();
-        }
-        url.to_string()
+        redacted(self.expose(), |url| url.query().is_some())
     }
 }
 
@@ -266,3 +271,22 @@ macro_rules! words {
     };
 }
 pub(crate) use words;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_what_is_secret_in_it() {
+        let database = |url: &str| DatabaseUrl(url.into()).redacted();
+        assert_eq!(
+            database("postgres://a:s3cret@h/d?sslmode=require"),
+            "postgres://a:********@h/d?sslmode=require"
+        );
+        assert_eq!(database("postgres://a@h/d?password=s3cret"), "postgres://a@h/d?********");
+        assert_eq!(
+            FeedUrl("https://u:p@h/feed?token=s3cret".into()).redacted(),
+            "https://u:********@h/feed?********"
+        );
+    }
+}
