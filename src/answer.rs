@@ -1,13 +1,14 @@
 //! What an answer is: passages that were found, what a model makes of them, and whether it may stand.
 //!
-//! Pure. The [`prompt`] module says how a model is asked, [`grounding`] what of its answer is founded;
-//! here is the judgement over both.
+//! Pure. The [`prompt`] module says how a model is asked, [`grounding`] what of its answer is founded,
+//! [`evaluation`] how good answers are; here is the judgement over one.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::model::Completion;
 
+pub mod evaluation;
 pub mod grounding;
 pub mod prompt;
 

@@ -27,6 +27,7 @@ mod config;
 #[cfg(feature = "embedded")]
 mod demo;
 mod doctor;
+mod eval;
 mod index;
 mod jobs;
 mod migrate;
@@ -84,6 +85,8 @@ enum Verb {
     Search(search::Search),
     /// Ask a question and wait for the answer
     Ask(ask::Ask),
+    /// Measure on a golden set how good answers are, or find the distance above which to ask a human
+    Eval(eval::Eval),
     /// Show how fresh the index is and what is queued
     Status(status::Status),
     /// Look at jobs, and decide about those that need it
@@ -121,6 +124,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Verb::Trigger(trigger) => trigger::trigger(trigger, config).await,
         Verb::Search(search) => search::search(search, config).await,
         Verb::Ask(ask) => ask::ask(ask, config).await,
+        Verb::Eval(eval) => eval::eval(eval, config).await,
         Verb::Jobs(jobs) => jobs::jobs(jobs, config).await,
         Verb::Queue(queue) => queue::queue(queue, config).await,
         Verb::Schedule(schedule) => schedule::schedule(schedule, config).await,

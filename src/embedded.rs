@@ -64,6 +64,7 @@ impl Embedded {
         let settings = path.join("jobs.toml");
         write_private(&path.join("shop.url"), &shop)?;
         write_private(&path.join("database.url"), &ours)?;
+        write_private(&path.join("golden.jsonl"), GOLDEN)?;
         let (api, admin) = (bind(8080).await?, bind(8081).await?);
         let text = SETTINGS
             .replace("API_PORT", &api.local_addr()?.port().to_string())

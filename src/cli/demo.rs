@@ -79,13 +79,15 @@ async fn with_daemon(embedded: &Embedded, listeners: Listeners, once: bool) -> a
 }
 
 fn tell(settings: &Path, api: SocketAddr, admin: Option<SocketAddr>) {
-    let settings = settings.display();
+    let golden = settings.with_file_name("golden.jsonl");
+    let (settings, golden) = (settings.display(), golden.display());
     output::line("\nThe daemon goes on running; Ctrl-C ends it. Try, from another terminal:\n");
     output::line(format!("  curl -s http://{api}/v1/answers -H 'content-type: application/json' \\"));
     output::line("       -d '{\"question\": \"Can I return a tent that I have used?\"}'");
     output::line(format!("  curl -s http://{api}/v1/answers/ID      # the id that the answer above has"));
     output::line(format!("  shopkeeper --config {settings} ask \"Which sleeping bag is for snow?\""));
     output::line(format!("  shopkeeper --config {settings} status"));
+    output::line(format!("  shopkeeper --config {settings} eval run {golden}"));
     if let Some(admin) = admin {
         output::line(format!("  curl -s http://{admin}/readyz"));
     }

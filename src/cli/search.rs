@@ -29,7 +29,8 @@ pub(super) async fn search(arguments: Search, path: &Path) -> anyhow::Result<()>
     let store = Store::open(&daemon::reach(&config)).await?;
     let parts = daemon::assemble(&config, &store).await?;
     let top_k = arguments.top_k.unwrap_or(config.answers.top_k).get();
-    let found = parts.answer.retrieve(&arguments.text, &[], sources.as_deref(), top_k).await;
+    let version = parts.answer.versions.active().await.map_err(unanswered)?;
+    let found = parts.answer.retrieve(&version, &arguments.text, &[], sources.as_deref(), top_k).await;
     let passages = found.map_err(unanswered)?.passages;
     if arguments.json {
         let results = passages.iter().map(|passage| {
@@ -68,7 +69,7 @@ fn chosen(config: &crate::config::Config, source: Option<String>) -> anyhow::Res
 }
 
 /// What waits for something is not reachable now.
-fn unanswered(error: JobError) -> anyhow::Error {
+pub(super) fn unanswered(error: JobError) -> anyhow::Error {
     match error {
         JobError::Snooze { reason, .. } => Ended { code: UNREACHABLE, message: reason }.into(),
         other => other.into(),

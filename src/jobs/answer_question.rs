@@ -125,16 +125,17 @@ impl Job for AnswerQuestion {
 }
 
 impl AnswerQuestion {
-    /// Finds the passages nearest to a question.
+    /// Finds the passages of an index version that are nearest to a question.
     pub async fn retrieve(
         &self,
+        version: &Version,
         question: &str,
         history: &[Message],
         sources: Option<&[String]>,
         top_k: u32,
     ) -> Result<Retrieved, JobError> {
         let standalone_question = standalone(question, history);
-        let Version { index, model } = self.versions.active().await?;
+        let Version { index, model } = version;
         model.budget.take(about(&standalone_question)).await?;
         let embedded = model.embedder.embed(std::slice::from_ref(&standalone_question)).await;
         let embedded = heeded(&model.budget, "embedding", embedded).await?;
@@ -142,23 +143,26 @@ impl AnswerQuestion {
         telemetry::model_charged(&index.model, "input", embedded.tokens);
         let mut passages = Vec::new();
         for vector in &embedded.vectors {
-            passages = self.store.nearest(&index, vector, top_k, sources).await?;
+            passages = self.store.nearest(index, vector, top_k, sources).await?;
         }
         self.read_live(&mut passages).await;
         let embedding = (embedded.tokens, model.price);
         Ok(Retrieved { standalone_question, passages, embedding })
     }
 
-    async fn answer(&self, taken: &Taken) -> Result<Settled, JobError> {
-        let history = self.history(taken).await?;
-        let top_k = self.settings.top_k;
-        let found = self.retrieve(&taken.question, &history, taken.sources.as_deref(), top_k).await?;
+    /// Has the model answer from what was found, and judges what it says. Without passages it is not asked.
+    pub async fn compose(
+        &self,
+        question: &str,
+        history: &[Message],
+        passages: &[Passage],
+    ) -> Result<(Verdict, Option<Completion>), JobError> {
         let refusal = &self.settings.prompt.refusal;
-        if found.passages.is_empty() {
-            return Ok(self.settled(&found, &refuse(refusal), None));
+        if passages.is_empty() {
+            return Ok((refuse(refusal), None));
         }
         let mark = Uuid::new_v4().simple().to_string();
-        let prompt = prompt(&self.settings.prompt, &history, &found.passages, &taken.question, &mark);
+        let prompt = prompt(&self.settings.prompt, history, passages, question, &mark);
         let said = prompt.messages.iter().map(|message| about(&message.content)).sum::<u64>();
         self.completion_budget.take(about(&prompt.system) + said + u64::from(prompt.max_tokens)).await?;
         let completion =
@@ -166,8 +170,17 @@ impl AnswerQuestion {
         self.completion_budget.correct(completion.left).await;
         telemetry::model_charged(&self.settings.model, "input", completion.input_tokens);
         telemetry::model_charged(&self.settings.model, "output", completion.output_tokens);
-        let verdict = judge(&found.passages, &completion, refusal, self.settings.escalate_above_distance);
-        Ok(self.settled(&found, &verdict, Some(&completion)))
+        let verdict = judge(passages, &completion, refusal, self.settings.escalate_above_distance);
+        Ok((verdict, Some(completion)))
+    }
+
+    async fn answer(&self, taken: &Taken) -> Result<Settled, JobError> {
+        let history = self.history(taken).await?;
+        let (version, top_k) = (self.versions.active().await?, self.settings.top_k);
+        let sources = taken.sources.as_deref();
+        let found = self.retrieve(&version, &taken.question, &history, sources, top_k).await?;
+        let (verdict, completion) = self.compose(&taken.question, &history, &found.passages).await?;
+        Ok(self.settled(&found, &verdict, completion.as_ref()))
     }
 
     async fn history(&self, taken: &Taken) -> Result<Vec<Message>, StoreError> {

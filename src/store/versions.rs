@@ -96,6 +96,29 @@ impl Store {
         Ok(LeftBehind { enqueued, next })
     }
 
+    /// Those of some documents that a version has no chunks of, as their sources and keys.
+    pub async fn not_indexed(
+        &self,
+        version: i32,
+        sources: &[String],
+        keys: &[String],
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let missing = sqlx::query!(
+            r#"select asked.source as "source!", asked.key as "key!"
+               from unnest($2::text[], $3::text[]) as asked (source, key)
+               where not exists (
+                   select from shopkeeper.document_index as indexed
+                   where indexed.version = $1 and indexed.source = asked.source and indexed.key = asked.key
+                       and indexed.fingerprint is not null
+               )"#,
+            version,
+            sources,
+            keys,
+        );
+        let missing = missing.fetch_all(&self.pool).await?;
+        Ok(missing.into_iter().map(|row| (row.source, row.key)).collect())
+    }
+
     /// How much of the documents a version has.
     pub async fn coverage(&self, version: i32) -> Result<Coverage, StoreError> {
         let coverage = sqlx::query_as!(

@@ -32,6 +32,8 @@ async fn the_help_says_what_there_is() {
         "sync --help",
         "search --help",
         "ask --help",
+        "eval run --help",
+        "eval calibrate --help",
         "status --help",
         "jobs --help",
         "jobs list --help",

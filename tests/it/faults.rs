@@ -60,7 +60,9 @@ async fn vectors_in_another_order_go_to_their_own_chunks() {
         .await;
     world.script().always(Operation::Embeddings, Fault::WrongOrder);
     world.sync().await;
-    let found = world.parts.answer.retrieve("material17", &[], None, 1).await.unwrap();
+    let answer = &world.parts.answer;
+    let version = answer.versions.active().await.unwrap();
+    let found = answer.retrieve(&version, "material17", &[], None, 1).await.unwrap();
     assert!(found.passages[0].content.contains("material17"), "{}", found.passages[0].content);
 }
 

@@ -12,6 +12,7 @@ mod cli;
 mod coalescing;
 mod demo;
 mod doctor;
+mod eval;
 mod faults;
 mod feed;
 mod nets;
