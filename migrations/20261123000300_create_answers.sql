@@ -1,16 +1,37 @@
 -- Questions and their answers. The row is the truth; the job only wakes a worker.
+--
+-- A client is a service that asks: by SQL the role that logged in, by HTTP the token's client. It sees its own alone.
+
+create table shopkeeper.session (
+    client      text        not null,
+    id          text        not null check (id <> ''),
+    customer_id text,
+    owner       text        not null default 'bot' check (owner in ('bot', 'human')),
+    created_at  timestamptz not null default now(),
+    active_at   timestamptz not null default now(),
+    primary key (client, id)
+);
+
+comment on table shopkeeper.session is 'Conversations. Whoever adds a question to one locks its row: its questions have one order.';
+comment on column shopkeeper.session.owner is 'Who answers. While it is a human, questions are stored, not answered.';
+
+create index session_customer on shopkeeper.session (client, customer_id) where customer_id is not null;
+create index session_active on shopkeeper.session (active_at);
 
 create table shopkeeper.answer (
     id                   uuid primary key default gen_random_uuid(),
+    client               text        not null,
     session_id           text,
+    customer_id          text,
     seq                  bigint generated always as identity,
-    idempotency_key      text unique,
+    idempotency_key      text,
+    request              jsonb       not null,
     status               text        not null default 'queued'
         check (status in ('queued', 'in_progress', 'completed', 'incomplete', 'failed', 'cancelled', 'expired')),
     outcome              text check (outcome in ('answered', 'no_answer', 'human_owned', 'superseded', 'fallback')),
+    incomplete_reason    text check (incomplete_reason in ('max_tokens', 'content_filter')),
     question             text        not null check (question <> ''),
     standalone_question  text,
-    sources_filter       text[],
     answer               jsonb,
     sources              jsonb       not null default '[]',
     citations            jsonb       not null default '[]',
@@ -22,18 +43,173 @@ create table shopkeeper.answer (
     grounding            jsonb,
     usage                jsonb,
     attempt              integer     not null default 0,
+    fence                bigint      not null default 0,
     error                text,
     metadata             jsonb       not null default '{}',
+    start_before         timestamptz,
+    cancel_at            timestamptz,
     created_at           timestamptz not null default now(),
     started_at           timestamptz,
-    completed_at         timestamptz
+    completed_at         timestamptz,
+    unique (client, idempotency_key)
 );
 
 comment on table shopkeeper.answer is 'One row for each question that was accepted.';
 comment on column shopkeeper.answer.seq is 'The order in which questions were accepted.';
-comment on column shopkeeper.answer.sources_filter is 'The sources that may be searched; null is all of them.';
+comment on column shopkeeper.answer.request is 'What the client sent; with its idempotency key, sending it again is the same question.';
+comment on column shopkeeper.answer.fence is 'Of the claim that works on it; what another one writes is void.';
+comment on column shopkeeper.answer.start_before is 'When it expires if nobody has begun.';
+comment on column shopkeeper.answer.cancel_at is 'When it is cancelled if it is not settled.';
 
-create index answer_session on shopkeeper.answer (session_id, seq) where session_id is not null;
+create index answer_session on shopkeeper.answer (client, session_id, seq) where session_id is not null;
+create index answer_customer on shopkeeper.answer (client, customer_id) where customer_id is not null;
+create index answer_open on shopkeeper.answer (client, session_id) where status in ('queued', 'in_progress');
+create index answer_start_before on shopkeeper.answer (start_before) where status = 'queued';
+create index answer_cancel_at on shopkeeper.answer (cancel_at) where status in ('queued', 'in_progress');
+create index answer_created on shopkeeper.answer (created_at);
+
+-- Ends questions that are not settled, and tells those who listen. A worker that is at one of them finds that it is not
+-- its own any more; a job that waits finds nothing to do.
+create function shopkeeper.end_answers(answers uuid[], status text, outcome text default null) returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    ended bigint;
+begin
+    with ended as (
+        update shopkeeper.answer as answer
+        set status = end_answers.status, outcome = end_answers.outcome, completed_at = now()
+        where answer.id = any (end_answers.answers) and answer.status in ('queued', 'in_progress')
+        returning answer.id
+    )
+    select count(pg_notify('shopkeeper_answer', id::text)) into ended from ended;
+    return ended;
+end
+$$;
+
+-- Ends what is past its time: unstarted work expires, what takes too long is cancelled.
+create function shopkeeper.end_overdue_answers() returns bigint
+language sql
+set search_path = pg_catalog, pg_temp
+begin atomic
+    select coalesce(sum(shopkeeper.end_answers(array[overdue.id], overdue.status)), 0)::bigint
+    from (
+        (
+            select id, 'expired' as status from shopkeeper.answer
+            where status = 'queued' and start_before <= now() limit 1000
+        )
+        union all
+        (
+            select id, 'cancelled' from shopkeeper.answer
+            where status in ('queued', 'in_progress') and cancel_at <= now() limit 1000
+        )
+    ) as overdue;
+end;
+
+-- Ends a question that is not to be worked on any more, or not by us.
+create function shopkeeper.end_untaken(answer uuid) returns bigint
+language sql
+set search_path = pg_catalog, pg_temp
+begin atomic
+    select coalesce(sum(shopkeeper.end_answers(array[due.id], due.status, due.outcome)), 0)::bigint
+    from (
+        select known.id,
+            case
+                when session.owner = 'human' then 'completed'
+                when known.cancel_at <= now() then 'cancelled'
+                when known.status = 'queued' and known.start_before <= now() then 'expired'
+            end as status,
+            case when session.owner = 'human' then 'human_owned' end as outcome
+        from shopkeeper.answer as known
+        left join shopkeeper.session as session on session.client = known.client and session.id = known.session_id
+        where known.id = end_untaken.answer
+    ) as due
+    where due.status is not null;
+end;
+
+-- Accepts what a client sends: an object with the fields of POST /v1/answers, looked at by the caller.
+create function shopkeeper.accept_question(client text, idempotency_key text, request jsonb) returns uuid
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    asked     constant jsonb := (
+        select jsonb_object_agg(key, value) from jsonb_each(accept_question.request) where value <> 'null'
+    );
+    session   constant text  := asked ->> 'session_id';
+    owner     text := 'bot';
+    earlier   shopkeeper.answer;
+    answer_id uuid;
+begin
+    if session is not null then
+        insert into shopkeeper.session as known (client, id, customer_id)
+        values (accept_question.client, session, asked ->> 'customer_id')
+        on conflict (client, id) do update
+        set active_at = now(), customer_id = coalesce(excluded.customer_id, known.customer_id)
+        returning known.owner into owner;
+    end if;
+    if accept_question.idempotency_key is not null then
+        -- A key is kept for a day.
+        update shopkeeper.answer as answer set idempotency_key = null
+        where answer.client = accept_question.client and answer.idempotency_key = accept_question.idempotency_key
+            and answer.created_at < now() - interval '24 hours';
+        select answer.* into earlier from shopkeeper.answer as answer
+        where answer.client = accept_question.client and answer.idempotency_key = accept_question.idempotency_key;
+    end if;
+    if earlier.id is null then
+        if session is not null and asked ->> 'on_busy' = 'reject' and exists (
+            select from shopkeeper.answer as answer
+            where answer.client = accept_question.client and answer.session_id = session
+                and answer.status in ('queued', 'in_progress')
+        ) then
+            raise exception 'session_busy: a question of session % is not answered yet', session using errcode = 'SK001';
+        end if;
+        insert into shopkeeper.answer as answer (
+            client, session_id, customer_id, idempotency_key, request, question, metadata, start_before, cancel_at,
+            status, outcome, completed_at
+        )
+        values (
+            accept_question.client, session, asked ->> 'customer_id', accept_question.idempotency_key, asked,
+            asked ->> 'question', coalesce(asked -> 'metadata', '{}'), (asked ->> 'start_before')::timestamptz,
+            now() + (asked ->> 'cancel_after_s')::double precision * interval '1 second',
+            case owner when 'human' then 'completed' else 'queued' end,
+            case owner when 'human' then 'human_owned' end, case owner when 'human' then now() end
+        )
+        on conflict (client, idempotency_key) do nothing
+        returning answer.id into answer_id;
+    end if;
+    if answer_id is null then
+        if earlier.id is null then
+            select answer.* into earlier from shopkeeper.answer as answer
+            where answer.client = accept_question.client and answer.idempotency_key = accept_question.idempotency_key;
+        end if;
+        if earlier.request is distinct from asked then
+            raise exception 'idempotency_mismatch: the key % was used for another question',
+                accept_question.idempotency_key using errcode = 'SK002';
+        end if;
+        return earlier.id;
+    end if;
+    if session is not null and asked ->> 'on_busy' = 'supersede' then
+        perform shopkeeper.end_answers(array_agg(answer.id), 'cancelled', 'superseded')
+        from shopkeeper.answer as answer
+        where answer.client = accept_question.client and answer.session_id = session and answer.id <> answer_id
+            and answer.status in ('queued', 'in_progress');
+    end if;
+    if owner = 'human' then
+        perform pg_notify('shopkeeper_answer', answer_id::text);
+    else
+        perform shopkeeper.enqueue(
+            'answer_question', answer_id::text,
+            priority => coalesce((asked ->> 'priority')::smallint, 10::smallint),
+            group_key => accept_question.client || ':' || session
+        );
+    end if;
+    return answer_id;
+end
+$$;
 
 -- Asks a question in the caller's transaction. A key that was used before gives the answer that it made.
 create function shopkeeper.ask(
@@ -41,44 +217,160 @@ create function shopkeeper.ask(
     session_id      text default null,
     idempotency_key text default null,
     sources         text[] default null,
-    metadata        jsonb default '{}'
+    metadata        jsonb default null,
+    customer_id     text default null,
+    locale          text default null,
+    history         jsonb default null,
+    on_busy         text default null,
+    priority        smallint default null,
+    start_before    timestamptz default null,
+    cancel_after_s  double precision default null
 ) returns uuid
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-#variable_conflict use_column
-declare
-    answer_id uuid;
 begin
-    if coalesce(btrim(ask.question), '') = '' then
+    if coalesce(btrim(question), '') = '' then
         raise exception 'shopkeeper.ask: the question is empty' using errcode = 'invalid_parameter_value';
     end if;
-    insert into shopkeeper.answer as answer (question, session_id, idempotency_key, sources_filter, metadata)
-    values (ask.question, ask.session_id, ask.idempotency_key, ask.sources, coalesce(ask.metadata, '{}'))
-    on conflict (idempotency_key) do nothing
-    returning answer.id into answer_id;
-    if answer_id is null then
-        select answer.id into answer_id from shopkeeper.answer as answer
-        where answer.idempotency_key = ask.idempotency_key;
-        return answer_id;
+    if session_id = '' then
+        raise exception 'shopkeeper.ask: session_id is empty' using errcode = 'invalid_parameter_value';
     end if;
-    perform shopkeeper.enqueue(
-        'answer_question', answer_id::text, priority => 10::smallint, group_key => ask.session_id
-    );
-    return answer_id;
+    if on_busy not in ('enqueue', 'reject', 'supersede') then
+        raise exception 'shopkeeper.ask: on_busy is %, not enqueue, reject or supersede', quote_literal(on_busy)
+            using errcode = 'invalid_parameter_value';
+    end if;
+    if cancel_after_s <= 0 or cancel_after_s = 'NaN' then
+        raise exception 'shopkeeper.ask: cancel_after_s is %, not above 0', cancel_after_s
+            using errcode = 'invalid_parameter_value';
+    end if;
+    if jsonb_typeof(metadata) <> 'object' then
+        raise exception 'shopkeeper.ask: metadata is no object' using errcode = 'invalid_parameter_value';
+    end if;
+    if jsonb_typeof(history) <> 'array' or exists (
+        select from jsonb_array_elements(history) as message (message)
+        where coalesce(message ->> 'role' not in ('user', 'assistant'), true)
+            or coalesce(jsonb_typeof(message -> 'content') <> 'string', true)
+    ) then
+        raise exception 'shopkeeper.ask: history is no array of {"role": "user" or "assistant", "content": text}'
+            using errcode = 'invalid_parameter_value';
+    end if;
+    return shopkeeper.accept_question(session_user, idempotency_key, jsonb_build_object(
+        'question', question, 'session_id', session_id, 'sources', sources, 'metadata', metadata,
+        'customer_id', customer_id, 'locale', locale, 'history', history, 'on_busy', on_busy,
+        'priority', priority, 'start_before', start_before, 'cancel_after_s', cancel_after_s
+    ));
 end
 $$;
 
 comment on function shopkeeper.ask is 'Asks a question; listen to shopkeeper_answer, then read shopkeeper.answers.';
 
-create view shopkeeper.answers as
-select id, session_id, seq, status, outcome, question, standalone_question, answer ->> 'text' as answer, sources,
-    citations, greatest(0, least(1, 1 - nearest_distance)) as confidence, nearest_distance, escalation_threshold,
-    needs_escalation, escalation_reason, grounding, usage, attempt, error, metadata, created_at, started_at, completed_at
-from shopkeeper.answer;
+create function shopkeeper.cancel_answer(answer uuid) returns boolean
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+    select coalesce(sum(shopkeeper.end_answers(array[known.id], 'cancelled')), 0) > 0
+    from shopkeeper.answer as known where known.id = cancel_answer.answer and known.client = session_user;
+end;
 
-comment on view shopkeeper.answers is 'Answers for those who ask by SQL.';
+comment on function shopkeeper.cancel_answer is 'Cancels a question that is not settled; false when it is, or is not yours.';
+
+-- Removes questions with everything that came of them. A worker that is at one of them finds nothing to write to.
+create function shopkeeper.erase_answers(answers uuid[]) returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    keys   constant text[] := erase_answers.answers::text[];
+    groups text[];
+    erased bigint;
+begin
+    delete from shopkeeper.answer as answer where answer.id = any (erase_answers.answers);
+    get diagnostics erased = row_count;
+    with gone as (
+        delete from shopkeeper.job as job where job.kind = 'answer_question' and job.key = any (keys)
+        returning job.group_key
+    )
+    select array_agg(distinct group_key) filter (where group_key is not null) into groups from gone;
+    delete from shopkeeper.job_history as history where history.kind = 'answer_question' and history.key = any (keys);
+    if groups is not null then
+        perform shopkeeper.advance('answer_question', groups);
+    end if;
+    return erased;
+end
+$$;
+
+-- Of one client, or of all when it is null.
+create function shopkeeper.erase_session(client text, session text) returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    erased bigint;
+begin
+    -- The lock holds back whoever asks in this session right now; what he asks afterwards is of a new one.
+    perform from shopkeeper.session as known
+    where known.id = erase_session.session and (erase_session.client is null or known.client = erase_session.client)
+    order by known.client for update;
+    select shopkeeper.erase_answers(array_agg(answer.id)) into erased from shopkeeper.answer as answer
+    where answer.session_id = erase_session.session
+        and (erase_session.client is null or answer.client = erase_session.client);
+    delete from shopkeeper.session as known
+    where known.id = erase_session.session and (erase_session.client is null or known.client = erase_session.client);
+    return coalesce(erased, 0);
+end
+$$;
+
+create function shopkeeper.erase_customer(client text, customer text) returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    erased bigint;
+    rest   bigint;
+begin
+    select coalesce(sum(shopkeeper.erase_session(known.client, known.id)), 0) into erased
+    from shopkeeper.session as known
+    where known.customer_id = erase_customer.customer
+        and (erase_customer.client is null or known.client = erase_customer.client);
+    select shopkeeper.erase_answers(array_agg(answer.id)) into rest from shopkeeper.answer as answer
+    where answer.customer_id = erase_customer.customer
+        and (erase_customer.client is null or answer.client = erase_customer.client);
+    return erased + coalesce(rest, 0);
+end
+$$;
+
+create function shopkeeper.forget_session(session_id text) returns bigint
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+return shopkeeper.erase_session(session_user, session_id);
+
+comment on function shopkeeper.forget_session is 'Removes a session and all that came of it; the number of its questions.';
+
+create function shopkeeper.forget_customer(customer_id text) returns bigint
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+return shopkeeper.erase_customer(session_user, customer_id);
+
+comment on function shopkeeper.forget_customer is 'Removes all sessions and questions of a customer; the number of questions.';
+
+create view shopkeeper.answers with (security_barrier) as
+select id, client, session_id, customer_id, seq, status, outcome, incomplete_reason, question, standalone_question,
+    answer ->> 'text' as answer, sources, citations, greatest(0, least(1, 1 - nearest_distance)) as confidence,
+    nearest_distance, escalation_threshold, needs_escalation, escalation_reason, grounding, usage, attempt, error,
+    metadata, created_at, started_at, completed_at
+from shopkeeper.answer
+where client = session_user
+    or (select pg_has_role(session_user, nspowner, 'MEMBER') from pg_namespace where nspname = 'shopkeeper');
+
+comment on view shopkeeper.answers is 'A client''s answers, for those who ask by SQL.';
 
 -- Whatever ends a job for good, a panic, a worker that died or an operator, also ends what the job was for: an answer
 -- that nobody works on is not waited for, and a document that cannot be indexed says why.

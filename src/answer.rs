@@ -3,16 +3,58 @@
 //! Pure. The [`prompt`] module says how a model is asked, [`grounding`] what of its answer is founded,
 //! [`evaluation`] how good answers are; here is the judgement over one.
 
-use serde::Serialize;
-use serde_json::value::RawValue;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, value::RawValue};
 
-use crate::model::Completion;
+use crate::model::{Completion, Message};
 
 pub mod evaluation;
 pub mod grounding;
 pub mod prompt;
 
 use grounding::{Citation, cited};
+
+/// What a client asks. A field that is not known is an error, so that a typing error is not an answer to
+/// another question.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// In the customer's words.
+    pub question: String,
+    /// The conversation it belongs to: the questions of one are answered one at a time, in their order.
+    pub session_id: Option<String>,
+    /// Whose it is: what can be erased together.
+    pub customer_id: Option<String>,
+    /// The customer's language, as in `de-CH`.
+    pub locale: Option<String>,
+    /// The conversation before it, oldest first, instead of that of the session.
+    pub history: Option<Vec<Message>>,
+    /// The sources that may be searched; all when left out.
+    pub sources: Option<Vec<String>>,
+    /// What happens when a question of the session is not answered yet; it waits when left out.
+    pub on_busy: Option<OnBusy>,
+    /// Higher ones first; 10 when left out.
+    pub priority: Option<i16>,
+    /// When it expires if nobody has begun: unstarted work costs nothing.
+    pub start_before: Option<DateTime<Utc>>,
+    /// Seconds after which it is cancelled if there is no answer.
+    pub cancel_after_s: Option<f64>,
+    /// Kept with the answer and given back.
+    pub metadata: Option<Map<String, Value>>,
+}
+
+/// What happens to a question while another one of its session is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnBusy {
+    /// It waits.
+    Enqueue,
+    /// It is refused.
+    Reject,
+    /// The others are cancelled.
+    Supersede,
+}
 
 /// A chunk that was found for a question, with its document's title, link and metadata.
 #[derive(Clone, Debug)]

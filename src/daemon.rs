@@ -11,7 +11,7 @@ use crate::{
     http::{self, Api, Readiness},
     jobs::{
         Job,
-        answer_question::AnswerQuestion,
+        answer_question::{self, AnswerQuestion},
         fill_index::FillIndex,
         prune_history::{self, PruneHistory},
         refresh_document::RefreshDocument,
@@ -185,10 +185,13 @@ pub async fn run(
     workers.start(&parts.refresh, &config.queue.refresh_document);
     workers.start(&parts.answer, &config.queue.answer_question);
     workers.start(&parts.fill, &config.queue.fill_index);
-    let job_history = config.retention.job_history.0;
-    let job_history = (!job_history.is_zero()).then_some(job_history);
-    let cache_entries = config.embedding.cache_entries;
-    let prune = PruneHistory { store: store.clone(), job_history, cache_entries };
+    let kept = |age: Duration| (!age.is_zero()).then_some(age);
+    let prune = PruneHistory {
+        store: store.clone(),
+        job_history: kept(config.retention.job_history.0),
+        answers: kept(config.retention.answers.0),
+        cache_entries: config.embedding.cache_entries,
+    };
     workers.start(&Arc::new(prune), &config.queue.prune_history);
     workers.keep(schedules(config)?);
     workers.watch(&parts.sync, &config.sources);
@@ -220,6 +223,8 @@ pub async fn run(
             }
         });
     }
+    let (overdue, stopped) = (store.clone(), stop.clone());
+    servers.spawn(async move { answer_question::end_overdue(&overdue, &stopped).await });
     started(address);
 
     stop.cancelled().await;

@@ -14,7 +14,7 @@ use std::{
 use axum::{
     Router,
     http::StatusCode,
-    routing::{get, post},
+    routing::{delete, get, post, put},
 };
 use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
 
@@ -25,6 +25,7 @@ mod catalogue;
 mod health;
 mod metrics;
 mod problem;
+mod sessions;
 
 /// The largest body that is read, in bytes.
 const MAX_BODY: usize = 256 * 1024;
@@ -68,6 +69,10 @@ pub fn api(api: Api) -> Router {
     let routes = Router::new()
         .route("/v1/answers", post(answers::ask))
         .route("/v1/answers/{id}", get(answers::read))
+        .route("/v1/answers/{id}/cancel", post(answers::cancel))
+        .route("/v1/sessions/{id}", delete(sessions::forget))
+        .route("/v1/sessions/{id}/owner", put(sessions::set_owner))
+        .route("/v1/customers/{id}", delete(sessions::forget_customer))
         .route("/v1/documents/{source}/{key}/refresh", post(catalogue::refresh))
         .route("/v1/sync", post(catalogue::sync))
         .with_state(api.clone());

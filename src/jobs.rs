@@ -113,9 +113,11 @@ impl From<StoreError> for JobError {
         match error {
             StoreError::Unreachable(_) => Self::Snooze { after: OUTAGE, reason: error.to_string() },
             StoreError::LeaseLost(_) => Self::LeaseLost,
-            StoreError::Forbidden(_) | StoreError::Unsuitable(_) | StoreError::Failed(_) => {
-                Self::Retry(error.to_string())
-            }
+            StoreError::Forbidden(_)
+            | StoreError::Unsuitable(_)
+            | StoreError::SessionBusy(_)
+            | StoreError::IdempotencyMismatch(_)
+            | StoreError::Failed(_) => Self::Retry(error.to_string()),
         }
     }
 }

@@ -174,6 +174,12 @@ pub enum StoreError {
     /// The lease was lost: another worker has this job, and nothing was written.
     #[error("the lease of job {0} was lost; nothing was written")]
     LeaseLost(i64),
+    /// A question of the session is not answered yet, and the client wants no second one.
+    #[error("{0}")]
+    SessionBusy(String),
+    /// The idempotency key was used for another question.
+    #[error("{0}")]
+    IdempotencyMismatch(String),
     /// A statement failed in a way that repeating does not mend.
     #[error("the database refuses a statement: {0}")]
     Failed(String),
@@ -194,6 +200,9 @@ impl From<sqlx::Error> for StoreError {
             }
             E::Database(database) => match database.code().as_deref().unwrap_or_default() {
                 "42501" => Self::Forbidden(database.message().to_owned()),
+                // Those of shopkeeper.accept_question.
+                "SK001" => Self::SessionBusy(database.message().to_owned()),
+                "SK002" => Self::IdempotencyMismatch(database.message().to_owned()),
                 // A wrong password, a missing database or role: nothing to wait for, and not reached.
                 code if code.starts_with("28") || code == "3D000" => Self::unreachable(database.message()),
                 // Connection, resources, shutdown, serialization, deadlock, time-out: passing.

@@ -10,11 +10,12 @@ use uuid::Uuid;
 
 use super::{Ended, FAILED, UNREACHABLE, output, settings};
 use crate::{
+    answer::Question,
     daemon::{self, Workers},
     jobs::{Job, answer_question::AnswerQuestion},
     store::{
         Store,
-        answers::{AnswerObject, NewQuestion},
+        answers::{AnswerObject, LOCAL},
     },
 };
 
@@ -41,13 +42,9 @@ pub(super) async fn ask(arguments: Ask, path: &Path) -> anyhow::Result<()> {
     }
     let store = Store::open(&daemon::reach(&config)).await?;
     let parts = daemon::assemble(&config, &store).await?;
-    let question = NewQuestion {
-        question: arguments.question,
-        session_id: arguments.session,
-        metadata: serde_json::json!({}),
-        ..NewQuestion::default()
-    };
-    let id = store.ask(&question).await?;
+    let question =
+        Question { question: arguments.question, session_id: arguments.session, ..Question::default() };
+    let id = store.ask(LOCAL, None, &question).await?;
     let workers = Workers::new(&store);
     workers.start(&parts.answer, &config.queue.answer_question);
     let answer = until_settled(&store, id).await;

@@ -1,4 +1,4 @@
-//! `POST /v1/answers` accepts a question, `GET /v1/answers/{id}` says how far it is.
+//! `POST /v1/answers` accepts a question, `GET /v1/answers/{id}` says how far it is, and it can be cancelled.
 
 use axum::{
     Json,
@@ -7,59 +7,50 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
     Api,
     problem::{Code, Problem},
 };
-use crate::store::answers::{AnswerObject, NewQuestion};
-
-/// What a caller sends. A field that is not known is an error, so that a typing error is not an answer
-/// to another question.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Request {
-    question: String,
-    session_id: Option<String>,
-    sources: Option<Vec<String>>,
-    metadata: Option<serde_json::Map<String, Value>>,
-}
+use crate::{
+    answer::Question,
+    store::answers::{AnswerObject, LOCAL},
+};
 
 /// The longest name that a caller may give to a session or a request, in bytes.
 const MAX_NAME: usize = 255;
+
+/// The longest that an answer can be waited for, in seconds: a year.
+const MAX_SECONDS: f64 = 31_536_000.0;
 
 pub(super) async fn ask(
     State(api): State<Api>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let request: Request = serde_json::from_slice(&body)
+    let question: Question = serde_json::from_slice(&body)
         .map_err(|error| Problem::invalid(format!("the body is not a request: {error}")))?;
-    check(&api, &request)?;
-    let question = NewQuestion {
-        question: request.question,
-        session_id: request.session_id,
-        idempotency_key: idempotency_key(&headers)?,
-        sources: request.sources,
-        metadata: Value::Object(request.metadata.unwrap_or_default()),
-    };
-    let id = api.store.ask(&question).await?;
+    check(&api, &question)?;
+    let key = idempotency_key(&headers)?;
+    let id = api.store.ask(LOCAL, key.as_deref(), &question).await?;
     let answer = found(api.store.answer(id).await?)?;
-    if answer.question != question.question || answer.session_id != question.session_id {
-        return Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            Code::IdempotencyMismatch,
-            "the Idempotency-Key was used before with another question or session",
-        ));
-    }
     let status = if answer.is_settled() { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut response = (status, Json(answer)).into_response();
     let location = HeaderValue::from_str(&format!("/v1/answers/{id}"));
     response.headers_mut().extend(location.ok().map(|location| (header::LOCATION, location)));
     Ok(response)
+}
+
+/// Cancels a question; one that is settled stays as it is.
+pub(super) async fn cancel(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Json<AnswerObject>, Problem> {
+    let Ok(id) = id.parse::<Uuid>() else { return found(None).map(Json) };
+    api.store.cancel_answer(id).await?;
+    Ok(Json(found(api.store.answer(id).await?)?))
 }
 
 pub(super) async fn read(
@@ -74,7 +65,7 @@ fn found(answer: Option<AnswerObject>) -> Result<AnswerObject, Problem> {
     answer.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, Code::NotFound, "there is no such answer"))
 }
 
-fn check(api: &Api, request: &Request) -> Result<(), Problem> {
+fn check(api: &Api, request: &Question) -> Result<(), Problem> {
     let length = request.question.chars().count();
     if length > api.max_question_chars {
         let most = api.max_question_chars;
@@ -88,8 +79,21 @@ fn check(api: &Api, request: &Request) -> Result<(), Problem> {
         return Err(Problem::invalid("question is empty"));
     }
     check_text("question", &request.question)?;
-    if let Some(session) = &request.session_id {
-        check_name("session_id", session)?;
+    let names = [
+        ("session_id", &request.session_id),
+        ("customer_id", &request.customer_id),
+        ("locale", &request.locale),
+    ];
+    for (field, name) in names {
+        name.as_ref().map_or(Ok(()), |name| check_name(field, name))?;
+    }
+    for message in request.history.iter().flatten() {
+        check_text("history", &message.content)?;
+    }
+    if let Some(seconds) = request.cancel_after_s.filter(|seconds| !(0.0..MAX_SECONDS).contains(seconds)) {
+        return Err(Problem::invalid(format!(
+            "cancel_after_s must be from 0 to {MAX_SECONDS}, not {seconds}"
+        )));
     }
     let known = &api.sources;
     let unknown = request.sources.iter().flatten().find(|source| !known.contains(source));
@@ -112,7 +116,7 @@ fn check_text(field: &str, text: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_name(field: &str, name: &str) -> Result<(), Problem> {
+pub(super) fn check_name(field: &str, name: &str) -> Result<(), Problem> {
     if name.is_empty() || name.len() > MAX_NAME {
         let length = name.len();
         return Err(Problem::invalid(format!("{field} must have 1 to {MAX_NAME} bytes, not {length}")));

@@ -18,6 +18,7 @@ pub(super) enum Code {
     InvalidRequest,
     NotFound,
     QuestionTooLong,
+    SessionBusy,
     IdempotencyMismatch,
     Unavailable,
 }
@@ -59,7 +60,15 @@ impl IntoResponse for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "a request failed: {error}");
+        match error {
+            StoreError::SessionBusy(detail) => {
+                return Self::new(StatusCode::CONFLICT, Code::SessionBusy, detail);
+            }
+            StoreError::IdempotencyMismatch(detail) => {
+                return Self::new(StatusCode::UNPROCESSABLE_ENTITY, Code::IdempotencyMismatch, detail);
+            }
+            _ => tracing::error!(%error, "a request failed: {error}"),
+        }
         match error {
             StoreError::Unreachable(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,

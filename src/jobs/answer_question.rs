@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     answer::{
-        Escalation, Passage, Verdict, judge,
+        Escalation, Passage, Question, Verdict, judge,
         prompt::{PromptSettings, prompt},
         refuse, sources,
     },
@@ -32,6 +33,9 @@ use crate::{
 
 /// How long an answer waits for the shop's present prices; then it takes the stored ones.
 const LIVE_METADATA: Duration = Duration::from_millis(200);
+
+/// How often questions are looked for that are past their time.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The job.
 pub struct AnswerQuestion {
@@ -99,7 +103,7 @@ impl Job for AnswerQuestion {
             .key
             .parse()
             .map_err(|_| JobError::Dead(format!("not an answer's id: {}", attempt.key)))?;
-        let Some(taken) = self.store.take_question(id, attempt.number).await? else {
+        let Some(taken) = self.store.take_question(id, attempt.number, attempt.lease).await? else {
             return Ok(Outcome::Done(Vec::new()));
         };
         let answer = tokio::time::timeout(self.settings.timeout, self.answer(&taken)).await;
@@ -119,7 +123,7 @@ impl Job for AnswerQuestion {
         if let Some(cost) = settled.cost {
             self.store.note_cost(cost).await?;
         }
-        self.store.settle(id, &settled, attempt.lease).await?;
+        self.store.settle(&taken, &settled).await?;
         Ok(Outcome::Committed)
     }
 }
@@ -177,16 +181,18 @@ impl AnswerQuestion {
     async fn answer(&self, taken: &Taken) -> Result<Settled, JobError> {
         let history = self.history(taken).await?;
         let (version, top_k) = (self.versions.active().await?, self.settings.top_k);
-        let sources = taken.sources.as_deref();
-        let found = self.retrieve(&version, &taken.question, &history, sources, top_k).await?;
-        let (verdict, completion) = self.compose(&taken.question, &history, &found.passages).await?;
+        let Question { question, sources, .. } = &taken.asked;
+        let found = self.retrieve(&version, question, &history, sources.as_deref(), top_k).await?;
+        let (verdict, completion) = self.compose(question, &history, &found.passages).await?;
         Ok(self.settled(&found, &verdict, completion.as_ref()))
     }
 
     async fn history(&self, taken: &Taken) -> Result<Vec<Message>, StoreError> {
-        match &taken.session_id {
-            Some(session) => self.store.history(session, taken.seq, self.settings.history_messages).await,
-            None => Ok(Vec::new()),
+        let most = self.settings.history_messages;
+        match (&taken.asked.history, &taken.asked.session_id) {
+            (Some(given), _) => Ok(given[given.len().saturating_sub(most as usize)..].to_vec()),
+            (None, Some(session)) => self.store.history(taken, session, most).await,
+            (None, None) => Ok(Vec::new()),
         }
     }
 
@@ -222,14 +228,19 @@ impl AnswerQuestion {
 
     fn settled(&self, found: &Retrieved, verdict: &Verdict, completion: Option<&Completion>) -> Settled {
         let finish_reason = completion.map_or("stop", |completion| completion.finish_reason.as_str());
-        let is_whole = !matches!(finish_reason, "length" | "content_filter");
+        let incomplete_reason = match finish_reason {
+            "length" => Some("max_tokens"),
+            "content_filter" => Some("content_filter"),
+            _ => None,
+        };
         let (input, output) =
             completion.map_or((0, 0), |completion| (completion.input_tokens, completion.output_tokens));
         let prices = self.settings.prices;
         let cost = Cost::of("answer", &[found.embedding, (input, prices.input), (output, prices.output)]);
         Settled {
-            status: if is_whole { "completed" } else { "incomplete" },
+            status: if incomplete_reason.is_none() { "completed" } else { "incomplete" },
             outcome: Some(verdict.outcome.word()),
+            incomplete_reason,
             standalone_question: Some(found.standalone_question.clone()),
             answer: Some(json!({ "text": verdict.text, "language": null, "finish_reason": finish_reason })),
             sources: json!(sources(&found.passages, &verdict.citations)),
@@ -258,6 +269,7 @@ impl AnswerQuestion {
         Settled {
             status: "failed",
             outcome: None,
+            incomplete_reason: None,
             standalone_question: None,
             answer: None,
             sources: json!([]),
@@ -269,6 +281,17 @@ impl AnswerQuestion {
             usage: None,
             cost: None,
             error: Some(error.to_string()),
+        }
+    }
+}
+
+/// Ends what is past its time, each second until stopped. Every daemon does it; one is enough.
+pub async fn end_overdue(store: &Store, stop: &CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
+        match store.end_overdue_answers().await {
+            Ok(0) => {}
+            Ok(ended) => tracing::info!(ended, "{ended} questions were past their time"),
+            Err(error) => tracing::debug!(%error, "questions past their time could not be looked for"),
         }
     }
 }

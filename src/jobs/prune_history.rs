@@ -16,6 +16,8 @@ pub struct PruneHistory {
     pub store: Store,
     /// How long finished jobs are kept; none is for ever.
     pub job_history: Option<Duration>,
+    /// How long answers are kept; none is for ever.
+    pub answers: Option<Duration>,
     /// Vectors that are kept of what left the index.
     pub cache_entries: u32,
 }
@@ -36,6 +38,13 @@ impl Job for PruneHistory {
             }
             let ticks = self.store.prune_ticks(job_history).await?;
             tracing::info!(jobs, ticks, "pruned {jobs} finished jobs and {ticks} ticks of schedules");
+        }
+        if let Some(age) = self.answers {
+            let mut answers = 0;
+            while let pruned @ 1.. = self.store.prune_answers(age).await? {
+                answers += pruned;
+            }
+            tracing::info!(answers, "forgot {answers} answers");
         }
         let mut vectors = 0;
         while let pruned @ 1.. = self.store.prune_cache(self.cache_entries).await? {

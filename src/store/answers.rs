@@ -3,37 +3,31 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Store, StoreError, jobs, jobs::Lease, usage::Cost};
-use crate::model::{Message, Role};
+use crate::{
+    answer::Question,
+    model::{Message, Role},
+};
 
-/// A question as a caller asks it.
-#[derive(Clone, Debug, Default)]
-pub struct NewQuestion {
-    /// What is asked.
-    pub question: String,
-    /// The conversation it belongs to.
-    pub session_id: Option<String>,
-    /// The caller's name for this very question.
-    pub idempotency_key: Option<String>,
-    /// The sources that may be searched; none is all.
-    pub sources: Option<Vec<String>>,
-    /// Handed back with the answer.
-    pub metadata: Value,
-}
+/// The client of those who ask on this machine, without a token.
+pub const LOCAL: &str = "local";
 
 /// A question that a worker has taken.
 #[derive(Clone, Debug)]
 pub struct Taken {
-    /// What is asked.
-    pub question: String,
-    /// The conversation it belongs to.
-    pub session_id: Option<String>,
+    /// Its id.
+    pub id: Uuid,
+    /// The service that asks.
+    pub client: String,
     /// Its place in the order of questions.
     pub seq: i64,
-    /// The sources that may be searched; none is all.
-    pub sources: Option<Vec<String>>,
+    /// What is asked.
+    pub asked: Question,
+    /// The attempt that took it.
+    pub lease: Lease,
 }
 
 /// What is written when a question is settled.
@@ -43,6 +37,8 @@ pub struct Settled {
     pub status: &'static str,
     /// What came of it.
     pub outcome: Option<&'static str>,
+    /// Why the answer ends early, if it does.
+    pub incomplete_reason: Option<&'static str>,
     /// What was searched for.
     pub standalone_question: Option<String>,
     /// `{text, language, finish_reason}`.
@@ -77,6 +73,7 @@ pub struct AnswerObject {
     pub seq: i64,
     pub status: String,
     pub outcome: Option<String>,
+    pub incomplete_reason: Option<String>,
     pub question: String,
     pub standalone_question: Option<String>,
     pub answer: Option<Value>,
@@ -105,15 +102,18 @@ impl AnswerObject {
 }
 
 impl Store {
-    /// Accepts a question and enqueues its job, in one statement.
-    pub async fn ask(&self, question: &NewQuestion) -> Result<Uuid, StoreError> {
+    /// Accepts a client's question. The same under the same key is the same question; another one is refused.
+    pub async fn ask(
+        &self,
+        client: &str,
+        idempotency_key: Option<&str>,
+        question: &Question,
+    ) -> Result<Uuid, StoreError> {
         let id = sqlx::query_scalar!(
-            r#"select shopkeeper.ask($1, $2, $3, $4, $5) as "id!""#,
-            question.question,
-            question.session_id,
-            question.idempotency_key,
-            question.sources.as_deref(),
-            question.metadata,
+            r#"select shopkeeper.accept_question($1, $2, $3) as "id!""#,
+            client,
+            idempotency_key,
+            Json(question) as _,
         );
         Ok(id.fetch_one(&self.pool).await?)
     }
@@ -134,6 +134,7 @@ impl Store {
             seq: row.seq,
             status: row.status,
             outcome: row.outcome,
+            incomplete_reason: row.incomplete_reason,
             question: row.question,
             standalone_question: row.standalone_question,
             answer: row.answer,
@@ -155,34 +156,120 @@ impl Store {
         }))
     }
 
-    /// Takes a question for answering; nothing when it is settled already or was erased. One that failed has
-    /// a job again only when somebody wants it retried.
-    pub async fn take_question(&self, id: Uuid, attempt: u32) -> Result<Option<Taken>, StoreError> {
-        let taken = sqlx::query_as!(
-            Taken,
-            "update shopkeeper.answer
-             set status = 'in_progress', attempt = $2, started_at = coalesce(started_at, now()), completed_at = null,
-                 error = null, needs_escalation = false, escalation_reason = null
-             where id = $1 and status in ('queued', 'in_progress', 'failed')
-             returning question, session_id, seq, sources_filter as sources",
+    /// Takes a question for answering; nothing when it is settled already, was erased, or is not ours to answer:
+    /// then it is settled as what it is. One that failed has a job again only when somebody wants it retried.
+    pub async fn take_question(
+        &self,
+        id: Uuid,
+        attempt: u32,
+        lease: Lease,
+    ) -> Result<Option<Taken>, StoreError> {
+        let ended = sqlx::query!("select shopkeeper.end_untaken($1)", id);
+        ended.fetch_one(&self.pool).await?;
+        let taken = sqlx::query!(
+            r#"update shopkeeper.answer
+               set status = 'in_progress', attempt = $2, fence = $3, started_at = coalesce(started_at, now()),
+                   completed_at = null, error = null, needs_escalation = false, escalation_reason = null
+               where id = $1 and status in ('queued', 'in_progress', 'failed')
+               returning client, seq, request as "asked: Json<Question>""#,
             id,
             i32::try_from(attempt).unwrap_or(i32::MAX),
+            lease.fence,
         );
-        Ok(taken.fetch_optional(&self.pool).await?)
+        let taken = taken.fetch_optional(&self.pool).await?;
+        Ok(taken.map(|row| Taken { id, client: row.client, seq: row.seq, asked: row.asked.0, lease }))
     }
 
-    /// Reads the last messages of a session before a question, oldest first.
+    /// Whether a question still waits for the answer of the attempt that took it.
+    pub async fn is_wanted(&self, taken: &Taken) -> Result<bool, StoreError> {
+        let wanted = sqlx::query_scalar!(
+            r#"select exists (
+                   select from shopkeeper.answer where id = $1 and status = 'in_progress' and fence = $2
+               ) as "wanted!""#,
+            taken.id,
+            taken.lease.fence,
+        );
+        Ok(wanted.fetch_one(&self.pool).await?)
+    }
+
+    /// Ends questions that are past their time; says how many.
+    pub async fn end_overdue_answers(&self) -> Result<u64, StoreError> {
+        let ended = sqlx::query_scalar!(r#"select shopkeeper.end_overdue_answers() as "ended!""#);
+        Ok(ended.fetch_one(&self.pool).await?.unsigned_abs())
+    }
+
+    /// Cancels a client's question; false when it is settled already.
+    pub async fn cancel_answer(&self, id: Uuid) -> Result<bool, StoreError> {
+        let ended = sqlx::query_scalar!(
+            r#"select shopkeeper.end_answers(array[$1::uuid], 'cancelled') > 0 as "ended!""#,
+            id,
+        );
+        Ok(ended.fetch_one(&self.pool).await?)
+    }
+
+    /// Says who answers in a client's session; false when there is no such session.
+    pub async fn set_owner(&self, client: &str, session: &str, owner: &str) -> Result<bool, StoreError> {
+        let set = sqlx::query!(
+            "update shopkeeper.session set owner = $3 where client = $1 and id = $2",
+            client,
+            session,
+            owner,
+        );
+        Ok(set.execute(&self.pool).await?.rows_affected() > 0)
+    }
+
+    /// Removes a client's session and all that came of it; says how many questions.
+    pub async fn erase_session(&self, client: &str, session: &str) -> Result<u64, StoreError> {
+        let erased =
+            sqlx::query_scalar!(r#"select shopkeeper.erase_session($1, $2) as "erased!""#, client, session);
+        Ok(erased.fetch_one(&self.pool).await?.unsigned_abs())
+    }
+
+    /// Removes all that came of a client's customer; says how many questions.
+    pub async fn erase_customer(&self, client: &str, customer: &str) -> Result<u64, StoreError> {
+        let erased =
+            sqlx::query_scalar!(r#"select shopkeeper.erase_customer($1, $2) as "erased!""#, client, customer);
+        Ok(erased.fetch_one(&self.pool).await?.unsigned_abs())
+    }
+
+    /// Deletes one batch of answers that are older than this, and the sessions that are left empty; says how
+    /// many. One that is not settled stays.
+    pub async fn prune_answers(&self, older_than: std::time::Duration) -> Result<u64, StoreError> {
+        let pruned = sqlx::query_scalar!(
+            r#"select coalesce(shopkeeper.erase_answers(array(
+                   select id from shopkeeper.answer
+                   where created_at < now() - $1::interval and status not in ('queued', 'in_progress')
+                   order by created_at limit 1000
+               )), 0) as "pruned!""#,
+            super::jobs::interval(older_than),
+        );
+        let pruned = pruned.fetch_one(&self.pool).await?.unsigned_abs();
+        sqlx::query!(
+            "delete from shopkeeper.session as session
+             where active_at < now() - $1::interval and not exists (
+                 select from shopkeeper.answer as answer
+                 where answer.client = session.client and answer.session_id = session.id
+             )",
+            super::jobs::interval(older_than),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(pruned)
+    }
+
+    /// Reads the last messages of the session before a question, oldest first.
     pub async fn history(
         &self,
+        taken: &Taken,
         session: &str,
-        before: i64,
         messages: u32,
     ) -> Result<Vec<Message>, StoreError> {
         let turns = sqlx::query!(
             r#"select question, answer ->> 'text' as text from shopkeeper.answer
-               where session_id = $1 and seq < $2 order by seq desc limit $3"#,
+               where client = $1 and session_id = $2 and seq < $3 order by seq desc limit $4"#,
+            taken.client,
             session,
-            before,
+            taken.seq,
             i64::from(messages.div_ceil(2)),
         )
         .fetch_all(&self.pool)
@@ -196,21 +283,23 @@ impl Store {
         Ok(history)
     }
 
-    /// Settles a question and completes its job, all or nothing, and tells those who listen.
-    pub async fn settle(&self, id: Uuid, settled: &Settled, lease: Lease) -> Result<(), StoreError> {
+    /// Settles a question and completes its job, all or nothing, and tells those who listen. Of a question that was
+    /// cancelled meanwhile, only the job.
+    pub async fn settle(&self, taken: &Taken, settled: &Settled) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
-        jobs::complete(&mut transaction, lease).await?;
+        jobs::complete(&mut transaction, taken.lease).await?;
         sqlx::query!(
             "with settled as (
                  update shopkeeper.answer
                  set status = $2, outcome = $3, standalone_question = $4, answer = $5, sources = $6, citations = $7,
                      nearest_distance = $8, escalation_threshold = $9, needs_escalation = $10::text is not null,
-                     escalation_reason = $10, grounding = $11, usage = $12, error = $13, completed_at = now()
-                 where id = $1 and status = 'in_progress'
+                     escalation_reason = $10, grounding = $11, usage = $12, error = $13, incomplete_reason = $14,
+                     completed_at = now()
+                 where id = $1 and status = 'in_progress' and fence = $15
                  returning id
              )
              select pg_notify('shopkeeper_answer', id::text) from settled",
-            id,
+            taken.id,
             settled.status,
             settled.outcome,
             settled.standalone_question,
@@ -223,6 +312,8 @@ impl Store {
             settled.grounding,
             settled.usage,
             settled.error,
+            settled.incomplete_reason,
+            taken.lease.fence,
         )
         .fetch_optional(&mut *transaction)
         .await?;

@@ -12,18 +12,18 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{World, execute};
 
 /// A daemon of a world, with a client of its API.
-struct TestDaemon {
-    url: String,
+pub(crate) struct TestDaemon {
+    pub(crate) url: String,
     /// The listener for those who watch.
     admin: String,
-    client: Client,
+    pub(crate) client: Client,
     stop: CancellationToken,
     running: tokio::task::JoinHandle<anyhow::Result<()>>,
 }
 
 impl TestDaemon {
     #[expect(clippy::disallowed_methods, reason = "the handle is awaited in `stop`")]
-    async fn start(world: &World) -> Self {
+    pub(crate) async fn start(world: &World) -> Self {
         let (config, stop) = (world.config.clone(), CancellationToken::new());
         let listeners = Listeners::bind(&config).await.unwrap();
         let admin = listeners.admin.as_ref().unwrap().local_addr().unwrap();
@@ -49,17 +49,17 @@ impl TestDaemon {
         }
     }
 
-    async fn post(&self, body: Value) -> (StatusCode, Value) {
+    pub(crate) async fn post(&self, body: Value) -> (StatusCode, Value) {
         let response = self.client.post(format!("{}/v1/answers", self.url)).json(&body).send().await.unwrap();
         (response.status(), response.json().await.unwrap())
     }
 
-    async fn get(&self, path: &str) -> (StatusCode, Value) {
+    pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {
         let response = self.client.get(format!("{}{path}", self.url)).send().await.unwrap();
         (response.status(), response.json().await.unwrap())
     }
 
-    async fn settled(&self, world: &World, id: &str) -> Value {
+    pub(crate) async fn settled(&self, world: &World, id: &str) -> Value {
         world
             .until(
                 "it is answered",
@@ -71,7 +71,7 @@ impl TestDaemon {
         answer
     }
 
-    async fn ask(&self, world: &World, body: Value) -> Value {
+    pub(crate) async fn ask(&self, world: &World, body: Value) -> Value {
         let (status, accepted) = self.post(body).await;
         // A worker may have been quick.
         let settled = accepted["status"] == "completed" || accepted["status"] == "failed";
@@ -79,7 +79,7 @@ impl TestDaemon {
         self.settled(world, accepted["id"].as_str().unwrap()).await
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.running.await.unwrap().unwrap();
     }

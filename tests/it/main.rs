@@ -21,6 +21,7 @@ mod queue;
 mod queue_control;
 mod queue_ends;
 mod refresh;
+mod sessions;
 mod support;
 mod sync;
 mod versions;

@@ -63,7 +63,7 @@ async fn a_handler_that_completes_its_job_waits_for_who_has_locked_it() {
         max_attempts: 3,
     };
     let lease = world.store.claim(question).await.unwrap()[0].lease;
-    world.store.take_question(id, 1).await.unwrap().unwrap();
+    let taken = world.store.take_question(id, 1, lease).await.unwrap().unwrap();
     let mut open = world.ours.begin().await.unwrap();
     sqlx::query("select shopkeeper.enqueue('answer_question', $1)")
         .bind(id.to_string())
@@ -73,13 +73,13 @@ async fn a_handler_that_completes_its_job_waits_for_who_has_locked_it() {
     let nothing = serde_json::json!([]);
     let settled =
         Settled { status: "completed", sources: nothing.clone(), citations: nothing, ..Settled::default() };
-    let (settling, ()) = tokio::join!(world.store.settle(id, &settled, lease), async {
+    let (settling, ()) = tokio::join!(world.store.settle(&taken, &settled), async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         open.commit().await.unwrap();
     });
     settling.unwrap();
     assert_eq!(world.count("job where state = 'ready' and attempts = 0").await, 1, "it goes on");
-    assert!(world.store.settle(id, &settled, lease).await.is_err(), "the lease is void");
+    assert!(world.store.settle(&taken, &settled).await.is_err(), "the lease is void");
 }
 
 #[tokio::test]

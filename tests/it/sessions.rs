@@ -1,0 +1,287 @@
+//! Sessions: the order of questions, who answers, what ends one early, and what is left after an erase.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use shopkeeper::offline::{Fault, Operation};
+
+use crate::{
+    answers::TestDaemon,
+    support::{World, execute},
+};
+
+/// A daemon whose model holds back every answer until it is let go.
+async fn held(world: &World) -> TestDaemon {
+    let daemon = TestDaemon::start(world).await;
+    world.script().always(Operation::Completions, Fault::Held);
+    daemon
+}
+
+fn in_session(question: &str) -> Value {
+    json!({ "question": question, "session_id": "s" })
+}
+
+/// Asks a question and waits until a worker has it at the model.
+async fn begun(world: &World, daemon: &TestDaemon, body: Value) -> String {
+    let before = world.script().requests(Operation::Completions);
+    let (status, answer) = daemon.post(body).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    while world.script().requests(Operation::Completions) == before {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    answer["id"].as_str().unwrap().to_owned()
+}
+
+async fn send(daemon: &TestDaemon, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+    let mut request = daemon.client.request(method, format!("{}{path}", daemon.url));
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    let response = request.send().await.unwrap();
+    (response.status(), response.json().await.unwrap())
+}
+
+fn free(world: &World) {
+    world.script().clear();
+    world.script().release();
+}
+
+#[tokio::test]
+async fn a_question_waits_for_the_one_before_it_unless_the_client_says_otherwise() {
+    let world = World::new().await;
+    let daemon = held(&world).await;
+    let first = begun(&world, &daemon, in_session("How much is the Kettle?")).await;
+    let (status, second) = daemon.post(in_session("And the Shirt?")).await;
+    assert_eq!((status, &second["status"]), (StatusCode::ACCEPTED, &json!("queued")));
+
+    let mut reject = in_session("Hello?");
+    reject["on_busy"] = json!("reject");
+    let (status, problem) = daemon.post(reject).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("session_busy")));
+
+    let mut supersede = in_session("No, the Shirt XL?");
+    supersede["on_busy"] = json!("supersede");
+    let (_, third) = daemon.post(supersede).await;
+    for id in [first.as_str(), second["id"].as_str().unwrap()] {
+        let answer = daemon.settled(&world, id).await;
+        assert_eq!(
+            (&answer["status"], &answer["outcome"]),
+            (&json!("cancelled"), &json!("superseded")),
+            "{answer}"
+        );
+    }
+    free(&world);
+    let third = daemon.settled(&world, third["id"].as_str().unwrap()).await;
+    assert_eq!((&third["status"], &third["outcome"]), (&json!("completed"), &json!("answered")), "{third}");
+    let (_, first) = daemon.get(&format!("/v1/answers/{first}")).await;
+    assert_eq!(
+        (&first["status"], &first["answer"]),
+        (&json!("cancelled"), &Value::Null),
+        "it stays cancelled"
+    );
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn unstarted_work_expires_without_cost_and_what_takes_too_long_is_cancelled() {
+    let world = World::new().await;
+    let daemon = held(&world).await;
+    let long = json!({ "question": "How much is the Kettle?", "session_id": "s", "cancel_after_s": 0.2 });
+    let long = begun(&world, &daemon, long).await;
+    let late =
+        json!({ "question": "And the Shirt?", "session_id": "s", "start_before": "2020-01-01T00:00:00Z" });
+    let (_, late) = daemon.post(late).await;
+    let late = daemon.settled(&world, late["id"].as_str().unwrap()).await;
+    assert_eq!((&late["status"], &late["attempt"]), (&json!("expired"), &json!(0)), "{late}");
+    let long = daemon.settled(&world, &long).await;
+    assert_eq!(long["status"], "cancelled", "{long}");
+    free(&world);
+    let after = daemon.ask(&world, in_session("How much is the Kettle?")).await;
+    assert_eq!(after["status"], "completed", "the session goes on: {after}");
+    assert_eq!(world.script().requests(Operation::Completions), 2);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_question_can_be_cancelled_waiting_and_at_work_and_its_session_goes_on() {
+    let world = World::new().await;
+    let daemon = held(&world).await;
+    let working = begun(&world, &daemon, in_session("How much is the Kettle?")).await;
+    let (_, waiting) = daemon.post(in_session("And the Shirt?")).await;
+    let (_, last) = daemon.post(in_session("And the Shirt XL?")).await;
+    for id in [working.as_str(), waiting["id"].as_str().unwrap()] {
+        for _ in 0..2 {
+            let (status, answer) =
+                send(&daemon, Method::POST, &format!("/v1/answers/{id}/cancel"), None).await;
+            assert_eq!((status, &answer["status"]), (StatusCode::OK, &json!("cancelled")));
+        }
+    }
+    free(&world);
+    let last = daemon.settled(&world, last["id"].as_str().unwrap()).await;
+    assert_eq!(last["status"], "completed", "{last}");
+    assert_eq!(
+        world.script().requests(Operation::Completions),
+        2,
+        "nothing was asked for the one that waited"
+    );
+    let path = format!("/v1/answers/{}/cancel", last["id"].as_str().unwrap());
+    let (status, answer) = send(&daemon, Method::POST, &path, None).await;
+    assert_eq!((status, &answer["status"]), (StatusCode::OK, &json!("completed")), "what is settled stays");
+    let (status, _) =
+        send(&daemon, Method::POST, &format!("/v1/answers/{}/cancel", uuid::Uuid::nil()), None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn while_a_human_answers_questions_are_stored_also_those_that_wait() {
+    let world = World::new().await;
+    let daemon = held(&world).await;
+    let working = begun(&world, &daemon, in_session("How much is the Kettle?")).await;
+    let (_, waiting) = daemon.post(in_session("And the Shirt?")).await;
+    let owner = "/v1/sessions/s/owner";
+    let (status, session) = send(&daemon, Method::PUT, owner, Some(json!({ "owner": "human" }))).await;
+    assert_eq!((status, &session["owner"]), (StatusCode::OK, &json!("human")));
+    let (status, stored) = daemon.post(in_session("Is anybody there?")).await;
+    assert_eq!((status, &stored["outcome"]), (StatusCode::OK, &json!("human_owned")), "{stored}");
+    free(&world);
+    let working = daemon.settled(&world, &working).await;
+    assert_eq!(working["outcome"], "answered", "what was begun is answered: {working}");
+    let waiting = daemon.settled(&world, waiting["id"].as_str().unwrap()).await;
+    assert_eq!(
+        (&waiting["outcome"], &waiting["attempt"], &waiting["answer"]),
+        (&json!("human_owned"), &json!(0), &Value::Null),
+        "{waiting}"
+    );
+    send(&daemon, Method::PUT, owner, Some(json!({ "owner": "bot" }))).await;
+    let answer = daemon.ask(&world, in_session("How much is the Kettle?")).await;
+    assert_eq!(answer["outcome"], "answered", "{answer}");
+
+    let (status, _) =
+        send(&daemon, Method::PUT, "/v1/sessions/t/owner", Some(json!({ "owner": "bot" }))).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let (status, problem) = send(&daemon, Method::PUT, owner, Some(json!({ "owner": "cat" }))).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("invalid_request")));
+    daemon.stop().await;
+}
+
+/// The rows of our schema that hold a text, whatever the table.
+async fn traces(world: &World, planted: &str) -> Vec<String> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select tablename::text from pg_tables where schemaname = 'shopkeeper' order by tablename",
+    )
+    .fetch_all(&world.ours)
+    .await
+    .unwrap();
+    assert!(tables.len() > 8);
+    let mut found = Vec::new();
+    for table in tables {
+        let rows = world.count(&format!("{table} as row where row::text like '%{planted}%'")).await;
+        found.extend((rows > 0).then_some(table));
+    }
+    found
+}
+
+#[tokio::test]
+async fn an_erase_leaves_no_trace_also_of_an_answer_in_progress() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    let planted = |question: &str| {
+        json!({ "question": format!("{question} zebra77"), "session_id": "zebra77:1", "customer_id": "c_zebra77",
+                "metadata": { "note": "zebra77" } })
+    };
+    daemon.ask(&world, planted("How much is the Kettle?")).await;
+    world.script().always(Operation::Completions, Fault::Held);
+    let working = begun(&world, &daemon, planted("And the Shirt?")).await;
+    daemon.post(planted("And the Shirt XL?")).await;
+    assert_eq!(
+        traces(&world, "zebra77").await,
+        ["answer", "job", "job_history", "session"],
+        "there is something to erase"
+    );
+    let (status, erased) = send(&daemon, Method::DELETE, "/v1/sessions/zebra77:1", None).await;
+    assert_eq!((status, &erased["answers"]), (StatusCode::OK, &json!(3)));
+    assert_eq!(traces(&world, "zebra77").await, [""; 0]);
+    free(&world);
+    world.until("the worker has ended", "not exists (select from shopkeeper.job)").await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(traces(&world, "zebra77").await, [""; 0], "nothing comes back");
+    let (status, _) = daemon.get(&format!("/v1/answers/{working}")).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+
+    let alone = json!({ "question": "How much is the Kettle?", "customer_id": "c_zebra77" });
+    daemon.ask(&world, alone).await;
+    daemon.ask(&world, planted("How much is the Kettle?")).await;
+    let (_, erased) = send(&daemon, Method::DELETE, "/v1/customers/c_zebra77", None).await;
+    assert_eq!(erased["answers"], 2);
+    assert_eq!(traces(&world, "zebra77").await, [""; 0]);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_sees_and_erases_its_own_alone() {
+    let world = World::new().await;
+    execute(
+        &world.url(),
+        "select shopkeeper.accept_question('telegram', 'k', '{\"question\": \"Mine?\", \"session_id\": \"s\"}')",
+    )
+    .await;
+    let theirs: uuid::Uuid = world.value("select id from shopkeeper.answer").await;
+    let mine: uuid::Uuid =
+        world.value("select shopkeeper.ask('Mine?', session_id => 's', idempotency_key => 'k')").await;
+    assert_ne!(mine, theirs, "a key is its client's own");
+    assert!(!world.value::<bool>(&format!("select shopkeeper.cancel_answer('{theirs}')")).await);
+    assert!(world.value::<bool>(&format!("select shopkeeper.cancel_answer('{mine}')")).await);
+    assert!(!world.value::<bool>(&format!("select shopkeeper.cancel_answer('{mine}')")).await);
+    assert_eq!(world.value::<i64>("select shopkeeper.forget_session('s')").await, 1);
+    assert_eq!(
+        world.value::<i64>("select count(*) from shopkeeper.answer where client = 'telegram'").await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn what_sql_asks_is_looked_at_like_what_http_asks() {
+    let world = World::new().await;
+    for (arguments, wrong) in [
+        ("' '", "the question is empty"),
+        ("'a', session_id => ''", "session_id is empty"),
+        ("'a', on_busy => 'wait'", "on_busy is 'wait'"),
+        ("'a', cancel_after_s => 0", "cancel_after_s is 0"),
+        ("'a', metadata => '[]'", "metadata is no object"),
+        ("'a', history => '[{\"role\": \"system\", \"content\": \"x\"}]'", "history is no array of"),
+        ("'a', history => '{}'", "history is no array of"),
+    ] {
+        let refused =
+            shopkeeper::embedded::execute(&world.url(), &format!("select shopkeeper.ask({arguments})")).await;
+        let refused = format!("{:#}", refused.unwrap_err());
+        assert!(refused.contains(wrong), "{arguments}: {refused}");
+    }
+    assert_eq!(world.count("answer").await, 0);
+}
+
+#[tokio::test]
+async fn a_history_that_is_given_counts_and_an_old_answer_is_pruned_with_its_session() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    let answer = daemon
+        .ask(
+            &world,
+            json!({ "question": "And is it in stock?", "session_id": "s",
+                    "history": [{ "role": "user", "content": "How much is the Kettle?" }] }),
+        )
+        .await;
+    assert_eq!(answer["standalone_question"], "How much is the Kettle?\nAnd is it in stock?");
+    let day = std::time::Duration::from_hours(24);
+    assert_eq!(world.store.prune_answers(day).await.unwrap(), 0);
+    let old = "now() - interval '2 days'";
+    execute(
+        &world.url(),
+        &format!(
+            "update shopkeeper.answer set created_at = {old}; update shopkeeper.session set active_at = {old}"
+        ),
+    )
+    .await;
+    assert_eq!(world.store.prune_answers(day).await.unwrap(), 1);
+    assert_eq!(world.count("session").await, 0);
+    daemon.stop().await;
+}
