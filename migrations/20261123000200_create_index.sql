@@ -44,6 +44,10 @@ create table shopkeeper.document (
     primary key (source, key)
 ) with (fillfactor = 80);
 
+-- As people write it: without what stands between its parts, in any case of letters.
+create index document_sku on shopkeeper.document (upper(regexp_replace(sku, '[^A-Za-z0-9]', '', 'g')))
+where sku is not null;
+
 comment on table shopkeeper.document is 'The state of the sources: one row for each document.';
 comment on column shopkeeper.document.revision is 'Raised by each change that was noticed.';
 comment on column shopkeeper.document.row_hash is 'Of the row when it was last listed; null when it is no longer listed.';

@@ -1,7 +1,7 @@
 //! What an answer is: passages that were found, what a model makes of them, and whether it may stand.
 //!
 //! Pure. The [`prompt`] module says how a model is asked, [`grounding`] what of its answer is founded,
-//! [`evaluation`] how good answers are; here is the judgement over one.
+//! [`codes`] what a question names, [`evaluation`] how good answers are; here is the judgement over one.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use serde_json::{Map, Value, value::RawValue};
 
 use crate::model::{Completion, Message};
 
+pub mod codes;
 pub mod evaluation;
 pub mod grounding;
 pub mod prompt;
@@ -73,6 +74,18 @@ pub struct Passage {
     pub metadata: Box<RawValue>,
     /// Cosine distance to the question, 0 to 2.
     pub distance: f64,
+    /// Whether the question names the document's SKU.
+    pub is_named: bool,
+}
+
+/// The cosine distance of the nearest passage, which need not be the first.
+pub fn nearest(passages: &[Passage]) -> Option<f64> {
+    passages.iter().map(|passage| passage.distance).min_by(f64::total_cmp)
+}
+
+/// Whether passages are too far from a question to be trusted. What it names is near, whatever its distance.
+pub fn is_far(passages: &[Passage], threshold: f64) -> bool {
+    !passages.iter().any(|passage| passage.is_named || passage.distance <= threshold)
 }
 
 /// What came of a question.
@@ -171,13 +184,12 @@ pub fn refuse(refusal: &str) -> Verdict {
     }
 }
 
-/// Judges what a model made of the passages, nearest first.
+/// Judges what a model made of the passages.
 pub fn judge(passages: &[Passage], completion: &Completion, refusal: &str, threshold: f64) -> Verdict {
     let (citations, invalid_citations) = cited(&completion.text, passages.len());
     let text = completion.text.trim().to_owned();
     let refused = text.is_empty() || text.contains(refusal.trim());
-    let far = passages.first().is_none_or(|nearest| nearest.distance > threshold);
-    let escalation = if refused || far {
+    let escalation = if refused || is_far(passages, threshold) {
         Some(Escalation::LowConfidence)
     } else if !invalid_citations.is_empty() {
         Some(Escalation::Ungrounded)
@@ -224,6 +236,7 @@ mod tests {
             link: None,
             metadata: RawValue::from_string("{}".into()).unwrap(),
             distance,
+            is_named: false,
         }
     }
 

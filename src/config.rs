@@ -236,7 +236,7 @@ words! {
     pub Retrieval {
         /// By cosine distance alone.
         Vector = "vector",
-        /// By cosine distance, full text and exact hits.
+        /// By cosine distance; what a question names by its SKU goes first.
         Hybrid = "hybrid",
     }
 }

@@ -81,7 +81,7 @@ pub fn golden(text: &str) -> Result<Vec<Case>, GoldenError> {
 pub struct Graded {
     /// Where each expected document stands among those found, from 1.
     pub ranks: Vec<usize>,
-    /// Cosine distance of the nearest passage.
+    /// Cosine distance of the nearest passage; zero when the question names a document.
     pub nearest: Option<f64>,
     /// Whether a human is asked for.
     pub escalated: bool,
@@ -231,19 +231,36 @@ pub fn judged(graded: &[(Case, Graded)], distance: f64) -> Option<Threshold> {
     })
 }
 
-/// Finds the threshold of the highest balanced accuracy; of equal ones, that in the widest gap between
-/// two distances, because a new question is least likely to fall on its wrong side.
+/// Finds the threshold of the highest balanced accuracy for questions like these.
+///
+/// What is counted is not on which side each question falls, but how likely one a little nearer or farther
+/// would: the best cut through a small set is mostly chance, and one that is good all around holds for the
+/// questions to come as well.
 pub fn calibrated(graded: &[(Case, Graded)]) -> Option<Threshold> {
     let mut distances: Vec<_> = graded.iter().filter_map(|(_, graded)| graded.nearest).collect();
     distances.sort_by(f64::total_cmp);
     distances.dedup();
-    let gaps = distances.windows(2).map(|pair| (rounded(pair[0], pair[1]), pair[1] - pair[0]));
-    let judged = gaps.filter_map(|(distance, width)| Some((judged(graded, distance)?, width)));
-    let best = judged.max_by(|(one, width), (other, other_width)| {
-        one.balanced_accuracy.total_cmp(&other.balanced_accuracy).then(width.total_cmp(other_width))
-    });
-    best.map(|(threshold, _)| threshold)
+    let average = mean(distances.iter().copied())?;
+    let spread = mean(distances.iter().map(|distance| (distance - average).powi(2)))?.sqrt();
+    let above = |graded: &Graded, threshold: f64| {
+        let distance = graded.nearest.unwrap_or(f64::INFINITY);
+        1.0 / (1.0 + ((threshold - distance) / (BLUR * spread)).exp())
+    };
+    let soft = |threshold: f64| {
+        let of = |is_answerable: bool| {
+            let those = graded.iter().filter(move |(case, _)| case.is_answerable() == is_answerable);
+            mean(those.map(|(_, graded)| above(graded, threshold)))
+        };
+        of(false).zip(of(true)).map(|(recall, lost)| recall - lost)
+    };
+    let gaps = distances.windows(2).map(|pair| rounded(pair[0], pair[1]));
+    let scored = gaps.filter_map(|threshold| Some((threshold, soft(threshold)?)));
+    let (best, _) = scored.max_by(|(_, one), (_, other)| one.total_cmp(other))?;
+    judged(graded, best)
 }
+
+/// How far a question may be from those of the set, as a share of the spread of their distances.
+const BLUR: f64 = 0.2;
 
 /// The middle of a gap with as few digits as fit into it.
 fn rounded(low: f64, high: f64) -> f64 {
@@ -284,6 +301,7 @@ mod tests {
             link: None,
             metadata: RawValue::from_string("{}".to_owned()).unwrap(),
             distance: 0.0,
+            is_named: false,
         }
     }
 
@@ -323,10 +341,16 @@ mod tests {
     }
 
     #[test]
-    fn the_threshold_parts_what_can_be_parted_in_the_widest_gap() {
+    fn the_threshold_parts_what_can_be_parted_and_does_not_follow_a_stray_question() {
         let graded = [at(0.3, &["a"]), at(0.41, &["a"]), at(0.6, &[]), at(0.62, &["a"]), at(0.7, &[])];
         let best = calibrated(&graded).unwrap();
         assert_eq!((best.distance, best.recall, best.kept), (0.51, 1.0, 2.0 / 3.0));
+        let near = [0.30, 0.32, 0.34, 0.36, 0.38].map(|distance| at(distance, &["a"]));
+        let far = [0.62, 0.64, 0.66, 0.68, 0.70].map(|distance| at(distance, &[]));
+        // One that can be answered and is far, and one that cannot and is near: the cut stays between the others.
+        let stray = [at(0.69, &["a"]), at(0.31, &[])];
+        let best = calibrated(&[&near[..], &far, &stray].concat());
+        assert_eq!(best.map(|best| best.distance), Some(0.5));
         assert_eq!(calibrated(&[at(0.3, &["a"]), at(0.4, &["a"])]), None);
         let close = [at(0.43211, &["a"]), at(0.43219, &[])];
         assert!((calibrated(&close).unwrap().distance - 0.43215).abs() < 1e-5);

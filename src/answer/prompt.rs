@@ -90,6 +90,7 @@ mod tests {
             link: None,
             metadata: RawValue::from_string(metadata.into()).unwrap(),
             distance: 0.2,
+            is_named: false,
         };
         let settings = PromptSettings {
             system: SYSTEM.into(),

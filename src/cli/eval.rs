@@ -17,6 +17,7 @@ use crate::{
     answer::evaluation::{
         Case, DEPTH, Graded, Report, Threshold, by_kind, calibrated, golden, judged, report,
     },
+    answer::{is_far, nearest},
     config::Config,
     daemon::{self, Parts},
     jobs::versions::Version,
@@ -281,11 +282,11 @@ impl Place {
         let passages = u32::try_from(PASSAGES)?;
         let found = answer.retrieve(version, &case.question, &case.history, None, passages).await;
         let mut passages = found.map_err(unanswered)?.passages;
-        let nearest = passages.first().map(|passage| passage.distance);
+        let is_named = passages.iter().any(|passage| passage.is_named);
         let mut graded = Graded {
             ranks: case.ranks(&passages),
-            nearest,
-            escalated: nearest.is_none_or(|nearest| nearest > answer.settings.escalate_above_distance),
+            nearest: if is_named { Some(0.0) } else { nearest(&passages) },
+            escalated: is_far(&passages, answer.settings.escalate_above_distance),
             ..Graded::default()
         };
         if with_answer {

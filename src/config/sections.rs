@@ -149,7 +149,7 @@ fn answers(section: &Section<'_>, openai: Option<&Endpoint>) -> Result<Answers, 
     let endpoint = openai.ok_or(Faulty).and_then(|openai| endpoint(section, Some(openai)));
     let model = section.get("model", "gpt-4o-mini".to_owned());
     let top_k = section.get("top_k", count(5));
-    let retrieval = section.get("retrieval", Retrieval::Vector);
+    let retrieval = section.get("retrieval", Retrieval::Hybrid);
     let temperature = at_most(section, "temperature", Amount(0.3), 2.0);
     let max_tokens = section.get("max_tokens", count(500));
     let history_messages = section.get("history_messages", 6);

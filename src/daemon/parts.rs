@@ -8,7 +8,7 @@ use crate::{
     answer::prompt::{PromptSettings, SYSTEM},
     catalogue::{Catalogue, CatalogueError, render::Rendering},
     config::{
-        self, Config, DatabaseUrl, Endpoint, FeedFormat, FeedPlace, Relation, Source, SourceKind,
+        self, Config, DatabaseUrl, Endpoint, FeedFormat, FeedPlace, Relation, Retrieval, Source, SourceKind,
         TokenizerChoice,
     },
     index::{
@@ -296,6 +296,7 @@ fn answer_settings(config: &Config) -> AnswerSettings {
     let system = if answers.system_prompt.is_empty() { SYSTEM } else { &answers.system_prompt };
     AnswerSettings {
         top_k: answers.top_k.get(),
+        names: answers.retrieval == Retrieval::Hybrid,
         history_messages: answers.history_messages,
         escalate_above_distance: answers.escalate_above_distance.0,
         prompt: PromptSettings {

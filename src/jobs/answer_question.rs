@@ -17,7 +17,9 @@ use super::{
 };
 use crate::{
     answer::{
-        Escalation, Passage, Question, Verdict, judge,
+        Escalation, Passage, Question, Verdict,
+        codes::codes,
+        judge, nearest,
         prompt::{PromptSettings, prompt},
         refuse, sources,
     },
@@ -58,6 +60,8 @@ pub struct AnswerQuestion {
 pub struct AnswerSettings {
     /// Passages in the prompt.
     pub top_k: u32,
+    /// Whether what a question names by its SKU goes first.
+    pub names: bool,
     /// Messages of the session that the model sees.
     pub history_messages: u32,
     /// The distance above which a human is asked for.
@@ -84,7 +88,7 @@ pub struct Prices {
 pub struct Retrieved {
     /// What was searched for.
     pub standalone_question: String,
-    /// Nearest first.
+    /// What is named, then the nearest first.
     pub passages: Vec<Passage>,
     /// Tokens of the question, and dollars for a million of them.
     pub embedding: (u64, f64),
@@ -129,7 +133,7 @@ impl Job for AnswerQuestion {
 }
 
 impl AnswerQuestion {
-    /// Finds the passages of an index version that are nearest to a question.
+    /// Finds the passages of an index version that are nearest to a question; what it names by its SKU goes first.
     pub async fn retrieve(
         &self,
         version: &Version,
@@ -145,9 +149,21 @@ impl AnswerQuestion {
         let embedded = heeded(&model.budget, "embedding", embedded).await?;
         model.budget.correct(embedded.left).await;
         telemetry::model_charged(&index.model, "input", embedded.tokens);
+        let codes = if self.settings.names { codes(&standalone_question) } else { Vec::new() };
         let mut passages = Vec::new();
         for vector in &embedded.vectors {
-            passages = self.store.nearest(index, vector, top_k, sources).await?;
+            if !codes.is_empty() {
+                passages = self.store.named(index, vector, &codes, sources).await?;
+            }
+            let nearest = self.store.nearest(index, vector, top_k, sources).await?;
+            let is_new = |near: &Passage, named: &[Passage]| {
+                !named.iter().any(|named| {
+                    (&named.source, &named.key, &named.content) == (&near.source, &near.key, &near.content)
+                })
+            };
+            let nearest: Vec<_> = nearest.into_iter().filter(|near| is_new(near, &passages)).collect();
+            passages.extend(nearest);
+            passages.truncate(top_k as usize);
         }
         self.read_live(&mut passages).await;
         let embedding = (embedded.tokens, model.price);
@@ -245,7 +261,7 @@ impl AnswerQuestion {
             answer: Some(json!({ "text": verdict.text, "language": null, "finish_reason": finish_reason })),
             sources: json!(sources(&found.passages, &verdict.citations)),
             citations: json!(verdict.citations),
-            nearest_distance: found.passages.first().map(|nearest| nearest.distance),
+            nearest_distance: nearest(&found.passages),
             escalation_threshold: self.settings.escalate_above_distance,
             escalation: verdict.escalation.map(Escalation::word),
             grounding: Some(json!({

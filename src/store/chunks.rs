@@ -1,4 +1,4 @@
-//! Nearest neighbours.
+//! Nearest neighbours, and what has a name.
 
 use pgvector::HalfVector;
 use serde_json::value::RawValue;
@@ -6,6 +6,9 @@ use sqlx::{AssertSqlSafe, types::Json};
 
 use super::{Store, StoreError, documents::IndexVersion};
 use crate::answer::Passage;
+
+/// Documents that share a SKU which is looked at: a SKU that thousands have names none.
+const NAMED: i64 = 20;
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -16,6 +19,21 @@ struct Row {
     link: Option<String>,
     metadata: Json<Box<RawValue>>,
     distance: f64,
+}
+
+impl Row {
+    fn passage(self, is_named: bool) -> Passage {
+        Passage {
+            source: self.source,
+            key: self.key,
+            title: self.title,
+            content: self.content,
+            link: self.link,
+            metadata: self.metadata.0,
+            distance: self.distance,
+            is_named,
+        }
+    }
 }
 
 impl Store {
@@ -48,15 +66,40 @@ impl Store {
             .bind(sources)
             .fetch_all(&self.pool)
             .await?;
-        let passages = rows.into_iter().map(|row| Passage {
-            source: row.source,
-            key: row.key,
-            title: row.title,
-            content: row.content,
-            link: row.link,
-            metadata: row.metadata.0,
-            distance: row.distance,
-        });
-        Ok(passages.collect())
+        Ok(rows.into_iter().map(|row| row.passage(false)).collect())
+    }
+
+    /// Finds the documents that have one of these SKUs ([`codes`](crate::answer::codes)): of each the chunk
+    /// that is nearest to a vector, nearest first.
+    pub async fn named(
+        &self,
+        version: &IndexVersion,
+        vector: &[f32],
+        codes: &[String],
+        sources: Option<&[String]>,
+    ) -> Result<Vec<Passage>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "select named.source, named.key, named.title, near.content, named.link, named.metadata, near.distance
+             from (
+                 select source, key, title, link, metadata from shopkeeper.document
+                 where sku is not null and upper(regexp_replace(sku, '[^A-Za-z0-9]', '', 'g')) = any($3)
+                     and ($4::text[] is null or source = any($4))
+                 limit $5
+             ) as named
+             cross join lateral (
+                 select content, embedding <=> $2 as distance from shopkeeper.chunk
+                 where version = $1 and source = named.source and key = named.key
+                 order by distance limit 1
+             ) as near
+             order by near.distance, named.source, named.key",
+        )
+        .bind(version.id)
+        .bind(HalfVector::from_f32_slice(vector))
+        .bind(codes)
+        .bind(sources)
+        .bind(NAMED)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|row| row.passage(true)).collect())
     }
 }

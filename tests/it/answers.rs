@@ -9,7 +9,7 @@ use shopkeeper::{
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{World, execute};
+use crate::support::{World, execute, program, stdout};
 
 /// A daemon of a world, with a client of its API.
 pub(crate) struct TestDaemon {
@@ -180,6 +180,35 @@ async fn a_follow_up_is_searched_together_with_the_question_before_it() {
         .collect();
     assert_eq!(roles, ["system", "user", "assistant", "user"]);
     daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_question_names_by_its_sku_goes_first_unless_vectors_alone_are_wanted() {
+    let shop = "create table product (id int primary key, name text, description text, price numeric, stock int, sku text);
+         insert into product values
+             (1, 'Lamp', 'Lights up a room.', 10, 1, 'LMP-310'), (2, 'Lamp', 'Lights up a hall.', 20, 1, 'LMP-3100'),
+             (3, 'Is it in stock', 'Is it in stock? Yes: lmp 310 and all that is in stock.', 5, 1, 'TXT-1')";
+    let source = format!("{}sku = \"sku\"\n", crate::support::SOURCE);
+    let world = World::with(shop, &source).await;
+    world.sync().await;
+    world.drain().await;
+    let question = "Is lmp 310 in stock?";
+    assert_eq!(world.keys(question).await[0], "1");
+    assert_eq!(world.keys("Is it in stock?").await[0], "3");
+    let url = world.url();
+    let ask =
+        "select shopkeeper.accept_question('local', null, '{\"question\": \"Price of LMP/3100?\"}')::text";
+    execute(&url, ask).await;
+    world.drain().await;
+    let answer: String = world.value("select sources -> 0 ->> 'key' from shopkeeper.answer").await;
+    assert_eq!(answer, "2");
+
+    let vectors = world.settings().with_file_name("vectors.toml");
+    let settings = std::fs::read_to_string(world.settings()).unwrap();
+    std::fs::write(&vectors, settings.replace("[answers]", "[answers]\nretrieval = \"vector\"")).unwrap();
+    let arguments = ["--config", vectors.to_str().unwrap(), "search", question, "--json"].map(str::to_owned);
+    let found: Value = serde_json::from_str(&stdout(&program(&arguments, &[]).await)).unwrap();
+    assert_eq!(found["results"][0]["key"], "3", "{found}");
 }
 
 #[tokio::test]

@@ -255,6 +255,13 @@ impl World {
         found.passages.into_iter().map(|passage| passage.title).collect()
     }
 
+    /// Keys of what a search finds, in its order.
+    pub(crate) async fn keys(&self, text: &str) -> Vec<String> {
+        let version = self.parts.answer.versions.active().await.unwrap();
+        let found = self.parts.answer.retrieve(&version, text, &[], None, 5).await.unwrap();
+        found.passages.into_iter().map(|passage| passage.key).collect()
+    }
+
     pub(crate) fn settings(&self) -> PathBuf {
         self.folder.path().join("jobs.toml")
     }
