@@ -14,7 +14,7 @@ pub mod evaluation;
 pub mod grounding;
 pub mod prompt;
 
-use grounding::{Citation, cited};
+use grounding::{Citation, Grounding, cited};
 
 /// What a client asks. A field that is not known is an error, so that a typing error is not an answer to
 /// another question.
@@ -143,8 +143,8 @@ pub struct Verdict {
     pub escalation: Option<Escalation>,
     /// What the text cites.
     pub citations: Vec<Citation>,
-    /// Numbers in brackets that name no passage.
-    pub invalid_citations: Vec<u32>,
+    /// What of the text is founded.
+    pub grounding: Grounding,
 }
 
 /// A passage as callers see it.
@@ -180,8 +180,13 @@ pub fn refuse(refusal: &str) -> Verdict {
         outcome: Outcome::NoAnswer,
         escalation: Some(Escalation::NoPassages),
         citations: Vec::new(),
-        invalid_citations: Vec::new(),
+        grounding: Grounding::default(),
     }
+}
+
+/// Judges an answer that says what no passage does: the refusal instead of it, and a human is asked for.
+pub fn withhold(refusal: &str, grounding: Grounding) -> Verdict {
+    Verdict { escalation: Some(Escalation::Ungrounded), grounding, ..refuse(refusal) }
 }
 
 /// Judges what a model made of the passages.
@@ -189,19 +194,19 @@ pub fn judge(passages: &[Passage], completion: &Completion, refusal: &str, thres
     let (citations, invalid_citations) = cited(&completion.text, passages.len());
     let text = completion.text.trim().to_owned();
     let refused = text.is_empty() || text.contains(refusal.trim());
-    let escalation = if refused || is_far(passages, threshold) {
-        Some(Escalation::LowConfidence)
-    } else if !invalid_citations.is_empty() {
-        Some(Escalation::Ungrounded)
+    let escalation =
+        if refused || is_far(passages, threshold) { Some(Escalation::LowConfidence) } else { None };
+    let grounding = if refused {
+        Grounding { checked: true, ..Grounding::default() }
     } else {
-        None
+        Grounding::of(&text, passages, invalid_citations)
     };
     Verdict {
         text: if text.is_empty() { refusal.to_owned() } else { text },
         outcome: if refused { Outcome::NoAnswer } else { Outcome::Answered },
         escalation,
         citations,
-        invalid_citations,
+        grounding,
     }
 }
 
@@ -276,9 +281,15 @@ mod tests {
     }
 
     #[test]
-    fn a_citation_of_a_passage_that_is_not_there_asks_for_a_human() {
+    fn what_no_passage_says_is_withheld_and_a_human_is_asked_for() {
         let verdict = judge(&[passage(0.1)], &completion("Two. [2]"), REFUSAL, 0.4);
-        assert_eq!((verdict.invalid_citations, verdict.escalation), (vec![2], Some(Escalation::Ungrounded)));
+        assert!(!verdict.grounding.is_sound());
+        let withheld = withhold(REFUSAL, verdict.grounding);
+        assert_eq!((withheld.text.as_str(), withheld.outcome), (REFUSAL, Outcome::NoAnswer));
+        assert_eq!(
+            (withheld.grounding.invalid_citations, withheld.escalation),
+            (vec![2], Some(Escalation::Ungrounded))
+        );
     }
 
     #[test]

@@ -6,26 +6,30 @@ const PARTS: usize = 6;
 /// What of a question may be a SKU, in the spelling of [`spelled`]: runs of up to six words that have a
 /// digit, and either a letter too or six digits, so that a price or a year is none.
 pub fn codes(question: &str) -> Vec<String> {
-    let words = question.split(|character: char| !character.is_alphanumeric());
-    let words: Vec<_> = words.filter(|word| !word.is_empty()).map(spelled).collect();
-    let mut codes = Vec::new();
-    for start in 0..words.len() {
-        let mut code = String::new();
-        for word in words[start..].iter().take(PARTS) {
-            code.push_str(word);
-            if is_code(&code) {
-                codes.push(code.clone());
-            }
-        }
-    }
+    let mut codes: Vec<_> = code_runs(question).filter(|code| is_code(code)).collect();
     codes.sort_unstable();
     codes.dedup();
     codes
 }
 
+/// Every run of up to six words, in the spelling of a SKU.
+pub(super) fn code_runs(text: &str) -> impl Iterator<Item = String> {
+    let words = text.split(|character: char| !character.is_alphanumeric());
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).map(spelled).collect();
+    let mut runs = Vec::new();
+    for start in 0..words.len() {
+        let mut run = String::new();
+        for word in words[start..].iter().take(PARTS) {
+            run.push_str(word);
+            runs.push(run.clone());
+        }
+    }
+    runs.into_iter()
+}
+
 /// A SKU without what people leave out or write in another way: `jkt 8004/red-l` is `JKT8004REDL`. The index
 /// `document_sku` has the same spelling.
-fn spelled(word: &str) -> String {
+pub(super) fn spelled(word: &str) -> String {
     word.chars().filter(char::is_ascii_alphanumeric).map(|character| character.to_ascii_uppercase()).collect()
 }
 

@@ -295,7 +295,7 @@ impl Place {
             let (verdict, _) = composed.map_err(unanswered)?;
             graded.escalated = verdict.escalation.is_some();
             graded.says = case.says(&verdict.text);
-            graded.ungrounded = !verdict.invalid_citations.is_empty();
+            graded.ungrounded = !verdict.grounding.is_sound();
         }
         Ok(graded)
     }

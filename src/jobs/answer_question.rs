@@ -21,10 +21,10 @@ use crate::{
         codes::codes,
         judge, nearest,
         prompt::{PromptSettings, prompt},
-        refuse, sources,
+        refuse, sources, withhold,
     },
     catalogue::Catalogue,
-    model::{Completer, Completion, Message, ModelError, Role},
+    model::{Completer, Completion, Message, ModelError, Prompt, Role},
     store::{
         Store, StoreError,
         answers::{Settled, Taken},
@@ -170,7 +170,8 @@ impl AnswerQuestion {
         Ok(Retrieved { standalone_question, passages, embedding })
     }
 
-    /// Has the model answer from what was found, and judges what it says. Without passages it is not asked.
+    /// Has the model answer from what was found, and judges what it says; once more without chance when it says
+    /// what no passage does. Without passages it is not asked.
     pub async fn compose(
         &self,
         question: &str,
@@ -182,16 +183,33 @@ impl AnswerQuestion {
             return Ok((refuse(refusal), None));
         }
         let mark = Uuid::new_v4().simple().to_string();
-        let prompt = prompt(&self.settings.prompt, history, passages, question, &mark);
+        let mut prompt = prompt(&self.settings.prompt, history, passages, question, &mark);
+        let completion = self.complete(&prompt).await?;
+        let verdict = judge(passages, &completion, refusal, self.settings.escalate_above_distance);
+        if verdict.grounding.is_sound() {
+            return Ok((verdict, Some(completion)));
+        }
+        prompt.temperature = 0.0;
+        let mut again = self.complete(&prompt).await?;
+        again.input_tokens += completion.input_tokens;
+        again.output_tokens += completion.output_tokens;
+        let verdict = judge(passages, &again, refusal, self.settings.escalate_above_distance);
+        if verdict.grounding.is_sound() {
+            return Ok((verdict, Some(again)));
+        }
+        tracing::warn!("an answer was withheld: it says what no passage does");
+        Ok((withhold(refusal, verdict.grounding), Some(again)))
+    }
+
+    async fn complete(&self, prompt: &Prompt) -> Result<Completion, JobError> {
         let said = prompt.messages.iter().map(|message| about(&message.content)).sum::<u64>();
         self.completion_budget.take(about(&prompt.system) + said + u64::from(prompt.max_tokens)).await?;
         let completion =
-            heeded(&self.completion_budget, "chat", self.completer.complete(&prompt).await).await?;
+            heeded(&self.completion_budget, "chat", self.completer.complete(prompt).await).await?;
         self.completion_budget.correct(completion.left).await;
         telemetry::model_charged(&self.settings.model, "input", completion.input_tokens);
         telemetry::model_charged(&self.settings.model, "output", completion.output_tokens);
-        let verdict = judge(passages, &completion, refusal, self.settings.escalate_above_distance);
-        Ok((verdict, Some(completion)))
+        Ok(completion)
     }
 
     async fn answer(&self, taken: &Taken) -> Result<Settled, JobError> {
@@ -264,11 +282,7 @@ impl AnswerQuestion {
             nearest_distance: nearest(&found.passages),
             escalation_threshold: self.settings.escalate_above_distance,
             escalation: verdict.escalation.map(Escalation::word),
-            grounding: Some(json!({
-                "checked": false,
-                "unsupported_numbers": [],
-                "invalid_citations": verdict.invalid_citations,
-            })),
+            grounding: Some(json!(verdict.grounding)),
             usage: Some(json!({
                 "embedding_tokens": found.embedding.0,
                 "input_tokens": input,

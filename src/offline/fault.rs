@@ -63,6 +63,8 @@ pub enum Fault {
     InputCap(usize),
     /// A 400 when an input has this text in it, else a right answer.
     Rejected(String),
+    /// A completion with this text, whatever was asked: a model that invents.
+    Says(String),
     /// A right answer that says how little may still be asked this minute.
     Left {
         /// `x-ratelimit-remaining-requests`.

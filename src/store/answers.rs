@@ -53,7 +53,7 @@ pub struct Settled {
     pub escalation_threshold: f64,
     /// Why a human is asked for, if one is.
     pub escalation: Option<&'static str>,
-    /// `{checked, unsupported_numbers, invalid_citations}`.
+    /// `{checked, unsupported_numbers, invalid_citations, invalid_links}`.
     pub grounding: Option<Value>,
     /// Tokens and money, as callers see them.
     pub usage: Option<Value>,

@@ -242,6 +242,44 @@ async fn a_question_that_the_model_never_answers_fails_and_hands_over() {
 }
 
 #[tokio::test]
+async fn what_no_passage_says_is_asked_once_more_without_chance_and_then_withheld() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    let says = |text: &str| Fault::Says(text.to_owned());
+    let question = json!({ "question": "How much is the Kettle?" });
+
+    world.script().queue(Operation::Completions, [says("It costs 44.90 [1].")]);
+    let answer = daemon.ask(&world, question.clone()).await;
+    assert!(answer["answer"]["text"].as_str().unwrap().contains("45.00"), "{answer}");
+    assert_eq!((&answer["grounding"]["checked"], &answer["needs_escalation"]), (&json!(true), &json!(false)));
+    let bodies = world.script().bodies(Operation::Completions);
+    assert_eq!((&bodies[0]["messages"], &bodies[1]["temperature"]), (&bodies[1]["messages"], &json!(0.0)));
+    let tokens = answer["usage"]["input_tokens"].as_u64().unwrap();
+
+    for (wrong, field, told) in [
+        ("It costs 44.90 [1].", "unsupported_numbers", json!(["44.90"])),
+        ("It is article KTL-99 [1].", "unsupported_numbers", json!(["KTL-99"])),
+        ("See https://evil.example/pay [1].", "invalid_links", json!(["https://evil.example/pay"])),
+        ("It is of steel [9].", "invalid_citations", json!([9])),
+    ] {
+        world.script().queue(Operation::Completions, [says(wrong), says(wrong)]);
+        let answer = daemon.ask(&world, question.clone()).await;
+        assert_eq!(answer["grounding"][field], told, "{answer}");
+        assert_eq!(
+            (&answer["status"], &answer["outcome"], &answer["escalation"]["reason"]),
+            (&json!("completed"), &json!("no_answer"), &json!("ungrounded")),
+            "{answer}"
+        );
+        assert!(
+            answer["answer"]["text"].as_str().unwrap().starts_with("I don't have information"),
+            "{answer}"
+        );
+        assert_eq!(answer["usage"]["input_tokens"], tokens, "both completions are counted");
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_passing_fault_of_the_model_is_not_seen_by_the_caller() {
     let world = World::new().await;
     let daemon = TestDaemon::start(&world).await;
