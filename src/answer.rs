@@ -1,7 +1,7 @@
 //! What an answer is: passages that were found, what a model makes of them, and whether it may stand.
 //!
 //! Pure. The [`prompt`] module says how a model is asked, [`grounding`] what of its answer is founded,
-//! [`codes`] what a question names, [`evaluation`] how good answers are; here is the judgement over one.
+//! [`codes`] what a question names, [`condense`](mod@condense) what a follow-up means, [`evaluation`] how good answers are; here is the judgement over one.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use serde_json::{Map, Value, value::RawValue};
 use crate::model::{Completion, Message};
 
 pub mod codes;
+pub mod condense;
 pub mod evaluation;
 pub mod grounding;
 pub mod prompt;

@@ -280,7 +280,8 @@ impl Place {
     async fn grade(&self, version: &Version, case: &Case, with_answer: bool) -> anyhow::Result<Graded> {
         let answer = &self.parts.answer;
         let passages = u32::try_from(PASSAGES)?;
-        let found = answer.retrieve(version, &case.question, &case.history, None, passages).await;
+        let (standalone, _) = answer.condense(&case.question, &case.history).await;
+        let found = answer.retrieve(version, &standalone, None, passages).await;
         let mut passages = found.map_err(unanswered)?.passages;
         let is_named = passages.iter().any(|passage| passage.is_named);
         let mut graded = Graded {

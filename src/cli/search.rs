@@ -30,7 +30,7 @@ pub(super) async fn search(arguments: Search, path: &Path) -> anyhow::Result<()>
     let parts = daemon::assemble(&config, &store).await?;
     let top_k = arguments.top_k.unwrap_or(config.answers.top_k).get();
     let version = parts.answer.versions.active().await.map_err(unanswered)?;
-    let found = parts.answer.retrieve(&version, &arguments.text, &[], sources.as_deref(), top_k).await;
+    let found = parts.answer.retrieve(&version, &arguments.text, sources.as_deref(), top_k).await;
     let passages = found.map_err(unanswered)?.passages;
     if arguments.json {
         let results = passages.iter().map(|passage| {

@@ -19,12 +19,13 @@ use crate::{
     answer::{
         Escalation, Passage, Question, Verdict,
         codes::codes,
+        condense::{condense, joined, rewritten},
         judge, nearest,
         prompt::{PromptSettings, prompt},
         refuse, sources, withhold,
     },
     catalogue::Catalogue,
-    model::{Completer, Completion, Message, ModelError, Prompt, Role},
+    model::{Completer, Completion, Message, ModelError, Prompt},
     store::{
         Store, StoreError,
         answers::{Settled, Taken},
@@ -86,8 +87,6 @@ pub struct Prices {
 
 /// What was found for a question.
 pub struct Retrieved {
-    /// What was searched for.
-    pub standalone_question: String,
     /// What is named, then the nearest first.
     pub passages: Vec<Passage>,
     /// Tokens of the question, and dollars for a million of them.
@@ -133,23 +132,38 @@ impl Job for AnswerQuestion {
 }
 
 impl AnswerQuestion {
+    /// Makes of a follow-up a question that stands alone. A model that cannot be asked is no reason not to
+    /// answer: then the question before it is searched for with it.
+    pub async fn condense(&self, question: &str, history: &[Message]) -> (String, Option<Completion>) {
+        if history.is_empty() {
+            return (question.to_owned(), None);
+        }
+        let completion = match self.complete(&condense(question, history)).await {
+            Ok(completion) => completion,
+            Err(error) => {
+                tracing::debug!(%error, "a follow-up could not be rewritten: {error}");
+                return (joined(question, history), None);
+            }
+        };
+        let standalone = rewritten(&completion.text).map(str::to_owned);
+        (standalone.unwrap_or_else(|| joined(question, history)), Some(completion))
+    }
+
     /// Finds the passages of an index version that are nearest to a question; what it names by its SKU goes first.
     pub async fn retrieve(
         &self,
         version: &Version,
         question: &str,
-        history: &[Message],
         sources: Option<&[String]>,
         top_k: u32,
     ) -> Result<Retrieved, JobError> {
-        let standalone_question = standalone(question, history);
         let Version { index, model } = version;
-        model.budget.take(about(&standalone_question)).await?;
-        let embedded = model.embedder.embed(std::slice::from_ref(&standalone_question)).await;
+        model.budget.take(about(question)).await?;
+        let embedded = model.embedder.embed(&[question.to_owned()]).await;
         let embedded = heeded(&model.budget, "embedding", embedded).await?;
         model.budget.correct(embedded.left).await;
         telemetry::model_charged(&index.model, "input", embedded.tokens);
-        let codes = if self.settings.names { codes(&standalone_question) } else { Vec::new() };
+        let codes = if self.settings.names { codes(question) } else { Vec::new() };
         let mut passages = Vec::new();
         for vector in &embedded.vectors {
             if !codes.is_empty() {
@@ -167,7 +181,7 @@ impl AnswerQuestion {
         }
         self.read_live(&mut passages).await;
         let embedding = (embedded.tokens, model.price);
-        Ok(Retrieved { standalone_question, passages, embedding })
+        Ok(Retrieved { passages, embedding })
     }
 
     /// Has the model answer from what was found, and judges what it says; once more without chance when it says
@@ -216,9 +230,14 @@ impl AnswerQuestion {
         let history = self.history(taken).await?;
         let (version, top_k) = (self.versions.active().await?, self.settings.top_k);
         let Question { question, sources, .. } = &taken.asked;
-        let found = self.retrieve(&version, question, &history, sources.as_deref(), top_k).await?;
-        let (verdict, completion) = self.compose(question, &history, &found.passages).await?;
-        Ok(self.settled(&found, &verdict, completion.as_ref()))
+        let (standalone, condensed) = self.condense(question, &history).await;
+        let found = self.retrieve(&version, &standalone, sources.as_deref(), top_k).await?;
+        let (verdict, mut completion) = self.compose(question, &history, &found.passages).await?;
+        if let (Some(completion), Some(condensed)) = (&mut completion, &condensed) {
+            completion.input_tokens += condensed.input_tokens;
+            completion.output_tokens += condensed.output_tokens;
+        }
+        Ok(self.settled(standalone, &found, &verdict, completion.as_ref()))
     }
 
     async fn history(&self, taken: &Taken) -> Result<Vec<Message>, StoreError> {
@@ -260,7 +279,13 @@ impl AnswerQuestion {
         }
     }
 
-    fn settled(&self, found: &Retrieved, verdict: &Verdict, completion: Option<&Completion>) -> Settled {
+    fn settled(
+        &self,
+        standalone: String,
+        found: &Retrieved,
+        verdict: &Verdict,
+        completion: Option<&Completion>,
+    ) -> Settled {
         let finish_reason = completion.map_or("stop", |completion| completion.finish_reason.as_str());
         let incomplete_reason = match finish_reason {
             "length" => Some("max_tokens"),
@@ -275,7 +300,7 @@ impl AnswerQuestion {
             status: if incomplete_reason.is_none() { "completed" } else { "incomplete" },
             outcome: Some(verdict.outcome.word()),
             incomplete_reason,
-            standalone_question: Some(found.standalone_question.clone()),
+            standalone_question: Some(standalone),
             answer: Some(json!({ "text": verdict.text, "language": null, "finish_reason": finish_reason })),
             sources: json!(sources(&found.passages, &verdict.citations)),
             citations: json!(verdict.citations),
@@ -341,10 +366,4 @@ async fn heeded<T>(
         budget.heed(error).await;
     }
     result
-}
-
-/// What is searched for: a follow-up means little without the question before it.
-fn standalone(question: &str, history: &[Message]) -> String {
-    let before = history.iter().rev().find(|message| message.role == Role::User);
-    before.map_or_else(|| question.to_owned(), |before| format!("{}\n{question}", before.content))
 }

@@ -170,8 +170,11 @@ async fn a_follow_up_is_searched_together_with_the_question_before_it() {
     let daemon = TestDaemon::start(&world).await;
     daemon.ask(&world, json!({ "question": "How much is the Kettle?", "session_id": "s" })).await;
     let answer = daemon.ask(&world, json!({ "question": "And is it in stock?", "session_id": "s" })).await;
-    assert_eq!(answer["standalone_question"], "How much is the Kettle?\nAnd is it in stock?");
-    let body = world.script().bodies(Operation::Completions).pop().unwrap();
+    assert_eq!(answer["standalone_question"], "How much is the Kettle? And is it in stock?");
+    let bodies = world.script().bodies(Operation::Completions);
+    let system = bodies[1]["messages"][0]["content"].as_str().unwrap();
+    assert!(system.contains("standalone question"), "only the follow-up is rewritten: {system}");
+    let body = &bodies[2];
     let roles: Vec<_> = body["messages"]
         .as_array()
         .unwrap()
@@ -179,6 +182,27 @@ async fn a_follow_up_is_searched_together_with_the_question_before_it() {
         .map(|message| message["role"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(roles, ["system", "user", "assistant", "user"]);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_follow_up_that_no_model_rewrites_is_searched_with_the_question_before_it() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    daemon.ask(&world, json!({ "question": "How much is the Kettle?", "session_id": "s" })).await;
+    let follow_up = json!({ "question": "And is it in stock?", "session_id": "s" });
+    let says = |text: &str| Fault::Says(text.to_owned());
+    for fault in [Fault::BadJson, says("Sure:\nIs it?")] {
+        world.script().queue(Operation::Completions, [fault]);
+        let answer = daemon.ask(&world, follow_up.clone()).await;
+        assert_eq!(answer["status"], "completed");
+        let standalone = answer["standalone_question"].as_str().unwrap();
+        assert!(standalone.ends_with("?\nAnd is it in stock?"), "{answer}");
+    }
+    world.script().queue(Operation::Completions, [says("Is the Kettle in stock?")]);
+    let answer = daemon.ask(&world, follow_up).await;
+    assert_eq!(answer["standalone_question"], "Is the Kettle in stock?");
+    assert_eq!(answer["sources"][0]["title"], "Kettle");
     daemon.stop().await;
 }
 

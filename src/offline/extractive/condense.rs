@@ -4,20 +4,20 @@ use super::super::completions::{Message, Role, last_user_text};
 use super::words::{is_stop_word, words};
 
 /// Words that refer to what was said before.
-const REFERRING: &[&str] =
-    &["and", "it", "its", "one", "ones", "that", "their", "them", "these", "they", "this", "those"];
+const REFERRING: &[&str] = &[
+    "and", "it", "its", "one", "ones", "that", "their", "them", "these", "they", "this", "those", "version",
+];
 
-/// Adds the product that was last spoken of to a question that refers to it.
+/// Puts the customer's question before it in front of one that refers to it.
 pub(super) fn condense(messages: &[Message]) -> String {
     let question = last_user_text(messages).trim();
     let refers = words(question).any(|word| REFERRING.binary_search(&word.as_str()).is_ok());
-    if !refers || product_name(question).is_some() {
-        return question.to_owned();
-    }
-    let mut said = messages.iter().rev().filter(|message| message.role != Role::System).skip(1);
-    match said.find_map(|message| product_name(&message.text)) {
-        Some(name) => format!("{question} ({name})"),
-        None => question.to_owned(),
+    let mut asked = messages.iter().rev().filter(|message| message.role == Role::User).skip(1);
+    match asked.next() {
+        Some(before) if refers && product_name(question).is_none() => {
+            format!("{} {question}", before.text.trim().replace('\n', " "))
+        }
+        _ => question.to_owned(),
     }
 }
 

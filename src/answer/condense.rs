@@ -1,0 +1,56 @@
+//! A follow-up ("and the blue one?") means little without what was said before it: it is rewritten into a
+//! question that stands alone before anything is searched for.
+
+use crate::model::{Message, Prompt, Role};
+
+/// What the model is told.
+const SYSTEM: &str = include_str!("condense.md");
+
+/// Tokens of a question.
+const MAX_TOKENS: u32 = 200;
+
+/// Asks a model to rewrite a question.
+pub fn condense(question: &str, history: &[Message]) -> Prompt {
+    let mut messages = history.to_vec();
+    messages.push(Message { role: Role::User, content: question.to_owned() });
+    Prompt { system: SYSTEM.to_owned(), messages, temperature: 0.0, max_tokens: MAX_TOKENS }
+}
+
+/// What a model made of a question, if it is one question.
+pub fn rewritten(text: &str) -> Option<&str> {
+    let text = text.trim().trim_matches('"').trim();
+    (!text.is_empty() && !text.contains('\n')).then_some(text)
+}
+
+/// What is searched for when no model rewrites: the question before it, and the question.
+pub fn joined(question: &str, history: &[Message]) -> String {
+    let before = history.iter().rev().find(|message| message.role == Role::User);
+    before.map_or_else(|| question.to_owned(), |before| format!("{}\n{question}", before.content))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(role: Role, content: &str) -> Message {
+        Message { role, content: content.to_owned() }
+    }
+
+    #[test]
+    fn a_model_is_asked_with_the_conversation_and_one_line_of_it_is_taken() {
+        let history = [said(Role::User, "Do you have kettles?"), said(Role::Assistant, "Yes.")];
+        let prompt = condense("And a blue one?", &history);
+        assert!(prompt.system.contains("standalone question"));
+        assert_eq!(prompt.messages.len(), 3);
+        assert_eq!(prompt.messages[2], said(Role::User, "And a blue one?"));
+        assert_eq!(rewritten(" \"Do you have a blue kettle?\"\n"), Some("Do you have a blue kettle?"));
+        assert_eq!((rewritten(" "), rewritten("Here it is:\nblue")), (None, None));
+    }
+
+    #[test]
+    fn without_a_model_the_question_before_goes_with_it() {
+        let history = [said(Role::User, "Do you have kettles?"), said(Role::Assistant, "Yes.")];
+        assert_eq!(joined("And a blue one?", &history), "Do you have kettles?\nAnd a blue one?");
+        assert_eq!(joined("And a blue one?", &history[1..]), "And a blue one?");
+    }
+}
