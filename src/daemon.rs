@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{self, Config, Overlap, QueueLimits, RequireToken, ScheduledJob, Source},
-    http::{self, Api, Readiness},
+    http::{self, Api, Readiness, Waiting},
     jobs::{
         Job,
         answer_question::{self, AnswerQuestion},
@@ -206,6 +206,7 @@ pub async fn run(
         sources: names.into(),
         max_question_chars: config.answers.max_question_chars.get() as usize,
         kinds: Workers::KINDS,
+        waiting: Waiting::new(stop.clone()),
         readiness: Readiness::default(),
         documents_counted: Arc::default(),
     };
@@ -223,6 +224,8 @@ pub async fn run(
             }
         });
     }
+    let (waiting, answers) = (api.waiting.clone(), store.clone());
+    servers.spawn(async move { waiting.listen(&answers).await });
     let (overdue, stopped) = (store.clone(), stop.clone());
     servers.spawn(async move { answer_question::end_overdue(&overdue, &stopped).await });
     started(address);

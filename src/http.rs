@@ -26,6 +26,9 @@ mod health;
 mod metrics;
 mod problem;
 mod sessions;
+mod waiting;
+
+pub use waiting::Waiting;
 
 /// The largest body that is read, in bytes.
 const MAX_BODY: usize = 256 * 1024;
@@ -43,6 +46,8 @@ pub struct Api {
     pub max_question_chars: usize,
     /// The kinds of jobs that there are.
     pub kinds: &'static [&'static str],
+    /// Those who wait for an answer.
+    pub waiting: Waiting,
     /// Whether new work is taken.
     pub readiness: Readiness,
     /// When the documents were last counted for the metrics.

@@ -3,7 +3,7 @@
 /// The parts of one SKU at most, as in `JKT-8004-RED-L`.
 const PARTS: usize = 6;
 
-/// What of a question may be a SKU, in the spelling of [`spelled`]: runs of up to six words that have a
+/// What of a question may be a SKU, in upper case without what stands between the parts: runs of up to six words that have a
 /// digit, and either a letter too or six digits, so that a price or a year is none.
 pub fn codes(question: &str) -> Vec<String> {
     let mut codes: Vec<_> = code_runs(question).filter(|code| is_code(code)).collect();

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{
     Api,
     problem::{Code, Problem},
+    waiting::preferred,
 };
 use crate::{
     answer::Question,
@@ -34,8 +35,9 @@ pub(super) async fn ask(
         .map_err(|error| Problem::invalid(format!("the body is not a request: {error}")))?;
     check(&api, &question)?;
     let key = idempotency_key(&headers)?;
+    let wait = preferred(&headers)?;
     let id = api.store.ask(LOCAL, key.as_deref(), &question).await?;
-    let answer = found(api.store.answer(id).await?)?;
+    let answer = found(api.waiting.settled(&api.store, id, wait).await?)?;
     let status = if answer.is_settled() { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut response = (status, Json(answer)).into_response();
     let location = HeaderValue::from_str(&format!("/v1/answers/{id}"));
@@ -56,9 +58,11 @@ pub(super) async fn cancel(
 pub(super) async fn read(
     State(api): State<Api>,
     Path(id): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Json<AnswerObject>, Problem> {
     let Ok(id) = id.parse::<Uuid>() else { return found(None).map(Json) };
-    Ok(Json(found(api.store.answer(id).await?)?))
+    let wait = preferred(&headers)?;
+    Ok(Json(found(api.waiting.settled(&api.store, id, wait).await?)?))
 }
 
 fn found(answer: Option<AnswerObject>) -> Result<AnswerObject, Problem> {

@@ -118,6 +118,11 @@ impl Store {
         Ok(id.fetch_one(&self.pool).await?)
     }
 
+    /// A connection that hears of answers that are settled.
+    pub async fn listen_to_answers(&self) -> Result<jobs::Listener, StoreError> {
+        self.hear(&["shopkeeper_answer"]).await
+    }
+
     /// Reads an answer in its present state.
     pub async fn answer(&self, id: Uuid) -> Result<Option<AnswerObject>, StoreError> {
         let row = sqlx::query!("select * from shopkeeper.answer where id = $1", id)

@@ -185,18 +185,23 @@ impl Store {
 
     /// A connection that hears of new jobs and of cancelled ones.
     pub async fn listen(&self) -> Result<Listener, StoreError> {
+        self.hear(&[CHANNEL, CANCEL_CHANNEL]).await
+    }
+
+    /// A connection that hears what is said on some channels.
+    pub(super) async fn hear(&self, channels: &[&str]) -> Result<Listener, StoreError> {
         let mut listener = PgListener::connect_with(&self.pool).await?;
         listener.eager_reconnect(false);
-        listener.listen_all([CHANNEL, CANCEL_CHANNEL]).await?;
+        listener.listen_all(channels.iter().copied()).await?;
         Ok(Listener(listener))
     }
 }
 
-/// Hears of new jobs and of cancelled ones.
+/// Hears what is said on some channels.
 pub struct Listener(PgListener);
 
 impl Listener {
-    /// What was said next: the channel and the kind; none when the connection is lost. One that is silent
+    /// What was said next: the channel and the text; none when the connection is lost. One that is silent
     /// is asked whether it lives.
     pub async fn next(&mut self) -> Option<(String, String)> {
         loop {

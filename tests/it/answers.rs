@@ -336,6 +336,55 @@ async fn the_same_idempotency_key_is_one_answer_and_another_question_is_refused(
 }
 
 #[tokio::test]
+async fn a_client_may_wait_for_the_answer_as_long_as_it_likes_to() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    let question = json!({ "question": "How much is the Kettle?" });
+    let post = async |wait: &str| {
+        let request = daemon.client.post(format!("{}/v1/answers", daemon.url)).header("Prefer", wait);
+        let response = request.json(&question).send().await.unwrap();
+        (response.status(), response.json::<Value>().await.unwrap())
+    };
+    let (status, answer) = post("wait=20").await;
+    assert_eq!((status, &answer["status"]), (StatusCode::OK, &json!("completed")));
+
+    world.script().always(Operation::Completions, Fault::Held);
+    let began = std::time::Instant::now();
+    let (status, answer) = post("wait=1").await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    assert!(began.elapsed() >= std::time::Duration::from_secs(1));
+
+    let path = format!("{}/v1/answers/{}", daemon.url, answer["id"].as_str().unwrap());
+    let get = daemon.client.get(&path).header("Prefer", "wait=20").send();
+    let free = async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        world.script().clear();
+        world.script().release();
+    };
+    let (answer, ()) = tokio::join!(get, free);
+    let answer: Value = answer.unwrap().json().await.unwrap();
+    assert_eq!(answer["status"], "completed");
+
+    let (status, problem) = post("wait=long").await;
+    assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("invalid_request")));
+
+    world.script().always(Operation::Completions, Fault::Held);
+    let (_, answer) = post("wait=0").await;
+    let path = format!("{}/v1/answers/{}", daemon.url, answer["id"].as_str().unwrap());
+    let waiting = daemon.client.get(&path).header("Prefer", "wait=20").send();
+    let stopping = async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        world.script().clear();
+        daemon.stop.cancel();
+    };
+    let began = std::time::Instant::now();
+    let (answer, ()) = tokio::join!(waiting, stopping);
+    assert_eq!(answer.unwrap().status(), StatusCode::OK);
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "a daemon that stops lets nobody wait");
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_bad_request_is_a_problem_that_names_the_field() {
     let world = World::new().await;
     let daemon = TestDaemon::start(&world).await;

@@ -1,0 +1,150 @@
+//! Requests that wait for an answer: by `Prefer: wait=n` (RFC 7240).
+//!
+//! NOTIFY is a hint, the row is the truth: whoever waits looks at it once in a while too.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::http::HeaderMap;
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::problem::Problem;
+use crate::store::{Store, StoreError, answers::AnswerObject};
+
+/// The longest that a request waits; the client asks again then.
+const LONGEST: u64 = 25;
+/// How often a row is looked at that nobody spoke of.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long after a lost connection listening is tried again.
+const RECONNECT: Duration = Duration::from_secs(1);
+
+/// Those who wait, by the answer they wait for.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    bells: Arc<Mutex<HashMap<Uuid, Arc<Notify>>>>,
+    stop: CancellationToken,
+}
+
+impl Waiting {
+    /// Nobody waits any longer once this is stopped.
+    pub fn new(stop: CancellationToken) -> Self {
+        Self { bells: Arc::default(), stop }
+    }
+
+    /// Rings the bells as the database says, until stopped. Reconnects for ever.
+    pub async fn listen(&self, store: &Store) {
+        while !self.stop.is_cancelled() {
+            self.stop.run_until_cancelled(self.ring(store)).await;
+            self.stop.run_until_cancelled(tokio::time::sleep(RECONNECT)).await;
+        }
+    }
+
+    async fn ring(&self, store: &Store) {
+        let Ok(mut listener) = store.listen_to_answers().await else { return };
+        // What was said while nobody listened.
+        self.bells().values().for_each(|bell| bell.notify_waiters());
+        while let Some((_, id)) = listener.next().await {
+            let bell = id.parse().ok().and_then(|id: Uuid| self.bells().get(&id).cloned());
+            bell.iter().for_each(|bell| bell.notify_waiters());
+        }
+    }
+
+    /// Reads an answer once it is settled, or as it is when the time is over.
+    pub(super) async fn settled(
+        &self,
+        store: &Store,
+        id: Uuid,
+        wait: Option<Duration>,
+    ) -> Result<Option<AnswerObject>, StoreError> {
+        let until = Instant::now() + wait.unwrap_or_default();
+        let bell = Bell::of(self, id);
+        loop {
+            // Before the row is read: what is said while it is read is heard.
+            let rung = bell.rung();
+            tokio::pin!(rung);
+            rung.as_mut().enable();
+            let answer = store.answer(id).await?;
+            let is_over = Instant::now() >= until || self.stop.is_cancelled();
+            if is_over || answer.as_ref().is_none_or(AnswerObject::is_settled) {
+                return Ok(answer);
+            }
+            tokio::select! {
+                () = rung => {}
+                () = tokio::time::sleep_until(until.min(Instant::now() + LOOK)) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+    }
+
+    fn bells(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Arc<Notify>>> {
+        self.bells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place among those who wait, given up when it is dropped: a client that goes away leaves nothing.
+struct Bell<'a> {
+    waiting: &'a Waiting,
+    id: Uuid,
+    bell: Arc<Notify>,
+}
+
+impl<'a> Bell<'a> {
+    fn of(waiting: &'a Waiting, id: Uuid) -> Self {
+        let bell = waiting.bells().entry(id).or_default().clone();
+        Self { waiting, id, bell }
+    }
+
+    fn rung(&self) -> tokio::sync::futures::Notified<'_> {
+        self.bell.notified()
+    }
+}
+
+impl Drop for Bell<'_> {
+    fn drop(&mut self) {
+        let mut bells = self.waiting.bells();
+        // The map's and ours.
+        if Arc::strong_count(&self.bell) == 2 {
+            bells.remove(&self.id);
+        }
+    }
+}
+
+/// How long a client prefers to wait: what is longer than we let anybody wait is cut.
+pub(super) fn preferred(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+    let given = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let mut preferences = given.flat_map(|value| value.split([',', ';'])).map(str::trim);
+    let Some(wait) = preferences.find_map(|preference| {
+        let (name, value) = preference.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("wait").then(|| value.trim().trim_matches('"'))
+    }) else {
+        return Ok(None);
+    };
+    let seconds: u64 =
+        wait.parse().map_err(|_| Problem::invalid(format!("Prefer: wait={wait} is no number of seconds")))?;
+    Ok(Some(Duration::from_secs(seconds.min(LONGEST))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preference_is_read_among_others_and_cut_to_what_we_allow() {
+        let of = |value: &'static str| {
+            let headers = HeaderMap::from_iter([(
+                axum::http::HeaderName::from_static("prefer"),
+                axum::http::HeaderValue::from_static(value),
+            )]);
+            preferred(&headers).map_err(|_| ())
+        };
+        assert_eq!(of("respond-async, wait=10"), Ok(Some(Duration::from_secs(10))));
+        assert_eq!(of("Wait=600"), Ok(Some(Duration::from_secs(LONGEST))));
+        assert_eq!(of("return=minimal"), Ok(None));
+        assert_eq!(of("wait=soon"), Err(()));
+    }
+}
