@@ -169,6 +169,36 @@ pub struct SourceShown<'a> {
     pub cited: bool,
 }
 
+/// A passage as those see it who search.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "as in `Passage`")]
+pub struct Found<'a> {
+    pub source: &'a str,
+    pub key: &'a str,
+    pub title: &'a str,
+    pub content: &'a str,
+    pub distance: f64,
+    pub score: f64,
+    pub url: Option<&'a str>,
+    pub metadata: &'a RawValue,
+}
+
+impl<'a> Found<'a> {
+    /// Shows a passage.
+    pub fn of(passage: &'a Passage) -> Self {
+        Self {
+            source: &passage.source,
+            key: &passage.key,
+            title: &passage.title,
+            content: &passage.content,
+            distance: passage.distance,
+            score: confidence(passage.distance),
+            url: passage.link.as_deref(),
+            metadata: &passage.metadata,
+        }
+    }
+}
+
 /// How sure a distance makes us: `1 - distance`, from 0 to 1.
 pub fn confidence(distance: f64) -> f64 {
     (1.0 - distance).clamp(0.0, 1.0)

@@ -206,6 +206,7 @@ pub async fn run(
         sources: names.into(),
         max_question_chars: config.answers.max_question_chars.get() as usize,
         kinds: Workers::KINDS,
+        retriever: parts.answer.clone(),
         waiting: Waiting::new(stop.clone()),
         readiness: Readiness::default(),
         documents_counted: Arc::default(),

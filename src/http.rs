@@ -18,13 +18,14 @@ use axum::{
 };
 use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
 
-use crate::store::Store;
+use crate::{jobs::answer_question::AnswerQuestion, store::Store};
 
 mod answers;
 mod catalogue;
 mod health;
 mod metrics;
 mod problem;
+mod search;
 mod sessions;
 mod waiting;
 
@@ -46,6 +47,8 @@ pub struct Api {
     pub max_question_chars: usize,
     /// The kinds of jobs that there are.
     pub kinds: &'static [&'static str],
+    /// Finds passages.
+    pub retriever: Arc<AnswerQuestion>,
     /// Those who wait for an answer.
     pub waiting: Waiting,
     /// Whether new work is taken.
@@ -72,10 +75,11 @@ impl Readiness {
 /// The routes for other services, with health.
 pub fn api(api: Api) -> Router {
     let routes = Router::new()
-        .route("/v1/answers", post(answers::ask))
+        .route("/v1/answers", post(answers::ask).get(answers::list))
         .route("/v1/answers/{id}", get(answers::read))
         .route("/v1/answers/{id}/cancel", post(answers::cancel))
-        .route("/v1/sessions/{id}", delete(sessions::forget))
+        .route("/v1/sessions/{id}", get(sessions::read).delete(sessions::forget))
+        .route("/v1/search", post(search::search))
         .route("/v1/sessions/{id}/owner", put(sessions::set_owner))
         .route("/v1/customers/{id}", delete(sessions::forget_customer))
         .route("/v1/documents/{source}/{key}/refresh", post(catalogue::refresh))

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Ended, UNREACHABLE, output, settings};
-use crate::{answer::confidence, daemon, jobs::JobError, store::Store};
+use crate::{answer::Found, daemon, jobs::JobError, store::Store};
 
 #[derive(Debug, Args)]
 pub(super) struct Search {
@@ -33,18 +33,7 @@ pub(super) async fn search(arguments: Search, path: &Path) -> anyhow::Result<()>
     let found = parts.answer.retrieve(&version, &arguments.text, sources.as_deref(), top_k).await;
     let passages = found.map_err(unanswered)?.passages;
     if arguments.json {
-        let results = passages.iter().map(|passage| {
-            json!({
-                "source": passage.source,
-                "key": passage.key,
-                "title": passage.title,
-                "content": passage.content,
-                "distance": passage.distance,
-                "score": confidence(passage.distance),
-                "url": passage.link,
-                "metadata": passage.metadata,
-            })
-        });
+        let results = passages.iter().map(Found::of);
         return output::json(&json!({ "results": results.collect::<Vec<_>>() }));
     }
     for passage in passages {

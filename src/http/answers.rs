@@ -3,11 +3,12 @@
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, State},
+    extract::{Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
@@ -65,24 +66,81 @@ pub(super) async fn read(
     Ok(Json(found(api.waiting.settled(&api.store, id, wait).await?)?))
 }
 
+/// Which answers are listed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    session_id: Option<String>,
+    status: Option<String>,
+    cursor: Option<i64>,
+    limit: Option<u32>,
+}
+
+/// Answers in a page.
+const PAGE: u32 = 50;
+/// The statuses there are.
+const STATUSES: [&str; 7] =
+    ["queued", "in_progress", "completed", "incomplete", "failed", "cancelled", "expired"];
+
+/// Lists answers, the newest first; `next_cursor` of a page is the `cursor` of the next one.
+pub(super) async fn list(
+    State(api): State<Api>,
+    filter: Result<Query<Filter>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Query(filter) = filter.map_err(|error| Problem::invalid(error.body_text()))?;
+    filter.session_id.as_ref().map_or(Ok(()), |session| check_name("session_id", session))?;
+    if let Some(status) = filter.status.as_deref().filter(|status| !STATUSES.contains(status)) {
+        let known = STATUSES.join(", ");
+        return Err(Problem::invalid(format!("status: there is no {status:?}; there are {known}")));
+    }
+    let limit = filter.limit.unwrap_or(PAGE);
+    if !(1..=PAGE).contains(&limit) {
+        return Err(Problem::invalid(format!("limit must be from 1 to {PAGE}, not {limit}")));
+    }
+    let (session, status) = (filter.session_id.as_deref(), filter.status.as_deref());
+    // One more than asked for tells whether there is another page.
+    let mut answers = api.store.answers(LOCAL, session, status, filter.cursor, limit + 1).await?;
+    let has_more = answers.len() > limit as usize;
+    answers.truncate(limit as usize);
+    let next = answers.last().filter(|_| has_more).map(|last| last.seq);
+    Ok(Json(json!({ "object": "list", "data": answers, "next_cursor": next })))
+}
+
 fn found(answer: Option<AnswerObject>) -> Result<AnswerObject, Problem> {
     answer.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, Code::NotFound, "there is no such answer"))
 }
 
-fn check(api: &Api, request: &Question) -> Result<(), Problem> {
-    let length = request.question.chars().count();
+pub(super) fn check_question(api: &Api, field: &str, text: &str) -> Result<(), Problem> {
+    let length = text.chars().count();
     if length > api.max_question_chars {
         let most = api.max_question_chars;
         return Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             Code::QuestionTooLong,
-            format!("question has {length} characters; the most is {most}"),
+            format!("{field} has {length} characters; the most is {most}"),
         ));
     }
-    if request.question.trim().is_empty() {
-        return Err(Problem::invalid("question is empty"));
+    if text.trim().is_empty() {
+        return Err(Problem::invalid(format!("{field} is empty")));
     }
-    check_text("question", &request.question)?;
+    check_text(field, text)
+}
+
+pub(super) fn check_sources(api: &Api, sources: Option<&[String]>) -> Result<(), Problem> {
+    let known = &api.sources;
+    if let Some(source) = sources.iter().copied().flatten().find(|source| !known.contains(source)) {
+        let known = json!(known.as_ref());
+        return Err(Problem::invalid(format!("sources: there is no source {source:?}; there are {known}")));
+    }
+    if sources.is_some_and(<[_]>::is_empty) {
+        return Err(Problem::invalid("sources is empty: leave it out to search them all"));
+    }
+    Ok(())
+}
+
+fn check(api: &Api, request: &Question) -> Result<(), Problem> {
+    check_question(api, "question", &request.question)?;
+    check_sources(api, request.sources.as_deref())?;
     let names = [
         ("session_id", &request.session_id),
         ("customer_id", &request.customer_id),
@@ -98,15 +156,6 @@ fn check(api: &Api, request: &Question) -> Result<(), Problem> {
         return Err(Problem::invalid(format!(
             "cancel_after_s must be from 0 to {MAX_SECONDS}, not {seconds}"
         )));
-    }
-    let known = &api.sources;
-    let unknown = request.sources.iter().flatten().find(|source| !known.contains(source));
-    if let Some(source) = unknown {
-        let known = json!(known.as_ref());
-        return Err(Problem::invalid(format!("sources: there is no source {source:?}; there are {known}")));
-    }
-    if request.sources.as_ref().is_some_and(Vec::is_empty) {
-        return Err(Problem::invalid("sources is empty: leave it out to search them all"));
     }
     let metadata = request.metadata.as_ref().map(|metadata| json!(metadata).to_string());
     check_text("metadata", metadata.as_deref().unwrap_or_default())

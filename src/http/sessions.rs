@@ -43,9 +43,26 @@ pub(super) async fn set_owner(
         Owner::Human => "human",
     };
     if !api.store.set_owner(LOCAL, &session, owner).await? {
-        return Err(Problem::new(StatusCode::NOT_FOUND, Code::NotFound, "there is no such session"));
+        return Err(no_session());
     }
     Ok(Json(json!({ "object": "session", "id": session, "owner": owner })))
+}
+
+/// Shows a session; its questions are listed by `GET /v1/answers?session_id=…`.
+pub(super) async fn read(
+    State(api): State<Api>,
+    Path(session): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    check_name("session_id", &session)?;
+    let known = api.store.session(LOCAL, &session).await?;
+    let known = known.ok_or_else(no_session)?;
+    let mut object = json!(known);
+    object["object"] = json!("session");
+    Ok(Json(object))
+}
+
+fn no_session() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, Code::NotFound, "there is no such session")
 }
 
 /// Removes a session and all that came of it. One that is not there is forgotten already.

@@ -49,8 +49,11 @@ impl Waiting {
         // What was said while nobody listened.
         self.bells().values().for_each(|bell| bell.notify_waiters());
         while let Some((_, id)) = listener.next().await {
-            let bell = id.parse().ok().and_then(|id: Uuid| self.bells().get(&id).cloned());
-            bell.iter().for_each(|bell| bell.notify_waiters());
+            if let Ok(id) = id.parse::<Uuid>()
+                && let Some(bell) = self.bells().get(&id)
+            {
+                bell.notify_waiters();
+            }
         }
     }
 
@@ -90,17 +93,17 @@ impl Waiting {
 struct Bell<'a> {
     waiting: &'a Waiting,
     id: Uuid,
-    bell: Arc<Notify>,
+    notify: Arc<Notify>,
 }
 
 impl<'a> Bell<'a> {
     fn of(waiting: &'a Waiting, id: Uuid) -> Self {
-        let bell = waiting.bells().entry(id).or_default().clone();
-        Self { waiting, id, bell }
+        let notify = waiting.bells().entry(id).or_default().clone();
+        Self { waiting, id, notify }
     }
 
     fn rung(&self) -> tokio::sync::futures::Notified<'_> {
-        self.bell.notified()
+        self.notify.notified()
     }
 }
 
@@ -108,7 +111,7 @@ impl Drop for Bell<'_> {
     fn drop(&mut self) {
         let mut bells = self.waiting.bells();
         // The map's and ours.
-        if Arc::strong_count(&self.bell) == 2 {
+        if Arc::strong_count(&self.notify) == 2 {
             bells.remove(&self.id);
         }
     }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, types::Json};
 use uuid::Uuid;
 
 use super::{Store, StoreError, jobs, jobs::Lease, usage::Cost};
@@ -64,11 +64,11 @@ pub struct Settled {
 }
 
 /// The answer object, the same for every caller.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
 #[expect(missing_docs, reason = "the fields are the contract of the API and are described in the manual")]
 pub struct AnswerObject {
     pub id: Uuid,
-    pub object: &'static str,
+    pub object: String,
     pub session_id: Option<String>,
     pub seq: i64,
     pub status: String,
@@ -94,11 +94,31 @@ pub struct AnswerObject {
     pub metadata: Value,
 }
 
+/// The columns of an [`AnswerObject`].
+const OBJECT: &str = "id, 'answer' as object, session_id, seq, status, outcome, incomplete_reason, question,
+    standalone_question, answer, sources, citations, greatest(0, least(1, 1 - nearest_distance)) as confidence,
+    nearest_distance, escalation_threshold, needs_escalation,
+    case when escalation_reason is not null then
+        jsonb_build_object('id', id, 'reason', escalation_reason, 'status', 'open')
+    end as escalation,
+    grounding, usage, attempt, error, created_at, started_at, completed_at, metadata";
+
 impl AnswerObject {
     /// Whether nothing more will happen to it.
     pub fn is_settled(&self) -> bool {
         !matches!(self.status.as_str(), "queued" | "in_progress")
     }
+}
+
+/// A conversation.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Session {
+    pub id: String,
+    pub customer_id: Option<String>,
+    pub owner: String,
+    pub created_at: DateTime<Utc>,
+    pub active_at: DateTime<Utc>,
 }
 
 impl Store {
@@ -125,40 +145,40 @@ impl Store {
 
     /// Reads an answer in its present state.
     pub async fn answer(&self, id: Uuid) -> Result<Option<AnswerObject>, StoreError> {
-        let row = sqlx::query!("select * from shopkeeper.answer where id = $1", id)
-            .fetch_optional(&self.pool)
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        let escalation = row
-            .escalation_reason
-            .map(|reason| serde_json::json!({ "id": row.id, "reason": reason, "status": "open" }));
-        Ok(Some(AnswerObject {
-            id: row.id,
-            object: "answer",
-            session_id: row.session_id,
-            seq: row.seq,
-            status: row.status,
-            outcome: row.outcome,
-            incomplete_reason: row.incomplete_reason,
-            question: row.question,
-            standalone_question: row.standalone_question,
-            answer: row.answer,
-            sources: row.sources,
-            citations: row.citations,
-            confidence: row.nearest_distance.map(crate::answer::confidence),
-            nearest_distance: row.nearest_distance,
-            escalation_threshold: row.escalation_threshold,
-            needs_escalation: row.needs_escalation,
-            escalation,
-            grounding: row.grounding,
-            usage: row.usage,
-            attempt: row.attempt,
-            error: row.error,
-            created_at: row.created_at,
-            started_at: row.started_at,
-            completed_at: row.completed_at,
-            metadata: row.metadata,
-        }))
+        let statement = format!("select {OBJECT} from shopkeeper.answer where id = $1");
+        Ok(sqlx::query_as(AssertSqlSafe(statement)).bind(id).fetch_optional(&self.pool).await?)
+    }
+
+    /// Reads a page of a client's answers, the newest first: those of a session, of a status, and before a
+    /// place in the order of questions, where these are given.
+    pub async fn answers(
+        &self,
+        client: &str,
+        session: Option<&str>,
+        status: Option<&str>,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<AnswerObject>, StoreError> {
+        let statement = format!(
+            "select {OBJECT} from shopkeeper.answer
+             where client = $1 and ($2::text is null or session_id = $2) and ($3::text is null or status = $3)
+                 and ($4::bigint is null or seq < $4)
+             order by seq desc limit $5"
+        );
+        let answers = sqlx::query_as(AssertSqlSafe(statement)).bind(client).bind(session).bind(status);
+        Ok(answers.bind(before).bind(i64::from(limit)).fetch_all(&self.pool).await?)
+    }
+
+    /// Reads a client's session.
+    pub async fn session(&self, client: &str, id: &str) -> Result<Option<Session>, StoreError> {
+        let session = sqlx::query_as!(
+            Session,
+            "select id, customer_id, owner, created_at, active_at from shopkeeper.session
+             where client = $1 and id = $2",
+            client,
+            id,
+        );
+        Ok(session.fetch_optional(&self.pool).await?)
     }
 
     /// Takes a question for answering; nothing when it is settled already, was erased, or is not ours to answer:

@@ -284,3 +284,69 @@ async fn a_history_that_is_given_counts_and_an_old_answer_is_pruned_with_its_ses
     assert_eq!(world.count("session").await, 0);
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn answers_are_listed_by_session_and_status_page_by_page() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    for n in 1..=5 {
+        daemon.ask(&world, in_session(&format!("How much is the Kettle? {n}"))).await;
+    }
+    daemon.ask(&world, json!({ "question": "How much is the Shirt?" })).await;
+    let (mut path, mut seen, mut pages) = ("/v1/answers?session_id=s&limit=2".to_owned(), Vec::new(), 0);
+    loop {
+        let (status, page) = daemon.get(&path).await;
+        assert_eq!(status, StatusCode::OK, "{page}");
+        let questions = page["data"].as_array().unwrap().iter();
+        seen.extend(questions.map(|answer| answer["question"].as_str().unwrap().to_owned()));
+        pages += 1;
+        let Some(next) = page["next_cursor"].as_i64() else { break };
+        path = format!("/v1/answers?session_id=s&limit=2&cursor={next}");
+    }
+    let all: Vec<_> = (1..=5).rev().map(|n| format!("How much is the Kettle? {n}")).collect();
+    assert_eq!((seen, pages), (all, 3));
+    assert_eq!(daemon.get("/v1/answers").await.1["data"].as_array().unwrap().len(), 6);
+    assert_eq!(daemon.get("/v1/answers?status=failed").await.1["data"], json!([]));
+    for (query, wrong) in [
+        ("status=done", "there is no \"done\""),
+        ("limit=0", "limit must be from 1 to 50, not 0"),
+        ("cursor=x", "cursor"),
+        ("sesion_id=s", "sesion_id"),
+    ] {
+        let (status, problem) = daemon.get(&format!("/v1/answers?{query}")).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("invalid_request")));
+        assert!(problem["detail"].as_str().unwrap().contains(wrong), "{problem}");
+    }
+    let (status, session) = daemon.get("/v1/sessions/s").await;
+    assert_eq!((status, &session["id"], &session["owner"]), (StatusCode::OK, &json!("s"), &json!("bot")));
+    assert_eq!(daemon.get("/v1/sessions/t").await.0, StatusCode::NOT_FOUND);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_search_finds_passages_without_asking_the_chat_model() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    let search = async |body: Value| send(&daemon, Method::POST, "/v1/search", Some(body)).await;
+    let (status, found) =
+        search(json!({ "query": "Kettle. Steel kettle that holds two litres.", "top_k": 2 })).await;
+    assert_eq!(status, StatusCode::OK, "{found}");
+    let results = found["results"].as_array().unwrap();
+    assert_eq!(
+        (results.len(), &results[0]["key"], &results[0]["metadata"]["stock"]),
+        (2, &json!("3"), &json!(9))
+    );
+    assert_eq!(world.script().requests(Operation::Completions), 0);
+    for (body, code) in [
+        (json!({ "query": " " }), "invalid_request"),
+        (json!({ "query": "x".repeat(4001) }), "question_too_long"),
+        (json!({ "query": "x", "top_k": 0 }), "invalid_request"),
+        (json!({ "query": "x", "sources": ["shoes"] }), "invalid_request"),
+    ] {
+        assert_eq!(search(body).await.1["code"], code);
+    }
+    world.script().always(Operation::Embeddings, Fault::Status { code: 503, retry_after: None });
+    let (status, problem) = search(json!({ "query": "anything" })).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("unavailable")));
+    daemon.stop().await;
+}
