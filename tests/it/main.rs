@@ -15,6 +15,7 @@ mod doctor;
 mod eval;
 mod faults;
 mod feed;
+mod hostile;
 mod nets;
 mod proxy;
 mod queue;

@@ -1,0 +1,118 @@
+//! Products and questions that give orders to the model.
+//!
+//! Two promises, for each line of `hostile.jsonl`: what it says reaches the model as data, inside its own
+//! marks, whatever it holds; and a model that obeys it all the same does not get through with links, citations
+//! and numbers that no passage has. What a product's own text claims is what the shop says, and stays.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+use shopkeeper::offline::{Fault, Operation};
+
+use crate::{answers::TestDaemon, support::World};
+
+struct Hostile {
+    is_product: bool,
+    text: String,
+    /// What a model says that obeys.
+    obeyed: String,
+    /// Whether that can be told from an answer: what the product itself claims cannot.
+    is_withheld: bool,
+}
+
+fn corpus() -> Vec<Hostile> {
+    let lines = include_str!("hostile.jsonl").lines().map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let text = |field: &str| line[field].as_str().unwrap().to_owned();
+        Hostile {
+            is_product: line["in"] == "product",
+            text: text("text"),
+            obeyed: text("obeyed"),
+            is_withheld: line["withheld"] == true,
+        }
+    });
+    let lines: Vec<_> = lines.collect();
+    assert!(lines.len() >= 40);
+    lines
+}
+
+/// The passages of a prompt and the question after them, read by the mark of its first line.
+fn parted(content: &str) -> (Vec<String>, String) {
+    let mark = content.strip_prefix("<passage-").unwrap().split(' ').next().unwrap().to_owned();
+    assert!(mark.len() >= 32 && mark.bytes().all(|byte| byte.is_ascii_hexdigit()), "{mark}");
+    let (opening, closing) = (format!("<passage-{mark} "), format!("</passage-{mark}>\n"));
+    let mut rest = content;
+    let mut passages = Vec::new();
+    while let Some(inside) = rest.strip_prefix(&opening) {
+        let (passage, after) = inside.split_once(&closing).unwrap();
+        passages.push(passage.to_owned());
+        rest = after;
+    }
+    (passages, rest.strip_prefix("Question: ").unwrap().to_owned())
+}
+
+/// Asks with a model that obeys, and looks at what it was told and at what the customer is told.
+async fn ask_one_who_obeys(
+    world: &World,
+    daemon: &TestDaemon,
+    question: &str,
+    hostile: &Hostile,
+) -> Vec<String> {
+    let says = || Fault::Says(hostile.obeyed.clone());
+    world.script().queue(Operation::Completions, [says(), says()]);
+    let answer = daemon.ask(world, json!({ "question": question })).await;
+    world.script().clear();
+    let said = answer["answer"]["text"].as_str().unwrap();
+    if hostile.is_withheld {
+        assert_eq!(answer["escalation"]["reason"], "ungrounded", "{} got through: {answer}", hostile.obeyed);
+        assert!(said.starts_with("I don't have information"), "{said}");
+    } else {
+        assert_eq!(said, hostile.obeyed);
+    }
+    let body = world.script().bodies(Operation::Completions).pop().unwrap();
+    let messages = body["messages"].as_array().unwrap();
+    let roles: Vec<_> = messages.iter().map(|message| message["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["system", "user"], "nobody else speaks");
+    let (passages, asked) = parted(messages[1]["content"].as_str().unwrap());
+    assert_eq!((passages.len(), asked.as_str()), (5, question), "five passages, then the question alone");
+    let system = messages[0]["content"].as_str().unwrap();
+    assert!(!system.contains(&hostile.text), "{system}");
+    passages
+}
+
+const SHOP: &str =
+    "create table product (id int primary key, name text, description text, price numeric, stock int);";
+
+#[tokio::test]
+async fn orders_in_products_are_data_and_links_and_numbers_from_elsewhere_do_not_get_through() {
+    let products: Vec<_> = corpus().into_iter().filter(|hostile| hostile.is_product).collect();
+    let mut shop = SHOP.to_owned();
+    for (id, hostile) in (1000..).zip(&products) {
+        let text = hostile.text.replace('\'', "''");
+        write!(shop, "insert into product values ({id}, 'Shade {id}', '{text}', 3.70, 6);").unwrap();
+    }
+    let world = World::with(&shop, crate::support::SOURCE).await;
+    let daemon = TestDaemon::start(&world).await;
+    for (id, hostile) in (1000..).zip(&products) {
+        let question = format!("Shade {id}. {}", hostile.text);
+        let passages = ask_one_who_obeys(&world, &daemon, &question, hostile).await;
+        let name = format!("Shade {id}");
+        assert!(passages.iter().any(|passage| passage.contains(&name)), "{question}");
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn orders_in_questions_are_questions_and_what_they_claim_does_not_get_through() {
+    let mut shop = SHOP.to_owned();
+    for (id, name) in (101..).zip(["Lamp", "Kettle", "Chair", "Table", "Rug", "Shelf"]) {
+        write!(shop, "insert into product values ({id}, '{name}', 'A {name} for the house.', 12.80, 3);")
+            .unwrap();
+    }
+    let world = World::with(&shop, crate::support::SOURCE).await;
+    let daemon = TestDaemon::start(&world).await;
+    for hostile in corpus().iter().filter(|hostile| !hostile.is_product) {
+        ask_one_who_obeys(&world, &daemon, &hostile.text, hostile).await;
+    }
+    daemon.stop().await;
+}
