@@ -277,6 +277,39 @@ end;
 
 comment on function shopkeeper.cancel_answer is 'Cancels a question that is not settled; false when it is, or is not yours.';
 
+create table shopkeeper.feedback (
+    answer_id  uuid primary key references shopkeeper.answer on delete cascade,
+    rating     text        not null check (rating in ('up', 'down')),
+    comment    text,
+    created_at timestamptz not null default now()
+);
+
+comment on table shopkeeper.feedback is 'What customers say of answers: the last word counts.';
+
+-- Of one client, or of all when it is null; false when there is no such answer.
+create function shopkeeper.rate_answer(client text, answer uuid, rating text, comment text) returns boolean
+language sql
+set search_path = pg_catalog, pg_temp
+begin atomic
+    with rated as (
+        insert into shopkeeper.feedback as feedback (answer_id, rating, comment)
+        select known.id, rate_answer.rating, rate_answer.comment from shopkeeper.answer as known
+        where known.id = rate_answer.answer and (rate_answer.client is null or known.client = rate_answer.client)
+        on conflict (answer_id) do update
+        set rating = excluded.rating, comment = excluded.comment, created_at = now()
+        returning feedback.answer_id
+    )
+    select exists (select from rated);
+end;
+
+create function shopkeeper.feedback(answer uuid, rating text, comment text default null) returns boolean
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+return shopkeeper.rate_answer(session_user, answer, rating, comment);
+
+comment on function shopkeeper.feedback is 'Says what a customer thinks of an answer: up or down.';
+
 -- Removes questions with everything that came of them. A worker that is at one of them finds nothing to write to.
 create function shopkeeper.erase_answers(answers uuid[]) returns bigint
 language plpgsql

@@ -78,6 +78,7 @@ pub fn api(api: Api) -> Router {
         .route("/v1/answers", post(answers::ask).get(answers::list))
         .route("/v1/answers/{id}", get(answers::read))
         .route("/v1/answers/{id}/cancel", post(answers::cancel))
+        .route("/v1/answers/{id}/feedback", post(answers::rate))
         .route("/v1/sessions/{id}", get(sessions::read).delete(sessions::forget))
         .route("/v1/search", post(search::search))
         .route("/v1/sessions/{id}/owner", put(sessions::set_owner))

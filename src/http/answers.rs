@@ -56,6 +56,44 @@ pub(super) async fn cancel(
     Ok(Json(found(api.store.answer(id).await?)?))
 }
 
+/// What a customer thinks of an answer.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Feedback {
+    rating: Rating,
+    comment: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Rating {
+    Up,
+    Down,
+}
+
+/// Notes what a customer thinks of an answer; the last word counts.
+pub(super) async fn rate(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<Value>, Problem> {
+    let Feedback { rating, comment } = serde_json::from_slice(&body)
+        .map_err(|error| Problem::invalid(format!("the body is not a request: {error}")))?;
+    comment.as_ref().map_or(Ok(()), |comment| check_text("comment", comment))?;
+    let rating = match rating {
+        Rating::Up => "up",
+        Rating::Down => "down",
+    };
+    let rated = match id.parse() {
+        Ok(id) => api.store.rate_answer(LOCAL, id, rating, comment.as_deref()).await?,
+        Err(_) => false,
+    };
+    if !rated {
+        return Err(no_answer());
+    }
+    Ok(Json(json!({ "object": "feedback", "answer_id": id, "rating": rating, "comment": comment })))
+}
+
 pub(super) async fn read(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -107,7 +145,11 @@ pub(super) async fn list(
 }
 
 fn found(answer: Option<AnswerObject>) -> Result<AnswerObject, Problem> {
-    answer.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, Code::NotFound, "there is no such answer"))
+    answer.ok_or_else(no_answer)
+}
+
+fn no_answer() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, Code::NotFound, "there is no such answer")
 }
 
 pub(super) fn check_question(api: &Api, field: &str, text: &str) -> Result<(), Problem> {

@@ -232,6 +232,24 @@ impl Store {
         Ok(ended.fetch_one(&self.pool).await?)
     }
 
+    /// Notes what a customer thinks of a client's answer; false when there is no such answer.
+    pub async fn rate_answer(
+        &self,
+        client: &str,
+        id: Uuid,
+        rating: &str,
+        comment: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let rated = sqlx::query_scalar!(
+            r#"select shopkeeper.rate_answer($1, $2, $3, $4) as "rated!""#,
+            client,
+            id,
+            rating,
+            comment,
+        );
+        Ok(rated.fetch_one(&self.pool).await?)
+    }
+
     /// Says who answers in a client's session; false when there is no such session.
     pub async fn set_owner(&self, client: &str, session: &str, owner: &str) -> Result<bool, StoreError> {
         let set = sqlx::query!(

@@ -18,7 +18,7 @@ pub const CLIENT_GRANTS: &str = "\
 -- For services that ask by SQL. Run once as the owner of the schema; members of this role may ask, search and read.
 create role shopkeeper_client nologin;
 grant usage on schema shopkeeper to shopkeeper_client;
-grant execute on function shopkeeper.ask, shopkeeper.cancel_answer to shopkeeper_client;
+grant execute on function shopkeeper.ask, shopkeeper.cancel_answer, shopkeeper.feedback to shopkeeper_client;
 grant execute on function shopkeeper.forget_session, shopkeeper.forget_customer to shopkeeper_client;
 grant execute on function shopkeeper.refresh(text, text) to shopkeeper_client;
 grant select on shopkeeper.answers, shopkeeper.chunks to shopkeeper_client;

@@ -350,3 +350,31 @@ async fn a_search_finds_passages_without_asking_the_chat_model() {
     assert_eq!((status, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("unavailable")));
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn the_last_word_of_a_customer_about_an_answer_counts_and_goes_with_it() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    let answer = daemon.ask(&world, in_session("How much is the Kettle?")).await;
+    let id = answer["id"].as_str().unwrap();
+    let path = format!("/v1/answers/{id}/feedback");
+    for rating in ["up", "up", "down"] {
+        let body = json!({ "rating": rating, "comment": "zebra" });
+        let (status, said) = send(&daemon, Method::POST, &path, Some(body)).await;
+        assert_eq!((status, &said["rating"]), (StatusCode::OK, &json!(rating)));
+    }
+    let kept = "select rating || ' ' || comment from shopkeeper.feedback";
+    assert_eq!(world.value::<String>(kept).await, "down zebra");
+    let (status, problem) = send(&daemon, Method::POST, &path, Some(json!({ "rating": "so-so" }))).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("invalid_request")));
+    let other = format!("/v1/answers/{}/feedback", uuid::Uuid::nil());
+    let (status, _) = send(&daemon, Method::POST, &other, Some(json!({ "rating": "up" }))).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(
+        !world.value::<bool>(&format!("select shopkeeper.feedback('{id}', 'up')")).await,
+        "another client's"
+    );
+    send(&daemon, Method::DELETE, "/v1/sessions/s", None).await;
+    assert_eq!(traces(&world, "zebra").await, [""; 0]);
+    daemon.stop().await;
+}
