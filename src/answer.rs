@@ -3,6 +3,8 @@
 //! Pure. The [`prompt`] module says how a model is asked, [`grounding`] what of its answer is founded,
 //! [`codes`] what a question names, [`condense`](mod@condense) what a follow-up means, [`evaluation`] how good answers are; here is the judgement over one.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
@@ -96,6 +98,8 @@ pub enum Outcome {
     Answered,
     /// They do not, and the refusal was given.
     NoAnswer,
+    /// Nothing may be spent, and the customer was told to wait.
+    Fallback,
 }
 
 impl Outcome {
@@ -104,6 +108,7 @@ impl Outcome {
         match self {
             Self::Answered => "answered",
             Self::NoAnswer => "no_answer",
+            Self::Fallback => "fallback",
         }
     }
 }
@@ -119,6 +124,8 @@ pub enum Escalation {
     Ungrounded,
     /// There is no answer, and there will be none.
     Failed,
+    /// Nothing may be spent.
+    Paused,
 }
 
 impl Escalation {
@@ -129,6 +136,7 @@ impl Escalation {
             Self::NoPassages => "no_passages",
             Self::Ungrounded => "ungrounded",
             Self::Failed => "failed",
+            Self::Paused => "paused",
         }
     }
 }
@@ -197,6 +205,14 @@ impl<'a> Found<'a> {
             metadata: &passage.metadata,
         }
     }
+}
+
+/// The text of a language: of the locale (`de-CH`), of its language (`de`), else the English one.
+pub fn in_language<'a>(texts: &'a BTreeMap<String, String>, locale: Option<&str>) -> &'a str {
+    let locale = locale.unwrap_or("en");
+    let language = locale.split(['-', '_']).next().unwrap_or_default();
+    let text = [locale, language, "en"].iter().find_map(|name| texts.get(*name));
+    text.map_or("", String::as_str)
 }
 
 /// How sure a distance makes us: `1 - distance`, from 0 to 1.
@@ -326,6 +342,15 @@ mod tests {
     #[test]
     fn an_empty_completion_is_a_refusal() {
         assert_eq!(judge(&[passage(0.1)], &completion(" "), REFUSAL, 0.4).text, REFUSAL);
+    }
+
+    #[test]
+    fn a_text_is_said_in_the_language_of_the_locale_or_in_english() {
+        let texts = [("en", "Sorry."), ("de", "Leider."), ("de-CH", "Leider nöd.")];
+        let texts = texts.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+        let said = |locale| in_language(&texts, locale);
+        assert_eq!((said(None), said(Some("fr-FR")), said(Some("de_AT"))), ("Sorry.", "Sorry.", "Leider."));
+        assert_eq!((said(Some("de")), said(Some("de-CH"))), ("Leider.", "Leider nöd."));
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod refresh;
 mod run;
 mod schedule;
 mod search;
+mod session;
 mod status;
 mod sync;
 mod trigger;
@@ -85,6 +86,8 @@ enum Verb {
     Search(search::Search),
     /// Ask a question and wait for the answer
     Ask(ask::Ask),
+    /// Show a conversation, or forget it
+    Session(session::Session),
     /// Measure on a golden set how good answers are, or find the distance above which to ask a human
     Eval(eval::Eval),
     /// Show how fresh the index is and what is queued
@@ -124,6 +127,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Verb::Trigger(trigger) => trigger::trigger(trigger, config).await,
         Verb::Search(search) => search::search(search, config).await,
         Verb::Ask(ask) => ask::ask(ask, config).await,
+        Verb::Session(session) => session::session(session, config).await,
         Verb::Eval(eval) => eval::eval(eval, config).await,
         Verb::Jobs(jobs) => jobs::jobs(jobs, config).await,
         Verb::Queue(queue) => queue::queue(queue, config).await,

@@ -18,17 +18,16 @@ pub const SYSTEM: &str = include_str!("prompt.md");
 pub struct PromptSettings {
     /// What the model is told to do.
     pub system: String,
-    /// What it is told to say when nothing fits.
-    pub refusal: String,
     /// Sampling temperature.
     pub temperature: f32,
     /// Tokens of the answer.
     pub max_tokens: u32,
 }
 
-/// Builds the prompt for a question. `mark` must be new and unguessable for each request.
+/// Builds the prompt for a question; `refusal` is what the model is told to say when nothing fits. `mark` must be new and unguessable for each request.
 pub fn prompt(
     settings: &PromptSettings,
+    refusal: &str,
     history: &[Message],
     passages: &[Passage],
     question: &str,
@@ -43,7 +42,7 @@ pub fn prompt(
     let mut messages = history.to_vec();
     messages.push(Message { role: Role::User, content });
     Prompt {
-        system: format!("{}\n\nRefusal: {}\n", settings.system.trim_end(), settings.refusal),
+        system: format!("{}\n\nRefusal: {}\n", settings.system.trim_end(), refusal),
         messages,
         temperature: settings.temperature,
         max_tokens: settings.max_tokens,
@@ -92,14 +91,10 @@ mod tests {
             distance: 0.2,
             is_named: false,
         };
-        let settings = PromptSettings {
-            system: SYSTEM.into(),
-            refusal: "I don't know.".into(),
-            temperature: 0.3,
-            max_tokens: 500,
-        };
+        let settings = PromptSettings { system: SYSTEM.into(), temperature: 0.3, max_tokens: 500 };
         let history = [Message { role: Role::User, content: "Hello".into() }];
-        let prompt = prompt(&settings, &history, &[passage], "What does it cost?", "00c0ffee");
+        let prompt =
+            prompt(&settings, "I don't know.", &history, &[passage], "What does it cost?", "00c0ffee");
         insta::assert_debug_snapshot!(prompt);
     }
 }

@@ -292,7 +292,7 @@ impl Place {
         };
         if with_answer {
             passages.truncate(answer.settings.top_k as usize);
-            let composed = answer.compose(&case.question, &case.history, &passages).await;
+            let composed = answer.compose(&case.question, &case.history, &passages, None).await;
             let (verdict, _) = composed.map_err(unanswered)?;
             graded.escalated = verdict.escalation.is_some();
             graded.says = case.says(&verdict.text);

@@ -301,10 +301,12 @@ fn answer_settings(config: &Config) -> AnswerSettings {
         escalate_above_distance: answers.escalate_above_distance.0,
         prompt: PromptSettings {
             system: system.to_owned(),
-            refusal: answers.refusal.get("en").cloned().unwrap_or_default(),
             temperature: answers.temperature.0 as f32,
             max_tokens: answers.max_tokens.get(),
         },
+        refusal: answers.refusal.clone(),
+        fallback: answers.fallback.clone(),
+        daily_usd: config.budget.answers_usd.0,
         timeout: answers.timeout.0,
         model: answers.model.clone(),
         prices: Prices {

@@ -17,10 +17,10 @@ use super::{
 };
 use crate::{
     answer::{
-        Escalation, Passage, Question, Verdict,
+        self, Escalation, Passage, Question, Verdict,
         codes::codes,
         condense::{condense, joined, rewritten},
-        judge, nearest,
+        in_language, judge, nearest,
         prompt::{PromptSettings, prompt},
         refuse, sources, withhold,
     },
@@ -69,6 +69,12 @@ pub struct AnswerSettings {
     pub escalate_above_distance: f64,
     /// How the model is asked.
     pub prompt: PromptSettings,
+    /// What is said when nothing fits, by language.
+    pub refusal: BTreeMap<String, String>,
+    /// What is said while nothing may be spent, by language.
+    pub fallback: BTreeMap<String, String>,
+    /// Dollars that answers may cost in a day (UTC); zero is no limit.
+    pub daily_usd: f64,
     /// The longest that one answer may take.
     pub timeout: Duration,
     /// The chat model's name, for the usage that callers see.
@@ -191,13 +197,14 @@ impl AnswerQuestion {
         question: &str,
         history: &[Message],
         passages: &[Passage],
+        locale: Option<&str>,
     ) -> Result<(Verdict, Option<Completion>), JobError> {
-        let refusal = &self.settings.prompt.refusal;
+        let refusal = in_language(&self.settings.refusal, locale);
         if passages.is_empty() {
             return Ok((refuse(refusal), None));
         }
         let mark = Uuid::new_v4().simple().to_string();
-        let mut prompt = prompt(&self.settings.prompt, history, passages, question, &mark);
+        let mut prompt = prompt(&self.settings.prompt, refusal, history, passages, question, &mark);
         let completion = self.complete(&prompt).await?;
         let verdict = judge(passages, &completion, refusal, self.settings.escalate_above_distance);
         if verdict.grounding.is_sound() {
@@ -227,17 +234,23 @@ impl AnswerQuestion {
     }
 
     async fn answer(&self, taken: &Taken) -> Result<Settled, JobError> {
+        let locale = taken.asked.locale.as_deref();
+        let daily = self.settings.daily_usd;
+        if daily > 0.0 && self.store.usd_today("answer").await? >= daily {
+            return Ok(self.paused(locale));
+        }
         let history = self.history(taken).await?;
         let (version, top_k) = (self.versions.active().await?, self.settings.top_k);
         let Question { question, sources, .. } = &taken.asked;
         let (standalone, condensed) = self.condense(question, &history).await;
         let found = self.retrieve(&version, &standalone, sources.as_deref(), top_k).await?;
-        let (verdict, mut completion) = self.compose(question, &history, &found.passages).await?;
-        if let (Some(completion), Some(condensed)) = (&mut completion, &condensed) {
-            completion.input_tokens += condensed.input_tokens;
-            completion.output_tokens += condensed.output_tokens;
+        let (verdict, completion) = self.compose(question, &history, &found.passages, locale).await?;
+        let mut settled = self.settled(&found, &verdict, completion.as_ref(), condensed.as_ref());
+        settled.standalone_question = Some(standalone);
+        if let Some(answer) = &mut settled.answer {
+            answer["language"] = json!(locale);
         }
-        Ok(self.settled(standalone, &found, &verdict, completion.as_ref()))
+        Ok(settled)
     }
 
     async fn history(&self, taken: &Taken) -> Result<Vec<Message>, StoreError> {
@@ -281,10 +294,10 @@ impl AnswerQuestion {
 
     fn settled(
         &self,
-        standalone: String,
         found: &Retrieved,
         verdict: &Verdict,
         completion: Option<&Completion>,
+        condensed: Option<&Completion>,
     ) -> Settled {
         let finish_reason = completion.map_or("stop", |completion| completion.finish_reason.as_str());
         let incomplete_reason = match finish_reason {
@@ -292,15 +305,17 @@ impl AnswerQuestion {
             "content_filter" => Some("content_filter"),
             _ => None,
         };
-        let (input, output) =
-            completion.map_or((0, 0), |completion| (completion.input_tokens, completion.output_tokens));
+        let completions = [completion, condensed].into_iter().flatten();
+        let (input, output) = completions.fold((0, 0), |(input, output), completion| {
+            (input + completion.input_tokens, output + completion.output_tokens)
+        });
         let prices = self.settings.prices;
         let cost = Cost::of("answer", &[found.embedding, (input, prices.input), (output, prices.output)]);
         Settled {
             status: if incomplete_reason.is_none() { "completed" } else { "incomplete" },
             outcome: Some(verdict.outcome.word()),
             incomplete_reason,
-            standalone_question: Some(standalone),
+            standalone_question: None,
             answer: Some(json!({ "text": verdict.text, "language": null, "finish_reason": finish_reason })),
             sources: json!(sources(&found.passages, &verdict.citations)),
             citations: json!(verdict.citations),
@@ -320,22 +335,30 @@ impl AnswerQuestion {
         }
     }
 
+    /// Nothing may be spent today: the customer is told that somebody will see to it.
+    fn paused(&self, locale: Option<&str>) -> Settled {
+        let text = in_language(&self.settings.fallback, locale);
+        Settled {
+            status: "completed",
+            outcome: Some(answer::Outcome::Fallback.word()),
+            answer: Some(json!({ "text": text, "language": locale, "finish_reason": null })),
+            sources: json!([]),
+            citations: json!([]),
+            escalation_threshold: self.settings.escalate_above_distance,
+            escalation: Some(Escalation::Paused.word()),
+            ..Settled::default()
+        }
+    }
+
     fn failed(&self, error: &JobError) -> Settled {
         Settled {
             status: "failed",
-            outcome: None,
-            incomplete_reason: None,
-            standalone_question: None,
-            answer: None,
             sources: json!([]),
             citations: json!([]),
-            nearest_distance: None,
             escalation_threshold: self.settings.escalate_above_distance,
             escalation: Some(Escalation::Failed.word()),
-            grounding: None,
-            usage: None,
-            cost: None,
             error: Some(error.to_string()),
+            ..Settled::default()
         }
     }
 }

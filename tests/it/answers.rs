@@ -304,6 +304,37 @@ async fn what_no_passage_says_is_asked_once_more_without_chance_and_then_withhel
 }
 
 #[tokio::test]
+async fn what_is_said_without_the_model_is_in_the_language_of_the_customer_also_when_the_money_is_spent() {
+    let sections = format!("{}\n[budget]\nanswers_usd = 5\n", crate::support::SOURCE);
+    let world = World::with(crate::support::SHOP, &sections).await;
+    let file = world.settings();
+    let settings = std::fs::read_to_string(&file).unwrap();
+    let texts = "[answers]\nrefusal = { en = \"Sorry.\", de = \"Leider nein.\" }\n\
+                 fallback = { en = \"Later.\", de = \"Später.\" }";
+    std::fs::write(&file, settings.replace("[answers]", texts)).unwrap();
+    let config = shopkeeper::config::Config::load(&file, &std::collections::BTreeMap::new()).unwrap();
+    let world = World { config, ..world };
+    let daemon = TestDaemon::start(&world).await;
+    let ask = async |question: &str, locale: &str| {
+        let body = json!({ "question": question, "locale": locale, "sources": ["product"] });
+        let answer = daemon.ask(&world, body).await;
+        (answer["outcome"].clone(), answer["answer"]["text"].clone(), answer["escalation"]["reason"].clone())
+    };
+    let refused = ask("Xyzzy plugh?", "de-AT").await;
+    assert_eq!((refused.0, refused.1), (json!("no_answer"), json!("Leider nein.")));
+    let spent = "insert into shopkeeper.usage (operation, shard, tokens, usd) values ('answer', 0, 1, 5)
+                 on conflict (day, operation, shard) do update set usd = 5";
+    execute(&world.url(), spent).await;
+    let asked = world.script().requests(Operation::Completions);
+    for (locale, text) in [("de", "Später."), ("fr", "Later.")] {
+        let paused = ask("How much is the Kettle?", locale).await;
+        assert_eq!(paused, (json!("fallback"), json!(text), json!("paused")));
+    }
+    assert_eq!(world.script().requests(Operation::Completions), asked, "nothing is spent");
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_passing_fault_of_the_model_is_not_seen_by_the_caller() {
     let world = World::new().await;
     let daemon = TestDaemon::start(&world).await;

@@ -32,6 +32,7 @@ async fn the_help_says_what_there_is() {
         "sync --help",
         "search --help",
         "ask --help",
+        "session --help",
         "eval run --help",
         "eval calibrate --help",
         "status --help",

@@ -6,7 +6,7 @@ use shopkeeper::offline::{Fault, Operation};
 
 use crate::{
     answers::TestDaemon,
-    support::{World, execute},
+    support::{World, execute, stdout},
 };
 
 /// A daemon whose model holds back every answer until it is let go.
@@ -376,5 +376,23 @@ async fn the_last_word_of_a_customer_about_an_answer_counts_and_goes_with_it() {
     );
     send(&daemon, Method::DELETE, "/v1/sessions/s", None).await;
     assert_eq!(traces(&world, "zebra").await, [""; 0]);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn the_command_line_shows_a_session_and_forgets_it() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    daemon.ask(&world, in_session("How much is the Kettle?")).await;
+    let shown = stdout(&world.run(&["session", "show", "s"]).await);
+    assert!(shown.contains("bot answers") && shown.contains("Q: How much is the Kettle?"), "{shown}");
+    let shown: Value =
+        serde_json::from_str(&stdout(&world.run(&["session", "show", "s", "--json"]).await)).unwrap();
+    assert_eq!((&shown["owner"], &shown["answers"][0]["seq"]), (&json!("bot"), &json!(1)));
+    let other = world.run(&["session", "show", "s", "--client", "telegram"]).await;
+    assert_eq!(other.status.code(), Some(1));
+    let gone = stdout(&world.run(&["session", "forget", "s"]).await);
+    assert_eq!(gone, "1 questions of session s of client local are gone\n");
+    assert_eq!(world.run(&["session", "show", "s"]).await.status.code(), Some(1));
     daemon.stop().await;
 }
