@@ -37,7 +37,7 @@ use crate::{
 /// How long an answer waits for the shop's present prices; then it takes the stored ones.
 const LIVE_METADATA: Duration = Duration::from_millis(200);
 
-/// How often questions are looked for that are past their time.
+/// How often questions are looked for that are past their time, or that nobody waits for.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The job.
@@ -115,7 +115,14 @@ impl Job for AnswerQuestion {
         let Some(taken) = self.store.take_question(id, attempt.number, attempt.lease).await? else {
             return Ok(Outcome::Done(Vec::new()));
         };
-        let answer = tokio::time::timeout(self.settings.timeout, self.answer(&taken)).await;
+        let answer = tokio::select! {
+            answer = tokio::time::timeout(self.settings.timeout, self.answer(&taken)) => answer,
+            () = self.unwanted(&taken) => {
+                // Only the job is completed: the answer is settled already, or erased.
+                self.store.settle(&taken, &Settled::default()).await?;
+                return Ok(Outcome::Committed);
+            }
+        };
         let settled = match answer {
             Ok(Ok(settled)) => settled,
             Ok(Err(error)) if error.ends(attempt) => self.failed(&error),
@@ -251,6 +258,16 @@ impl AnswerQuestion {
             answer["language"] = json!(locale);
         }
         Ok(settled)
+    }
+
+    /// Ends when nobody waits for the answer any more: nothing more is to be spent on it.
+    async fn unwanted(&self, taken: &Taken) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if let Ok(false) = self.store.is_wanted(taken).await {
+                return;
+            }
+        }
     }
 
     async fn history(&self, taken: &Taken) -> Result<Vec<Message>, StoreError> {
