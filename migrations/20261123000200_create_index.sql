@@ -225,3 +225,9 @@ where (indexed.indexed_revision is null or indexed.indexed_revision < document.r
     );
 
 comment on view shopkeeper.left_behind is 'Documents that an index version lacks, and that no job is about to write.';
+
+-- How many documents a job refreshes: it names one, or many.
+create function shopkeeper.documents_of(payload jsonb) returns integer
+language sql immutable
+set search_path = pg_catalog, pg_temp
+return coalesce(jsonb_array_length(payload -> 'keys'), 1);

@@ -44,6 +44,7 @@ create table shopkeeper.answer (
     usage                jsonb,
     attempt              integer     not null default 0,
     fence                bigint      not null default 0,
+    draft                text,
     error                text,
     metadata             jsonb       not null default '{}',
     start_before         timestamptz,
@@ -58,6 +59,7 @@ comment on table shopkeeper.answer is 'One row for each question that was accept
 comment on column shopkeeper.answer.seq is 'The order in which questions were accepted.';
 comment on column shopkeeper.answer.request is 'What the client sent; with its idempotency key, sending it again is the same question.';
 comment on column shopkeeper.answer.fence is 'Of the claim that works on it; what another one writes is void.';
+comment on column shopkeeper.answer.draft is 'What the model said when it was withheld: for the human who takes over.';
 comment on column shopkeeper.answer.start_before is 'When it expires if nobody has begun.';
 comment on column shopkeeper.answer.cancel_at is 'When it is cancelled if it is not settled.';
 
@@ -106,27 +108,6 @@ begin atomic
             where status in ('queued', 'in_progress') and cancel_at <= now() limit 1000
         )
     ) as overdue;
-end;
-
--- Ends a question that is not to be worked on any more, or not by us.
-create function shopkeeper.end_untaken(answer uuid) returns bigint
-language sql
-set search_path = pg_catalog, pg_temp
-begin atomic
-    select coalesce(sum(shopkeeper.end_answers(array[due.id], due.status, due.outcome)), 0)::bigint
-    from (
-        select known.id,
-            case
-                when session.owner = 'human' then 'completed'
-                when known.cancel_at <= now() then 'cancelled'
-                when known.status = 'queued' and known.start_before <= now() then 'expired'
-            end as status,
-            case when session.owner = 'human' then 'human_owned' end as outcome
-        from shopkeeper.answer as known
-        left join shopkeeper.session as session on session.client = known.client and session.id = known.session_id
-        where known.id = end_untaken.answer
-    ) as due
-    where due.status is not null;
 end;
 
 -- Accepts what a client sends: an object with the fields of POST /v1/answers, looked at by the caller.
@@ -224,7 +205,9 @@ create function shopkeeper.ask(
     on_busy         text default null,
     priority        smallint default null,
     start_before    timestamptz default null,
-    cancel_after_s  double precision default null
+    cancel_after_s  double precision default null,
+    filter          jsonb default null,
+    webhook         text default null
 ) returns uuid
 language plpgsql
 security definer
@@ -245,6 +228,9 @@ begin
         raise exception 'shopkeeper.ask: cancel_after_s is %, not above 0', cancel_after_s
             using errcode = 'invalid_parameter_value';
     end if;
+    if jsonb_typeof(filter) <> 'object' then
+        raise exception 'shopkeeper.ask: filter is no object' using errcode = 'invalid_parameter_value';
+    end if;
     if jsonb_typeof(metadata) <> 'object' then
         raise exception 'shopkeeper.ask: metadata is no object' using errcode = 'invalid_parameter_value';
     end if;
@@ -259,7 +245,8 @@ begin
     return shopkeeper.accept_question(session_user, idempotency_key, jsonb_build_object(
         'question', question, 'session_id', session_id, 'sources', sources, 'metadata', metadata,
         'customer_id', customer_id, 'locale', locale, 'history', history, 'on_busy', on_busy,
-        'priority', priority, 'start_before', start_before, 'cancel_after_s', cancel_after_s
+        'priority', priority, 'start_before', start_before, 'cancel_after_s', cancel_after_s,
+        'filter', filter, 'webhook', webhook
     ));
 end
 $$;
@@ -276,171 +263,6 @@ begin atomic
 end;
 
 comment on function shopkeeper.cancel_answer is 'Cancels a question that is not settled; false when it is, or is not yours.';
-
-create table shopkeeper.feedback (
-    answer_id  uuid primary key references shopkeeper.answer on delete cascade,
-    rating     text        not null check (rating in ('up', 'down')),
-    comment    text,
-    created_at timestamptz not null default now()
-);
-
-comment on table shopkeeper.feedback is 'What customers say of answers: the last word counts.';
-
--- Of one client, or of all when it is null; false when there is no such answer.
-create function shopkeeper.rate_answer(client text, answer uuid, rating text, comment text) returns boolean
-language sql
-set search_path = pg_catalog, pg_temp
-begin atomic
-    with rated as (
-        insert into shopkeeper.feedback as feedback (answer_id, rating, comment)
-        select known.id, rate_answer.rating, rate_answer.comment from shopkeeper.answer as known
-        where known.id = rate_answer.answer and (rate_answer.client is null or known.client = rate_answer.client)
-        on conflict (answer_id) do update
-        set rating = excluded.rating, comment = excluded.comment, created_at = now()
-        returning feedback.answer_id
-    )
-    select exists (select from rated);
-end;
-
-create function shopkeeper.feedback(answer uuid, rating text, comment text default null) returns boolean
-language sql
-security definer
-set search_path = pg_catalog, pg_temp
-return shopkeeper.rate_answer(session_user, answer, rating, comment);
-
-comment on function shopkeeper.feedback is 'Says what a customer thinks of an answer: up or down.';
-
--- Removes questions with everything that came of them. A worker that is at one of them finds nothing to write to.
-create function shopkeeper.erase_answers(answers uuid[]) returns bigint
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-declare
-    keys   constant text[] := erase_answers.answers::text[];
-    groups text[];
-    erased bigint;
-begin
-    delete from shopkeeper.answer as answer where answer.id = any (erase_answers.answers);
-    get diagnostics erased = row_count;
-    with gone as (
-        delete from shopkeeper.job as job where job.kind = 'answer_question' and job.key = any (keys)
-        returning job.group_key
-    )
-    select array_agg(distinct group_key) filter (where group_key is not null) into groups from gone;
-    delete from shopkeeper.job_history as history where history.kind = 'answer_question' and history.key = any (keys);
-    if groups is not null then
-        perform shopkeeper.advance('answer_question', groups);
-    end if;
-    return erased;
-end
-$$;
-
--- Of one client, or of all when it is null.
-create function shopkeeper.erase_session(client text, session text) returns bigint
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-declare
-    erased bigint;
-begin
-    -- The lock holds back whoever asks in this session right now; what he asks afterwards is of a new one.
-    perform from shopkeeper.session as known
-    where known.id = erase_session.session and (erase_session.client is null or known.client = erase_session.client)
-    order by known.client for update;
-    select shopkeeper.erase_answers(array_agg(answer.id)) into erased from shopkeeper.answer as answer
-    where answer.session_id = erase_session.session
-        and (erase_session.client is null or answer.client = erase_session.client);
-    delete from shopkeeper.session as known
-    where known.id = erase_session.session and (erase_session.client is null or known.client = erase_session.client);
-    return coalesce(erased, 0);
-end
-$$;
-
-create function shopkeeper.erase_customer(client text, customer text) returns bigint
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-declare
-    erased bigint;
-    rest   bigint;
-begin
-    select coalesce(sum(shopkeeper.erase_session(known.client, known.id)), 0) into erased
-    from shopkeeper.session as known
-    where known.customer_id = erase_customer.customer
-        and (erase_customer.client is null or known.client = erase_customer.client);
-    select shopkeeper.erase_answers(array_agg(answer.id)) into rest from shopkeeper.answer as answer
-    where answer.customer_id = erase_customer.customer
-        and (erase_customer.client is null or answer.client = erase_customer.client);
-    return erased + coalesce(rest, 0);
-end
-$$;
-
-create function shopkeeper.forget_session(session_id text) returns bigint
-language sql
-security definer
-set search_path = pg_catalog, pg_temp
-return shopkeeper.erase_session(session_user, session_id);
-
-comment on function shopkeeper.forget_session is 'Removes a session and all that came of it; the number of its questions.';
-
-create function shopkeeper.forget_customer(customer_id text) returns bigint
-language sql
-security definer
-set search_path = pg_catalog, pg_temp
-return shopkeeper.erase_customer(session_user, customer_id);
-
-comment on function shopkeeper.forget_customer is 'Removes all sessions and questions of a customer; the number of questions.';
-
-create view shopkeeper.answers with (security_barrier) as
-select id, client, session_id, customer_id, seq, status, outcome, incomplete_reason, question, standalone_question,
-    answer ->> 'text' as answer, sources, citations, greatest(0, least(1, 1 - nearest_distance)) as confidence,
-    nearest_distance, escalation_threshold, needs_escalation, escalation_reason, grounding, usage, attempt, error,
-    metadata, created_at, started_at, completed_at
-from shopkeeper.answer
-where client = session_user
-    or (select pg_has_role(session_user, nspowner, 'MEMBER') from pg_namespace where nspname = 'shopkeeper');
-
-comment on view shopkeeper.answers is 'A client''s answers, for those who ask by SQL.';
-
--- Whatever ends a job for good, a panic, a worker that died or an operator, also ends what the job was for: an answer
--- that nobody works on is not waited for, and a document that cannot be indexed says why.
-create function shopkeeper.give_up() returns trigger
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    told bigint;
-begin
-    if new.kind = 'answer_question' then
-        with failed as (
-            update shopkeeper.answer
-            set status = case new.outcome when 'dead' then 'failed' else 'cancelled' end, error = new.error,
-                needs_escalation = new.outcome = 'dead',
-                escalation_reason = case new.outcome when 'dead' then 'failed' end, completed_at = now()
-            where id::text = new.key and status in ('queued', 'in_progress')
-            returning id
-        )
-        select count(pg_notify('shopkeeper_answer', id::text)) into told from failed;
-    elsif new.kind = 'refresh_document' then
-        insert into shopkeeper.document_index as indexed (version, source, key, indexed_revision, state, error)
-        select version.id, document.source, document.key, document.revision, 'failed', coalesce(new.error, new.outcome)
-        from shopkeeper.document as document, shopkeeper.index_version as version
-        where document.source = new.payload ->> 'source' and document.key = new.payload ->> 'key'
-            and version.state <> 'dropping'
-        on conflict (version, source, key) do update
-        set indexed_revision = excluded.indexed_revision, state = 'failed', error = excluded.error, indexed_at = now()
-        where indexed.indexed_revision < excluded.indexed_revision;
-    end if;
-    return null;
-end
-$$;
-
-create trigger give_up after insert on shopkeeper.job_history
-for each row when (new.outcome <> 'done') execute function shopkeeper.give_up();
 
 -- Without this anybody who can reach the schema could run what runs with its owner's rights.
 revoke execute on all functions in schema shopkeeper from public;

@@ -12,6 +12,22 @@ create table shopkeeper.usage (
 comment on table shopkeeper.usage is 'Tokens and dollars a day (UTC).';
 comment on column shopkeeper.usage.shard is 'Chosen at random, so that writers do not wait for each other; summed when read.';
 
+-- What an operation cost today (UTC), in dollars.
+create function shopkeeper.usd_today(operation text) returns double precision
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+    select coalesce(sum(usd), 0) from shopkeeper.usage as usage
+    where usage.day = (now() at time zone 'UTC')::date and usage.operation = usd_today.operation
+);
+
+create table shopkeeper.stop (
+    is_stopped boolean primary key default true check (is_stopped),
+    since      timestamptz not null default now()
+);
+
+comment on table shopkeeper.stop is 'The stop button: while there is a row, nothing is asked of any model.';
+
 create table shopkeeper.model_budget (
     server   text primary key,
     requests double precision not null,
@@ -44,6 +60,9 @@ declare
     left_tokens   double precision;
     wait          double precision;
 begin
+    if exists (select from shopkeeper.stop) then
+        return 60;
+    end if;
     insert into shopkeeper.model_budget (server, requests, tokens)
     values (take_budget.server, most_requests, most_tokens)
     on conflict (server) do nothing;
@@ -65,3 +84,5 @@ end
 $$;
 
 comment on function shopkeeper.take_budget is 'Takes one request out of a model server''s budget; zero, or the seconds to wait.';
+
+revoke execute on all functions in schema shopkeeper from public;

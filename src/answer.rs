@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
+use utoipa::ToSchema;
 
 use crate::model::{Completion, Message};
 
@@ -15,13 +16,15 @@ pub mod codes;
 pub mod condense;
 pub mod evaluation;
 pub mod grounding;
+pub mod human;
+pub mod object;
 pub mod prompt;
 
 use grounding::{Citation, Grounding, cited};
 
 /// What a client asks. A field that is not known is an error, so that a typing error is not an answer to
 /// another question.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// In the customer's words.
@@ -36,6 +39,8 @@ pub struct Question {
     pub history: Option<Vec<Message>>,
     /// The sources that may be searched; all when left out.
     pub sources: Option<Vec<String>>,
+    /// Metadata that documents must have, as in `{"category": "Tents"}`.
+    pub filter: Option<Map<String, Value>>,
     /// What happens when a question of the session is not answered yet; it waits when left out.
     pub on_busy: Option<OnBusy>,
     /// Higher ones first; 10 when left out.
@@ -44,12 +49,14 @@ pub struct Question {
     pub start_before: Option<DateTime<Utc>>,
     /// Seconds after which it is cancelled if there is no answer.
     pub cancel_after_s: Option<f64>,
+    /// The webhook that is told, by its name in the settings; all of them when left out.
+    pub webhook: Option<String>,
     /// Kept with the answer and given back.
     pub metadata: Option<Map<String, Value>>,
 }
 
 /// What happens to a question while another one of its session is not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnBusy {
     /// It waits.
@@ -124,6 +131,8 @@ pub enum Escalation {
     Ungrounded,
     /// There is no answer, and there will be none.
     Failed,
+    /// The customer wants to speak to one.
+    AskedForHuman,
     /// Nothing may be spent.
     Paused,
 }
@@ -136,6 +145,7 @@ impl Escalation {
             Self::NoPassages => "no_passages",
             Self::Ungrounded => "ungrounded",
             Self::Failed => "failed",
+            Self::AskedForHuman => "asked_for_human",
             Self::Paused => "paused",
         }
     }
@@ -154,31 +164,12 @@ pub struct Verdict {
     pub citations: Vec<Citation>,
     /// What of the text is founded.
     pub grounding: Grounding,
-}
-
-/// A passage as callers see it.
-#[derive(Clone, Debug, Serialize)]
-pub struct SourceShown<'a> {
-    /// Its number in the answer, from 1.
-    pub n: u32,
-    /// The source's name.
-    pub source: &'a str,
-    /// The document's key.
-    pub key: &'a str,
-    /// The document's title.
-    pub title: &'a str,
-    /// The document's address in the shop.
-    pub url: Option<&'a str>,
-    /// Cosine distance to the question.
-    pub distance: f64,
-    /// `1 - distance`, from 0 to 1.
-    pub score: f64,
-    /// Whether the answer cites it.
-    pub cited: bool,
+    /// What the model said, when something else is said instead.
+    pub draft: Option<String>,
 }
 
 /// A passage as those see it who search.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "as in `Passage`")]
 pub struct Found<'a> {
     pub source: &'a str,
@@ -188,6 +179,7 @@ pub struct Found<'a> {
     pub distance: f64,
     pub score: f64,
     pub url: Option<&'a str>,
+    #[schema(value_type = Object)]
     pub metadata: &'a RawValue,
 }
 
@@ -228,12 +220,14 @@ pub fn refuse(refusal: &str) -> Verdict {
         escalation: Some(Escalation::NoPassages),
         citations: Vec::new(),
         grounding: Grounding::default(),
+        draft: None,
     }
 }
 
 /// Judges an answer that says what no passage does: the refusal instead of it, and a human is asked for.
-pub fn withhold(refusal: &str, grounding: Grounding) -> Verdict {
-    Verdict { escalation: Some(Escalation::Ungrounded), grounding, ..refuse(refusal) }
+pub fn withhold(refusal: &str, verdict: Verdict) -> Verdict {
+    let (grounding, draft) = (verdict.grounding, Some(verdict.text));
+    Verdict { escalation: Some(Escalation::Ungrounded), grounding, draft, ..refuse(refusal) }
 }
 
 /// Judges what a model made of the passages.
@@ -254,18 +248,19 @@ pub fn judge(passages: &[Passage], completion: &Completion, refusal: &str, thres
         escalation,
         citations,
         grounding,
+        draft: None,
     }
 }
 
 /// The passages as callers see them.
-pub fn sources<'a>(passages: &'a [Passage], citations: &[Citation]) -> Vec<SourceShown<'a>> {
+pub fn sources(passages: &[Passage], citations: &[Citation]) -> Vec<object::Source> {
     let numbered = (1_u32..).zip(passages);
-    let shown = numbered.map(|(n, passage)| SourceShown {
+    let shown = numbered.map(|(n, passage)| object::Source {
         n,
-        source: &passage.source,
-        key: &passage.key,
-        title: &passage.title,
-        url: passage.link.as_deref(),
+        source: passage.source.clone(),
+        key: passage.key.clone(),
+        title: passage.title.clone(),
+        url: passage.link.clone(),
         distance: passage.distance,
         score: confidence(passage.distance),
         cited: citations.iter().any(|citation| citation.source == n),
@@ -331,7 +326,7 @@ mod tests {
     fn what_no_passage_says_is_withheld_and_a_human_is_asked_for() {
         let verdict = judge(&[passage(0.1)], &completion("Two. [2]"), REFUSAL, 0.4);
         assert!(!verdict.grounding.is_sound());
-        let withheld = withhold(REFUSAL, verdict.grounding);
+        let withheld = withhold(REFUSAL, verdict);
         assert_eq!((withheld.text.as_str(), withheld.outcome), (REFUSAL, Outcome::NoAnswer));
         assert_eq!(
             (withheld.grounding.invalid_citations, withheld.escalation),

@@ -34,6 +34,7 @@ mod migrate;
 #[cfg(feature = "embedded")]
 mod models;
 mod output;
+mod pause;
 mod plan;
 mod queue;
 mod refresh;
@@ -43,6 +44,7 @@ mod search;
 mod session;
 mod status;
 mod sync;
+mod token;
 mod trigger;
 
 /// Keeps a shop's embeddings equal to its catalogue, and answers questions from them.
@@ -88,6 +90,12 @@ enum Verb {
     Ask(ask::Ask),
     /// Show a conversation, or forget it
     Session(session::Session),
+    /// Make, list and revoke the tokens of services that ask by HTTP
+    Token(token::Token),
+    /// Stop button: ask nothing of any model; questions get the fallback text, documents wait
+    Pause,
+    /// Let the stop button go
+    Resume,
     /// Measure on a golden set how good answers are, or find the distance above which to ask a human
     Eval(eval::Eval),
     /// Show how fresh the index is and what is queued
@@ -128,6 +136,9 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Verb::Search(search) => search::search(search, config).await,
         Verb::Ask(ask) => ask::ask(ask, config).await,
         Verb::Session(session) => session::session(session, config).await,
+        Verb::Token(token) => token::token(token, config).await,
+        Verb::Pause => pause::pause(true, config).await,
+        Verb::Resume => pause::pause(false, config).await,
         Verb::Eval(eval) => eval::eval(eval, config).await,
         Verb::Jobs(jobs) => jobs::jobs(jobs, config).await,
         Verb::Queue(queue) => queue::queue(queue, config).await,

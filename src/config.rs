@@ -118,6 +118,8 @@ pub struct Http {
     pub cors_origins: Vec<String>,
     /// When a bearer token is asked for.
     pub require_token: RequireToken,
+    /// Requests of one client a minute to this daemon; zero is no limit.
+    pub requests_per_minute: u32,
 }
 
 words! {
@@ -223,6 +225,10 @@ pub struct Answers {
     pub fallback: BTreeMap<String, String>,
     /// Characters of one question.
     pub max_question_chars: NonZeroU32,
+    /// Questions that may wait.
+    pub max_queued: NonZeroU32,
+    /// How long a question waits for a model that is away, until the fallback is said.
+    pub fallback_after: Span,
     /// The longest that one answer may take.
     pub timeout: Span,
     /// Price.
@@ -263,6 +269,7 @@ pub struct Retention {
 #[expect(missing_docs, reason = "named for the kinds of jobs")]
 pub struct Queues {
     pub refresh_document: QueueLimits,
+    pub index_documents: QueueLimits,
     pub sync_catalogue: QueueLimits,
     pub answer_question: QueueLimits,
     pub deliver_webhook: QueueLimits,
@@ -373,6 +380,17 @@ words! {
         AnswerFailed = "answer.failed",
         /// A human is asked for.
         AnswerEscalated = "answer.escalated",
+    }
+}
+
+impl Event {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::AnswerCompleted => "answer.completed",
+            Self::AnswerFailed => "answer.failed",
+            Self::AnswerEscalated => "answer.escalated",
+        }
     }
 }
 

@@ -1,18 +1,21 @@
 //! The composition root: settings become parts, parts become a daemon, and the daemon ends in order.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use axum::http::HeaderValue;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{self, Config, Overlap, QueueLimits, RequireToken, ScheduledJob, Source},
-    http::{self, Api, Readiness, Waiting},
+    config::{self, Config, Overlap, QueueLimits, Queues, RequireToken, ScheduledJob, Source},
+    http::{self, Api, Rate, Readiness, Waiting},
     jobs::{
         Job,
         answer_question::{self, AnswerQuestion},
+        deliver_webhook::DeliverWebhook,
         fill_index::FillIndex,
+        index_documents::IndexDocuments,
         prune_history::{self, PruneHistory},
         refresh_document::RefreshDocument,
         sync_catalogue::SyncCatalogue,
@@ -117,6 +120,8 @@ impl Workers {
     pub const KINDS: &[&str] = &[
         SyncCatalogue::KIND,
         RefreshDocument::KIND,
+        IndexDocuments::KIND,
+        DeliverWebhook::KIND,
         FillIndex::KIND,
         AnswerQuestion::KIND,
         PruneHistory::KIND,
@@ -141,6 +146,12 @@ impl Workers {
                 tracing::error!(kind = J::KIND, %error, "a worker ended: {error}");
             }
         });
+    }
+
+    /// Runs the jobs that refresh documents, as the settings say.
+    pub fn start_refreshing(&self, parts: &Parts, settings: &Queues) {
+        self.start(&parts.refresh, &settings.refresh_document);
+        self.start(&parts.index, &settings.index_documents);
     }
 
     /// Watches sources between their listings.
@@ -182,14 +193,16 @@ pub async fn run(
 
     let workers = Workers::new(&store);
     workers.start(&parts.sync, &config.queue.sync_catalogue);
-    workers.start(&parts.refresh, &config.queue.refresh_document);
+    workers.start_refreshing(&parts, &config.queue);
     workers.start(&parts.answer, &config.queue.answer_question);
+    workers.start(&parts.deliver, &config.queue.deliver_webhook);
     workers.start(&parts.fill, &config.queue.fill_index);
     let kept = |age: Duration| (!age.is_zero()).then_some(age);
     let prune = PruneHistory {
         store: store.clone(),
         job_history: kept(config.retention.job_history.0),
         answers: kept(config.retention.answers.0),
+        deliveries: kept(config.retention.deliveries.0),
         cache_entries: config.embedding.cache_entries,
     };
     workers.start(&Arc::new(prune), &config.queue.prune_history);
@@ -204,7 +217,11 @@ pub async fn run(
     let api = Api {
         store: store.clone(),
         sources: names.into(),
+        webhooks: config.webhooks.iter().map(|webhook| webhook.name.clone()).collect(),
         max_question_chars: config.answers.max_question_chars.get() as usize,
+        max_queued: config.answers.max_queued.get(),
+        require_token: requires_token(config),
+        rate: Rate::per_minute(NonZeroU32::new(config.http.requests_per_minute)),
         kinds: Workers::KINDS,
         retriever: parts.answer.clone(),
         waiting: Waiting::new(stop.clone()),
@@ -213,9 +230,10 @@ pub async fn run(
     };
     let servers = TaskTracker::new();
     let address = listeners.api.as_ref().and_then(|listener| listener.local_addr().ok());
-    for (listener, routes) in
-        [(listeners.api, http::api(api.clone())), (listeners.admin, http::admin(api.clone()))]
-    {
+    for (listener, routes) in [
+        (listeners.api, http::api(api.clone(), &origins(config)?)),
+        (listeners.admin, http::admin(api.clone())),
+    ] {
         let Some(listener) = listener else { continue };
         let stopped = stop.clone();
         servers.spawn(async move {
@@ -225,6 +243,8 @@ pub async fn run(
             }
         });
     }
+    let (rate, stopped) = (api.rate.clone(), stop.clone());
+    servers.spawn(async move { rate.keep(&stopped).await });
     let (waiting, answers) = (api.waiting.clone(), store.clone());
     servers.spawn(async move { waiting.listen(&answers).await });
     let (overdue, stopped) = (store.clone(), stop.clone());
@@ -255,7 +275,6 @@ pub struct Listeners {
 impl Listeners {
     /// Binds what the settings say.
     pub async fn bind(config: &Config) -> anyhow::Result<Self> {
-        require_no_tokens(config)?;
         Ok(Self {
             api: listener("http.listen", config.http.listen).await?,
             admin: listener("http.admin_listen", config.http.admin_listen).await?,
@@ -263,21 +282,21 @@ impl Listeners {
     }
 }
 
-/// Tokens come with a later version; until then no listener is open to strangers by accident.
-fn require_no_tokens(config: &Config) -> anyhow::Result<()> {
-    let Some(address) = config.http.listen else { return Ok(()) };
-    let wanted = match config.http.require_token {
+/// Whether a caller without a token is refused.
+fn requires_token(config: &Config) -> bool {
+    match config.http.require_token {
         RequireToken::Always => true,
-        RequireToken::UnlessLoopback => !address.ip().is_loopback(),
+        RequireToken::UnlessLoopback => config.http.listen.is_some_and(|address| !address.ip().is_loopback()),
         RequireToken::Never => false,
-    };
-    if wanted {
-        bail!(
-            "http.listen = \"{address}\" asks for tokens, and this version has none yet\n  listen on a loopback \
-             address, or set http.require_token = \"never\" where the network itself keeps strangers out"
-        );
     }
-    Ok(())
+}
+
+/// The browsers' origins that may call the API.
+fn origins(config: &Config) -> anyhow::Result<Vec<HeaderValue>> {
+    let origins = config.http.cors_origins.iter();
+    let origins =
+        origins.map(|origin| origin.parse().with_context(|| format!("http.cors_origins: {origin:?}")));
+    origins.collect()
 }
 
 async fn listener(key: &str, address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {

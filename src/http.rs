@@ -1,34 +1,45 @@
 //! The API for other services, and health for those who watch.
 //!
-//! Every error is a problem (RFC 9457) with a stable `code`.
+//! Every error is a problem (RFC 9457) with a stable `code`. `/openapi.json` is made of the routes themselves, so
+//! that there is none that it does not know.
 
 use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::{
-    Router,
-    http::StatusCode,
-    routing::{delete, get, post, put},
+    Json, Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderName, HeaderValue, Method, header},
+    middleware,
+    routing::get,
 };
-use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
+use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{jobs::answer_question::AnswerQuestion, store::Store};
 
 mod answers;
+mod auth;
 mod catalogue;
+mod checks;
+mod escalations;
+mod events;
+mod extract;
 mod health;
 mod metrics;
+mod openapi;
+mod operations;
 mod problem;
 mod search;
 mod sessions;
 mod waiting;
 
+pub use auth::{Rate, Scope, new_token};
 pub use waiting::Waiting;
 
 /// The largest body that is read, in bytes.
@@ -43,8 +54,16 @@ pub struct Api {
     pub store: Store,
     /// The sources that a question may name.
     pub sources: Arc<[String]>,
+    /// The webhooks that a question may name.
+    pub webhooks: Arc<[String]>,
     /// Characters of one question.
     pub max_question_chars: usize,
+    /// Questions that may wait.
+    pub max_queued: u32,
+    /// Whether a caller without a token is refused.
+    pub require_token: bool,
+    /// How often each client may ask.
+    pub rate: Rate,
     /// The kinds of jobs that there are.
     pub kinds: &'static [&'static str],
     /// Finds passages.
@@ -72,21 +91,48 @@ impl Readiness {
     }
 }
 
-/// The routes for other services, with health.
-pub fn api(api: Api) -> Router {
-    let routes = Router::new()
-        .route("/v1/answers", post(answers::ask).get(answers::list))
-        .route("/v1/answers/{id}", get(answers::read))
-        .route("/v1/answers/{id}/cancel", post(answers::cancel))
-        .route("/v1/answers/{id}/feedback", post(answers::rate))
-        .route("/v1/sessions/{id}", get(sessions::read).delete(sessions::forget))
-        .route("/v1/search", post(search::search))
-        .route("/v1/sessions/{id}/owner", put(sessions::set_owner))
-        .route("/v1/customers/{id}", delete(sessions::forget_customer))
-        .route("/v1/documents/{source}/{key}/refresh", post(catalogue::refresh))
-        .route("/v1/sync", post(catalogue::sync))
-        .with_state(api.clone());
-    protect(routes.merge(health::routes(api)))
+/// The routes for other services, with health. Browsers may call them from these origins.
+pub fn api(api: Api, origins: &[HeaderValue]) -> Router {
+    let (routes, document) = OpenApiRouter::with_openapi(openapi::document())
+        .routes(routes!(answers::ask, answers::list))
+        .routes(routes!(answers::read))
+        .routes(routes!(events::watch))
+        .routes(routes!(answers::cancel))
+        .routes(routes!(answers::rate))
+        .routes(routes!(sessions::read, sessions::forget))
+        .routes(routes!(sessions::set_owner))
+        .routes(routes!(sessions::token))
+        .routes(routes!(sessions::forget_customer))
+        .routes(routes!(search::search))
+        .routes(routes!(escalations::list))
+        .routes(routes!(escalations::acknowledge))
+        .routes(routes!(catalogue::refresh))
+        .routes(routes!(catalogue::sync))
+        .routes(routes!(operations::deliveries))
+        .routes(routes!(operations::redeliver))
+        .routes(routes!(operations::usage))
+        .split_for_parts();
+    let document = Arc::new(openapi::completed(document));
+    let routes = routes
+        .with_state(api.clone())
+        .route("/openapi.json", get(async move || Json(document)))
+        .merge(health::routes(api));
+    if origins.is_empty() {
+        return protect(routes);
+    }
+    let allowed = [
+        header::AUTHORIZATION,
+        header::CONTENT_TYPE,
+        HeaderName::from_static("idempotency-key"),
+        HeaderName::from_static("prefer"),
+        HeaderName::from_static("last-event-id"),
+    ];
+    let cors = CorsLayer::new()
+        .allow_origin(origins.to_vec())
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(allowed)
+        .expose_headers([header::LOCATION, header::RETRY_AFTER]);
+    protect(routes).layer(cors)
 }
 
 /// The routes for those who watch.
@@ -98,7 +144,7 @@ fn protect(routes: Router) -> Router {
     routes
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::no_method)
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(middleware::from_fn(problem::within_time))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(CatchPanicLayer::custom(problem::panicked))
 }

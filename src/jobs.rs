@@ -4,7 +4,9 @@
 //! |---|---|---|
 //! | `sync_catalogue` | source | compares a source with the index and enqueues what changed |
 //! | `refresh_document` | source/key | makes the index hold one document as it is now |
+//! | `index_documents` | | does the same for many that are new |
 //! | `answer_question` | answer's id | answers one question |
+//! | `deliver_webhook` | delivery's id | tells another service what became of an answer |
 //! | `fill_index` | version | fills an index version and builds its HNSW index |
 //! | `prune_history` | `all` | deletes what is past its retention |
 //!
@@ -26,8 +28,10 @@ use crate::{
 
 pub mod answer_question;
 pub mod budget;
+pub mod deliver_webhook;
 pub mod fill_index;
 pub mod gather;
+pub mod index_documents;
 pub mod plan_catalogue;
 pub mod prune_history;
 pub mod refresh_document;

@@ -16,7 +16,7 @@
 //! | edges | [`http`], [`queue`] |
 //! | apart | `offline`: the model server for demo and tests |
 //! | use cases | [`jobs`] |
-//! | adapters | [`store`], [`shop`], [`openai`] |
+//! | adapters | [`store`], [`shop`], [`openai`], [`webhook`] |
 //! | domain, pure | [`catalogue`], [`model`], [`index`], [`answer`] |
 //! | side | [`clock`], [`telemetry`], [`config`] (read by the entry only) |
 //!
@@ -52,3 +52,4 @@ pub mod queue;
 pub mod shop;
 pub mod store;
 pub mod telemetry;
+pub mod webhook;

@@ -43,9 +43,16 @@ pub struct Left {
 
 /// Answers a prompt.
 pub trait Completer: Send + Sync {
-    /// Completes a prompt.
-    fn complete<'a>(&'a self, prompt: &'a Prompt) -> BoxFuture<'a, Result<Completion, ModelError>>;
+    /// Completes a prompt. With `heard`, each piece of the text is handed over as it comes.
+    fn complete<'a>(
+        &'a self,
+        prompt: &'a Prompt,
+        heard: Option<&'a Heard<'a>>,
+    ) -> BoxFuture<'a, Result<Completion, ModelError>>;
 }
+
+/// Hears a text piece by piece.
+pub type Heard<'a> = dyn Fn(&str) + Send + Sync + 'a;
 
 /// Messages for a chat model, oldest first, the question last.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +68,7 @@ pub struct Prompt {
 }
 
 /// One message of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Message {
     /// Who says it.
@@ -71,7 +78,7 @@ pub struct Message {
 }
 
 /// Who speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The customer.

@@ -18,18 +18,18 @@ use async_openai::{
         chat::{
             ChatCompletionRequestAssistantMessage, ChatCompletionRequestMessage,
             ChatCompletionRequestSystemMessage, ChatCompletionRequestUserMessage,
-            CreateChatCompletionRequest,
+            ChatCompletionStreamOptions, CompletionUsage, CreateChatCompletionRequest, FinishReason,
         },
         embeddings::{CreateEmbeddingRequest, EmbeddingInput, EncodingFormat},
     },
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use futures::{FutureExt, future::BoxFuture};
+use futures::{FutureExt, StreamExt, future::BoxFuture};
 use reqwest::{StatusCode, header::HeaderMap};
 use tower::ServiceExt;
 
 use crate::model::{
-    Completer, Completion, Embedded, Embedder, EmbeddingModel, Left, Message, ModelError, Prompt, Role,
+    Completer, Completion, Embedded, Embedder, EmbeddingModel, Heard, Left, Message, ModelError, Prompt, Role,
 };
 
 tokio::task_local! {
@@ -116,6 +116,9 @@ impl Server {
             // The text may quote a question, so only what the parser says is kept.
             OpenAIError::JSONDeserialize(error, _) => {
                 ModelError::Nonsense { server, reason: format!("not the JSON that was expected: {error}") }
+            }
+            OpenAIError::StreamError(error) => {
+                ModelError::Unavailable { server, reason: chain(&*error), retry_after }
             }
             OpenAIError::InvalidArgument(reason) => ModelError::Rejected { server, reason },
             other => ModelError::Nonsense { server, reason: other.to_string() },
@@ -267,41 +270,104 @@ impl Embedder for OpenAiEmbedder {
 pub struct OpenAiCompleter {
     server: Server,
     model: String,
+    /// Whether the server gives answers piece by piece.
+    streams: AtomicBool,
 }
 
 impl OpenAiCompleter {
     /// Uses this model of this server.
     pub fn new(server: Server, model: String) -> Self {
-        Self { server, model }
+        Self { server, model, streams: AtomicBool::new(true) }
     }
 
-    async fn request(&self, prompt: &Prompt) -> Result<Completion, ModelError> {
+    fn wire(&self, prompt: &Prompt) -> CreateChatCompletionRequest {
         let system = ChatCompletionRequestSystemMessage::from(prompt.system.as_str());
         let mut messages: Vec<ChatCompletionRequestMessage> = vec![system.into()];
         messages.extend(prompt.messages.iter().map(wire));
-        let request = CreateChatCompletionRequest {
+        CreateChatCompletionRequest {
             model: self.model.clone(),
             messages,
             temperature: Some(prompt.temperature),
             max_completion_tokens: Some(prompt.max_tokens),
             ..CreateChatCompletionRequest::default()
-        };
+        }
+    }
+
+    async fn at_once(&self, prompt: &Prompt) -> Result<Completion, ModelError> {
+        let request = self.wire(prompt);
         let (response, left) = self.server.request(self.server.client.chat().create(request)).await?;
         let Some(choice) = response.choices.into_iter().next() else {
             return Err(self.server.nonsense("a completion without a choice".to_owned()));
         };
-        let finish_reason = choice.finish_reason.and_then(|reason| serde_json::to_value(reason).ok());
-        let usage = response.usage;
-        Ok(Completion {
-            text: choice.message.content.unwrap_or_default(),
-            finish_reason: finish_reason
-                .and_then(|reason| reason.as_str().map(str::to_owned))
-                .unwrap_or_else(|| "stop".to_owned()),
-            input_tokens: usage.as_ref().map_or(0, |usage| u64::from(usage.prompt_tokens)),
-            output_tokens: usage.as_ref().map_or(0, |usage| u64::from(usage.completion_tokens)),
+        let finish_reason = choice.finish_reason.map_or_else(|| "stop".to_owned(), word);
+        Ok(completion(
+            choice.message.content.unwrap_or_default(),
+            finish_reason,
+            response.usage.as_ref(),
             left,
-        })
+        ))
     }
+
+    async fn piece_by_piece(&self, prompt: &Prompt, heard: &Heard<'_>) -> Result<Completion, ModelError> {
+        let options = ChatCompletionStreamOptions { include_usage: Some(true), include_obfuscation: None };
+        let request = CreateChatCompletionRequest { stream_options: Some(options), ..self.wire(prompt) };
+        let request = async {
+            let mut stream = self.server.client.chat().create_stream(request).await?;
+            let (mut text, mut finish_reason, mut usage) = (String::new(), None, None);
+            while let Some(piece) = stream.next().await {
+                let piece = piece?;
+                usage = piece.usage.or(usage);
+                let Some(choice) = piece.choices.into_iter().next() else { continue };
+                finish_reason = choice.finish_reason.or(finish_reason);
+                if let Some(said) = choice.delta.content {
+                    heard(&said);
+                    text.push_str(&said);
+                }
+            }
+            Ok((text, finish_reason, usage))
+        };
+        let ((text, finish_reason, usage), left) = self.server.request(request).await?;
+        let Some(finish_reason) = finish_reason else {
+            return Err(self.server.nonsense("a stream that ends before the answer does".to_owned()));
+        };
+        Ok(completion(text, word(finish_reason), usage.as_ref(), left))
+    }
+
+    async fn request(&self, prompt: &Prompt, heard: Option<&Heard<'_>>) -> Result<Completion, ModelError> {
+        let Some(heard) = heard.filter(|_| self.streams.load(Ordering::Relaxed)) else {
+            return self.at_once(prompt).await;
+        };
+        match self.piece_by_piece(prompt, heard).await {
+            // Not every server can.
+            Err(ModelError::Rejected { reason, .. }) if reason.contains("stream") => {
+                let completion = self.at_once(prompt).await?;
+                self.streams.store(false, Ordering::Relaxed);
+                Ok(completion)
+            }
+            other => other,
+        }
+    }
+}
+
+fn completion(
+    text: String,
+    finish_reason: String,
+    usage: Option<&CompletionUsage>,
+    left: Left,
+) -> Completion {
+    Completion {
+        text,
+        finish_reason,
+        input_tokens: usage.map_or(0, |usage| u64::from(usage.prompt_tokens)),
+        output_tokens: usage.map_or(0, |usage| u64::from(usage.completion_tokens)),
+        left,
+    }
+}
+
+/// The protocol's word for it.
+fn word(reason: FinishReason) -> String {
+    let value = serde_json::to_value(reason).ok();
+    value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn wire(message: &Message) -> ChatCompletionRequestMessage {
@@ -313,7 +379,11 @@ fn wire(message: &Message) -> ChatCompletionRequestMessage {
 }
 
 impl Completer for OpenAiCompleter {
-    fn complete<'a>(&'a self, prompt: &'a Prompt) -> BoxFuture<'a, Result<Completion, ModelError>> {
-        self.request(prompt).boxed()
+    fn complete<'a>(
+        &'a self,
+        prompt: &'a Prompt,
+        heard: Option<&'a Heard<'a>>,
+    ) -> BoxFuture<'a, Result<Completion, ModelError>> {
+        self.request(prompt, heard).boxed()
     }
 }

@@ -9,13 +9,17 @@ use sqlx::{
 
 pub mod answers;
 pub mod chunks;
+pub mod deliveries;
 pub mod documents;
+pub mod escalations;
 pub mod health;
 pub mod jobs;
 pub mod schedules;
 pub mod schema;
+pub mod sessions;
 pub mod sources;
 pub mod status;
+pub mod tokens;
 pub mod usage;
 pub mod versions;
 

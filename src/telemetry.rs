@@ -47,6 +47,7 @@ const DOCUMENTS: &str = "shopkeeper_documents";
 const LAG: &str = "shopkeeper_embedding_lag_seconds";
 const LAST_SYNC: &str = "shopkeeper_sync_last_success_timestamp_seconds";
 const REQUESTS: &str = "shopkeeper_model_requests_total";
+const DELIVERIES: &str = "shopkeeper_webhook_deliveries_total";
 const TOKENS: &str = "shopkeeper_model_tokens_total";
 
 /// From a quick statement to an hour's sync, in seconds.
@@ -76,6 +77,7 @@ pub fn count() {
     metrics::describe_gauge!(LAST_SYNC, "When a source was last compared in full by this process.");
     metrics::describe_counter!(REQUESTS, "Requests to models, by how they ended.");
     metrics::describe_counter!(TOKENS, "Tokens that models charged.");
+    metrics::describe_counter!(DELIVERIES, "Messages to webhooks that were sent, by outcome.");
     metrics::describe_gauge!(BUILD, "One, with the version as its label.");
     metrics::gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
@@ -136,6 +138,11 @@ pub fn synced(source: &str, at: chrono::DateTime<chrono::Utc>) {
 /// Counts a request to a model that ended so.
 pub fn model_requested(operation: &'static str, code: &'static str) {
     metrics::counter!(REQUESTS, "operation" => operation, "code" => code).increment(1);
+}
+
+/// Counts a message to a webhook that was sent.
+pub fn delivered(webhook: &str, outcome: &'static str) {
+    metrics::counter!(DELIVERIES, "webhook" => webhook.to_owned(), "outcome" => outcome).increment(1);
 }
 
 /// Counts what a model charged.

@@ -7,7 +7,8 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Passage,
@@ -15,7 +16,7 @@ use super::{
 };
 
 /// A place in an answer that cites a passage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Citation {
     /// The passage's number, from 1.
     pub source: u32,
@@ -55,7 +56,7 @@ pub fn cited(text: &str, passages: usize) -> (Vec<Citation>, Vec<u32>) {
 }
 
 /// What of an answer is not founded.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Grounding {
     /// Whether it was looked at.
     pub checked: bool,

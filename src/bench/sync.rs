@@ -297,7 +297,7 @@ impl Place {
     async fn refresh(&self) -> anyhow::Result<Duration> {
         let began = Instant::now();
         let workers = Workers::new(&self.store);
-        workers.start(&self.parts.refresh, &self.config.queue.refresh_document);
+        workers.start_refreshing(&self.parts, &self.config.queue);
         self.parts.sync.sync("product", SyncOptions::default()).await?;
         self.until_done().await?;
         let took = began.elapsed();
@@ -307,7 +307,7 @@ impl Place {
 
     async fn until_done(&self) -> anyhow::Result<()> {
         let began = Instant::now();
-        let left = "select exists (select from shopkeeper.job where kind = 'refresh_document')";
+        let left = "select exists (select from shopkeeper.job where kind in ('refresh_document', 'index_documents'))";
         while sqlx::query_scalar(left).fetch_one(&self.pool).await? {
             if began.elapsed() > LIMIT {
                 bail!("jobs are left after {} minutes", LIMIT.as_secs() / 60);

@@ -10,13 +10,10 @@ use uuid::Uuid;
 
 use super::{Ended, FAILED, UNREACHABLE, output, settings};
 use crate::{
-    answer::Question,
+    answer::{Question, object::AnswerObject},
     daemon::{self, Workers},
     jobs::{Job, answer_question::AnswerQuestion},
-    store::{
-        Store,
-        answers::{AnswerObject, LOCAL},
-    },
+    store::{Store, answers::LOCAL},
 };
 
 #[derive(Debug, Args)]
@@ -69,7 +66,7 @@ const LOOK: Duration = Duration::from_millis(20);
 async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> {
     let mut failing = None;
     loop {
-        let answer = store.answer(id).await?;
+        let answer = store.answer(None, id).await?;
         let Some(answer) = answer else {
             return Err(Ended { code: FAILED, message: "the question was erased".to_owned() }.into());
         };
@@ -92,24 +89,13 @@ async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> 
 
 /// Shows an answer as a customer sees it, with what stands behind it.
 fn show(answer: &AnswerObject) {
-    let text = answer.answer.as_ref().and_then(|answer| answer["text"].as_str());
-    output::line(text.unwrap_or("(no answer)"));
-    for source in answer.sources.as_array().into_iter().flatten().filter(|source| source["cited"] == true) {
-        let (n, title) = (&source["n"], source["title"].as_str().unwrap_or_default());
-        let place = source["url"].as_str().map_or_else(
-            || {
-                format!(
-                    "{}/{}",
-                    source["source"].as_str().unwrap_or_default(),
-                    source["key"].as_str().unwrap_or_default()
-                )
-            },
-            str::to_owned,
-        );
-        output::line(format!("  [{n}] {title} - {place}"));
+    output::line(answer.answer.as_ref().map_or("(no answer)", |said| said.text.as_str()));
+    for source in answer.sources.iter().filter(|source| source.cited) {
+        let place = source.url.clone().unwrap_or_else(|| format!("{}/{}", source.source, source.key));
+        output::line(format!("  [{}] {} - {place}", source.n, source.title));
     }
     let confidence = answer.confidence.map_or("-".to_owned(), |confidence| format!("{confidence:.2}"));
-    let reason = answer.escalation.as_ref().and_then(|escalation| escalation["reason"].as_str());
+    let reason = answer.escalation.as_ref().map(|escalation| escalation.reason.as_str());
     let escalation = reason.map(|reason| format!(", a human is asked for: {reason}")).unwrap_or_default();
     output::line(format!("  confidence {confidence}{escalation}"));
 }

@@ -235,7 +235,7 @@ async fn models(config: &Config, parts: &Parts, checks: &mut Checks) {
         temperature: 0.0,
         max_tokens: 16,
     };
-    let answered = parts.answer.completer.complete(&prompt).await;
+    let answered = parts.answer.completer.complete(&prompt, None).await;
     verdict(&format!("model {}", config.answers.model), answered.map(|_| "answers".to_owned()), checks);
 }
 

@@ -20,8 +20,8 @@ use crate::{
     answer::{is_far, nearest},
     config::Config,
     daemon::{self, Parts},
-    jobs::versions::Version,
-    store::Store,
+    jobs::{answer_question::Draft, versions::Version},
+    store::{Store, chunks::Within},
 };
 
 /// Questions at work at once; the budgets hold the rest back.
@@ -281,7 +281,7 @@ impl Place {
         let answer = &self.parts.answer;
         let passages = u32::try_from(PASSAGES)?;
         let (standalone, _) = answer.condense(&case.question, &case.history).await;
-        let found = answer.retrieve(version, &standalone, None, passages).await;
+        let found = answer.retrieve(version, &standalone, Within::default(), passages).await;
         let mut passages = found.map_err(unanswered)?.passages;
         let is_named = passages.iter().any(|passage| passage.is_named);
         let mut graded = Graded {
@@ -292,7 +292,8 @@ impl Place {
         };
         if with_answer {
             passages.truncate(answer.settings.top_k as usize);
-            let composed = answer.compose(&case.question, &case.history, &passages, None).await;
+            let composed =
+                answer.compose(&case.question, &case.history, &passages, None, &Draft::default()).await;
             let (verdict, _) = composed.map_err(unanswered)?;
             graded.escalated = verdict.escalation.is_some();
             graded.says = case.says(&verdict.text);

@@ -175,7 +175,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 async fn until_ready(config: &Config, store: &Store, parts: &Parts, version: i32) -> anyhow::Result<()> {
     let workers = Workers::new(store);
-    workers.start(&parts.refresh, &config.queue.refresh_document);
+    workers.start_refreshing(parts, &config.queue);
     workers.start(&parts.fill, &config.queue.fill_index);
     let result = watched(store, version).await;
     workers.stop().await;

@@ -6,7 +6,12 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Ended, UNREACHABLE, output, settings};
-use crate::{answer::Found, daemon, jobs::JobError, store::Store};
+use crate::{
+    answer::Found,
+    daemon,
+    jobs::JobError,
+    store::{Store, chunks::Within},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Search {
@@ -30,7 +35,8 @@ pub(super) async fn search(arguments: Search, path: &Path) -> anyhow::Result<()>
     let parts = daemon::assemble(&config, &store).await?;
     let top_k = arguments.top_k.unwrap_or(config.answers.top_k).get();
     let version = parts.answer.versions.active().await.map_err(unanswered)?;
-    let found = parts.answer.retrieve(&version, &arguments.text, sources.as_deref(), top_k).await;
+    let within = Within { sources: sources.as_deref(), metadata: None };
+    let found = parts.answer.retrieve(&version, &arguments.text, within, top_k).await;
     let passages = found.map_err(unanswered)?.passages;
     if arguments.json {
         let results = passages.iter().map(Found::of);

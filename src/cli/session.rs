@@ -49,7 +49,7 @@ pub(super) async fn session(session: Session, path: &Path) -> anyhow::Result<()>
     match session.verb {
         Verb::Show { which, json } => show(&store, &which, json).await,
         Verb::Forget { which: Which { session, client } } => {
-            let answers = store.erase_session(&client, &session).await?;
+            let answers = store.erase_session(Some(&client), &session).await?;
             output::line(format!("{answers} questions of session {session} of client {client} are gone"));
             Ok(())
         }
@@ -58,11 +58,11 @@ pub(super) async fn session(session: Session, path: &Path) -> anyhow::Result<()>
 
 async fn show(store: &Store, which: &Which, json: bool) -> anyhow::Result<()> {
     let Which { session, client } = which;
-    let Some(known) = store.session(client, session).await? else {
+    let Some(known) = store.session(Some(client), session).await? else {
         let message = format!("client {client} has no session {session}; see --client");
         return Err(Ended { code: FAILED, message }.into());
     };
-    let mut answers = store.answers(client, Some(session), None, None, SHOWN).await?;
+    let mut answers = store.answers(Some(client), Some(session), None, None, SHOWN).await?;
     answers.reverse();
     if json {
         let mut object = json!(known);
@@ -77,7 +77,7 @@ async fn show(store: &Store, which: &Which, json: bool) -> anyhow::Result<()> {
     ));
     for answer in answers {
         let outcome = answer.outcome.as_deref().unwrap_or("-");
-        let text = answer.answer.as_ref().and_then(|answer| answer["text"].as_str()).unwrap_or("-");
+        let text = answer.answer.as_ref().map_or("-", |answer| answer.text.as_str());
         output::line(format!(
             "Q: {}\nA: {text}\n   {} {outcome}  {}",
             answer.question, answer.status, answer.id

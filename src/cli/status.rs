@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{output, settings};
 use crate::{
     daemon::{self, Workers},
-    jobs::{Job, refresh_document::RefreshDocument},
+    jobs::index_documents::REFRESHING,
     store::Store,
 };
 
@@ -25,7 +25,7 @@ pub(super) async fn status(arguments: &Status, path: &Path) -> anyhow::Result<()
     let (sources, failures, pace, queue, index, usage) = tokio::try_join!(
         store.source_status(),
         store.failures(),
-        store.pace(RefreshDocument::KIND),
+        store.pace(REFRESHING),
         store.queue_status(Workers::KINDS),
         store.index_status(),
         store.usage_today(),

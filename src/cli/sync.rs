@@ -13,8 +13,7 @@ use crate::{
     config::Config,
     daemon::{self, Parts, Workers},
     jobs::{
-        Job,
-        refresh_document::RefreshDocument,
+        index_documents::REFRESHING,
         sync_catalogue::{SyncOptions, SyncReport},
     },
     store::{Store, status::Backlog},
@@ -124,7 +123,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 async fn wait(config: &Config, store: &Store, parts: &Parts, reports: &[SyncReport]) -> anyhow::Result<()> {
     let workers = Workers::new(store);
-    workers.start(&parts.refresh, &config.queue.refresh_document);
+    workers.start_refreshing(parts, &config.queue);
     let result = until_fresh(store, reports.iter().map(|report| report.source.as_str())).await;
     workers.stop().await;
     result
@@ -166,7 +165,7 @@ async fn until_fresh(store: &Store, sources: impl Iterator<Item = &str> + Clone)
 async fn backlog(store: &Store, sources: impl Iterator<Item = &str>) -> anyhow::Result<Backlog> {
     let mut sum = Backlog { pending: 0, last_error: None };
     for source in sources {
-        let one = store.backlog(RefreshDocument::KIND, source).await?;
+        let one = store.backlog(REFRESHING, source).await?;
         sum.pending += one.pending;
         sum.last_error = sum.last_error.or(one.last_error);
     }

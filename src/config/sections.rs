@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{
     Amount, Answers, Backoff, Budget, Config, Database, Endpoint, Event, Fault, Http, LogFormat, QueueLimits,
-    Queues, RequireToken, Retention, Retrieval, Schedule, Span, Telemetry, Webhook,
+    Queues, RequireToken, Retention, Retrieval, Schedule, Secret, Span, Telemetry, Webhook,
     models::{embedding, endpoint, openai},
     reader::{Faulty, Reader, Section, Setting},
     source::{Source, source},
@@ -126,12 +126,14 @@ fn http(section: &Section<'_>) -> Result<Http, Faulty> {
     let admin_listen = address(section, "admin_listen", "127.0.0.1:8081");
     let cors_origins = section.get("cors_origins", Vec::new());
     let require_token = section.get("require_token", RequireToken::UnlessLoopback);
+    let requests_per_minute = section.get("requests_per_minute", 6000);
     section.finish();
     Ok(Http {
         listen: listen?,
         admin_listen: admin_listen?,
         cors_origins: cors_origins?,
         require_token: require_token?,
+        requests_per_minute: requests_per_minute?,
     })
 }
 
@@ -162,6 +164,8 @@ fn answers(section: &Section<'_>, openai: Option<&Endpoint>) -> Result<Answers, 
     );
     let fallback = by_language(section, "fallback", "We will get back to you.");
     let max_question_chars = section.get("max_question_chars", count(4000));
+    let max_queued = section.get("max_queued", count(10_000));
+    let fallback_after = section.get("fallback_after", seconds(300));
     let timeout = section.get("timeout", seconds(60));
     let input_price = section.get("usd_per_million_input_tokens", Amount(0.15));
     let output_price = section.get("usd_per_million_output_tokens", Amount(0.6));
@@ -179,6 +183,8 @@ fn answers(section: &Section<'_>, openai: Option<&Endpoint>) -> Result<Answers, 
         refusal: refusal?,
         fallback: fallback?,
         max_question_chars: max_question_chars?,
+        max_queued: max_queued?,
+        fallback_after: fallback_after?,
         timeout: timeout?,
         usd_per_million_input_tokens: input_price?,
         usd_per_million_output_tokens: output_price?,
@@ -220,6 +226,7 @@ fn retention(section: &Section<'_>) -> Result<Retention, Faulty> {
 
 fn queues(section: &Section<'_>) -> Result<Queues, Faulty> {
     let refresh_document = queue(&section.section("refresh_document"), 200, 10);
+    let index_documents = queue(&section.section("index_documents"), 20, 10);
     let sync_catalogue = queue(&section.section("sync_catalogue"), 2, 10);
     let answer_question = queue(&section.section("answer_question"), 50, 10);
     let deliver_webhook = queue(&section.section("deliver_webhook"), 50, 10);
@@ -228,6 +235,7 @@ fn queues(section: &Section<'_>) -> Result<Queues, Faulty> {
     section.finish();
     Ok(Queues {
         refresh_document: refresh_document?,
+        index_documents: index_documents?,
         sync_catalogue: sync_catalogue?,
         answer_question: answer_question?,
         deliver_webhook: deliver_webhook?,
@@ -313,7 +321,12 @@ fn schedule(section: &Section<'_>, sources: &BTreeSet<&str>) -> Result<Schedule,
 fn webhook(section: &Section<'_>) -> Result<Webhook, Faulty> {
     let name = section.required("name");
     let url = section.required("url");
-    let secret = section.required("secret");
+    let secret: Result<Secret, _> = section.required("secret");
+    if let Ok(secret) = &secret
+        && !is_signing_key(secret)
+    {
+        section.fault("secret", "must be whsec_ and base64 of 24 to 64 random bytes");
+    }
     let events =
         section.get("events", vec![Event::AnswerCompleted, Event::AnswerFailed, Event::AnswerEscalated]);
     let allow_private_addresses = section.get("allow_private_addresses", false);
@@ -324,6 +337,15 @@ fn webhook(section: &Section<'_>) -> Result<Webhook, Faulty> {
         events: events?,
         allow_private_addresses: allow_private_addresses?,
     })
+}
+
+/// What Standard Webhooks asks of a secret.
+fn is_signing_key(Secret(secret): &Secret) -> bool {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use secrecy::ExposeSecret;
+    let encoded = secret.expose_secret().strip_prefix("whsec_");
+    let key = encoded.and_then(|encoded| STANDARD.decode(encoded).ok());
+    key.is_some_and(|key| (24..=64).contains(&key.len()))
 }
 
 fn telemetry(section: &Section<'_>) -> Result<Telemetry, Faulty> {

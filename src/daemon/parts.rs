@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context, bail};
+use secrecy::ExposeSecret;
 
 use crate::{
     answer::prompt::{PromptSettings, SYSTEM},
@@ -18,7 +19,9 @@ use crate::{
     jobs::{
         answer_question::{AnswerQuestion, AnswerSettings, Prices},
         budget::Budget,
+        deliver_webhook::DeliverWebhook,
         fill_index::FillIndex,
+        index_documents::IndexDocuments,
         plan_catalogue::PlanCatalogue,
         refresh_document::{RefreshDocument, RefreshSettings},
         sync_catalogue::{MassDelete, SyncCatalogue, SyncedSource},
@@ -31,6 +34,7 @@ use crate::{
         postgres::{self, PostgresSource, trigger},
     },
     store::{Store, usage::Rates},
+    webhook::Webhook,
 };
 
 /// The jobs of a configuration, ready to run.
@@ -39,8 +43,12 @@ pub struct Parts {
     pub sync: Arc<SyncCatalogue>,
     /// Refreshes documents.
     pub refresh: Arc<RefreshDocument>,
+    /// Indexes what is new.
+    pub index: Arc<IndexDocuments>,
     /// Answers questions.
     pub answer: Arc<AnswerQuestion>,
+    /// Tells other services.
+    pub deliver: Arc<DeliverWebhook>,
     /// Fills index versions.
     pub fill: Arc<FillIndex>,
     /// What is written and searched.
@@ -65,14 +73,22 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     });
     // A feed is not asked for single rows: what is stored of it is what is known.
     let is_live = |source: &Source| source.live_metadata && matches!(source.kind, SourceKind::Postgres(_));
+    let refresh = Arc::new(RefreshDocument::new(RefreshSettings {
+        store: store.clone(),
+        catalogues: Arc::new(catalogues(&|_| true)),
+        versions: versions.clone(),
+    }));
+    let webhooks = config.webhooks.iter().map(|webhook| {
+        let events = webhook.events.iter().map(|event| event.word().to_owned()).collect();
+        (webhook.name.clone(), events)
+    });
+    store.note_webhooks(&webhooks.collect::<Vec<_>>()).await?;
     store.note_sources(&config.sources.iter().map(|source| source.name.clone()).collect::<Vec<_>>()).await?;
     Ok(Parts {
         sync: Arc::new(SyncCatalogue { store: store.clone(), sources: synced.collect() }),
-        refresh: Arc::new(RefreshDocument::new(RefreshSettings {
-            store: store.clone(),
-            catalogues: Arc::new(catalogues(&|_| true)),
-            versions: versions.clone(),
-        })),
+        index: Arc::new(IndexDocuments { refresh: refresh.clone() }),
+        refresh,
+        deliver: Arc::new(DeliverWebhook { store: store.clone(), webhooks: receivers(&config.webhooks)? }),
         fill: Arc::new(FillIndex { store: store.clone(), versions: versions.clone() }),
         answer: Arc::new(AnswerQuestion {
             store: store.clone(),
@@ -138,6 +154,15 @@ fn cutting(embedding: &config::Embedding) -> String {
     )
 }
 
+fn receivers(webhooks: &[config::Webhook]) -> anyhow::Result<BTreeMap<String, Webhook>> {
+    let receivers = webhooks.iter().map(|webhook| {
+        let secret = webhook.secret.0.expose_secret();
+        let receiver = Webhook::new(webhook.url.clone(), secret, webhook.allow_private_addresses)?;
+        Ok((webhook.name.clone(), receiver))
+    });
+    receivers.collect()
+}
+
 /// What says beforehand what a sync would do.
 pub fn planner(parts: &Parts) -> PlanCatalogue {
     PlanCatalogue { sync: parts.sync.clone(), refresh: parts.refresh.clone() }
@@ -186,7 +211,6 @@ impl Parts {
 }
 
 fn server(endpoint: &Endpoint) -> anyhow::Result<Server> {
-    use secrecy::ExposeSecret;
     let key = endpoint.api_key.as_ref().map(|key| key.0.expose_secret());
     Ok(Server::new(endpoint.base_url.as_str(), key, endpoint.timeout.0)?)
 }
@@ -308,6 +332,7 @@ fn answer_settings(config: &Config) -> AnswerSettings {
         fallback: answers.fallback.clone(),
         daily_usd: config.budget.answers_usd.0,
         timeout: answers.timeout.0,
+        fallback_after: answers.fallback_after.0,
         model: answers.model.clone(),
         prices: Prices {
             input: answers.usd_per_million_input_tokens.0,

@@ -2,43 +2,66 @@
 
 use axum::{
     Json,
-    body::Bytes,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
     Api,
+    auth::{Caller, Scope},
+    checks::{check, check_name, check_text},
+    extract::{Asked, Body, Named},
     problem::{Code, Problem},
     waiting::preferred,
 };
-use crate::{
-    answer::Question,
-    store::answers::{AnswerObject, LOCAL},
-};
+use crate::answer::{Question, object::AnswerObject};
 
-/// The longest name that a caller may give to a session or a request, in bytes.
-const MAX_NAME: usize = 255;
+/// When a client whose question was not taken may ask again.
+const LATER: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// The longest that an answer can be waited for, in seconds: a year.
-const MAX_SECONDS: f64 = 31_536_000.0;
-
+/// Asks a question
+///
+/// With `Prefer: wait=n` the answer is waited for, 25 seconds at most. The same `Idempotency-Key` with the same body
+/// within 24 hours is the same question.
+#[utoipa::path(
+    post, path = "/v1/answers", tag = "answers", request_body = Question,
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters"),
+        ("Prefer" = Option<String>, Header, description = "`wait=n`: seconds"),
+    ),
+    responses(
+        (status = 200, description = "It is settled", body = AnswerObject,
+            headers(("Location" = String, description = "Where the answer is"))),
+        (status = 202, description = "It is accepted", body = AnswerObject,
+            headers(("Location" = String, description = "Where the answer will be"))),
+        (status = 409, description = "`session_busy`", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`question_too_long`, `idempotency_mismatch`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn ask(
     State(api): State<Api>,
+    caller: Caller,
     headers: HeaderMap,
-    body: Bytes,
+    Body(mut question): Body<Question>,
 ) -> Result<Response, Problem> {
-    let question: Question = serde_json::from_slice(&body)
-        .map_err(|error| Problem::invalid(format!("the body is not a request: {error}")))?;
+    caller.may(Scope::AnswersWrite)?;
     check(&api, &question)?;
+    question.session_id = caller.session(question.session_id)?;
+    question.sources = caller.sources(question.sources)?;
     let key = idempotency_key(&headers)?;
     let wait = preferred(&headers)?;
-    let id = api.store.ask(LOCAL, key.as_deref(), &question).await?;
-    let answer = found(api.waiting.settled(&api.store, id, wait).await?)?;
+    if api.store.has_more_queued_than(api.max_queued).await? {
+        let detail = format!("more than {} questions wait already", api.max_queued);
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::QueueFull, detail).retry_after(LATER));
+    }
+    let id = api.store.ask(caller.client(), key.as_deref(), &question).await?;
+    let answer =
+        api.waiting.settled(&api.store, Some(caller.client()), id, wait).await?.ok_or_else(no_answer)?;
     let status = if answer.is_settled() { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut response = (status, Json(answer)).into_response();
     let location = HeaderValue::from_str(&format!("/v1/answers/{id}"));
@@ -46,72 +69,131 @@ pub(super) async fn ask(
     Ok(response)
 }
 
-/// Cancels a question; one that is settled stays as it is.
+/// Cancels a question
+///
+/// One that is settled stays as it is.
+#[utoipa::path(
+    post, path = "/v1/answers/{id}/cancel", tag = "answers", params(("id" = String, Path)),
+    responses((status = 200, description = "As it is now", body = AnswerObject))
+)]
 pub(super) async fn cancel(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    caller: Caller,
+    Named(id): Named<String>,
 ) -> Result<Json<AnswerObject>, Problem> {
-    let Ok(id) = id.parse::<Uuid>() else { return found(None).map(Json) };
-    api.store.cancel_answer(id).await?;
-    Ok(Json(found(api.store.answer(id).await?)?))
+    caller.may(Scope::AnswersWrite)?;
+    let answer = seen(&api, &caller, &id).await?;
+    api.store.cancel_answer(answer.id).await?;
+    seen(&api, &caller, &id).await.map(Json)
 }
 
 /// What a customer thinks of an answer.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Feedback {
+pub(super) struct NewFeedback {
     rating: Rating,
+    /// 4,000 characters at most.
     comment: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Rating {
+pub(super) enum Rating {
     Up,
     Down,
 }
 
-/// Notes what a customer thinks of an answer; the last word counts.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Feedback {
+    object: &'static str,
+    answer_id: Uuid,
+    rating: Rating,
+    comment: Option<String>,
+}
+
+/// Characters of a comment.
+const MAX_COMMENT: usize = 4000;
+
+/// Rates an answer
+///
+/// The last word counts.
+#[utoipa::path(
+    post, path = "/v1/answers/{id}/feedback", tag = "answers", params(("id" = String, Path)),
+    request_body = NewFeedback, responses((status = 200, description = "Noted", body = Feedback))
+)]
 pub(super) async fn rate(
     State(api): State<Api>,
-    Path(id): Path<String>,
-    body: Bytes,
-) -> Result<Json<Value>, Problem> {
-    let Feedback { rating, comment } = serde_json::from_slice(&body)
-        .map_err(|error| Problem::invalid(format!("the body is not a request: {error}")))?;
-    comment.as_ref().map_or(Ok(()), |comment| check_text("comment", comment))?;
-    let rating = match rating {
+    caller: Caller,
+    Named(id): Named<String>,
+    Body(NewFeedback { rating, comment }): Body<NewFeedback>,
+) -> Result<Json<Feedback>, Problem> {
+    caller.may(Scope::AnswersWrite)?;
+    if let Some(comment) = &comment {
+        check_text("comment", comment)?;
+        let length = comment.chars().count();
+        if length > MAX_COMMENT {
+            return Err(Problem::invalid(format!(
+                "comment has {length} characters; the most is {MAX_COMMENT}"
+            )));
+        }
+    }
+    let answer_id = seen(&api, &caller, &id).await?.id;
+    let word = match rating {
         Rating::Up => "up",
         Rating::Down => "down",
     };
-    let rated = match id.parse() {
-        Ok(id) => api.store.rate_answer(LOCAL, id, rating, comment.as_deref()).await?,
-        Err(_) => false,
-    };
-    if !rated {
+    if !api.store.rate_answer(caller.sees(), answer_id, word, comment.as_deref()).await? {
         return Err(no_answer());
     }
-    Ok(Json(json!({ "object": "feedback", "answer_id": id, "rating": rating, "comment": comment })))
+    Ok(Json(Feedback { object: "feedback", answer_id, rating, comment }))
 }
 
+/// Reads an answer
+///
+/// With `Prefer: wait=n` it is waited for, 25 seconds at most.
+#[utoipa::path(
+    get, path = "/v1/answers/{id}", tag = "answers",
+    params(("id" = String, Path), ("Prefer" = Option<String>, Header, description = "`wait=n`: seconds")),
+    responses((status = 200, description = "As it is now", body = AnswerObject))
+)]
 pub(super) async fn read(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    caller: Caller,
+    Named(id): Named<String>,
     headers: HeaderMap,
 ) -> Result<Json<AnswerObject>, Problem> {
-    let Ok(id) = id.parse::<Uuid>() else { return found(None).map(Json) };
+    caller.may(Scope::AnswersRead)?;
     let wait = preferred(&headers)?;
-    Ok(Json(found(api.waiting.settled(&api.store, id, wait).await?)?))
+    let answer = seen(&api, &caller, &id).await?;
+    if wait.is_none() || answer.is_settled() {
+        return Ok(Json(answer));
+    }
+    let answer = api.waiting.settled(&api.store, caller.sees(), answer.id, wait).await?;
+    Ok(Json(answer.ok_or_else(no_answer)?))
 }
 
 /// Which answers are listed.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Filter {
+    /// Of this conversation.
     session_id: Option<String>,
+    /// Of this status.
     status: Option<String>,
+    /// `next_cursor` of the page before.
     cursor: Option<i64>,
+    /// 1 to 50; 50 when left out.
     limit: Option<u32>,
+}
+
+/// A page of answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Answers {
+    object: &'static str,
+    data: Vec<AnswerObject>,
+    /// The `cursor` of the next page; null on the last one.
+    next_cursor: Option<i64>,
 }
 
 /// Answers in a page.
@@ -120,12 +202,17 @@ const PAGE: u32 = 50;
 const STATUSES: [&str; 7] =
     ["queued", "in_progress", "completed", "incomplete", "failed", "cancelled", "expired"];
 
-/// Lists answers, the newest first; `next_cursor` of a page is the `cursor` of the next one.
+/// Lists answers, the newest first
+#[utoipa::path(
+    get, path = "/v1/answers", tag = "answers", params(Filter),
+    responses((status = 200, description = "A page", body = Answers))
+)]
 pub(super) async fn list(
     State(api): State<Api>,
-    filter: Result<Query<Filter>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
-    let Query(filter) = filter.map_err(|error| Problem::invalid(error.body_text()))?;
+    caller: Caller,
+    Asked(filter): Asked<Filter>,
+) -> Result<Json<Answers>, Problem> {
+    caller.may(Scope::AnswersRead)?;
     filter.session_id.as_ref().map_or(Ok(()), |session| check_name("session_id", session))?;
     if let Some(status) = filter.status.as_deref().filter(|status| !STATUSES.contains(status)) {
         let known = STATUSES.join(", ");
@@ -135,88 +222,26 @@ pub(super) async fn list(
     if !(1..=PAGE).contains(&limit) {
         return Err(Problem::invalid(format!("limit must be from 1 to {PAGE}, not {limit}")));
     }
-    let (session, status) = (filter.session_id.as_deref(), filter.status.as_deref());
+    let session = caller.session(filter.session_id)?;
+    let status = filter.status.as_deref();
     // One more than asked for tells whether there is another page.
-    let mut answers = api.store.answers(LOCAL, session, status, filter.cursor, limit + 1).await?;
-    let has_more = answers.len() > limit as usize;
-    answers.truncate(limit as usize);
-    let next = answers.last().filter(|_| has_more).map(|last| last.seq);
-    Ok(Json(json!({ "object": "list", "data": answers, "next_cursor": next })))
+    let answers = api.store.answers(caller.sees(), session.as_deref(), status, filter.cursor, limit + 1);
+    let mut data = answers.await?;
+    let has_more = data.len() > limit as usize;
+    data.truncate(limit as usize);
+    let next_cursor = data.last().filter(|_| has_more).map(|last| last.seq);
+    Ok(Json(Answers { object: "list", data, next_cursor }))
 }
 
-fn found(answer: Option<AnswerObject>) -> Result<AnswerObject, Problem> {
-    answer.ok_or_else(no_answer)
+/// The answer with an id, when there is one that the caller may see.
+pub(super) async fn seen(api: &Api, caller: &Caller, id: &str) -> Result<AnswerObject, Problem> {
+    let id = id.parse::<Uuid>().map_err(|_| no_answer())?;
+    let answer = api.store.answer(caller.sees(), id).await?;
+    answer.filter(|answer| caller.is_of_session(answer)).ok_or_else(no_answer)
 }
 
-fn no_answer() -> Problem {
+pub(super) fn no_answer() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, Code::NotFound, "there is no such answer")
-}
-
-pub(super) fn check_question(api: &Api, field: &str, text: &str) -> Result<(), Problem> {
-    let length = text.chars().count();
-    if length > api.max_question_chars {
-        let most = api.max_question_chars;
-        return Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            Code::QuestionTooLong,
-            format!("{field} has {length} characters; the most is {most}"),
-        ));
-    }
-    if text.trim().is_empty() {
-        return Err(Problem::invalid(format!("{field} is empty")));
-    }
-    check_text(field, text)
-}
-
-pub(super) fn check_sources(api: &Api, sources: Option<&[String]>) -> Result<(), Problem> {
-    let known = &api.sources;
-    if let Some(source) = sources.iter().copied().flatten().find(|source| !known.contains(source)) {
-        let known = json!(known.as_ref());
-        return Err(Problem::invalid(format!("sources: there is no source {source:?}; there are {known}")));
-    }
-    if sources.is_some_and(<[_]>::is_empty) {
-        return Err(Problem::invalid("sources is empty: leave it out to search them all"));
-    }
-    Ok(())
-}
-
-fn check(api: &Api, request: &Question) -> Result<(), Problem> {
-    check_question(api, "question", &request.question)?;
-    check_sources(api, request.sources.as_deref())?;
-    let names = [
-        ("session_id", &request.session_id),
-        ("customer_id", &request.customer_id),
-        ("locale", &request.locale),
-    ];
-    for (field, name) in names {
-        name.as_ref().map_or(Ok(()), |name| check_name(field, name))?;
-    }
-    for message in request.history.iter().flatten() {
-        check_text("history", &message.content)?;
-    }
-    if let Some(seconds) = request.cancel_after_s.filter(|seconds| !(0.0..MAX_SECONDS).contains(seconds)) {
-        return Err(Problem::invalid(format!(
-            "cancel_after_s must be from 0 to {MAX_SECONDS}, not {seconds}"
-        )));
-    }
-    let metadata = request.metadata.as_ref().map(|metadata| json!(metadata).to_string());
-    check_text("metadata", metadata.as_deref().unwrap_or_default())
-}
-
-/// PostgreSQL cannot keep the character NUL.
-fn check_text(field: &str, text: &str) -> Result<(), Problem> {
-    if text.contains('\0') || text.contains("\\u0000") {
-        return Err(Problem::invalid(format!("{field} holds a NUL character")));
-    }
-    Ok(())
-}
-
-pub(super) fn check_name(field: &str, name: &str) -> Result<(), Problem> {
-    if name.is_empty() || name.len() > MAX_NAME {
-        let length = name.len();
-        return Err(Problem::invalid(format!("{field} must have 1 to {MAX_NAME} bytes, not {length}")));
-    }
-    check_text(field, name)
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -1,16 +1,15 @@
-//! `POST /v1/documents/{source}/{key}/refresh` and `POST /v1/sync`: other services say what changed.
+//! Other services say what changed: `POST /v1/documents/{source}/{key}/refresh` and `POST /v1/sync`.
 
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{Path, State},
-    http::StatusCode,
-};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::{Json, extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
 
 use super::{
     Api,
+    auth::{Caller, Scope},
+    checks::check_text,
+    extract::{Body, Named},
     problem::{Code, Problem},
 };
 use crate::{
@@ -18,31 +17,58 @@ use crate::{
     jobs::{Job, sync_catalogue::SyncCatalogue},
 };
 
-/// Which source, and how; left out, all of them.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Request {
+/// Which source, and how.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sync {
+    /// All of them when left out.
     source: Option<String>,
+    /// Refresh also what did not change.
+    #[serde(default)]
     full: bool,
 }
 
-pub(super) async fn refresh(
-    State(api): State<Api>,
-    Path((source, key)): Path<(String, String)>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
-    known(&api, &source)?;
-    if key.contains('\0') {
-        return Err(Problem::invalid("key holds a NUL character"));
-    }
-    let id = DocumentId { source, key };
-    api.store.refresh_one(&id).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "source": id.source, "key": id.key }))))
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Syncing {
+    sources: Vec<String>,
 }
 
-pub(super) async fn sync(State(api): State<Api>, body: Bytes) -> Result<(StatusCode, Json<Value>), Problem> {
-    let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
-    let request: Request = serde_json::from_slice(body)
-        .map_err(|error| Problem::invalid(format!("the body is not a request: {error}")))?;
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Refreshing {
+    source: String,
+    key: String,
+}
+
+/// Has one document read again
+#[utoipa::path(
+    post, path = "/v1/documents/{source}/{key}/refresh", tag = "catalogue",
+    params(("source" = String, Path), ("key" = String, Path)),
+    responses((status = 202, description = "It will be", body = Refreshing))
+)]
+pub(super) async fn refresh(
+    State(api): State<Api>,
+    caller: Caller,
+    Named((source, key)): Named<(String, String)>,
+) -> Result<(StatusCode, Json<Refreshing>), Problem> {
+    caller.may_all(Scope::Admin)?;
+    known(&api, &source)?;
+    check_text("key", &key)?;
+    let id = DocumentId { source, key };
+    api.store.refresh_one(&id).await?;
+    Ok((StatusCode::ACCEPTED, Json(Refreshing { source: id.source, key: id.key })))
+}
+
+/// Has sources compared with the index
+#[utoipa::path(
+    post, path = "/v1/sync", tag = "catalogue", request_body = Option<Sync>,
+    responses((status = 202, description = "They will be", body = Syncing))
+)]
+pub(super) async fn sync(
+    State(api): State<Api>,
+    caller: Caller,
+    Body(request): Body<Sync>,
+) -> Result<(StatusCode, Json<Syncing>), Problem> {
+    caller.may_all(Scope::Admin)?;
     if let Some(source) = &request.source {
         known(&api, source)?;
     }
@@ -50,7 +76,7 @@ pub(super) async fn sync(State(api): State<Api>, body: Bytes) -> Result<(StatusC
     let payload = |source| json!({ "source": source, "full": request.full });
     let payloads: Vec<_> = sources.iter().map(payload).collect();
     api.store.enqueue(SyncCatalogue::KIND, &sources, &payloads).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "sources": sources }))))
+    Ok((StatusCode::ACCEPTED, Json(Syncing { sources })))
 }
 
 fn known(api: &Api, source: &String) -> Result<(), Problem> {

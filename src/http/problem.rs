@@ -1,43 +1,62 @@
 //! Errors as callers see them: RFC 9457 problems with a stable code.
 
-use std::any::Any;
+use std::{any::Any, time::Duration};
 
 use axum::{
     Json,
+    extract::Request,
     http::{HeaderValue, StatusCode, header},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::store::StoreError;
 
 /// What went wrong, as a word that programs can rely on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Code {
     InvalidRequest,
+    Unauthorized,
+    Forbidden,
     NotFound,
     QuestionTooLong,
     SessionBusy,
     IdempotencyMismatch,
+    RateLimited,
+    QueueFull,
     Unavailable,
 }
 
+/// When what is down is asked again.
+const LATER: Duration = Duration::from_secs(5);
+
 /// A problem; `detail` says what was wrong and what would be right.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Problem {
+    /// `about:blank`: the status and the code say what it is.
     #[serde(rename = "type")]
     kind: &'static str,
     title: &'static str,
     status: u16,
     code: Code,
     detail: String,
+    #[serde(skip)]
+    retry_after: Option<Duration>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
-        Self { kind: "about:blank", title, status: status.as_u16(), code, detail: detail.into() }
+        let (kind, status, detail) = ("about:blank", status.as_u16(), detail.into());
+        Self { kind, title, status, code, detail, retry_after: None }
+    }
+
+    /// The same, to be tried again after so long.
+    pub(super) fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
     }
 
     pub(super) fn invalid(detail: impl Into<String>) -> Self {
@@ -48,11 +67,16 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = self.retry_after.or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(LATER));
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        if let Some(wait) = retry_after {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, seconds.max(1).into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }
@@ -82,6 +106,15 @@ impl From<StoreError> for Problem {
             ),
         }
     }
+}
+
+/// Ends a request that takes too long.
+pub(super) async fn within_time(request: Request, next: Next) -> Response {
+    let response = tokio::time::timeout(super::TIMEOUT, next.run(request)).await;
+    response.unwrap_or_else(|_| {
+        let detail = "the request took too long";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, detail).into_response()
+    })
 }
 
 pub(super) async fn no_route() -> Problem {

@@ -1,53 +1,82 @@
 //! `POST /v1/search`: retrieval alone.
 
-use std::sync::Arc;
-
-use axum::{Json, body::Bytes, extract::State, http::StatusCode};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::{
     Api,
-    answers::{check_question, check_sources},
+    auth::{Caller, Scope},
+    checks::{check_question, check_sources, check_text},
+    extract::Body,
     problem::{Code, Problem},
 };
-use crate::{
-    answer::Found,
-    jobs::{JobError, answer_question::AnswerQuestion},
-};
+use crate::{answer::Found, jobs::JobError, jobs::answer_question::Retrieved, store::chunks::Within};
 
 /// Passages that may be asked for.
 const MOST: u32 = 100;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Request {
+pub(super) struct Search {
+    /// A text.
     query: String,
+    /// Passages, 1 to 100; `answers.top_k` when left out.
+    #[schema(minimum = 1, maximum = 100)]
     top_k: Option<u32>,
+    /// The sources that are searched; all when left out.
     sources: Option<Vec<String>>,
+    /// Metadata that documents must have.
+    filter: Option<Map<String, Value>>,
 }
 
-/// Finds the passages nearest to a text.
-pub(super) async fn search(State(api): State<Api>, body: Bytes) -> Result<Json<Value>, Problem> {
-    let request: Request = serde_json::from_slice(&body)
-        .map_err(|error| Problem::invalid(format!("the body is not a request: {error}")))?;
+/// Passages, the nearest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Results<'a> {
+    object: &'static str,
+    results: Vec<Found<'a>>,
+}
+
+/// Finds the passages nearest to a text
+#[utoipa::path(
+    post, path = "/v1/search", tag = "search", request_body = Search,
+    responses(
+        (status = 200, description = "The passages", body = Results),
+        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`question_too_long`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn search(
+    State(api): State<Api>,
+    caller: Caller,
+    Body(request): Body<Search>,
+) -> Result<Response, Problem> {
+    caller.may_all(Scope::AnswersRead)?;
     check_question(&api, "query", &request.query)?;
     check_sources(&api, request.sources.as_deref())?;
+    check_text("filter", &json!(request.filter).to_string())?;
     let top_k = request.top_k.unwrap_or(api.retriever.settings.top_k);
     if !(1..=MOST).contains(&top_k) {
         return Err(Problem::invalid(format!("top_k must be from 1 to {MOST}, not {top_k}")));
     }
-    let results = found(&api.retriever, &request, top_k).await.map_err(|error| {
+    let sources = caller.sources(request.sources)?;
+    let within = Within { sources: sources.as_deref(), metadata: request.filter.as_ref() };
+    let found = found(&api, &request.query, within, top_k).await.map_err(|error| {
         tracing::warn!(%error, "a search failed: {error}");
         let detail = "the embedding model or the database cannot be reached at the moment";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, detail)
     })?;
-    Ok(Json(results))
+    let results = found.passages.iter().map(Found::of).collect();
+    Ok(Json(Results { object: "list", results }).into_response())
 }
 
-async fn found(retriever: &Arc<AnswerQuestion>, request: &Request, top_k: u32) -> Result<Value, JobError> {
-    let version = retriever.versions.active().await?;
-    let found = retriever.retrieve(&version, &request.query, request.sources.as_deref(), top_k).await?;
-    let results: Vec<_> = found.passages.iter().map(Found::of).collect();
-    Ok(json!({ "object": "list", "results": results }))
+async fn found(api: &Api, query: &str, within: Within<'_>, top_k: u32) -> Result<Retrieved, JobError> {
+    let version = api.retriever.versions.active().await?;
+    api.retriever.retrieve(&version, query, within, top_k).await
 }

@@ -1,86 +1,167 @@
 //! Sessions and customers: who answers, and what is to be forgotten.
 
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{Path, State},
-    http::StatusCode,
-};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::{Json, extract::State, http::StatusCode};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Api,
-    answers::check_name,
+    auth::{Caller, Scope, new_token},
+    checks::check_name,
+    extract::{Body, Named},
     problem::{Code, Problem},
 };
-use crate::store::answers::LOCAL;
+use crate::{clock, store::sessions::Session};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewOwner {
+pub(super) struct NewOwner {
     owner: Owner,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Owner {
+pub(super) enum Owner {
     Bot,
     Human,
 }
 
-/// Hands a session over to a human, or back.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SessionOwner {
+    object: &'static str,
+    id: String,
+    owner: Owner,
+}
+
+/// Hands a session over to a human, or back
+///
+/// While a human has it, its questions are stored and not answered.
+#[utoipa::path(
+    put, path = "/v1/sessions/{id}/owner", tag = "sessions", params(("id" = String, Path)),
+    request_body = NewOwner, responses((status = 200, description = "Done", body = SessionOwner))
+)]
 pub(super) async fn set_owner(
     State(api): State<Api>,
-    Path(session): Path<String>,
-    body: Bytes,
-) -> Result<Json<Value>, Problem> {
-    check_name("session_id", &session)?;
-    let NewOwner { owner } = serde_json::from_slice(&body)
-        .map_err(|error| Problem::invalid(format!("the body is not a request: {error}")))?;
-    let owner = match owner {
+    caller: Caller,
+    Named(id): Named<String>,
+    Body(NewOwner { owner }): Body<NewOwner>,
+) -> Result<Json<SessionOwner>, Problem> {
+    caller.may_all(Scope::AnswersWrite)?;
+    check_name("session_id", &id)?;
+    let word = match owner {
         Owner::Bot => "bot",
         Owner::Human => "human",
     };
-    if !api.store.set_owner(LOCAL, &session, owner).await? {
+    if !api.store.set_owner(caller.sees(), &id, word).await? {
         return Err(no_session());
     }
-    Ok(Json(json!({ "object": "session", "id": session, "owner": owner })))
+    Ok(Json(SessionOwner { object: "session", id, owner }))
 }
 
-/// Shows a session; its questions are listed by `GET /v1/answers?session_id=…`.
+/// A conversation.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SessionShown {
+    object: &'static str,
+    #[serde(flatten)]
+    session: Session,
+}
+
+/// Reads a session
+///
+/// Its questions are listed by `GET /v1/answers?session_id=…`.
+#[utoipa::path(
+    get, path = "/v1/sessions/{id}", tag = "sessions", params(("id" = String, Path)),
+    responses((status = 200, description = "The session", body = SessionShown))
+)]
 pub(super) async fn read(
     State(api): State<Api>,
-    Path(session): Path<String>,
-) -> Result<Json<Value>, Problem> {
-    check_name("session_id", &session)?;
-    let known = api.store.session(LOCAL, &session).await?;
-    let known = known.ok_or_else(no_session)?;
-    let mut object = json!(known);
-    object["object"] = json!("session");
-    Ok(Json(object))
+    caller: Caller,
+    Named(id): Named<String>,
+) -> Result<Json<SessionShown>, Problem> {
+    caller.may(Scope::AnswersRead)?;
+    check_name("session_id", &id)?;
+    caller.session(Some(id.clone()))?;
+    let session = api.store.session(caller.sees(), &id).await?.ok_or_else(no_session)?;
+    Ok(Json(SessionShown { object: "session", session }))
 }
 
 fn no_session() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, Code::NotFound, "there is no such session")
 }
 
-/// Removes a session and all that came of it. One that is not there is forgotten already.
-pub(super) async fn forget(
-    State(api): State<Api>,
-    Path(session): Path<String>,
-) -> Result<Json<Value>, Problem> {
-    check_name("session_id", &session)?;
-    let answers = api.store.erase_session(LOCAL, &session).await?;
-    Ok(Json(json!({ "object": "session", "id": session, "deleted": true, "answers": answers })))
+/// What was forgotten.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Forgotten {
+    object: &'static str,
+    id: String,
+    deleted: bool,
+    /// How many questions there were.
+    answers: u64,
 }
 
-/// Removes all sessions of a customer.
+/// Forgets a session and all that came of it
+///
+/// One that is not there is forgotten already.
+#[utoipa::path(
+    delete, path = "/v1/sessions/{id}", tag = "sessions", params(("id" = String, Path)),
+    responses((status = 200, description = "Forgotten", body = Forgotten))
+)]
+pub(super) async fn forget(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(id): Named<String>,
+) -> Result<Json<Forgotten>, Problem> {
+    caller.may_all(Scope::SessionsErase)?;
+    check_name("session_id", &id)?;
+    let answers = api.store.erase_session(caller.sees(), &id).await?;
+    Ok(Json(Forgotten { object: "session", id, deleted: true, answers }))
+}
+
+/// Forgets all sessions and questions of a customer
+#[utoipa::path(
+    delete, path = "/v1/customers/{id}", tag = "sessions", params(("id" = String, Path)),
+    responses((status = 200, description = "Forgotten", body = Forgotten))
+)]
 pub(super) async fn forget_customer(
     State(api): State<Api>,
-    Path(customer): Path<String>,
-) -> Result<Json<Value>, Problem> {
-    check_name("customer_id", &customer)?;
-    let answers = api.store.erase_customer(LOCAL, &customer).await?;
-    Ok(Json(json!({ "object": "customer", "id": customer, "deleted": true, "answers": answers })))
+    caller: Caller,
+    Named(id): Named<String>,
+) -> Result<Json<Forgotten>, Problem> {
+    caller.may_all(Scope::SessionsErase)?;
+    check_name("customer_id", &id)?;
+    let answers = api.store.erase_customer(caller.sees(), &id).await?;
+    Ok(Json(Forgotten { object: "customer", id, deleted: true, answers }))
+}
+
+/// A browser's token.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SessionToken {
+    object: &'static str,
+    token: String,
+    session_id: String,
+    expires_at: DateTime<Utc>,
+}
+
+/// How long a browser's token is good.
+const MINUTES: i64 = 15;
+
+/// Makes a token for a browser
+///
+/// It can ask and read in this session alone, for fifteen minutes.
+#[utoipa::path(
+    post, path = "/v1/sessions/{id}/token", tag = "sessions", params(("id" = String, Path)),
+    responses((status = 201, description = "Made", body = SessionToken))
+)]
+pub(super) async fn token(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(id): Named<String>,
+) -> Result<(StatusCode, Json<SessionToken>), Problem> {
+    caller.may_all(Scope::AnswersWrite)?;
+    check_name("session_id", &id)?;
+    let (token, hash) = new_token();
+    let expires_at = clock::now() + TimeDelta::minutes(MINUTES);
+    api.store.add_token(&hash, &caller.browser(&id), Some(expires_at)).await?;
+    Ok((StatusCode::CREATED, Json(SessionToken { object: "token", token, session_id: id, expires_at })))
 }

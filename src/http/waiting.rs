@@ -1,4 +1,4 @@
-//! Requests that wait for an answer: by `Prefer: wait=n` (RFC 7240).
+//! Requests that wait for an answer: by `Prefer: wait=n` (RFC 7240), or watching its events.
 //!
 //! NOTIFY is a hint, the row is the truth: whoever waits looks at it once in a while too.
 
@@ -14,7 +14,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::problem::Problem;
-use crate::store::{Store, StoreError, answers::AnswerObject};
+use crate::{
+    answer::object::AnswerObject,
+    store::{Store, StoreError},
+};
 
 /// The longest that a request waits; the client asks again then.
 const LONGEST: u64 = 25;
@@ -61,17 +64,18 @@ impl Waiting {
     pub(super) async fn settled(
         &self,
         store: &Store,
+        client: Option<&str>,
         id: Uuid,
         wait: Option<Duration>,
     ) -> Result<Option<AnswerObject>, StoreError> {
         let until = Instant::now() + wait.unwrap_or_default();
-        let bell = Bell::of(self, id);
+        let bell = self.bell(id);
         loop {
             // Before the row is read: what is said while it is read is heard.
             let rung = bell.rung();
             tokio::pin!(rung);
             rung.as_mut().enable();
-            let answer = store.answer(id).await?;
+            let answer = store.answer(client, id).await?;
             let is_over = Instant::now() >= until || self.stop.is_cancelled();
             if is_over || answer.as_ref().is_none_or(AnswerObject::is_settled) {
                 return Ok(answer);
@@ -84,30 +88,39 @@ impl Waiting {
         }
     }
 
+    /// A place among those who wait for an answer, or for what is said of it.
+    pub(super) fn bell(&self, id: Uuid) -> Bell {
+        let notify = self.bells().entry(id).or_default().clone();
+        Bell { waiting: self.clone(), id, notify }
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    pub(super) async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
     fn bells(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Arc<Notify>>> {
         self.bells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A place among those who wait, given up when it is dropped: a client that goes away leaves nothing.
-struct Bell<'a> {
-    waiting: &'a Waiting,
+pub(super) struct Bell {
+    waiting: Waiting,
     id: Uuid,
     notify: Arc<Notify>,
 }
 
-impl<'a> Bell<'a> {
-    fn of(waiting: &'a Waiting, id: Uuid) -> Self {
-        let notify = waiting.bells().entry(id).or_default().clone();
-        Self { waiting, id, notify }
-    }
-
-    fn rung(&self) -> tokio::sync::futures::Notified<'_> {
+impl Bell {
+    pub(super) fn rung(&self) -> tokio::sync::futures::Notified<'_> {
         self.notify.notified()
     }
 }
 
-impl Drop for Bell<'_> {
+impl Drop for Bell {
     fn drop(&mut self) {
         let mut bells = self.waiting.bells();
         // The map's and ours.

@@ -7,7 +7,10 @@ use std::{sync::Arc, time::Duration};
 
 use serde::Deserialize;
 
-use super::{Attempt, Job, JobError, Outcome, refresh_document::RefreshDocument, versions::Versions};
+use super::{
+    Attempt, Job, JobError, Outcome, index_documents::IndexDocuments, refresh_document::RefreshDocument,
+    versions::Versions,
+};
 use crate::store::{Store, StoreError};
 
 /// Documents enqueued at once.
@@ -79,6 +82,9 @@ impl FillIndex {
     /// Returns when no document is left behind, and few are on their way; false when the version is gone.
     async fn fill(&self, version: i32) -> Result<bool, JobError> {
         while self.store.index_versions().await?.iter().any(|known| known.id == version) {
+            while self.store.has_untried_jobs(IndexDocuments::KIND).await? {
+                tokio::time::sleep(LOOK).await;
+            }
             let (mut enqueued, mut after) = (0, None);
             loop {
                 while self.store.has_more_jobs_than(RefreshDocument::KIND, BACKLOG).await? {

@@ -18,6 +18,8 @@ pub struct PruneHistory {
     pub job_history: Option<Duration>,
     /// How long answers are kept; none is for ever.
     pub answers: Option<Duration>,
+    /// How long deliveries to webhooks are kept; none is for ever.
+    pub deliveries: Option<Duration>,
     /// Vectors that are kept of what left the index.
     pub cache_entries: u32,
 }
@@ -45,6 +47,15 @@ impl Job for PruneHistory {
                 answers += pruned;
             }
             tracing::info!(answers, "forgot {answers} answers");
+        }
+        while self.store.prune_events().await? > 0 {}
+        self.store.prune_tokens().await?;
+        if let Some(age) = self.deliveries {
+            let mut deliveries = 0;
+            while let pruned @ 1.. = self.store.prune_deliveries(age).await? {
+                deliveries += pruned;
+            }
+            tracing::info!(deliveries, "forgot {deliveries} deliveries to webhooks");
         }
         let mut vectors = 0;
         while let pruned @ 1.. = self.store.prune_cache(self.cache_entries).await? {

@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     catalogue::{Catalogue, DocumentId},
-    store::Store,
+    store::{
+        Store,
+        jobs::{Lease, NewJob},
+    },
 };
 
 mod embed;
@@ -30,7 +33,8 @@ mod look;
 mod refresher;
 mod write;
 
-use refresher::{Ended, Refresher};
+pub(super) use refresher::Ended;
+use refresher::Refresher;
 
 /// What the job needs.
 pub struct RefreshSettings {
@@ -62,21 +66,12 @@ impl Job for RefreshDocument {
     const KIND: &'static str = "refresh_document";
     type Payload = Payload;
 
-    /// Each index version is written for itself, so that one whose model is away holds up no other; the
-    /// job is done with the last of them.
     async fn run(&self, payload: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {
         let id = DocumentId { source: payload.source, key: payload.key };
-        let versions = self.settings.versions.written().await?;
-        let mut failed = None;
-        for (number, version) in (1..).zip(versions.iter()) {
-            let lease = (number == versions.len() && failed.is_none()).then_some(attempt.lease);
-            match self.refresher(version).refresh(id.clone(), lease).await {
-                Ok(Ended::Written) => {}
-                Ok(Ended::NothingToDo) => return Ok(Outcome::Done(Vec::new())),
-                Err(error) => failed = failed.or(Some(error)),
-            }
+        match self.refresh(id, Some(attempt.lease)).await? {
+            Ended::Written => Ok(Outcome::Committed),
+            Ended::NothingToDo => Ok(Outcome::Done(Vec::new())),
         }
-        failed.map_or(Ok(Outcome::Committed), Err)
     }
 }
 
@@ -84,6 +79,28 @@ impl RefreshDocument {
     /// Prepares the job.
     pub fn new(settings: RefreshSettings) -> Self {
         Self { settings, refreshers: Mutex::default() }
+    }
+
+    /// A job for one document.
+    pub fn job(source: &str, key: &str) -> NewJob {
+        let payload = serde_json::json!({ "source": source, "key": key });
+        NewJob { kind: Self::KIND, key: format!("{source}/{key}"), payload }
+    }
+
+    /// Makes every index version hold a document as it is now; with a lease, that job is done then. Each version is
+    /// written for itself, so that one whose model is away holds up no other; the job is done with the last of them.
+    pub(super) async fn refresh(&self, id: DocumentId, lease: Option<Lease>) -> Result<Ended, JobError> {
+        let versions = self.settings.versions.written().await?;
+        let mut failed = None;
+        for (number, version) in (1..).zip(versions.iter()) {
+            let lease = lease.filter(|_| number == versions.len() && failed.is_none());
+            match self.refresher(version).refresh(id.clone(), lease).await {
+                Ok(Ended::Written) => {}
+                Ok(Ended::NothingToDo) => return Ok(Ended::NothingToDo),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(Ended::Written), Err)
     }
 
     /// What writes a version.

@@ -9,7 +9,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use futures::{Stream, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Job, JobError, Outcome, refresh_document::RefreshDocument};
+use super::{
+    Attempt, Job, JobError, Outcome,
+    index_documents::{IndexDocuments, TOGETHER},
+    refresh_document::RefreshDocument,
+};
 use crate::{
     catalogue::{
         Catalogue, CatalogueError, Listed,
@@ -22,6 +26,8 @@ use crate::{
 
 /// Documents noted in one transaction.
 const BATCH: usize = 1000;
+/// So many new ones are worth a job for all of them; fewer have one each.
+const MANY: usize = 50;
 /// Known documents read at once.
 const PAGE: u32 = 5000;
 
@@ -83,7 +89,7 @@ pub struct SyncReport {
     pub removed: u64,
     /// As they were.
     pub unchanged: u64,
-    /// Jobs that were enqueued.
+    /// Documents whose refreshing was enqueued.
     pub enqueued: u64,
     /// How long it took.
     pub elapsed_ms: u64,
@@ -172,7 +178,8 @@ impl SyncCatalogue {
         let source = self.source(name)?;
         let started = Instant::now();
         let known_before = self.store.listed_count(name).await?;
-        let mut run = Run { store: &self.store, report: SyncReport::new(name), listed: Vec::new() };
+        let mut run =
+            Run { store: &self.store, report: SyncReport::new(name), added: Vec::new(), changed: Vec::new() };
         let mut removed = Vec::new();
         let changes = self.changes(name)?;
         futures::pin_mut!(changes);
@@ -180,22 +187,23 @@ impl SyncCatalogue {
             match change {
                 Change::Added(entry) => {
                     run.report.added += 1;
-                    run.note(entry).await?;
+                    run.added.push(entry);
                 }
                 Change::Modified(entry) => {
                     run.report.changed += 1;
-                    run.note(entry).await?;
+                    run.changed.push(entry);
                 }
                 Change::Unchanged(entry) => {
                     run.report.unchanged += 1;
                     if options.full {
-                        run.note(entry).await?;
+                        run.changed.push(entry);
                     }
                 }
                 Change::Removed(key) => removed.push(key),
             }
+            run.note(BATCH).await?;
         }
-        run.flush().await?;
+        run.note(1).await?;
         let mut report = run.report;
         report.removed = removed.len() as u64;
         report.listed = report.added + report.changed + report.unchanged;
@@ -231,22 +239,26 @@ impl SyncCatalogue {
 struct Run<'a> {
     store: &'a Store,
     report: SyncReport,
-    listed: Vec<Listed>,
+    added: Vec<Listed>,
+    changed: Vec<Listed>,
 }
 
 impl Run<'_> {
-    async fn note(&mut self, entry: Listed) -> Result<(), StoreError> {
-        self.listed.push(entry);
-        if self.listed.len() >= BATCH { self.flush().await } else { Ok(()) }
-    }
-
-    async fn flush(&mut self) -> Result<(), StoreError> {
-        if self.listed.is_empty() {
-            return Ok(());
+    /// Notes what was found, when it is this much.
+    async fn note(&mut self, least: usize) -> Result<(), StoreError> {
+        let source = &self.report.source;
+        if self.changed.len() >= least {
+            let changed = std::mem::take(&mut self.changed);
+            self.report.enqueued += self.store.note_listed(source, &changed, RefreshDocument::KIND).await?;
         }
-        let listed = std::mem::take(&mut self.listed);
-        self.report.enqueued +=
-            self.store.note_listed(&self.report.source, &listed, RefreshDocument::KIND).await?;
+        if self.added.len() >= least {
+            let added = std::mem::take(&mut self.added);
+            let (store, kind) = (self.store, IndexDocuments::KIND);
+            self.report.enqueued += match added.len() {
+                ..MANY => store.note_listed(source, &added, RefreshDocument::KIND).await?,
+                _ => store.note_many(source, &added, kind, TOGETHER).await?,
+            };
+        }
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Nearest neighbours, and what has a name.
 
 use pgvector::HalfVector;
-use serde_json::value::RawValue;
+use serde_json::{Map, Value, value::RawValue};
 use sqlx::{AssertSqlSafe, types::Json};
 
 use super::{Store, StoreError, documents::IndexVersion};
@@ -36,25 +36,41 @@ impl Row {
     }
 }
 
+/// What a search is restricted to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Within<'a> {
+    /// These sources; none is all.
+    pub sources: Option<&'a [String]>,
+    /// Documents with this metadata.
+    pub metadata: Option<&'a Map<String, Value>>,
+}
+
 impl Store {
     /// Finds the chunks nearest to a vector by cosine distance, nearest first.
     ///
-    /// `sources` restricts the search; none of them means all. The version and the dimensions are written
+    /// The version and the dimensions are written
     /// into the statement, because only then does it fit the partition's HNSW index.
     pub async fn nearest(
         &self,
         version: &IndexVersion,
         vector: &[f32],
         top_k: u32,
-        sources: Option<&[String]>,
+        within: Within<'_>,
     ) -> Result<Vec<Passage>, StoreError> {
         let (id, dimensions) = (version.id, version.dimensions);
-        let filter = if sources.is_some() { "and source = any($3)" } else { "and $3::text[] is null" };
+        let sources =
+            if within.sources.is_some() { "and source = any($3)" } else { "and $3::text[] is null" };
+        // Asked of each row in the order of the index, which goes on until there are enough.
+        let metadata = if within.metadata.is_some() {
+            "and (select metadata @> $4 from shopkeeper.document where (source, key) = (chunk.source, chunk.key))"
+        } else {
+            "and $4::jsonb is null"
+        };
         let statement = format!(
             "select near.source, near.key, document.title, near.content, document.link, document.metadata, near.distance
              from (
                  select source, key, content, embedding::halfvec({dimensions}) <=> $1 as distance
-                 from shopkeeper.chunk where version = {id} {filter}
+                 from shopkeeper.chunk where version = {id} {sources} {metadata}
                  order by embedding::halfvec({dimensions}) <=> $1 limit $2
              ) as near
              join shopkeeper.document using (source, key)
@@ -63,7 +79,8 @@ impl Store {
         let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(statement))
             .bind(HalfVector::from_f32_slice(vector))
             .bind(i64::from(top_k))
-            .bind(sources)
+            .bind(within.sources)
+            .bind(within.metadata.map(Json))
             .fetch_all(&self.pool)
             .await?;
         Ok(rows.into_iter().map(|row| row.passage(false)).collect())
@@ -76,14 +93,14 @@ impl Store {
         version: &IndexVersion,
         vector: &[f32],
         codes: &[String],
-        sources: Option<&[String]>,
+        within: Within<'_>,
     ) -> Result<Vec<Passage>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
             "select named.source, named.key, named.title, near.content, named.link, named.metadata, near.distance
              from (
                  select source, key, title, link, metadata from shopkeeper.document
                  where sku is not null and upper(regexp_replace(sku, '[^A-Za-z0-9]', '', 'g')) = any($3)
-                     and ($4::text[] is null or source = any($4))
+                     and ($4::text[] is null or source = any($4)) and ($6::jsonb is null or metadata @> $6)
                  limit $5
              ) as named
              cross join lateral (
@@ -96,8 +113,9 @@ impl Store {
         .bind(version.id)
         .bind(HalfVector::from_f32_slice(vector))
         .bind(codes)
-        .bind(sources)
+        .bind(within.sources)
         .bind(NAMED)
+        .bind(within.metadata.map(Json))
         .fetch_all(&self.pool)
         .await?;
         Ok(rows.into_iter().map(|row| row.passage(true)).collect())

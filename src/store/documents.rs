@@ -12,6 +12,7 @@ use std::{
 
 use serde_json::Value;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{Store, StoreError, jobs, jobs::Lease};
 use crate::{
@@ -138,30 +139,41 @@ impl Store {
         Ok(page.fetch_all(&self.pool).await?)
     }
 
-    /// Notes that these documents were added or changed, and enqueues their refreshing.
+    /// Notes that these documents were added or changed, and enqueues a job for each.
     pub async fn note_listed(
         &self,
         source: &str,
         listed: &[Listed],
         refresh: &str,
     ) -> Result<u64, StoreError> {
-        let (keys, hashes): (Vec<_>, Vec<_>) =
-            listed.iter().map(|entry| (entry.key.clone(), entry.row_hash)).unzip();
+        let keys: Vec<_> = listed.iter().map(|entry| entry.key.clone()).collect();
         let mut transaction = self.pool.begin().await?;
         let enqueued = enqueue_refresh(&mut transaction, refresh, source, &keys, 0).await?;
-        sqlx::query!(
-            "insert into shopkeeper.document as document (source, key, row_hash)
-             select $1, key, row_hash from unnest($2::text[], $3::bigint[]) as listed (key, row_hash) order by key
-             on conflict (source, key) do update
-             set revision = document.revision + 1, row_hash = excluded.row_hash, changed_at = now()",
-            source,
-            &keys,
-            &hashes,
-        )
-        .execute(&mut *transaction)
-        .await?;
+        note(&mut transaction, source, listed).await?;
         transaction.commit().await?;
         Ok(enqueued)
+    }
+
+    /// Notes that these documents were added, and enqueues jobs that each name so many of them.
+    pub async fn note_many(
+        &self,
+        source: &str,
+        listed: &[Listed],
+        index: &str,
+        together: usize,
+    ) -> Result<u64, StoreError> {
+        let parts = listed.chunks(together).map(|part| {
+            let keys: Vec<_> = part.iter().map(|entry| entry.key.as_str()).collect();
+            serde_json::json!({ "source": source, "keys": keys })
+        });
+        let payloads: Vec<_> = parts.collect();
+        // Each is another job, whatever waits already.
+        let keys: Vec<_> = payloads.iter().map(|_| format!("{source}/{}", Uuid::now_v7())).collect();
+        let mut transaction = self.pool.begin().await?;
+        note(&mut transaction, source, listed).await?;
+        jobs::enqueue_at(&mut transaction, index, &keys, &payloads, None, 0).await?;
+        transaction.commit().await?;
+        Ok(listed.len() as u64)
     }
 
     /// Notes that these documents are no longer listed, and enqueues their removal.
@@ -275,6 +287,24 @@ impl Store {
         });
         Ok(known.collect())
     }
+}
+
+/// Raises the revisions of documents that were added or changed.
+async fn note(connection: &mut PgConnection, source: &str, listed: &[Listed]) -> Result<(), StoreError> {
+    let (keys, hashes): (Vec<_>, Vec<_>) =
+        listed.iter().map(|entry| (entry.key.clone(), entry.row_hash)).unzip();
+    sqlx::query!(
+        "insert into shopkeeper.document as document (source, key, row_hash)
+         select $1, key, row_hash from unnest($2::text[], $3::bigint[]) as listed (key, row_hash) order by key
+         on conflict (source, key) do update
+         set revision = document.revision + 1, row_hash = excluded.row_hash, changed_at = now()",
+        source,
+        &keys,
+        &hashes,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 pub(super) async fn enqueue_refresh(

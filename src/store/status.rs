@@ -183,16 +183,18 @@ impl Store {
         Ok(failures.fetch_all(&self.pool).await?)
     }
 
-    /// How fast documents are refreshed by these jobs.
-    pub async fn pace(&self, refresh: &str) -> Result<Pace, StoreError> {
+    /// How fast documents are refreshed by these kinds of jobs.
+    pub async fn pace(&self, refreshing: &[&str]) -> Result<Pace, StoreError> {
         let row = sqlx::query!(
             r#"select
-                   (select count(*) from shopkeeper.job where kind = $1) as "pending!",
                    (
-                       select count(*) from shopkeeper.job_history
-                       where kind = $1 and outcome = 'done' and finished_at > now() - interval '1 minute'
+                       select coalesce(sum(shopkeeper.documents_of(payload)), 0) from shopkeeper.job where kind = any ($1)
+                   ) as "pending!",
+                   (
+                       select coalesce(sum(shopkeeper.documents_of(payload)), 0) from shopkeeper.job_history
+                       where kind = any ($1) and outcome = 'done' and finished_at > now() - interval '1 minute'
                    ) as "done!""#,
-            refresh,
+            refreshing as &[&str],
         )
         .fetch_one(&self.pool)
         .await?;
@@ -242,14 +244,23 @@ impl Store {
         Ok(more.fetch_one(&self.pool).await?)
     }
 
-    /// Counts the live jobs that refresh documents of a source.
-    pub async fn backlog(&self, kind: &str, source: &str) -> Result<Backlog, StoreError> {
+    /// Whether there is a live job of a kind that did not fail yet.
+    pub async fn has_untried_jobs(&self, kind: &str) -> Result<bool, StoreError> {
+        let untried = sqlx::query_scalar!(
+            r#"select exists (select from shopkeeper.job where kind = $1 and last_error is null) as "untried!""#,
+            kind,
+        );
+        Ok(untried.fetch_one(&self.pool).await?)
+    }
+
+    /// Counts the documents of a source that live jobs of these kinds refresh.
+    pub async fn backlog(&self, refreshing: &[&str], source: &str) -> Result<Backlog, StoreError> {
         // Keys are `source/key`, and '0' comes right after '/': this is a range of the keys' index.
         let row = sqlx::query!(
-            r#"select count(*) as "pending!",
+            r#"select coalesce(sum(shopkeeper.documents_of(payload)), 0) as "pending!",
                    (array_agg(last_error order by id) filter (where last_error is not null))[1] as last_error
-               from shopkeeper.job where kind = $1 and key >= $2 || '/' and key < $2 || '0'"#,
-            kind,
+               from shopkeeper.job where kind = any ($1) and key >= $2 || '/' and key < $2 || '0'"#,
+            refreshing as &[&str],
             source,
         )
         .fetch_one(&self.pool)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Store, StoreError};
@@ -40,6 +41,19 @@ pub struct Rates {
 /// What a day cost.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Usage {
+    /// Tokens that servers charged.
+    pub tokens: i64,
+    /// Dollars, by the prices of the settings.
+    pub cost_usd: f64,
+}
+
+/// What an operation cost on a day.
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct DayUsage {
+    /// As in `2026-11-25`, UTC.
+    pub day: String,
+    /// `embedding` or `answer`.
+    pub operation: String,
     /// Tokens that servers charged.
     pub tokens: i64,
     /// Dollars, by the prices of the settings.
@@ -128,12 +142,37 @@ impl Store {
 
     /// What an operation cost today (UTC), in dollars.
     pub async fn usd_today(&self, operation: &str) -> Result<f64, StoreError> {
-        let usd = sqlx::query_scalar!(
-            r#"select coalesce(sum(usd), 0) as "usd!" from shopkeeper.usage
-               where day = (now() at time zone 'UTC')::date and operation = $1"#,
-            operation,
-        );
+        let usd = sqlx::query_scalar!(r#"select shopkeeper.usd_today($1) as "usd!""#, operation,);
         Ok(usd.fetch_one(&self.pool).await?)
+    }
+
+    /// Presses the stop button, or lets it go: while it is pressed nothing is asked of any model.
+    pub async fn set_stopped(&self, stopped: bool) -> Result<(), StoreError> {
+        sqlx::query!(
+            "with gone as (delete from shopkeeper.stop where not $1)
+             insert into shopkeeper.stop select where $1 on conflict do nothing",
+            stopped
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Since when the stop button is pressed, if it is.
+    pub async fn stopped_since(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        Ok(sqlx::query_scalar!("select since from shopkeeper.stop").fetch_optional(&self.pool).await?)
+    }
+
+    /// Sums the usage of the last days (UTC) by day and operation, the newest first.
+    pub async fn usage(&self, days: u32) -> Result<Vec<DayUsage>, StoreError> {
+        let days = sqlx::query_as!(
+            DayUsage,
+            r#"select day::text as "day!", operation, sum(tokens)::bigint as "tokens!", sum(usd) as "cost_usd!"
+               from shopkeeper.usage where day > (now() at time zone 'UTC')::date - $1::integer
+               group by day, operation order by day desc, operation"#,
+            i32::try_from(days).unwrap_or(i32::MAX),
+        );
+        Ok(days.fetch_all(&self.pool).await?)
     }
 
     /// Sums today's usage (UTC).

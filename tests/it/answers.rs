@@ -79,6 +79,12 @@ impl TestDaemon {
         self.settled(world, accepted["id"].as_str().unwrap()).await
     }
 
+    /// Asks, whatever becomes of it.
+    pub(crate) async fn ask_for(&self, world: &World, body: Value) -> Value {
+        let (_, accepted) = self.post(body).await;
+        self.settled(world, accepted["id"].as_str().unwrap()).await
+    }
+
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.running.await.unwrap().unwrap();

@@ -129,10 +129,10 @@ async fn the_file_that_init_writes_is_fine_and_is_never_written_over() {
     let (webhook, after) = webhook.split_once("\n\n").unwrap();
     std::fs::write(&file, format!("{before}[[webhook]]{}\n\n{after}", webhook.replace("\n# ", "\n")))
         .unwrap();
-    let secret = ("SHOPKEEPER_WEBHOOK_SECRET", "whsec_hidden");
+    let secret = ("SHOPKEEPER_WEBHOOK_SECRET", "whsec_aGlkZGVuaGlkZGVuaGlkZGVuaGlkZGVu");
     let environment = [environment[0], environment[1], secret];
     let shown = stdout(&program(&words(&format!("--config {file} config show")), &environment).await);
-    assert!(!shown.contains("hidden"), "{shown}");
+    assert!(!shown.contains("hidden") && !shown.contains("aGlkZGVu"), "{shown}");
     insta::assert_snapshot!(shown);
 }
 
@@ -293,8 +293,6 @@ async fn a_port_that_is_taken_is_named_with_its_setting() {
         "{}",
         stderr(&output)
     );
-    let output = program(&arguments, &[("SHOPKEEPER_HTTP__LISTEN", "0.0.0.0:0")]).await;
-    assert!(stderr(&output).contains("http.require_token"), "{}", stderr(&output));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shopkeeper::{
     jobs::sync_catalogue::SyncError,
     offline::{Fault, Operation},
-    store::{Store, StoreError},
+    store::{Store, StoreError, chunks::Within},
 };
 
 use crate::support::{SOURCE, World, database, execute, reach, server, stderr};
@@ -62,7 +62,7 @@ async fn vectors_in_another_order_go_to_their_own_chunks() {
     world.sync().await;
     let answer = &world.parts.answer;
     let version = answer.versions.active().await.unwrap();
-    let found = answer.retrieve(&version, "material17", None, 1).await.unwrap();
+    let found = answer.retrieve(&version, "material17", Within::default(), 1).await.unwrap();
     assert!(found.passages[0].content.contains("material17"), "{}", found.passages[0].content);
 }
 

@@ -6,6 +6,7 @@
 #![expect(clippy::format_push_string, clippy::format_collect, reason = "short texts, and plainer so")]
 
 mod answers;
+mod auth;
 mod budget;
 mod chaos;
 mod cli;
@@ -23,7 +24,9 @@ mod queue_control;
 mod queue_ends;
 mod refresh;
 mod sessions;
+mod stream;
 mod support;
 mod sync;
 mod versions;
+mod webhooks;
 mod worker;

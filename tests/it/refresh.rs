@@ -138,12 +138,38 @@ async fn a_model_server_that_is_away_in_the_middle_costs_no_document_an_attempt(
     let away = Fault::Status { code: 503, retry_after: Some(Duration::from_secs(1)) };
     world.script().always(Operation::Embeddings, away);
     let workers = world.workers();
-    world.until("all have tried", "count(*) = 300 from shopkeeper.job where last_error is not null").await;
+    world.until("all have tried", "bool_and(last_error is not null) from shopkeeper.job").await;
     assert_eq!(world.count("job where attempts > 1").await, 0);
     world.script().clear();
     world.until("all is done", "not exists (select from shopkeeper.job)").await;
     workers.stop().await;
     assert_eq!(world.count("document_index where state = 'fresh'").await, 300);
+}
+
+#[tokio::test]
+async fn many_new_documents_are_few_jobs_and_go_on_alone_where_they_fail_or_their_worker_dies() {
+    let world = World::with(&many(300), SOURCE).await;
+    let report = world.try_sync().await.unwrap();
+    assert_eq!((report.added, report.enqueued), (300, 300));
+    assert_eq!(world.count("job where kind = 'index_documents'").await, 2);
+    // Of one that the model rejects only that one is tried again, by itself, until it is dead.
+    world.script().always(Operation::Embeddings, Fault::Rejected("the number 17.".to_owned()));
+    world.drain().await;
+    assert_eq!(world.count("document_index where state = 'fresh'").await, 299);
+    assert_eq!(world.count("job_history where kind = 'refresh_document' and outcome = 'dead'").await, 1);
+    assert_eq!(world.count("job_history where kind = 'index_documents' and outcome = 'done'").await, 2);
+    world.script().clear();
+    // The next listing tries it again.
+    world.sync().await;
+    assert_eq!(world.count("document_index where state = 'fresh'").await, 300);
+
+    // A worker that died in the middle of one took nothing with it.
+    let world = World::with(&many(300), SOURCE).await;
+    world.try_sync().await.unwrap();
+    execute(&world.url(), "update shopkeeper.job set attempts = 1, last_error = 'the worker is gone'").await;
+    world.drain().await;
+    assert_eq!(world.count("document_index where state = 'fresh'").await, 300);
+    assert_eq!(world.count("job_history where kind = 'refresh_document' and outcome = 'done'").await, 300);
 }
 
 /// What happens next in the world.

@@ -31,7 +31,12 @@ async fn begun(world: &World, daemon: &TestDaemon, body: Value) -> String {
     answer["id"].as_str().unwrap().to_owned()
 }
 
-async fn send(daemon: &TestDaemon, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+pub(crate) async fn send(
+    daemon: &TestDaemon,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> (StatusCode, Value) {
     let mut request = daemon.client.request(method, format!("{}{path}", daemon.url));
     if let Some(body) = body {
         request = request.json(&body);
@@ -196,7 +201,7 @@ async fn an_erase_leaves_no_trace_also_of_an_answer_in_progress() {
     daemon.post(planted("And the Shirt XL?")).await;
     assert_eq!(
         traces(&world, "zebra77").await,
-        ["answer", "job", "job_history", "session"],
+        ["answer", "escalation", "job", "job_history", "session"],
         "there is something to erase"
     );
     let (status, erased) = send(&daemon, Method::DELETE, "/v1/sessions/zebra77:1", None).await;
@@ -396,5 +401,54 @@ async fn the_command_line_shows_a_session_and_forgets_it() {
     let gone = stdout(&world.run(&["session", "forget", "s"]).await);
     assert_eq!(gone, "1 questions of session s of client local are gone\n");
     assert_eq!(world.run(&["session", "show", "s"]).await.status.code(), Some(1));
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_human_is_asked_once_for_a_session_with_all_that_he_needs() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    daemon.ask(&world, in_session("How much is the Kettle?")).await;
+    let invented = || Fault::Says("It costs 1.23 [1].".to_owned());
+    let ask = async |question: &str| {
+        // The rewriting, then both attempts.
+        world.script().queue(Operation::Completions, [Fault::BadJson, invented(), invented()]);
+        daemon.ask(&world, in_session(question)).await
+    };
+    let first = ask("And the Shirt?").await;
+    let second = ask("And the Shirt XL?").await;
+    assert_eq!(first["escalation"]["reason"], "ungrounded", "{first}");
+    assert_eq!(first["escalation"]["id"], second["escalation"]["id"], "one that is open is enough");
+    let (status, listed) = daemon.get("/v1/escalations").await;
+    assert_eq!((status, listed["data"].as_array().unwrap().len()), (StatusCode::OK, 1), "{listed}");
+    let escalation = &listed["data"][0];
+    let question = |n: usize| &escalation["transcript"][n]["question"];
+    assert_eq!((question(0), question(1)), (&json!("How much is the Kettle?"), &json!("And the Shirt?")));
+    assert_eq!(
+        (&escalation["draft"], &escalation["answer_id"]),
+        (&json!("It costs 1.23 [1]."), &first["id"])
+    );
+    assert!(escalation["sources"][0]["distance"].is_number(), "{escalation}");
+
+    let path = format!("/v1/escalations/{}/ack", escalation["id"].as_str().unwrap());
+    for _ in 0..2 {
+        let (status, said) = send(&daemon, Method::POST, &path, None).await;
+        assert_eq!((status, &said["status"]), (StatusCode::OK, &json!("acknowledged")));
+    }
+    assert_eq!(daemon.get("/v1/escalations").await.1["data"], json!([]));
+    let third = ask("And the Kettle?").await;
+    assert_ne!(third["escalation"]["id"], first["escalation"]["id"], "what comes afterwards is new");
+    assert_eq!(
+        daemon.get("/v1/escalations?status=acknowledged").await.1["data"].as_array().unwrap().len(),
+        1
+    );
+    assert_eq!(daemon.get("/v1/escalations?status=shut").await.0, StatusCode::BAD_REQUEST);
+    let (status, _) = send(&daemon, Method::POST, "/v1/escalations/x/ack", None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+
+    world.script().always(Operation::Completions, Fault::BadJson);
+    let failed = daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
+    assert_eq!((&failed["status"], &failed["escalation"]["status"]), (&json!("failed"), &json!("open")));
+    assert_eq!(daemon.get("/v1/escalations").await.1["data"].as_array().unwrap().len(), 2, "on failure too");
     daemon.stop().await;
 }

@@ -14,7 +14,7 @@ use shopkeeper::{
     embedded::{folder::DataFolder, packages, postgres::Postgres},
     jobs::sync_catalogue::{SyncError, SyncOptions, SyncReport},
     offline::{Completer, Embedder, Models, OfflineServer, Script},
-    store::{Reach, Store},
+    store::{Reach, Store, chunks::Within},
 };
 use sqlx::{AssertSqlSafe, PgPool, Postgres as Driver, postgres::PgPoolOptions};
 use tempfile::TempDir;
@@ -146,11 +146,25 @@ impl World {
         Self::of(shop, dimensions, &(settings + sections)).await
     }
 
+    /// With these files beside the settings.
+    pub(crate) async fn with_files(shop_sql: &str, sections: &str, files: &[(&str, &str)]) -> Self {
+        let shop = database("template1").await;
+        execute(&shop, shop_sql).await;
+        Self::beside(shop, 64, &(SETTINGS.to_owned() + sections), files).await
+    }
+
     async fn of(shop: String, dimensions: u16, settings: &str) -> Self {
+        Self::beside(shop, dimensions, settings, &[]).await
+    }
+
+    async fn beside(shop: String, dimensions: u16, settings: &str, files: &[(&str, &str)]) -> Self {
         let url = database("template_ours").await;
         let models = Models::new(Embedder::hash(dimensions), Completer::Extractive);
         let models = OfflineServer::start(models).await.unwrap();
         let folder = TempDir::new().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
         std::fs::write(folder.path().join("database.url"), &url).unwrap();
         std::fs::write(folder.path().join("shop.url"), &shop).unwrap();
         let text = settings.replace("MODELS", models.base_url());
@@ -218,9 +232,10 @@ impl World {
     pub(crate) fn workers(&self) -> Workers {
         let workers = Workers::new(&self.store);
         workers.start(&self.parts.sync, &self.config.queue.sync_catalogue);
-        workers.start(&self.parts.refresh, &self.config.queue.refresh_document);
+        workers.start_refreshing(&self.parts, &self.config.queue);
         workers.start(&self.parts.answer, &self.config.queue.answer_question);
         workers.start(&self.parts.fill, &self.config.queue.fill_index);
+        workers.start(&self.parts.deliver, &self.config.queue.deliver_webhook);
         workers
     }
 
@@ -248,17 +263,22 @@ impl World {
         execute(&self.url(), "update shopkeeper.job set run_at = now() where state = 'scheduled'").await;
     }
 
+    /// Wakes those who run jobs of a kind.
+    pub(crate) async fn ring(&self, kind: &str) {
+        self.store.ring(kind).await.unwrap();
+    }
+
     /// Titles of what a search finds, nearest first.
     pub(crate) async fn found(&self, text: &str) -> Vec<String> {
         let version = self.parts.answer.versions.active().await.unwrap();
-        let found = self.parts.answer.retrieve(&version, text, None, 5).await.unwrap();
+        let found = self.parts.answer.retrieve(&version, text, Within::default(), 5).await.unwrap();
         found.passages.into_iter().map(|passage| passage.title).collect()
     }
 
     /// Keys of what a search finds, in its order.
     pub(crate) async fn keys(&self, text: &str) -> Vec<String> {
         let version = self.parts.answer.versions.active().await.unwrap();
-        let found = self.parts.answer.retrieve(&version, text, None, 5).await.unwrap();
+        let found = self.parts.answer.retrieve(&version, text, Within::default(), 5).await.unwrap();
         found.passages.into_iter().map(|passage| passage.key).collect()
     }
 

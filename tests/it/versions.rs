@@ -9,6 +9,7 @@ use std::{
 use shopkeeper::{
     jobs::fill_index::FillIndex,
     offline::{Completer, Embedder, Fault, Models, OfflineServer, Operation},
+    store::chunks::Within,
 };
 
 use crate::support::{SHOP, SOURCE, World, execute, stderr, stdout};
@@ -80,7 +81,8 @@ async fn search(world: &World, ended: &AtomicBool, searches: &AtomicU64) {
     while !ended.load(Ordering::Acquire) {
         let answer = &world.parts.answer;
         let version = answer.versions.active().await.unwrap();
-        let found = answer.retrieve(&version, "Product 5000 of this shop", None, 5).await.unwrap();
+        let found =
+            answer.retrieve(&version, "Product 5000 of this shop", Within::default(), 5).await.unwrap();
         assert_eq!(found.passages.len(), 5);
         let found: i64 = sqlx::query_scalar(
             "select count(*) from shopkeeper.search((select embedding from shopkeeper.chunks limit 1), 5)",

@@ -63,7 +63,7 @@ pub(super) struct Refresher {
 }
 
 /// How a refresh ended well.
-pub(super) enum Ended {
+pub(in crate::jobs) enum Ended {
     /// The version has it, and the job is done if it was to be.
     Written,
     /// Nothing knows it, or it changed meanwhile and has another job.

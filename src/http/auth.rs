@@ -1,0 +1,202 @@
+//! Who asks, and what he may do.
+//!
+//! A bearer token belongs to a client and has scopes; a client sees its own sessions and answers alone, `admin` all of
+//! them. A browser's token is for one session. Where the settings ask for no token, a caller without one is the client
+//! `local` with every scope; one that shows a token is held to it.
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{StatusCode, header, request::Parts},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Api,
+    problem::{Code, Problem},
+};
+use crate::{
+    answer::object::AnswerObject,
+    store::{answers::LOCAL, tokens::Grant},
+};
+
+/// How often clients are forgotten that do not ask any more.
+const FORGET: Duration = Duration::from_mins(1);
+
+/// What a token may be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Ask, cancel, rate, hand over.
+    AnswersWrite,
+    /// Read answers, sessions and escalations, search.
+    AnswersRead,
+    /// Forget sessions and customers.
+    SessionsErase,
+    /// All of it, of every client, and the daemon's own affairs.
+    Admin,
+}
+
+impl Scope {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::AnswersWrite, Self::AnswersRead, Self::SessionsErase, Self::Admin];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::AnswersWrite => "answers:write",
+            Self::AnswersRead => "answers:read",
+            Self::SessionsErase => "sessions:erase",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// A new token, and the hash that is kept of it.
+pub fn new_token() -> (String, [u8; 32]) {
+    let token = format!("skt_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
+    let hash = hash(&token);
+    (token, hash)
+}
+
+/// A token is as long as the hash and as random: it needs no salt.
+fn hash(token: &str) -> [u8; 32] {
+    *blake3::hash(token.as_bytes()).as_bytes()
+}
+
+/// How often each client may ask this daemon.
+#[derive(Clone)]
+pub struct Rate(Option<Arc<DefaultKeyedRateLimiter<String>>>);
+
+impl Rate {
+    /// So many requests a minute; none is no limit.
+    pub fn per_minute(requests: Option<NonZeroU32>) -> Self {
+        Self(requests.map(|requests| Arc::new(RateLimiter::keyed(Quota::per_minute(requests)))))
+    }
+
+    fn check(&self, client: &str) -> Result<(), Problem> {
+        let Some(limiter) = &self.0 else { return Ok(()) };
+        limiter.check_key(&client.to_owned()).map_err(|until| {
+            let wait = until.wait_time_from(limiter.clock().now());
+            let detail = format!("client {client} asks more often than http.requests_per_minute allows");
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, detail).retry_after(wait)
+        })
+    }
+
+    /// Forgets clients that did not ask for a while, until stopped.
+    pub async fn keep(&self, stop: &CancellationToken) {
+        let Some(limiter) = &self.0 else { return };
+        while stop.run_until_cancelled(tokio::time::sleep(FORGET)).await.is_some() {
+            limiter.retain_recent();
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(super) struct Caller(Grant);
+
+impl FromRequestParts<Api> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let grant = match bearer(parts)? {
+            Some(token) => api.store.grant(&hash(token)).await?.ok_or_else(unauthorized)?,
+            None if api.require_token => return Err(unauthorized()),
+            None => Grant {
+                client: LOCAL.to_owned(),
+                scopes: vec![Scope::Admin.word().to_owned()],
+                ..Grant::default()
+            },
+        };
+        api.rate.check(&grant.client)?;
+        Ok(Self(grant))
+    }
+}
+
+fn bearer(parts: &Parts) -> Result<Option<&str>, Problem> {
+    let Some(value) = parts.headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let token = value.to_str().ok().and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    });
+    token.map(Some).ok_or_else(unauthorized)
+}
+
+fn unauthorized() -> Problem {
+    let detail = "a valid token is needed: Authorization: Bearer …; `shopkeeper token create` makes one";
+    Problem::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, detail)
+}
+
+impl Caller {
+    fn has(&self, scope: Scope) -> bool {
+        let has = |scope: Scope| self.0.scopes.iter().any(|word| word == scope.word());
+        has(scope) || has(Scope::Admin)
+    }
+
+    /// Goes on when the caller has a scope.
+    pub(super) fn may(&self, scope: Scope) -> Result<(), Problem> {
+        if self.has(scope) {
+            return Ok(());
+        }
+        Err(forbidden(&format!("the token lacks the scope {}", scope.word())))
+    }
+
+    /// The same for what is not about one session: no browser may.
+    pub(super) fn may_all(&self, scope: Scope) -> Result<(), Problem> {
+        match self.0.session_id {
+            Some(_) => Err(forbidden("the token is for one session")),
+            None => self.may(scope),
+        }
+    }
+
+    /// In whose name questions are asked.
+    pub(super) fn client(&self) -> &str {
+        &self.0.client
+    }
+
+    /// Whose things are seen; none is everybody's.
+    pub(super) fn sees(&self) -> Option<&str> {
+        if self.has(Scope::Admin) { None } else { Some(&self.0.client) }
+    }
+
+    /// The session that is meant: a browser's own, whatever it leaves out.
+    pub(super) fn session(&self, given: Option<String>) -> Result<Option<String>, Problem> {
+        match (&self.0.session_id, given) {
+            (Some(own), Some(given)) if *own != given => Err(forbidden("the token is for another session")),
+            (Some(own), _) => Ok(Some(own.clone())),
+            (None, given) => Ok(given),
+        }
+    }
+
+    /// Whether an answer is of the caller's session, where he has but one.
+    pub(super) fn is_of_session(&self, answer: &AnswerObject) -> bool {
+        self.0.session_id.is_none() || self.0.session_id == answer.session_id
+    }
+
+    /// The sources that are searched: those that were asked for, if the caller may search them all.
+    pub(super) fn sources(&self, asked: Option<Vec<String>>) -> Result<Option<Vec<String>>, Problem> {
+        let Some(own) = &self.0.sources else { return Ok(asked) };
+        let Some(asked) = asked else { return Ok(Some(own.clone())) };
+        match asked.iter().find(|source| !own.contains(source)) {
+            Some(source) => Err(forbidden(&format!("the token may not search the source {source:?}"))),
+            None => Ok(Some(asked)),
+        }
+    }
+
+    /// What a browser gets for a session of the caller.
+    pub(super) fn browser(&self, session: &str) -> Grant {
+        Grant {
+            client: self.0.client.clone(),
+            scopes: [Scope::AnswersWrite, Scope::AnswersRead].map(|scope| scope.word().to_owned()).to_vec(),
+            sources: self.0.sources.clone(),
+            session_id: Some(session.to_owned()),
+        }
+    }
+}
+
+fn forbidden(detail: &str) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, Code::Forbidden, detail)
+}

@@ -1,0 +1,91 @@
+//! What a question may hold.
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use super::{
+    Api,
+    problem::{Code, Problem},
+};
+use crate::answer::Question;
+
+/// The longest name that a caller may give to a session or a request, in bytes.
+const MAX_NAME: usize = 255;
+/// The longest that an answer can be waited for, in seconds: a year.
+const MAX_SECONDS: f64 = 31_536_000.0;
+
+pub(super) fn check(api: &Api, request: &Question) -> Result<(), Problem> {
+    check_question(api, "question", &request.question)?;
+    check_sources(api, request.sources.as_deref())?;
+    let names = [
+        ("session_id", &request.session_id),
+        ("customer_id", &request.customer_id),
+        ("locale", &request.locale),
+    ];
+    for (field, name) in names {
+        name.as_ref().map_or(Ok(()), |name| check_name(field, name))?;
+    }
+    for message in request.history.iter().flatten() {
+        check_text("history", &message.content)?;
+    }
+    if let Some(seconds) = request.cancel_after_s.filter(|seconds| !(0.0..MAX_SECONDS).contains(seconds)) {
+        return Err(Problem::invalid(format!(
+            "cancel_after_s must be from 0 to {MAX_SECONDS}, not {seconds}"
+        )));
+    }
+    if let Some(name) = request.webhook.as_ref().filter(|name| !api.webhooks.contains(name)) {
+        let known = json!(api.webhooks.as_ref());
+        return Err(Problem::invalid(format!(
+            "webhook: there is no {name:?} in the settings; there are {known}"
+        )));
+    }
+    for (field, object) in [("metadata", &request.metadata), ("filter", &request.filter)] {
+        let text = object.as_ref().map(|object| json!(object).to_string());
+        check_text(field, text.as_deref().unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+pub(super) fn check_question(api: &Api, field: &str, text: &str) -> Result<(), Problem> {
+    let length = text.chars().count();
+    if length > api.max_question_chars {
+        let most = api.max_question_chars;
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            Code::QuestionTooLong,
+            format!("{field} has {length} characters; the most is {most}"),
+        ));
+    }
+    if text.trim().is_empty() {
+        return Err(Problem::invalid(format!("{field} is empty")));
+    }
+    check_text(field, text)
+}
+
+pub(super) fn check_sources(api: &Api, sources: Option<&[String]>) -> Result<(), Problem> {
+    let known = &api.sources;
+    if let Some(source) = sources.iter().copied().flatten().find(|source| !known.contains(source)) {
+        let known = json!(known.as_ref());
+        return Err(Problem::invalid(format!("sources: there is no source {source:?}; there are {known}")));
+    }
+    if sources.is_some_and(<[_]>::is_empty) {
+        return Err(Problem::invalid("sources is empty: leave it out to search them all"));
+    }
+    Ok(())
+}
+
+/// PostgreSQL cannot keep the character NUL.
+pub(super) fn check_text(field: &str, text: &str) -> Result<(), Problem> {
+    if text.contains('\0') || text.contains("\\u0000") {
+        return Err(Problem::invalid(format!("{field} holds a NUL character")));
+    }
+    Ok(())
+}
+
+pub(super) fn check_name(field: &str, name: &str) -> Result<(), Problem> {
+    if name.is_empty() || name.len() > MAX_NAME {
+        let length = name.len();
+        return Err(Problem::invalid(format!("{field} must have 1 to {MAX_NAME} bytes, not {length}")));
+    }
+    check_text(field, name)
+}

@@ -1,0 +1,190 @@
+//! `GET /v1/answers/{id}/events`: an answer while it is made, as server-sent events.
+//!
+//! Every event has a number; a client that was cut off gives the last one as `Last-Event-ID`, to whichever daemon,
+//! and goes on after it. A client that goes away cancels nothing; one that reads slowly holds nothing up but itself:
+//! rows are read as it takes them.
+
+use std::{convert::Infallible, time::Duration};
+
+use async_stream::stream;
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event as Frame, KeepAlive},
+    },
+};
+use futures::Stream;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    Api,
+    answers::seen,
+    auth::{Caller, Scope},
+    extract::Named,
+    problem::Problem,
+};
+use crate::{
+    answer::object::AnswerObject,
+    store::{
+        StoreError,
+        answers::{Event, EventKind, Progress},
+    },
+};
+
+/// Events read at once.
+const PAGE: u32 = 100;
+/// How often an answer is looked at that nobody spoke of.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often something is sent, so that those between see a living connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The numbers within a run that are not written down: of what the answer itself tells.
+const RESET: i64 = 9997;
+const REST: i64 = 9998;
+const END: i64 = 9999;
+
+/// Watches an answer
+///
+/// `answer.started`, `answer.sources`, `answer.delta` with pieces of the text, `answer.reset` when the pieces before
+/// do not count, and at last `answer.completed`, `answer.incomplete`, `answer.failed`, `answer.cancelled` or
+/// `answer.expired` with the answer object.
+#[utoipa::path(
+    get, path = "/v1/answers/{id}/events", tag = "answers",
+    params(
+        ("id" = String, Path),
+        ("Last-Event-ID" = Option<i64>, Header, description = "The number of the last event that was seen"),
+    ),
+    responses(
+        (status = 200, description = "The events", body = String, content_type = "text/event-stream"),
+        (status = 204, description = "The last event was seen"),
+    )
+)]
+pub(super) async fn watch(
+    State(api): State<Api>,
+    caller: Caller,
+    Named(id): Named<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    caller.may(Scope::AnswersRead)?;
+    let after = match headers.get("last-event-id") {
+        None => 0,
+        Some(value) => value
+            .to_str()
+            .ok()
+            .and_then(|value| value.parse().ok())
+            .ok_or_else(|| Problem::invalid("Last-Event-ID is not the number of an event"))?,
+    };
+    let answer = seen(&api, &caller, &id).await?;
+    if after % 10_000 == END && answer.is_settled() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let events = events(api, answer.id, after);
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
+}
+
+fn events(api: Api, id: Uuid, after: i64) -> impl Stream<Item = Result<Frame, Infallible>> {
+    stream! {
+        let mut watched = Watched { id, last: after };
+        let bell = api.waiting.bell(id);
+        while !api.waiting.is_stopped() {
+            // Before anything is read: what is said while it is read is heard.
+            let rung = bell.rung();
+            tokio::pin!(rung);
+            rung.as_mut().enable();
+            match watched.next(&api).await {
+                Ok(Some(Next { frames, is_last })) => {
+                    let is_full = frames.len() >= PAGE as usize;
+                    for frame in frames {
+                        yield Ok(frame);
+                    }
+                    if is_last {
+                        return;
+                    }
+                    if is_full {
+                        continue;
+                    }
+                }
+                // It was erased.
+                Ok(None) => return,
+                Err(error) => tracing::debug!(%error, "an answer cannot be watched; trying on"),
+            }
+            tokio::select! {
+                () = rung => {}
+                () = tokio::time::sleep(LOOK) => {}
+                () = api.waiting.stopped() => {}
+            }
+        }
+    }
+}
+
+/// What a client has seen of an answer.
+struct Watched {
+    id: Uuid,
+    last: i64,
+}
+
+struct Next {
+    frames: Vec<Frame>,
+    is_last: bool,
+}
+
+impl Watched {
+    /// What there is after what was seen; nothing when there is no such answer any more.
+    async fn next(&mut self, api: &Api) -> Result<Option<Next>, StoreError> {
+        let mut frames = Vec::new();
+        let Some(Progress { run, is_settled }) = api.store.progress(self.id).await? else { return Ok(None) };
+        if run > self.last {
+            // A run that is not the first one that this client sees takes back what the one before said.
+            let name = if self.last == 0 { "answer.started" } else { "answer.reset" };
+            frames.push(self.frame(name, run, &json!({ "id": self.id })));
+        }
+        let events = api.store.events(self.id, self.last, PAGE).await?;
+        let is_all = events.len() < PAGE as usize;
+        frames.extend(events.into_iter().filter(|event| event.n > run).map(|Event { n, kind, data }| {
+            let name = match kind {
+                EventKind::Sources => "answer.sources",
+                EventKind::Delta => "answer.delta",
+                EventKind::Reset => "answer.reset",
+            };
+            self.frame(name, n, &data)
+        }));
+        let is_last = is_settled && is_all;
+        if is_last {
+            let Some(answer) = api.store.answer(None, self.id).await? else { return Ok(None) };
+            frames.extend(self.end(api, run, &answer).await?);
+        }
+        Ok(Some(Next { frames, is_last }))
+    }
+
+    /// What of the text was not said yet, and the end.
+    async fn end(&mut self, api: &Api, run: i64, answer: &AnswerObject) -> Result<Vec<Frame>, StoreError> {
+        let mut frames = Vec::new();
+        if let Some(said) = &answer.answer
+            && self.last < run + REST
+        {
+            let before = api.store.said(self.id, run).await?;
+            let is_all = before.trim_end() == said.text;
+            let rest = if is_all { Some("") } else { said.text.strip_prefix(&before) };
+            // What was written down of a run is forgotten an hour after its end.
+            let is_forgotten = before.is_empty() && self.last > run;
+            if (rest.is_none() || is_forgotten) && self.last < run + RESET {
+                frames.push(self.frame("answer.reset", run + RESET, &json!({})));
+            }
+            let rest = rest.unwrap_or(&said.text);
+            if !rest.is_empty() {
+                frames.push(self.frame("answer.delta", run + REST, &json!({ "delta": rest })));
+            }
+        }
+        let name = format!("answer.{}", answer.status);
+        frames.push(self.frame(&name, run + END, &json!(answer)));
+        Ok(frames)
+    }
+
+    fn frame(&mut self, name: &str, n: i64, data: &Value) -> Frame {
+        self.last = n;
+        Frame::default().event(name).id(n.to_string()).data(data.to_string())
+    }
+}

@@ -1,0 +1,92 @@
+//! Finds passages for a question.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    super::{JobError, versions::Version},
+    AnswerQuestion,
+    say::{about, heeded},
+};
+use crate::{
+    answer::{Passage, codes::codes},
+    store::chunks::Within,
+    telemetry,
+};
+
+/// How long an answer waits for the shop's present prices; then it takes the stored ones.
+const LIVE_METADATA: Duration = Duration::from_millis(200);
+
+/// What was found for a question.
+pub struct Retrieved {
+    /// What is named, then the nearest first.
+    pub passages: Vec<Passage>,
+    /// Tokens of the question, and dollars for a million of them.
+    pub embedding: (u64, f64),
+}
+
+impl AnswerQuestion {
+    /// Finds the passages of an index version that are nearest to a question; what it names by its SKU goes first.
+    pub async fn retrieve(
+        &self,
+        version: &Version,
+        question: &str,
+        within: Within<'_>,
+        top_k: u32,
+    ) -> Result<Retrieved, JobError> {
+        let Version { index, model } = version;
+        model.budget.take(about(question)).await?;
+        let embedded = model.embedder.embed(&[question.to_owned()]).await;
+        let embedded = heeded(&model.budget, "embedding", embedded).await?;
+        model.budget.correct(embedded.left).await;
+        telemetry::model_charged(&index.model, "input", embedded.tokens);
+        let codes = if self.settings.names { codes(question) } else { Vec::new() };
+        let mut passages = Vec::new();
+        for vector in &embedded.vectors {
+            if !codes.is_empty() {
+                passages = self.store.named(index, vector, &codes, within).await?;
+            }
+            let nearest = self.store.nearest(index, vector, top_k, within).await?;
+            let is_new = |near: &Passage, named: &[Passage]| {
+                !named.iter().any(|named| {
+                    (&named.source, &named.key, &named.content) == (&near.source, &near.key, &near.content)
+                })
+            };
+            let nearest: Vec<_> = nearest.into_iter().filter(|near| is_new(near, &passages)).collect();
+            passages.extend(nearest);
+            passages.truncate(top_k as usize);
+        }
+        self.read_live(&mut passages).await;
+        let embedding = (embedded.tokens, model.price);
+        Ok(Retrieved { passages, embedding })
+    }
+
+    /// Replaces the metadata of passages by what the shop says now; what cannot be read in time stays.
+    async fn read_live(&self, passages: &mut [Passage]) {
+        for (source, catalogue) in &self.live {
+            let mut keys: Vec<_> = passages
+                .iter()
+                .filter(|passage| &passage.source == source)
+                .map(|passage| passage.key.clone())
+                .collect();
+            keys.sort_unstable();
+            keys.dedup();
+            if keys.is_empty() {
+                continue;
+            }
+            let Ok(Ok(documents)) = tokio::time::timeout(LIVE_METADATA, catalogue.read(&keys)).await else {
+                tracing::debug!(
+                    source,
+                    "present metadata could not be read in time; the stored copy is used"
+                );
+                continue;
+            };
+            let now: BTreeMap<_, _> =
+                documents.into_iter().flatten().map(|document| (document.key, document.metadata)).collect();
+            for passage in passages.iter_mut().filter(|passage| &passage.source == source) {
+                if let Some(metadata) = now.get(&passage.key) {
+                    passage.metadata.clone_from(metadata);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What is said of an answer while it is made.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{RUN, Taken};
+use crate::store::{Store, StoreError};
+
+/// One thing that was said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Its number: a later one is higher, also that of a later run.
+    pub n: i64,
+    /// What it is.
+    pub kind: EventKind,
+    /// Its particulars.
+    pub data: Value,
+}
+
+/// What can be said while an answer is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// The passages that it is made of.
+    Sources,
+    /// A piece of the text.
+    Delta,
+    /// The pieces before do not count.
+    Reset,
+}
+
+impl EventKind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Sources => "sources",
+            Self::Delta => "delta",
+            Self::Reset => "reset",
+        }
+    }
+
+    fn of(word: &str) -> Self {
+        match word {
+            "sources" => Self::Sources,
+            "delta" => Self::Delta,
+            _ => Self::Reset,
+        }
+    }
+}
+
+/// How far an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The number before that of the first event of its present run; zero before the first run.
+    pub run: i64,
+    /// Whether nothing more will happen to it.
+    pub is_settled: bool,
+}
+
+impl Store {
+    /// Adds what was said in a run, unless the answer is not its own any more, and tells those who watch.
+    pub async fn add_events(&self, taken: &Taken, events: &[Event]) -> Result<(), StoreError> {
+        let numbers: Vec<_> = events.iter().map(|event| event.n).collect();
+        let kinds: Vec<_> = events.iter().map(|event| event.kind.word().to_owned()).collect();
+        let data: Vec<_> = events.iter().map(|event| event.data.clone()).collect();
+        sqlx::query!(
+            "with wanted as (
+                 select id from shopkeeper.answer where id = $1 and status = 'in_progress' and fence = $2 for key share
+             ), added as (
+                 insert into shopkeeper.answer_event (answer_id, n, kind, data)
+                 select wanted.id, event.n, event.kind, event.data
+                 from wanted, unnest($3::bigint[], $4::text[], $5::jsonb[]) as event (n, kind, data)
+             )
+             select pg_notify('shopkeeper_answer_event', id::text) from wanted",
+            taken.id,
+            taken.lease.fence,
+            &numbers,
+            &kinds,
+            &data,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// How far an answer is; nothing when there is none.
+    pub async fn progress(&self, id: Uuid) -> Result<Option<Progress>, StoreError> {
+        let row = sqlx::query!(
+            r#"select fence, status not in ('queued', 'in_progress') as "is_settled!"
+               from shopkeeper.answer where id = $1"#,
+            id
+        );
+        let row = row.fetch_optional(&self.pool).await?;
+        Ok(row.map(|row| Progress { run: row.fence * RUN, is_settled: row.is_settled }))
+    }
+
+    /// Reads what was said after a number, in order.
+    pub async fn events(&self, id: Uuid, after: i64, limit: u32) -> Result<Vec<Event>, StoreError> {
+        let rows = sqlx::query!(
+            "select n, kind, data from shopkeeper.answer_event where answer_id = $1 and n > $2 order by n limit $3",
+            id,
+            after,
+            i64::from(limit),
+        );
+        let rows = rows.fetch_all(&self.pool).await?.into_iter();
+        Ok(rows.map(|row| Event { n: row.n, kind: EventKind::of(&row.kind), data: row.data }).collect())
+    }
+
+    /// What a run has said of the text until now, as far as it counts.
+    pub async fn said(&self, id: Uuid, run: i64) -> Result<String, StoreError> {
+        let said = sqlx::query_scalar!(
+            r#"select coalesce(string_agg(data ->> 'delta', '' order by n), '') as "said!"
+               from shopkeeper.answer_event
+               where answer_id = $1 and kind = 'delta' and n > coalesce(
+                   (select max(n) from shopkeeper.answer_event where answer_id = $1 and kind = 'reset' and n > $2), $2
+               )"#,
+            id,
+            run,
+        );
+        Ok(said.fetch_one(&self.pool).await?)
+    }
+
+    /// Deletes one batch of events of answers that were settled an hour ago; says how many.
+    pub async fn prune_events(&self) -> Result<u64, StoreError> {
+        let pruned = sqlx::query!(
+            "delete from shopkeeper.answer_event where (answer_id, n) in (
+                 select event.answer_id, event.n from shopkeeper.answer_event as event
+                 join shopkeeper.answer as answer on answer.id = event.answer_id
+                 where answer.completed_at < now() - interval '1 hour' limit 10000
+             )"
+        );
+        Ok(pruned.execute(&self.pool).await?.rows_affected())
+    }
+}

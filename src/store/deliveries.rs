@@ -1,0 +1,180 @@
+//! What other services are told: written with the result by a trigger, sent by jobs.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Store, StoreError, jobs, jobs::Lease};
+
+/// A message that is to be sent.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The receiver's name in the settings.
+    pub webhook: String,
+    /// The message.
+    pub body: String,
+    /// How often it was sent.
+    pub attempts: u32,
+}
+
+/// How sending a message went.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// What comes of it.
+    pub how: SentHow,
+    /// The status that the receiver answered with.
+    pub code: Option<u16>,
+    /// Why it was not delivered.
+    pub error: Option<String>,
+}
+
+/// What comes of a message that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SentHow {
+    /// It is sent again.
+    Pending,
+    /// The receiver has it.
+    Delivered,
+    /// It is given up.
+    Failed,
+}
+
+impl SentHow {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A message as operators see it.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct DeliveryShown {
+    pub id: Uuid,
+    pub webhook: String,
+    pub event: String,
+    pub answer_id: Uuid,
+    pub status: String,
+    pub attempts: i32,
+    pub code: Option<i32>,
+    pub error: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub delivered_at: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// Says which webhooks there are, and what each wants to be told.
+    pub async fn note_webhooks(&self, webhooks: &[(String, Vec<String>)]) -> Result<(), StoreError> {
+        let names: Vec<_> = webhooks.iter().map(|(name, _)| name.clone()).collect();
+        let events: Vec<_> = webhooks.iter().map(|(_, events)| events.join(",")).collect();
+        sqlx::query!(
+            "with gone as (delete from shopkeeper.webhook where not name = any ($1))
+             insert into shopkeeper.webhook (name, events)
+             select name, string_to_array(events, ',') from unnest($1::text[], $2::text[]) as webhook (name, events)
+             on conflict (name) do update set events = excluded.events",
+            &names,
+            &events,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Reads a message that is still to be sent.
+    pub async fn pending_delivery(&self, id: Uuid) -> Result<Option<Delivery>, StoreError> {
+        let row = sqlx::query!(
+            "select webhook, body, attempts from shopkeeper.delivery where id = $1 and status = 'pending'",
+            id
+        );
+        let row = row.fetch_optional(&self.pool).await?;
+        Ok(row.map(|row| Delivery {
+            webhook: row.webhook,
+            body: row.body,
+            attempts: row.attempts.unsigned_abs(),
+        }))
+    }
+
+    /// Notes how sending a message went.
+    pub async fn note_delivery(&self, id: Uuid, sent: &Sent) -> Result<(), StoreError> {
+        note(&mut *self.pool.acquire().await?, id, sent).await
+    }
+
+    /// Notes how sending a message ended, and completes its job.
+    pub async fn end_delivery(&self, lease: Lease, id: Uuid, sent: &Sent) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        jobs::complete(&mut transaction, lease).await?;
+        note(&mut transaction, id, sent).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Reads a page of messages, the newest first: of a status, and older than one, where these are given.
+    pub async fn deliveries(
+        &self,
+        status: Option<&str>,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryShown>, StoreError> {
+        let deliveries = sqlx::query_as!(
+            DeliveryShown,
+            "select id, webhook, event, answer_id, status, attempts, code, error, created_at, delivered_at
+             from shopkeeper.delivery
+             where ($1::text is null or status = $1) and (
+                 $2::uuid is null
+                 or (created_at, id) < (select before.created_at, before.id from shopkeeper.delivery as before where before.id = $2)
+             )
+             order by created_at desc, id desc limit $3",
+            status,
+            before,
+            i64::from(limit),
+        );
+        Ok(deliveries.fetch_all(&self.pool).await?)
+    }
+
+    /// Has a message sent once more, as it is; false when there is none.
+    pub async fn redeliver(&self, id: Uuid, kind: &str) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        jobs::enqueue(&mut transaction, kind, &[id.to_string()], &[serde_json::json!({})]).await?;
+        let known = sqlx::query!(
+            "update shopkeeper.delivery set status = 'pending', attempts = 0, error = null where id = $1",
+            id
+        );
+        let known = known.execute(&mut *transaction).await?.rows_affected() > 0;
+        if known {
+            transaction.commit().await?;
+        }
+        Ok(known)
+    }
+
+    /// Deletes one batch of messages that are older than this and not to be sent any more; says how many.
+    pub async fn prune_deliveries(&self, older_than: std::time::Duration) -> Result<u64, StoreError> {
+        let pruned = sqlx::query!(
+            "delete from shopkeeper.delivery where id in (
+                 select id from shopkeeper.delivery
+                 where created_at < now() - $1::interval and status <> 'pending' order by created_at limit 1000
+             )",
+            jobs::interval(older_than),
+        );
+        Ok(pruned.execute(&self.pool).await?.rows_affected())
+    }
+}
+
+async fn note(connection: &mut PgConnection, id: Uuid, sent: &Sent) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update shopkeeper.delivery
+         set status = $2, code = $3, error = $4, attempts = attempts + 1,
+             delivered_at = case when $2 = 'delivered' then now() end
+         where id = $1",
+        id,
+        sent.how.word(),
+        sent.code.map(i32::from),
+        sent.error,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

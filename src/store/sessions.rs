@@ -1,0 +1,89 @@
+//! Conversations, and what is forgotten of them.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{Store, StoreError, answers::Taken};
+use crate::model::{Message, Role};
+
+/// A conversation.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Session {
+    pub id: String,
+    pub customer_id: Option<String>,
+    pub owner: String,
+    pub created_at: DateTime<Utc>,
+    pub active_at: DateTime<Utc>,
+}
+
+impl Store {
+    /// Reads a client's session, or the first of any client's.
+    pub async fn session(&self, client: Option<&str>, id: &str) -> Result<Option<Session>, StoreError> {
+        let session = sqlx::query_as!(
+            Session,
+            "select id, customer_id, owner, created_at, active_at from shopkeeper.session
+             where ($1::text is null or client = $1) and id = $2 order by client limit 1",
+            client,
+            id,
+        );
+        Ok(session.fetch_optional(&self.pool).await?)
+    }
+
+    /// Says who answers in a client's session, or in any client's; false when there is no such session.
+    pub async fn set_owner(
+        &self,
+        client: Option<&str>,
+        session: &str,
+        owner: &str,
+    ) -> Result<bool, StoreError> {
+        let set = sqlx::query!(
+            "update shopkeeper.session set owner = $3
+             where ($1::text is null or client = $1) and id = $2",
+            client,
+            session,
+            owner,
+        );
+        Ok(set.execute(&self.pool).await?.rows_affected() > 0)
+    }
+
+    /// Removes a client's session, or everybody's of that name,, or in any client's and all that came of it; says how many questions.
+    pub async fn erase_session(&self, client: Option<&str>, session: &str) -> Result<u64, StoreError> {
+        let erased =
+            sqlx::query_scalar!(r#"select shopkeeper.erase_session($1, $2) as "erased!""#, client, session);
+        Ok(erased.fetch_one(&self.pool).await?.unsigned_abs())
+    }
+
+    /// Removes all that came of a client's customer, or of everybody's,; says how many questions.
+    pub async fn erase_customer(&self, client: Option<&str>, customer: &str) -> Result<u64, StoreError> {
+        let erased =
+            sqlx::query_scalar!(r#"select shopkeeper.erase_customer($1, $2) as "erased!""#, client, customer);
+        Ok(erased.fetch_one(&self.pool).await?.unsigned_abs())
+    }
+
+    /// Reads the last messages of the session before a question, oldest first.
+    pub async fn history(
+        &self,
+        taken: &Taken,
+        session: &str,
+        messages: u32,
+    ) -> Result<Vec<Message>, StoreError> {
+        let turns = sqlx::query!(
+            r#"select question, answer ->> 'text' as text from shopkeeper.answer
+               where client = $1 and session_id = $2 and seq < $3 order by seq desc limit $4"#,
+            taken.client,
+            session,
+            taken.seq,
+            i64::from(messages.div_ceil(2)),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut history = Vec::new();
+        for turn in turns.into_iter().rev() {
+            history.push(Message { role: Role::User, content: turn.question });
+            history.extend(turn.text.map(|content| Message { role: Role::Assistant, content }));
+        }
+        history.drain(..history.len().saturating_sub(messages as usize));
+        Ok(history)
+    }
+}

@@ -1,0 +1,91 @@
+//! Who may ask by HTTP: tokens, of which only hashes are kept.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+
+/// What a token is good for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// The service that has it.
+    pub client: String,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// The sources that it may search; none is all.
+    pub sources: Option<Vec<String>>,
+    /// The only session that it is for.
+    pub session_id: Option<String>,
+}
+
+/// A token as it is listed.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct TokenShown {
+    pub id: Uuid,
+    pub client: String,
+    pub scopes: Vec<String>,
+    pub sources: Option<Vec<String>>,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// Keeps a token's hash and what it is good for, until then.
+    pub async fn add_token(
+        &self,
+        hash: &[u8],
+        grant: &Grant,
+        expires_at: Option<DateTime<Utc>>,
+    ) -> Result<Uuid, StoreError> {
+        let id = sqlx::query_scalar!(
+            "insert into shopkeeper.token (hash, client, scopes, sources, session_id, expires_at)
+             values ($1, $2, $3, $4, $5, $6) returning id",
+            hash,
+            grant.client,
+            &grant.scopes,
+            grant.sources.as_deref(),
+            grant.session_id,
+            expires_at,
+        );
+        Ok(id.fetch_one(&self.pool).await?)
+    }
+
+    /// What the token with this hash is good for now, if anything.
+    pub async fn grant(&self, hash: &[u8]) -> Result<Option<Grant>, StoreError> {
+        let grant = sqlx::query_as!(
+            Grant,
+            "select client, scopes, sources, session_id from shopkeeper.token
+             where hash = $1 and revoked_at is null and (expires_at is null or expires_at > now())",
+            hash
+        );
+        Ok(grant.fetch_optional(&self.pool).await?)
+    }
+
+    /// Lists the tokens of services, the newest first.
+    pub async fn tokens(&self) -> Result<Vec<TokenShown>, StoreError> {
+        let tokens = sqlx::query_as!(
+            TokenShown,
+            "select id, client, scopes, sources, created_at, expires_at, revoked_at
+             from shopkeeper.token where session_id is null order by created_at desc, id"
+        );
+        Ok(tokens.fetch_all(&self.pool).await?)
+    }
+
+    /// Makes a token good for nothing; false when there is no such token.
+    pub async fn revoke_token(&self, id: Uuid) -> Result<bool, StoreError> {
+        let revoked = sqlx::query!(
+            "update shopkeeper.token set revoked_at = coalesce(revoked_at, now()) where id = $1",
+            id
+        );
+        Ok(revoked.execute(&self.pool).await?.rows_affected() > 0)
+    }
+
+    /// Deletes tokens that expired; says how many.
+    pub async fn prune_tokens(&self) -> Result<u64, StoreError> {
+        let pruned = sqlx::query!("delete from shopkeeper.token where expires_at < now() - interval '1 day'");
+        Ok(pruned.execute(&self.pool).await?.rows_affected())
+    }
+}

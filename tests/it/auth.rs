@@ -1,0 +1,276 @@
+//! Who may do what: every route with every scope, clients apart from each other, browsers in their session, limits.
+
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use shopkeeper::{
+    http::{Scope, new_token},
+    offline::{Fault, Operation},
+    store::tokens::Grant,
+};
+
+use crate::{
+    answers::TestDaemon,
+    support::{World, execute, stdout},
+};
+
+/// A world whose API asks for tokens.
+async fn world() -> World {
+    let mut world = World::new().await;
+    world.config.http.require_token = shopkeeper::config::RequireToken::Always;
+    world
+}
+
+async fn token(world: &World, client: &str, scopes: &[Scope], sources: Option<&[&str]>) -> String {
+    let (token, hash) = new_token();
+    let grant = Grant {
+        client: client.to_owned(),
+        scopes: scopes.iter().map(|scope| scope.word().to_owned()).collect(),
+        sources: sources.map(|sources| sources.iter().map(|&source| source.to_owned()).collect()),
+        session_id: None,
+    };
+    world.store.add_token(&hash, &grant, None).await.unwrap();
+    token
+}
+
+fn request(daemon: &TestDaemon, method: Method, path: &str, token: &str) -> RequestBuilder {
+    let request = daemon.client.request(method, format!("{}{path}", daemon.url));
+    if token.is_empty() { request } else { request.bearer_auth(token) }
+}
+
+async fn sent(request: RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    (status, response.json().await.unwrap_or(Value::Null))
+}
+
+/// Each route, with a body that it takes, and the scope that it asks for.
+fn routes(answer: &str, escalation: &str, delivery: &str) -> Vec<(Method, String, Value, Scope)> {
+    use Scope::{Admin, AnswersRead, AnswersWrite, SessionsErase};
+    let answers = format!("/v1/answers/{answer}");
+    vec![
+        (Method::POST, "/v1/answers".into(), json!({ "question": "Kettle?" }), AnswersWrite),
+        (Method::GET, "/v1/answers".into(), Value::Null, AnswersRead),
+        (Method::GET, answers.clone(), Value::Null, AnswersRead),
+        (Method::GET, format!("{answers}/events"), Value::Null, AnswersRead),
+        (Method::POST, format!("{answers}/cancel"), Value::Null, AnswersWrite),
+        (Method::POST, format!("{answers}/feedback"), json!({ "rating": "up" }), AnswersWrite),
+        (Method::GET, "/v1/sessions/s".into(), Value::Null, AnswersRead),
+        (Method::PUT, "/v1/sessions/s/owner".into(), json!({ "owner": "bot" }), AnswersWrite),
+        (Method::POST, "/v1/sessions/s/token".into(), Value::Null, AnswersWrite),
+        (Method::POST, "/v1/search".into(), json!({ "query": "Kettle" }), AnswersRead),
+        (Method::GET, "/v1/escalations".into(), Value::Null, AnswersRead),
+        (Method::POST, format!("/v1/escalations/{escalation}/ack"), Value::Null, AnswersWrite),
+        (Method::POST, "/v1/documents/product/1/refresh".into(), Value::Null, Admin),
+        (Method::POST, "/v1/sync".into(), Value::Null, Admin),
+        (Method::GET, "/v1/webhooks/deliveries".into(), Value::Null, Admin),
+        (Method::POST, format!("/v1/webhooks/deliveries/{delivery}/redeliver"), Value::Null, Admin),
+        (Method::GET, "/v1/usage".into(), Value::Null, Admin),
+        (Method::DELETE, "/v1/customers/nobody".into(), Value::Null, SessionsErase),
+        (Method::DELETE, "/v1/sessions/nobody".into(), Value::Null, SessionsErase),
+    ]
+}
+
+#[tokio::test]
+async fn every_route_asks_for_its_scope_and_shows_a_client_its_own_alone() {
+    let world = world().await;
+    let daemon = TestDaemon::start(&world).await;
+    execute(&world.url(), "insert into shopkeeper.webhook values ('hook', '{answer.failed}')").await;
+    let chat = token(&world, "chat", &[Scope::AnswersWrite, Scope::AnswersRead], None).await;
+    world.script().always(Operation::Completions, Fault::BadJson);
+    let asked = request(&daemon, Method::POST, "/v1/answers", &chat)
+        .json(&json!({ "question": "Kettle?", "session_id": "s" }));
+    let (_, answer) = sent(asked).await;
+    let id = answer["id"].as_str().unwrap();
+    world.until("it failed", "count(*) = 1 from shopkeeper.delivery").await;
+    world.script().clear();
+    let escalation: String = world.value("select id::text from shopkeeper.escalation").await;
+    let delivery: String = world.value("select id::text from shopkeeper.delivery").await;
+
+    let routes = routes(id, &escalation, &delivery);
+    let document: Value = daemon.get("/openapi.json").await.1;
+    let documented: usize =
+        document["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len()).sum();
+    assert_eq!(documented, routes.len(), "a route is missing here");
+
+    for (method, path, body, wanted) in &routes {
+        let send = async |token: &str| {
+            let request = request(&daemon, method.clone(), path, token);
+            let request = if body.is_null() { request } else { request.json(body) };
+            // The events of a settled answer end by themselves.
+            request.send().await.unwrap().status()
+        };
+        for nobody in ["", "skt_wrong", &format!("{chat}x")] {
+            assert_eq!(send(nobody).await, StatusCode::UNAUTHORIZED, "{method} {path} {nobody}");
+        }
+        for scope in Scope::ALL {
+            let status = send(&token(&world, "chat", &[scope], None).await).await;
+            let may = scope == *wanted || scope == Scope::Admin;
+            assert_eq!(status.is_success(), may, "{method} {path} with {}: {status}", scope.word());
+            assert_eq!(status == StatusCode::FORBIDDEN, !may, "{method} {path} with {}", scope.word());
+        }
+        // Another client with every scope but admin's finds nothing that is the first one's.
+        let all = [Scope::AnswersWrite, Scope::AnswersRead, Scope::SessionsErase];
+        let status = send(&token(&world, "other", &all, None).await).await;
+        let names_something = path.contains(id)
+            || path.contains(&escalation)
+            || path == "/v1/sessions/s/owner"
+            || path == "/v1/sessions/s";
+        match wanted {
+            Scope::Admin => assert_eq!(status, StatusCode::FORBIDDEN, "{method} {path}"),
+            _ if names_something => assert_eq!(status, StatusCode::NOT_FOUND, "{method} {path}"),
+            _ => assert!(status.is_success(), "{method} {path}: {status}"),
+        }
+    }
+    let other = token(&world, "other", &[Scope::AnswersRead, Scope::SessionsErase], None).await;
+    let (_, listed) = sent(request(&daemon, Method::GET, "/v1/answers?session_id=s", &other)).await;
+    assert_eq!(listed["data"], json!([]));
+    sent(request(&daemon, Method::DELETE, "/v1/sessions/s", &other)).await;
+    assert_eq!(world.count("session where id = 's'").await, 1, "another's session stays");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_browser_has_one_session_and_a_token_only_its_sources() {
+    let world = world().await;
+    let daemon = TestDaemon::start(&world).await;
+    let chat =
+        token(&world, "chat", &[Scope::AnswersWrite, Scope::AnswersRead, Scope::SessionsErase], None).await;
+    let (status, made) = sent(request(&daemon, Method::POST, "/v1/sessions/mine/token", &chat)).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let browser = made["token"].as_str().unwrap();
+    let ask = |body: Value| request(&daemon, Method::POST, "/v1/answers", browser).json(&body);
+    let (_, answer) = sent(ask(json!({ "question": "Kettle?" }))).await;
+    assert_eq!(answer["session_id"], "mine", "it need not say so");
+    assert_eq!(
+        sent(ask(json!({ "question": "Kettle?", "session_id": "other" }))).await.0,
+        StatusCode::FORBIDDEN
+    );
+    let (_, other) = sent(
+        request(&daemon, Method::POST, "/v1/answers", &chat)
+            .json(&json!({ "question": "Shirt?", "session_id": "other" })),
+    )
+    .await;
+    for path in ["", "/events"] {
+        let path = format!("/v1/answers/{}{path}", other["id"].as_str().unwrap());
+        assert_eq!(sent(request(&daemon, Method::GET, &path, browser)).await.0, StatusCode::NOT_FOUND);
+    }
+    let path = format!("/v1/answers/{}", answer["id"].as_str().unwrap());
+    assert_eq!(sent(request(&daemon, Method::GET, &path, browser)).await.0, StatusCode::OK);
+    let (_, listed) = sent(request(&daemon, Method::GET, "/v1/answers", browser)).await;
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1, "{listed}");
+    for (method, path) in [
+        (Method::GET, "/v1/sessions/other"),
+        (Method::POST, "/v1/sessions/mine/token"),
+        (Method::PUT, "/v1/sessions/mine/owner"),
+        (Method::DELETE, "/v1/sessions/mine"),
+        (Method::POST, "/v1/search"),
+        (Method::GET, "/v1/escalations"),
+    ] {
+        let body = match path {
+            "/v1/sessions/mine/owner" => json!({ "owner": "human" }),
+            _ => json!({ "query": "Kettle" }),
+        };
+        let request = request(&daemon, method.clone(), path, browser).json(&body);
+        assert_eq!(sent(request).await.0, StatusCode::FORBIDDEN, "{method} {path}");
+    }
+    execute(&world.url(), "update shopkeeper.token set expires_at = now() where session_id is not null")
+        .await;
+    assert_eq!(sent(request(&daemon, Method::GET, &path, browser)).await.0, StatusCode::UNAUTHORIZED);
+
+    let narrow = token(&world, "narrow", &[Scope::AnswersWrite, Scope::AnswersRead], Some(&["faq"])).await;
+    let search = |body: Value| request(&daemon, Method::POST, "/v1/search", &narrow).json(&body);
+    let (_, found) = sent(search(json!({ "query": "Kettle" }))).await;
+    assert_eq!(found["results"], json!([]), "what it may not search is not found");
+    assert_eq!(
+        sent(search(json!({ "query": "Kettle", "sources": ["product"] }))).await.0,
+        StatusCode::FORBIDDEN
+    );
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn tokens_are_made_listed_and_revoked_by_commands_and_kept_as_hashes() {
+    let world = world().await;
+    let daemon = TestDaemon::start(&world).await;
+    let made = world.run(&["token", "create", "chat", "--scope", "answers:read", "--expires", "1h"]).await;
+    let token = stdout(&made).trim().to_owned();
+    assert!(token.starts_with("skt_") && token.len() == 47, "{token}");
+    assert_eq!(sent(request(&daemon, Method::GET, "/v1/answers", &token)).await.0, StatusCode::OK);
+    let kept: String = world.value("select token::text from shopkeeper.token").await;
+    assert!(!kept.contains(&token[4..]), "{kept}");
+    let listed: Value =
+        serde_json::from_str(&stdout(&world.run(&["token", "list", "--json"]).await)).unwrap();
+    assert_eq!(
+        (&listed["tokens"][0]["client"], listed["tokens"].as_array().unwrap().len()),
+        (&json!("chat"), 1)
+    );
+    let id = listed["tokens"][0]["id"].as_str().unwrap();
+    assert!(world.run(&["token", "revoke", id]).await.status.success());
+    assert_eq!(sent(request(&daemon, Method::GET, "/v1/answers", &token)).await.0, StatusCode::UNAUTHORIZED);
+    let wrong = world.run(&["token", "create", "chat", "--scope", "answers:all"]).await;
+    assert_eq!(wrong.status.code(), Some(2));
+    let wrong = world.run(&["token", "create", "chat", "--source", "shoes"]).await;
+    assert_eq!(wrong.status.code(), Some(2));
+    assert_eq!(world.run(&["token", "revoke", &uuid::Uuid::nil().to_string()]).await.status.code(), Some(1));
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn who_asks_too_often_is_told_when_to_come_back() {
+    let mut world = World::new().await;
+    world.config.http.requests_per_minute = 3;
+    let daemon = TestDaemon::start(&world).await;
+    let ask = async || daemon.client.get(format!("{}/v1/answers", daemon.url)).send().await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(ask().await.status(), StatusCode::OK);
+    }
+    let refused = ask().await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    let wait: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=20).contains(&wait), "{wait}");
+    assert_eq!(refused.json::<Value>().await.unwrap()["code"], "rate_limited");
+    let other = token(&world, "other", &[Scope::AnswersRead], None).await;
+    let (status, _) = sent(request(&daemon, Method::GET, "/v1/answers", &other)).await;
+    assert_eq!(status, StatusCode::OK, "another client is not held up");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn when_too_many_questions_wait_no_more_is_taken() {
+    let mut world = World::new().await;
+    world.config.answers.max_queued = std::num::NonZeroU32::MIN;
+    let daemon = TestDaemon::start(&world).await;
+    world.script().always(Operation::Completions, Fault::Held);
+    let question = json!({ "question": "Kettle?", "session_id": "s" });
+    let (_, first) = daemon.post(question.clone()).await;
+    world.script().arrived(Operation::Completions, 1).await;
+    for _ in 0..2 {
+        assert_eq!(daemon.post(question.clone()).await.0, StatusCode::ACCEPTED);
+    }
+    let (status, problem) = daemon.post(question.clone()).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::TOO_MANY_REQUESTS, &json!("queue_full")));
+    world.script().clear();
+    daemon.settled(&world, first["id"].as_str().unwrap()).await;
+    world.until("all are answered", "not exists (select from shopkeeper.job)").await;
+    assert_eq!(daemon.ask(&world, question).await["status"], "completed");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_browsers_origin_may_call_when_the_settings_name_it() {
+    let mut world = world().await;
+    world.config.http.cors_origins = vec!["https://shop.example".to_owned()];
+    let daemon = TestDaemon::start(&world).await;
+    let preflight = async |origin: &str| {
+        let request = daemon.client.request(Method::OPTIONS, format!("{}/v1/answers", daemon.url));
+        let request = request
+            .header("Origin", origin)
+            .header("Access-Control-Request-Method", "POST")
+            .header("Access-Control-Request-Headers", "authorization,content-type");
+        let response = request.send().await.unwrap();
+        response.headers().get("access-control-allow-origin").map(|value| value.to_str().unwrap().to_owned())
+    };
+    assert_eq!(preflight("https://shop.example").await.as_deref(), Some("https://shop.example"));
+    assert_eq!(preflight("https://evil.example").await, None);
+    daemon.stop().await;
+}

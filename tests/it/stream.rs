@@ -1,0 +1,184 @@
+//! Answers while they are made: events, resumed, taken back, slow, from any daemon.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+use shopkeeper::offline::{Fault, Operation};
+
+use crate::{answers::TestDaemon, support::World};
+
+/// One event as a client sees it.
+#[derive(Clone, Debug, PartialEq)]
+struct Event {
+    id: String,
+    name: String,
+    data: Value,
+}
+
+/// The events of a response, until its end or this many.
+async fn events(response: Response, most: usize) -> Vec<Event> {
+    let mut bytes = response.bytes_stream();
+    let (mut text, mut events) = (String::new(), Vec::new());
+    while events.len() < most
+        && let Some(piece) = bytes.next().await
+    {
+        text.push_str(std::str::from_utf8(&piece.unwrap()).unwrap());
+        while let Some((frame, rest)) = text.split_once("\n\n") {
+            let field = |name: &str| {
+                frame.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
+            };
+            if !field("event:").is_empty() {
+                let data = serde_json::from_str(&field("data:")).unwrap();
+                events.push(Event { id: field("id:"), name: field("event:"), data });
+            }
+            text = rest.to_owned();
+        }
+    }
+    events
+}
+
+async fn watch(daemon: &TestDaemon, id: &str, after: Option<&str>) -> Response {
+    let mut request = daemon.client.get(format!("{}/v1/answers/{id}/events", daemon.url));
+    if let Some(after) = after {
+        request = request.header("Last-Event-ID", after);
+    }
+    request.send().await.unwrap()
+}
+
+fn names(events: &[Event]) -> Vec<&str> {
+    events.iter().map(|event| event.name.as_str()).collect()
+}
+
+/// What a client that follows the events shows in the end.
+fn shown(events: &[Event]) -> String {
+    let mut text = String::new();
+    for event in events {
+        match event.name.as_str() {
+            "answer.reset" => text.clear(),
+            "answer.delta" => text.push_str(event.data["delta"].as_str().unwrap()),
+            _ => {}
+        }
+    }
+    text
+}
+
+const QUESTION: &str = "How much is the Kettle?";
+
+async fn ask(daemon: &TestDaemon) -> String {
+    let (_, answer) = daemon.post(json!({ "question": QUESTION })).await;
+    answer["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_answer_is_seen_while_it_is_made_and_a_client_that_was_cut_off_goes_on_at_another_daemon() {
+    let world = World::new().await;
+    let (daemon, other) = (TestDaemon::start(&world).await, TestDaemon::start(&world).await);
+    world.script().queue(Operation::Completions, [Fault::SlowBody(Duration::from_millis(900))]);
+    let id = ask(&daemon).await;
+    let before = events(watch(&daemon, &id, None).await, 3).await;
+    assert_eq!(names(&before), ["answer.started", "answer.sources", "answer.delta"]);
+    assert_eq!(before[1].data["sources"][0]["title"], "Kettle");
+    let after = events(watch(&other, &id, Some(&before[2].id)).await, usize::MAX).await;
+    assert_eq!(names(&after).last(), Some(&"answer.completed"));
+    let all = [before, after].concat();
+    let answer = &all.last().unwrap().data;
+    assert_eq!(shown(&all), answer["answer"]["text"].as_str().unwrap());
+    assert_eq!(*answer, daemon.settled(&world, &id).await, "the same object");
+    let numbers: Vec<i64> = all.iter().map(|event| event.id.parse().unwrap()).collect();
+    assert!(numbers.is_sorted(), "{numbers:?}");
+
+    // All of it again, and nothing after the end.
+    let again = events(watch(&other, &id, None).await, usize::MAX).await;
+    assert_eq!(shown(&again), answer["answer"]["text"].as_str().unwrap());
+    let done = watch(&daemon, &id, Some(&all.last().unwrap().id)).await;
+    assert_eq!(done.status(), StatusCode::NO_CONTENT);
+    assert_eq!(watch(&daemon, &id, Some("x")).await.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(watch(&daemon, "x", None).await.status(), StatusCode::NOT_FOUND);
+    daemon.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_came_at_once_is_told_as_one_piece_and_leaves_no_rows() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    let answer = daemon.ask(&world, json!({ "question": QUESTION })).await;
+    let seen = events(watch(&daemon, answer["id"].as_str().unwrap(), None).await, usize::MAX).await;
+    assert_eq!(names(&seen), ["answer.started", "answer.delta", "answer.completed"]);
+    assert_eq!(shown(&seen), answer["answer"]["text"].as_str().unwrap());
+    assert_eq!(world.count("answer_event").await, 0);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_said_is_taken_back_when_it_is_not_founded_and_when_the_model_breaks_off() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    world.script().queue(
+        Operation::Completions,
+        [
+            Fault::SlowBody(Duration::from_millis(500)),
+            Fault::Says("It costs 1.23, which is not much at all [1].".into()),
+        ],
+    );
+    // The slow one says something else than what is looked for in the end: it is the second that is withheld.
+    let id = ask(&daemon).await;
+    let seen = events(watch(&daemon, &id, None).await, usize::MAX).await;
+    assert_eq!(names(&seen).last(), Some(&"answer.completed"));
+    assert_eq!(shown(&seen), seen.last().unwrap().data["answer"]["text"].as_str().unwrap());
+
+    // The first run breaks off in the middle, the second one answers.
+    world.script().reset();
+    world.script().queue(Operation::Completions, [Fault::SlowBody(Duration::from_secs(30))]);
+    let id = ask(&daemon).await;
+    let before = events(watch(&daemon, &id, None).await, 3).await;
+    assert_eq!(names(&before)[2], "answer.delta");
+    crate::support::execute(
+        &world.url(),
+        "update shopkeeper.job set lease_until = now() - interval '1 s', fence = fence + 1, worker = 'gone'",
+    )
+    .await;
+    let after = events(watch(&daemon, &id, Some(&before[2].id)).await, usize::MAX).await;
+    assert_eq!(names(&after)[0], "answer.reset", "{after:?}");
+    assert_eq!(names(&after).last(), Some(&"answer.completed"));
+    assert_eq!(shown(&after), after.last().unwrap().data["answer"]["text"].as_str().unwrap());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn every_end_has_its_event_and_a_client_that_goes_away_or_reads_nothing_holds_nothing_up() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    world.script().always(Operation::Completions, Fault::Held);
+    let id = ask(&daemon).await;
+    world.script().arrived(Operation::Completions, 1).await;
+    let idle: Vec<_> = futures::future::join_all((0..20).map(|_| watch(&daemon, &id, None))).await;
+    drop(watch(&daemon, &id, None).await);
+    let watched = watch(&daemon, &id, None).await;
+    let cancel = daemon.client.post(format!("{}/v1/answers/{id}/cancel", daemon.url)).send().await.unwrap();
+    assert_eq!(cancel.status(), StatusCode::OK);
+    assert_eq!(names(&events(watched, usize::MAX).await).last(), Some(&"answer.cancelled"));
+    world.script().clear();
+    drop(idle);
+
+    let late = json!({ "question": QUESTION, "start_before": "2020-01-01T00:00:00Z" });
+    let late = daemon.ask_for(&world, late).await;
+    let seen = events(watch(&daemon, late["id"].as_str().unwrap(), None).await, usize::MAX).await;
+    assert_eq!(names(&seen), ["answer.expired"]);
+
+    world.script().always(Operation::Completions, Fault::BadJson);
+    let failed = daemon.ask(&world, json!({ "question": QUESTION })).await;
+    let seen = events(watch(&daemon, failed["id"].as_str().unwrap(), None).await, usize::MAX).await;
+    assert_eq!(names(&seen).last(), Some(&"answer.failed"));
+    world.script().clear();
+
+    // A stop ends the events; the answer goes on elsewhere.
+    world.script().always(Operation::Completions, Fault::Held);
+    let id = ask(&daemon).await;
+    world.script().arrived(Operation::Completions, 2).await;
+    let watched = watch(&daemon, &id, None).await;
+    world.script().clear();
+    tokio::join!(events(watched, usize::MAX), daemon.stop());
+}

@@ -1,0 +1,305 @@
+//! What other services are told: signed, once, until they have it, and never to strangers.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+use shopkeeper::offline::{Fault, Operation};
+
+use crate::{
+    answers::TestDaemon,
+    sessions::send,
+    support::{LIMIT, SHOP, SOURCE, World, execute},
+};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// A message as it came.
+#[derive(Clone, Debug)]
+struct Message {
+    id: String,
+    body: Value,
+    is_signed: bool,
+}
+
+/// How the receiver answers, one after the other; with success when nothing is left.
+#[derive(Clone, Debug)]
+enum Reply {
+    Status(u16),
+    RetryAfter(u64),
+    Redirect(String),
+    Hang,
+}
+
+#[derive(Clone, Default)]
+struct Receiver {
+    messages: Arc<Mutex<Vec<Message>>>,
+    replies: Arc<Mutex<Vec<Reply>>>,
+}
+
+impl Receiver {
+    /// Listens on loopback, and says where.
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test")]
+    async fn start(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = Router::new().route("/hook", post(receive)).with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        format!("http://{address}/hook")
+    }
+
+    fn reply(&self, replies: impl IntoIterator<Item = Reply>) {
+        self.replies.lock().unwrap().extend(replies);
+    }
+
+    fn messages(&self) -> Vec<Message> {
+        self.messages.lock().unwrap().clone()
+    }
+
+    async fn until(&self, count: usize) -> Vec<Message> {
+        let look = async {
+            while self.messages().len() < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(tokio::time::timeout(LIMIT, look).await.is_ok(), "{} of {count} came", self.messages().len());
+        self.messages()
+    }
+}
+
+async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> Response {
+    let id = headers["webhook-id"].to_str().unwrap().to_owned();
+    let is_signed = standardwebhooks::Webhook::new(SECRET).unwrap().verify(&body, &headers).is_ok();
+    let body = serde_json::from_slice(&body).unwrap();
+    receiver.messages.lock().unwrap().push(Message { id, body, is_signed });
+    let reply = {
+        let mut replies = receiver.replies.lock().unwrap();
+        if replies.is_empty() { Reply::Status(204) } else { replies.remove(0) }
+    };
+    match reply {
+        Reply::Status(code) => StatusCode::from_u16(code).unwrap().into_response(),
+        Reply::RetryAfter(seconds) => {
+            (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())]).into_response()
+        }
+        Reply::Redirect(to) => (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
+        Reply::Hang => std::future::pending().await,
+    }
+}
+
+fn section(name: &str, url: &str, rest: &str) -> String {
+    format!("[[webhook]]\nname = \"{name}\"\nurl = \"{url}\"\nsecret = {{ file = \"secret\" }}\n{rest}\n")
+}
+
+/// A world whose settings have these webhooks.
+async fn world(sections: &str) -> World {
+    World::with_files(SHOP, &(SOURCE.to_owned() + sections), &[("secret", SECRET)]).await
+}
+
+const ALLOWED: &str = "allow_private_addresses = true";
+
+fn question() -> Value {
+    json!({ "question": "How much is the Kettle?" })
+}
+
+#[tokio::test]
+async fn a_receiver_is_told_the_answer_object_signed_and_only_what_it_wants() {
+    let (all, failures) = (Receiver::default(), Receiver::default());
+    let sections = section("all", &all.start().await, ALLOWED)
+        + &section("failures", &failures.start().await, &format!("{ALLOWED}\nevents = [\"answer.failed\"]"));
+    let world = world(&sections).await;
+    let daemon = TestDaemon::start(&world).await;
+    let answer = daemon.ask(&world, question()).await;
+    let told = all.until(1).await;
+    assert!(told[0].is_signed);
+    assert_eq!(
+        (&told[0].body["type"], &told[0].body["data"]["id"]),
+        (&json!("answer.completed"), &answer["id"])
+    );
+    assert_eq!(told[0].body["data"]["answer"], answer["answer"]);
+    assert_eq!(told[0].body["data"].as_object().unwrap().len(), answer.as_object().unwrap().len());
+
+    world.script().always(Operation::Completions, Fault::BadJson);
+    let failed = daemon.ask(&world, question()).await;
+    let told = all.until(3).await;
+    let mut types: Vec<_> = told[1..].iter().map(|message| message.body["type"].as_str().unwrap()).collect();
+    types.sort_unstable();
+    assert_eq!(types, ["answer.escalated", "answer.failed"]);
+    let told = failures.until(1).await;
+    assert_eq!(told[0].body["data"]["id"], failed["id"]);
+    world.script().clear();
+
+    // What names one is told to that one alone.
+    let mut one = question();
+    one["webhook"] = json!("failures");
+    daemon.ask(&world, one).await;
+    let mut unknown = question();
+    unknown["webhook"] = json!("nobody");
+    let (status, problem) = daemon.post(unknown).await;
+    assert_eq!((status.as_u16(), problem["detail"].as_str().unwrap().contains("nobody")), (400, true));
+    world
+        .until("all are sent", "not exists (select from shopkeeper.delivery where status = 'pending')")
+        .await;
+    assert_eq!((all.messages().len(), failures.messages().len()), (3, 1));
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_fails_is_told_again_the_same_until_it_has_it() {
+    let receiver = Receiver::default();
+    let url = receiver.start().await;
+    let world = world(&section("hook", &url, ALLOWED)).await;
+    let daemon = TestDaemon::start(&world).await;
+    receiver.reply([
+        Reply::Status(500),
+        Reply::RetryAfter(3600),
+        Reply::Redirect(url.clone()),
+        Reply::Status(404),
+    ]);
+    daemon.ask(&world, question()).await;
+    for attempt in 1..=4 {
+        world
+            .until(
+                "it failed",
+                &format!("attempts = {attempt} and status = 'pending' and error is not null from shopkeeper.delivery"),
+            )
+            .await;
+        world.until("it waits", "count(*) = 1 from shopkeeper.job where state = 'scheduled'").await;
+        let waits: f64 =
+            world.value("select extract(epoch from run_at - now())::float8 from shopkeeper.job").await;
+        let expected = [5.0, 3600.0, 1800.0, 7200.0][attempt - 1];
+        // The queue spreads what waits a little.
+        assert!((expected - 3.0..expected * 1.3).contains(&waits), "after {attempt}: {waits} s");
+        world.hurry().await;
+        world.ring("deliver_webhook").await;
+    }
+    let told = receiver.until(5).await;
+    assert!(told.iter().all(|message| message.is_signed && message.id == told[0].id));
+    assert!(told.iter().all(|message| message.body == told[0].body), "one id has one content");
+    world.until("it is delivered", "status = 'delivered' and code = 204 from shopkeeper.delivery").await;
+
+    // An operator has it sent once more: the same message.
+    let (status, listed) = daemon.get("/v1/webhooks/deliveries?status=delivered").await;
+    assert_eq!((status.as_u16(), listed["data"].as_array().unwrap().len()), (200, 1), "{listed}");
+    let path = format!("/v1/webhooks/deliveries/{}/redeliver", told[0].id);
+    assert_eq!(send(&daemon, Method::POST, &path, None).await.0.as_u16(), 202);
+    let again = receiver.until(6).await;
+    assert_eq!((&again[5].id, &again[5].body), (&told[0].id, &told[0].body));
+
+    // One that is gone is not told again.
+    receiver.reply([Reply::Status(410)]);
+    daemon.ask(&world, question()).await;
+    world
+        .until(
+            "it is given up",
+            "count(*) = 1 from shopkeeper.delivery where status = 'failed' and code = 410",
+        )
+        .await;
+    assert_eq!(world.count("job").await, 0);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_hangs_holds_up_no_answer_and_no_other_receiver() {
+    let (hanging, well) = (Receiver::default(), Receiver::default());
+    let sections =
+        section("hanging", &hanging.start().await, ALLOWED) + &section("well", &well.start().await, ALLOWED);
+    let world = world(&sections).await;
+    let daemon = TestDaemon::start(&world).await;
+    hanging.reply((0..100).map(|_| Reply::Hang));
+    for _ in 0..5 {
+        assert_eq!(daemon.ask(&world, question()).await["status"], "completed");
+    }
+    well.until(5).await;
+    world
+        .until(
+            "it is told later",
+            "count(*) = 5 from shopkeeper.delivery where error like '%no answer in time'",
+        )
+        .await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_sent_into_a_private_network_whatever_its_name_or_way() {
+    let receiver = Receiver::default();
+    let url = receiver.start().await;
+    let port = url.rsplit_once(':').unwrap().1;
+    let ways = [
+        ("literal", format!("http://127.0.0.1:{port}")),
+        ("name", format!("http://localhost:{port}")),
+        ("mapped", format!("http://[::ffff:127.0.0.1]:{port}")),
+        ("short", format!("http://127.1:{port}")),
+        ("number", format!("http://2130706433:{port}")),
+        ("private", "http://10.0.0.1/hook".to_owned()),
+        ("link", "http://169.254.169.254/latest/meta-data".to_owned()),
+        ("unique", "http://[fd00::1]/hook".to_owned()),
+    ];
+    let sections: String = ways.iter().map(|(name, url)| section(name, url, "")).collect();
+    let world = world(&sections).await;
+    let daemon = TestDaemon::start(&world).await;
+    daemon.ask(&world, question()).await;
+    world
+        .until(
+            "all are refused",
+            &format!(
+                "count(*) = {} from shopkeeper.delivery where error like '%is an address of a private network%'",
+                ways.len()
+            ),
+        )
+        .await;
+    assert!(receiver.messages().is_empty());
+    daemon.stop().await;
+
+    // A redirect of a public receiver would be the same way in: none is followed.
+    let (public, inner) = (Receiver::default(), Receiver::default());
+    let world = self::world(&section("public", &public.start().await, ALLOWED)).await;
+    let daemon = TestDaemon::start(&world).await;
+    public.reply([Reply::Redirect(inner.start().await)]);
+    daemon.ask(&world, question()).await;
+    world.until("it failed", "code = 302 from shopkeeper.delivery").await;
+    assert!(inner.messages().is_empty());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_told_is_written_with_the_result_and_erased_with_it() {
+    let receiver = Receiver::default();
+    let world = world(&section("hook", &receiver.start().await, ALLOWED)).await;
+    let daemon = TestDaemon::start(&world).await;
+    receiver.reply([Reply::Status(500)]);
+    let mut asked = question();
+    asked["session_id"] = json!("zebra77");
+    daemon.ask(&world, asked).await;
+    receiver.until(1).await;
+    world.until("it waits", "count(*) = 1 from shopkeeper.job where state = 'scheduled'").await;
+    send(&daemon, Method::DELETE, "/v1/sessions/zebra77", None).await;
+    assert_eq!(
+        world.count("delivery").await
+            + world.count("job").await
+            + world.count("job_history where kind in ('answer_question', 'deliver_webhook')").await,
+        0
+    );
+
+    // A result that is not committed tells nobody.
+    execute(
+        &world.url(),
+        "begin; update shopkeeper.answer set status = 'failed'; rollback; select shopkeeper.ask('Anybody?')",
+    )
+    .await;
+    receiver.until(2).await;
+    world.until("all is told", "not exists (select from shopkeeper.job)").await;
+    let written = usize::try_from(world.count("delivery").await).unwrap();
+    assert_eq!(receiver.messages().len(), 1 + written);
+    daemon.stop().await;
+}
