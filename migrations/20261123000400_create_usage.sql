@@ -37,7 +37,7 @@ create table shopkeeper.model_budget (
 
 comment on table shopkeeper.model_budget is 'What may still be asked of a model server now, by all daemons together.';
 
--- Takes one request with so many tokens out of a server's budget, and gives zero; or takes nothing, and gives the
+-- Takes requests with so many tokens out of a server's budget, and gives zero; or takes nothing, and gives the
 -- seconds until it is worth asking again. A budget fills up steadily, to what ten seconds bring. What is above
 -- the reserve may be taken: a share of the full budget that is kept for those who ask with a smaller one. Tokens may
 -- go below zero, so that a request larger than ten seconds' worth is not refused for ever.
@@ -45,6 +45,7 @@ create function shopkeeper.take_budget(
     server              text,
     requests_per_minute double precision,
     tokens_per_minute   double precision,
+    requests            double precision,
     tokens              double precision,
     reserve             double precision
 ) returns double precision
@@ -72,17 +73,18 @@ begin
     left_tokens := least(most_tokens, left_tokens + passed * take_budget.tokens_per_minute);
     wait := 60 * greatest(
         0,
-        (1 + take_budget.reserve * (most_requests - 1) - left_requests) / take_budget.requests_per_minute,
+        (take_budget.requests + take_budget.reserve * (most_requests - take_budget.requests) - left_requests)
+            / take_budget.requests_per_minute,
         (take_budget.reserve * most_tokens - left_tokens) / take_budget.tokens_per_minute
     );
     update shopkeeper.model_budget
-    set requests = left_requests - (wait = 0)::integer, at = clock_timestamp(),
+    set requests = left_requests - case when wait = 0 then take_budget.requests else 0 end, at = clock_timestamp(),
         tokens = left_tokens - case when wait = 0 then take_budget.tokens else 0 end
     where server = take_budget.server;
     return wait;
 end
 $$;
 
-comment on function shopkeeper.take_budget is 'Takes one request out of a model server''s budget; zero, or the seconds to wait.';
+comment on function shopkeeper.take_budget is 'Takes requests out of a model server''s budget; zero, or the seconds to wait.';
 
 revoke execute on all functions in schema shopkeeper from public;

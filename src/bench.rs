@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+pub mod answers;
 #[cfg(feature = "bench-peers")]
 mod peers;
 pub mod queue;

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::http::HeaderValue;
+use axum::{http::HeaderValue, serve::ListenerExt};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -237,6 +237,8 @@ pub async fn run(
         let Some(listener) = listener else { continue };
         let stopped = stop.clone();
         servers.spawn(async move {
+            // Small answers are not to wait for the acknowledgement of others; a socket that cannot is slower.
+            let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
             let serving = axum::serve(listener, routes).with_graceful_shutdown(stopped.cancelled_owned());
             if let Err(error) = serving.await {
                 tracing::error!(%error, "a listener ended: {error}");

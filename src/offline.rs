@@ -36,6 +36,7 @@ mod reply;
 mod routes;
 mod script;
 
+use axum::serve::ListenerExt as _;
 use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -184,6 +185,7 @@ impl Models {
 /// Serves the models until `stop`, then waits a short time (5 s) for the answers under way.
 pub async fn serve(listener: TcpListener, models: Models, stop: CancellationToken) -> std::io::Result<()> {
     let router = routes::router(models, stop.clone());
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let overdue = async {
         stop.cancelled().await;

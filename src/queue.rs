@@ -12,6 +12,7 @@ use std::{sync::Arc, time::Duration};
 use apalis::prelude::{BoxDynError, WorkerBuilder};
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::{
     jobs::{Attempt, Job, JobError, Outcome},
@@ -102,9 +103,10 @@ impl Queue {
                 let (job, slots) = (job.clone(), slots.clone());
                 async move {
                     let lease = claimed.job.lease;
+                    let span = tracing::info_span!("job", kind = J::KIND, job.id = lease.job);
                     // A task of its own: it may use another core, its panic is its own outcome, and it is
                     // left when its lease is lost.
-                    let running = slots.tasks.spawn(run(job, claimed.job.clone()));
+                    let running = slots.tasks.spawn(run(job, claimed.job.clone()).instrument(span));
                     slots.held.started(lease, running.abort_handle());
                     let outcome = running.await.unwrap_or_else(|error| Err(aborted(error)));
                     drop(claimed);

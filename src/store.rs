@@ -141,6 +141,12 @@ impl Store {
         tokio::time::timeout(Duration::from_secs(2), ping).await.is_ok_and(|result| result.is_ok())
     }
 
+    /// How many connections are used, and how many are not.
+    pub fn connections(&self) -> (u32, u32) {
+        let idle = u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX);
+        (self.pool.size().saturating_sub(idle), idle)
+    }
+
     /// Closes the connections.
     pub async fn close(&self) {
         tokio::join!(self.pool.close(), self.vital.close());

@@ -1,7 +1,12 @@
 //! Logs and metrics. Logs go to stderr, so that results on stdout stay clean; metrics are named here and
 //! nowhere else.
 
-use std::{io::IsTerminal, sync::OnceLock, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::IsTerminal,
+    sync::{Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
@@ -47,6 +52,14 @@ const DOCUMENTS: &str = "shopkeeper_documents";
 const LAG: &str = "shopkeeper_embedding_lag_seconds";
 const LAST_SYNC: &str = "shopkeeper_sync_last_success_timestamp_seconds";
 const REQUESTS: &str = "shopkeeper_model_requests_total";
+const COST: &str = "shopkeeper_model_cost_usd_total";
+const BATCH: &str = "shopkeeper_embedding_batch_inputs";
+const ANSWER: &str = "shopkeeper_answer_seconds";
+const DISTANCE: &str = "shopkeeper_answer_nearest_distance";
+const ESCALATIONS: &str = "shopkeeper_escalations_total";
+const UNGROUNDED: &str = "shopkeeper_grounding_failures_total";
+const CONNECTIONS: &str = "shopkeeper_db_pool_connections";
+const RELOAD: &str = "shopkeeper_config_last_reload_successful";
 const DELIVERIES: &str = "shopkeeper_webhook_deliveries_total";
 const TOKENS: &str = "shopkeeper_model_tokens_total";
 
@@ -54,11 +67,22 @@ const TOKENS: &str = "shopkeeper_model_tokens_total";
 const BUCKETS: [f64; 14] =
     [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0];
 
+/// Cosine distances: 0 is the same direction, and good answers stand between 0.2 and 0.6.
+const DISTANCES: [f64; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 2.0];
+/// Inputs of one request, to the most that OpenAI takes.
+const INPUTS: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 256.0, 512.0, 1024.0, 2048.0];
+
 /// Starts counting; before that nothing is counted.
 pub fn count() {
-    let buckets = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
-        .unwrap_or_else(|_| PrometheusBuilder::new());
+    let buckets = [
+        (Matcher::Suffix("_seconds".to_owned()), &BUCKETS[..]),
+        (Matcher::Full(DISTANCE.to_owned()), &DISTANCES),
+        (Matcher::Full(BATCH.to_owned()), &INPUTS),
+    ];
+    let buckets = buckets.into_iter().try_fold(PrometheusBuilder::new(), |builder, (metric, buckets)| {
+        builder.set_buckets_for_metric(metric, buckets)
+    });
+    let buckets = buckets.expect("there are buckets");
     let recorder = buckets.build_recorder();
     let handle = recorder.handle();
     // A second start in one process (tests) keeps the first.
@@ -77,6 +101,17 @@ pub fn count() {
     metrics::describe_gauge!(LAST_SYNC, "When a source was last compared in full by this process.");
     metrics::describe_counter!(REQUESTS, "Requests to models, by how they ended.");
     metrics::describe_counter!(TOKENS, "Tokens that models charged.");
+    metrics::describe_histogram!(BATCH, "Texts in one request for embeddings.");
+    metrics::describe_histogram!(ANSWER, "From when a question was asked to when it was settled.");
+    metrics::describe_histogram!(DISTANCE, "Cosine distance of the nearest passage.");
+    metrics::describe_counter!(ESCALATIONS, "Answers for which a human is asked, by reason.");
+    metrics::describe_counter!(
+        UNGROUNDED,
+        "Answers that were withheld because no passage says what they say."
+    );
+    metrics::describe_gauge!(CONNECTIONS, "Connections to our own database, by state.");
+    metrics::describe_gauge!(RELOAD, "Whether the settings that were read last are in force.");
+    metrics::gauge!(RELOAD).set(1.0);
     metrics::describe_counter!(DELIVERIES, "Messages to webhooks that were sent, by outcome.");
     metrics::describe_gauge!(BUILD, "One, with the version as its label.");
     metrics::gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
@@ -84,7 +119,14 @@ pub fn count() {
 
 /// All metrics in Prometheus' text format.
 pub fn metrics() -> String {
-    METRICS.get().map(PrometheusHandle::render).unwrap_or_default()
+    let mut text = METRICS.get().map(PrometheusHandle::render).unwrap_or_default();
+    text += &format!(
+        "# HELP {COST} Dollars that models cost, by the prices of the settings.\n# TYPE {COST} counter\n"
+    );
+    for (operation, usd) in &*COSTS.lock().unwrap_or_else(PoisonError::into_inner) {
+        text += &format!("{COST}{{operation=\"{operation}\"}} {usd}\n");
+    }
+    text
 }
 
 /// Takes up what was measured since the last time, so that it does not pile up where nobody scrapes.
@@ -138,6 +180,50 @@ pub fn synced(source: &str, at: chrono::DateTime<chrono::Utc>) {
 /// Counts a request to a model that ended so.
 pub fn model_requested(operation: &'static str, code: &'static str) {
     metrics::counter!(REQUESTS, "operation" => operation, "code" => code).increment(1);
+}
+
+/// What models cost, by operation. The recorder's counters are whole numbers, and dollars are not.
+static COSTS: Mutex<BTreeMap<&'static str, f64>> = Mutex::new(BTreeMap::new());
+
+/// Counts what a model cost, in dollars.
+pub fn model_cost(operation: &'static str, usd: f64) {
+    *COSTS.lock().unwrap_or_else(PoisonError::into_inner).entry(operation).or_default() += usd;
+}
+
+/// Notes how many texts were sent in one request for embeddings.
+#[expect(clippy::cast_precision_loss, reason = "a count of inputs")]
+pub fn embedding_batch(inputs: usize) {
+    metrics::histogram!(BATCH).record(inputs as f64);
+}
+
+/// Notes an answer that was settled.
+pub fn answered(
+    outcome: &'static str,
+    took: Duration,
+    distance: Option<f64>,
+    escalation: Option<&'static str>,
+) {
+    metrics::histogram!(ANSWER, "outcome" => outcome).record(took.as_secs_f64());
+    if let Some(distance) = distance {
+        metrics::histogram!(DISTANCE).record(distance);
+    }
+    if let Some(reason) = escalation {
+        metrics::counter!(ESCALATIONS, "reason" => reason).increment(1);
+    }
+    if escalation == Some("ungrounded") {
+        metrics::counter!(UNGROUNDED).increment(1);
+    }
+}
+
+/// Notes the connections to our own database.
+pub fn connections(used: u32, idle: u32) {
+    metrics::gauge!(CONNECTIONS, "state" => "used").set(f64::from(used));
+    metrics::gauge!(CONNECTIONS, "state" => "idle").set(f64::from(idle));
+}
+
+/// Notes whether the settings that were read last are in force.
+pub fn reloaded(successfully: bool) {
+    metrics::gauge!(RELOAD).set(f64::from(u8::from(successfully)));
 }
 
 /// Counts a message to a webhook that was sent.

@@ -19,7 +19,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &[]),
     ("shop", &[]),
     ("openai", &[]),
-    ("jobs", &["store", "clock", "telemetry"]),
+    ("webhook", &[]),
+    ("jobs", &["store", "webhook", "clock", "telemetry"]),
     ("queue", &["jobs", "store", "clock", "telemetry"]),
     ("http", &["jobs", "store", "clock", "telemetry"]),
 ];

@@ -24,6 +24,8 @@ enum What {
     Queue(Queue),
     /// Index a shop, compare one that did not change, and update every price, beside PostgreSQL by itself
     Sync(Sync),
+    /// Answer questions from a large index, beside plain SQL and what is to be reached
+    Answers(Answers),
 }
 
 #[derive(Debug, Args)]
@@ -35,7 +37,7 @@ struct Sync {
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(bench::sync::NAMES))]
     only: Option<String>,
     /// Products that are embedded
-    #[arg(long, value_name = "N", default_value = "20000")]
+    #[arg(long, value_name = "N", default_value = "100000")]
     products: u32,
     /// Products that are compared
     #[arg(long, value_name = "N", default_value = "1000000")]
@@ -67,13 +69,49 @@ struct Queue {
     rounds: u32,
 }
 
+#[derive(Debug, Args)]
+struct Answers {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Chunks in the index
+    #[arg(long, value_name = "N", default_value = "100000")]
+    chunks: u32,
+    /// Numbers in a vector
+    #[arg(long, value_name = "N", default_value = "1536")]
+    dimensions: u16,
+    /// Questions of all sessions together
+    #[arg(long, value_name = "N", default_value = "5000")]
+    questions: u32,
+    /// Sessions that ask at once
+    #[arg(long, value_name = "N", default_value = "50")]
+    sessions: u32,
+    /// Use the PostgreSQL of this folder
+    #[arg(long, value_name = "FOLDER")]
+    pg_bin: Option<PathBuf>,
+}
+
 pub(super) async fn bench(bench: Bench) -> anyhow::Result<()> {
-    telemetry::start("warn", telemetry::Format::Pretty);
+    if !matches!(bench.what, What::Answers(_)) {
+        telemetry::start("warn", telemetry::Format::Pretty);
+    }
     if cfg!(debug_assertions) {
         output::note("this is a debug build: the figures are lower than those of `make bench`");
     }
     match bench.what {
         What::Queue(arguments) => queue(arguments).await,
+        What::Answers(arguments) => {
+            let effort = bench::answers::Effort {
+                chunks: arguments.chunks.max(1),
+                dimensions: arguments.dimensions.max(1),
+                questions: arguments.questions.max(1),
+                sessions: arguments.sessions.max(1),
+            };
+            show(
+                &bench::answers::answers(effort, arguments.pg_bin.as_deref(), output::note).await?,
+                arguments.json,
+            )
+        }
         What::Sync(arguments) => {
             let effort = bench::sync::Effort {
                 products: arguments.products.max(1),

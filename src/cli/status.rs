@@ -22,19 +22,24 @@ pub(super) struct Status {
 pub(super) async fn status(arguments: &Status, path: &Path) -> anyhow::Result<()> {
     let config = settings(path)?;
     let store = Store::open(&daemon::reach(&config)).await?;
-    let (sources, failures, pace, queue, index, usage) = tokio::try_join!(
+    let (sources, failures, pace, queue, index, usage, stopped) = tokio::try_join!(
         store.source_status(),
         store.failures(),
         store.pace(REFRESHING),
         store.queue_status(Workers::KINDS),
         store.index_status(),
         store.usage_today(),
+        store.stopped_since(),
     )?;
     if arguments.json {
         return output::json(&json!({
             "sources": sources, "queue": queue, "index": index, "usage_today": usage,
-            "failures": failures, "refresh": pace,
+            "failures": failures, "refresh": pace, "stopped_since": stopped,
         }));
+    }
+    if let Some(since) = stopped {
+        let since = since.format("%F %TZ");
+        output::line(format!("the stop button is pressed since {since}: `shopkeeper resume` lets it go\n"));
     }
     output::table(
         &[

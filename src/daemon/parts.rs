@@ -119,6 +119,7 @@ async fn versions(config: &Config, store: &Store) -> anyhow::Result<Versions> {
             backfill: Budget {
                 reserve: BACKFILL_RESERVE,
                 daily: (daily > 0.0).then_some(("embedding", daily)),
+                slice: Arc::default(),
                 ..budget(store, &embedding.endpoint)
             },
             chunking: Arc::new(chunking(embedding)?),
@@ -181,6 +182,7 @@ fn budget(store: &Store, endpoint: &Endpoint) -> Budget {
         },
         reserve: 0.0,
         daily: None,
+        slice: Arc::default(),
     }
 }
 

@@ -17,6 +17,8 @@ const DOCUMENTS: Duration = Duration::from_mins(1);
 /// What this process counted, and what the database says now. When the database is away its figures are
 /// left as they were.
 async fn metrics(State(api): State<Api>) -> impl IntoResponse {
+    let (used, idle) = api.store.connections();
+    telemetry::connections(used, idle);
     match api.store.queue_status(api.kinds).await {
         Ok(kinds) => {
             for kind in &kinds {

@@ -3,11 +3,16 @@
 //! The `answer` row is the truth; the job only wakes a worker. A question that was settled or erased in
 //! the meantime is left alone.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::Deserialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info_span};
 
 use super::{Attempt, Job, JobError, Outcome, budget::Budget, versions::Versions};
 use crate::{
@@ -19,6 +24,7 @@ use crate::{
         answers::{Settled, Taken},
         chunks::Within,
     },
+    telemetry,
 };
 
 mod draft;
@@ -98,9 +104,15 @@ impl Job for AnswerQuestion {
             .key
             .parse()
             .map_err(|_| JobError::Dead(format!("not an answer's id: {}", attempt.key)))?;
-        let Some(taken) = self.store.take_question(id, attempt.number, attempt.lease).await? else {
+        let Some(taken) = self
+            .store
+            .take_question(id, attempt.number, attempt.lease)
+            .instrument(info_span!("take"))
+            .await?
+        else {
             return Ok(Outcome::Done(Vec::new()));
         };
+        let began = Instant::now();
         let answer = tokio::select! {
             answer = tokio::time::timeout(self.settings.timeout, self.answer(&taken)) => answer,
             () = self.unwanted(&taken) => {
@@ -122,10 +134,15 @@ impl Job for AnswerQuestion {
                 self.failed(&error)
             }
         };
-        if let Some(cost) = settled.cost {
-            self.store.note_cost(cost).await?;
-        }
-        self.store.settle(&taken, &settled).await?;
+        self.store.settle(&taken, &settled).instrument(info_span!("settle")).await?;
+        let outcome = settled.outcome.unwrap_or(settled.status);
+        telemetry::answered(
+            outcome,
+            taken.age + began.elapsed(),
+            settled.nearest_distance,
+            settled.escalation,
+        );
+        settled.cost.iter().for_each(|cost| telemetry::model_cost(cost.operation, cost.usd));
         Ok(Outcome::Committed)
     }
 }
@@ -152,7 +169,7 @@ impl AnswerQuestion {
     }
 
     async fn make(&self, taken: &Taken, draft: &Draft) -> Result<Settled, JobError> {
-        let history = self.history(taken).await?;
+        let history = self.history(taken).instrument(info_span!("history")).await?;
         let version = self.versions.active().await?;
         let Question { question, sources, filter, locale, .. } = &taken.asked;
         let (standalone, condensed) = self.condense(question, &history).await;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Store, StoreError, jobs, jobs::Lease, usage::Cost};
+use super::{Store, StoreError, jobs, jobs::Lease, usage, usage::Cost};
 use crate::answer::{Question, object::AnswerObject};
 
 mod events;
@@ -247,42 +247,35 @@ impl Store {
         Ok(pruned)
     }
 
-    /// Settles a question and completes its job, all or nothing, and tells those who listen. Of a question that was
-    /// cancelled meanwhile, only the job.
+    /// Settles a question, adds its cost to the day's and completes its job, all or nothing, and tells those who
+    /// listen. Of a question that was cancelled meanwhile, only the job.
     pub async fn settle(&self, taken: &Taken, settled: &Settled) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        jobs::complete(&mut transaction, taken.lease).await?;
-        sqlx::query!(
-            "with settled as (
-                 update shopkeeper.answer
-                 set status = $2, outcome = $3, standalone_question = $4, answer = $5, sources = $6, citations = $7,
-                     nearest_distance = $8, escalation_threshold = $9, needs_escalation = $10::text is not null,
-                     escalation_reason = $10, grounding = $11, usage = $12, error = $13, incomplete_reason = $14, draft = $16,
-                     completed_at = now()
-                 where id = $1 and status = 'in_progress' and fence = $15
-                 returning id
-             )
-             select pg_notify('shopkeeper_answer', id::text) from settled",
+        let columns = json!({
+            "status": settled.status,
+            "outcome": settled.outcome,
+            "incomplete_reason": settled.incomplete_reason,
+            "standalone_question": settled.standalone_question,
+            "answer": settled.answer,
+            "sources": settled.sources,
+            "citations": settled.citations,
+            "nearest_distance": settled.nearest_distance,
+            "escalation_threshold": settled.escalation_threshold,
+            "escalation_reason": settled.escalation,
+            "grounding": settled.grounding,
+            "draft": settled.draft,
+            "usage": settled.usage,
+            "error": settled.error,
+        });
+        let held = sqlx::query_scalar!(
+            r#"select shopkeeper.settle($1, $2, $3, $4, $5, $6, $7) as "held!""#,
             taken.id,
-            settled.status,
-            settled.outcome,
-            settled.standalone_question,
-            settled.answer,
-            settled.sources,
-            settled.citations,
-            settled.nearest_distance,
-            settled.escalation_threshold,
-            settled.escalation,
-            settled.grounding,
-            settled.usage,
-            settled.error,
-            settled.incomplete_reason,
+            taken.lease.job,
             taken.lease.fence,
-            settled.draft,
-        )
-        .fetch_optional(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(())
+            columns,
+            usage::shard(),
+            settled.cost.map(|cost| i64::try_from(cost.tokens).unwrap_or(i64::MAX)),
+            settled.cost.map(|cost| cost.usd),
+        );
+        if held.fetch_one(&self.pool).await? { Ok(()) } else { Err(StoreError::LeaseLost(taken.lease.job)) }
     }
 }

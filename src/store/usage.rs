@@ -68,7 +68,7 @@ impl Store {
              on conflict (day, operation, shard) do update
              set tokens = usage.tokens + excluded.tokens, usd = usage.usd + excluded.usd",
             cost.operation,
-            rand::random_range(0..16_i16),
+            shard(),
             i64::try_from(cost.tokens).unwrap_or(i64::MAX),
             cost.usd,
         )
@@ -77,20 +77,22 @@ impl Store {
         Ok(())
     }
 
-    /// Takes one request of so many tokens out of a model server's budget of a minute, which all daemons
+    /// Takes requests with so many tokens together out of a model server's budget of a minute, which all daemons
     /// share. Says how long to wait when nothing was taken.
     pub async fn take_budget(
         &self,
         server: &str,
         per_minute: Rates,
+        requests: u32,
         tokens: u64,
         reserve: f64,
     ) -> Result<Duration, StoreError> {
         let seconds = sqlx::query_scalar!(
-            r#"select shopkeeper.take_budget($1, $2, $3, $4, $5) as "seconds!""#,
+            r#"select shopkeeper.take_budget($1, $2, $3, $4, $5, $6) as "seconds!""#,
             server,
             f64::from(per_minute.requests),
             f64::from(per_minute.tokens),
+            f64::from(requests),
             f64::from(u32::try_from(tokens).unwrap_or(u32::MAX)),
             reserve,
         );
@@ -184,4 +186,9 @@ impl Store {
         );
         Ok(usage.fetch_one(&self.pool).await?)
     }
+}
+
+/// Where a writer adds to the day's usage: chosen at random, so that writers do not wait for each other.
+pub(super) fn shard() -> i16 {
+    rand::random_range(0..16)
 }

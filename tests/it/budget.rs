@@ -15,7 +15,7 @@ const RATES: Rates = Rates { requests: 60, tokens: 6000 };
 async fn a_budget_is_shared_fills_up_steadily_and_leaves_answers_their_share() {
     let world = World::new().await;
     let take =
-        async |tokens, reserve| world.store.take_budget("server", RATES, tokens, reserve).await.unwrap();
+        async |tokens, reserve| world.store.take_budget("server", RATES, 1, tokens, reserve).await.unwrap();
     // Ten seconds bring ten requests, of which backfill leaves some.
     let mut taken = 0;
     while take(1, 0.5).await.is_zero() {
@@ -28,9 +28,9 @@ async fn a_budget_is_shared_fills_up_steadily_and_leaves_answers_their_share() {
     assert!(take(2000, 0.0).await.is_zero());
     let wait = take(1, 0.0).await;
     assert!(wait > Duration::from_secs(8) && wait < Duration::from_secs(11), "{wait:?}");
-    assert!(world.store.take_budget("another", RATES, 1, 0.0).await.unwrap().is_zero());
+    assert!(world.store.take_budget("another", RATES, 1, 1, 0.0).await.unwrap().is_zero());
     world.store.hold_budget("another", RATES, Duration::from_secs(30)).await.unwrap();
-    let wait = world.store.take_budget("another", RATES, 1, 0.0).await.unwrap();
+    let wait = world.store.take_budget("another", RATES, 1, 1, 0.0).await.unwrap();
     assert!(wait > Duration::from_secs(29) && wait < Duration::from_secs(32), "{wait:?}");
 }
 

@@ -23,6 +23,8 @@ mod queue;
 mod queue_control;
 mod queue_ends;
 mod refresh;
+mod refusals;
+mod session_chaos;
 mod sessions;
 mod stream;
 mod support;

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use tracing::{Instrument, info_span};
+
 use super::{
     super::{JobError, versions::Version},
     AnswerQuestion,
@@ -9,7 +11,7 @@ use super::{
 };
 use crate::{
     answer::{Passage, codes::codes},
-    store::chunks::Within,
+    store::{chunks::Within, documents::IndexVersion},
     telemetry,
 };
 
@@ -34,14 +36,34 @@ impl AnswerQuestion {
         top_k: u32,
     ) -> Result<Retrieved, JobError> {
         let Version { index, model } = version;
-        model.budget.take(about(question)).await?;
-        let embedded = model.embedder.embed(&[question.to_owned()]).await;
+        model.budget.take(about(question)).instrument(info_span!("budget")).await?;
+        let span = info_span!(
+            "embeddings",
+            gen_ai.operation.name = "embeddings",
+            gen_ai.request.model = index.model
+        );
+        let embedded = model.embedder.embed(&[question.to_owned()]).instrument(span).await;
         let embedded = heeded(&model.budget, "embedding", embedded).await?;
         model.budget.correct(embedded.left).await;
         telemetry::model_charged(&index.model, "input", embedded.tokens);
+        let passages = self.search(index, &embedded.vectors, question, within, top_k);
+        let mut passages = passages.instrument(info_span!("search")).await?;
+        self.read_live(&mut passages).instrument(info_span!("live_metadata")).await;
+        let embedding = (embedded.tokens, model.price);
+        Ok(Retrieved { passages, embedding })
+    }
+
+    async fn search(
+        &self,
+        index: &IndexVersion,
+        vectors: &[Vec<f32>],
+        question: &str,
+        within: Within<'_>,
+        top_k: u32,
+    ) -> Result<Vec<Passage>, JobError> {
         let codes = if self.settings.names { codes(question) } else { Vec::new() };
         let mut passages = Vec::new();
-        for vector in &embedded.vectors {
+        for vector in vectors {
             if !codes.is_empty() {
                 passages = self.store.named(index, vector, &codes, within).await?;
             }
@@ -55,9 +77,7 @@ impl AnswerQuestion {
             passages.extend(nearest);
             passages.truncate(top_k as usize);
         }
-        self.read_live(&mut passages).await;
-        let embedding = (embedded.tokens, model.price);
-        Ok(Retrieved { passages, embedding })
+        Ok(passages)
     }
 
     /// Replaces the metadata of passages by what the shop says now; what cannot be read in time stays.

@@ -1,5 +1,6 @@
 //! Has the model say something: a follow-up that stands alone, an answer.
 
+use tracing::{Instrument, info_span};
 use uuid::Uuid;
 
 use super::{
@@ -74,9 +75,12 @@ impl AnswerQuestion {
 
     async fn complete(&self, prompt: &Prompt, heard: Option<&Heard<'_>>) -> Result<Completion, JobError> {
         let said = prompt.messages.iter().map(|message| about(&message.content)).sum::<u64>();
-        self.completion_budget.take(about(&prompt.system) + said + u64::from(prompt.max_tokens)).await?;
-        let completion =
-            heeded(&self.completion_budget, "chat", self.completer.complete(prompt, heard).await).await?;
+        let tokens = about(&prompt.system) + said + u64::from(prompt.max_tokens);
+        self.completion_budget.take(tokens).instrument(info_span!("budget")).await?;
+        let span =
+            info_span!("chat", gen_ai.operation.name = "chat", gen_ai.request.model = self.settings.model);
+        let completion = self.completer.complete(prompt, heard).instrument(span).await;
+        let completion = heeded(&self.completion_budget, "chat", completion).await?;
         self.completion_budget.correct(completion.left).await;
         telemetry::model_charged(&self.settings.model, "input", completion.input_tokens);
         telemetry::model_charged(&self.settings.model, "output", completion.output_tokens);

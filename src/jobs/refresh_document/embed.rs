@@ -73,6 +73,7 @@ impl Refreshing {
         let inputs: Vec<_> = chunks.iter().map(|chunk| chunk.input.clone()).collect();
         let tokens = chunks.iter().map(|chunk| u64::from(chunk.tokens)).sum();
         self.version.model.backfill.take(tokens).await.map_err(Failed::Other)?;
+        telemetry::embedding_batch(inputs.len());
         let embedded = self.version.model.embedder.embed(&inputs).await;
         telemetry::model_requested("embedding", embedded.as_ref().map_or_else(ModelError::code, |_| "ok"));
         let embedded = match embedded {
@@ -86,6 +87,7 @@ impl Refreshing {
         self.version.model.backfill.correct(embedded.left).await;
         telemetry::model_charged(&self.version.index.model, "input", embedded.tokens);
         let cost = Cost::of("embedding", &[(embedded.tokens, self.version.model.price)]);
+        telemetry::model_cost(cost.operation, cost.usd);
         self.store.note_cost(cost).await.map_err(|error| Failed::Other(error.into()))?;
         Ok(embedded)
     }

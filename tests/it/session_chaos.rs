@@ -1,0 +1,161 @@
+//! Sessions while everything fails: models, daemons, askers that ask twice.
+
+use std::{
+    collections::HashMap,
+    process::{Child, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, body::Bytes, http::HeaderMap, http::StatusCode, routing::post};
+use futures::future::join_all;
+use shopkeeper::offline::{Fault, Operation};
+use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
+
+use crate::{
+    support::{SHOP, SOURCE, World, command},
+    worker::{pick, random},
+};
+
+const SESSIONS: usize = 60;
+const ASKERS: usize = 8;
+
+/// Of each webhook-id the bodies that came.
+type Told = Arc<Mutex<HashMap<String, Vec<Bytes>>>>;
+
+/// A receiver that fails now and then; where it is.
+#[expect(clippy::disallowed_methods, reason = "it ends with the test")]
+async fn receiver(told: Told) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let receive = async move |headers: HeaderMap, body: Bytes| {
+        let id = headers["webhook-id"].to_str().unwrap().to_owned();
+        told.lock().unwrap().entry(id).or_default().push(body);
+        if random() < 0.1 { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::NO_CONTENT }
+    };
+    let routes = Router::new().route("/", post(receive));
+    tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+    url
+}
+
+fn daemon(world: &World) -> Child {
+    let arguments = ["--config", world.settings().to_str().unwrap(), "run"].map(str::to_owned);
+    command(&arguments, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+async fn ask(pool: &PgPool, session: usize, key: &str) {
+    let statement = format!(
+        "select shopkeeper.ask('Kettle {key}?', session_id => 's{session}', idempotency_key => '{key}')"
+    );
+    let asked: Result<uuid::Uuid, _> = sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(pool).await;
+    asked.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_killed_each_question_ends_once_in_the_order_of_its_session_and_is_told_as_one_thing() {
+    let seconds = if std::env::var_os("SHOPKEEPER_TEST_LONG").is_some() { 60 } else { 8 };
+    let told = Told::default();
+    let hook = format!(
+        "[[webhook]]\nname = \"hook\"\nurl = \"{}\"\nsecret = {{ file = \"secret\" }}\nallow_private_addresses = true\n",
+        receiver(told.clone()).await
+    );
+    let secret = ("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let world = World::with_files(SHOP, &(SOURCE.to_owned() + &hook), &[secret]).await;
+    world.sync().await;
+    let pool = PgPoolOptions::new().max_connections(10).connect(&world.url()).await.unwrap();
+    let mut daemons = [daemon(&world), daemon(&world)];
+
+    let over = AtomicBool::new(false);
+    let asking = join_all((0..ASKERS).map(async |asker| {
+        let mut asked = 0;
+        while !over.load(Ordering::Relaxed) {
+            let (session, key) = (pick(SESSIONS), format!("{asker}-{asked}"));
+            ask(&pool, session, &key).await;
+            // Some are not sure that they asked.
+            if random() < 0.1 {
+                ask(&pool, session, &key).await;
+            }
+            asked += 1;
+            tokio::time::sleep(Duration::from_millis(20).mul_f64(random())).await;
+        }
+        asked
+    }));
+    // One request of ten fails, each in its own way.
+    let failing = async {
+        let mut failed = 0;
+        while !over.load(Ordering::Relaxed) {
+            if world.script().requests(Operation::Completions) / 10 > failed {
+                failed += 1;
+                let faults = [
+                    Fault::Status { code: 500, retry_after: None },
+                    Fault::CutConnection,
+                    Fault::BadJson,
+                    Fault::Says("It costs 1.23 [1].".to_owned()),
+                    Fault::Slow(Duration::from_millis(700)),
+                ];
+                world.script().queue(Operation::Completions, [faults[pick(faults.len())].clone()]);
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let killing = async {
+        let mut kills = 0;
+        for _ in 0..seconds {
+            tokio::time::sleep(Duration::from_millis(1000)).await;
+            let victim = kills % 2;
+            daemons[victim].kill().unwrap();
+            daemons[victim].wait().unwrap();
+            daemons[victim] = daemon(&world);
+            kills += 1;
+        }
+        over.store(true, Ordering::Relaxed);
+        kills
+    };
+    let (asked, (), kills) = tokio::join!(asking, failing, killing);
+    let asked: i64 = asked.into_iter().sum();
+    // What waits for a receiver is told now.
+    let quiet = async {
+        while world.count("job where kind <> 'deliver_webhook' or state <> 'scheduled'").await > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_mins(3), quiet).await.is_ok(), "not all questions end");
+    world.hurry().await;
+    for mut daemon in daemons {
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+
+    assert_eq!(world.count("answer").await, asked, "asked once, there once");
+    assert_eq!(world.count("answer where status not in ('completed', 'failed')").await, 0);
+    let overlapping: i64 = world
+        .value(
+            "select count(*) from (
+                 select started_at, lag(completed_at) over (partition by session_id order by seq) as before
+                 from shopkeeper.answer
+             ) as turn where before > started_at or before is null and started_at is null",
+        )
+        .await;
+    assert_eq!(overlapping, 0, "out of order, or two at once");
+    assert_eq!(
+        world.count("job_history where kind = 'answer_question' and outcome = 'done'").await
+            + world.count("job_history where kind = 'answer_question' and outcome = 'dead'").await,
+        asked,
+        "each job ended once"
+    );
+    let told = told.lock().unwrap().clone();
+    assert!(
+        told.values().all(|bodies| bodies.iter().all(|body| *body == bodies[0])),
+        "an id with two contents"
+    );
+    let completed: i64 = world.count("delivery where event = 'answer.completed'").await;
+    assert_eq!(completed, world.count("answer where status = 'completed'").await, "one message for each");
+    println!(
+        "{asked} questions, {kills} kills, {} failed, {} messages",
+        world.count("answer where status = 'failed'").await,
+        told.len()
+    );
+}
