@@ -202,7 +202,17 @@ declare
 begin
     perform pg_advisory_xact_lock(hashtextextended('shopkeeper.open_index', 0));
     select * into active from shopkeeper.index_version where state = 'active';
-    if not found then
+    -- One that holds nothing is no reason to keep a model that was named by mistake.
+    if found and (active.model, active.dimensions) <> (open_index.model, open_index.dimensions)
+        and not exists (select from shopkeeper.chunk where version = active.id)
+        and not exists (select from shopkeeper.index_version where id <> active.id)
+    then
+        delete from shopkeeper.document_index where version = active.id;
+        delete from shopkeeper.index_version where id = active.id;
+        execute format('drop table shopkeeper.chunk_%s', active.id);
+        active := null;
+    end if;
+    if active.id is null then
         active := shopkeeper.create_index(open_index.model, open_index.dimensions, 'active');
     end if;
     return active;

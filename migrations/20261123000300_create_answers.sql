@@ -47,6 +47,7 @@ create table shopkeeper.answer (
     draft                text,
     error                text,
     metadata             jsonb       not null default '{}',
+    traceparent          text,
     start_before         timestamptz,
     cancel_at            timestamptz,
     created_at           timestamptz not null default now(),
@@ -111,7 +112,9 @@ begin atomic
 end;
 
 -- Accepts what a client sends: an object with the fields of POST /v1/answers, looked at by the caller.
-create function shopkeeper.accept_question(client text, idempotency_key text, request jsonb) returns uuid
+create function shopkeeper.accept_question(
+    client text, idempotency_key text, request jsonb, traceparent text default null
+) returns uuid
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -149,12 +152,13 @@ begin
             raise exception 'session_busy: a question of session % is not answered yet', session using errcode = 'SK001';
         end if;
         insert into shopkeeper.answer as answer (
-            client, session_id, customer_id, idempotency_key, request, question, metadata, start_before, cancel_at,
-            status, outcome, completed_at
+            client, session_id, customer_id, idempotency_key, request, question, metadata, traceparent, start_before,
+            cancel_at, status, outcome, completed_at
         )
         values (
             accept_question.client, session, asked ->> 'customer_id', accept_question.idempotency_key, asked,
-            asked ->> 'question', coalesce(asked -> 'metadata', '{}'), (asked ->> 'start_before')::timestamptz,
+            asked ->> 'question', coalesce(asked -> 'metadata', '{}'), accept_question.traceparent,
+            (asked ->> 'start_before')::timestamptz,
             now() + (asked ->> 'cancel_after_s')::double precision * interval '1 second',
             case owner when 'human' then 'completed' else 'queued' end,
             case owner when 'human' then 'human_owned' end, case owner when 'human' then now() end
@@ -185,7 +189,7 @@ begin
         perform shopkeeper.enqueue(
             'answer_question', answer_id::text,
             priority => coalesce((asked ->> 'priority')::smallint, 10::smallint),
-            group_key => accept_question.client || ':' || session
+            group_key => accept_question.client || ':' || session, traceparent => accept_question.traceparent
         );
     end if;
     return answer_id;
@@ -207,25 +211,36 @@ create function shopkeeper.ask(
     start_before    timestamptz default null,
     cancel_after_s  double precision default null,
     filter          jsonb default null,
-    webhook         text default null
+    webhook         text default null,
+    traceparent     text default null
 ) returns uuid
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if coalesce(btrim(question), '') = '' then
+    if coalesce(question, '') !~ '[^[:space:]]' then
         raise exception 'shopkeeper.ask: the question is empty' using errcode = 'invalid_parameter_value';
     end if;
     if session_id = '' then
         raise exception 'shopkeeper.ask: session_id is empty' using errcode = 'invalid_parameter_value';
     end if;
+    if idempotency_key = '' then
+        raise exception 'shopkeeper.ask: idempotency_key is empty' using errcode = 'invalid_parameter_value';
+    end if;
+    if array_position(sources, null) is not null then
+        raise exception 'shopkeeper.ask: sources holds a null' using errcode = 'invalid_parameter_value';
+    end if;
+    if start_before not between '1970-01-01'::timestamptz and '9999-12-31'::timestamptz then
+        raise exception 'shopkeeper.ask: start_before is %, too far away', start_before
+            using errcode = 'invalid_parameter_value';
+    end if;
     if on_busy not in ('enqueue', 'reject', 'supersede') then
         raise exception 'shopkeeper.ask: on_busy is %, not enqueue, reject or supersede', quote_literal(on_busy)
             using errcode = 'invalid_parameter_value';
     end if;
-    if cancel_after_s <= 0 or cancel_after_s = 'NaN' then
-        raise exception 'shopkeeper.ask: cancel_after_s is %, not above 0', cancel_after_s
+    if not (cancel_after_s > 0 and cancel_after_s < 31536000) then
+        raise exception 'shopkeeper.ask: cancel_after_s is %, not above 0 and below a year', cancel_after_s
             using errcode = 'invalid_parameter_value';
     end if;
     if jsonb_typeof(filter) <> 'object' then
@@ -238,6 +253,7 @@ begin
         select from jsonb_array_elements(history) as message (message)
         where coalesce(message ->> 'role' not in ('user', 'assistant'), true)
             or coalesce(jsonb_typeof(message -> 'content') <> 'string', true)
+            or message - 'role' - 'content' <> '{}'
     ) then
         raise exception 'shopkeeper.ask: history is no array of {"role": "user" or "assistant", "content": text}'
             using errcode = 'invalid_parameter_value';
@@ -247,7 +263,7 @@ begin
         'customer_id', customer_id, 'locale', locale, 'history', history, 'on_busy', on_busy,
         'priority', priority, 'start_before', start_before, 'cancel_after_s', cancel_after_s,
         'filter', filter, 'webhook', webhook
-    ));
+    ), traceparent);
 end
 $$;
 

@@ -28,22 +28,27 @@ use grounding::{Citation, Grounding, cited};
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// In the customer's words.
+    #[schema(min_length = 1)]
     pub question: String,
     /// The conversation it belongs to: the questions of one are answered one at a time, in their order.
+    #[schema(min_length = 1, max_length = 255)]
     pub session_id: Option<String>,
     /// Whose it is: what can be erased together.
+    #[schema(min_length = 1, max_length = 255)]
     pub customer_id: Option<String>,
     /// The customer's language, as in `de-CH`.
     pub locale: Option<String>,
     /// The conversation before it, oldest first, instead of that of the session.
     pub history: Option<Vec<Message>>,
     /// The sources that may be searched; all when left out.
+    #[schema(min_items = 1)]
     pub sources: Option<Vec<String>>,
     /// Metadata that documents must have, as in `{"category": "Tents"}`.
     pub filter: Option<Map<String, Value>>,
     /// What happens when a question of the session is not answered yet; it waits when left out.
     pub on_busy: Option<OnBusy>,
     /// Higher ones first; 10 when left out.
+    #[schema(minimum = -32768, maximum = 32767)]
     pub priority: Option<i16>,
     /// When it expires if nobody has begun: unstarted work costs nothing.
     pub start_before: Option<DateTime<Utc>>,

@@ -30,6 +30,8 @@ mod doctor;
 mod eval;
 mod index;
 mod jobs;
+mod manager;
+mod manual;
 mod migrate;
 #[cfg(feature = "embedded")]
 mod models;
@@ -67,7 +69,7 @@ enum Verb {
     #[cfg(feature = "embedded")]
     Demo(demo::Demo),
     /// Run the daemon: sync at the start, refresh documents, answer questions, serve the API
-    Run,
+    Run(run::Run),
     /// Bring our schema up to date, or look at it
     Migrate(migrate::Migrate),
     /// Check the settings, show them, or write a commented file to start from
@@ -106,6 +108,10 @@ enum Verb {
     Queue(queue::Queue),
     /// Look at schedules, run or stop them
     Schedule(schedule::Schedule),
+    /// Print what a shell needs to complete our commands
+    Completions(manual::Completions),
+    /// Write the manual pages
+    Man(manual::Man),
     /// Measure this program beside others that do the same
     #[cfg(feature = "embedded")]
     Bench(bench::Bench),
@@ -125,7 +131,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         #[cfg(feature = "embedded")]
         Verb::Models(models) => models::models(models).await,
         Verb::Config(verb) => config::config(verb, config),
-        Verb::Run => run::run(config).await,
+        Verb::Run(run) => run::run(run, config).await,
         Verb::Migrate(migrate) => migrate::migrate(migrate, config).await,
         Verb::Sync(sync) => sync::sync(sync, config).await,
         Verb::Plan(plan) => plan::plan(plan, config).await,
@@ -144,6 +150,11 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Verb::Queue(queue) => queue::queue(queue, config).await,
         Verb::Schedule(schedule) => schedule::schedule(schedule, config).await,
         Verb::Status(status) => status::status(&status, config).await,
+        Verb::Completions(completions) => {
+            manual::completions(&completions);
+            Ok(())
+        }
+        Verb::Man(man) => manual::man(&man),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };
     output::complain(&error);
@@ -153,7 +164,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
 /// Loads the settings of a verb that only reports: its log is kept to warnings.
 fn settings(path: &Path) -> anyhow::Result<Config> {
     let config = Config::load(path, &std::env::vars().collect())?;
-    telemetry::start("warn", log_format(&config));
+    telemetry::start("warn", log_format(&config), None);
     Ok(config)
 }
 
@@ -161,7 +172,8 @@ fn log_format(config: &Config) -> telemetry::Format {
     match config.telemetry.log_format {
         LogFormat::Pretty => telemetry::Format::Pretty,
         LogFormat::Auto if std::io::stderr().is_terminal() => telemetry::Format::Pretty,
-        LogFormat::Auto | LogFormat::Json | LogFormat::Journald => telemetry::Format::Json,
+        LogFormat::Journald => telemetry::Format::Journald,
+        LogFormat::Auto | LogFormat::Json => telemetry::Format::Json,
     }
 }
 

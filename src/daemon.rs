@@ -1,6 +1,11 @@
 //! The composition root: settings become parts, parts become a daemon, and the daemon ends in order.
 
-use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    net::{self, SocketAddr},
+    num::NonZeroU32,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use axum::{http::HeaderValue, serve::ListenerExt};
@@ -21,7 +26,7 @@ use crate::{
         sync_catalogue::SyncCatalogue,
         watch_catalogue::WatchCatalogue,
     },
-    queue::{Backoff, CatchUp, Limits, Queue, Schedule, Ticks, Wake},
+    queue::{Backoff, CatchUp, Limits, Pulse, Queue, Schedule, Ticks, Wake},
     store::{Reach, Store},
     telemetry,
 };
@@ -178,42 +183,83 @@ impl Workers {
     }
 }
 
-/// Runs everything until `stop` is cancelled, then ends in order. `started` is called once the daemon
-/// takes work, with the address of the API.
+/// What of the work a daemon does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Compares sources with the index, and watches them.
+    Sync,
+    /// Refreshes documents and fills index versions.
+    Refresh,
+    /// Answers questions.
+    Answer,
+    /// Tells other services.
+    Webhook,
+    /// Enqueues by the clock, and prunes.
+    Scheduler,
+    /// Serves the API.
+    Http,
+}
+
+/// The roles of a daemon.
+#[derive(Clone, Copy, Debug)]
+pub struct Roles(u8);
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Sync, Self::Refresh, Self::Answer, Self::Webhook, Self::Scheduler, Self::Http];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Refresh => "refresh",
+            Self::Answer => "answer",
+            Self::Webhook => "webhook",
+            Self::Scheduler => "scheduler",
+            Self::Http => "http",
+        }
+    }
+}
+
+impl Roles {
+    /// All of them.
+    pub const ALL: Self = Self(u8::MAX);
+
+    /// These; none given is all.
+    pub fn of(roles: &[Role]) -> Self {
+        let given = roles.iter().fold(0, |set, role| set | 1 << *role as u8);
+        if roles.is_empty() { Self::ALL } else { Self(given) }
+    }
+
+    fn has(self, role: Role) -> bool {
+        self.0 & (1 << role as u8) != 0
+    }
+}
+
+/// A daemon that takes work.
+pub struct Started {
+    /// Where its API is.
+    pub address: Option<SocketAddr>,
+    /// Whether its workers get through to the database.
+    pub pulse: Pulse,
+}
+
+/// Runs everything until `stop` is cancelled, then ends in order. `started` is called once the daemon takes work.
 pub async fn run(
     config: &Config,
     listeners: Listeners,
+    roles: Roles,
     stop: CancellationToken,
-    started: impl FnOnce(Option<SocketAddr>),
+    started: impl FnOnce(Started),
 ) -> anyhow::Result<()> {
     telemetry::count();
     let store = Store::open_migrated(&reach(config)).await?;
     let parts = assemble(config, &store).await?;
     parts.check_sources().await?;
-
-    let workers = Workers::new(&store);
-    workers.start(&parts.sync, &config.queue.sync_catalogue);
-    workers.start_refreshing(&parts, &config.queue);
-    workers.start(&parts.answer, &config.queue.answer_question);
-    workers.start(&parts.deliver, &config.queue.deliver_webhook);
-    workers.start(&parts.fill, &config.queue.fill_index);
-    let kept = |age: Duration| (!age.is_zero()).then_some(age);
-    let prune = PruneHistory {
-        store: store.clone(),
-        job_history: kept(config.retention.job_history.0),
-        answers: kept(config.retention.answers.0),
-        deliveries: kept(config.retention.deliveries.0),
-        cache_entries: config.embedding.cache_entries,
-    };
-    workers.start(&Arc::new(prune), &config.queue.prune_history);
-    workers.keep(schedules(config)?);
-    workers.watch(&parts.sync, &config.sources);
-    let names: Vec<_> = config.sources.iter().map(|source| source.name.clone()).collect();
-    store.enqueue(SyncCatalogue::KIND, &names, &sync_payloads(&names)).await?;
-    for version in &*parts.versions.written().await? {
-        FillIndex::enqueue(&store, version.index.id).await?;
-    }
-
+    let workers = working(config, &store, &parts, roles).await?;
+    let pulse = workers.queue.pulse().clone();
+    let names = source_names(config);
     let api = Api {
         store: store.clone(),
         sources: names.into(),
@@ -221,6 +267,8 @@ pub async fn run(
         max_question_chars: config.answers.max_question_chars.get() as usize,
         max_queued: config.answers.max_queued.get(),
         require_token: requires_token(config),
+        is_local: config.http.listen.is_some_and(|address| address.ip().is_loopback()),
+        origins: origins(config)?.into(),
         rate: Rate::per_minute(NonZeroU32::new(config.http.requests_per_minute)),
         kinds: Workers::KINDS,
         retriever: parts.answer.clone(),
@@ -229,12 +277,12 @@ pub async fn run(
         documents_counted: Arc::default(),
     };
     let servers = TaskTracker::new();
-    let address = listeners.api.as_ref().and_then(|listener| listener.local_addr().ok());
-    for (listener, routes) in [
-        (listeners.api, http::api(api.clone(), &origins(config)?)),
-        (listeners.admin, http::admin(api.clone())),
-    ] {
+    let public = listeners.api.filter(|_| roles.has(Role::Http));
+    let address = public.as_ref().and_then(|listener| listener.local_addr().ok());
+    for (listener, routes) in [(public, http::api(api.clone())), (listeners.admin, http::admin(api.clone()))]
+    {
         let Some(listener) = listener else { continue };
+        let listener = TcpListener::from_std(listener)?;
         let stopped = stop.clone();
         servers.spawn(async move {
             // Small answers are not to wait for the acknowledgement of others; a socket that cannot is slower.
@@ -251,7 +299,7 @@ pub async fn run(
     servers.spawn(async move { waiting.listen(&answers).await });
     let (overdue, stopped) = (store.clone(), stop.clone());
     servers.spawn(async move { answer_question::end_overdue(&overdue, &stopped).await });
-    started(address);
+    started(Started { address, pulse });
 
     stop.cancelled().await;
     api.readiness.end();
@@ -266,21 +314,84 @@ pub async fn run(
     Ok(())
 }
 
+/// Starts the workers of these roles, and what they begin with.
+async fn working(config: &Config, store: &Store, parts: &Parts, roles: Roles) -> anyhow::Result<Workers> {
+    let workers = Workers::new(store);
+    if roles.has(Role::Refresh) {
+        workers.start_refreshing(parts, &config.queue);
+        workers.start(&parts.fill, &config.queue.fill_index);
+        for version in &*parts.versions.written().await? {
+            FillIndex::enqueue(store, version.index.id).await?;
+        }
+    }
+    if roles.has(Role::Answer) {
+        workers.start(&parts.answer, &config.queue.answer_question);
+    }
+    if roles.has(Role::Webhook) {
+        workers.start(&parts.deliver, &config.queue.deliver_webhook);
+    }
+    if roles.has(Role::Scheduler) {
+        let kept = |age: Duration| (!age.is_zero()).then_some(age);
+        let prune = PruneHistory {
+            store: store.clone(),
+            job_history: kept(config.retention.job_history.0),
+            answers: kept(config.retention.answers.0),
+            deliveries: kept(config.retention.deliveries.0),
+            cache_entries: config.embedding.cache_entries,
+        };
+        workers.start(&Arc::new(prune), &config.queue.prune_history);
+        workers.keep(schedules(config)?);
+    }
+    if roles.has(Role::Sync) {
+        workers.start(&parts.sync, &config.queue.sync_catalogue);
+        workers.watch(&parts.sync, &config.sources);
+        let names = source_names(config);
+        store.enqueue(SyncCatalogue::KIND, &names, &sync_payloads(&names)).await?;
+    }
+    Ok(workers)
+}
+
+fn source_names(config: &Config) -> Vec<String> {
+    config.sources.iter().map(|source| source.name.clone()).collect()
+}
+
 /// The sockets of the daemon, bound before anything else is done.
 pub struct Listeners {
     /// For other services.
-    pub api: Option<TcpListener>,
+    pub api: Option<net::TcpListener>,
     /// For those who watch.
-    pub admin: Option<TcpListener>,
+    pub admin: Option<net::TcpListener>,
 }
 
 impl Listeners {
     /// Binds what the settings say.
-    pub async fn bind(config: &Config) -> anyhow::Result<Self> {
+    pub fn bind(config: &Config) -> anyhow::Result<Self> {
         Ok(Self {
-            api: listener("http.listen", config.http.listen).await?,
-            admin: listener("http.admin_listen", config.http.admin_listen).await?,
+            api: listener("http.listen", config.http.listen)?,
+            admin: listener("http.admin_listen", config.http.admin_listen)?,
         })
+    }
+
+    /// Binds what other settings say; a socket whose address is the same is the same.
+    pub fn again(&self, old: &Config, new: &Config) -> anyhow::Result<Self> {
+        let again =
+            |key, kept: &Option<net::TcpListener>, old: Option<SocketAddr>, new: Option<SocketAddr>| {
+                match kept {
+                    Some(kept) if old == new => Ok(Some(kept.try_clone()?)),
+                    _ => listener(key, new),
+                }
+            };
+        Ok(Self {
+            api: again("http.listen", &self.api, old.http.listen, new.http.listen)?,
+            admin: again("http.admin_listen", &self.admin, old.http.admin_listen, new.http.admin_listen)?,
+        })
+    }
+
+    /// The same sockets once more.
+    pub fn try_clone(&self) -> std::io::Result<Self> {
+        let clone =
+            |socket: &Option<net::TcpListener>| socket.as_ref().map(net::TcpListener::try_clone).transpose();
+        Ok(Self { api: clone(&self.api)?, admin: clone(&self.admin)? })
     }
 }
 
@@ -301,9 +412,12 @@ fn origins(config: &Config) -> anyhow::Result<Vec<HeaderValue>> {
     origins.collect()
 }
 
-async fn listener(key: &str, address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+fn listener(key: &str, address: Option<SocketAddr>) -> anyhow::Result<Option<net::TcpListener>> {
     let Some(address) = address else { return Ok(None) };
-    let listener = TcpListener::bind(address).await;
+    let listener = net::TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
     let listener = listener.with_context(|| {
         format!("cannot listen on {address}: set {key} to another address, or \"\" to switch it off")
     })?;

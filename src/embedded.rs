@@ -6,14 +6,13 @@
 use std::{
     fs::OpenOptions,
     io::Write,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, TcpListener},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use tokio::net::TcpListener;
 
 use crate::{
     daemon::Listeners,
@@ -65,7 +64,7 @@ impl Embedded {
         write_private(&path.join("shop.url"), &shop)?;
         write_private(&path.join("database.url"), &ours)?;
         write_private(&path.join("golden.jsonl"), GOLDEN)?;
-        let (api, admin) = (bind(8080).await?, bind(8081).await?);
+        let (api, admin) = (bind(8080)?, bind(8081)?);
         let text = SETTINGS
             .replace("API_PORT", &api.local_addr()?.port().to_string())
             .replace("ADMIN_PORT", &admin.local_addr()?.port().to_string())
@@ -119,9 +118,9 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// Listens on the wanted port, or on another one when somebody has it.
-async fn bind(wanted: u16) -> std::io::Result<TcpListener> {
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).await {
-        Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await,
-        bound => bound,
-    }
+fn bind(wanted: u16) -> std::io::Result<TcpListener> {
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted));
+    let bound = bound.or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
+    bound.set_nonblocking(true)?;
+    Ok(bound)
 }

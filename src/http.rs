@@ -62,6 +62,10 @@ pub struct Api {
     pub max_queued: u32,
     /// Whether a caller without a token is refused.
     pub require_token: bool,
+    /// Whether the API is for programs on this host alone.
+    pub is_local: bool,
+    /// The browsers' origins that may call.
+    pub origins: Arc<[HeaderValue]>,
     /// How often each client may ask.
     pub rate: Rate,
     /// The kinds of jobs that there are.
@@ -91,8 +95,9 @@ impl Readiness {
     }
 }
 
-/// The routes for other services, with health. Browsers may call them from these origins.
-pub fn api(api: Api, origins: &[HeaderValue]) -> Router {
+/// The routes for other services, with health.
+pub fn api(api: Api) -> Router {
+    let origins = api.origins.clone();
     let (routes, document) = OpenApiRouter::with_openapi(openapi::document())
         .routes(routes!(answers::ask, answers::list))
         .routes(routes!(answers::read))

@@ -117,6 +117,7 @@ impl From<StoreError> for JobError {
         match error {
             StoreError::Unreachable(_) => Self::Snooze { after: OUTAGE, reason: error.to_string() },
             StoreError::LeaseLost(_) => Self::LeaseLost,
+            StoreError::Undecodable(_) => Self::Dead(error.to_string()),
             StoreError::Forbidden(_)
             | StoreError::Unsuitable(_)
             | StoreError::SessionBusy(_)

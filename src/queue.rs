@@ -17,11 +17,13 @@ use tracing::Instrument;
 use crate::{
     jobs::{Attempt, Job, JobError, Outcome},
     store::{Store, jobs::ClaimedJob},
+    telemetry,
 };
 
 mod acknowledge;
 mod backend;
 mod lease;
+mod pulse;
 mod retry;
 mod schedule;
 mod slots;
@@ -29,6 +31,7 @@ mod upkeep;
 mod wake;
 
 use backend::Claimed;
+pub use pulse::Pulse;
 pub use retry::Backoff;
 pub use schedule::{CatchUp, Schedule, Ticks};
 use slots::Slots;
@@ -56,6 +59,7 @@ pub struct Queue {
     /// Unique for each process, so that a restarted one is not taken for the one before it.
     worker: Arc<str>,
     wake: Wake,
+    pulse: Pulse,
     stop: CancellationToken,
 }
 
@@ -63,7 +67,7 @@ impl Queue {
     /// Prepares the workers of a process. `stop` ends claiming; what runs then is finished.
     pub fn new(store: Store, wake: Wake, stop: CancellationToken) -> Self {
         let worker = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
-        Self { store, worker: worker.into(), wake, stop }
+        Self { store, worker: worker.into(), wake, pulse: Pulse::default(), stop }
     }
 
     /// This process, as jobs and watched sources name it.
@@ -71,10 +75,15 @@ impl Queue {
         &self.worker
     }
 
+    /// Whether the workers get through to the database.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
     /// Looks after what belongs to no worker, until the queue is stopped: delayed jobs that are due, and
     /// jobs whose worker is gone.
     pub async fn upkeep(&self) {
-        upkeep::keep(&self.store, &self.stop).await;
+        upkeep::keep(&self.store, &self.pulse, &self.stop).await;
     }
 
     /// Enqueues the jobs of schedules at their ticks, until the queue is stopped.
@@ -88,7 +97,7 @@ impl Queue {
         job: Arc<J>,
         limits: Limits,
     ) -> Result<(), apalis::prelude::WorkerError> {
-        let slots = Slots::new(&self.store, J::KIND, &self.worker, limits);
+        let slots = Slots::new(&self.store, J::KIND, &self.worker, &self.pulse, limits);
         let (acknowledge, acknowledging) = acknowledge::start(slots.clone());
         let keeping = slots.keep(&self.wake);
         let backend = backend::QueueBackend::new(
@@ -103,7 +112,13 @@ impl Queue {
                 let (job, slots) = (job.clone(), slots.clone());
                 async move {
                     let lease = claimed.job.lease;
-                    let span = tracing::info_span!("job", kind = J::KIND, job.id = lease.job);
+                    let span = tracing::info_span!(
+                        "job",
+                        kind = J::KIND,
+                        job.id = lease.job,
+                        job.attempt = claimed.job.attempt
+                    );
+                    telemetry::follow(&span, claimed.job.traceparent.as_deref());
                     // A task of its own: it may use another core, its panic is its own outcome, and it is
                     // left when its lease is lost.
                     let running = slots.tasks.spawn(run(job, claimed.job.clone()).instrument(span));

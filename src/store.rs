@@ -190,6 +190,9 @@ pub enum StoreError {
     /// The idempotency key was used for another question.
     #[error("{0}")]
     IdempotencyMismatch(String),
+    /// What a client wrote by SQL is not what it should be.
+    #[error("the request cannot be read: {0}")]
+    Undecodable(String),
     /// A statement failed in a way that repeating does not mend.
     #[error("the database refuses a statement: {0}")]
     Failed(String),
@@ -211,8 +214,8 @@ impl From<sqlx::Error> for StoreError {
             E::Database(database) => match database.code().as_deref().unwrap_or_default() {
                 "42501" => Self::Forbidden(database.message().to_owned()),
                 // Those of shopkeeper.accept_question.
-                "SK001" => Self::SessionBusy(database.message().to_owned()),
-                "SK002" => Self::IdempotencyMismatch(database.message().to_owned()),
+                "SK001" => Self::SessionBusy(without_code(database.message())),
+                "SK002" => Self::IdempotencyMismatch(without_code(database.message())),
                 // A wrong password, a missing database or role: nothing to wait for, and not reached.
                 code if code.starts_with("28") || code == "3D000" => Self::unreachable(database.message()),
                 // Connection, resources, shutdown, serialization, deadlock, time-out: passing.
@@ -224,4 +227,9 @@ impl From<sqlx::Error> for StoreError {
             _ => Self::Failed(error.to_string()),
         }
     }
+}
+
+/// What is said for those who see no code beside it begins with the code.
+fn without_code(message: &str) -> String {
+    message.split_once(": ").map_or(message, |(_, detail)| detail).to_owned()
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use tracing_subscriber::{EnvFilter, Registry, fmt, prelude::*, reload};
 
 /// The form of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,25 +18,56 @@ pub enum Format {
     Pretty,
     /// One object a line.
     Json,
+    /// The journal's own; JSON where there is no journal.
+    Journald,
 }
 
-/// Starts logging. The filter is the operator's; what libraries say is kept down beneath it, and what
+mod traces;
+
+pub use traces::{flush, follow, traceparent};
+
+/// Starts logging, and sends traces when it is said where to. The filter is the operator's; what libraries say is kept down beneath it, and what
 /// could quote a question is kept out altogether.
-pub fn start(filter: &str, format: Format) {
-    let quiet = "warn,async_openai=off,apalis=error,apalis_core=error,sqlx=error,hyper=error";
-    let filter = format!("{quiet},shopkeeper={filter}");
-    let filter = EnvFilter::try_new(&filter).unwrap_or_else(|_| EnvFilter::new(quiet));
+pub fn start(filter: &str, format: Format, otlp: Option<&str>) {
+    let (filter, handle) = reload::Layer::new(own_filter(filter));
     let terminal = std::io::stderr().is_terminal();
     let registry = tracing_subscriber::registry().with(filter);
+    let _ = FILTER.set(handle);
+    let traces = otlp.map(traces::tracer).transpose();
+    let (traces, wrong) = match traces {
+        Ok(tracer) => (tracer.map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer)), None),
+        Err(error) => (None, Some(error)),
+    };
+    let registry = registry.with(traces);
+    let own = fmt::layer().with_writer(std::io::stderr);
+    let journal = || tracing_journald::layer().ok();
     // A second start in one process (tests) keeps the first.
     let _ = match format {
-        Format::Pretty => registry
-            .with(fmt::layer().with_writer(std::io::stderr).with_ansi(terminal).with_target(false))
-            .try_init(),
-        Format::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
-        }
+        Format::Pretty => registry.with(own.with_ansi(terminal).with_target(false)).try_init(),
+        Format::Json => registry.with(own.json().flatten_event(true)).try_init(),
+        Format::Journald => match journal() {
+            Some(journal) => registry.with(journal).try_init(),
+            None => registry.with(own.json().flatten_event(true)).try_init(),
+        },
     };
+    if let Some(error) = wrong {
+        tracing::error!("no traces are sent: {error}");
+    }
+}
+
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Logs by another filter from now on.
+pub fn filter(filter: &str) {
+    if let Some(handle) = FILTER.get() {
+        // It fails only when logging has ended.
+        let _ = handle.reload(own_filter(filter));
+    }
+}
+
+fn own_filter(filter: &str) -> EnvFilter {
+    let quiet = "warn,async_openai=off,apalis=error,apalis_core=error,sqlx=error,hyper=error";
+    EnvFilter::try_new(format!("{quiet},shopkeeper={filter}")).unwrap_or_else(|_| EnvFilter::new(quiet))
 }
 
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -60,7 +60,8 @@ pub struct AnswerObject {
     /// When it was settled.
     pub completed_at: Option<DateTime<Utc>>,
     /// What the caller gave along.
-    pub metadata: Map<String, Value>,
+    #[schema(value_type = Object)]
+    pub metadata: Box<RawValue>,
 }
 
 /// What is said to a customer.

@@ -28,7 +28,7 @@ use super::{Comparison, percentile};
 use crate::{
     answer::Question,
     config::Config,
-    daemon::{self, Listeners, Parts, Workers},
+    daemon::{self, Listeners, Parts, Roles, Started, Workers},
     embedded::{create_databases, execute, folder::DataFolder, packages, postgres::Postgres},
     jobs::sync_catalogue::SyncOptions,
     offline::{Completer, Embedder, Models, OfflineServer},
@@ -212,12 +212,18 @@ impl Place {
     /// The daemon, asked one after the other, then by all sessions at once.
     async fn ask(&self, spans: &Spans, say: &impl Fn(String)) -> anyhow::Result<Vec<Comparison>> {
         let stop = CancellationToken::new();
-        let listeners = Listeners::bind(&self.config).await?;
+        let listeners = Listeners::bind(&self.config)?;
         let (sender, started) = tokio::sync::oneshot::channel();
-        let running = daemon::run(&self.config, listeners, stop.clone(), move |address| {
-            // Whoever waits for it may have given up.
-            let _ = sender.send(address);
-        });
+        let running = daemon::run(
+            &self.config,
+            listeners,
+            Roles::ALL,
+            stop.clone(),
+            move |Started { address, .. }| {
+                // Whoever waits for it may have given up.
+                let _ = sender.send(address);
+            },
+        );
         let asking = async {
             let address = started.await?.context("the daemon has a listener")?;
             // The first listing is over when nothing is left to do.
@@ -246,7 +252,7 @@ impl Place {
         spans.take();
         for n in 0..SINGLE {
             let question = Question { question: self.question(n), ..Question::default() };
-            let id = self.store.ask(LOCAL, None, &question).await?;
+            let id = self.store.ask(LOCAL, None, &question, None).await?;
             while !self.store.answer(None, id).await?.is_some_and(|answer| answer.is_settled()) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }

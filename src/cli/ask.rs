@@ -41,7 +41,7 @@ pub(super) async fn ask(arguments: Ask, path: &Path) -> anyhow::Result<()> {
     let parts = daemon::assemble(&config, &store).await?;
     let question =
         Question { question: arguments.question, session_id: arguments.session, ..Question::default() };
-    let id = store.ask(LOCAL, None, &question).await?;
+    let id = store.ask(LOCAL, None, &question, None).await?;
     let workers = Workers::new(&store);
     workers.start(&parts.answer, &config.queue.answer_question);
     let answer = until_settled(&store, id).await;

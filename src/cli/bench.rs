@@ -93,7 +93,7 @@ struct Answers {
 
 pub(super) async fn bench(bench: Bench) -> anyhow::Result<()> {
     if !matches!(bench.what, What::Answers(_)) {
-        telemetry::start("warn", telemetry::Format::Pretty);
+        telemetry::start("warn", telemetry::Format::Pretty, None);
     }
     if cfg!(debug_assertions) {
         output::note("this is a debug build: the figures are lower than those of `make bench`");

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    daemon::{self, Listeners, Parts},
+    daemon::{self, Listeners, Parts, Roles, Started},
     embedded::{Embedded, execute},
     jobs::sync_catalogue::SyncOptions,
     store::Store,
@@ -31,7 +31,7 @@ pub(super) struct Demo {
 }
 
 pub(super) async fn demo(demo: Demo) -> anyhow::Result<()> {
-    telemetry::start("warn", telemetry::Format::Pretty);
+    telemetry::start("warn", telemetry::Format::Pretty, None);
     output::line("Starting a private PostgreSQL with pgvector, offline models and a sample shop.");
     output::line("(The first time, about 100 MB are downloaded and kept.)");
     let spinner = ProgressBar::new_spinner();
@@ -51,7 +51,7 @@ async fn with_daemon(embedded: &Embedded, listeners: Listeners, once: bool) -> a
     let parts = daemon::assemble(&config, &store).await?;
     let stop = CancellationToken::new();
     let (sender, started) = oneshot::channel();
-    let daemon = daemon::run(&config, listeners, stop.clone(), |address| {
+    let daemon = daemon::run(&config, listeners, Roles::ALL, stop.clone(), |Started { address, .. }| {
         // Nobody waits for it when the show failed first.
         let _ = sender.send(address);
     });

@@ -55,7 +55,7 @@ enum CompleterChoice {
 
 pub(super) async fn models(models: Models) -> anyhow::Result<()> {
     let Verb::Serve { embedder, completer, dimensions, latency, listen } = models.verb;
-    crate::telemetry::start("info", crate::telemetry::Format::Pretty);
+    crate::telemetry::start("info", crate::telemetry::Format::Pretty, None);
     let embedder = match embedder {
         EmbedderChoice::Minilm => Embedder::Minilm(Minilm::load(&packages::minilm_weights().await?)?),
         EmbedderChoice::Hash => Embedder::hash(dimensions),

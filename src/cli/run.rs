@@ -1,52 +1,232 @@
-//! `run`: the daemon.
+//! `run`: the daemon, as a service manager handles it.
+//!
+//! SIGHUP reads the settings again. The daemon with the new ones starts beside the one with the old, on the same
+//! sockets, as another host would; when it takes work, the old one ends in order. Settings that are wrong, or with
+//! which nothing starts, change nothing. The first SIGTERM or SIGINT lets everything end in order, the second ends it
+//! at once.
 
-use std::path::Path;
+use std::{net::SocketAddr, path::Path, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
+use clap::{Args, ValueEnum, builder::PossibleValue};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, FAILED, log_format};
+use super::{Ended, FAILED, log_format, manager::Manager};
 use crate::{
     config::Config,
-    daemon::{self, Listeners},
+    daemon::{self, Listeners, Role, Roles, Started},
+    queue::Pulse,
     telemetry,
 };
 
-pub(super) async fn run(path: &Path) -> anyhow::Result<()> {
-    let config = Config::load(path, &std::env::vars().collect())?;
-    telemetry::start(&config.telemetry.log, log_format(&config));
-    let stop = CancellationToken::new();
-    let listeners = Listeners::bind(&config).await?;
-    let running = daemon::run(&config, listeners, stop.clone(), |address| {
-        let at = address.map(|address| format!(", API at http://{address}")).unwrap_or_default();
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), sources = config.sources.len(), "running{at}");
-    });
-    until_signalled(running, &stop).await
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Do only this, where the work is shared out among daemons; several may be given
+    #[arg(long = "role", value_enum, value_delimiter = ',')]
+    roles: Vec<Role>,
 }
 
-/// Runs until the first SIGTERM or SIGINT, which lets it end in order; the second ends it at once.
+impl ValueEnum for Role {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(self.word().into())
+    }
+}
+
+/// How often the service manager is told that all is well, at least.
+const WATCH: Duration = Duration::from_secs(5);
+
+pub(super) async fn run(arguments: Run, path: &Path) -> anyhow::Result<()> {
+    let config = load(path)?;
+    let otlp = config.telemetry.otlp_endpoint.as_ref().map(url::Url::as_str);
+    telemetry::start(&config.telemetry.log, log_format(&config), otlp);
+    let roles = Roles::of(&arguments.roles);
+    let manager = Manager::from_environment();
+    let (mut terminate, mut hangup) = (Terminate::new()?, signal(SignalKind::hangup())?);
+    let mut daemons = JoinSet::new();
+    let listeners = Listeners::bind(&config)?;
+    let mut current = tokio::select! {
+        started = start(&mut daemons, config, listeners, roles) => started?,
+        () = manager.keep_starting() => unreachable!("it never ends"),
+        () = terminate.signalled() => return Ok(()),
+    };
+    manager.ready(&current.status());
+    loop {
+        tokio::select! {
+            ended = daemons.join_next_with_id() => match ended {
+                Some(Ok((id, ended))) if id == current.id => return ended,
+                // One with older settings has ended in order.
+                Some(Ok((_, ended))) => {
+                    if let Err(error) = ended {
+                        tracing::warn!("the daemon with the old settings: {error:#}");
+                    }
+                }
+                Some(Err(error)) if error.id() == current.id => return Err(error.into()),
+                Some(Err(error)) => tracing::warn!("the daemon with the old settings: {error}"),
+                None => return Ok(()),
+            },
+            () = terminate.signalled() => break,
+            _ = hangup.recv() => {
+                manager.reloading();
+                let new = tokio::select! {
+                    new = reload(&mut daemons, path, &current, roles) => new,
+                    () = terminate.signalled() => break,
+                };
+                telemetry::reloaded(new.is_ok());
+                match new {
+                    Ok(new) => {
+                        current.stop.cancel();
+                        current = new;
+                        tracing::info!("the new settings are in force");
+                    }
+                    Err(error) => tracing::error!("the settings stay as they were: {error:#}"),
+                }
+                manager.ready(&current.status());
+            }
+            () = tokio::time::sleep(manager.watch_every().map_or(WATCH, |every| every.min(WATCH))) => {
+                if current.pulse.is_steady() {
+                    manager.is_well();
+                } else {
+                    tracing::warn!("workers do not get through to the database");
+                }
+            }
+        }
+    }
+    manager.stopping();
+    current.stop.cancel();
+    let ended = async {
+        let mut last = Ok(());
+        while let Some(ended) = daemons.join_next().await {
+            last = last.and(ended.map_err(anyhow::Error::from).and_then(|ended| ended));
+        }
+        last
+    };
+    let ended = in_order_or_at_once(ended, &mut terminate).await;
+    telemetry::flush();
+    ended
+}
+
+/// A daemon that takes work.
+struct Current {
+    id: tokio::task::Id,
+    config: Config,
+    stop: CancellationToken,
+    pulse: Pulse,
+    address: Option<SocketAddr>,
+    listeners: Listeners,
+}
+
+impl Current {
+    fn status(&self) -> String {
+        let at = self.address.map(|address| format!(", API at http://{address}")).unwrap_or_default();
+        format!("running with {} sources{at}", self.config.sources.len())
+    }
+}
+
+fn load(path: &Path) -> anyhow::Result<Config> {
+    Ok(Config::load(path, &std::env::vars().collect())?)
+}
+
+async fn reload(
+    daemons: &mut JoinSet<anyhow::Result<()>>,
+    path: &Path,
+    current: &Current,
+    roles: Roles,
+) -> anyhow::Result<Current> {
+    let config = load(path)?;
+    let listeners = current.listeners.again(&current.config, &config)?;
+    telemetry::filter(&config.telemetry.log);
+    start(daemons, config, listeners, roles).await
+}
+
+/// Starts a daemon among the others; returns when it takes work, or with why it does not.
+async fn start(
+    daemons: &mut JoinSet<anyhow::Result<()>>,
+    config: Config,
+    listeners: Listeners,
+    roles: Roles,
+) -> anyhow::Result<Current> {
+    let stop = CancellationToken::new();
+    let (sender, started) = oneshot::channel();
+    let (settings, own, stopped) = (config.clone(), listeners.try_clone()?, stop.clone());
+    let id = daemons
+        .spawn(async move {
+            daemon::run(&settings, own, roles, stopped, |started| {
+                // Whoever waited for it has been told to stop.
+                let _ = sender.send(started);
+            })
+            .await
+        })
+        .id();
+    match started.await {
+        Ok(Started { address, pulse }) => {
+            let current = Current { id, config, stop, pulse, address, listeners };
+            let status = current.status();
+            tracing::info!(version = env!("CARGO_PKG_VERSION"), "{status}");
+            Ok(current)
+        }
+        // It ended before it took work.
+        Err(_) => loop {
+            match daemons.join_next_with_id().await {
+                Some(Ok((ended, result))) if ended == id => {
+                    result?;
+                    return Err(anyhow::anyhow!("the daemon ended before it took work"));
+                }
+                Some(Err(error)) if error.id() == id => return Err(error.into()),
+                Some(_) => {}
+                None => return Err(anyhow::anyhow!("the daemon ended before it took work")),
+            }
+        },
+    }
+}
+
+/// SIGTERM or SIGINT.
+pub(super) struct Terminate {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Terminate {
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn signalled(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Runs until the first signal, which lets it end in order; the second ends it at once.
 pub(super) async fn until_signalled(
     running: impl Future<Output = anyhow::Result<()>>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut signalled = async || {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
+    let mut terminate = Terminate::new()?;
     tokio::pin!(running);
     tokio::select! {
         ended = &mut running => return ended,
-        () = signalled() => stop.cancel(),
+        () = terminate.signalled() => stop.cancel(),
     }
+    in_order_or_at_once(running, &mut terminate).await
+}
+
+async fn in_order_or_at_once(
+    ended: impl Future<Output = anyhow::Result<()>>,
+    terminate: &mut Terminate,
+) -> anyhow::Result<()> {
+    let message = "stopped at once by a second signal; what ran is taken over when its lease runs out";
     tokio::select! {
-        ended = &mut running => ended,
-        () = signalled() => Err(Ended {
-            code: FAILED,
-            message: "stopped at once by a second signal; what ran is taken over when its lease runs out".to_owned(),
-        }
-        .into()),
+        ended = ended => ended,
+        () = terminate.signalled() => Err(Ended { code: FAILED, message: message.to_owned() }.into()),
     }
 }

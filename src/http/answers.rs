@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
+use tracing::{Instrument, info_span};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -18,7 +19,10 @@ use super::{
     problem::{Code, Problem},
     waiting::preferred,
 };
-use crate::answer::{Question, object::AnswerObject};
+use crate::{
+    answer::{Question, object::AnswerObject},
+    telemetry,
+};
 
 /// When a client whose question was not taken may ask again.
 const LATER: std::time::Duration = std::time::Duration::from_secs(5);
@@ -32,6 +36,7 @@ const LATER: std::time::Duration = std::time::Duration::from_secs(5);
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters"),
         ("Prefer" = Option<String>, Header, description = "`wait=n`: seconds"),
+        ("traceparent" = Option<String>, Header, description = "The trace that it is part of (W3C Trace Context)"),
     ),
     responses(
         (status = 200, description = "It is settled", body = AnswerObject,
@@ -54,12 +59,17 @@ pub(super) async fn ask(
     question.session_id = caller.session(question.session_id)?;
     question.sources = caller.sources(question.sources)?;
     let key = idempotency_key(&headers)?;
-    let wait = preferred(&headers)?;
+    let wait = preferred(&headers);
     if api.store.has_more_queued_than(api.max_queued).await? {
         let detail = format!("more than {} questions wait already", api.max_queued);
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::QueueFull, detail).retry_after(LATER));
     }
-    let id = api.store.ask(caller.client(), key.as_deref(), &question).await?;
+    let came = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    let span = info_span!("ask", otel.kind = "server");
+    telemetry::follow(&span, came);
+    let next = telemetry::traceparent(&span, came);
+    let id = api.store.ask(caller.client(), key.as_deref(), &question, next.as_deref());
+    let id = id.instrument(span).await?;
     let answer =
         api.waiting.settled(&api.store, Some(caller.client()), id, wait).await?.ok_or_else(no_answer)?;
     let status = if answer.is_settled() { StatusCode::OK } else { StatusCode::ACCEPTED };
@@ -163,7 +173,7 @@ pub(super) async fn read(
     headers: HeaderMap,
 ) -> Result<Json<AnswerObject>, Problem> {
     caller.may(Scope::AnswersRead)?;
-    let wait = preferred(&headers)?;
+    let wait = preferred(&headers);
     let answer = seen(&api, &caller, &id).await?;
     if wait.is_none() || answer.is_settled() {
         return Ok(Json(answer));
@@ -184,6 +194,7 @@ pub(super) struct Filter {
     /// `next_cursor` of the page before.
     cursor: Option<i64>,
     /// 1 to 50; 50 when left out.
+    #[param(minimum = 1, maximum = 50)]
     limit: Option<u32>,
 }
 

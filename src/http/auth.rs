@@ -4,11 +4,11 @@
 //! them. A browser's token is for one session. Where the settings ask for no token, a caller without one is the client
 //! `local` with every scope; one that shows a token is held to it.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use axum::{
     extract::FromRequestParts,
-    http::{StatusCode, header, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
@@ -105,6 +105,9 @@ impl FromRequestParts<Api> for Caller {
         let grant = match bearer(parts)? {
             Some(token) => api.store.grant(&hash(token)).await?.ok_or_else(unauthorized)?,
             None if api.require_token => return Err(unauthorized()),
+            None if api.is_foreign(&parts.headers) => {
+                return Err(forbidden("without a token only programs on this host may ask, and no web page"));
+            }
             None => Grant {
                 client: LOCAL.to_owned(),
                 scopes: vec![Scope::Admin.word().to_owned()],
@@ -113,6 +116,26 @@ impl FromRequestParts<Api> for Caller {
         };
         api.rate.check(&grant.client)?;
         Ok(Self(grant))
+    }
+}
+
+impl Api {
+    /// Whether a request without a token comes from a web page of another origin, or by a name that somebody else may
+    /// have given to this host (DNS rebinding).
+    fn is_foreign(&self, headers: &HeaderMap) -> bool {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let is_allowed =
+            |origin: &str| self.origins.iter().any(|known| known.as_bytes() == origin.as_bytes());
+        if text(header::ORIGIN).is_some_and(|origin| !is_allowed(origin)) {
+            return true;
+        }
+        let Some(host) = text(header::HOST) else { return false };
+        // `[::1]:8080`, `[::1]`, `localhost:8080`, `127.0.0.1`
+        let name = match host.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or_default(),
+            None => host.split(':').next().unwrap_or_default(),
+        };
+        self.is_local && name != "localhost" && name.parse::<IpAddr>().is_err()
     }
 }
 

@@ -39,6 +39,9 @@ pub(super) struct Refreshing {
     key: String,
 }
 
+/// Bytes of a key.
+const MAX_KEY: usize = 1024;
+
 /// Has one document read again
 #[utoipa::path(
     post, path = "/v1/documents/{source}/{key}/refresh", tag = "catalogue",
@@ -53,6 +56,9 @@ pub(super) async fn refresh(
     caller.may_all(Scope::Admin)?;
     known(&api, &source)?;
     check_text("key", &key)?;
+    if key.len() > MAX_KEY {
+        return Err(Problem::invalid(format!("key has {} bytes; the most is {MAX_KEY}", key.len())));
+    }
     let id = DocumentId { source, key };
     api.store.refresh_one(&id).await?;
     Ok((StatusCode::ACCEPTED, Json(Refreshing { source: id.source, key: id.key })))
@@ -60,7 +66,7 @@ pub(super) async fn refresh(
 
 /// Has sources compared with the index
 #[utoipa::path(
-    post, path = "/v1/sync", tag = "catalogue", request_body = Option<Sync>,
+    post, path = "/v1/sync", tag = "catalogue", request_body = Sync,
     responses((status = 202, description = "They will be", body = Syncing))
 )]
 pub(super) async fn sync(

@@ -1,7 +1,8 @@
 //! What a question may hold.
 
 use axum::http::StatusCode;
-use serde_json::json;
+use chrono::Datelike;
+use serde_json::{Map, Value, json};
 
 use super::{
     Api,
@@ -39,11 +40,11 @@ pub(super) fn check(api: &Api, request: &Question) -> Result<(), Problem> {
             "webhook: there is no {name:?} in the settings; there are {known}"
         )));
     }
-    for (field, object) in [("metadata", &request.metadata), ("filter", &request.filter)] {
-        let text = object.as_ref().map(|object| json!(object).to_string());
-        check_text(field, text.as_deref().unwrap_or_default())?;
+    if let Some(at) = request.start_before.filter(|at| !(1970..=9999).contains(&at.year())) {
+        return Err(Problem::invalid(format!("start_before must be from 1970 to 9999, not {at}")));
     }
-    Ok(())
+    check_object("metadata", request.metadata.as_ref())?;
+    check_object("filter", request.filter.as_ref())
 }
 
 pub(super) fn check_question(api: &Api, field: &str, text: &str) -> Result<(), Problem> {
@@ -76,10 +77,27 @@ pub(super) fn check_sources(api: &Api, sources: Option<&[String]>) -> Result<(),
 
 /// PostgreSQL cannot keep the character NUL.
 pub(super) fn check_text(field: &str, text: &str) -> Result<(), Problem> {
-    if text.contains('\0') || text.contains("\\u0000") {
+    if text.contains('\0') {
         return Err(Problem::invalid(format!("{field} holds a NUL character")));
     }
     Ok(())
+}
+
+/// The same of all that an object holds.
+pub(super) fn check_object(field: &str, object: Option<&Map<String, Value>>) -> Result<(), Problem> {
+    object.into_iter().flatten().try_for_each(|(key, value)| {
+        check_text(field, key)?;
+        check_value(field, value)
+    })
+}
+
+fn check_value(field: &str, value: &Value) -> Result<(), Problem> {
+    match value {
+        Value::String(text) => check_text(field, text),
+        Value::Array(values) => values.iter().try_for_each(|value| check_value(field, value)),
+        Value::Object(object) => check_object(field, Some(object)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+    }
 }
 
 pub(super) fn check_name(field: &str, name: &str) -> Result<(), Problem> {

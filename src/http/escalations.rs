@@ -28,6 +28,7 @@ pub(super) struct Filter {
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = EscalationStatus)]
 pub(super) enum Status {
     #[default]
     Open,

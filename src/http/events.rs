@@ -16,7 +16,9 @@ use axum::{
     },
 };
 use futures::Stream;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
@@ -41,10 +43,24 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How often something is sent, so that those between see a living connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// The numbers within a run that are not written down: of what the answer itself tells.
+/// Numbers within a run: the sources are the first that is written down, and the last are not written down but told
+/// from the answer itself.
+const SOURCES: i64 = 1;
 const RESET: i64 = 9997;
 const REST: i64 = 9998;
 const END: i64 = 9999;
+
+/// One event.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is written field by field")]
+pub(super) struct AnswerEvent {
+    /// `answer.started`, `answer.sources`, `answer.delta`, `answer.reset`, or an end.
+    event: String,
+    /// Its number: a later one is higher.
+    id: String,
+    /// JSON: of an end the answer object, of a delta `{"delta": "…"}`, of the sources `{"sources": […]}`.
+    data: String,
+}
 
 /// Watches an answer
 ///
@@ -58,7 +74,7 @@ const END: i64 = 9999;
         ("Last-Event-ID" = Option<i64>, Header, description = "The number of the last event that was seen"),
     ),
     responses(
-        (status = 200, description = "The events", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The events", body = AnswerEvent, content_type = "text/event-stream"),
         (status = 204, description = "The last event was seen"),
     )
 )]
@@ -169,7 +185,7 @@ impl Watched {
             let is_all = before.trim_end() == said.text;
             let rest = if is_all { Some("") } else { said.text.strip_prefix(&before) };
             // What was written down of a run is forgotten an hour after its end.
-            let is_forgotten = before.is_empty() && self.last > run;
+            let is_forgotten = before.is_empty() && self.last > run + SOURCES;
             if (rest.is_none() || is_forgotten) && self.last < run + RESET {
                 frames.push(self.frame("answer.reset", run + RESET, &json!({})));
             }
@@ -179,12 +195,12 @@ impl Watched {
             }
         }
         let name = format!("answer.{}", answer.status);
-        frames.push(self.frame(&name, run + END, &json!(answer)));
+        frames.push(self.frame(&name, run + END, answer));
         Ok(frames)
     }
 
-    fn frame(&mut self, name: &str, n: i64, data: &Value) -> Frame {
+    fn frame(&mut self, name: &str, n: i64, data: &impl Serialize) -> Frame {
         self.last = n;
-        Frame::default().event(name).id(n.to_string()).data(data.to_string())
+        Frame::default().event(name).id(n.to_string()).data(serde_json::to_string(data).unwrap_or_default())
     }
 }

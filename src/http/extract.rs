@@ -26,6 +26,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         })?;
         // Where everything may be left out, so may the body.
         let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        // A list would be taken for an object whose fields come in their order.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Problem::invalid("the body is not a request: it is no JSON object"));
+        }
         let value = serde_json::from_slice(bytes);
         value.map(Self).map_err(|error| Problem::invalid(format!("the body is not a request: {error}")))
     }

@@ -5,6 +5,7 @@ use utoipa::{
     openapi::{
         Content, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder,
         path::PathItem,
+        schema::{Schema, SchemaType, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
@@ -47,6 +48,21 @@ pub(super) fn completed(mut document: OpenApi) -> OpenApi {
     let problem = || RefOr::Ref(Ref::from_schema_name("Problem"));
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
+            if operation.request_body.is_some() {
+                let content = Content::new(Some(problem()));
+                let response = ResponseBuilder::new().description("The body is too large: `invalid_request`");
+                let response = response.content("application/problem+json", content).build();
+                operation.responses.responses.entry("413".to_owned()).or_insert(RefOr::T(response));
+            }
+            // What may be left out is not null when it is there.
+            for parameter in operation.parameters.iter_mut().flatten() {
+                if let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema
+                    && let SchemaType::Array(types) = &object.schema_type
+                    && let Some(kind) = types.iter().find(|kind| **kind != Type::Null)
+                {
+                    object.schema_type = SchemaType::Type(kind.clone());
+                }
+            }
             for (status, description) in PROBLEMS {
                 let content = Content::new(Some(problem()));
                 let response = ResponseBuilder::new().description(description);

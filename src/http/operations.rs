@@ -30,6 +30,7 @@ pub(super) struct Filter {
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = DeliveryStatus)]
 pub(super) enum Status {
     Pending,
     Delivered,

@@ -7,13 +7,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
     Api,
     auth::{Caller, Scope},
-    checks::{check_question, check_sources, check_text},
+    checks::{check_object, check_question, check_sources},
     extract::Body,
     problem::{Code, Problem},
 };
@@ -60,7 +60,7 @@ pub(super) async fn search(
     caller.may_all(Scope::AnswersRead)?;
     check_question(&api, "query", &request.query)?;
     check_sources(&api, request.sources.as_deref())?;
-    check_text("filter", &json!(request.filter).to_string())?;
+    check_object("filter", request.filter.as_ref())?;
     let top_k = request.top_k.unwrap_or(api.retriever.settings.top_k);
     if !(1..=MOST).contains(&top_k) {
         return Err(Problem::invalid(format!("top_k must be from 1 to {MOST}, not {top_k}")));

@@ -13,7 +13,6 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::problem::Problem;
 use crate::{
     answer::object::AnswerObject,
     store::{Store, StoreError},
@@ -130,19 +129,17 @@ impl Drop for Bell {
     }
 }
 
-/// How long a client prefers to wait: what is longer than we let anybody wait is cut.
-pub(super) fn preferred(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+/// How long a client prefers to wait: what is longer than we let anybody wait is cut, and what is not understood is
+/// no preference.
+pub(super) fn preferred(headers: &HeaderMap) -> Option<Duration> {
     let given = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     let mut preferences = given.flat_map(|value| value.split([',', ';'])).map(str::trim);
-    let Some(wait) = preferences.find_map(|preference| {
+    let wait = preferences.find_map(|preference| {
         let (name, value) = preference.split_once('=')?;
         name.trim().eq_ignore_ascii_case("wait").then(|| value.trim().trim_matches('"'))
-    }) else {
-        return Ok(None);
-    };
-    let seconds: u64 =
-        wait.parse().map_err(|_| Problem::invalid(format!("Prefer: wait={wait} is no number of seconds")))?;
-    Ok(Some(Duration::from_secs(seconds.min(LONGEST))))
+    })?;
+    let seconds: u64 = wait.parse().ok()?;
+    Some(Duration::from_secs(seconds.min(LONGEST)))
 }
 
 #[cfg(test)]
@@ -156,11 +153,11 @@ mod tests {
                 axum::http::HeaderName::from_static("prefer"),
                 axum::http::HeaderValue::from_static(value),
             )]);
-            preferred(&headers).map_err(|_| ())
+            preferred(&headers)
         };
-        assert_eq!(of("respond-async, wait=10"), Ok(Some(Duration::from_secs(10))));
-        assert_eq!(of("Wait=600"), Ok(Some(Duration::from_secs(LONGEST))));
-        assert_eq!(of("return=minimal"), Ok(None));
-        assert_eq!(of("wait=soon"), Err(()));
+        assert_eq!(of("respond-async, wait=10"), Some(Duration::from_secs(10)));
+        assert_eq!(of("Wait=600"), Some(Duration::from_secs(LONGEST)));
+        assert_eq!(of("return=minimal"), None);
+        assert_eq!(of("wait=soon"), None);
     }
 }

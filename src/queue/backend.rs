@@ -42,6 +42,7 @@ async fn claim(slots: Slots, bell: Arc<Notify>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         slots.give_back(slots.surplus()).await;
         let Some(want) = slots.want() else {
+            slots.pulse.beat(slots.kind);
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = slots.moved.notified() => {}
@@ -59,6 +60,9 @@ async fn claim(slots: Slots, bell: Arc<Notify>, stop: CancellationToken) {
             _ => {}
         }
         is_reachable = claimed.is_ok();
+        if is_reachable {
+            slots.pulse.beat(slots.kind);
+        }
         let is_full = claimed.is_ok_and(|found| found == want.jobs);
         // Nothing is ready: perhaps a group can go on that nobody looked after.
         if is_full || is_reachable && !want.ahead && groups.advance(&slots.store, Some(slots.kind)).await {

@@ -14,7 +14,7 @@ use futures::task::AtomicWaker;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Limits, Wake, lease::Held};
+use super::{Limits, Pulse, Wake, lease::Held};
 use crate::store::{
     Store, StoreError,
     jobs::{Claim, ClaimedJob},
@@ -37,6 +37,7 @@ pub(super) struct Slots(Arc<Shared>);
 pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) kind: &'static str,
+    pub(super) pulse: Pulse,
     worker: Arc<str>,
     pub(super) limits: Limits,
     line: Mutex<Line>,
@@ -86,10 +87,17 @@ impl std::ops::Deref for Slots {
 }
 
 impl Slots {
-    pub(super) fn new(store: &Store, kind: &'static str, worker: &Arc<str>, limits: Limits) -> Self {
+    pub(super) fn new(
+        store: &Store,
+        kind: &'static str,
+        worker: &Arc<str>,
+        pulse: &Pulse,
+        limits: Limits,
+    ) -> Self {
         Self(Arc::new(Shared {
             store: store.clone(),
             kind,
+            pulse: pulse.clone(),
             worker: worker.clone(),
             limits,
             line: Mutex::default(),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::Pulse;
 use crate::{
     store::{Store, StoreError},
     telemetry,
@@ -19,12 +20,15 @@ const SOONEST: Duration = Duration::from_millis(20);
 const RECOVERY: Duration = Duration::from_secs(2);
 
 /// Looks after the queue until stopped.
-pub(super) async fn keep(store: &Store, stop: &CancellationToken) {
+pub(super) async fn keep(store: &Store, pulse: &Pulse, stop: &CancellationToken) {
     let (mut groups, mut rescue_from) = (Sweep::default(), Instant::now());
     while !stop.is_cancelled() {
         telemetry::take_up();
         let wait = match look(store, &mut groups, rescue_from).await {
-            Ok(wait) => wait,
+            Ok(wait) => {
+                pulse.beat("upkeep");
+                wait
+            }
             Err(error) => {
                 tracing::debug!(%error, "the queue could not be looked after");
                 rescue_from = Instant::now() + RECOVERY;

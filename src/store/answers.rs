@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -89,12 +89,14 @@ impl Store {
         client: &str,
         idempotency_key: Option<&str>,
         question: &Question,
+        traceparent: Option<&str>,
     ) -> Result<Uuid, StoreError> {
         let id = sqlx::query_scalar!(
-            r#"select shopkeeper.accept_question($1, $2, $3) as "id!""#,
+            r#"select shopkeeper.accept_question($1, $2, $3, $4) as "id!""#,
             client,
             idempotency_key,
             Json(question) as _,
+            traceparent,
         );
         Ok(id.fetch_one(&self.pool).await?)
     }
@@ -157,19 +159,20 @@ impl Store {
         lease: Lease,
     ) -> Result<Option<Taken>, StoreError> {
         let taken = sqlx::query!(
-            r#"select client as "client!", seq as "seq!", request as "asked!: Json<Question>", age as "age!",
+            r#"select client as "client!", seq as "seq!", request as "asked!: Json<Box<RawValue>>", age as "age!",
                    is_paused as "is_paused!", usd_today as "usd_today!"
                from shopkeeper.take_question($1, $2, $3)"#,
             id,
             i32::try_from(attempt).unwrap_or(i32::MAX),
             lease.fence,
         );
-        let taken = taken.fetch_optional(&self.pool).await?;
-        Ok(taken.map(|row| Taken {
+        let Some(row) = taken.fetch_optional(&self.pool).await? else { return Ok(None) };
+        let asked = serde_json::from_str(row.asked.get());
+        Ok(Some(Taken {
             id,
             client: row.client,
             seq: row.seq,
-            asked: row.asked.0,
+            asked: asked.map_err(|error| StoreError::Undecodable(error.to_string()))?,
             lease,
             age: Duration::try_from_secs_f64(row.age).unwrap_or_default(),
             is_paused: row.is_paused,

@@ -78,6 +78,8 @@ pub struct ClaimedJob {
     pub max_attempts: u32,
     /// How long it was due before it was claimed.
     pub waited: Duration,
+    /// The trace that it is part of.
+    pub traceparent: Option<String>,
 }
 
 /// The right to write in a job's name, void as soon as another worker claims it.
@@ -253,7 +255,7 @@ async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<Cla
         r#"
         select id as "id!", fence as "fence!", key, payload as "payload!", priority as "priority!",
             attempts as "attempts!", max_attempts as "max_attempts!",
-            extract(epoch from now() - greatest(run_at, created_at))::double precision as "waited!"
+            extract(epoch from now() - greatest(run_at, created_at))::double precision as "waited!", traceparent
         from shopkeeper.claim($1, $2, $3, $4, $5, $6)
         "#,
         claim.kind,
@@ -273,6 +275,7 @@ async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<Cla
         attempt: row.attempts.unsigned_abs(),
         max_attempts: row.max_attempts.unsigned_abs(),
         waited: Duration::try_from_secs_f64(row.waited).unwrap_or_default(),
+        traceparent: row.traceparent,
     });
     Ok(claimed.collect())
 }

@@ -3,7 +3,7 @@
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use shopkeeper::{
-    daemon::{self, Listeners},
+    daemon::{self, Listeners, Roles},
     offline::{Fault, Operation},
 };
 use tokio::sync::oneshot;
@@ -25,13 +25,15 @@ impl TestDaemon {
     #[expect(clippy::disallowed_methods, reason = "the handle is awaited in `stop`")]
     pub(crate) async fn start(world: &World) -> Self {
         let (config, stop) = (world.config.clone(), CancellationToken::new());
-        let listeners = Listeners::bind(&config).await.unwrap();
+        let listeners = Listeners::bind(&config).unwrap();
         let admin = listeners.admin.as_ref().unwrap().local_addr().unwrap();
         let (sender, started) = oneshot::channel();
         let stopped = stop.clone();
         let running = tokio::spawn(async move {
-            daemon::run(&config, listeners, stopped, move |address| sender.send(address.unwrap()).unwrap())
-                .await
+            daemon::run(&config, listeners, Roles::ALL, stopped, move |started| {
+                sender.send(started.address.unwrap()).unwrap();
+            })
+            .await
         });
         let address = started.await.unwrap();
         world

@@ -17,6 +17,7 @@ mod eval;
 mod faults;
 mod feed;
 mod hostile;
+mod lifecycle;
 mod nets;
 mod proxy;
 mod queue;

@@ -1,0 +1,43 @@
+//! `completions` and `man`: what packages install beside the program.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use super::{Arguments, output};
+
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Man {
+    /// The folder that the pages are written to, one for each verb; the first page goes to stdout without it
+    folder: Option<PathBuf>,
+}
+
+pub(super) fn completions(arguments: &Completions) {
+    let mut text = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Arguments::command(), "shopkeeper", &mut text);
+    output::line(String::from_utf8_lossy(&text).trim_end());
+}
+
+pub(super) fn man(arguments: &Man) -> anyhow::Result<()> {
+    let Some(folder) = &arguments.folder else {
+        let mut text = Vec::new();
+        clap_mangen::Man::new(Arguments::command()).render(&mut text)?;
+        output::line(String::from_utf8_lossy(&text).trim_end());
+        return Ok(());
+    };
+    write(folder).with_context(|| format!("the pages cannot be written to {}", folder.display()))
+}
+
+fn write(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    clap_mangen::generate_to(Arguments::command(), folder)
+}

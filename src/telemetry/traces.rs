@@ -1,0 +1,107 @@
+//! Traces, sent by OTLP over HTTP when the settings say where to.
+//!
+//! A trace that a client begins (`traceparent`, by W3C's Trace Context) goes through the job's row to whichever daemon
+//! runs it, and on to what follows from it. Where nothing is sent, it is still handed on.
+
+use std::sync::OnceLock;
+
+use opentelemetry::{
+    Context, KeyValue,
+    propagation::{Extractor, Injector, TextMapPropagator},
+    trace::{TraceContextExt, TracerProvider},
+};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::{
+    Resource,
+    propagation::TraceContextPropagator,
+    trace::{SdkTracerProvider, Tracer},
+};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
+
+/// Prepares sending to this address.
+pub(super) fn tracer(endpoint: &str) -> Result<Tracer, String> {
+    // The first caller in the process decides; it is the same provider each time.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
+    let exporter = SpanExporter::builder().with_http().with_endpoint(endpoint).build();
+    let exporter = exporter.map_err(|error| error.to_string())?;
+    let resource = Resource::builder()
+        .with_service_name("shopkeeper")
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+    let tracer = provider.tracer("shopkeeper");
+    // A second start in one process (tests) keeps the first.
+    let _ = PROVIDER.set(provider);
+    Ok(tracer)
+}
+
+/// Sends what was not sent yet.
+pub fn flush() {
+    if let Some(provider) = PROVIDER.get() {
+        // Whoever receives them may be away: then they are lost.
+        let _ = provider.force_flush();
+    }
+}
+
+/// Makes a span the child of what a `traceparent` names. One that is none is left out.
+pub fn follow(span: &Span, traceparent: Option<&str>) {
+    let Some(traceparent) = traceparent else { return };
+    let context = TraceContextPropagator::new().extract(&Header(traceparent));
+    if context.span().span_context().is_valid() {
+        // It fails where nothing is sent.
+        let _ = span.set_parent(context);
+    }
+}
+
+/// The `traceparent` of a span for what follows from it; where nothing is sent, the one that came.
+pub fn traceparent(span: &Span, came: Option<&str>) -> Option<String> {
+    let mut written = Written::default();
+    TraceContextPropagator::new().inject_context(&span.context(), &mut written);
+    written.0.or_else(|| came.filter(|came| is_traceparent(came)).map(str::to_owned))
+}
+
+fn is_traceparent(text: &str) -> bool {
+    let context: Context = TraceContextPropagator::new().extract(&Header(text));
+    context.span().span_context().is_valid()
+}
+
+struct Header<'a>(&'a str);
+
+impl Extractor for Header<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        (key == "traceparent").then_some(self.0)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec!["traceparent"]
+    }
+}
+
+#[derive(Default)]
+struct Written(Option<String>);
+
+impl Injector for Written {
+    fn set(&mut self, key: &str, value: String) {
+        if key == "traceparent" {
+            self.0 = Some(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traceparent_that_came_is_handed_on_where_nothing_is_sent_and_nonsense_is_not() {
+        let came = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert_eq!(traceparent(&Span::none(), Some(came)).as_deref(), Some(came));
+        for wrong in ["", "00-0-0-01", "x", "00-00000000000000000000000000000000-b7ad6b7169203331-01"] {
+            assert_eq!(traceparent(&Span::none(), Some(wrong)), None, "{wrong}");
+        }
+    }
+}

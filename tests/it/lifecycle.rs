@@ -1,0 +1,264 @@
+//! The daemon as a service manager handles it: ready, reload, watchdog, stop; and its traces.
+
+use std::{
+    os::unix::net::UnixDatagram,
+    process::{Child, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use axum::{Router, body::Bytes, routing::post};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use shopkeeper::offline::{Fault, Operation};
+use tempfile::TempDir;
+
+use crate::{
+    proxy::Proxy,
+    support::{LIMIT, SHOP, SOURCE, World, command},
+};
+
+/// A daemon with a socket of a service manager.
+struct Managed {
+    child: Child,
+    socket: UnixDatagram,
+    _folder: TempDir,
+}
+
+impl Managed {
+    fn start(world: &World, environment: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        let arguments = ["--config", world.settings().to_str().unwrap(), "run"].map(str::to_owned);
+        let mut all = vec![("NOTIFY_SOCKET", path.to_str().unwrap())];
+        all.extend(environment);
+        let child = command(&arguments, &all).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        Self { child, socket, _folder: folder }
+    }
+
+    /// The next message that holds this.
+    fn hears(&self, wanted: &str) -> String {
+        let began = Instant::now();
+        let mut buffer = [0; 4096];
+        while began.elapsed() < LIMIT {
+            let length = self.socket.recv(&mut buffer).unwrap();
+            let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if message.lines().any(|line| line.starts_with(wanted)) {
+                return message;
+            }
+        }
+        panic!("{wanted} was not said");
+    }
+
+    /// Whether this is said within a time.
+    fn hears_within(&self, wanted: &str, time: Duration) -> bool {
+        let began = Instant::now();
+        let mut buffer = [0; 4096];
+        self.socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let mut heard = false;
+        while !heard && began.elapsed() < time {
+            if let Ok(length) = self.socket.recv(&mut buffer) {
+                heard =
+                    String::from_utf8_lossy(&buffer[..length]).lines().any(|line| line.starts_with(wanted));
+            }
+        }
+        self.socket.set_read_timeout(Some(LIMIT)).unwrap();
+        heard
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Where the API is, as the status says it.
+    fn url(message: &str) -> String {
+        let (_, url) = message.split_once("API at ").unwrap();
+        url.lines().next().unwrap().to_owned()
+    }
+
+    fn ended(mut self) -> i32 {
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+async fn off<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_service_manager_hears_of_start_reload_and_stop_and_bad_settings_change_nothing() {
+    let world = World::new().await;
+    let daemon = Managed::start(&world, &[]);
+    let (daemon, ready) = off(move || {
+        daemon.hears("EXTEND_TIMEOUT_USEC=");
+        let ready = daemon.hears("READY=1");
+        (daemon, ready)
+    })
+    .await;
+    world.until("the shop is indexed", "count(*) = 3 from shopkeeper.document_index").await;
+    let url = Managed::url(&ready);
+    let client = reqwest::Client::new();
+    let say = async |question: &str| {
+        let request = client.post(format!("{url}/v1/answers")).header("prefer", "wait=20");
+        let response = request.json(&json!({ "question": question })).send().await.unwrap();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+    };
+    assert_eq!(say("How much is the Kettle?").await.1["status"], "completed");
+
+    let settings = std::fs::read_to_string(world.settings()).unwrap();
+    std::fs::write(world.settings(), format!("{settings}\n[answers]\nnothing = 1\n")).unwrap();
+    daemon.signal(Signal::HUP);
+    let daemon = off(move || {
+        assert!(daemon.hears("RELOADING=1").contains("MONOTONIC_USEC="));
+        daemon.hears("READY=1");
+        daemon
+    })
+    .await;
+    assert_eq!(say("How much is the Kettle?").await.1["status"], "completed", "the old ones hold");
+
+    // A question that is under way is finished by the daemon with the old settings; the address stays.
+    world.script().always(Operation::Completions, Fault::Held);
+    let before = world.script().requests(Operation::Completions);
+    let under_way = say("How much is the Shirt?");
+    let reload = async {
+        world.script().arrived(Operation::Completions, before + 1).await;
+        let shorter = settings.replace("[answers]", "[answers]\nmax_question_chars = 10");
+        std::fs::write(world.settings(), shorter).unwrap();
+        daemon.signal(Signal::HUP);
+        let daemon = off(move || {
+            daemon.hears("RELOADING=1");
+            daemon.hears("READY=1");
+            daemon
+        })
+        .await;
+        world.script().clear();
+        daemon
+    };
+    // Whoever waits is told how far it is when the old daemon ends, and asks the new one.
+    let ((_, answer), daemon) = tokio::join!(under_way, reload);
+    let id = answer["id"].as_str().unwrap();
+    world
+        .until("it is answered", &format!("status = 'completed' from shopkeeper.answer where id = '{id}'"))
+        .await;
+    let (status, problem) = say("How much is the Kettle?").await;
+    assert_eq!((status, &problem["code"]), (422, &json!("question_too_long")), "the new ones hold");
+
+    daemon.signal(Signal::TERM);
+    let code = off(move || {
+        daemon.hears("STOPPING=1");
+        daemon.ended()
+    })
+    .await;
+    assert_eq!(code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_watchdog_is_fed_only_while_workers_get_through_and_a_second_signal_stops_at_once() {
+    let world = World::new().await;
+    let proxy = Proxy::start(&world.url()).await;
+    std::fs::write(world.folder.path().join("database.url"), proxy.url()).unwrap();
+    let daemon = Managed::start(&world, &[("WATCHDOG_USEC", "3000000")]);
+    let daemon = off(move || {
+        daemon.hears("READY=1");
+        daemon.hears("WATCHDOG=1");
+        daemon.hears("WATCHDOG=1");
+        daemon
+    })
+    .await;
+    proxy.swallow();
+    let daemon = off(move || {
+        let began = Instant::now();
+        // As long as it may be a hiccup, it is fed.
+        while daemon.hears_within("WATCHDOG=1", Duration::from_secs(4)) {
+            assert!(began.elapsed() < LIMIT, "it is still fed");
+        }
+        daemon
+    })
+    .await;
+    daemon.signal(Signal::TERM);
+    let code = off(move || {
+        daemon.hears("STOPPING=1");
+        daemon.signal(Signal::TERM);
+        daemon.ended()
+    })
+    .await;
+    assert_eq!(code, 1);
+}
+
+impl Drop for Managed {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The spans that came, as they came.
+#[expect(clippy::disallowed_methods, reason = "it ends with the test")]
+async fn collector(bodies: Arc<Mutex<Vec<Bytes>>>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let receive = async move |body: Bytes| bodies.lock().unwrap().push(body);
+    let routes = Router::new().route("/v1/traces", post(receive));
+    tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_that_a_client_begins_goes_on_in_the_job_its_search_its_model_and_its_webhook() {
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let otlp = format!("\n[telemetry]\notlp_endpoint = \"{}\"\n", collector(bodies.clone()).await);
+    let hook =
+        "\n[[webhook]]\nname = \"hook\"\nurl = \"http://127.0.0.1:9/\"\nsecret = { file = \"secret\" }\n";
+    let secret = ("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let world = World::with_files(SHOP, &format!("{SOURCE}{hook}{otlp}"), &[secret]).await;
+    let daemon = Managed::start(&world, &[]);
+    let (daemon, ready) = off(move || {
+        let ready = daemon.hears("READY=1");
+        (daemon, ready)
+    })
+    .await;
+    world.until("the shop is indexed", "not exists (select from shopkeeper.job)").await;
+    let (http, sql) = ("0af7651916cd43dd8448eb211c80319c", "1bf7651916cd43dd8448eb211c80319d");
+    let request = reqwest::Client::new().post(format!("{}/v1/answers", Managed::url(&ready)));
+    let request =
+        request.header("traceparent", format!("00-{http}-b7ad6b7169203331-01")).header("prefer", "wait=20");
+    let answer = request.json(&json!({ "question": "How much is the Kettle?" })).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let ask =
+        format!("select shopkeeper.ask('And the Shirt?', traceparent => '00-{sql}-b7ad6b7169203331-01')");
+    let _: uuid::Uuid = world.value(&ask).await;
+    world.until("both are told", "count(*) = 2 from shopkeeper.delivery where attempts > 0").await;
+    daemon.signal(Signal::TERM);
+    assert_eq!(off(move || daemon.ended()).await, 0);
+    let spans: Vec<u8> = bodies.lock().unwrap().iter().flatten().copied().collect();
+    for (trace, from) in [(http, "ask"), (sql, "job")] {
+        let names = names_of_trace(&spans, trace);
+        for wanted in ["job", "search", "embeddings", "chat", "settle", from] {
+            assert!(names.iter().any(|name| name == wanted), "{wanted} is missing in {names:?}");
+        }
+        assert_eq!(
+            names.iter().filter(|name| *name == "job").count(),
+            2,
+            "the answer and the webhook: {names:?}"
+        );
+    }
+}
+
+/// The names of the spans of a trace, out of the protocol's bytes: a span begins with its trace's id (field 1, 16
+/// bytes), and its name is field 5.
+fn names_of_trace(bytes: &[u8], trace: &str) -> Vec<String> {
+    let id: Vec<u8> = (0..16).map(|n| u8::from_str_radix(&trace[2 * n..2 * n + 2], 16).unwrap()).collect();
+    let start = [&[0x0a, 16][..], &id].concat();
+    let mut names = Vec::new();
+    for at in (0..bytes.len().saturating_sub(start.len())).filter(|at| bytes[*at..].starts_with(&start)) {
+        // After it come its own id, its state and its parent's id: each with its length, until the name.
+        let mut rest = &bytes[at + start.len()..];
+        while rest[0] != 0x2a {
+            rest = &rest[2 + usize::from(rest[1])..];
+        }
+        names.push(String::from_utf8_lossy(&rest[2..2 + usize::from(rest[1])]).into_owned());
+    }
+    names
+}
