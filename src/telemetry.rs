@@ -33,12 +33,12 @@ pub fn start(filter: &str, format: Format, otlp: Option<&str>) {
     let terminal = std::io::stderr().is_terminal();
     let registry = tracing_subscriber::registry().with(filter);
     let _ = FILTER.set(handle);
-    let traces = otlp.map(traces::tracer).transpose();
-    let (traces, wrong) = match traces {
-        Ok(tracer) => (tracer.map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer)), None),
+    let sent = otlp.map(traces::tracer).transpose();
+    let (sent, wrong) = match sent {
+        Ok(to) => (to.map(|to| tracing_opentelemetry::layer().with_tracer(to)), None),
         Err(error) => (None, Some(error)),
     };
-    let registry = registry.with(traces);
+    let registry = registry.with(sent);
     let own = fmt::layer().with_writer(std::io::stderr);
     let journal = || tracing_journald::layer().ok();
     // A second start in one process (tests) keeps the first.
@@ -113,7 +113,8 @@ pub fn count() {
     let buckets = buckets.into_iter().try_fold(PrometheusBuilder::new(), |builder, (metric, buckets)| {
         builder.set_buckets_for_metric(metric, buckets)
     });
-    let buckets = buckets.expect("there are buckets");
+    // It fails only without a bucket.
+    let buckets = buckets.unwrap_or_else(|_| PrometheusBuilder::new());
     let recorder = buckets.build_recorder();
     let handle = recorder.handle();
     // A second start in one process (tests) keeps the first.
@@ -151,12 +152,12 @@ pub fn count() {
 /// All metrics in Prometheus' text format.
 pub fn metrics() -> String {
     let mut text = METRICS.get().map(PrometheusHandle::render).unwrap_or_default();
-    text += &format!(
-        "# HELP {COST} Dollars that models cost, by the prices of the settings.\n# TYPE {COST} counter\n"
-    );
-    for (operation, usd) in &*COSTS.lock().unwrap_or_else(PoisonError::into_inner) {
-        text += &format!("{COST}{{operation=\"{operation}\"}} {usd}\n");
-    }
+    let help = "Dollars that models cost, by the prices of the settings.";
+    let mut lines = vec![format!("# HELP {COST} {help}"), format!("# TYPE {COST} counter")];
+    let costs = COSTS.lock().unwrap_or_else(PoisonError::into_inner);
+    lines.extend(costs.iter().map(|(operation, usd)| format!("{COST}{{operation=\"{operation}\"}} {usd}")));
+    text.push_str(&lines.join("\n"));
+    text.push('\n');
     text
 }
 

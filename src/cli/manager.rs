@@ -1,4 +1,4 @@
-//! What the service manager is told (sd_notify); without one, nothing.
+//! What the service manager is told (`sd_notify`); without one, nothing.
 
 use std::time::Duration;
 
@@ -31,16 +31,16 @@ impl Manager {
         self.is_well();
     }
 
-    pub(super) fn reloading(&self) {
+    pub(super) fn reloading() {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => {
-                tell(&[NotifyState::Reloading, now, NotifyState::Status("reading the settings again")])
+                tell(&[NotifyState::Reloading, now, NotifyState::Status("reading the settings again")]);
             }
             Err(error) => tracing::debug!(%error, "there is no monotonic clock"),
         }
     }
 
-    pub(super) fn stopping(&self) {
+    pub(super) fn stopping() {
         tell(&[NotifyState::Stopping, NotifyState::Status("finishing what runs")]);
     }
 

@@ -74,7 +74,7 @@ pub(super) async fn run(arguments: Run, path: &Path) -> anyhow::Result<()> {
             },
             () = terminate.signalled() => break,
             _ = hangup.recv() => {
-                manager.reloading();
+                Manager::reloading();
                 let new = tokio::select! {
                     new = reload(&mut daemons, path, &current, roles) => new,
                     () = terminate.signalled() => break,
@@ -99,7 +99,7 @@ pub(super) async fn run(arguments: Run, path: &Path) -> anyhow::Result<()> {
             }
         }
     }
-    manager.stopping();
+    Manager::stopping();
     current.stop.cancel();
     let ended = async {
         let mut last = Ok(());

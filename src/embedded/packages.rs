@@ -332,7 +332,8 @@ fn tail(said: &[u8]) -> String {
     lines[lines.len().saturating_sub(8)..].join("\n")
 }
 
-fn cache() -> Result<PathBuf, PackageError> {
+/// The folder that everything is kept in which was downloaded.
+pub fn cache() -> Result<PathBuf, PackageError> {
     // An empty or relative path counts as unset, as the XDG base directory specification has it.
     let folder = |variable| env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     folder("SHOPKEEPER_CACHE")

@@ -9,7 +9,7 @@ use shopkeeper::{
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{World, execute, program, stdout};
+use crate::support::{SHOP, SOURCE, World, execute, program, stdout};
 
 /// A daemon of a world, with a client of its API.
 pub(crate) struct TestDaemon {
@@ -73,12 +73,32 @@ impl TestDaemon {
         answer
     }
 
+    /// What an address says once an answer is settled.
+    pub(crate) async fn settled_by(&self, world: &World, id: &str, path: &str) -> Value {
+        world
+            .until(
+                "it is settled",
+                &format!("status not in ('queued', 'in_progress') from shopkeeper.answer where id = '{id}'"),
+            )
+            .await;
+        let response = self.client.get(format!("{}{path}", self.url)).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        // A number that is too large for a machine's is still JSON.
+        serde_json::from_str(&response.text().await.unwrap().replace(&"0".repeat(400), "")).unwrap()
+    }
+
     pub(crate) async fn ask(&self, world: &World, body: Value) -> Value {
         let (status, accepted) = self.post(body).await;
         // A worker may have been quick.
         let settled = accepted["status"] == "completed" || accepted["status"] == "failed";
         assert_eq!(status, if settled { StatusCode::OK } else { StatusCode::ACCEPTED }, "{accepted}");
         self.settled(world, accepted["id"].as_str().unwrap()).await
+    }
+
+    /// What `/metrics` says.
+    pub(crate) async fn metrics(&self) -> String {
+        let metrics = self.client.get(format!("{}/metrics", self.admin)).send().await.unwrap();
+        metrics.text().await.unwrap()
     }
 
     /// Asks, whatever becomes of it.
@@ -478,8 +498,17 @@ async fn health_is_told_apart_alive_and_ready() {
 
 #[tokio::test]
 async fn the_metrics_have_these_names_and_labels() {
-    let world = World::new().await;
+    let hook =
+        "[[webhook]]\nname = \"hook\"\nurl = \"http://127.0.0.1:9/\"\nsecret = { file = \"secret\" }\n";
+    let secret = ("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let world = World::with_files(SHOP, &(SOURCE.to_owned() + hook), &[secret]).await;
     let daemon = TestDaemon::start(&world).await;
+    // An answer that is withheld, and a webhook that cannot be told.
+    world
+        .script()
+        .queue(Operation::Completions, [0, 1].map(|_| Fault::Says("It costs 1.23 [1].".to_owned())));
+    daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
+    world.until("it was tried", "bool_and(attempts > 0) from shopkeeper.delivery").await;
     // A schedule fires at once, because it was last seen to two hours ago.
     execute(&world.url(), "update shopkeeper.schedule set last_at = now() - interval '2 hours'").await;
     world
@@ -489,8 +518,7 @@ async fn the_metrics_have_these_names_and_labels() {
         )
         .await;
     world.until("the shop is indexed", "count(*) = 3 from shopkeeper.document_index").await;
-    let text =
-        daemon.client.get(format!("{}/metrics", daemon.admin)).send().await.unwrap().text().await.unwrap();
+    let text = daemon.metrics().await;
     assert!(text.contains("shopkeeper_queue_depth{kind=\"refresh_document\",state=\"ready\"} 0\n"), "{text}");
     // Other tests of this process count too: names and labels are the same for all, values are not.
     let series = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(|line| {

@@ -257,6 +257,30 @@ async fn when_too_many_questions_wait_no_more_is_taken() {
 }
 
 #[tokio::test]
+async fn without_a_token_no_web_page_and_no_borrowed_name_gets_in() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    let with = async |name: &'static str, value: &str| {
+        let request = daemon.client.get(format!("{}/v1/answers", daemon.url)).header(name, value);
+        request.send().await.unwrap().status()
+    };
+    for (host, status) in [
+        ("localhost:8080", StatusCode::OK),
+        ("127.0.0.1", StatusCode::OK),
+        ("[::1]:8080", StatusCode::OK),
+        ("evil.example", StatusCode::FORBIDDEN),
+        ("localhost.evil.example:8080", StatusCode::FORBIDDEN),
+    ] {
+        assert_eq!(with("host", host).await, status, "{host}");
+    }
+    assert_eq!(with("origin", "https://evil.example").await, StatusCode::FORBIDDEN);
+    let chat = token(&world, "chat", &[Scope::AnswersRead], None).await;
+    let request = request(&daemon, Method::GET, "/v1/answers", &chat).header("host", "shop.example");
+    assert_eq!(request.send().await.unwrap().status(), StatusCode::OK, "a token is as good by any name");
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_browsers_origin_may_call_when_the_settings_name_it() {
     let mut world = world().await;
     world.config.http.cors_origins = vec!["https://shop.example".to_owned()];

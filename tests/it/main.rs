@@ -10,6 +10,7 @@ mod auth;
 mod budget;
 mod chaos;
 mod cli;
+mod clients;
 mod coalescing;
 mod demo;
 mod doctor;

@@ -65,6 +65,17 @@ async fn what_cannot_be_taken_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn what_was_asked_by_sql_and_cannot_be_read_fails_at_once_and_breaks_no_listing() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    let id: uuid::Uuid = world.value("select shopkeeper.ask('Kettle?', metadata => '{\"n\": 1e400}')").await;
+    let failed = daemon.settled_by(&world, &id.to_string(), "/v1/answers?status=failed").await;
+    assert_eq!(failed["data"][0]["attempt"], 1, "{failed}");
+    assert_eq!(failed["data"][0]["confidence"], Value::Null, "nothing was found");
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_hundred_posts_at_once_with_one_key_are_one_question() {
     let world = World::new().await;
     let daemon = TestDaemon::start(&world).await;
@@ -72,7 +83,7 @@ async fn a_hundred_posts_at_once_with_one_key_are_one_question() {
         let request =
             daemon.client.post(format!("{}/v1/answers", daemon.url)).header("Idempotency-Key", "one");
         // Some wait, some do not.
-        let request = if n % 2 == 0 { request.header("Prefer", "wait=10") } else { request };
+        let request = if n.is_multiple_of(2) { request.header("Prefer", "wait=10") } else { request };
         let response = request
             .json(&json!({ "question": "How much is the Kettle?", "session_id": "s" }))
             .send()

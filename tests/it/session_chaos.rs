@@ -16,7 +16,7 @@ use shopkeeper::offline::{Fault, Operation};
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
 use crate::{
-    support::{SHOP, SOURCE, World, command},
+    support::{SHOP, SOURCE, World, aloud, command},
     worker::{pick, random},
 };
 
@@ -104,7 +104,7 @@ async fn whatever_is_killed_each_question_ends_once_in_the_order_of_its_session_
     let killing = async {
         let mut kills = 0;
         for _ in 0..seconds {
-            tokio::time::sleep(Duration::from_millis(1000)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
             let victim = kills % 2;
             daemons[victim].kill().unwrap();
             daemons[victim].wait().unwrap();
@@ -153,9 +153,9 @@ async fn whatever_is_killed_each_question_ends_once_in_the_order_of_its_session_
     );
     let completed: i64 = world.count("delivery where event = 'answer.completed'").await;
     assert_eq!(completed, world.count("answer where status = 'completed'").await, "one message for each");
-    println!(
+    aloud(&format!(
         "{asked} questions, {kills} kills, {} failed, {} messages",
         world.count("answer where status = 'failed'").await,
         told.len()
-    );
+    ));
 }
