@@ -18,12 +18,6 @@ where status = 'open' and session_id is not null;
 create index escalation_answer on shopkeeper.escalation (answer_id);
 create index escalation_client on shopkeeper.escalation (client, status, created_at);
 
--- How sure a cosine distance makes us, from 0 to 1; null of none.
-create function shopkeeper.confidence(distance double precision) returns double precision
-language sql immutable
-set search_path = pg_catalog, pg_temp
-return case when distance is not null then greatest(0, least(1, 1 - distance)) end;
-
 -- The answer object of the API, the same for every caller.
 create function shopkeeper.answer_object(answer shopkeeper.answer) returns jsonb
 language sql stable
@@ -32,7 +26,8 @@ return jsonb_build_object(
     'id', answer.id, 'object', 'answer', 'session_id', answer.session_id, 'seq', answer.seq, 'status', answer.status,
     'outcome', answer.outcome, 'incomplete_reason', answer.incomplete_reason, 'question', answer.question,
     'standalone_question', answer.standalone_question, 'answer', answer.answer, 'sources', answer.sources,
-    'citations', answer.citations, 'confidence', shopkeeper.confidence(answer.nearest_distance),
+    'citations', answer.citations, 'confidence', case when answer.nearest_distance is not null
+        then greatest(0, least(1, 1 - answer.nearest_distance)) end,
     'nearest_distance', answer.nearest_distance, 'escalation_threshold', answer.escalation_threshold,
     'needs_escalation', answer.needs_escalation,
     'escalation', case when answer.escalation_reason is not null then (

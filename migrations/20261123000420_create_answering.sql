@@ -237,7 +237,7 @@ comment on function shopkeeper.forget_customer is 'Removes all sessions and ques
 
 create view shopkeeper.answers with (security_barrier) as
 select id, client, session_id, customer_id, seq, status, outcome, incomplete_reason, question, standalone_question,
-    answer ->> 'text' as answer, sources, citations, shopkeeper.confidence(nearest_distance) as confidence,
+    answer ->> 'text' as answer, sources, citations, case when nearest_distance is not null then greatest(0, least(1, 1 - nearest_distance)) end as confidence,
     nearest_distance, escalation_threshold, needs_escalation, escalation_reason, grounding, usage, attempt, error,
     metadata, created_at, started_at, completed_at
 from shopkeeper.answer

@@ -126,7 +126,7 @@ struct Current {
 impl Current {
     fn status(&self) -> String {
         let at = self.address.map(|address| format!(", API at http://{address}")).unwrap_or_default();
-        format!("running with {} sources{at}", self.config.sources.len())
+        format!("running{at}")
     }
 }
 
@@ -169,7 +169,8 @@ async fn start(
         Ok(Started { address, pulse }) => {
             let current = Current { id, config, stop, pulse, address, listeners };
             let status = current.status();
-            tracing::info!(version = env!("CARGO_PKG_VERSION"), "{status}");
+            let sources = current.config.sources.len();
+            tracing::info!(version = env!("CARGO_PKG_VERSION"), sources, "{status}");
             Ok(current)
         }
         // It ended before it took work.

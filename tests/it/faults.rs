@@ -206,6 +206,13 @@ async fn the_printed_migrations_can_be_applied_by_hand() {
 #[tokio::test]
 async fn an_index_of_another_model_is_not_mixed_with_this_one() {
     let world = World::new().await;
+    // One that holds nothing is made anew.
+    let settings = std::fs::read_to_string(world.settings()).unwrap();
+    std::fs::write(world.settings(), settings.replace("dimensions = 64", "dimensions = 32")).unwrap();
+    assert!(world.run(&["search", "shirt"]).await.status.code() != Some(2));
+    assert_eq!(world.value::<i32>("select dimensions from shopkeeper.index_version").await, 32);
+    std::fs::write(world.settings(), settings).unwrap();
+    assert!(world.run(&["sync", "--wait"]).await.status.success());
     let settings = std::fs::read_to_string(world.settings()).unwrap();
     std::fs::write(world.settings(), settings.replace("model = \"hash\"", "model = \"other\"")).unwrap();
     let output = world.run(&["search", "shirt"]).await;
