@@ -143,13 +143,23 @@ impl Resolve for Guard {
         let allow_private = self.allow_private;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let (allowed, refused): (Vec<SocketAddr>, Vec<_>) =
-                found.partition(|address| allow_private || is_public(address.ip()));
-            match (allowed.is_empty(), refused.first()) {
-                (true, Some(address)) => Err(NotDelivered::Private(address.ip().to_string()).into()),
-                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
-            }
+            let allowed = allowed(found, allow_private)?;
+            Ok(Box::new(allowed.into_iter()) as Addrs)
         })
+    }
+}
+
+/// Those of the addresses of a name that may be connected to. It is asked for each connection, and the connection is
+/// made to what it gives: a name that means something else a moment later changes nothing.
+fn allowed(
+    found: impl Iterator<Item = SocketAddr>,
+    allow_private: bool,
+) -> Result<Vec<SocketAddr>, NotDelivered> {
+    let (allowed, refused): (Vec<_>, Vec<_>) =
+        found.partition(|address| allow_private || is_public(address.ip()));
+    match (allowed.is_empty(), refused.first()) {
+        (true, Some(address)) => Err(NotDelivered::Private(address.ip().to_string())),
+        _ => Ok(allowed),
     }
 }
 
@@ -189,6 +199,20 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_name_that_changes_its_answer_no_private_address_is_ever_connected_to() {
+        let of = |addresses: &[&str]| {
+            let found = addresses.iter().map(|address| SocketAddr::new(address.parse().unwrap(), 0));
+            let allowed = allowed(found, false)?;
+            Ok::<_, NotDelivered>(allowed.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&["1.1.1.1"]).unwrap(), ["1.1.1.1"]);
+        assert_eq!(of(&["127.0.0.1", "1.1.1.1"]).unwrap(), ["1.1.1.1"]);
+        assert_eq!(of(&["169.254.169.254"]), Err(NotDelivered::Private("169.254.169.254".to_owned())));
+        let own = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        assert_eq!(allowed([own].into_iter(), true), Ok(vec![own]), "where the settings allow it");
+    }
 
     #[test]
     fn addresses_of_private_networks_are_told_from_public_ones() {

@@ -41,6 +41,8 @@ pub(super) struct Eval {
 enum Verb {
     /// Ask the questions of a golden set and compare what comes with what is right
     Run(Run),
+    /// Print the questions whose answers customers liked as lines of a golden set, with the documents they cite
+    Feedback,
     /// Propose `answers.escalate_above_distance`: where questions that must be handed over part from the others
     Calibrate(Calibrate),
 }
@@ -126,6 +128,10 @@ pub(super) async fn eval(eval: Eval, path: &Path) -> anyhow::Result<()> {
             let cases = run.set.cases()?;
             let place = Place::open(&config).await?;
             place.run(&run, cases).await
+        }
+        Verb::Feedback => {
+            let store = Store::open(&daemon::reach(&config)).await?;
+            store.liked_answers().await?.iter().try_for_each(output::json)
         }
         Verb::Calibrate(calibrate) => {
             let cases = calibrate.set.cases()?;

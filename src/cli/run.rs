@@ -208,6 +208,7 @@ impl Terminate {
 }
 
 /// Runs until the first signal, which lets it end in order; the second ends it at once.
+#[cfg(feature = "embedded")]
 pub(super) async fn until_signalled(
     running: impl Future<Output = anyhow::Result<()>>,
     stop: &CancellationToken,

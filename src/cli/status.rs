@@ -1,6 +1,6 @@
 //! `status`: how fresh the index is, and what is queued.
 
-use std::path::Path;
+use std::{io::IsTerminal, path::Path, time::Duration};
 
 use clap::Args;
 use serde_json::json;
@@ -17,11 +17,31 @@ pub(super) struct Status {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Show it again every two seconds, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
 }
+
+/// How often it is shown again.
+const AGAIN: Duration = Duration::from_secs(2);
 
 pub(super) async fn status(arguments: &Status, path: &Path) -> anyhow::Result<()> {
     let config = settings(path)?;
     let store = Store::open(&daemon::reach(&config)).await?;
+    loop {
+        if arguments.watch && !arguments.json && std::io::stdout().is_terminal() {
+            // Clears the screen.
+            output::line("\x1b[2J\x1b[H");
+        }
+        show(arguments, &store).await?;
+        if !arguments.watch {
+            return Ok(());
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn show(arguments: &Status, store: &Store) -> anyhow::Result<()> {
     let (sources, failures, pace, queue, index, usage, stopped) = tokio::try_join!(
         store.source_status(),
         store.failures(),

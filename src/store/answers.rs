@@ -225,6 +225,26 @@ impl Store {
         Ok(rated.fetch_one(&self.pool).await?)
     }
 
+    /// The questions whose answers customers liked, as cases of a golden set: with the documents that the answers
+    /// cite. Those that cite none are left out.
+    pub async fn liked_answers(&self) -> Result<Vec<Value>, StoreError> {
+        let liked = sqlx::query_scalar!(
+            r#"select jsonb_build_object(
+                   'id', known.id, 'kind', 'feedback',
+                   'question', coalesce(known.standalone_question, known.question), 'expected', cited.documents
+               ) as "liked!"
+               from shopkeeper.feedback as feedback
+               join shopkeeper.answer as known on known.id = feedback.answer_id
+               cross join lateral (
+                   select jsonb_agg(distinct jsonb_build_object('source', source ->> 'source', 'key', source ->> 'key'))
+                       as documents
+                   from jsonb_array_elements(known.sources) as source where (source ->> 'cited')::boolean
+               ) as cited
+               where feedback.rating = 'up' and cited.documents is not null order by known.seq"#
+        );
+        Ok(liked.fetch_all(&self.pool).await?)
+    }
+
     /// Deletes one batch of answers that are older than this, and the sessions that are left empty; says how
     /// many. One that is not settled stays.
     pub async fn prune_answers(&self, older_than: Duration) -> Result<u64, StoreError> {

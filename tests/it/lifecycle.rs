@@ -34,7 +34,8 @@ impl Managed {
         let arguments = ["--config", world.settings().to_str().unwrap(), "run"].map(str::to_owned);
         let mut all = vec![("NOTIFY_SOCKET", path.to_str().unwrap())];
         all.extend(environment);
-        let child = command(&arguments, &all).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let log = std::fs::File::create(world.folder.path().join("log")).unwrap();
+        let child = command(&arguments, &all).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         Self { child, socket, _folder: folder }
     }
 
@@ -192,6 +193,60 @@ impl Drop for Managed {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_and_no_word_of_a_customer_stands_in_the_log() {
+    let hook = "\n[[webhook]]\nname = \"hook\"\nurl = \"http://127.0.0.1:9/planted-path\"\nsecret = { file = \"secret\" }\n";
+    let secret = ("secret", "whsec_cGxhbnRlZHBsYW50ZWRwbGFudGVkcGxhbnRlZA==");
+    let world = World::with_files(SHOP, &(SOURCE.to_owned() + hook), &[secret]).await;
+    let key = ("OPENAI_API_KEY", "sk-planted");
+    let daemon = Managed::start(&world, &[key, ("SHOPKEEPER_TELEMETRY__LOG", "debug")]);
+    let (daemon, ready) = off(move || {
+        let ready = daemon.hears("READY=1");
+        (daemon, ready)
+    })
+    .await;
+    world.until("the shop is indexed", "count(*) = 3 from shopkeeper.document_index").await;
+    let faults = [
+        Fault::BadJson,
+        Fault::CutConnection,
+        Fault::Status { code: 400, retry_after: None },
+        Fault::Says("planted-answer costs 1.23 [1].".to_owned()),
+    ];
+    for fault in faults {
+        world.script().queue(Operation::Completions, [fault.clone(), fault]);
+        let request = reqwest::Client::new().post(format!("{}/v1/answers", Managed::url(&ready)));
+        let request = request.bearer_auth("skt_planted").header("prefer", "wait=20");
+        let refused = request.json(&json!({ "question": "planted-question" })).send().await.unwrap();
+        assert_eq!(refused.status(), 401);
+        let ask = "select shopkeeper.ask('planted-question Kettle?', customer_id => 'planted-customer')";
+        let _: uuid::Uuid = world.value(ask).await;
+        world
+            .until("it is settled", "not exists (select from shopkeeper.job where kind = 'answer_question')")
+            .await;
+        world.script().clear();
+    }
+    daemon.signal(Signal::TERM);
+    assert_eq!(off(move || daemon.ended()).await, 0);
+    let log = std::fs::read_to_string(world.folder.path().join("log")).unwrap();
+    let password = world.url().split(':').nth(2).unwrap().split('@').next().unwrap().to_owned();
+    for planted in [
+        "sk-planted",
+        "cGxhbnRlZ",
+        "skt_planted",
+        "planted-question",
+        "planted-answer",
+        "planted-customer",
+        &password,
+    ] {
+        assert!(
+            !log.contains(planted),
+            "{planted} in {}",
+            log.lines().find(|line| line.contains(planted)).unwrap()
+        );
+    }
+    assert!(log.contains("running"), "there is a log");
 }
 
 /// The spans that came, as they came.

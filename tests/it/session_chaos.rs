@@ -79,7 +79,7 @@ async fn whatever_is_killed_each_question_ends_once_in_the_order_of_its_session_
                 ask(&pool, session, &key).await;
             }
             asked += 1;
-            tokio::time::sleep(Duration::from_millis(20).mul_f64(random())).await;
+            tokio::time::sleep(Duration::from_millis(80).mul_f64(random())).await;
         }
         asked
     }));

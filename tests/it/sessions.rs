@@ -411,6 +411,31 @@ async fn the_command_line_shows_a_session_and_forgets_it() {
 }
 
 #[tokio::test]
+async fn what_customers_liked_becomes_a_golden_set() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    let liked = daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
+    let other = daemon.ask(&world, json!({ "question": "How much is the Shirt?" })).await;
+    for (answer, rating) in [(&liked, "up"), (&other, "down")] {
+        let path = format!("/v1/answers/{}/feedback", answer["id"].as_str().unwrap());
+        let (status, _) = send(&daemon, Method::POST, &path, Some(json!({ "rating": rating }))).await;
+        assert_eq!(status, StatusCode::OK);
+    }
+    let golden = stdout(&world.run(&["eval", "feedback"]).await);
+    let file = world.folder.path().join("liked.jsonl");
+    std::fs::write(&file, &golden).unwrap();
+    let case: Value = serde_json::from_str(golden.trim()).unwrap();
+    assert_eq!(
+        (&case["id"], &case["expected"]),
+        (&liked["id"], &json!([{ "source": "product", "key": "3" }]))
+    );
+    let run = world.run(&["eval", "run", file.to_str().unwrap(), "--retrieval-only", "--json"]).await;
+    let report: Value = serde_json::from_str(&stdout(&run)).unwrap();
+    assert_eq!(report["queries"], 1, "{report}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_human_is_asked_once_for_a_session_with_all_that_he_needs() {
     let world = World::new().await;
     let daemon = TestDaemon::start(&world).await;
