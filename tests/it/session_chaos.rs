@@ -22,6 +22,8 @@ use crate::{
 
 const SESSIONS: usize = 60;
 const ASKERS: usize = 8;
+/// Questions that wait, at most.
+const WAITING: i64 = 300;
 
 /// Of each webhook-id the bodies that came.
 type Told = Arc<Mutex<HashMap<String, Vec<Bytes>>>>;
@@ -72,6 +74,12 @@ async fn whatever_is_killed_each_question_ends_once_in_the_order_of_its_session_
     let asking = join_all((0..ASKERS).map(async |asker| {
         let mut asked = 0;
         while !over.load(Ordering::Relaxed) {
+            // Enough wait always, and not more than end soon.
+            let waiting = "select count(*) from shopkeeper.answer where status = 'queued'";
+            if sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() > WAITING {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
             let (session, key) = (pick(SESSIONS), format!("{asker}-{asked}"));
             ask(&pool, session, &key).await;
             // Some are not sure that they asked.
