@@ -56,6 +56,28 @@ async fn ask(pool: &PgPool, session: usize, key: &str) {
     asked.unwrap();
 }
 
+/// Asks again and again in sessions drawn at random, until it is over; how often.
+async fn asks(pool: &PgPool, who: usize, over: &AtomicBool) -> i64 {
+    let mut asked = 0;
+    while !over.load(Ordering::Relaxed) {
+        // Enough wait always, and not more than end soon.
+        let waiting = "select count(*) from shopkeeper.answer where status = 'queued'";
+        if sqlx::query_scalar::<_, i64>(waiting).fetch_one(pool).await.unwrap() > WAITING {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        }
+        let (session, key) = (pick(SESSIONS), format!("{who}-{asked}"));
+        ask(pool, session, &key).await;
+        // Some are not sure that they asked.
+        if random() < 0.1 {
+            ask(pool, session, &key).await;
+        }
+        asked += 1;
+        tokio::time::sleep(Duration::from_millis(80).mul_f64(random())).await;
+    }
+    asked
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_killed_each_question_ends_once_in_the_order_of_its_session_and_is_told_as_one_thing() {
     let seconds = if std::env::var_os("SHOPKEEPER_TEST_LONG").is_some() { 60 } else { 8 };
@@ -71,26 +93,7 @@ async fn whatever_is_killed_each_question_ends_once_in_the_order_of_its_session_
     let mut daemons = [daemon(&world), daemon(&world)];
 
     let over = AtomicBool::new(false);
-    let asking = join_all((0..ASKERS).map(async |asker| {
-        let mut asked = 0;
-        while !over.load(Ordering::Relaxed) {
-            // Enough wait always, and not more than end soon.
-            let waiting = "select count(*) from shopkeeper.answer where status = 'queued'";
-            if sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() > WAITING {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-            let (session, key) = (pick(SESSIONS), format!("{asker}-{asked}"));
-            ask(&pool, session, &key).await;
-            // Some are not sure that they asked.
-            if random() < 0.1 {
-                ask(&pool, session, &key).await;
-            }
-            asked += 1;
-            tokio::time::sleep(Duration::from_millis(80).mul_f64(random())).await;
-        }
-        asked
-    }));
+    let asking = join_all((0..ASKERS).map(|asker| asks(&pool, asker, &over)));
     // One request of ten fails, each in its own way.
     let failing = async {
         let mut failed = 0;
