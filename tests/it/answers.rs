@@ -1,117 +1,13 @@
 //! Asking: by HTTP and by SQL.
 
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
-use shopkeeper::{
-    daemon::{self, Listeners, Roles},
-    offline::{Fault, Operation},
+use shopkeeper::offline::{Fault, Operation};
+
+use crate::{
+    running::TestDaemon,
+    support::{SHOP, SOURCE, World, execute, program, stdout},
 };
-use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
-
-use crate::support::{SHOP, SOURCE, World, execute, program, stdout};
-
-/// A daemon of a world, with a client of its API.
-pub(crate) struct TestDaemon {
-    pub(crate) url: String,
-    /// The listener for those who watch.
-    admin: String,
-    pub(crate) client: Client,
-    stop: CancellationToken,
-    running: tokio::task::JoinHandle<anyhow::Result<()>>,
-}
-
-impl TestDaemon {
-    #[expect(clippy::disallowed_methods, reason = "the handle is awaited in `stop`")]
-    pub(crate) async fn start(world: &World) -> Self {
-        let (config, stop) = (world.config.clone(), CancellationToken::new());
-        let listeners = Listeners::bind(&config).unwrap();
-        let admin = listeners.admin.as_ref().unwrap().local_addr().unwrap();
-        let (sender, started) = oneshot::channel();
-        let stopped = stop.clone();
-        let running = tokio::spawn(async move {
-            daemon::run(&config, listeners, Roles::ALL, stopped, move |started| {
-                sender.send(started.address.unwrap()).unwrap();
-            })
-            .await
-        });
-        let address = started.await.unwrap();
-        world
-            .until(
-                "the shop is synced",
-                "exists (select from shopkeeper.source) and not exists (select from shopkeeper.job)",
-            )
-            .await;
-        Self {
-            url: format!("http://{address}"),
-            admin: format!("http://{admin}"),
-            client: Client::new(),
-            stop,
-            running,
-        }
-    }
-
-    pub(crate) async fn post(&self, body: Value) -> (StatusCode, Value) {
-        let response = self.client.post(format!("{}/v1/answers", self.url)).json(&body).send().await.unwrap();
-        (response.status(), response.json().await.unwrap())
-    }
-
-    pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {
-        let response = self.client.get(format!("{}{path}", self.url)).send().await.unwrap();
-        (response.status(), response.json().await.unwrap())
-    }
-
-    pub(crate) async fn settled(&self, world: &World, id: &str) -> Value {
-        world
-            .until(
-                "it is answered",
-                &format!("status not in ('queued', 'in_progress') from shopkeeper.answer where id = '{id}'"),
-            )
-            .await;
-        let (status, answer) = self.get(&format!("/v1/answers/{id}")).await;
-        assert_eq!(status, StatusCode::OK);
-        answer
-    }
-
-    /// What an address says once an answer is settled.
-    pub(crate) async fn settled_by(&self, world: &World, id: &str, path: &str) -> Value {
-        world
-            .until(
-                "it is settled",
-                &format!("status not in ('queued', 'in_progress') from shopkeeper.answer where id = '{id}'"),
-            )
-            .await;
-        let response = self.client.get(format!("{}{path}", self.url)).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-        // A number that is too large for a machine's is still JSON.
-        serde_json::from_str(&response.text().await.unwrap().replace(&"0".repeat(400), "")).unwrap()
-    }
-
-    pub(crate) async fn ask(&self, world: &World, body: Value) -> Value {
-        let (status, accepted) = self.post(body).await;
-        // A worker may have been quick.
-        let settled = accepted["status"] == "completed" || accepted["status"] == "failed";
-        assert_eq!(status, if settled { StatusCode::OK } else { StatusCode::ACCEPTED }, "{accepted}");
-        self.settled(world, accepted["id"].as_str().unwrap()).await
-    }
-
-    /// What `/metrics` says.
-    pub(crate) async fn metrics(&self) -> String {
-        let metrics = self.client.get(format!("{}/metrics", self.admin)).send().await.unwrap();
-        metrics.text().await.unwrap()
-    }
-
-    /// Asks, whatever becomes of it.
-    pub(crate) async fn ask_for(&self, world: &World, body: Value) -> Value {
-        let (_, accepted) = self.post(body).await;
-        self.settled(world, accepted["id"].as_str().unwrap()).await
-    }
-
-    pub(crate) async fn stop(self) {
-        self.stop.cancel();
-        self.running.await.unwrap().unwrap();
-    }
-}
 
 #[tokio::test]
 async fn a_question_by_http_is_answered_from_the_shop_with_its_source() {

@@ -9,7 +9,7 @@ use shopkeeper::{
 };
 
 use crate::{
-    answers::TestDaemon,
+    running::TestDaemon,
     support::{World, execute, stdout},
 };
 

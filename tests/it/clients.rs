@@ -9,7 +9,7 @@ use shopkeeper::embedded::packages;
 use tokio::sync::OnceCell;
 
 use crate::{
-    answers::TestDaemon,
+    running::TestDaemon,
     support::{SHOP, SOURCE, World, aloud, database},
 };
 

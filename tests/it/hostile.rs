@@ -9,7 +9,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 use shopkeeper::offline::{Fault, Operation};
 
-use crate::{answers::TestDaemon, support::World};
+use crate::{running::TestDaemon, support::World};
 
 struct Hostile {
     is_product: bool,

@@ -26,6 +26,7 @@ mod queue_control;
 mod queue_ends;
 mod refresh;
 mod refusals;
+mod running;
 mod session_chaos;
 mod sessions;
 mod stream;

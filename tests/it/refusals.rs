@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shopkeeper::offline::{Fault, Operation};
 
 use crate::{
-    answers::TestDaemon,
+    running::TestDaemon,
     support::{World, stdout},
 };
 

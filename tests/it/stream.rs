@@ -7,7 +7,7 @@ use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use shopkeeper::offline::{Fault, Operation};
 
-use crate::{answers::TestDaemon, support::World};
+use crate::{running::TestDaemon, support::World};
 
 /// One event as a client sees it.
 #[derive(Clone, Debug, PartialEq)]

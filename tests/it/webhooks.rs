@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use shopkeeper::offline::{Fault, Operation};
 
 use crate::{
-    answers::TestDaemon,
+    running::TestDaemon,
     sessions::send,
     support::{LIMIT, SHOP, SOURCE, World, execute},
 };
