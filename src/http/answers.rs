@@ -15,7 +15,7 @@ use super::{
     Api,
     auth::{Caller, Scope},
     checks::{check, check_name, check_text},
-    extract::{Asked, Body, Named},
+    extract::{Asked, Body, Named, page},
     problem::{Code, Problem},
     waiting::preferred,
 };
@@ -237,10 +237,7 @@ pub(super) async fn list(
     let status = filter.status.as_deref();
     // One more than asked for tells whether there is another page.
     let answers = api.store.answers(caller.sees(), session.as_deref(), status, filter.cursor, limit + 1);
-    let mut data = answers.await?;
-    let has_more = data.len() > limit as usize;
-    data.truncate(limit as usize);
-    let next_cursor = data.last().filter(|_| has_more).map(|last| last.seq);
+    let (data, next_cursor) = page(answers.await?, limit, |last| last.seq);
     Ok(Json(Answers { object: "list", data, next_cursor }))
 }
 

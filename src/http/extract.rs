@@ -1,4 +1,4 @@
-//! What a request holds, or the problem with it: axum's own refusals are plain text.
+//! What a request holds, or the problem with it: axum's own refusals are plain text. And how lists are cut into pages.
 
 use axum::{
     body::Bytes,
@@ -57,4 +57,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
         let query = Query::from_request_parts(parts, state).await;
         query.map(|Query(value)| Self(value)).map_err(|rejection| Problem::invalid(rejection.body_text()))
     }
+}
+
+/// A page out of what was read, one more than it holds, and the cursor of the next page if there is one.
+pub(super) fn page<T, C>(mut read: Vec<T>, limit: u32, cursor: impl Fn(&T) -> C) -> (Vec<T>, Option<C>) {
+    let has_more = read.len() > limit as usize;
+    read.truncate(limit as usize);
+    let next = read.last().filter(|_| has_more).map(cursor);
+    (read, next)
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     Api,
     auth::{Caller, Scope},
-    extract::{Asked, Named},
+    extract::{Asked, Named, page},
     problem::{Code, Problem},
 };
 use crate::{
@@ -65,10 +65,8 @@ pub(super) async fn deliveries(
         Status::Delivered => "delivered",
         Status::Failed => "failed",
     });
-    let mut data = api.store.deliveries(status, cursor, PAGE + 1).await?;
-    let has_more = data.len() > PAGE as usize;
-    data.truncate(PAGE as usize);
-    let next_cursor = data.last().filter(|_| has_more).map(|last| last.id);
+    let read = api.store.deliveries(status, cursor, PAGE + 1).await?;
+    let (data, next_cursor) = page(read, PAGE, |last| last.id);
     Ok(Json(Deliveries { object: "list", data, next_cursor }))
 }
 
