@@ -19,6 +19,7 @@ mod faults;
 mod feed;
 mod hostile;
 mod lifecycle;
+mod manual;
 mod nets;
 mod proxy;
 mod queue;

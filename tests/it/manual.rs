@@ -1,0 +1,436 @@
+//! The operator's documents beside the program: what only one of the two knows is a fault.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, json};
+use shopkeeper::{
+    config::Config,
+    daemon::{Role, Workers},
+};
+
+use crate::{
+    running::TestDaemon,
+    support::{World, program, stderr, stdout},
+};
+
+type Words = BTreeSet<String>;
+
+fn text(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// The files of a folder and of those in it, with this ending.
+fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|known| known == ending) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// What an operator reads, by path.
+fn documents() -> Vec<(PathBuf, String)> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let paths =
+        files("docs", "md").into_iter().chain([here.join("README.md"), here.join("deploy/README.md")]);
+    paths.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
+}
+
+fn words<'a>(all: impl IntoIterator<Item = &'a str>) -> Words {
+    all.into_iter().map(str::to_owned).collect()
+}
+
+/// The cells of the tables under a heading whose first column has this name.
+fn rows(document: &str, heading: &str, first: &str) -> Vec<Vec<String>> {
+    let under = document.lines().skip_while(|line| line.trim_start_matches('#').trim() != heading).skip(1);
+    let under = under.take_while(|line| !line.starts_with('#'));
+    let cells = |line: &str| -> Vec<String> {
+        line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
+    };
+    let rows = under.skip_while(|line| cells(line)[0] != first).skip(2);
+    rows.take_while(|line| line.starts_with('|')).map(cells).collect()
+}
+
+/// A table of `jobs.toml`: its heading and its lines.
+type Table = (String, BTreeMap<String, String>);
+
+/// The least that each section of the document needs, in a file of its own; the section itself is the last.
+fn least(section: &str) -> Vec<Table> {
+    let table = |heading: &str, lines: &[(&str, &str)]| -> Table {
+        let lines = lines.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        (heading.to_owned(), lines.collect())
+    };
+    let source = |lines: &[(&str, &str)]| {
+        let rendered = [("name", "\"s\""), ("key", "\"id\""), ("title", "\"t\""), ("text", "\"t\"")];
+        table("[[source]]", &[&rendered, lines].concat())
+    };
+    let shop = [("kind", "\"postgres\""), ("url", "\"postgres://u@h/shop\""), ("table", "\"product\"")];
+    let mut tables = vec![
+        table("[database]", &[("url", "\"postgres://u@h/ours\"")]),
+        table("[openai]", &[("api_key", "{ env = \"KEY\" }")]),
+    ];
+    if section == "[database]" {
+        tables.swap(0, 1);
+    }
+    tables.extend(match section {
+        "[database]" | "[openai]" => vec![],
+        "[http]" => vec![table("[http]", &[])],
+        "[embedding]" => vec![table("[embedding]", &[])],
+        "[embedding.next]" => vec![
+            table("[embedding]", &[]),
+            table("[embedding.next]", &[("model", "\"m\""), ("dimensions", "7")]),
+        ],
+        "[answers]" => vec![table("[answers]", &[])],
+        "[budget]" => vec![table("[budget]", &[])],
+        "[retention]" => vec![table("[retention]", &[])],
+        "[telemetry]" => vec![table("[telemetry]", &[])],
+        "[[source]]" | "`kind = \"postgres\"`" => vec![source(&shop)],
+        "`kind = \"feed\"`" => {
+            vec![source(&[("kind", "\"feed\""), ("path", "\"p.csv\""), ("format", "\"csv\"")])]
+        }
+        "[[source.related]]" => {
+            vec![source(&shop), table("[[source.related]]", &[("table", "\"c\""), ("keys", "\"select 1\"")])]
+        }
+        "[[schedule]]" => {
+            let lines = [("name", "\"n\""), ("cron", "\"0 * * * *\""), ("job", "\"sync_catalogue\"")];
+            vec![table("[[schedule]]", &lines)]
+        }
+        "[[webhook]]" => {
+            let lines = [("name", "\"w\""), ("url", "\"https://w/\""), ("secret", "{ env = \"HOOK\" }")];
+            vec![table("[[webhook]]", &lines)]
+        }
+        queue => {
+            let is_known = Workers::KINDS.iter().any(|kind| queue == format!("[queue.{kind}]"));
+            assert!(is_known, "no section {queue}");
+            vec![table(queue, &[])]
+        }
+    });
+    tables
+}
+
+/// What the program makes of a file, or its faults.
+fn read(tables: &[Table]) -> Result<Value, Vec<shopkeeper::config::Fault>> {
+    let file: String = tables
+        .iter()
+        .map(|(heading, lines)| {
+            let lines: String = lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+            format!("{heading}\n{lines}")
+        })
+        .collect();
+    let hook = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned();
+    let environment = BTreeMap::from([("KEY".to_owned(), "sk-1".to_owned()), ("HOOK".to_owned(), hook)]);
+    let config = Config::parse(&file, "jobs.toml", PathBuf::new(), &environment);
+    config.map(|config| serde_json::to_value(config).unwrap()).map_err(|faults| faults.faults)
+}
+
+fn with(mut tables: Vec<Table>, key: &str, value: &str) -> Vec<Table> {
+    tables.last_mut().unwrap().1.insert(key.to_owned(), value.to_owned());
+    tables
+}
+
+/// Every key of the document: its section as `least` knows it, its name, and the cell of its default.
+fn documented() -> Vec<(String, String, String)> {
+    let document = text("docs/settings.md");
+    let kinds = rows(&document, "[queue.KIND]", "kind");
+    let mut all = Vec::new();
+    let headings = document.lines().filter(|line| line.starts_with("##"));
+    for heading in headings.map(|line| line.trim_start_matches('#').trim()) {
+        for row in rows(&document, heading, "key") {
+            let (key, default) = (row[0].trim_matches('`').to_owned(), row[2].clone());
+            if heading != "[queue.KIND]" {
+                all.push((heading.to_owned(), key, default));
+                continue;
+            }
+            for kind in &kinds {
+                let section = format!("[queue.{}]", kind[0].trim_matches('`'));
+                let default = if default == "by kind" { &kind[1] } else { &default };
+                all.push((section, key.clone(), default.clone()));
+            }
+        }
+    }
+    assert!(all.len() > 100, "{all:?}");
+    all
+}
+
+/// Another value than any default.
+fn sample(key: &str) -> &'static str {
+    match key {
+        "base_url" => "\"http://other/v1\"",
+        "api_key" => "{ env = \"KEY\" }",
+        "timeout" => "\"9s\"",
+        "max_request_tokens" => "9000",
+        "chunk_tokens" => "299",
+        _ => "9",
+    }
+}
+
+/// What a section makes of a key that the section above it says.
+fn inherited(section: &str, above: &str, key: &str) -> [Value; 2] {
+    let path = if section == "[embedding.next]" {
+        format!("/embedding/next/{key}")
+    } else {
+        format!("/{}/{key}", section.trim_matches(['[', ']']))
+    };
+    let mut tables = least(section);
+    let of = |tables: &[Table]| read(tables).unwrap().pointer(&path).unwrap().clone();
+    let table = tables.iter().position(|(heading, _)| heading == above).unwrap();
+    if key == "api_key" {
+        tables[1].1 = BTreeMap::from([("base_url".to_owned(), "\"http://local/v1\"".to_owned())]);
+    }
+    let before = of(&tables);
+    tables[table].1.insert(key.to_owned(), sample(key).to_owned());
+    [before, of(&tables)]
+}
+
+#[test]
+fn every_key_of_the_settings_document_is_known_and_has_the_default_that_it_says() {
+    for (section, key, default) in documented() {
+        let least = least(&section);
+        let name = format!("{section} {key}");
+        if default == "required" {
+            let mut without = least;
+            without.last_mut().unwrap().1.remove(&key).unwrap_or_else(|| panic!("{name} is not required"));
+            let faults = read(&without).err().unwrap_or_else(|| panic!("{name} is not required"));
+            let is_missing = |fault: &shopkeeper::config::Fault| {
+                fault.path.ends_with(&key) && fault.message.starts_with("is required")
+            };
+            assert!(faults.iter().any(is_missing), "{name}: {faults:?}");
+        } else if let Some(above) = default.strip_prefix("as ") {
+            let [before, after] = inherited(&section, above.trim_matches('`'), &key);
+            assert_ne!(before, after, "{name} is not {default}");
+        } else if default == "–" {
+            let faults = read(&with(least, &key, "\"x\"")).err().unwrap_or_default();
+            let is_unknown = |fault: &shopkeeper::config::Fault| {
+                fault.path.ends_with(&key) && fault.message.starts_with("is not a key")
+            };
+            assert!(!faults.iter().any(is_unknown), "{name}: {faults:?}");
+        } else {
+            let without = read(&least).unwrap_or_else(|faults| panic!("{section}: {faults:?}"));
+            let written = read(&with(least, &key, default.trim_matches('`')));
+            let written = written.unwrap_or_else(|faults| panic!("{name}: {faults:?}"));
+            assert_eq!(written, without, "{name} has another default than {default}");
+        }
+    }
+}
+
+/// The keys of a section as the program has them; those of tables in it after a dot.
+fn keys(section: &Value) -> Words {
+    let mut found = Words::new();
+    for (key, value) in section.as_object().unwrap() {
+        match value {
+            Value::Object(inner) if ["backoff", "mass_delete_limit"].contains(&key.as_str()) => {
+                found.extend(inner.keys().map(|inner| format!("{key}.{inner}")));
+            }
+            _ => drop(found.insert(key.clone())),
+        }
+    }
+    found
+}
+
+#[test]
+fn every_key_that_the_program_has_stands_in_the_settings_document() {
+    let documented = documented();
+    let of = |section: &str| -> Words {
+        let keys = documented.iter().filter(|(known, _, _)| known == section);
+        keys.map(|(_, key, _)| key.clone()).collect()
+    };
+    let less = |mut keys: Words, left_out: &[&str]| {
+        keys.retain(|key| !left_out.contains(&key.as_str()));
+        keys
+    };
+    let all = read(&least("[embedding.next]")).unwrap();
+    let sections: Words = documented
+        .iter()
+        .map(|(section, _, _)| section.trim_matches(['[', ']']))
+        .map(|section| section.split(['.', ' ']).next().unwrap().trim_matches('`').to_owned())
+        .filter(|section| section != "openai" && section != "kind")
+        .collect();
+    assert_eq!(sections, keys(&all));
+    for section in ["database", "http", "answers", "budget", "retention", "telemetry"] {
+        assert_eq!(of(&format!("[{section}]")), keys(&all[section]), "[{section}]");
+    }
+    let embedding = less(keys(&all["embedding"]), &["next"]);
+    assert_eq!(of("[embedding]"), embedding);
+    let both: Words = embedding.intersection(&keys(&all["answers"])).cloned().collect();
+    assert_eq!(of("[openai]"), less(both, &["model"]));
+    // One cache serves both models.
+    assert_eq!(of("[embedding.next]"), less(keys(&all["embedding"]["next"]), &["cache_entries"]));
+    assert_eq!(words(Workers::KINDS.iter().copied()), keys(&all["queue"]));
+    for (kind, limits) in all["queue"].as_object().unwrap() {
+        assert_eq!(of(&format!("[queue.{kind}]")), keys(limits), "[queue.{kind}]");
+    }
+    let first = |section: &str, pointer: &str, tables: Vec<Table>| {
+        let read = read(&tables).unwrap_or_else(|faults| panic!("{section}: {faults:?}"));
+        keys(read.pointer(pointer).unwrap())
+    };
+    let shop = || least("`kind = \"postgres\"`");
+    let instead = |section: &str, left_out: &str, key: &str, value: &str| {
+        let mut tables = with(least(section), key, value);
+        tables.last_mut().unwrap().1.remove(left_out);
+        first(section, "/source/0", tables)
+    };
+    let mut source = first("where", "/source/0", with(shop(), "where", "\"true\""));
+    source.extend(instead("`kind = \"postgres\"`", "table", "query", "\"select 1\""));
+    source.extend(instead("`kind = \"feed\"`", "url", "path", "\"p.csv\""));
+    source.extend(instead("`kind = \"feed\"`", "path", "url", "\"https://f/\""));
+    let tables = [of("[[source]]"), of("`kind = \"postgres\"`"), of("`kind = \"feed\"`")];
+    let told: Words = tables.into_iter().flatten().collect();
+    assert_eq!(told, less(source, &["related"]), "[[source]]");
+    for (section, pointer) in [("[[source.related]]", "/source/0/related/0"), ("[[webhook]]", "/webhook/0")] {
+        assert_eq!(of(section), first(section, pointer, least(section)), "{section}");
+    }
+    let mut schedule = first("[[schedule]]", "/schedule/0", least("[[schedule]]"));
+    assert!(schedule.remove("source") && schedule.insert("args.source".to_owned()));
+    assert_eq!(of("[[schedule]]"), schedule, "[[schedule]]");
+}
+
+#[test]
+fn roles_and_alerts_are_told_all() {
+    let document = text("docs/operations.md");
+    let first = |heading: &str, name: &str| -> Vec<String> {
+        let rows = rows(&document, heading, name).into_iter();
+        rows.map(|row| row[0].split('`').nth(1).unwrap().to_owned()).collect()
+    };
+    assert_eq!(first("Scale", "role"), Role::ALL.map(Role::word));
+    let rules = text("deploy/prometheus/alerts.yml");
+    let named = rules.lines().filter_map(|line| line.trim_start().strip_prefix("- alert: "));
+    assert_eq!(words(first("Alerts", "alert").iter().map(String::as_str)), words(named));
+    let critical = rules.split("- alert: ").skip(1).filter(|rule| rule.contains("severity: critical"));
+    let critical = critical.map(|rule| rule.lines().next().unwrap());
+    let told = document.lines().filter(|line| line.contains("` (critical)"));
+    assert_eq!(words(told.map(|line| line.split('`').nth(1).unwrap())), words(critical));
+}
+
+#[tokio::test]
+async fn every_metric_is_told_with_its_labels() {
+    let document = text("docs/operations.md");
+    let mut told: BTreeMap<String, Words> = BTreeMap::new();
+    for row in rows(&document, "Watching", "metric `shopkeeper_…`") {
+        for metric in row[0].split('`').skip(1).step_by(2) {
+            let (name, labels) = metric.split_once('{').unwrap_or((metric, "}"));
+            let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty());
+            told.insert(format!("shopkeeper_{name}"), words(labels));
+        }
+    }
+    let source = text("src/telemetry.rs");
+    let known = source.split('"').filter(|part| part.starts_with("shopkeeper_"));
+    assert_eq!(words(told.keys().map(String::as_str)), words(known));
+
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
+    let metrics = daemon.metrics().await;
+    daemon.stop().await;
+    for line in metrics.lines().filter(|line| line.starts_with("shopkeeper_")) {
+        let (name, labels) = line.split_once('{').unwrap_or((line.split(' ').next().unwrap(), ""));
+        let ends = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+        let labels = labels.split("\",").filter_map(|label| label.split('=').next());
+        let mut labels = words(labels.filter(|label| !label.is_empty() && !label.starts_with('}')));
+        labels.remove("le");
+        let family = told.get(name).or_else(|| told.get(ends?));
+        assert_eq!(family, Some(&labels), "{line}");
+    }
+}
+
+/// What of a text stands in double quotes outside of code.
+fn quoted(document: &str) -> Vec<String> {
+    let (mut found, mut quote, mut is_code) = (Vec::new(), None::<String>, false);
+    for character in document.chars() {
+        match (&mut quote, character) {
+            (Some(_), '"') => found.extend(quote.take()),
+            (Some(quote), _) => quote.push(character),
+            (None, '`') => is_code = !is_code,
+            (None, '"') if !is_code => quote = Some(String::new()),
+            (None, _) => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn every_message_that_is_quoted_is_one_of_ours() {
+    let sources = files("src", "rs").into_iter().chain(files("migrations", "sql"));
+    let sources: String = sources.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    // A string that goes on in the next line.
+    let mut parts = sources.split("\\\n");
+    let mut ours = parts.next().unwrap().to_owned();
+    parts.for_each(|part| ours.push_str(part.trim_start()));
+    let quoted = quoted(&text("docs/troubleshooting.md"));
+    assert!(quoted.len() > 50);
+    for message in quoted {
+        for part in message.split('…').map(str::trim).filter(|part| part.len() > 3) {
+            assert!(ours.contains(part), "nobody says {part:?} of {message:?}");
+        }
+    }
+}
+
+/// The commands in a text, with all that stands behind them on the line or in the code.
+fn commands(document: &str) -> Words {
+    let lines = document.lines().flat_map(|line| {
+        let code = line.split('`').skip(1).step_by(2);
+        code.chain((!line.contains('`')).then_some(line))
+    });
+    let ends = |character: char| "#;|)…".contains(character);
+    let commands = lines.filter_map(|line| line.trim().strip_prefix("shopkeeper "));
+    words(commands.map(|command| command.split(ends).next().unwrap().trim()))
+}
+
+#[tokio::test]
+async fn every_command_that_is_told_is_there_with_its_flags() {
+    let mut all: Words = documents().iter().flat_map(|(_, document)| commands(document)).collect();
+    all.extend(commands(&text("deploy/prometheus/alerts.yml")));
+    assert!(all.len() > 40, "{all:?}");
+    for command in all {
+        let plain = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+        let verbs: Vec<_> = command.split(' ').take_while(plain).take(2).map(str::to_owned).collect();
+        let Some(verb) = verbs.first() else { continue };
+        let mut help = program(&[verbs.clone(), vec!["--help".to_owned()]].concat(), &[]).await;
+        if !help.status.success() {
+            // The second word is its argument.
+            help = program(&[verb.clone(), "--help".to_owned()], &[]).await;
+            assert!(!stdout(&help).contains("<COMMAND>"), "shopkeeper {command}");
+        }
+        assert!(help.status.success(), "shopkeeper {command}: {}", stderr(&help));
+        let help = stdout(&help);
+        for flag in command.split([' ', '[', ']', '=']).filter(|word| word.starts_with("--")) {
+            assert!(help.contains(flag), "shopkeeper {command}: {flag}");
+        }
+    }
+}
+
+/// The name of a heading in an address, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+    kept.collect::<String>().trim().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    let mut seen = 0;
+    for (path, document) in documents() {
+        let links = document.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
+        for link in links.filter(|link| !link.contains("://")) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let to = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let linked = std::fs::read_to_string(&to);
+            let linked = linked.unwrap_or_else(|error| panic!("{}: {link}: {error}", path.display()));
+            let mut headings = linked.lines().filter(|line| line.starts_with('#'));
+            let has = heading.is_empty()
+                || headings.any(|line| anchor(line.trim_start_matches('#').trim()) == heading);
+            assert!(has, "{}: {link}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "{seen}");
+}
