@@ -274,8 +274,9 @@ pub struct Queues {
     pub answer_question: QueueLimits,
     pub deliver_webhook: QueueLimits,
     pub prune_history: QueueLimits,
-    /// `fill_index`.
     pub fill_index: QueueLimits,
+    pub maintain_index: QueueLimits,
+    pub eval: QueueLimits,
 }
 
 /// How one kind of job is run.
@@ -312,8 +313,8 @@ pub struct Schedule {
     pub timezone: chrono_tz::Tz,
     /// What is enqueued.
     pub job: ScheduledJob,
-    /// The job's source; none is all of them.
-    pub source: Option<String>,
+    /// What it is about.
+    pub args: ScheduleArgs,
     /// What is done about ticks that were missed.
     pub catch_up: CatchUp,
     /// What is done when the run before is not over.
@@ -324,6 +325,20 @@ pub struct Schedule {
     pub timeout: Span,
 }
 
+/// What a scheduled job is about.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ScheduleArgs {
+    /// Of `sync_catalogue`: the source; none is all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Of `eval`: the golden set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// Of `eval`: the least hit@5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_hit_at_5: Option<Amount>,
+}
+
 words! {
     /// The jobs that a schedule can enqueue.
     pub ScheduledJob {
@@ -331,6 +346,10 @@ words! {
         SyncCatalogue = "sync_catalogue",
         /// Deletes what is past its retention.
         PruneHistory = "prune_history",
+        /// Looks after the HNSW indexes.
+        MaintainIndex = "maintain_index",
+        /// Measures a golden set.
+        Eval = "eval",
     }
 }
 

@@ -19,8 +19,10 @@ use crate::{
         Job,
         answer_question::{self, AnswerQuestion},
         deliver_webhook::DeliverWebhook,
+        eval::Eval,
         fill_index::FillIndex,
         index_documents::IndexDocuments,
+        maintain_index::{self, MaintainIndex},
         prune_history::{self, PruneHistory},
         refresh_document::RefreshDocument,
         sync_catalogue::SyncCatalogue,
@@ -44,6 +46,8 @@ const CLOSE: Duration = Duration::from_secs(2);
 pub fn reach(config: &Config) -> Reach {
     Reach {
         url: config.database.url.expose().to_owned(),
+        direct_url: config.database.direct_url.as_ref().map(|url| url.expose().to_owned()),
+        read_url: config.database.read_url.as_ref().map(|url| url.expose().to_owned()),
         max_connections: config.database.max_connections.get(),
         statement_timeout: config.database.statement_timeout.0,
     }
@@ -67,11 +71,18 @@ pub fn schedules(config: &Config) -> anyhow::Result<Vec<Schedule>> {
         let (kind, keys, payloads) = match schedule.job {
             ScheduledJob::SyncCatalogue => {
                 let all = config.sources.iter().map(|source| source.name.clone());
-                let names = schedule.source.clone().map_or_else(|| all.collect(), |name| vec![name]);
+                let names = schedule.args.source.clone().map_or_else(|| all.collect(), |name| vec![name]);
                 let payloads = sync_payloads(&names);
                 (SyncCatalogue::KIND, names, payloads)
             }
             ScheduledJob::PruneHistory => prune_job(),
+            ScheduledJob::MaintainIndex => {
+                (MaintainIndex::KIND, vec![maintain_index::KEY.to_owned()], vec![serde_json::json!({})])
+            }
+            // Its key is the schedule: each measures by itself.
+            ScheduledJob::Eval => {
+                (Eval::KIND, vec![schedule.name.clone()], vec![serde_json::json!(schedule.args)])
+            }
         };
         let catch_up = match schedule.catch_up {
             config::CatchUp::Latest => CatchUp::Latest,
@@ -84,6 +95,7 @@ pub fn schedules(config: &Config) -> anyhow::Result<Vec<Schedule>> {
             catch_up,
             skip_live: schedule.overlap == Overlap::Skip,
             jitter: schedule.jitter.0,
+            time_limit: (!schedule.timeout.0.is_zero()).then_some(schedule.timeout.0),
             kind,
             keys,
             payloads,
@@ -97,6 +109,7 @@ pub fn schedules(config: &Config) -> anyhow::Result<Vec<Schedule>> {
             catch_up: CatchUp::Latest,
             skip_live: true,
             jitter: Duration::ZERO,
+            time_limit: None,
             kind,
             keys,
             payloads,
@@ -129,6 +142,8 @@ impl Workers {
         DeliverWebhook::KIND,
         FillIndex::KIND,
         AnswerQuestion::KIND,
+        MaintainIndex::KIND,
+        Eval::KIND,
         PruneHistory::KIND,
     ];
 
@@ -320,12 +335,15 @@ async fn working(config: &Config, store: &Store, parts: &Parts, roles: Roles) ->
     if roles.has(Role::Refresh) {
         workers.start_refreshing(parts, &config.queue);
         workers.start(&parts.fill, &config.queue.fill_index);
+        let maintain = MaintainIndex { store: store.clone() };
+        workers.start(&Arc::new(maintain), &config.queue.maintain_index);
         for version in &*parts.versions.written().await? {
             FillIndex::enqueue(store, version.index.id).await?;
         }
     }
     if roles.has(Role::Answer) {
         workers.start(&parts.answer, &config.queue.answer_question);
+        workers.start(&parts.eval, &config.queue.eval);
     }
     if roles.has(Role::Webhook) {
         workers.start(&parts.deliver, &config.queue.deliver_webhook);

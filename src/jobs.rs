@@ -8,6 +8,8 @@
 //! | `answer_question` | answer's id | answers one question |
 //! | `deliver_webhook` | delivery's id | tells another service what became of an answer |
 //! | `fill_index` | version | fills an index version and builds its HNSW index |
+//! | `maintain_index` | `all` | removes dead chunks, and builds worn HNSW indexes anew |
+//! | `eval` | golden set | measures retrieval on a golden set |
 //! | `prune_history` | `all` | deletes what is past its retention |
 //!
 //! A job names what it is about and never carries its content: it reads the world as it is now, so that
@@ -29,9 +31,11 @@ use crate::{
 pub mod answer_question;
 pub mod budget;
 pub mod deliver_webhook;
+pub mod eval;
 pub mod fill_index;
 pub mod gather;
 pub mod index_documents;
+pub mod maintain_index;
 pub mod plan_catalogue;
 pub mod prune_history;
 pub mod refresh_document;

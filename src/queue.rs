@@ -156,7 +156,11 @@ async fn run<J: Job>(job: Arc<J>, claimed: ClaimedJob) -> Result<Outcome, JobErr
         number: claimed.attempt,
         is_last: claimed.attempt >= claimed.max_attempts,
     };
-    job.run(payload, &attempt).await
+    let Some(limit) = claimed.time_limit else { return job.run(payload, &attempt).await };
+    tokio::time::timeout(limit, job.run(payload, &attempt)).await.unwrap_or_else(|_| {
+        let limit = humantime::format_duration(limit);
+        Err(JobError::Retry(format!("it took longer than the {limit} that its schedule allows")))
+    })
 }
 
 /// What became of a run that did not come to its end.

@@ -1,11 +1,16 @@
 //! The only SQL on our own tables. One module for each aggregate; the store is a connection pool.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use sqlx::{
-    Connection, PgConnection, PgPool, Postgres, Transaction,
+    Connection, PgConnection, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+
+use pool::Pool;
 
 pub mod answers;
 pub mod chunks;
@@ -14,6 +19,7 @@ pub mod documents;
 pub mod escalations;
 pub mod health;
 pub mod jobs;
+mod pool;
 pub mod schedules;
 pub mod schema;
 pub mod sessions;
@@ -26,9 +32,20 @@ pub mod versions;
 /// Our schema in a PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: PgPool,
+    pool: Pool,
     /// One connection more, for what must not wait until a handler gives one back: the renewal of leases.
-    vital: PgPool,
+    vital: Pool,
+    /// Past a pooler, for what is said to a connection and not to a transaction.
+    direct: Pool,
+    replica: Option<Replica>,
+}
+
+/// Is searched instead.
+#[derive(Clone, Debug)]
+struct Replica {
+    pool: Pool,
+    /// When it was found to be away.
+    away: Arc<Mutex<Option<Instant>>>,
 }
 
 /// How to reach a database.
@@ -36,16 +53,26 @@ pub struct Store {
 pub struct Reach {
     /// Its address, with the password.
     pub url: String,
-    /// Connections of this process.
+    /// The same database past a pooler; when it is given, `url` goes through one.
+    pub direct_url: Option<String>,
+    /// A replica that is searched instead.
+    pub read_url: Option<String>,
+    /// Connections of this process, for each address.
     pub max_connections: u32,
     /// The longest that one statement may take; zero is no limit.
     pub statement_timeout: Duration,
 }
 
+/// Connections past a pooler: two that listen, and some for what takes long.
+const DIRECT_CONNECTIONS: u32 = 6;
 /// How long a connection may be unused and still be taken for alive.
 const IDLE: Duration = Duration::from_secs(1);
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a search waits for a replica, before the database itself is asked.
+const REPLICA_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a replica that was away is left alone.
+const REPLICA_PAUSE: Duration = Duration::from_secs(10);
 /// How long a connection that was unused may take to answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the short statements of the queue may take. It is longer than the server lets them take only
@@ -57,40 +84,30 @@ impl Store {
     /// program was built with.
     pub async fn open(reach: &Reach) -> Result<Self, StoreError> {
         let store = Self::connect(reach).await?;
-        schema::require_current(&store.pool).await?;
+        schema::require_current(&store.direct).await?;
         Ok(store)
     }
 
     /// Applies the migrations that are missing, then opens the store.
     pub async fn open_migrated(reach: &Reach) -> Result<Self, StoreError> {
         let store = Self::connect(reach).await?;
-        schema::migrate(&store.pool).await?;
+        schema::migrate(&store.direct).await?;
         Ok(store)
     }
 
     /// Connects once, to see whether it can be done.
     pub async fn connect(reach: &Reach) -> Result<Self, StoreError> {
-        let options: PgConnectOptions = reach.url.parse().map_err(StoreError::unreachable)?;
-        let server = format!("{}:{}", options.get_host(), options.get_port());
-        let options = options.application_name("shopkeeper").options([
+        let settings = [
             ("statement_timeout", format!("{}ms", reach.statement_timeout.as_millis())),
             // A filtered search goes on through the index until it has enough.
             ("hnsw.iterative_scan", "strict_order".to_owned()),
-        ]);
-        let connecting = PgConnection::connect_with(&options);
-        let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
-        connection
-            .map_err(|_| StoreError::Unreachable(format!("{server} does not answer")))?
-            .map_err(|error| match StoreError::from(error) {
-                StoreError::Unreachable(reason) => StoreError::Unreachable(format!("{server}: {reason}")),
-                other => other,
-            })?
-            .close()
-            .await?;
-        let pool = |connections| {
-            PgPoolOptions::new()
+        ];
+        let is_pooled = reach.direct_url.is_some();
+        let options = connected(&reach.url, is_pooled).await?;
+        let pool = |options, connections, is_pooled, timeout| {
+            let pool = PgPoolOptions::new()
                 .max_connections(connections)
-                .acquire_timeout(CONNECT_TIMEOUT)
+                .acquire_timeout(timeout)
                 // A connection that was just used need not be asked whether it lives.
                 .test_before_acquire(false)
                 .before_acquire(|connection, used| {
@@ -101,19 +118,39 @@ impl Store {
                         }
                         Ok(true)
                     })
-                })
-                .connect_lazy_with(options.clone())
+                });
+            Pool::new(pool, options, &settings, is_pooled)
         };
-        Ok(Self { pool: pool(reach.max_connections), vital: pool(1) })
+        let main = pool(options.clone(), reach.max_connections, is_pooled, CONNECT_TIMEOUT);
+        let direct = match &reach.direct_url {
+            Some(url) => pool(connected(url, false).await?, DIRECT_CONNECTIONS, false, CONNECT_TIMEOUT),
+            None => main.clone(),
+        };
+        // One that is away is no reason not to start.
+        let replica = reach.read_url.as_deref().map(options_of).transpose()?;
+        let replica = replica.map(|options| Replica {
+            pool: pool(options, reach.max_connections, false, REPLICA_TIMEOUT),
+            away: Arc::default(),
+        });
+        Ok(Self { vital: pool(options, 1, is_pooled, CONNECT_TIMEOUT), pool: main, direct, replica })
     }
 
     /// Begins a transaction whose statements look rows up one by one in indexes: tables grow faster than their
     /// statistics, and a plan for a small table reads all of a large one.
     async fn by_index(&self) -> Result<Transaction<'_, Postgres>, StoreError> {
-        let begin = "begin; set local enable_seqscan = off; set local enable_bitmapscan = off;
+        let more = "; set local enable_seqscan = off; set local enable_bitmapscan = off;
              set local enable_hashjoin = off; set local enable_mergejoin = off;
              set local plan_cache_mode = force_generic_plan";
-        Ok(self.pool.begin_with(begin).await?)
+        Ok(self.pool.begin_with(more).await?)
+    }
+
+    /// Does work of several statements on one connection.
+    async fn on_one<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.pool.plain().acquire().await?;
+        self.pool.run(&mut connection, work).await
     }
 
     /// Does short work, or gives it up after this time and its connection with it: that one may hang for
@@ -143,24 +180,66 @@ impl Store {
 
     /// How many connections are used, and how many are not.
     pub fn connections(&self) -> (u32, u32) {
-        let idle = u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX);
-        (self.pool.size().saturating_sub(idle), idle)
+        let idle = u32::try_from(self.pool.plain().num_idle()).unwrap_or(u32::MAX);
+        (self.pool.plain().size().saturating_sub(idle), idle)
     }
 
     /// Closes the connections.
     pub async fn close(&self) {
-        tokio::join!(self.pool.close(), self.vital.close());
+        let replica = self.replica.as_ref().map(|replica| &replica.pool);
+        let pools = [&self.pool, &self.vital, &self.direct].into_iter().chain(replica);
+        futures::future::join_all(pools.map(|pool| pool.plain().close())).await;
     }
+}
+
+impl Replica {
+    fn is_away(&self) -> bool {
+        let away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        away.is_some_and(|since| since.elapsed() < REPLICA_PAUSE)
+    }
+
+    fn leave_alone(&self) {
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
+
+fn options_of(url: &str) -> Result<PgConnectOptions, StoreError> {
+    let options: PgConnectOptions = url.parse().map_err(StoreError::unreachable)?;
+    Ok(options.application_name("shopkeeper"))
+}
+
+/// How a server is reached that was reached now.
+async fn connected(url: &str, is_pooled: bool) -> Result<PgConnectOptions, StoreError> {
+    let options = options_of(url)?;
+    let server = format!("{}:{}", options.get_host(), options.get_port());
+    let first = if is_pooled { pool::through_pooler(options.clone()) } else { options.clone() };
+    let connecting = PgConnection::connect_with(&first);
+    let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+    connection
+        .map_err(|_| StoreError::Unreachable(format!("{server} does not answer")))?
+        .map_err(|error| match StoreError::from(error) {
+            StoreError::Unreachable(reason) if reason.contains("unsupported startup parameter") => {
+                StoreError::Unsuitable(format!(
+                    "{server} is a pooler ({reason})\n  set database.direct_url to the database itself, or a source's \
+                     url to it"
+                ))
+            }
+            StoreError::Unreachable(reason) => StoreError::Unreachable(format!("{server}: {reason}")),
+            other => other,
+        })?
+        .close()
+        .await?;
+    Ok(options)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the task ends within the time of a ping")]
 async fn promptly<T>(
-    pool: &PgPool,
+    pool: &Pool,
     limit: Duration,
     work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    let mut connection = pool.acquire().await?;
-    if let Ok(result) = tokio::time::timeout(limit, work(&mut connection)).await {
+    let mut connection = pool.plain().acquire().await?;
+    if let Ok(result) = tokio::time::timeout(limit, pool.run(&mut connection, work)).await {
         // It is asked whether it lives before it goes back, which may hang as well.
         tokio::spawn(tokio::time::timeout(PING_TIMEOUT, connection.return_to_pool()));
         return result;

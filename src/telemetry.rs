@@ -92,6 +92,7 @@ const UNGROUNDED: &str = "shopkeeper_grounding_failures_total";
 const CONNECTIONS: &str = "shopkeeper_db_pool_connections";
 const RELOAD: &str = "shopkeeper_config_last_reload_successful";
 const DELIVERIES: &str = "shopkeeper_webhook_deliveries_total";
+const EVAL: &str = "shopkeeper_eval_ratio";
 const TOKENS: &str = "shopkeeper_model_tokens_total";
 
 /// From a quick statement to an hour's sync, in seconds.
@@ -145,6 +146,7 @@ pub fn count() {
     metrics::describe_gauge!(RELOAD, "Whether the settings that were read last are in force.");
     metrics::gauge!(RELOAD).set(1.0);
     metrics::describe_counter!(DELIVERIES, "Messages to webhooks that were sent, by outcome.");
+    metrics::describe_gauge!(EVAL, "Figures of the golden set that was measured last by this process.");
     metrics::describe_gauge!(BUILD, "One, with the version as its label.");
     metrics::gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
@@ -261,6 +263,11 @@ pub fn reloaded(successfully: bool) {
 /// Counts a message to a webhook that was sent.
 pub fn delivered(webhook: &str, outcome: &'static str) {
     metrics::counter!(DELIVERIES, "webhook" => webhook.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// Notes a figure of a golden set.
+pub fn evaluated(figure: &'static str, value: f64) {
+    metrics::gauge!(EVAL, "figure" => figure).set(value);
 }
 
 /// Counts what a model charged.

@@ -226,8 +226,13 @@ pub async fn queue(
     };
     let server = Postgres::start(&binaries, DataFolder::temporary()?, &[("max_connections", "100")]).await?;
     create_databases(&server.url("postgres"), &["ours", "bare", "graphile", "apalis"]).await?;
-    let reach =
-        Reach { url: server.url("ours"), max_connections: 20, statement_timeout: Duration::from_secs(30) };
+    let reach = Reach {
+        url: server.url("ours"),
+        direct_url: None,
+        read_url: None,
+        max_connections: 20,
+        statement_timeout: Duration::from_secs(30),
+    };
     // The queue alone: the server may be one without pgvector.
     execute(&reach.url, &format!("create schema shopkeeper; {QUEUE}")).await?;
     let pool = PgPoolOptions::new().max_connections(1).connect(&reach.url).await?;

@@ -143,15 +143,32 @@ async fn server(config: &Config, store: &Store, checks: &mut Checks) {
         format!("{} jobs whose worker is gone and that nobody took up", health.stuck_leases),
         "start a daemon: it takes them up within seconds",
     );
+    let how = if config.database.direct_url.is_some() { "past the pooler" } else { "without a pooler" };
     match store.notification_time().await {
-        Ok(Some(time)) => checks.add("notifications", true, format!("heard after {time:.1?}"), ""),
+        Ok(Some(time)) => checks.add("notifications", true, format!("heard {how} after {time:.1?}"), ""),
         Ok(None) => checks.add("notifications", false, "NOTIFY is not heard", POOLER),
         Err(error) => checks.fail("notifications", &error, POOLER),
     }
+    match store.replica_health().await {
+        Ok(None) => {}
+        Ok(Some(replica)) => checks.add(
+            "replica",
+            replica.lag_seconds.is_some_and(|lag| lag < STALE_REPLICA_SECONDS),
+            match replica.lag_seconds {
+                Some(lag) => format!("searched, and {lag:.1} s behind"),
+                None => "database.read_url leads to no replica that follows a server".to_owned(),
+            },
+            "look after its replication; answers are as old as the replica",
+        ),
+        Err(error) => checks.fail("replica", &error, "start it; until then the database itself is searched"),
+    }
 }
 
-const POOLER: &str =
-    "connect past the pooler, or let it pool sessions: until then work begins up to a second late";
+/// A replica further behind answers from an old catalogue.
+const STALE_REPLICA_SECONDS: f64 = 60.0;
+
+const POOLER: &str = "set database.direct_url to the database itself, past the pooler that database.url leads to: until \
+                      then work begins up to a second late";
 
 async fn index(store: &Store, checks: &mut Checks) {
     let health = match store.index_health().await {

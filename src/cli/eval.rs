@@ -8,27 +8,17 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
-use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::{CONFIGURATION, Ended, FAILED, output, search::unanswered, settings};
 use crate::{
-    answer::evaluation::{
-        Case, DEPTH, Graded, Report, Threshold, by_kind, calibrated, golden, judged, report,
-    },
-    answer::{is_far, nearest},
+    answer::evaluation::{Case, Graded, Report, Threshold, by_kind, calibrated, golden, judged, report},
     config::Config,
     daemon::{self, Parts},
-    jobs::{answer_question::Draft, versions::Version},
-    store::{Store, chunks::Within},
+    jobs::versions::Version,
+    store::Store,
 };
-
-/// Questions at work at once; the budgets hold the rest back.
-const AT_ONCE: usize = 8;
-
-/// Passages that are looked at for one question: several may be of one document.
-const PASSAGES: usize = 3 * DEPTH;
 
 /// Measure on a golden set how good answers are, or find the distance above which to ask a human
 #[derive(Debug, Args)]
@@ -158,7 +148,6 @@ impl Set {
 
 /// Where questions are asked.
 struct Place {
-    store: Store,
     parts: Parts,
 }
 
@@ -166,7 +155,7 @@ impl Place {
     async fn open(config: &Config) -> anyhow::Result<Self> {
         let store = Store::open(&daemon::reach(config)).await?;
         let parts = daemon::assemble(config, &store).await?;
-        Ok(Self { store, parts })
+        Ok(Self { parts })
     }
 
     /// A version by its number, or the active one.
@@ -183,7 +172,7 @@ impl Place {
 
     async fn run(&self, run: &Run, cases: Vec<Case>) -> anyhow::Result<()> {
         let version = self.version(run.set.version).await?;
-        let lost = self.lost(&version, &cases).await?;
+        let lost = self.parts.eval.lost(&version, &cases).await.map_err(unanswered)?;
         let against = match run.against {
             Some(number) => Some(self.version(Some(number)).await?),
             None => None,
@@ -250,17 +239,6 @@ impl Place {
         Ok(())
     }
 
-    /// The expected documents that cannot be found.
-    async fn lost(&self, version: &Version, cases: &[Case]) -> anyhow::Result<Vec<String>> {
-        let mut expected: Vec<_> = cases.iter().flat_map(|case| &case.expected).collect();
-        expected.sort_unstable();
-        expected.dedup();
-        let (sources, keys): (Vec<_>, Vec<_>) =
-            expected.into_iter().map(|document| (document.source.clone(), document.key.clone())).unzip();
-        let lost = self.store.not_indexed(version.index.id, &sources, &keys).await?;
-        Ok(lost.into_iter().map(|(source, key)| format!("{source}/{key}")).collect())
-    }
-
     /// Asks every question, and looks at what comes.
     async fn graded(
         &self,
@@ -273,39 +251,9 @@ impl Place {
         if !std::io::stderr().is_terminal() {
             bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         }
-        let asked = stream::iter(cases).map(|case| async {
-            let graded = self.grade(version, &case, with_answers).await?;
-            bar.inc(1);
-            anyhow::Ok((case, graded))
-        });
-        let graded = asked.buffered(AT_ONCE).try_collect().await;
+        let graded = self.parts.eval.graded(version, cases, with_answers, || bar.inc(1)).await;
         bar.finish_and_clear();
-        graded
-    }
-
-    async fn grade(&self, version: &Version, case: &Case, with_answer: bool) -> anyhow::Result<Graded> {
-        let answer = &self.parts.answer;
-        let passages = u32::try_from(PASSAGES)?;
-        let (standalone, _) = answer.condense(&case.question, &case.history).await;
-        let found = answer.retrieve(version, &standalone, Within::default(), passages).await;
-        let mut passages = found.map_err(unanswered)?.passages;
-        let is_named = passages.iter().any(|passage| passage.is_named);
-        let mut graded = Graded {
-            ranks: case.ranks(&passages),
-            nearest: if is_named { Some(0.0) } else { nearest(&passages) },
-            escalated: is_far(&passages, answer.settings.escalate_above_distance),
-            ..Graded::default()
-        };
-        if with_answer {
-            passages.truncate(answer.settings.top_k as usize);
-            let composed =
-                answer.compose(&case.question, &case.history, &passages, None, &Draft::default()).await;
-            let (verdict, _) = composed.map_err(unanswered)?;
-            graded.escalated = verdict.escalation.is_some();
-            graded.says = case.says(&verdict.text);
-            graded.ungrounded = !verdict.grounding.is_sound();
-        }
-        Ok(graded)
+        graded.map_err(unanswered)
     }
 }
 

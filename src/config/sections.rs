@@ -13,7 +13,8 @@ use url::Url;
 
 use super::{
     Amount, Answers, Backoff, Budget, Config, Database, Endpoint, Event, Fault, Http, LogFormat, QueueLimits,
-    Queues, RequireToken, Retention, Retrieval, Schedule, Secret, Span, Telemetry, Webhook,
+    Queues, RequireToken, Retention, Retrieval, Schedule, ScheduleArgs, ScheduledJob, Secret, Span,
+    Telemetry, Webhook,
     models::{embedding, endpoint, openai},
     reader::{Faulty, Reader, Section, Setting},
     source::{Source, source},
@@ -93,8 +94,10 @@ fn list<'a, T>(
 
 fn database(section: &Section<'_>) -> Result<Database, Faulty> {
     let url = database_url(section, "url");
-    let direct_url = section.optional("direct_url");
-    let read_url = section.optional("read_url");
+    let [direct_url, read_url] = ["direct_url", "read_url"].map(|key| {
+        let url = section.optional(key)?;
+        url.map(|url| without_password(section, key, url)).transpose()
+    });
     let max_connections = section.get("max_connections", count(20));
     let statement_timeout = section.get("statement_timeout", seconds(30));
     section.finish();
@@ -113,6 +116,14 @@ pub(crate) fn database_url(section: &Section<'_>, key: &str) -> Result<super::Da
     let Some(url) = url else {
         return Err(section.fault(key, "is required, here or as the environment's DATABASE_URL"));
     };
+    without_password(section, key, url)
+}
+
+fn without_password(
+    section: &Section<'_>,
+    key: &str,
+    url: super::DatabaseUrl,
+) -> Result<super::DatabaseUrl, Faulty> {
     if url.has_password() && section.is_literal(key) {
         let message = "holds a password and must not stand in the file: \
                        write { env = \"NAME\" } or { file = \"PATH\" }";
@@ -232,6 +243,8 @@ fn queues(section: &Section<'_>) -> Result<Queues, Faulty> {
     let deliver_webhook = queue(&section.section("deliver_webhook"), 50, 10);
     let prune_history = queue(&section.section("prune_history"), 1, 10);
     let fill_index = queue(&section.section("fill_index"), 1, 10);
+    let maintain_index = queue(&section.section("maintain_index"), 1, 3);
+    let eval = queue(&section.section("eval"), 1, 3);
     section.finish();
     Ok(Queues {
         refresh_document: refresh_document?,
@@ -241,6 +254,8 @@ fn queues(section: &Section<'_>) -> Result<Queues, Faulty> {
         deliver_webhook: deliver_webhook?,
         prune_history: prune_history?,
         fill_index: fill_index?,
+        maintain_index: maintain_index?,
+        eval: eval?,
     })
 }
 
@@ -293,14 +308,10 @@ fn schedule(section: &Section<'_>, sources: &BTreeSet<&str>) -> Result<Schedule,
         })
     });
     let job = section.required("job");
-    let args = section.section("args");
-    let source: Result<Option<String>, _> = args.optional("source");
-    if let Ok(Some(source)) = &source
-        && !sources.contains(source.as_str())
-    {
-        args.fault("source", format!("names no [[source]]: {source:?}"));
-    }
-    args.finish();
+    let args = match &job {
+        Ok(job) => schedule_args(&section.section("args"), *job, sources),
+        Err(_) => Ok(ScheduleArgs::default()),
+    };
     let catch_up = section.get("catch_up", super::CatchUp::Latest);
     let overlap = section.get("overlap", super::Overlap::Skip);
     let jitter = section.get("jitter", Span(Duration::ZERO));
@@ -310,12 +321,38 @@ fn schedule(section: &Section<'_>, sources: &BTreeSet<&str>) -> Result<Schedule,
         cron: cron?,
         timezone: timezone?,
         job: job?,
-        source: source?,
+        args: args?,
         catch_up: catch_up?,
         overlap: overlap?,
         jitter: jitter?,
         timeout: timeout?,
     })
+}
+
+fn schedule_args(
+    section: &Section<'_>,
+    job: ScheduledJob,
+    sources: &BTreeSet<&str>,
+) -> Result<ScheduleArgs, Faulty> {
+    let mut args = ScheduleArgs::default();
+    match job {
+        ScheduledJob::SyncCatalogue => {
+            args.source = section.optional("source")?;
+            if let Some(source) = &args.source
+                && !sources.contains(source.as_str())
+            {
+                section.fault("source", format!("names no [[source]]: {source:?}"));
+            }
+        }
+        ScheduledJob::Eval => {
+            let file: String = section.required("file")?;
+            args.file = Some(section.folder().join(file));
+            args.min_hit_at_5 = section.optional("min_hit_at_5")?;
+        }
+        ScheduledJob::PruneHistory | ScheduledJob::MaintainIndex => {}
+    }
+    section.finish();
+    Ok(args)
 }
 
 fn webhook(section: &Section<'_>) -> Result<Webhook, Faulty> {

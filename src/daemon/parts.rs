@@ -20,6 +20,7 @@ use crate::{
         answer_question::{AnswerQuestion, AnswerSettings, Prices},
         budget::Budget,
         deliver_webhook::DeliverWebhook,
+        eval::Eval,
         fill_index::FillIndex,
         index_documents::IndexDocuments,
         plan_catalogue::PlanCatalogue,
@@ -49,6 +50,8 @@ pub struct Parts {
     pub answer: Arc<AnswerQuestion>,
     /// Tells other services.
     pub deliver: Arc<DeliverWebhook>,
+    /// Measures golden sets.
+    pub eval: Arc<Eval>,
     /// Fills index versions.
     pub fill: Arc<FillIndex>,
     /// What is written and searched.
@@ -84,20 +87,22 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     });
     store.note_webhooks(&webhooks.collect::<Vec<_>>()).await?;
     store.note_sources(&config.sources.iter().map(|source| source.name.clone()).collect::<Vec<_>>()).await?;
+    let answer = Arc::new(AnswerQuestion {
+        store: store.clone(),
+        live: catalogues(&is_live),
+        versions: versions.clone(),
+        completer: Arc::new(completer),
+        completion_budget: budget(store, &config.answers.endpoint),
+        settings: answer_settings(config),
+    });
     Ok(Parts {
         sync: Arc::new(SyncCatalogue { store: store.clone(), sources: synced.collect() }),
         index: Arc::new(IndexDocuments { refresh: refresh.clone() }),
         refresh,
         deliver: Arc::new(DeliverWebhook { store: store.clone(), webhooks: receivers(&config.webhooks)? }),
         fill: Arc::new(FillIndex { store: store.clone(), versions: versions.clone() }),
-        answer: Arc::new(AnswerQuestion {
-            store: store.clone(),
-            live: catalogues(&is_live),
-            versions: versions.clone(),
-            completer: Arc::new(completer),
-            completion_budget: budget(store, &config.answers.endpoint),
-            settings: answer_settings(config),
-        }),
+        eval: Arc::new(Eval { store: store.clone(), answer: answer.clone() }),
+        answer,
         versions,
         catalogues: catalogues(&|_| true).into_iter().collect(),
         postgres: sources.postgres,
@@ -244,7 +249,8 @@ fn sources(config: &Config, salt: &str) -> anyhow::Result<Sources> {
     for source in &config.sources {
         match &source.kind {
             SourceKind::Postgres(connection) => {
-                let postgres = Arc::new(postgres_source(source, connection, salt)?);
+                let url = past_pooler(&config.database, &connection.url);
+                let postgres = Arc::new(postgres_source(source, connection, url, salt)?);
                 sources.catalogues.push(postgres.clone());
                 sources.postgres.push((source.name.clone(), postgres));
             }
@@ -282,9 +288,15 @@ fn feed_source(source: &Source, feed: &config::Feed, salt: &str) -> anyhow::Resu
     Ok(FeedSource::new(settings, salt)?)
 }
 
+/// A shop in our own database is read past the pooler as well: a listing is a cursor with settings of its own.
+fn past_pooler<'a>(database: &'a config::Database, url: &'a DatabaseUrl) -> &'a DatabaseUrl {
+    database.direct_url.as_ref().filter(|_| url.expose() == database.url.expose()).unwrap_or(url)
+}
+
 fn postgres_source(
     source: &Source,
     connection: &config::Connection,
+    url: &DatabaseUrl,
     salt: &str,
 ) -> anyhow::Result<PostgresSource> {
     let relation = match &connection.relation {
@@ -295,7 +307,7 @@ fn postgres_source(
     };
     let settings = postgres::Settings {
         name: source.name.clone(),
-        url: DatabaseUrl::expose(&connection.url).to_owned(),
+        url: url.expose().to_owned(),
         relation,
         rendering: rendering(source),
         updated_at: source.updated_at.clone(),

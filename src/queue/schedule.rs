@@ -44,6 +44,8 @@ pub struct Schedule {
     pub skip_live: bool,
     /// The longest random delay of the jobs.
     pub jitter: Duration,
+    /// The longest that one run of them may take; none is no limit.
+    pub time_limit: Option<Duration>,
     /// The kind of job.
     pub kind: &'static str,
     /// One job for each key.
@@ -214,6 +216,7 @@ async fn see_to(
             payloads: &schedule.payloads,
             run_at: tick + TimeDelta::from_std(jitter).unwrap_or_default(),
             skip_live: schedule.skip_live,
+            time_limit: schedule.time_limit,
         };
         if let Some(jobs) = store.fire(&firing).await? {
             tracing::info!(schedule = schedule.name, %tick, jobs, "schedule `{}` fired", schedule.name);
@@ -289,6 +292,7 @@ mod tests {
             catch_up,
             skip_live: false,
             jitter: Duration::ZERO,
+            time_limit: None,
             kind: "k",
             keys: Vec::new(),
             payloads: Vec::new(),

@@ -4,7 +4,7 @@ use pgvector::HalfVector;
 use serde_json::{Map, Value, value::RawValue};
 use sqlx::{AssertSqlSafe, types::Json};
 
-use super::{Store, StoreError, documents::IndexVersion};
+use super::{Store, StoreError, documents::IndexVersion, pool::Pool};
 use crate::answer::Passage;
 
 /// Documents that share a SKU which is looked at: a SKU that thousands have names none.
@@ -46,6 +46,26 @@ pub struct Within<'a> {
 }
 
 impl Store {
+    /// Asks the replica; when that is away, or cannot answer now, the database itself.
+    async fn searched<'s, S>(&'s self, search: impl Fn(&'s Pool) -> S + Send) -> Result<Vec<Row>, StoreError>
+    where
+        S: Future<Output = Result<Vec<Row>, sqlx::Error>> + Send,
+    {
+        let Some(replica) = self.replica.as_ref().filter(|replica| !replica.is_away()) else {
+            return Ok(search(&self.pool).await?);
+        };
+        match search(&replica.pool).await.map_err(StoreError::from) {
+            Err(StoreError::Unreachable(reason)) => {
+                tracing::warn!(
+                    "the replica cannot be searched: {reason}; the database itself is, for a while"
+                );
+                replica.leave_alone();
+                Ok(search(&self.pool).await?)
+            }
+            found => found,
+        }
+    }
+
     /// Finds the chunks nearest to a vector by cosine distance, nearest first.
     ///
     /// The version and the dimensions are written
@@ -76,13 +96,15 @@ impl Store {
              join shopkeeper.document using (source, key)
              order by near.distance, near.source, near.key"
         );
-        let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(statement))
-            .bind(HalfVector::from_f32_slice(vector))
-            .bind(i64::from(top_k))
-            .bind(within.sources)
-            .bind(within.metadata.map(Json))
-            .fetch_all(&self.pool)
-            .await?;
+        let search = |pool| {
+            let query = sqlx::query_as(AssertSqlSafe(statement.as_str()))
+                .bind(HalfVector::from_f32_slice(vector))
+                .bind(i64::from(top_k))
+                .bind(within.sources)
+                .bind(within.metadata.map(Json));
+            query.fetch_all(pool)
+        };
+        let rows = self.searched(search).await?;
         Ok(rows.into_iter().map(|row| row.passage(false)).collect())
     }
 
@@ -95,8 +117,9 @@ impl Store {
         codes: &[String],
         within: Within<'_>,
     ) -> Result<Vec<Passage>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(
-            "select named.source, named.key, named.title, near.content, named.link, named.metadata, near.distance
+        let search = |pool| {
+            let query = sqlx::query_as(
+                "select named.source, named.key, named.title, near.content, named.link, named.metadata, near.distance
              from (
                  select source, key, title, link, metadata from shopkeeper.document
                  where sku is not null and upper(regexp_replace(sku, '[^A-Za-z0-9]', '', 'g')) = any($3)
@@ -109,15 +132,17 @@ impl Store {
                  order by distance limit 1
              ) as near
              order by near.distance, named.source, named.key",
-        )
-        .bind(version.id)
-        .bind(HalfVector::from_f32_slice(vector))
-        .bind(codes)
-        .bind(within.sources)
-        .bind(NAMED)
-        .bind(within.metadata.map(Json))
-        .fetch_all(&self.pool)
-        .await?;
+            );
+            let query = query
+                .bind(version.id)
+                .bind(HalfVector::from_f32_slice(vector))
+                .bind(codes)
+                .bind(within.sources)
+                .bind(NAMED)
+                .bind(within.metadata.map(Json));
+            query.fetch_all(pool)
+        };
+        let rows = self.searched(search).await?;
         Ok(rows.into_iter().map(|row| row.passage(true)).collect())
     }
 }

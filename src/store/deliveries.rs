@@ -100,7 +100,7 @@ impl Store {
 
     /// Notes how sending a message went.
     pub async fn note_delivery(&self, id: Uuid, sent: &Sent) -> Result<(), StoreError> {
-        note(&mut *self.pool.acquire().await?, id, sent).await
+        self.on_one(async |connection| note(connection, id, sent).await).await
     }
 
     /// Notes how sending a message ended, and completes its job.

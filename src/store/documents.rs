@@ -210,7 +210,7 @@ impl Store {
         if keys.is_empty() {
             return Ok(0);
         }
-        enqueue_refresh(&mut *self.pool.acquire().await?, refresh, source, &keys, 0).await
+        self.on_one(async |connection| enqueue_refresh(connection, refresh, source, &keys, 0).await).await
     }
 
     /// Counts the documents of a source that are not on their way out.

@@ -37,6 +37,13 @@ pub struct IndexHealth {
     pub is_filling: bool,
 }
 
+/// A replica.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplicaHealth {
+    /// How far it is behind; none when it is no replica.
+    pub lag_seconds: Option<f64>,
+}
+
 impl Store {
     /// What the server says of itself.
     pub async fn server_health(&self) -> Result<ServerHealth, StoreError> {
@@ -75,9 +82,23 @@ impl Store {
         Ok(health.fetch_optional(&self.pool).await?)
     }
 
+    /// How the replica that is searched is; none when there is none.
+    pub async fn replica_health(&self) -> Result<Option<ReplicaHealth>, StoreError> {
+        let Some(replica) = &self.replica else { return Ok(None) };
+        // One that has replayed all that it got is not behind, however long ago that was.
+        let health = sqlx::query_as!(
+            ReplicaHealth,
+            r#"select case when not pg_is_in_recovery() then null
+                   when pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() then 0
+                   else extract(epoch from now() - pg_last_xact_replay_timestamp())::double precision
+               end as lag_seconds"#
+        );
+        Ok(Some(health.fetch_one(&replica.pool).await?))
+    }
+
     /// How long a notification takes to arrive; none when it does not within two seconds.
     pub async fn notification_time(&self) -> Result<Option<Duration>, StoreError> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
+        let mut listener = PgListener::connect_with(self.direct.plain()).await?;
         listener.listen("shopkeeper_doctor").await?;
         let began = Instant::now();
         sqlx::query!("select pg_notify('shopkeeper_doctor', '')").execute(&self.pool).await?;

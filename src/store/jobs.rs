@@ -80,6 +80,8 @@ pub struct ClaimedJob {
     pub waited: Duration,
     /// The trace that it is part of.
     pub traceparent: Option<String>,
+    /// The longest that a run may take.
+    pub time_limit: Option<Duration>,
 }
 
 /// The right to write in a job's name, void as soon as another worker claims it.
@@ -98,8 +100,7 @@ fn columns(leases: &[Lease]) -> (Vec<i64>, Vec<i64>) {
 impl Store {
     /// Enqueues jobs of one kind in one statement; says how many there are to run.
     pub async fn enqueue(&self, kind: &str, keys: &[String], payloads: &[Value]) -> Result<u64, StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        enqueue(&mut connection, kind, keys, payloads).await
+        self.on_one(async |connection| enqueue(connection, kind, keys, payloads).await).await
     }
 
     /// Claims jobs that are due: by priority, then by time, then in the order they came.
@@ -192,7 +193,7 @@ impl Store {
 
     /// A connection that hears what is said on some channels.
     pub(super) async fn hear(&self, channels: &[&str]) -> Result<Listener, StoreError> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
+        let mut listener = PgListener::connect_with(self.direct.plain()).await?;
         listener.eager_reconnect(false);
         listener.listen_all(channels.iter().copied()).await?;
         Ok(Listener(listener))
@@ -255,7 +256,8 @@ async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<Cla
         r#"
         select id as "id!", fence as "fence!", key, payload as "payload!", priority as "priority!",
             attempts as "attempts!", max_attempts as "max_attempts!",
-            extract(epoch from now() - greatest(run_at, created_at))::double precision as "waited!", traceparent
+            extract(epoch from now() - greatest(run_at, created_at))::double precision as "waited!", traceparent,
+            extract(epoch from time_limit)::double precision as time_limit
         from shopkeeper.claim($1, $2, $3, $4, $5, $6)
         "#,
         claim.kind,
@@ -276,6 +278,7 @@ async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<Cla
         max_attempts: row.max_attempts.unsigned_abs(),
         waited: Duration::try_from_secs_f64(row.waited).unwrap_or_default(),
         traceparent: row.traceparent,
+        time_limit: row.time_limit.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
     });
     Ok(claimed.collect())
 }

@@ -1,5 +1,7 @@
 //! The ticks of schedules: each is seen to once, by whichever daemon comes first.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
@@ -44,6 +46,8 @@ pub struct Firing<'a> {
     pub run_at: DateTime<Utc>,
     /// Leave out jobs that are still there from before.
     pub skip_live: bool,
+    /// The longest that one run of them may take; none is no limit.
+    pub time_limit: Option<Duration>,
 }
 
 impl Store {
@@ -122,7 +126,19 @@ impl Store {
         let enqueued = if keys.is_empty() {
             0
         } else {
-            jobs::enqueue_at(&mut transaction, firing.kind, &keys, &payloads, Some(firing.run_at), 0).await?
+            let limit = firing.time_limit.map(jobs::interval);
+            let enqueued =
+                jobs::enqueue_at(&mut transaction, firing.kind, &keys, &payloads, Some(firing.run_at), 0)
+                    .await?;
+            sqlx::query!(
+                "update shopkeeper.job set time_limit = $3 where kind = $1 and key = any ($2) and worker is null",
+                firing.kind,
+                &keys,
+                limit,
+            )
+            .execute(&mut *transaction)
+            .await?;
+            enqueued
         };
         sqlx::query!(
             "with noted as (
@@ -164,7 +180,7 @@ impl Store {
     }
 
     /// Deletes the notes of ticks that are older than this.
-    pub async fn prune_ticks(&self, older_than: std::time::Duration) -> Result<u64, StoreError> {
+    pub async fn prune_ticks(&self, older_than: Duration) -> Result<u64, StoreError> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.schedule_tick as old using shopkeeper.schedule
              where schedule.name = old.schedule and old.tick < schedule.last_at - interval '1 day'

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use sqlx::{PgPool, migrate::Migrator};
+use sqlx::migrate::Migrator;
 
-use super::StoreError;
+use super::{StoreError, pool::Pool};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -42,18 +42,26 @@ fn migrator() -> Migrator {
     migrator.migrations.clone_from(&MIGRATIONS.migrations);
     migrator.create_schema("shopkeeper");
     migrator.dangerous_set_table_name("shopkeeper.migration");
+    // While daemons are replaced one after the other, an older one may start on the schema of a newer one.
+    migrator.set_ignore_missing(true);
     migrator
 }
 
 /// Applies what is missing, under the migrator's advisory lock: several processes may start at once.
-pub(super) async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+pub(super) async fn migrate(pool: &Pool) -> Result<(), StoreError> {
     require_suitable(pool).await?;
     create_pgvector(pool).await?;
-    migrator().run(pool).await.map_err(from_migrate)
+    let mut connection = pool.plain().acquire().await?.detach();
+    // A table may be large, and another daemon may be migrating it. A type of pgvector loads pgvector: only then may a
+    // role that is no superuser name its settings.
+    for statement in ["set statement_timeout = 0", "select '[1]'::vector is null"] {
+        sqlx::query(statement).execute(&mut connection).await?;
+    }
+    migrator().run_direct(None, &mut connection, false).await.map_err(from_migrate)
 }
 
 /// Lists the migrations of this program, oldest first.
-pub(super) async fn state(pool: &PgPool) -> Result<Vec<MigrationState>, StoreError> {
+pub(super) async fn state(pool: &Pool) -> Result<Vec<MigrationState>, StoreError> {
     let exists = sqlx::query_scalar!("select to_regclass('shopkeeper.migration') is not null as \"exists!\"")
         .fetch_one(pool)
         .await?;
@@ -109,7 +117,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Fails with the remedy when a migration is missing.
-pub(super) async fn require_current(pool: &PgPool) -> Result<(), StoreError> {
+pub(super) async fn require_current(pool: &Pool) -> Result<(), StoreError> {
     let missing = state(pool).await?.iter().filter(|migration| !migration.applied).count();
     if missing == 0 {
         return Ok(());
@@ -119,7 +127,7 @@ pub(super) async fn require_current(pool: &PgPool) -> Result<(), StoreError> {
     )))
 }
 
-async fn require_suitable(pool: &PgPool) -> Result<(), StoreError> {
+async fn require_suitable(pool: &Pool) -> Result<(), StoreError> {
     let server = sqlx::query!(
         r#"select current_setting('server_version_num')::integer as "number!", current_setting('server_version') as "version!""#
     )
@@ -158,7 +166,7 @@ fn parsed(version: &str) -> (u32, u32) {
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
-async fn create_pgvector(pool: &PgPool) -> Result<(), StoreError> {
+async fn create_pgvector(pool: &Pool) -> Result<(), StoreError> {
     let created = sqlx::query!("create extension if not exists vector").execute(pool).await;
     match created.map_err(StoreError::from) {
         Err(StoreError::Forbidden(reason)) => Err(StoreError::Unsuitable(format!(
@@ -174,9 +182,6 @@ fn from_migrate(error: sqlx::migrate::MigrateError) -> StoreError {
     use sqlx::migrate::MigrateError as E;
     let inner = match error {
         E::Execute(inner) | E::ExecuteMigration(inner, _) => StoreError::from(inner),
-        E::VersionMissing(version) => StoreError::Unsuitable(format!(
-            "the database has the migration {version}, which this program does not know: it is older than the database; install the newer one"
-        )),
         other => StoreError::Failed(other.to_string()),
     };
     match inner {

@@ -84,16 +84,19 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         let next = page.last().cloned();
-        let mut enqueued = 0;
-        let mut connection = self.pool.acquire().await?;
-        while let Some(first) = page.first() {
-            let source = first.source.clone();
-            let (of_source, others): (Vec<_>, Vec<_>) = page.into_iter().partition(|id| id.source == source);
-            let keys: Vec<_> = of_source.into_iter().map(|id| id.key).collect();
-            enqueued += enqueue_refresh(&mut connection, refresh, &source, &keys, BACKFILL).await?;
-            page = others;
-        }
-        Ok(LeftBehind { enqueued, next })
+        self.on_one(async |connection| {
+            let mut enqueued = 0;
+            while let Some(first) = page.first() {
+                let source = first.source.clone();
+                let (of_source, others): (Vec<_>, Vec<_>) =
+                    page.into_iter().partition(|id| id.source == source);
+                let keys: Vec<_> = of_source.into_iter().map(|id| id.key).collect();
+                enqueued += enqueue_refresh(connection, refresh, &source, &keys, BACKFILL).await?;
+                page = others;
+            }
+            Ok(LeftBehind { enqueued, next })
+        })
+        .await
     }
 
     /// Those of some documents that a version has no chunks of, as their sources and keys.
@@ -147,16 +150,7 @@ impl Store {
     /// earlier try has left is removed first.
     pub async fn build_hnsw(&self, version: &IndexVersion) -> Result<(), StoreError> {
         let (id, dimensions) = (version.id, version.dimensions);
-        let mut connection = self.pool.acquire().await?.detach();
-        for statement in [
-            "set statement_timeout = 0".to_owned(),
-            // The graph is built many times faster when it fits.
-            "select set_config('maintenance_work_mem', greatest(pg_size_bytes(setting || unit), 1 << 29) / 1024 || 'kB', false)
-             from pg_settings where name = 'maintenance_work_mem'"
-                .to_owned(),
-        ] {
-            execute(&mut connection, statement).await?;
-        }
+        let mut connection = self.builder().await?;
         let is_valid = sqlx::query_scalar!(
             r#"select indisvalid from pg_index where indexrelid = to_regclass($1)"#,
             format!("shopkeeper.chunk_{id}_hnsw"),
@@ -172,6 +166,7 @@ impl Store {
             );
             execute(&mut connection, statement).await?;
             execute(&mut connection, format!("analyze shopkeeper.chunk_{id}")).await?;
+            note_built(&mut connection, id).await?;
         }
         sqlx::query!(
             "update shopkeeper.index_version set state = 'ready' where id = $1 and state = 'building'",
@@ -180,6 +175,59 @@ impl Store {
         .execute(&mut connection)
         .await?;
         Ok(())
+    }
+
+    /// A connection of its own, for what takes as long as it takes.
+    async fn builder(&self) -> Result<PgConnection, StoreError> {
+        let mut connection = self.direct.plain().acquire().await?.detach();
+        for statement in [
+            "set statement_timeout = 0",
+            // The graph is built many times faster when it fits.
+            "select set_config('maintenance_work_mem', greatest(pg_size_bytes(setting || unit), 1 << 29) / 1024 || 'kB', false)
+             from pg_settings where name = 'maintenance_work_mem'",
+        ] {
+            execute(&mut connection, statement.to_owned()).await?;
+        }
+        Ok(connection)
+    }
+
+    /// The share of its chunks that a version's HNSW index has lost since it was built; none when it has no index.
+    pub async fn hnsw_wear(&self, version: i32) -> Result<Option<f64>, StoreError> {
+        let wear = sqlx::query_scalar!(
+            // The counts begin again when the server fell over; an old one is too high then.
+            r#"select greatest(0, deleted - case when version.hnsw_deleted <= deleted then version.hnsw_deleted else 0 end)
+                   / greatest(1, n_live_tup)::double precision as "wear!"
+               from shopkeeper.index_version as version
+               join pg_stat_user_tables as chunks on relid = to_regclass('shopkeeper.chunk_' || version.id)
+               cross join lateral (select n_tup_del + n_tup_upd as deleted) as counted
+               where version.id = $1 and to_regclass('shopkeeper.chunk_' || version.id || '_hnsw') is not null"#,
+            version,
+        );
+        Ok(wear.fetch_optional(&self.pool).await?)
+    }
+
+    /// Builds a version's HNSW index anew, without locking out writers or searches.
+    pub async fn rebuild_hnsw(&self, version: i32) -> Result<(), StoreError> {
+        let mut connection = self.builder().await?;
+        // What a rebuilding that was ended has left.
+        let left = sqlx::query_scalar!(
+            r#"select indexrelid::regclass::text as "name!" from pg_index
+               where indrelid = to_regclass('shopkeeper.chunk_' || $1) and not indisvalid
+                   and indexrelid::regclass::text like '%\_hnsw\_ccnew%'"#,
+            version.to_string(),
+        );
+        for name in left.fetch_all(&mut connection).await? {
+            execute(&mut connection, format!("drop index concurrently {name}")).await?;
+        }
+        execute(&mut connection, format!("reindex index concurrently shopkeeper.chunk_{version}_hnsw"))
+            .await?;
+        note_built(&mut connection, version).await
+    }
+
+    /// Removes dead chunks of a version from its table and its indexes.
+    pub async fn vacuum_chunks(&self, version: i32) -> Result<(), StoreError> {
+        let mut connection = self.builder().await?;
+        execute(&mut connection, format!("vacuum (analyze) shopkeeper.chunk_{version}")).await
     }
 
     /// Makes another version the one that is searched. Refused when documents would be missing in it:
@@ -250,8 +298,7 @@ impl Store {
     /// Deletes a version that nobody writes any more. Its partition is detached without locking the
     /// others.
     pub async fn drop_index(&self, id: i32) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await?.detach();
-        execute(&mut connection, "set statement_timeout = 0".to_owned()).await?;
+        let mut connection = self.builder().await?;
         let pending = sqlx::query_scalar!(
             r#"select inhdetachpending from pg_inherits where inhrelid = to_regclass($1)"#,
             format!("shopkeeper.chunk_{id}"),
@@ -270,6 +317,18 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+/// Notes how many chunks had been deleted when the HNSW index was built.
+async fn note_built(connection: &mut PgConnection, version: i32) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update shopkeeper.index_version as version set hnsw_deleted = n_tup_del + n_tup_upd
+         from pg_stat_user_tables where version.id = $1 and relid = to_regclass('shopkeeper.chunk_' || version.id)",
+        version,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 async fn execute(connection: &mut PgConnection, statement: String) -> Result<(), StoreError> {

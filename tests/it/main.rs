@@ -21,6 +21,7 @@ mod hostile;
 mod lifecycle;
 mod manual;
 mod nets;
+mod poolers;
 mod proxy;
 mod queue;
 mod queue_control;

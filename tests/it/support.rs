@@ -40,7 +40,13 @@ pub(crate) async fn server() -> &'static Postgres {
 }
 
 pub(crate) fn reach(url: &str) -> Reach {
-    Reach { url: url.to_owned(), max_connections: 5, statement_timeout: Duration::from_secs(30) }
+    Reach {
+        url: url.to_owned(),
+        direct_url: None,
+        read_url: None,
+        max_connections: 5,
+        statement_timeout: Duration::from_secs(30),
+    }
 }
 
 /// Makes a database and says where it is.

@@ -179,6 +179,7 @@ async fn process() {
         ticks: Ticks::new("* * * * * *", chrono_tz::Tz::UTC).unwrap(),
         catch_up: CatchUp::Latest,
         skip_live: false,
+        time_limit: None,
         jitter: Duration::ZERO,
         kind: "tick",
         keys: vec!["tick".into()],
