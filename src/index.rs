@@ -2,6 +2,7 @@
 
 pub mod batching;
 pub mod chunking;
+mod cl100k;
 mod cuts;
 
 /// A part of a document's text.

@@ -47,6 +47,8 @@ struct Row {
     name: String,
     cron: String,
     timezone: String,
+    #[serde(skip)]
+    zone: chrono_tz::Tz,
     job: &'static str,
     next_at: Option<DateTime<Utc>>,
     last_at: Option<DateTime<Utc>>,
@@ -99,7 +101,8 @@ async fn rows(store: &Store, schedules: &[Scheduled]) -> anyhow::Result<Vec<Row>
         Row {
             name: schedule.name.clone(),
             cron: schedule.ticks.cron().to_owned(),
-            timezone: schedule.ticks.zone().to_owned(),
+            timezone: schedule.ticks.zone().name().to_owned(),
+            zone: schedule.ticks.zone(),
             job: schedule.kind,
             next_at: if paused { None } else { schedule.ticks.after(now) },
             last_at: state.and_then(|state| state.fired_at),
@@ -110,7 +113,9 @@ async fn rows(store: &Store, schedules: &[Scheduled]) -> anyhow::Result<Vec<Row>
 }
 
 fn show(rows: &[Row]) {
-    let time = |at: Option<DateTime<Utc>>| at.map_or("-".to_owned(), |at| at.format("%F %TZ").to_string());
+    let time = |at: Option<DateTime<Utc>>, zone: chrono_tz::Tz| {
+        at.map_or("-".to_owned(), |at| at.with_timezone(&zone).format("%F %T %Z").to_string())
+    };
     output::table(
         &["schedule", "cron", "zone", "job", "next", "last", ""],
         rows.iter().map(|row| {
@@ -119,8 +124,8 @@ fn show(rows: &[Row]) {
                 row.cron.clone(),
                 row.timezone.clone(),
                 row.job.to_owned(),
-                time(row.next_at),
-                time(row.last_at),
+                time(row.next_at, row.zone),
+                time(row.last_at, row.zone),
                 if row.paused { "paused".to_owned() } else { String::new() },
             ]
         }),

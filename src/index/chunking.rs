@@ -8,7 +8,7 @@
 use text_splitter::{ChunkConfig, ChunkSizer, TextSplitter};
 
 use super::{
-    Chunk,
+    Chunk, cl100k,
     cuts::{cuts, pieces},
 };
 use crate::catalogue::{Document, Fingerprint};
@@ -40,7 +40,7 @@ impl Tokenizer {
     /// Counts the tokens of a text, with those that the model puts around an input.
     pub fn count(&self, text: &str) -> usize {
         match self {
-            Self::Cl100kBase => bpe_openai::cl100k_base().count(text),
+            Self::Cl100kBase => cl100k::count(text),
             // A text that does not encode is counted by its bytes: more than it can have.
             Self::File(tokenizer) => {
                 tokenizer.encode_fast(text, true).map_or(text.len(), |encoding| encoding.len())

@@ -72,9 +72,9 @@ impl Ticks {
         self.cron.as_str()
     }
 
-    /// The zone's name.
-    pub fn zone(&self) -> &str {
-        self.zone.name()
+    /// Whose wall times they are.
+    pub fn zone(&self) -> Tz {
+        self.zone
     }
 
     /// The first tick after an instant; none when there is none any more.

@@ -29,6 +29,7 @@ mod queue_ends;
 mod refresh;
 mod refusals;
 mod running;
+mod schedules;
 mod session_chaos;
 mod sessions;
 mod stream;

@@ -252,7 +252,10 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        assert!(tokio::time::timeout(LIMIT, look).await.is_ok(), "still waiting until {what}");
+        if tokio::time::timeout(LIMIT, look).await.is_err() {
+            let jobs = "select coalesce(string_agg(job::text, E'\\n'), 'none') from shopkeeper.job";
+            panic!("still waiting until {what}; jobs: {}", self.value::<String>(jobs).await);
+        }
     }
 
     /// All that is indexed, in a fixed order.

@@ -1,0 +1,123 @@
+//! What the clock enqueues: its limit of time, golden sets that are measured, indexes that are looked after.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use shopkeeper::{
+    daemon,
+    jobs::maintain_index::{KEY, MaintainIndex},
+    store::schedules::Firing,
+};
+
+use crate::{
+    queue::{EMPTY, LIMITS, Running, Scripted, enqueue},
+    running::TestDaemon,
+    support::{SHOP, SOURCE, World, execute, stdout},
+};
+
+#[tokio::test]
+async fn a_run_that_takes_longer_than_its_schedule_allows_is_ended_and_tried_again() {
+    use shopkeeper::jobs::Job;
+    let world = World::new().await;
+    let firing = Firing {
+        schedule: "nightly",
+        tick: "2026-01-01T00:00:00Z".parse().unwrap(),
+        kind: Scripted::KIND,
+        keys: &["k".to_owned()],
+        payloads: &[json!({ "wish": "wait" })],
+        run_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+        skip_live: true,
+        time_limit: Some(Duration::from_millis(100)),
+    };
+    world.store.fire(&firing).await.unwrap();
+    let running = Running::start(&world, Scripted::default(), LIMITS);
+    world.until("it was tried twice", "max(attempts) >= 2 from shopkeeper.job").await;
+    let error: String = world.value("select last_error from shopkeeper.job").await;
+    assert_eq!(error, "it took longer than the 100ms that its schedule allows");
+    // What others enqueue has no limit.
+    enqueue(&world, "free", "nothing").await;
+    world.until("the other is done", "exists (select from shopkeeper.job_history where key = 'free')").await;
+    execute(&world.url(), "delete from shopkeeper.job").await;
+    world.until("nothing is left", EMPTY).await;
+    running.stop().await;
+}
+
+const SCHEDULES: &str = r#"
+[[schedule]]
+name = "quality"
+cron = "0 4 * * *"
+timezone = "America/New_York"
+job = "eval"
+args = { file = "golden.jsonl", min_hit_at_5 = 0.9 }
+[[schedule]]
+name = "upkeep"
+cron = "0 5 * * 0"
+job = "maintain_index"
+timeout = "6h"
+"#;
+
+#[tokio::test]
+async fn a_golden_set_is_measured_by_the_clock_and_one_that_got_worse_is_a_dead_job() {
+    let golden = [("Cotton shirt", "1"), ("Kettle", "77")].map(|(question, key)| {
+        json!({ "id": key, "question": question, "expected": [{ "source": "product", "key": key }] })
+            .to_string()
+    });
+    let files = [("golden.jsonl", golden.join("\n"))];
+    let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let world = World::with_files(SHOP, &format!("{SOURCE}{SCHEDULES}"), &files).await;
+    let daemon = TestDaemon::start(&world).await;
+    assert!(world.run(&["schedule", "run", "quality"]).await.status.success());
+    world.until("it is measured", "exists (select from shopkeeper.job_history where kind = 'eval')").await;
+    let error: String = world
+        .value("select error from shopkeeper.job_history where kind = 'eval' and outcome = 'dead'")
+        .await;
+    assert!(error.starts_with("hit_at_5 is 0.500, at least 0.9 is wanted"), "{error}");
+    let metrics = daemon.metrics().await;
+    assert!(metrics.contains("shopkeeper_eval_ratio{figure=\"hit_at_5\"} 0.5"), "{metrics}");
+    // The clock of those who wrote the schedule.
+    let listed = stdout(&world.run(&["schedule", "list"]).await);
+    assert!(listed.contains("04:00:00 E"), "{listed}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn an_index_that_lost_many_chunks_is_built_anew_and_keeps_being_searched() {
+    let world = World::with(SHOP, &format!("{SOURCE}{SCHEDULES}")).await;
+    world
+        .in_shop(
+            "insert into product select n, 'Tent ' || n, 'A tent.', 1, 1 from generate_series(10, 109) as n",
+        )
+        .await;
+    world.sync().await;
+    daemon::schedules(&world.config).unwrap();
+    let version = world.parts.versions.written().await.unwrap()[0].index.clone();
+    world.store.build_hnsw(&version).await.unwrap();
+    let wear = async || world.store.hnsw_wear(version.id).await.unwrap().unwrap();
+    let index = format!("select pg_relation_filenode('shopkeeper.chunk_{}_hnsw')::bigint", version.id);
+    let maintain = async || {
+        let workers = world.workers();
+        workers.start(
+            &Arc::new(MaintainIndex { store: world.store.clone() }),
+            &world.config.queue.maintain_index,
+        );
+        world.store.enqueue("maintain_index", &[KEY.to_owned()], &[json!({})]).await.unwrap();
+        world.until("it is looked after", "not exists (select from shopkeeper.job)").await;
+        workers.stop().await;
+    };
+    let before: i64 = world.value(&index).await;
+    maintain().await;
+    assert_eq!(world.value::<i64>(&index).await, before, "a fresh index was built anew");
+    world.in_shop("update product set description = 'A house of cloth.' where id >= 10").await;
+    world.sync().await;
+    // PostgreSQL counts with a delay.
+    let counted = async {
+        while wear().await < 0.5 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(crate::support::LIMIT, counted).await.unwrap();
+    maintain().await;
+    assert_ne!(world.value::<i64>(&index).await, before, "a worn index was left alone");
+    assert!(wear().await < 0.2, "{}", wear().await);
+    assert_eq!(world.found("A house of cloth.").await.len(), 5);
+}
