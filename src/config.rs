@@ -329,13 +329,10 @@ pub struct Schedule {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ScheduleArgs {
     /// Of `sync_catalogue`: the source; none is all of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Of `eval`: the golden set.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
     /// Of `eval`: the least hit@5.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub min_hit_at_5: Option<Amount>,
 }
 

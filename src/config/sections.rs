@@ -243,8 +243,8 @@ fn queues(section: &Section<'_>) -> Result<Queues, Faulty> {
     let deliver_webhook = queue(&section.section("deliver_webhook"), 50, 10);
     let prune_history = queue(&section.section("prune_history"), 1, 10);
     let fill_index = queue(&section.section("fill_index"), 1, 10);
-    let maintain_index = queue(&section.section("maintain_index"), 1, 3);
-    let eval = queue(&section.section("eval"), 1, 3);
+    let maintain_index = queue(&section.section("maintain_index"), 1, 10);
+    let eval = queue(&section.section("eval"), 1, 10);
     section.finish();
     Ok(Queues {
         refresh_document: refresh_document?,

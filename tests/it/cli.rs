@@ -9,7 +9,7 @@ use serde_json::Value;
 use shopkeeper::offline::{Fault, Operation};
 use tempfile::TempDir;
 
-use crate::support::{World, command, database, program, reach, server, stderr, stdout};
+use crate::support::{World, command, database, execute, program, reach, server, stderr, stdout};
 
 fn words(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
@@ -246,6 +246,26 @@ async fn a_database_without_our_schema_says_what_to_run() {
 }
 
 #[tokio::test]
+async fn a_role_that_is_no_superuser_migrates_and_an_older_program_starts_on_a_newer_schema() {
+    let world = World::new().await;
+    let (admin, name) = (database("template1").await, format!("keeper_{}", std::process::id()));
+    execute(&admin, &format!("create extension vector; create role {name} login password 'x'")).await;
+    let mut url: url::Url = admin.parse().unwrap();
+    execute(&admin, &format!("grant create on database {} to {name}", &url.path()[1..])).await;
+    url.set_username(&name).unwrap();
+    url.set_password(Some("x")).unwrap();
+    std::fs::write(world.folder.path().join("database.url"), url.as_str()).unwrap();
+    let migrated = world.run(&["migrate"]).await;
+    assert_eq!(migrated.status.code(), Some(0), "{}", stderr(&migrated));
+    let later =
+        "insert into shopkeeper.migration values (29991231235959, 'of a later version', now(), true, 'x', 0)";
+    execute(url.as_str(), later).await;
+    assert_eq!(world.run(&["migrate"]).await.status.code(), Some(0));
+    assert_eq!(world.run(&["status"]).await.status.code(), Some(0));
+    execute(&admin, &format!("drop owned by {name}; drop role {name}")).await;
+}
+
+#[tokio::test]
 async fn a_database_that_is_down_or_refuses_ends_with_three() {
     let world = World::new().await;
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -326,7 +346,7 @@ async fn jobs_are_listed_shown_retried_cancelled_and_discarded() {
     let dead = "insert into shopkeeper.job_history
          (id, kind, key, payload, priority, outcome, error, attempts, max_attempts, created_at, run_at)
          values (1000, 'refresh_document', 'product/1', '{\"a\": 1}', 0, 'dead', 'no luck', 3, 3, now(), now())";
-    crate::support::execute(&world.url(), dead).await;
+    execute(&world.url(), dead).await;
     let listed: Value = serde_json::from_str(&stdout(&world.run(&["jobs", "list", "--json"]).await)).unwrap();
     let job = &listed["jobs"][0];
     for (field, value) in

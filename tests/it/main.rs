@@ -18,6 +18,7 @@ mod eval;
 mod faults;
 mod feed;
 mod hostile;
+mod hosts;
 mod lifecycle;
 mod manual;
 mod nets;
