@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use url::Url;
 
 mod fault;
@@ -200,8 +200,8 @@ pub enum TokenizerChoice {
 /// `[answers]`: how questions are answered.
 #[derive(Clone, Debug, Serialize)]
 pub struct Answers {
-    /// The server that is asked.
-    #[serde(flatten)]
+    /// The server that is asked; its `timeout` is not longer than that of the whole answer.
+    #[serde(flatten, serialize_with = "without_timeout")]
     pub endpoint: Endpoint,
     /// The model's name there.
     pub model: String,
@@ -235,6 +235,16 @@ pub struct Answers {
     pub usd_per_million_input_tokens: Amount,
     /// Price.
     pub usd_per_million_output_tokens: Amount,
+}
+
+/// Leaves out what follows from other keys: `[answers]` has one `timeout`.
+fn without_timeout<S: Serializer>(endpoint: &Endpoint, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut keys = serializer.serialize_map(None)?;
+    keys.serialize_entry("base_url", &endpoint.base_url)?;
+    keys.serialize_entry("api_key", &endpoint.api_key)?;
+    keys.serialize_entry("requests_per_minute", &endpoint.requests_per_minute)?;
+    keys.serialize_entry("tokens_per_minute", &endpoint.tokens_per_minute)?;
+    keys.end()
 }
 
 words! {

@@ -198,6 +198,13 @@ impl Workers {
     }
 }
 
+impl Drop for Workers {
+    /// Whoever does not wait for them stops them all the same.
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
 /// What of the work a daemon does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -260,6 +267,17 @@ pub struct Started {
     pub pulse: Pulse,
 }
 
+/// Makes the sources and webhooks of a configuration known to our database: what others may name, and who is told.
+pub async fn note(config: &Config, store: &Store) -> anyhow::Result<()> {
+    let webhooks = config.webhooks.iter().map(|webhook| {
+        let events = webhook.events.iter().map(|event| event.word().to_owned()).collect();
+        (webhook.name.clone(), events)
+    });
+    store.note_webhooks(&webhooks.collect::<Vec<_>>()).await?;
+    store.note_sources(&source_names(config)).await?;
+    Ok(())
+}
+
 /// Runs everything until `stop` is cancelled, then ends in order. `started` is called once the daemon takes work.
 pub async fn run(
     config: &Config,
@@ -271,13 +289,12 @@ pub async fn run(
     telemetry::count();
     let store = Store::open_migrated(&reach(config)).await?;
     let parts = assemble(config, &store).await?;
-    parts.check_sources().await?;
-    let workers = working(config, &store, &parts, roles).await?;
-    let pulse = workers.queue.pulse().clone();
-    let names = source_names(config);
+    // A shop that is away takes its time, and a stop does not wait for it.
+    let Some(checked) = stop.run_until_cancelled(parts.check_sources()).await else { return Ok(()) };
+    checked?;
     let api = Api {
         store: store.clone(),
-        sources: names.into(),
+        sources: source_names(config).into(),
         webhooks: config.webhooks.iter().map(|webhook| webhook.name.clone()).collect(),
         max_question_chars: config.answers.max_question_chars.get() as usize,
         max_queued: config.answers.max_queued.get(),
@@ -291,13 +308,20 @@ pub async fn run(
         readiness: Readiness::default(),
         documents_counted: Arc::default(),
     };
-    let servers = TaskTracker::new();
     let public = listeners.api.filter(|_| roles.has(Role::Http));
     let address = public.as_ref().and_then(|listener| listener.local_addr().ok());
+    let mut served = Vec::new();
     for (listener, routes) in [(public, http::api(api.clone())), (listeners.admin, http::admin(api.clone()))]
     {
         let Some(listener) = listener else { continue };
-        let listener = TcpListener::from_std(listener)?;
+        served.push((TcpListener::from_std(listener)?, routes));
+    }
+    note(config, &store).await?;
+    // From here on nothing can fail: what runs is stopped in order.
+    let workers = working(config, &store, &parts, roles).await?;
+    let pulse = workers.queue.pulse().clone();
+    let servers = TaskTracker::new();
+    for (listener, routes) in served {
         let stopped = stop.clone();
         servers.spawn(async move {
             // Small answers are not to wait for the acknowledgement of others; a socket that cannot is slower.
@@ -329,9 +353,27 @@ pub async fn run(
     Ok(())
 }
 
-/// Starts the workers of these roles, and what they begin with.
+/// Starts the workers of these roles, and what they begin with. When that fails, none is left.
 async fn working(config: &Config, store: &Store, parts: &Parts, roles: Roles) -> anyhow::Result<Workers> {
+    let schedules = schedules(config)?;
     let workers = Workers::new(store);
+    match begin(&workers, config, store, parts, roles, schedules).await {
+        Ok(()) => Ok(workers),
+        Err(error) => {
+            workers.stop().await;
+            Err(error)
+        }
+    }
+}
+
+async fn begin(
+    workers: &Workers,
+    config: &Config,
+    store: &Store,
+    parts: &Parts,
+    roles: Roles,
+    schedules: Vec<Schedule>,
+) -> anyhow::Result<()> {
     if roles.has(Role::Refresh) {
         workers.start_refreshing(parts, &config.queue);
         workers.start(&parts.fill, &config.queue.fill_index);
@@ -358,7 +400,7 @@ async fn working(config: &Config, store: &Store, parts: &Parts, roles: Roles) ->
             cache_entries: config.embedding.cache_entries,
         };
         workers.start(&Arc::new(prune), &config.queue.prune_history);
-        workers.keep(schedules(config)?);
+        workers.keep(schedules);
     }
     if roles.has(Role::Sync) {
         workers.start(&parts.sync, &config.queue.sync_catalogue);
@@ -366,7 +408,7 @@ async fn working(config: &Config, store: &Store, parts: &Parts, roles: Roles) ->
         let names = source_names(config);
         store.enqueue(SyncCatalogue::KIND, &names, &sync_payloads(&names)).await?;
     }
-    Ok(workers)
+    Ok(())
 }
 
 fn source_names(config: &Config) -> Vec<String> {

@@ -169,13 +169,6 @@ impl Models {
         self
     }
 
-    /// Lets this script decide which requests fail; several servers may share one.
-    #[must_use]
-    pub fn with_script(mut self, script: Script) -> Self {
-        self.script = script;
-        self
-    }
-
     /// The script that decides which requests fail.
     pub fn script(&self) -> &Script {
         &self.script

@@ -133,6 +133,9 @@ impl Server {
 /// The longest that a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// The longest that a server can put us off, whatever it says.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+
 /// Standard and widespread: `Retry-After`, OpenAI's `retry-after-ms` and `x-ratelimit-…`.
 fn said(headers: &HeaderMap) -> Said {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
@@ -150,7 +153,8 @@ fn said(headers: &HeaderMap) -> Said {
         _ => None,
     };
     let reset = used_up.and_then(|wait| humantime::parse_duration(wait).ok());
-    Said { retry_after: milliseconds.or(seconds).or(reset), left }
+    let retry_after = milliseconds.or(seconds).or(reset).map(|wait| wait.min(LONGEST_RETRY_AFTER));
+    Said { retry_after, left }
 }
 
 /// An error with its causes: the outermost alone says little.
@@ -385,5 +389,30 @@ impl Completer for OpenAiCompleter {
         heard: Option<&'a Heard<'a>>,
     ) -> BoxFuture<'a, Result<Completion, ModelError>> {
         self.request(prompt, heard).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn a_server_puts_us_off_for_an_hour_at_most() {
+        let of = |pairs: &[(&'static str, &'static str)]| {
+            let pairs = pairs.iter();
+            let headers =
+                pairs.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            said(&headers.collect()).retry_after
+        };
+        assert_eq!(of(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
+        let hour = Some(Duration::from_hours(1));
+        assert_eq!(of(&[("retry-after", "18446744073709551615")]), hour);
+        assert_eq!(of(&[("retry-after-ms", "18446744073709551615")]), hour);
+        assert_eq!(
+            of(&[("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "300000d")]),
+            hour
+        );
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, Registry, fmt, prelude::*, reload};
+use tracing_subscriber::{EnvFilter, Registry, filter::LevelFilter, fmt, prelude::*, reload};
 
 /// The form of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +65,15 @@ pub fn filter(filter: &str) {
     }
 }
 
+/// A level is ours alone; a filter with targets is taken as it is. Of two directives for a target the later counts.
 fn own_filter(filter: &str) -> EnvFilter {
-    let quiet = "warn,async_openai=off,apalis=error,apalis_core=error,sqlx=error,hyper=error";
-    EnvFilter::try_new(format!("{quiet},shopkeeper={filter}")).unwrap_or_else(|_| EnvFilter::new(quiet))
+    const QUIET: &str = "warn,apalis=error,apalis_core=error,sqlx=error,hyper=error";
+    // Its errors quote what was sent.
+    const SECRET: &str = "async_openai=off";
+    let is_level = filter.parse::<LevelFilter>().is_ok();
+    let own = if is_level { format!("shopkeeper={filter}") } else { filter.to_owned() };
+    let whole = EnvFilter::try_new(format!("{QUIET},{own},{SECRET}"));
+    whole.unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},{SECRET}")))
 }
 
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -273,4 +279,33 @@ pub fn evaluated(figure: &'static str, value: f64) {
 /// Counts what a model charged.
 pub fn model_charged(model: &str, direction: &'static str, tokens: u64) {
     metrics::counter!(TOKENS, "model" => model.to_owned(), "direction" => direction).increment(tokens);
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    /// Whether this is logged: ours, our queue's, a library's information, sqlx's, and what quotes questions.
+    fn logged(filter: &str) -> [bool; 5] {
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(own_filter(filter)), || {
+            [
+                tracing::enabled!(target: "shopkeeper::jobs", Level::DEBUG),
+                tracing::enabled!(target: "shopkeeper::queue", Level::DEBUG),
+                tracing::enabled!(target: "library", Level::INFO),
+                tracing::enabled!(target: "sqlx", Level::INFO),
+                tracing::enabled!(target: "async_openai", Level::ERROR),
+            ]
+        })
+    }
+
+    #[test]
+    fn a_level_is_ours_a_filter_is_taken_as_it_is_and_questions_are_kept_out() {
+        assert_eq!(logged("info"), [false; 5]);
+        assert_eq!(logged("debug"), [true, true, false, false, false]);
+        assert_eq!(logged("shopkeeper=debug"), [true, true, false, false, false]);
+        assert_eq!(logged("shopkeeper::queue=debug,info"), [false, true, true, false, false]);
+        assert_eq!(logged("trace,sqlx=info,async_openai=trace"), [true, true, true, true, false]);
+    }
 }

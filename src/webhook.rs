@@ -12,13 +12,16 @@ use chrono::{DateTime, Utc};
 use reqwest::{
     StatusCode,
     dns::{Addrs, Name, Resolve, Resolving},
-    header, redirect,
+    header::{self, HeaderMap},
+    redirect,
 };
 use url::{Host, Url};
 use uuid::Uuid;
 
 /// How long a receiver may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// The longest that a receiver can put us off, whatever its `Retry-After` says.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// One receiver.
 pub struct Webhook {
@@ -92,8 +95,7 @@ impl Webhook {
             .header(standardwebhooks::HEADER_WEBHOOK_SIGNATURE, signature)
             .body(body.to_owned());
         let response = request.send().await.map_err(|error| reason(&error))?;
-        let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after.and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
+        let retry_after = retry_after(response.headers());
         match response.status() {
             status if status.is_success() => Ok(status.as_u16()),
             StatusCode::GONE => Err(NotDelivered::Gone),
@@ -113,6 +115,12 @@ impl Webhook {
         }
         Err(NotDelivered::Private(address.to_string()))
     }
+}
+
+/// When the receiver wants to be asked again.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
 }
 
 fn reason(error: &reqwest::Error) -> NotDelivered {
@@ -212,6 +220,17 @@ mod tests {
         assert_eq!(of(&["169.254.169.254"]), Err(NotDelivered::Private("169.254.169.254".to_owned())));
         let own = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
         assert_eq!(allowed([own].into_iter(), true), Ok(vec![own]), "where the settings allow it");
+    }
+
+    #[test]
+    fn a_receiver_puts_us_off_for_a_day_at_most() {
+        let of = |value: &'static str| {
+            let headers = [(header::RETRY_AFTER, header::HeaderValue::from_static(value))];
+            retry_after(&headers.into_iter().collect())
+        };
+        assert_eq!(of("120"), Some(Duration::from_mins(2)));
+        assert_eq!(of("18446744073709551615"), Some(Duration::from_hours(24)));
+        assert_eq!(of("tomorrow"), None);
     }
 
     #[test]

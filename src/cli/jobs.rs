@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::{CONFIGURATION, Ended, output, settings};
+use super::{CONFIGURATION, Ended, output, queue, settings};
 use crate::{
     daemon,
     store::{
@@ -31,6 +31,17 @@ enum Verb {
     Cancel(Cancel),
     /// Delete dead jobs for good
     Discard(Chosen),
+}
+
+impl Verb {
+    /// The kind that was named.
+    fn kind(&self) -> Option<&str> {
+        match self {
+            Self::List(list) => list.kind.as_deref(),
+            Self::Retry(chosen) | Self::Discard(chosen) => chosen.kind.as_deref(),
+            Self::Show(_) | Self::Cancel(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -94,6 +105,7 @@ impl ValueEnum for JobState {
 
 pub(super) async fn jobs(jobs: Jobs, path: &std::path::Path) -> anyhow::Result<()> {
     let config = settings(path)?;
+    jobs.verb.kind().map(queue::known).transpose()?;
     let store = Store::open(&daemon::reach(&config)).await?;
     match jobs.verb {
         Verb::List(list) => {

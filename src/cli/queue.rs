@@ -59,8 +59,8 @@ pub(super) async fn queue(queue: Queue, path: &std::path::Path) -> anyhow::Resul
     Ok(())
 }
 
-/// A kind that this program runs: another one would be paused without effect.
-fn known(kind: &str) -> Result<&str, Ended> {
+/// A kind that this program runs: of another one there is nothing, which is not what was meant.
+pub(super) fn known(kind: &str) -> Result<&str, Ended> {
     if Workers::KINDS.contains(&kind) {
         return Ok(kind);
     }

@@ -2,7 +2,7 @@
 //!
 //! SIGHUP reads the settings again. The daemon with the new ones starts beside the one with the old, on the same
 //! sockets, as another host would; when it takes work, the old one ends in order. Settings that are wrong, or with
-//! which nothing starts, change nothing. The first SIGTERM or SIGINT lets everything end in order, the second ends it
+//! which nothing starts, change nothing, the log's filter included. The first SIGTERM or SIGINT lets everything end in order, the second ends it
 //! at once.
 
 use std::{net::SocketAddr, path::Path, time::Duration};
@@ -50,10 +50,12 @@ pub(super) async fn run(arguments: Run, path: &Path) -> anyhow::Result<()> {
     let roles = Roles::of(&arguments.roles);
     let manager = Manager::from_environment();
     let (mut terminate, mut hangup) = (Terminate::new()?, signal(SignalKind::hangup())?);
+    // Every daemon's own is a child of it: also that of one that is just starting.
+    let stop = CancellationToken::new();
     let mut daemons = JoinSet::new();
     let listeners = Listeners::bind(&config)?;
     let mut current = tokio::select! {
-        started = start(&mut daemons, config, listeners, roles) => started?,
+        started = start(&mut daemons, config, listeners, roles, &stop) => started?,
         () = manager.keep_starting() => unreachable!("it never ends"),
         () = terminate.signalled() => return Ok(()),
     };
@@ -76,7 +78,8 @@ pub(super) async fn run(arguments: Run, path: &Path) -> anyhow::Result<()> {
             _ = hangup.recv() => {
                 Manager::reloading();
                 let new = tokio::select! {
-                    new = reload(&mut daemons, path, &current, roles) => new,
+                    new = reload(&mut daemons, path, &current, roles, &stop) => new,
+                    () = current.keep_watching(&manager) => unreachable!("it never ends"),
                     () = terminate.signalled() => break,
                 };
                 telemetry::reloaded(new.is_ok());
@@ -84,23 +87,18 @@ pub(super) async fn run(arguments: Run, path: &Path) -> anyhow::Result<()> {
                     Ok(new) => {
                         current.stop.cancel();
                         current = new;
+                        telemetry::filter(&current.config.telemetry.log);
                         tracing::info!("the new settings are in force");
                     }
                     Err(error) => tracing::error!("the settings stay as they were: {error:#}"),
                 }
                 manager.ready(&current.status());
             }
-            () = tokio::time::sleep(manager.watch_every().map_or(WATCH, |every| every.min(WATCH))) => {
-                if current.pulse.is_steady() {
-                    manager.is_well();
-                } else {
-                    tracing::warn!("workers do not get through to the database");
-                }
-            }
+            () = current.keep_watching(&manager) => unreachable!("it never ends"),
         }
     }
     Manager::stopping();
-    current.stop.cancel();
+    stop.cancel();
     let ended = async {
         let mut last = Ok(());
         while let Some(ended) = daemons.join_next().await {
@@ -128,6 +126,19 @@ impl Current {
         let at = self.address.map(|address| format!(", API at http://{address}")).unwrap_or_default();
         format!("running{at}")
     }
+
+    /// Tells the service manager that all is well, as long as it is.
+    async fn keep_watching(&self, manager: &Manager) {
+        let every = manager.watch_every().map_or(WATCH, |every| every.min(WATCH));
+        loop {
+            tokio::time::sleep(every).await;
+            if self.pulse.is_steady() {
+                manager.is_well();
+            } else {
+                tracing::warn!("workers do not get through to the database");
+            }
+        }
+    }
 }
 
 fn load(path: &Path) -> anyhow::Result<Config> {
@@ -139,21 +150,22 @@ async fn reload(
     path: &Path,
     current: &Current,
     roles: Roles,
+    stop: &CancellationToken,
 ) -> anyhow::Result<Current> {
     let config = load(path)?;
     let listeners = current.listeners.again(&current.config, &config)?;
-    telemetry::filter(&config.telemetry.log);
-    start(daemons, config, listeners, roles).await
+    start(daemons, config, listeners, roles, stop).await
 }
 
-/// Starts a daemon among the others; returns when it takes work, or with why it does not.
+/// Starts a daemon among the others, which `parent` stops too; returns when it takes work, or with why it does not.
 async fn start(
     daemons: &mut JoinSet<anyhow::Result<()>>,
     config: Config,
     listeners: Listeners,
     roles: Roles,
+    parent: &CancellationToken,
 ) -> anyhow::Result<Current> {
-    let stop = CancellationToken::new();
+    let stop = parent.child_token();
     let (sender, started) = oneshot::channel();
     let (settings, own, stopped) = (config.clone(), listeners.try_clone()?, stop.clone());
     let id = daemons

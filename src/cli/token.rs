@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use uuid::Uuid;
@@ -76,8 +76,7 @@ pub(super) async fn token(arguments: Token, path: &Path) -> anyhow::Result<()> {
                 return Err(Ended { code: CONFIGURATION, message }.into());
             }
             let (token, hash) = new_token();
-            let expires_at = create.expires.and_then(|time| TimeDelta::from_std(time).ok());
-            let expires_at = expires_at.map(|time| clock::now() + time);
+            let expires_at = create.expires.map(end).transpose()?;
             let grant = Grant {
                 client: create.client,
                 scopes: create.scopes.iter().map(|scope| scope.word().to_owned()).collect(),
@@ -114,9 +113,22 @@ pub(super) async fn token(arguments: Token, path: &Path) -> anyhow::Result<()> {
         }
         Verb::Revoke { id } => {
             if store.revoke_token(id).await? {
+                output::line(format!("{id} is revoked: it is good for nothing from now on"));
                 return Ok(());
             }
             Err(Ended { code: FAILED, message: format!("there is no token {id}") }.into())
         }
     }
+}
+
+/// When a token that is good for so long from now ends.
+fn end(time: std::time::Duration) -> Result<DateTime<Utc>, Ended> {
+    let end = TimeDelta::from_std(time).ok().and_then(|time| clock::now().checked_add_signed(time));
+    end.ok_or_else(|| {
+        let time = humantime::format_duration(time);
+        Ended {
+            code: CONFIGURATION,
+            message: format!("--expires {time} is too long; left out, it is for ever"),
+        }
+    })
 }

@@ -17,7 +17,7 @@ pub(super) fn openai(section: &Section<'_>) -> Result<Endpoint, Faulty> {
     endpoint
 }
 
-/// Reads an endpoint; what it leaves out is what the one below it says.
+/// Reads an endpoint; what it leaves out is what the one below it says. A key goes with its server: no other gets it.
 pub(super) fn endpoint(section: &Section<'_>, below: Option<&Endpoint>) -> Result<Endpoint, Faulty> {
     const OPENAI: &str = "https://api.openai.com/v1";
     let own_url: Option<Url> = section.optional("base_url")?;
@@ -36,9 +36,14 @@ pub(super) fn endpoint(section: &Section<'_>, below: Option<&Endpoint>) -> Resul
         (None, Some(below)) => below.base_url.clone(),
         (None, None) => Url::parse(OPENAI).map_err(|_| Faulty)?,
     };
-    let api_key = own_key.or_else(|| below.and_then(|below| below.api_key.clone()));
-    if below.is_none() && api_key.is_none() && base_url.as_str() == OPENAI {
-        return Err(section.fault("api_key", "is required, here or as the environment's OPENAI_API_KEY"));
+    let same_server = below.filter(|below| below.base_url == base_url);
+    let api_key = own_key.or_else(|| same_server.and_then(|below| below.api_key.clone()));
+    if api_key.is_none() && base_url.as_str() == OPENAI {
+        let message = match below {
+            None => "is required, here or as the environment's OPENAI_API_KEY",
+            Some(_) => "is required, since this base_url is not the one that has a key",
+        };
+        return Err(section.fault("api_key", message));
     }
     Ok(Endpoint {
         base_url,

@@ -92,6 +92,9 @@ fn list<'a, T>(
     items.into_iter().collect()
 }
 
+/// Two listen for as long as the daemon runs; the rest is for everything else.
+const LEAST_CONNECTIONS: u32 = 4;
+
 fn database(section: &Section<'_>) -> Result<Database, Faulty> {
     let url = database_url(section, "url");
     let [direct_url, read_url] = ["direct_url", "read_url"].map(|key| {
@@ -99,6 +102,14 @@ fn database(section: &Section<'_>) -> Result<Database, Faulty> {
         url.map(|url| without_password(section, key, url)).transpose()
     });
     let max_connections = section.get("max_connections", count(20));
+    if let Ok(connections) = &max_connections
+        && connections.get() < LEAST_CONNECTIONS
+    {
+        let message = format!(
+            "must be at least {LEAST_CONNECTIONS}, since two of them listen all the time: not {connections}"
+        );
+        section.fault("max_connections", message);
+    }
     let statement_timeout = section.get("statement_timeout", seconds(30));
     section.finish();
     Ok(Database {
@@ -135,7 +146,12 @@ fn without_password(
 fn http(section: &Section<'_>) -> Result<Http, Faulty> {
     let listen = address(section, "listen", "127.0.0.1:8080");
     let admin_listen = address(section, "admin_listen", "127.0.0.1:8081");
-    let cors_origins = section.get("cors_origins", Vec::new());
+    let cors_origins: Result<Vec<String>, _> = section.get("cors_origins", Vec::new());
+    for origin in cors_origins.iter().flatten() {
+        if let Err(message) = check_origin(origin) {
+            section.fault("cors_origins", message);
+        }
+    }
     let require_token = section.get("require_token", RequireToken::UnlessLoopback);
     let requests_per_minute = section.get("requests_per_minute", 6000);
     section.finish();
@@ -146,6 +162,20 @@ fn http(section: &Section<'_>) -> Result<Http, Faulty> {
         require_token: require_token?,
         requests_per_minute: requests_per_minute?,
     })
+}
+
+/// Holds that an origin is written as a browser sends it; another one would never match.
+fn check_origin(text: &str) -> Result<(), String> {
+    let url = Url::parse(text).ok().filter(Url::has_host);
+    let origin = url.map(|url| {
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
+    });
+    if origin.as_deref() == Some(text) {
+        return Ok(());
+    }
+    let hint = origin.map(|origin| format!("; did you mean {origin:?}?")).unwrap_or_default();
+    Err(format!("must be origins such as \"https://shop.example\", with no path, not {text:?}{hint}"))
 }
 
 fn address(section: &Section<'_>, key: &str, default: &str) -> Result<Option<SocketAddr>, Faulty> {
@@ -159,7 +189,13 @@ fn address(section: &Section<'_>, key: &str, default: &str) -> Result<Option<Soc
 }
 
 fn answers(section: &Section<'_>, openai: Option<&Endpoint>) -> Result<Answers, Faulty> {
-    let endpoint = openai.ok_or(Faulty).and_then(|openai| endpoint(section, Some(openai)));
+    let timeout = section.get("timeout", seconds(60));
+    let endpoint = openai.ok_or(Faulty).and_then(|openai| {
+        let endpoint = endpoint(section, Some(openai))?;
+        // One request of an answer has no longer than the whole of it.
+        let whole = timeout.as_ref().map_or(openai.timeout, |timeout| *timeout);
+        Ok(Endpoint { timeout: Span(openai.timeout.0.min(whole.0)), ..endpoint })
+    });
     let model = section.get("model", "gpt-4o-mini".to_owned());
     let top_k = section.get("top_k", count(5));
     let retrieval = section.get("retrieval", Retrieval::Hybrid);
@@ -177,7 +213,6 @@ fn answers(section: &Section<'_>, openai: Option<&Endpoint>) -> Result<Answers, 
     let max_question_chars = section.get("max_question_chars", count(4000));
     let max_queued = section.get("max_queued", count(10_000));
     let fallback_after = section.get("fallback_after", seconds(300));
-    let timeout = section.get("timeout", seconds(60));
     let input_price = section.get("usd_per_million_input_tokens", Amount(0.15));
     let output_price = section.get("usd_per_million_output_tokens", Amount(0.6));
     section.finish();
@@ -416,4 +451,108 @@ pub(crate) const fn seconds(number: u64) -> Span {
 
 const fn days(number: u64) -> Span {
     seconds(number * 24 * 60 * 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, Vec<String>> {
+        let environment = BTreeMap::from([
+            ("DATABASE_URL".to_owned(), "postgres://u@h/d".to_owned()),
+            ("OPENAI_API_KEY".to_owned(), "sk-one".to_owned()),
+            ("OTHER".to_owned(), "sk-other".to_owned()),
+        ]);
+        let faults =
+            |faults: Vec<Fault>| faults.into_iter().map(|fault| format!("{}: {}", fault.path, fault.message));
+        config(text, PathBuf::new(), &environment).map_err(|all| faults(all).collect())
+    }
+
+    #[test]
+    fn an_origin_is_one_that_a_browser_sends() {
+        let of = |origin: &str| read(&format!("[http]\ncors_origins = [\"{origin}\"]"));
+        for good in
+            ["https://shop.example", "http://localhost:3000", "capacitor://localhost", "http://[::1]:8080"]
+        {
+            assert!(of(good).is_ok(), "{good}");
+        }
+        for (bad, hint) in [
+            ("*", None),
+            ("shop.example", None),
+            ("https://", None),
+            ("https://shop.example/", Some("https://shop.example")),
+            ("https://shop.example/checkout", Some("https://shop.example")),
+            ("https://Shop.example:443", Some("https://shop.example")),
+            ("https://a:b@shop.example", Some("https://shop.example")),
+        ] {
+            let faults = of(bad).err().unwrap_or_else(|| panic!("{bad} is taken"));
+            assert!(faults[0].starts_with("http.cors_origins: ") && faults[0].contains(bad), "{faults:?}");
+            let hint = hint.map(|hint| format!("did you mean {hint:?}?"));
+            assert!(hint.is_none_or(|hint| faults[0].ends_with(&hint)), "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_not_sent_to_a_server_that_it_is_not_of() {
+        let keys = |text: &str| {
+            let config = read(text).unwrap();
+            let key =
+                |endpoint: &Endpoint| endpoint.api_key.as_ref().map(|key| key.0.expose_secret().to_owned());
+            let next = config.embedding.next.as_ref().map(|next| key(&next.endpoint));
+            (key(&config.embedding.endpoint), key(&config.answers.endpoint), next.flatten())
+        };
+        let (one, other) = (Some("sk-one".to_owned()), Some("sk-other".to_owned()));
+        assert_eq!(keys(""), (one.clone(), one.clone(), None));
+        let local = "[embedding]\nbase_url = \"http://local/v1\"\n";
+        assert_eq!(keys(local), (None, one.clone(), None));
+        let own = "[answers]\nbase_url = \"http://local/v1\"\napi_key = { env = \"OTHER\" }\n";
+        assert_eq!(keys(own), (one.clone(), other, None));
+        let next = "[embedding.next]\nmodel = \"m\"\ndimensions = 7\n";
+        assert_eq!(keys(next), (one.clone(), one.clone(), one.clone()));
+        assert_eq!(keys(&format!("{next}base_url = \"http://local/v1\"")), (one.clone(), one.clone(), None));
+        let equal = "[answers]\nbase_url = \"https://api.openai.com/v1\"";
+        assert_eq!(keys(equal), (one.clone(), one, None));
+        let back = format!(
+            "{local}[embedding.next]\nmodel = \"m\"\ndimensions = 7\nbase_url = \"https://api.openai.com/v1\""
+        );
+        assert!(read(&back).unwrap_err()[0].starts_with("embedding.next.api_key: is required"));
+    }
+
+    #[test]
+    fn there_are_connections_beside_those_that_listen() {
+        assert!(read("[database]\nmax_connections = 4").is_ok());
+        let faults = read("[database]\nmax_connections = 3").unwrap_err();
+        assert!(faults[0].starts_with("database.max_connections: must be at least 4"), "{faults:?}");
+    }
+
+    #[test]
+    fn a_request_has_no_longer_than_the_whole_answer_and_what_is_shown_can_be_read() {
+        let times = |text: &str| {
+            let config = read(text).unwrap();
+            let shown = toml::to_string(&config).unwrap();
+            let shown: toml::Table = shown.parse().unwrap_or_else(|error| panic!("{error}: {shown}"));
+            let shown = shown["answers"]["timeout"].as_str().unwrap().to_owned();
+            (
+                shown,
+                config.answers.endpoint.timeout.0.as_secs(),
+                config.embedding.endpoint.timeout.0.as_secs(),
+            )
+        };
+        assert_eq!(times(""), ("1m".to_owned(), 60, 60));
+        assert_eq!(times("[answers]\ntimeout = \"5s\""), ("5s".to_owned(), 5, 60));
+        assert_eq!(times("[answers]\ntimeout = \"5m\""), ("5m".to_owned(), 60, 60));
+        assert_eq!(times("[openai]\ntimeout = \"7s\""), ("1m".to_owned(), 7, 7));
+    }
+
+    #[test]
+    fn two_sources_with_long_names_do_not_share_a_trigger() {
+        let of = |length: usize| {
+            let source = "kind = \"postgres\"\ntable = \"t\"\nkey = \"id\"\ntitle = \"t\"\ntext = \"t\"";
+            read(&format!("[[source]]\nname = \"{}\"\n{source}", "n".repeat(length)))
+        };
+        assert!(of(40).is_ok());
+        assert!(of(41).unwrap_err()[0].contains("must be 1 to 40"));
+    }
 }

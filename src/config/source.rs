@@ -184,14 +184,17 @@ pub(crate) fn source(section: &Section<'_>) -> Result<Source, Faulty> {
     })
 }
 
+/// With what is put around it, the name of a trigger: PostgreSQL cuts those at 63 bytes, and two sources' would be one.
+const LONGEST_NAME: usize = 40;
+
 /// A name is part of addresses and metric labels, so it is kept plain.
 fn name(section: &Section<'_>) -> Result<String, Faulty> {
     let name: String = section.required("name")?;
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if (1..=63).contains(&name.len()) && name.chars().all(plain) {
+    if (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(plain) {
         return Ok(name);
     }
-    let message = format!("must be 1 to 63 ASCII letters, digits, '-' or '_', not {name:?}");
+    let message = format!("must be 1 to {LONGEST_NAME} ASCII letters, digits, '-' or '_', not {name:?}");
     Err(section.fault("name", message))
 }
 

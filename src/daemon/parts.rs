@@ -60,7 +60,7 @@ pub struct Parts {
     postgres: Vec<(String, Arc<PostgresSource>)>,
 }
 
-/// Builds the jobs; only our own database is asked for anything.
+/// Builds the jobs; only our own database is asked for anything, and nothing of the configuration is written there.
 pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     let versions = Arc::new(versions(config, store).await?);
     let sources = sources(config, &cutting(&config.embedding))?;
@@ -81,12 +81,6 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         catalogues: Arc::new(catalogues(&|_| true)),
         versions: versions.clone(),
     }));
-    let webhooks = config.webhooks.iter().map(|webhook| {
-        let events = webhook.events.iter().map(|event| event.word().to_owned()).collect();
-        (webhook.name.clone(), events)
-    });
-    store.note_webhooks(&webhooks.collect::<Vec<_>>()).await?;
-    store.note_sources(&config.sources.iter().map(|source| source.name.clone()).collect::<Vec<_>>()).await?;
     let answer = Arc::new(AnswerQuestion {
         store: store.clone(),
         live: catalogues(&is_live),

@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span};
 
-use super::{Attempt, Job, JobError, Outcome, budget::Budget, versions::Versions};
+use super::{Attempt, Job, JobError, OUTAGE, Outcome, budget::Budget, versions::Versions};
 use crate::{
     answer::{self, Escalation, Question, human::wants_human, prompt::PromptSettings},
     catalogue::Catalogue,
@@ -114,7 +114,7 @@ impl Job for AnswerQuestion {
         };
         let began = Instant::now();
         let answer = tokio::select! {
-            answer = tokio::time::timeout(self.settings.timeout, self.answer(&taken)) => answer,
+            answer = self.answer(&taken) => answer,
             () = self.unwanted(&taken) => {
                 // Only the job is completed: the answer is settled already, or erased.
                 self.store.settle(&taken, &Settled::default()).await?;
@@ -122,17 +122,9 @@ impl Job for AnswerQuestion {
             }
         };
         let settled = match answer {
-            Ok(Ok(settled)) => settled,
-            Ok(Err(error)) if error.ends(attempt) => self.failed(&error),
-            Ok(Err(error)) => return Err(error),
-            Err(_) => {
-                let limit = humantime::format_duration(self.settings.timeout);
-                let error = JobError::Retry(format!("no answer within {limit}"));
-                if !error.ends(attempt) {
-                    return Err(error);
-                }
-                self.failed(&error)
-            }
+            Ok(settled) => settled,
+            Err(error) if error.ends(attempt) => self.failed(&error),
+            Err(error) => return Err(error),
         };
         self.store.settle(&taken, &settled).instrument(info_span!("settle")).await?;
         let outcome = settled.outcome.unwrap_or(settled.status);
@@ -156,8 +148,13 @@ impl AnswerQuestion {
             return Ok(self.paused(locale));
         }
         let draft = Draft::default();
+        let limit = self.settings.timeout;
         let answer = tokio::select! {
-            answer = self.make(taken, &draft) => answer,
+            answer = tokio::time::timeout(limit, self.make(taken, &draft)) => answer.unwrap_or_else(|_| {
+                // Whoever takes so long is as good as away.
+                let reason = format!("no answer within {}", humantime::format_duration(limit));
+                Err(JobError::Snooze { after: OUTAGE, reason })
+            }),
             () = draft.keep(&self.store, taken) => unreachable!("it never ends"),
         };
         match answer {

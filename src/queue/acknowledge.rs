@@ -212,7 +212,7 @@ fn failure(slots: &Slots, lease: Lease, attempt: u32, error: &BoxDynError) -> Op
             tracing::info!(job.id = lease.job, "job {} is no longer ours: its lease was lost", lease.job);
             return None;
         }
-        Some(JobError::Snooze { after, .. }) => Failure::Snooze(spread(*after)),
+        Some(JobError::Snooze { after, .. }) => Failure::Snooze(spread(*after, rand::random())),
         Some(JobError::Dead(_)) => Failure::Dead,
         Some(JobError::Retry(_)) | None => {
             Failure::Retry(slots.limits.backoff.after(attempt, rand::random()))
@@ -222,9 +222,12 @@ fn failure(slots: &Slots, lease: Lease, attempt: u32, error: &BoxDynError) -> Op
     Some(failure)
 }
 
-/// Never earlier than asked, and not all at once.
-fn spread(after: Duration) -> Duration {
-    after.mul_f64(1.0 + 0.2 * rand::random::<f64>())
+/// The most that is added to a wait.
+const LONGEST_JITTER: Duration = Duration::from_mins(1);
+
+/// Never earlier than asked, and not all at once; `random` is from 0 to 1.
+fn spread(after: Duration, random: f64) -> Duration {
+    after.saturating_add((after / 5).min(LONGEST_JITTER).mul_f64(random))
 }
 
 /// The end of a job, as the store takes it.
@@ -300,4 +303,17 @@ async fn persist<E: End>(slots: &Slots, batch: Vec<E>, deadline: Instant) -> Lef
 
 fn leases<E: End>(ends: &[E]) -> Vec<Lease> {
     ends.iter().map(End::lease).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_spread_by_a_fifth_and_a_minute_at_most_however_long_it_is() {
+        assert_eq!(spread(Duration::from_secs(10), 0.0), Duration::from_secs(10));
+        assert_eq!(spread(Duration::from_secs(10), 1.0), Duration::from_secs(12));
+        assert_eq!(spread(Duration::from_hours(24), 1.0), Duration::from_hours(24) + Duration::from_mins(1));
+        assert_eq!(spread(Duration::MAX, 1.0), Duration::MAX);
+    }
 }

@@ -47,14 +47,14 @@ impl Store {
         Ok(set.execute(&self.pool).await?.rows_affected() > 0)
     }
 
-    /// Removes a client's session, or everybody's of that name,, or in any client's and all that came of it; says how many questions.
+    /// Removes a client's session, or every client's of that id, and all that came of it; says how many questions.
     pub async fn erase_session(&self, client: Option<&str>, session: &str) -> Result<u64, StoreError> {
         let erased =
             sqlx::query_scalar!(r#"select shopkeeper.erase_session($1, $2) as "erased!""#, client, session);
         Ok(erased.fetch_one(&self.pool).await?.unsigned_abs())
     }
 
-    /// Removes all that came of a client's customer, or of everybody's,; says how many questions.
+    /// Removes all that came of a client's customer, or of every client's; says how many questions.
     pub async fn erase_customer(&self, client: Option<&str>, customer: &str) -> Result<u64, StoreError> {
         let erased =
             sqlx::query_scalar!(r#"select shopkeeper.erase_customer($1, $2) as "erased!""#, client, customer);

@@ -341,6 +341,24 @@ async fn a_client_may_wait_for_the_answer_as_long_as_it_likes_to() {
 }
 
 #[tokio::test]
+async fn a_model_that_hangs_is_away_and_the_question_does_not_pay_for_it() {
+    let mut world = World::new().await;
+    let span = |millis| shopkeeper::config::Span(std::time::Duration::from_millis(millis));
+    (world.config.answers.timeout, world.config.answers.fallback_after) = (span(300), span(0));
+    world.script().always(Operation::Completions, Fault::Held);
+    let daemon = TestDaemon::start(&world).await;
+    let request = daemon.client.post(format!("{}/v1/answers", daemon.url)).header("Prefer", "wait=20");
+    let answer = request.json(&json!({ "question": "How much is the Kettle?" })).send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    assert_eq!(
+        (&answer["status"], &answer["outcome"]),
+        (&json!("completed"), &json!("fallback")),
+        "{answer}"
+    );
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_bad_request_is_a_problem_that_names_the_field() {
     let world = World::new().await;
     let daemon = TestDaemon::start(&world).await;

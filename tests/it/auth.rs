@@ -205,12 +205,21 @@ async fn tokens_are_made_listed_and_revoked_by_commands_and_kept_as_hashes() {
         (&json!("chat"), 1)
     );
     let id = listed["tokens"][0]["id"].as_str().unwrap();
-    assert!(world.run(&["token", "revoke", id]).await.status.success());
+    let revoked = world.run(&["token", "revoke", id]).await;
+    assert!(revoked.status.success());
+    assert!(stdout(&revoked).starts_with(&format!("{id} is revoked")), "it says what it did");
     assert_eq!(sent(request(&daemon, Method::GET, "/v1/answers", &token)).await.0, StatusCode::UNAUTHORIZED);
     let wrong = world.run(&["token", "create", "chat", "--scope", "answers:all"]).await;
     assert_eq!(wrong.status.code(), Some(2));
     let wrong = world.run(&["token", "create", "chat", "--source", "shoes"]).await;
     assert_eq!(wrong.status.code(), Some(2));
+    // Longer than a date can say, and longer than a length of time.
+    for long in ["1000000y", "400000000y"] {
+        let wrong = world.run(&["token", "create", "chat", "--expires", long]).await;
+        let said = crate::support::stderr(&wrong);
+        assert_eq!(wrong.status.code(), Some(2), "{said}");
+        assert!(said.contains("000years"), "it names the value: {said}");
+    }
     assert_eq!(world.run(&["token", "revoke", &uuid::Uuid::nil().to_string()]).await.status.code(), Some(1));
     daemon.stop().await;
 }

@@ -368,6 +368,11 @@ async fn jobs_are_listed_shown_retried_cancelled_and_discarded() {
         "{}",
         stderr(&unknown)
     );
+    for verb in ["list", "retry", "discard"] {
+        let unknown = world.run(&["jobs", verb, "--kind", "refresh_documents"]).await;
+        assert_eq!(unknown.status.code(), Some(2), "{verb}");
+        assert!(stderr(&unknown).contains("there is no kind of job \"refresh_documents\""), "{verb}");
+    }
     let none = world.run(&["jobs", "retry", "--kind", "refresh_document"]).await;
     assert_eq!(stdout(&none), "0 jobs to be run again\n");
 }

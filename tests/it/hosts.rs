@@ -51,17 +51,12 @@ dimensions = 64
 [answers]
 model = "extractive"
 escalate_above_distance = 1.5
-[queue.answer_question]
-concurrency = 2
-lease = "2s"
-[queue.refresh_document]
-lease = "2s"
-[queue.index_documents]
-lease = "2s"
-[queue.sync_catalogue]
-lease = "2s"
-[queue.prune_history]
-lease = "2s"
+[queue]
+answer_question = { concurrency = 2, lease = "2s" }
+refresh_document = { lease = "2s" }
+index_documents = { lease = "2s" }
+sync_catalogue = { lease = "2s" }
+prune_history = { lease = "2s" }
 [[schedule]]
 name = "each-second"
 cron = "* * * * * *"
@@ -189,18 +184,10 @@ impl Host {
         Self { number, daemon, log }
     }
 
-    /// From now on nothing arrives either way, and nobody is told: its own end of the line stays up.
-    fn cut(&self, nets: &[Net]) {
-        self.forward(nets, false);
-    }
-
-    fn heal(&self, nets: &[Net]) {
-        self.forward(nets, true);
-    }
-
-    fn forward(&self, nets: &[Net], forwards: bool) {
+    /// Whether anything arrives from now on, either way. Nobody is told: its own end of the line stays up.
+    fn pass(&self, nets: &[Net], passes: bool) {
         for net in nets {
-            let state = if forwards { 3 } else { 0 };
+            let state = if passes { 3 } else { 0 };
             set(&format!("bridge link set dev {}{} state {state}", net.name(), self.number));
         }
     }
@@ -222,8 +209,7 @@ impl Host {
     /// The end of its log.
     fn last_words(&self) -> String {
         let log = self.log();
-        let lines: Vec<_> = log.lines().rev().take(30).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+        log.lines().skip(log.lines().count().saturating_sub(30)).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -282,8 +268,7 @@ impl Middle {
             std::fs::write(folder.path().join(file), text).unwrap();
         }
         let pool = PgPoolOptions::new().max_connections(4).connect(&server.url("ours")).await.unwrap();
-        let (_models, _server) = (stop.drop_guard(), server);
-        Some(Self { hosts: Vec::new(), script, pool, _models, _server, folder })
+        Some(Self { hosts: Vec::new(), script, pool, _models: stop.drop_guard(), _server: server, folder })
     }
 
     /// With three hosts whose daemons all fire ticks and have answered questions.
@@ -338,7 +323,7 @@ impl Middle {
 
     /// What stands of some answers.
     async fn answers(&self, lost: &[Lost]) -> Vec<Answer> {
-        let answers = "select id::text, status, answer::text, attempt, fence, completed_at::text
+        let answers = "select id::text, status, answer::text as said, attempt, fence, completed_at::text
              from shopkeeper.answer where id::text = any ($1) order by id";
         let keys: Vec<_> = lost.iter().map(|lost| lost.key.clone()).collect();
         sqlx::query_as(answers).bind(keys).fetch_all(&self.pool).await.unwrap()
@@ -368,7 +353,7 @@ struct Lost {
 struct Answer {
     id: String,
     status: String,
-    answer: Option<String>,
+    said: Option<String>,
     attempt: i32,
     fence: i64,
     completed_at: Option<String>,
@@ -390,7 +375,7 @@ async fn lose(middle: &Middle, host: &Host, nets: &[Net], what: &str) {
             &format!("count(*) > 1 and min(started_at) > '{held_at}' {running}"),
         )
         .await;
-    host.cut(nets);
+    host.pass(nets, false);
     let cut = Instant::now();
     let lost = format!("select id, fence, key {running}");
     let lost: Vec<Lost> = sqlx::query_as(AssertSqlSafe(lost)).fetch_all(&middle.pool).await.unwrap();
@@ -417,7 +402,7 @@ async fn lose(middle: &Middle, host: &Host, nets: &[Net], what: &str) {
     }
 
     let healed_at: String = middle.value("select clock_timestamp()::text").await;
-    host.heal(nets);
+    host.pass(nets, true);
     let healed = Instant::now();
     let says = |lost: &Lost| host.log().contains(&format!("job {} is no longer ours", lost.id));
     while !lost.iter().all(says) {

@@ -188,6 +188,35 @@ async fn the_watchdog_is_fed_only_while_workers_get_through_and_a_second_signal_
     assert_eq!(code, 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_that_takes_long_keeps_the_watchdog_fed_and_ends_with_everything_else() {
+    let world = World::new().await;
+    let daemon = Managed::start(&world, &[("WATCHDOG_USEC", "1500000")]);
+    let daemon = off(move || {
+        daemon.hears("READY=1");
+        daemon
+    })
+    .await;
+    let proxy = Proxy::start(&world.shop).await;
+    proxy.swallow();
+    std::fs::write(world.folder.path().join("shop.url"), proxy.url()).unwrap();
+    daemon.signal(Signal::HUP);
+    let (heard, stopped) = off(move || {
+        daemon.hears("RELOADING=1");
+        let heard = daemon.hears_within("WATCHDOG=1", Duration::from_secs(5));
+        daemon.signal(Signal::TERM);
+        daemon.hears("STOPPING=1");
+        let (mut daemon, began) = (daemon, Instant::now());
+        while daemon.child.try_wait().unwrap().is_none() && began.elapsed() < LIMIT / 2 {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        (heard, daemon.child.try_wait().unwrap().and_then(|status| status.code()))
+    })
+    .await;
+    assert!(heard, "it is fed while the new daemon starts");
+    assert_eq!(stopped, Some(0), "the new daemon ends too");
+}
+
 impl Drop for Managed {
     fn drop(&mut self) {
         let _ = self.child.kill();

@@ -242,6 +242,42 @@ keys = "select product.id from product where category_id = row_.id"
 }
 
 #[tokio::test]
+async fn a_temporary_view_of_whoever_writes_to_a_table_is_not_run_as_the_installer() {
+    let shop = SHOP.to_owned()
+        + "create table category (id int primary key, label text); insert into category values (1, 'Clothes');
+           alter table product add category_id int default 1;";
+    let source = SOURCE.replace("table = \"product\"", "query = \"select * from product\"")
+        + "[[source.related]]\ntable = \"category\"\nkeys = \"select id from product where category_id = row_.id\"\n";
+    let world = World::with(&shop, &source).await;
+    // Also where the installer named them first.
+    for path in ["\"$user\", public", "pg_temp, public"] {
+        let name = world.shop.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
+        world.in_shop(&format!("alter database {name} set search_path = {path}")).await;
+        let parts = shopkeeper::daemon::assemble(&world.config, &world.store).await.unwrap();
+        let (_, source) = parts.postgres_sources().next().unwrap();
+        source.install_triggers().await.unwrap();
+        assert_eq!(source.trigger_status().await.unwrap()[0].state, "installed");
+        world
+            .in_shop(
+                "do $$ begin create role clerk; exception when duplicate_object then null; end $$;
+                 grant select, update on category to clerk;
+                 set role clerk;
+                 create function pg_temp.caught() returns int language plpgsql as
+                     $$ begin raise exception 'it ran as %', current_user; end $$;
+                 create temporary view product as select pg_temp.caught() as id, 1 as category_id;
+                 update category set label = label || '!';
+                 drop view pg_temp.product",
+            )
+            .await;
+    }
+    let notes: i64 = sqlx::query_scalar("select count(distinct key) from shopkeeper.change")
+        .fetch_one(&mut PgConnection::connect(&world.shop).await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(notes, 3, "the shop's own table was read");
+}
+
+#[tokio::test]
 async fn a_truncated_table_is_compared_in_full_and_the_guard_holds() {
     let world = World::new().await;
     world.sync().await;

@@ -178,6 +178,7 @@ impl World {
         let config = Config::load(&folder.path().join("jobs.toml"), &BTreeMap::new()).unwrap();
         let store = Store::open(&daemon::reach(&config)).await.unwrap();
         let parts = daemon::assemble(&config, &store).await.unwrap();
+        daemon::note(&config, &store).await.unwrap();
         let ours = PgPoolOptions::new().max_connections(2).connect(&url).await.unwrap();
         Self { config, store, parts, models, shop, ours, folder }
     }

@@ -3,6 +3,10 @@
 //! They append to `shopkeeper.change` and do nothing else: no queue, no unique key, no network, so that a
 //! shop's transaction never waits for us and never fails because of us. An update notes a document only
 //! when a column changed that decides its text: a change of price alone costs no more than the comparison.
+//!
+//! The functions run with the rights of who installed them, because a shop's own roles cannot write our notes.
+//! They look up names as that role did, but never among temporary tables first: those belong to whoever is
+//! connected, who could have a view of the same name run what he likes.
 
 use sqlx::AssertSqlSafe;
 
@@ -43,6 +47,14 @@ create table if not exists shopkeeper.change (
 create index if not exists change_source on shopkeeper.change (source, id);
 comment on table shopkeeper.change is 'Documents that may have changed; a null key is all of a source.';
 ";
+
+/// Sets, until the transaction ends, the installer's own schemas with temporary tables last: those that are not
+/// named come first of all.
+const PATH: &str = "perform set_config('search_path', concat_ws(', ', (
+    select string_agg(quote_ident(schema), ', ' order by position)
+    from unnest(current_schemas(false)) with ordinality as path (schema, position)
+    where schema not like 'pg\\_temp%'
+), 'pg_temp'), true);";
 
 impl PostgresSource {
     /// The tables that get triggers.
@@ -133,10 +145,12 @@ impl PostgresSource {
         ];
         for (event, body) in bodies {
             let (function, trigger) = (function(event), trigger(event));
-            let path = "set search_path from current";
             sql.extend([format!(
-                "create or replace function {function}() returns trigger language plpgsql security definer {path}\n\
+                "do $shopkeeper_install$ begin\n{PATH}\n\
+                 create or replace function {function}() returns trigger language plpgsql\n\
+                 security definer set search_path from current\n\
                  as $shopkeeper$ begin\n    {body}\n    return null;\nend $shopkeeper$;\n\
+                 end $shopkeeper_install$;\n\
                  drop trigger if exists {trigger} on {table};\n"
             )]);
             let how = match event {
