@@ -64,7 +64,7 @@ job = "prune_history"
 overlap = "queue"
 "#;
 
-/// What a sandbox must be able to do.
+/// A sandbox can do this.
 const PROBE: &str = "
 mount -t tmpfs tmpfs \"$TMPDIR\"
 ip link add net type bridge
@@ -127,8 +127,7 @@ async fn in_sandbox(test: &str) {
         Err(error) => Some(format!("unshare: {error}")),
     };
     if let Some(fault) = fault {
-        aloud(&format!("skipped: hosts::{test} needs network namespaces: {}", fault.trim_end()));
-        return;
+        return aloud(&format!("skipped: hosts::{test} needs network namespaces: {}", fault.trim_end()));
     }
     // In the sandbox nothing can be downloaded.
     packages::postgres_binaries().await.unwrap();
@@ -201,15 +200,14 @@ impl Host {
     fn its(&self) -> String {
         format!("worker like '{}-%'", self.daemon.id())
     }
-
     fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
-    /// The end of its log.
+    /// The end of its log, the latest first.
     fn last_words(&self) -> String {
         let log = self.log();
-        log.lines().skip(log.lines().count().saturating_sub(30)).collect::<Vec<_>>().join("\n")
+        log.lines().rev().take(30).collect::<Vec<_>>().join("\n")
     }
 }
 
