@@ -28,6 +28,10 @@ pub(super) struct Run {
     /// Do only this, where the work is shared out among daemons; several may be given
     #[arg(long = "role", value_enum, value_delimiter = ',')]
     roles: Vec<Role>,
+    /// Run on the private PostgreSQL, the offline models and the sample shop of `demo`, without its show
+    #[cfg(feature = "embedded")]
+    #[arg(long)]
+    embedded: bool,
 }
 
 impl ValueEnum for Role {
@@ -44,6 +48,18 @@ impl ValueEnum for Role {
 const WATCH: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(arguments: Run, path: &Path) -> anyhow::Result<()> {
+    #[cfg(feature = "embedded")]
+    if arguments.embedded {
+        let (embedded, listeners) = crate::embedded::Embedded::start().await?;
+        let ended = keep_running(&arguments, &embedded.settings, Some(listeners)).await;
+        embedded.stop().await?;
+        return ended;
+    }
+    keep_running(&arguments, path, None).await
+}
+
+/// Runs on these sockets, or on those that the settings name.
+async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>) -> anyhow::Result<()> {
     let config = load(path)?;
     let otlp = config.telemetry.otlp_endpoint.as_ref().map(url::Url::as_str);
     telemetry::start(&config.telemetry.log, log_format(&config), otlp);
@@ -53,7 +69,7 @@ pub(super) async fn run(arguments: Run, path: &Path) -> anyhow::Result<()> {
     // Every daemon's own is a child of it: also that of one that is just starting.
     let stop = CancellationToken::new();
     let mut daemons = JoinSet::new();
-    let listeners = Listeners::bind(&config)?;
+    let listeners = listeners.map_or_else(|| Listeners::bind(&config), Ok)?;
     let mut current = tokio::select! {
         started = start(&mut daemons, config, listeners, roles, &stop) => started?,
         () = manager.keep_starting() => unreachable!("it never ends"),

@@ -81,7 +81,10 @@ pub(super) async fn sync(
     let sources = request.source.map_or_else(|| api.sources.to_vec(), |source| vec![source]);
     let payload = |source| json!({ "source": source, "full": request.full });
     let payloads: Vec<_> = sources.iter().map(payload).collect();
-    api.store.enqueue(SyncCatalogue::KIND, &sources, &payloads).await?;
+    // A full one has a key of its own: what is enqueued later would replace it otherwise.
+    let suffix = if request.full { "/full" } else { "" };
+    let keys: Vec<_> = sources.iter().map(|source| format!("{source}{suffix}")).collect();
+    api.store.enqueue(SyncCatalogue::KIND, &keys, &payloads).await?;
     Ok((StatusCode::ACCEPTED, Json(Syncing { sources })))
 }
 

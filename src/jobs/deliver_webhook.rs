@@ -56,8 +56,9 @@ impl Job for DeliverWebhook {
             return Ok(Outcome::Done(Vec::new()));
         };
         let Some(webhook) = self.webhooks.get(&delivery.webhook) else {
-            let error = format!("the settings have no webhook `{}` any more", delivery.webhook);
-            return self.end(attempt, id, SentHow::Failed, None, Some(error)).await;
+            // Another daemon may know it: one that was started with newer settings.
+            let error = format!("the settings of this daemon have no webhook `{}`", delivery.webhook);
+            return self.try_on(attempt, id, delivery.attempts, None, Duration::ZERO, error).await;
         };
         let result = webhook.deliver(id, &delivery.body, clock::now()).await;
         let code = match &result {
@@ -76,17 +77,29 @@ impl Job for DeliverWebhook {
             }
             Err(error) => (error.to_string(), Duration::ZERO),
         };
-        let Some(wait) = WAITS.get(delivery.attempts as usize) else {
-            return self.end(attempt, id, SentHow::Failed, code, Some(error)).await;
-        };
-        self.store
-            .note_delivery(id, &Sent { how: SentHow::Pending, code, error: Some(error.clone()) })
-            .await?;
-        Err(JobError::Snooze { after: wanted.max(*wait), reason: error })
+        self.try_on(attempt, id, delivery.attempts, code, wanted, error).await
     }
 }
 
 impl DeliverWebhook {
+    /// Waits for the next attempt, when there is one.
+    async fn try_on(
+        &self,
+        attempt: &Attempt,
+        id: uuid::Uuid,
+        attempts: u32,
+        code: Option<u16>,
+        wanted: Duration,
+        error: String,
+    ) -> Result<Outcome, JobError> {
+        let Some(wait) = WAITS.get(attempts as usize) else {
+            return self.end(attempt, id, SentHow::Failed, code, Some(error)).await;
+        };
+        let sent = Sent { how: SentHow::Pending, code, error: Some(error.clone()) };
+        self.store.note_delivery(id, &sent).await?;
+        Err(JobError::Snooze { after: wanted.max(*wait), reason: error })
+    }
+
     async fn end(
         &self,
         attempt: &Attempt,

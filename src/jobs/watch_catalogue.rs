@@ -22,6 +22,8 @@ use crate::{
 
 /// How often triggers' notes are read.
 const LOOK: Duration = Duration::from_secs(1);
+/// The longest pause after one that failed.
+const MAX_PAUSE: Duration = Duration::from_secs(15);
 /// How long a daemon watches before it says so again; a poll may take longer, then two may poll.
 const WATCH: Duration = Duration::from_secs(10);
 /// Notes read, and documents compared, at once.
@@ -42,9 +44,12 @@ pub struct WatchCatalogue {
 impl WatchCatalogue {
     /// Watches until stopped, however often one of the databases is away.
     pub async fn run(&self, stop: &CancellationToken) {
-        let mut is_well = true;
+        let (mut is_well, mut pause) = (true, LOOK);
         while !stop.is_cancelled() {
-            match self.look().await {
+            let looked = self.look().await;
+            // What failed may have read a whole table for it.
+            pause = if looked.is_ok() { LOOK } else { (pause * 2).min(MAX_PAUSE) };
+            match looked {
                 Ok(()) => is_well = true,
                 Err(error) if is_well => {
                     is_well = false;
@@ -54,7 +59,7 @@ impl WatchCatalogue {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
