@@ -303,3 +303,18 @@ async fn what_is_told_is_written_with_the_result_and_erased_with_it() {
     assert_eq!(receiver.messages().len(), 1 + written);
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn a_command_with_other_settings_stops_no_deliveries() {
+    let hook =
+        "\n[[webhook]]\nname = \"hook\"\nurl = \"http://127.0.0.1:9/\"\nsecret = { file = \"secret\" }\n";
+    let world = World::with_files(SHOP, &format!("{SOURCE}{hook}"), &[("secret", SECRET)]).await;
+    let settings = std::fs::read_to_string(world.settings()).unwrap();
+    let other = settings.replace(hook, "").replace("name = \"product\"", "name = \"copy\"");
+    std::fs::write(world.settings(), other).unwrap();
+    for command in [&["plan"][..], &["search", "kettle"], &["ask", "How much is the Kettle?"]] {
+        assert!(world.run(command).await.status.success(), "{command:?}");
+        assert_eq!(world.count("webhook").await, 1, "{command:?}");
+        assert_eq!(world.count("source").await, 1, "{command:?}");
+    }
+}
