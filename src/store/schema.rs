@@ -182,6 +182,10 @@ fn from_migrate(error: sqlx::migrate::MigrateError) -> StoreError {
     use sqlx::migrate::MigrateError as E;
     let inner = match error {
         E::Execute(inner) | E::ExecuteMigration(inner, _) => StoreError::from(inner),
+        E::VersionMismatch(version) => StoreError::Unsuitable(format!(
+            "migration {version} of this database is another than ours: a build that was never released made it\n  \
+             only a schema made anew helps: `drop schema shopkeeper cascade`, with all that it holds"
+        )),
         other => StoreError::Failed(other.to_string()),
     };
     match inner {

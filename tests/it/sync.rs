@@ -5,7 +5,7 @@ use shopkeeper::{
     offline::{Fault, Operation},
 };
 
-use crate::support::World;
+use crate::{running::TestDaemon, support::World};
 
 #[tokio::test]
 async fn a_new_shop_is_indexed_and_found() {
@@ -312,4 +312,19 @@ async fn keys_whose_own_order_is_another_than_that_of_their_bytes_are_compared_r
         assert_eq!((last.unchanged, last.removed), (8, 1));
         assert_eq!(world.count("chunk").await, 8);
     }
+}
+
+#[tokio::test]
+async fn a_full_sync_that_waits_is_not_replaced_by_a_plain_one() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    world.store.pause("sync_catalogue").await.unwrap();
+    for full in [true, false] {
+        let body = serde_json::json!({ "source": "product", "full": full });
+        let posted = daemon.client.post(format!("{}/v1/sync", daemon.url)).json(&body).send().await.unwrap();
+        assert_eq!(posted.status(), 202);
+    }
+    assert_eq!(world.count("job where payload -> 'full' = 'true'").await, 1);
+    assert_eq!(world.count("job where payload -> 'full' = 'false'").await, 1);
+    daemon.stop().await;
 }

@@ -1,6 +1,7 @@
 //! What other services are told: signed, once, until they have it, and never to strangers.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -15,7 +16,11 @@ use axum::{
 };
 use reqwest::Method;
 use serde_json::{Value, json};
-use shopkeeper::offline::{Fault, Operation};
+use shopkeeper::{
+    daemon::Workers,
+    jobs::deliver_webhook::DeliverWebhook,
+    offline::{Fault, Operation},
+};
 
 use crate::{
     running::TestDaemon,
@@ -317,4 +322,24 @@ async fn a_command_with_other_settings_stops_no_deliveries() {
         assert_eq!(world.count("webhook").await, 1, "{command:?}");
         assert_eq!(world.count("source").await, 1, "{command:?}");
     }
+}
+
+#[tokio::test]
+async fn a_message_for_a_webhook_that_this_daemon_does_not_know_waits_for_one_that_does() {
+    let receiver = Receiver::default();
+    let world = world(&section("bot", &receiver.start().await, ALLOWED)).await;
+    world.sync().await;
+    // As an older daemon, started before the webhook was added.
+    let old = DeliverWebhook { store: world.store.clone(), webhooks: BTreeMap::new() };
+    let workers = Workers::new(&world.store);
+    workers.start(&Arc::new(old), &world.config.queue.deliver_webhook);
+    workers.start(&world.parts.answer, &world.config.queue.answer_question);
+    execute(&world.url(), "select shopkeeper.ask('Kettle?', webhook => 'bot')").await;
+    world.until("the old one tried", "exists (select from shopkeeper.delivery where attempts = 1)").await;
+    workers.stop().await;
+    let status: String = world.value("select status || ': ' || error from shopkeeper.delivery").await;
+    assert_eq!(status, "pending: the settings of this daemon have no webhook `bot`");
+    world.hurry().await;
+    world.drain().await;
+    assert_eq!(receiver.until(1).await[0].body["type"], "answer.completed");
 }
