@@ -53,6 +53,7 @@ pub struct Question {
     /// When it expires if nobody has begun: unstarted work costs nothing.
     pub start_before: Option<DateTime<Utc>>,
     /// Seconds after which it is cancelled if there is no answer.
+    #[schema(exclusive_minimum = 0, exclusive_maximum = 31_536_000)]
     pub cancel_after_s: Option<f64>,
     /// The webhook that is told, by its name in the settings; all of them when left out.
     pub webhook: Option<String>,

@@ -103,10 +103,14 @@ impl Setting for Span {
 
 impl Serialize for Span {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0.is_zero() {
-            return serializer.serialize_str("0");
+        // As it is written: in the largest unit that is enough.
+        let milliseconds = self.0.as_millis();
+        let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+        match units.into_iter().find(|(_, length)| milliseconds % length == 0) {
+            _ if milliseconds == 0 => serializer.serialize_str("0"),
+            Some((unit, length)) => serializer.collect_str(&format_args!("{}{unit}", milliseconds / length)),
+            None => serializer.collect_str(&format_args!("{milliseconds}ms")),
         }
-        serializer.collect_str(&humantime::format_duration(self.0))
     }
 }
 

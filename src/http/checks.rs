@@ -29,9 +29,11 @@ pub(super) fn check(api: &Api, request: &Question) -> Result<(), Problem> {
     for message in request.history.iter().flatten() {
         check_text("history", &message.content)?;
     }
-    if let Some(seconds) = request.cancel_after_s.filter(|seconds| !(0.0..MAX_SECONDS).contains(seconds)) {
+    if let Some(seconds) =
+        request.cancel_after_s.filter(|seconds| !(*seconds > 0.0 && *seconds < MAX_SECONDS))
+    {
         return Err(Problem::invalid(format!(
-            "cancel_after_s must be from 0 to {MAX_SECONDS}, not {seconds}"
+            "cancel_after_s must be above 0 and below {MAX_SECONDS}, not {seconds}"
         )));
     }
     if let Some(name) = request.webhook.as_ref().filter(|name| !api.webhooks.contains(name)) {

@@ -1,8 +1,8 @@
 //! Documents: what the sources hold, and what of it is indexed.
 //!
 //! A change raises `document.revision` and enqueues a job in the same transaction. What a job writes,
-//! it writes in one short transaction that locks the document's row, sees that the revision is still
-//! the one that was read, and completes the job (`documents/refresh.rs`).
+//! it writes in one short transaction, which completes the job and writes nothing of a document whose revision is no longer
+//! the one that was read (`documents/refresh.rs`).
 
 use std::{
     collections::{BTreeSet, HashMap},

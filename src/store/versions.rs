@@ -194,11 +194,13 @@ impl Store {
     /// The share of its chunks that a version's HNSW index has lost since it was built; none when it has no index.
     pub async fn hnsw_wear(&self, version: i32) -> Result<Option<f64>, StoreError> {
         let wear = sqlx::query_scalar!(
-            // The counts begin again when the server fell over; an old one is too high then.
+            // The counts begin again when the server fell over; an old one is too high then. That of the living is
+            // doubled when those who wrote are counted after a vacuum: the table's own is not.
             r#"select greatest(0, deleted - case when version.hnsw_deleted <= deleted then version.hnsw_deleted else 0 end)
-                   / greatest(1, n_live_tup)::double precision as "wear!"
+                   / greatest(1, reltuples)::double precision as "wear!"
                from shopkeeper.index_version as version
                join pg_stat_user_tables as chunks on relid = to_regclass('shopkeeper.chunk_' || version.id)
+               join pg_class on pg_class.oid = relid
                cross join lateral (select n_tup_del + n_tup_upd as deleted) as counted
                where version.id = $1 and to_regclass('shopkeeper.chunk_' || version.id || '_hnsw') is not null"#,
             version,

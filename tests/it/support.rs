@@ -249,7 +249,8 @@ impl World {
     /// Looks at our database until a condition holds.
     pub(crate) async fn until(&self, what: &str, condition: &str) {
         let look = async {
-            while !self.value::<bool>(&format!("select {condition}")).await {
+            // What is not known yet does not hold yet.
+            while !self.value::<bool>(&format!("select coalesce((select {condition}), false)")).await {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
