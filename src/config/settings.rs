@@ -106,7 +106,7 @@ impl Serialize for Span {
         // As it is written: in the largest unit that is enough.
         let milliseconds = self.0.as_millis();
         let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
-        match units.into_iter().find(|(_, length)| milliseconds % length == 0) {
+        match units.into_iter().find(|(_, length)| milliseconds.is_multiple_of(*length)) {
             _ if milliseconds == 0 => serializer.serialize_str("0"),
             Some((unit, length)) => serializer.collect_str(&format_args!("{}{unit}", milliseconds / length)),
             None => serializer.collect_str(&format_args!("{milliseconds}ms")),
