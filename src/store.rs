@@ -75,6 +75,9 @@ const REPLICA_TIMEOUT: Duration = Duration::from_secs(1);
 const REPLICA_PAUSE: Duration = Duration::from_secs(10);
 /// How long a connection that was unused may take to answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a transaction may wait for its next statement. Ours comes at once, unless the network was cut: then the
+/// server ends the connection, and its locks with it, while a tick that they held up is still in time.
+const PAUSE: &str = "5s";
 /// How long the short statements of the queue may take. It is longer than the server lets them take only
 /// when the network is cut and nobody says so.
 pub(crate) const PROMPT: Duration = Duration::from_secs(10);
@@ -99,6 +102,7 @@ impl Store {
     pub async fn connect(reach: &Reach) -> Result<Self, StoreError> {
         let settings = [
             ("statement_timeout", format!("{}ms", reach.statement_timeout.as_millis())),
+            ("idle_in_transaction_session_timeout", PAUSE.to_owned()),
             // A filtered search goes on through the index until it has enough.
             ("hnsw.iterative_scan", "strict_order".to_owned()),
         ];
@@ -297,6 +301,8 @@ impl From<sqlx::Error> for StoreError {
                 "SK002" => Self::IdempotencyMismatch(without_code(database.message())),
                 // A wrong password, a missing database or role: nothing to wait for, and not reached.
                 code if code.starts_with("28") || code == "3D000" => Self::unreachable(database.message()),
+                // The transaction waited too long for us: the process was stopped, or the network was cut.
+                "25P03" => Self::unreachable(database.message()),
                 // Connection, resources, shutdown, serialization, deadlock, time-out: passing.
                 code if ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)) => {
                     Self::unreachable(database.message())

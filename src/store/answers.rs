@@ -6,7 +6,7 @@ use serde_json::{Value, json, value::RawValue};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Store, StoreError, jobs, jobs::Lease, usage, usage::Cost};
+use super::{PROMPT, Store, StoreError, jobs, jobs::Lease, usage, usage::Cost};
 use crate::answer::{Question, object::AnswerObject};
 
 mod events;
@@ -194,8 +194,11 @@ impl Store {
 
     /// Ends questions that are past their time; says how many.
     pub async fn end_overdue_answers(&self) -> Result<u64, StoreError> {
-        let ended = sqlx::query_scalar!(r#"select shopkeeper.end_overdue_answers() as "ended!""#);
-        Ok(ended.fetch_one(&self.pool).await?.unsigned_abs())
+        self.promptly(PROMPT, async |connection| {
+            let ended = sqlx::query_scalar!(r#"select shopkeeper.end_overdue_answers() as "ended!""#);
+            Ok(ended.fetch_one(connection).await?.unsigned_abs())
+        })
+        .await
     }
 
     /// Cancels a question; false when it is settled already.

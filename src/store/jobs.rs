@@ -193,10 +193,13 @@ impl Store {
 
     /// A connection that hears what is said on some channels.
     pub(super) async fn hear(&self, channels: &[&str]) -> Result<Listener, StoreError> {
-        let mut listener = PgListener::connect_with(self.direct.plain()).await?;
-        listener.eager_reconnect(false);
-        listener.listen_all(channels.iter().copied()).await?;
-        Ok(Listener(listener))
+        let listening = async {
+            let mut listener = PgListener::connect_with(self.direct.plain()).await?;
+            listener.eager_reconnect(false);
+            listener.listen_all(channels.iter().copied()).await?;
+            Ok(Listener(listener))
+        };
+        tokio::time::timeout(2 * PROMPT, listening).await.map_err(|_| StoreError::unreachable("no reply"))?
     }
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::{Connection, PgConnection};
 
-use super::{Store, StoreError, jobs};
+use super::{PROMPT, Store, StoreError, jobs};
 
 /// What the database knows of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,31 +58,20 @@ impl Store {
         &self,
         names: &[String],
     ) -> Result<(DateTime<Utc>, Vec<ScheduleState>), StoreError> {
-        let read = async || -> Result<_, StoreError> {
-            let rows = sqlx::query!(
-                r#"select now() as "now!", name as "name?", last_at as "last_at?", paused_at is not null as "paused!"
-                   from (select) as one left join shopkeeper.schedule on name = any ($1)"#,
+        self.promptly(PROMPT, async |connection| {
+            let known = read(connection, names).await?;
+            if known.1.len() == names.len() {
+                return Ok(known);
+            }
+            sqlx::query!(
+                "insert into shopkeeper.schedule (name) select unnest($1::text[]) on conflict (name) do nothing",
                 names,
             )
-            .fetch_all(&self.pool)
+            .execute(&mut *connection)
             .await?;
-            let now = rows.first().map_or_else(Default::default, |row| row.now);
-            let states = rows.into_iter().filter_map(|row| {
-                Some(ScheduleState { name: row.name?, last_at: row.last_at?, paused: row.paused })
-            });
-            Ok((now, states.collect::<Vec<_>>()))
-        };
-        let known = read().await?;
-        if known.1.len() == names.len() {
-            return Ok(known);
-        }
-        sqlx::query!(
-            "insert into shopkeeper.schedule (name) select unnest($1::text[]) on conflict (name) do nothing",
-            names,
-        )
-        .execute(&self.pool)
-        .await?;
-        read().await
+            read(connection, names).await
+        })
+        .await
     }
 
     /// The schedules that daemons have seen, for those who look.
@@ -98,61 +88,7 @@ impl Store {
     /// Sees to a tick, if nobody has: enqueues its jobs and notes it, in one transaction. Says how many
     /// jobs there are to run; none when somebody was first.
     pub async fn fire(&self, firing: &Firing<'_>) -> Result<Option<u64>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let is_first = sqlx::query!(
-            "insert into shopkeeper.schedule_tick (schedule, tick, enqueued) values ($1, $2, 0)
-             on conflict (schedule, tick) do nothing",
-            firing.schedule,
-            firing.tick,
-        )
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected()
-            == 1;
-        if !is_first {
-            return Ok(None);
-        }
-        let (mut keys, mut payloads) = (firing.keys.to_vec(), firing.payloads.to_vec());
-        if firing.skip_live {
-            let live = sqlx::query_scalar!(
-                r#"select key as "key!" from shopkeeper.job where kind = $1 and key = any ($2)"#,
-                firing.kind,
-                &keys,
-            )
-            .fetch_all(&mut *transaction)
-            .await?;
-            (keys, payloads) = keys.into_iter().zip(payloads).filter(|(key, _)| !live.contains(key)).unzip();
-        }
-        let enqueued = if keys.is_empty() {
-            0
-        } else {
-            let limit = firing.time_limit.map(jobs::interval);
-            let enqueued =
-                jobs::enqueue_at(&mut transaction, firing.kind, &keys, &payloads, Some(firing.run_at), 0)
-                    .await?;
-            sqlx::query!(
-                "update shopkeeper.job set time_limit = $3 where kind = $1 and key = any ($2) and worker is null",
-                firing.kind,
-                &keys,
-                limit,
-            )
-            .execute(&mut *transaction)
-            .await?;
-            enqueued
-        };
-        sqlx::query!(
-            "with noted as (
-                 update shopkeeper.schedule set last_at = greatest(last_at, $2) where name = $1
-             )
-             update shopkeeper.schedule_tick set enqueued = $3 where schedule = $1 and tick = $2",
-            firing.schedule,
-            firing.tick,
-            i32::try_from(enqueued).unwrap_or(i32::MAX),
-        )
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(Some(enqueued))
+        self.promptly(PROMPT, async |connection| fire(connection, firing).await).await
     }
 
     /// Lets the ticks of a schedule pass without effect, from now on.
@@ -189,4 +125,80 @@ impl Store {
         );
         Ok(pruned.execute(&self.pool).await?.rows_affected())
     }
+}
+
+/// The time by the database's clock, and the schedules by name that were seen.
+async fn read(
+    connection: &mut PgConnection,
+    names: &[String],
+) -> Result<(DateTime<Utc>, Vec<ScheduleState>), StoreError> {
+    let rows = sqlx::query!(
+        r#"select now() as "now!", name as "name?", last_at as "last_at?", paused_at is not null as "paused!"
+           from (select) as one left join shopkeeper.schedule on name = any ($1)"#,
+        names,
+    )
+    .fetch_all(connection)
+    .await?;
+    let now = rows.first().map_or_else(Default::default, |row| row.now);
+    let states = rows
+        .into_iter()
+        .filter_map(|row| Some(ScheduleState { name: row.name?, last_at: row.last_at?, paused: row.paused }));
+    Ok((now, states.collect()))
+}
+
+async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Option<u64>, StoreError> {
+    let mut transaction = connection.begin().await?;
+    let is_first = sqlx::query!(
+        "insert into shopkeeper.schedule_tick (schedule, tick, enqueued) values ($1, $2, 0)
+         on conflict (schedule, tick) do nothing",
+        firing.schedule,
+        firing.tick,
+    )
+    .execute(&mut *transaction)
+    .await?
+    .rows_affected()
+        == 1;
+    if !is_first {
+        return Ok(None);
+    }
+    let (mut keys, mut payloads) = (firing.keys.to_vec(), firing.payloads.to_vec());
+    if firing.skip_live {
+        let live = sqlx::query_scalar!(
+            r#"select key as "key!" from shopkeeper.job where kind = $1 and key = any ($2)"#,
+            firing.kind,
+            &keys,
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        (keys, payloads) = keys.into_iter().zip(payloads).filter(|(key, _)| !live.contains(key)).unzip();
+    }
+    let enqueued = if keys.is_empty() {
+        0
+    } else {
+        let limit = firing.time_limit.map(jobs::interval);
+        let enqueued =
+            jobs::enqueue_at(&mut transaction, firing.kind, &keys, &payloads, Some(firing.run_at), 0).await?;
+        sqlx::query!(
+            "update shopkeeper.job set time_limit = $3 where kind = $1 and key = any ($2) and worker is null",
+            firing.kind,
+            &keys,
+            limit,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        enqueued
+    };
+    sqlx::query!(
+        "with noted as (
+             update shopkeeper.schedule set last_at = greatest(last_at, $2) where name = $1
+         )
+         update shopkeeper.schedule_tick set enqueued = $3 where schedule = $1 and tick = $2",
+        firing.schedule,
+        firing.tick,
+        i32::try_from(enqueued).unwrap_or(i32::MAX),
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(Some(enqueued))
 }

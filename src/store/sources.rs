@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::types::Json;
 
-use super::{Store, StoreError, jobs::interval};
+use super::{PROMPT, Store, StoreError, jobs::interval};
 use crate::catalogue::Mark;
 
 /// What a watcher does next with its source.
@@ -47,17 +47,20 @@ impl Store {
         watcher: &str,
         length: Duration,
     ) -> Result<Option<Watched>, StoreError> {
-        let row = sqlx::query!(
-            r#"update shopkeeper.source set watcher = $2, watch_until = now() + $3
-               where name = $1 and (watcher = $2 or watch_until is null or watch_until < now())
-               returning poll_mark as "mark: Json<Mark>",
-                   extract(epoch from now() - polled_at)::double precision as polled_ago"#,
-            source,
-            watcher,
-            interval(length),
-        )
-        .fetch_optional(&self.pool)
-        .await?;
+        let row = self
+            .promptly(PROMPT, async |connection| {
+                let row = sqlx::query!(
+                    r#"update shopkeeper.source set watcher = $2, watch_until = now() + $3
+                       where name = $1 and (watcher = $2 or watch_until is null or watch_until < now())
+                       returning poll_mark as "mark: Json<Mark>",
+                           extract(epoch from now() - polled_at)::double precision as polled_ago"#,
+                    source,
+                    watcher,
+                    interval(length),
+                );
+                Ok(row.fetch_optional(connection).await?)
+            })
+            .await?;
         Ok(row.map(|row| Watched {
             mark: row.mark.map(|mark| mark.0),
             polled_ago: row.polled_ago.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
