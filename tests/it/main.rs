@@ -30,6 +30,7 @@ mod queue_ends;
 mod refresh;
 mod refusals;
 mod running;
+mod sandbox;
 mod schedules;
 mod session_chaos;
 mod sessions;
