@@ -207,6 +207,9 @@ impl Replica {
     }
 }
 
+/// What to do about a database that is not reached at the start.
+const REMEDY: &str = "\n  start it, or correct its address in the settings";
+
 fn options_of(url: &str) -> Result<PgConnectOptions, StoreError> {
     let options: PgConnectOptions = url.parse().map_err(StoreError::unreachable)?;
     Ok(options.application_name("shopkeeper"))
@@ -220,7 +223,7 @@ async fn connected(url: &str, is_pooled: bool) -> Result<PgConnectOptions, Store
     let connecting = PgConnection::connect_with(&first);
     let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
     connection
-        .map_err(|_| StoreError::Unreachable(format!("{server} does not answer")))?
+        .map_err(|_| StoreError::Unreachable(format!("{server} does not answer{REMEDY}")))?
         .map_err(|error| match StoreError::from(error) {
             StoreError::Unreachable(reason) if reason.contains("unsupported startup parameter") => {
                 StoreError::Unsuitable(format!(
@@ -228,7 +231,7 @@ async fn connected(url: &str, is_pooled: bool) -> Result<PgConnectOptions, Store
                      url to it"
                 ))
             }
-            StoreError::Unreachable(reason) => StoreError::Unreachable(format!("{server}: {reason}")),
+            StoreError::Unreachable(reason) => StoreError::Unreachable(format!("{server}: {reason}{REMEDY}")),
             other => other,
         })?
         .close()

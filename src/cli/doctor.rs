@@ -143,7 +143,7 @@ async fn server(config: &Config, store: &Store, checks: &mut Checks) {
         format!("{} jobs whose worker is gone and that nobody took up", health.stuck_leases),
         "start a daemon: it takes them up within seconds",
     );
-    let how = if config.database.direct_url.is_some() { "past the pooler" } else { "without a pooler" };
+    let how = if config.database.direct_url.is_some() { "past the pooler" } else { "by database.url" };
     match store.notification_time().await {
         Ok(Some(time)) => checks.add("notifications", true, format!("heard {how} after {time:.1?}"), ""),
         Ok(None) => checks.add("notifications", false, "NOTIFY is not heard", POOLER),

@@ -2,8 +2,8 @@
 //!
 //! SIGHUP reads the settings again. The daemon with the new ones starts beside the one with the old, on the same
 //! sockets, as another host would; when it takes work, the old one ends in order. Settings that are wrong, or with
-//! which nothing starts, change nothing, the log's filter included. The first SIGTERM or SIGINT lets everything end in order, the second ends it
-//! at once.
+//! which nothing starts, change nothing, the log's filter included. The first SIGTERM or SIGINT lets everything end in
+//! order, the second ends it at once.
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 

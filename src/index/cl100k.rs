@@ -9,9 +9,9 @@ use bpe_openai::{Tokenizer, byte_pair_encoding::BytePairEncoding};
 
 /// Tokens, the special ones left out.
 const TOKENS: u32 = 100_256;
-/// With this factor no two tokens have the same hash.
+/// With this factor no two tokens have the same hash: the one that `bpe-openai` takes for this encoding.
 const HASH_FACTOR: u64 = 17_846_336_922_010_275_747;
-/// Where texts are parted before they are encoded, as the encoding defines it but for the white space at the end of
+/// Where texts are parted before they are encoded, as `OpenAI`'s tiktoken defines it for this encoding but for the white space at the end of
 /// each part.
 const PARTS: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+";

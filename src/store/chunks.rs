@@ -120,18 +120,18 @@ impl Store {
         let search = |pool| {
             let query = sqlx::query_as(
                 "select named.source, named.key, named.title, near.content, named.link, named.metadata, near.distance
-             from (
-                 select source, key, title, link, metadata from shopkeeper.document
-                 where sku is not null and upper(regexp_replace(sku, '[^A-Za-z0-9]', '', 'g')) = any($3)
-                     and ($4::text[] is null or source = any($4)) and ($6::jsonb is null or metadata @> $6)
-                 limit $5
-             ) as named
-             cross join lateral (
-                 select content, embedding <=> $2 as distance from shopkeeper.chunk
-                 where version = $1 and source = named.source and key = named.key
-                 order by distance limit 1
-             ) as near
-             order by near.distance, named.source, named.key",
+                 from (
+                     select source, key, title, link, metadata from shopkeeper.document
+                     where sku is not null and upper(regexp_replace(sku, '[^A-Za-z0-9]', '', 'g')) = any($3)
+                         and ($4::text[] is null or source = any($4)) and ($6::jsonb is null or metadata @> $6)
+                     limit $5
+                 ) as named
+                 cross join lateral (
+                     select content, embedding <=> $2 as distance from shopkeeper.chunk
+                     where version = $1 and source = named.source and key = named.key
+                     order by distance limit 1
+                 ) as near
+                 order by near.distance, named.source, named.key",
             );
             let query = query
                 .bind(version.id)

@@ -16,14 +16,14 @@ use shopkeeper::{
     offline::{self, Completer, Embedder, Models, Script},
     store::Store,
 };
-use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
+use sqlx::{PgPool, postgres::PgPoolOptions};
 use tempfile::TempDir;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
 
-use crate::support::{LIMIT, SHOP, SOURCE, aloud, execute, reach, stderr, stdout};
+use crate::support::{SHOP, SOURCE, aloud, comes_true, execute, reach, stderr, stdout, value};
 
 /// Questions that each of them answers at once.
 pub(crate) const SLOTS: usize = 2;
@@ -305,16 +305,11 @@ impl Middle {
     where
         T: Send + Unpin + sqlx::Type<sqlx::Postgres> + for<'r> sqlx::Decode<'r, sqlx::Postgres>,
     {
-        sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(&self.pool).await.unwrap()
+        value(&self.pool, statement).await
     }
 
     pub(crate) async fn until(&self, what: &str, condition: &str) {
-        let look = async {
-            while !self.value::<bool>(&format!("select {condition}")).await {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        if tokio::time::timeout(LIMIT, look).await.is_err() {
+        if !comes_true(&self.pool, condition).await {
             let left = "select coalesce(json_agg(job), '[]')::text from shopkeeper.job";
             let logs: Vec<_> = self.hosts.iter().map(Host::last_words).collect();
             panic!("still waiting until {what}: {}\n{}", self.value::<String>(left).await, logs.join("\n"));

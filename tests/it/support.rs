@@ -207,7 +207,7 @@ impl World {
     where
         T: Send + Unpin + sqlx::Type<Driver> + for<'r> sqlx::Decode<'r, Driver>,
     {
-        sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(&self.ours).await.unwrap()
+        value(&self.ours, statement).await
     }
 
     pub(crate) async fn count(&self, what: &str) -> i64 {
@@ -248,13 +248,7 @@ impl World {
 
     /// Looks at our database until a condition holds.
     pub(crate) async fn until(&self, what: &str, condition: &str) {
-        let look = async {
-            // What is not known yet does not hold yet.
-            while !self.value::<bool>(&format!("select coalesce((select {condition}), false)")).await {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        if tokio::time::timeout(LIMIT, look).await.is_err() {
+        if !comes_true(&self.ours, condition).await {
             let jobs = "select coalesce(string_agg(job::text, E'\\n'), 'none') from shopkeeper.job";
             panic!("still waiting until {what}; jobs: {}", self.value::<String>(jobs).await);
         }
@@ -306,6 +300,25 @@ impl World {
         all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         program(&all, &[]).await
     }
+}
+
+/// One value of a database.
+pub(crate) async fn value<T>(pool: &PgPool, statement: &str) -> T
+where
+    T: Send + Unpin + sqlx::Type<Driver> + for<'r> sqlx::Decode<'r, Driver>,
+{
+    sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(pool).await.unwrap()
+}
+
+/// Looks at a database until a condition holds; false when it does not in time. What is not known yet does not hold yet.
+pub(crate) async fn comes_true(pool: &PgPool, condition: &str) -> bool {
+    let condition = format!("select coalesce((select {condition}), false)");
+    let look = async {
+        while !value::<bool>(pool, &condition).await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, look).await.is_ok()
 }
 
 /// The program with nothing of our environment but what finds things.
