@@ -152,7 +152,7 @@ pub struct RenderFault {
 }
 
 /// Why a catalogue could not be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum CatalogueError {
     /// The source does not answer now; it may later.
     #[error("source `{source_name}` cannot be reached: {reason}")]

@@ -6,11 +6,11 @@ use std::{
 };
 
 use sqlx::{
-    Connection, PgConnection, Postgres, Transaction,
+    Connection, PgConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use pool::Pool;
+use pool::{PING_TIMEOUT, Pool};
 
 pub mod answers;
 pub mod chunks;
@@ -19,6 +19,7 @@ pub mod documents;
 pub mod escalations;
 pub mod health;
 pub mod jobs;
+pub mod listen;
 mod pool;
 pub mod schedules;
 pub mod schema;
@@ -73,8 +74,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REPLICA_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a replica that was away is left alone.
 const REPLICA_PAUSE: Duration = Duration::from_secs(10);
-/// How long a connection that was unused may take to answer.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a transaction may wait for its next statement. Ours comes at once, unless the network was cut: then the
 /// server ends the connection, and its locks with it, while a tick that they held up is still in time.
 const PAUSE: &str = "5s";
@@ -106,6 +105,8 @@ impl Store {
             // A filtered search goes on through the index until it has enough.
             ("hnsw.iterative_scan", "strict_order".to_owned()),
         ];
+        // The server ends a statement sooner, and a transaction has a few of them.
+        let patience = (!reach.statement_timeout.is_zero()).then(|| reach.statement_timeout * 4);
         let is_pooled = reach.direct_url.is_some();
         let options = connected(&reach.url, is_pooled).await?;
         let pool = |options, connections, is_pooled, timeout| {
@@ -123,7 +124,7 @@ impl Store {
                         Ok(true)
                     })
                 });
-            Pool::new(pool, options, &settings, is_pooled)
+            Pool::new(pool, options, &settings, patience, is_pooled)
         };
         let main = pool(options.clone(), reach.max_connections, is_pooled, CONNECT_TIMEOUT);
         let direct = match &reach.direct_url {
@@ -139,13 +140,24 @@ impl Store {
         Ok(Self { vital: pool(options, 1, is_pooled, CONNECT_TIMEOUT), pool: main, direct, replica })
     }
 
-    /// Begins a transaction whose statements look rows up one by one in indexes: tables grow faster than their
-    /// statistics, and a plan for a small table reads all of a large one.
-    async fn by_index(&self) -> Result<Transaction<'_, Postgres>, StoreError> {
+    /// Does work of several statements, all of it or nothing.
+    async fn transact<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.pool.transact("", work).await
+    }
+
+    /// The same with statements that look rows up one by one in indexes: tables grow faster than their statistics,
+    /// and a plan for a small table reads all of a large one.
+    async fn transact_by_index<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let more = "; set local enable_seqscan = off; set local enable_bitmapscan = off;
              set local enable_hashjoin = off; set local enable_mergejoin = off;
              set local plan_cache_mode = force_generic_plan";
-        Ok(self.pool.begin_with(more).await?)
+        self.pool.transact(more, work).await
     }
 
     /// Does work of several statements on one connection.
@@ -153,27 +165,24 @@ impl Store {
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut connection = self.pool.plain().acquire().await?;
-        self.pool.run(&mut connection, work).await
+        self.pool.run(None, work).await
     }
 
-    /// Does short work, or gives it up after this time and its connection with it: that one may hang for
-    /// ever when the network was cut.
+    /// Does the short work of the queue, or gives it up.
     async fn promptly<T>(
         &self,
-        limit: Duration,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        promptly(&self.pool, limit, work).await
+        self.pool.run(Some(PROMPT), work).await
     }
 
-    /// The same over the connection that nothing else takes.
+    /// Does work over the connection that nothing else takes, or gives it up after this time.
     async fn vital<T>(
         &self,
         limit: Duration,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        promptly(&self.vital, limit, work).await
+        self.vital.run(Some(limit), work).await
     }
 
     /// Whether the database answers now, within two seconds.
@@ -237,22 +246,6 @@ async fn connected(url: &str, is_pooled: bool) -> Result<PgConnectOptions, Store
         .close()
         .await?;
     Ok(options)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the task ends within the time of a ping")]
-async fn promptly<T>(
-    pool: &Pool,
-    limit: Duration,
-    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    let mut connection = pool.plain().acquire().await?;
-    if let Ok(result) = tokio::time::timeout(limit, pool.run(&mut connection, work)).await {
-        // It is asked whether it lives before it goes back, which may hang as well.
-        tokio::spawn(tokio::time::timeout(PING_TIMEOUT, connection.return_to_pool()));
-        return result;
-    }
-    drop(connection.detach());
-    Err(StoreError::Unreachable(format!("no reply within {}", humantime::format_duration(limit))))
 }
 
 /// Why the store could not do it.

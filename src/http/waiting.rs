@@ -15,15 +15,13 @@ use uuid::Uuid;
 
 use crate::{
     answer::object::AnswerObject,
-    store::{Store, StoreError},
+    store::{Store, StoreError, listen},
 };
 
 /// The longest that a request waits; the client asks again then.
 const LONGEST: u64 = 25;
 /// How often a row is looked at that nobody spoke of.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long after a lost connection listening is tried again.
-const RECONNECT: Duration = Duration::from_secs(1);
 
 /// Those who wait, by the answer they wait for.
 #[derive(Clone, Debug)]
@@ -38,25 +36,21 @@ impl Waiting {
         Self { bells: Arc::default(), stop }
     }
 
-    /// Rings the bells as the database says, until stopped. Reconnects for ever.
+    /// Rings the bells as the database says, until stopped.
     pub async fn listen(&self, store: &Store) {
-        while !self.stop.is_cancelled() {
-            self.stop.run_until_cancelled(self.ring(store)).await;
-            self.stop.run_until_cancelled(tokio::time::sleep(RECONNECT)).await;
-        }
-    }
-
-    async fn ring(&self, store: &Store) {
-        let Ok(mut listener) = store.listen_to_answers().await else { return };
-        // What was said while nobody listened.
-        self.bells().values().for_each(|bell| bell.notify_waiters());
-        while let Some((_, id)) = listener.next().await {
-            if let Ok(id) = id.parse::<Uuid>()
-                && let Some(bell) = self.bells().get(&id)
-            {
-                bell.notify_waiters();
-            }
-        }
+        store
+            .listen(&[listen::ANSWER, listen::ANSWER_EVENT], &self.stop, |heard| match heard {
+                // What was said while nobody listened.
+                None => self.bells().values().for_each(|bell| bell.notify_waiters()),
+                Some((_, id)) => {
+                    if let Ok(id) = id.parse::<Uuid>()
+                        && let Some(bell) = self.bells().get(&id)
+                    {
+                        bell.notify_waiters();
+                    }
+                }
+            })
+            .await;
     }
 
     /// Reads an answer once it is settled, or as it is when the time is over.

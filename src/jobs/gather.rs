@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// What one batch may hold, and how batches follow one another.
@@ -46,6 +46,28 @@ impl<I: Send + 'static, O: Send + 'static> Gather<I, O> {
     }
 }
 
+/// Does work on all of a batch, and on each half of what is refused because of something in it, until that stands
+/// alone: the others are none the worse for it. One result for each item, in their order.
+pub(super) async fn halving<'a, T, O, E: Clone>(
+    items: &'a [T],
+    is_refused: impl Fn(&E) -> bool,
+    work: impl Fn(&'a [T]) -> BoxFuture<'a, Result<Vec<O>, E>>,
+) -> Vec<Result<O, E>> {
+    let mut results = Vec::with_capacity(items.len());
+    let mut parts = vec![items];
+    while let Some(part) = parts.pop() {
+        match work(part).await {
+            Ok(done) => results.extend(done.into_iter().map(Ok)),
+            Err(error) if part.len() > 1 && is_refused(&error) => {
+                let (one, other) = part.split_at(part.len() / 2);
+                parts.extend([other, one]);
+            }
+            Err(error) => results.extend(part.iter().map(|_| Err(error.clone()))),
+        }
+    }
+    results
+}
+
 async fn gather<I: Send + 'static, O: Send + 'static>(
     mut asked: mpsc::UnboundedReceiver<(I, oneshot::Sender<O>)>,
     limits: Limits,
@@ -75,10 +97,15 @@ async fn gather<I: Send + 'static, O: Send + 'static>(
         let work = work.clone();
         batches.spawn(async move {
             let wanted = batch.into_iter().filter(|(_, reply)| !reply.is_closed());
-            let (items, replies): (Vec<_>, Vec<_>) = wanted.unzip();
+            let (items, mut replies): (Vec<_>, Vec<_>) = wanted.unzip();
             if !items.is_empty() {
-                for (result, reply) in work(items).await.into_iter().zip(replies) {
-                    // Whoever asked may have gone away.
+                let unwanted = join_all(replies.iter_mut().map(oneshot::Sender::closed));
+                let results = tokio::select! {
+                    results = work(items) => results,
+                    // Whoever asked has gone away: perhaps because this takes for ever.
+                    _ = unwanted => Vec::new(),
+                };
+                for (result, reply) in results.into_iter().zip(replies) {
                     let _ = reply.send(result);
                 }
             }
@@ -92,7 +119,7 @@ async fn gather<I: Send + 'static, O: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use futures::{FutureExt, future::join_all};
+    use futures::FutureExt;
 
     use super::*;
 
@@ -126,6 +153,28 @@ mod tests {
         let (gather, sizes) = doubling(LIMITS);
         join_all([60, 50, 40, 300].map(|item| gather.ask(item))).await;
         assert_eq!(*sizes.lock().unwrap(), [1, 2, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_nobody_waits_for_any_longer_makes_room_for_others() {
+        let hanging = |items: Vec<u64>| {
+            async move { if items == [0] { std::future::pending().await } else { items } }.boxed()
+        };
+        let gather = Gather::new(Limits { items: 1, at_once: 1, ..LIMITS }, |_| 1, || false, hanging);
+        let hung = tokio::time::timeout(Duration::from_millis(20), gather.ask(0));
+        assert!(hung.await.is_err());
+        assert_eq!(gather.ask(1).await, Some(1));
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_stands_alone_and_the_others_keep_their_order() {
+        let work = |items: &'static [u64]| {
+            async move { if items.contains(&3) { Err("three") } else { Ok(items.to_vec()) } }.boxed()
+        };
+        let results = halving(&[1, 2, 3, 4, 5], |_| true, work).await;
+        assert_eq!(results, [Ok(1), Ok(2), Err("three"), Ok(4), Ok(5)]);
+        let results = halving(&[1, 3], |_| false, work).await;
+        assert_eq!(results, [Err("three"), Err("three")]);
     }
 
     #[tokio::test]

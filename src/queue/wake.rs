@@ -3,15 +3,12 @@
 //! NOTIFY is a hint: a worker that misses one finds the job at its next look, or its lease gone at the
 //! next renewal.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Store, jobs::CANCEL_CHANNEL};
-
-/// How long after a lost connection listening is tried again.
-const RECONNECT: Duration = Duration::from_secs(1);
+use crate::store::{Store, listen};
 
 /// One bell for each kind of job, for new ones and for cancelled ones.
 #[derive(Clone, Debug)]
@@ -37,31 +34,21 @@ impl Wake {
         self.cancelled.get(kind).cloned().unwrap_or_default()
     }
 
-    /// Rings the bells as the database says, until stopped. Reconnects for ever.
+    /// Rings the bells as the database says, until stopped.
     pub async fn listen(&self, store: &Store, stop: &CancellationToken) {
-        while !stop.is_cancelled() {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = self.ring(store) => {}
-            }
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = tokio::time::sleep(RECONNECT) => {}
-            }
-        }
-    }
-
-    /// Listens until the connection is lost.
-    async fn ring(&self, store: &Store) {
-        let Ok(mut listener) = store.listen().await else { return };
-        // What was enqueued while nobody listened.
-        self.new.values().for_each(|bell| bell.notify_one());
-        while let Some((channel, kind)) = listener.next().await {
-            if channel == CANCEL_CHANNEL {
-                self.cancelled.values().for_each(|bell| bell.notify_one());
-            } else if let Some(bell) = self.new.get(kind.as_str()) {
-                bell.notify_one();
-            }
-        }
+        store
+            .listen(&[listen::JOB, listen::CANCELLED_JOB], stop, |heard| match heard {
+                // What was enqueued while nobody listened.
+                None => self.new.values().for_each(|bell| bell.notify_one()),
+                Some((listen::CANCELLED_JOB, _)) => {
+                    self.cancelled.values().for_each(|bell| bell.notify_one());
+                }
+                Some((_, kind)) => {
+                    if let Some(bell) = self.new.get(kind) {
+                        bell.notify_one();
+                    }
+                }
+            })
+            .await;
     }
 }

@@ -9,10 +9,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
+use futures::{FutureExt, StreamExt, TryFutureExt, future::BoxFuture, stream::BoxStream};
 use serde_json::value::RawValue;
 use sqlx::{
-    AssertSqlSafe, Column, Executor, PgPool, Row as _, SqlSafeStr,
+    AssertSqlSafe, Column, Connection, Executor, PgPool, Postgres, Row as _, SqlSafeStr, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
     types::Json,
 };
@@ -72,6 +72,8 @@ pub struct PostgresSource {
     settings: Settings,
     templates: Templates,
     pool: PgPool,
+    /// The longest that the shop is waited for: its server ends a statement sooner, unless the network is cut.
+    patience: Option<Duration>,
     seed: i64,
     statements: OnceCell<Statements>,
 }
@@ -89,6 +91,8 @@ struct Statements {
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection that is given back may take to answer.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl PostgresSource {
     /// Parses the settings; nothing is connected yet.
@@ -101,9 +105,28 @@ impl PostgresSource {
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(CONNECT_TIMEOUT)
+            .after_release(|connection, _| {
+                Box::pin(async {
+                    let ping = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
+                    ping.map_err(|_| sqlx::Error::PoolTimedOut)?.map(|()| true)
+                })
+            })
             .connect_lazy_with(options);
         let seed = settings.rendering.seed(salt);
-        Ok(Self { settings, templates, pool, seed, statements: OnceCell::new() })
+        let limit = settings.statement_timeout;
+        let patience = (!limit.is_zero()).then(|| 2 * limit + CONNECT_TIMEOUT);
+        Ok(Self { settings, templates, pool, patience, seed, statements: OnceCell::new() })
+    }
+
+    async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, CatalogueError>>,
+    ) -> Result<T, CatalogueError> {
+        let Some(limit) = self.patience else { return work.await };
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+            let reason = format!("no reply within {}", humantime::format_duration(limit));
+            Err(unreachable(&self.settings.name, reason))
+        })
     }
 
     async fn statements(&self) -> Result<&Statements, CatalogueError> {
@@ -132,16 +155,12 @@ impl PostgresSource {
 
     fn stream(&self) -> impl futures::Stream<Item = Result<Listed, CatalogueError>> + '_ {
         async_stream::try_stream! {
-            let statements = self.statements().await?;
+            let mut snapshot = self.in_time(self.snapshot()).await?;
             let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
-            let begin = "begin isolation level repeatable read read only";
-            let mut snapshot = self.pool.begin_with(begin).await.map_err(fail)?;
-            let declare = format!("declare listing no scroll cursor for {}", statements.list);
-            sqlx::query(AssertSqlSafe(declare)).execute(&mut *snapshot).await.map_err(fail)?;
             let fetch = format!("fetch forward {} from listing", self.settings.page_rows);
             loop {
-                let rows: Vec<(Option<String>, i64)> =
-                    sqlx::query_as(AssertSqlSafe(fetch.as_str())).fetch_all(&mut *snapshot).await.map_err(fail)?;
+                let rows = sqlx::query_as(AssertSqlSafe(fetch.as_str())).fetch_all(&mut *snapshot);
+                let rows: Vec<(Option<String>, i64)> = self.in_time(rows.map_err(fail)).await?;
                 if rows.is_empty() {
                     break;
                 }
@@ -153,8 +172,19 @@ impl PostgresSource {
                     yield Listed { key, row_hash };
                 }
             }
-            snapshot.rollback().await.map_err(fail)?;
+            self.in_time(snapshot.rollback().map_err(fail)).await?;
         }
+    }
+
+    /// A transaction with the cursor `listing`.
+    async fn snapshot(&self) -> Result<Transaction<'_, Postgres>, CatalogueError> {
+        let statements = self.statements().await?;
+        let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
+        let begin = "begin isolation level repeatable read read only";
+        let mut snapshot = self.pool.begin_with(begin).await.map_err(fail)?;
+        let declare = format!("declare listing no scroll cursor for {}", statements.list);
+        sqlx::query(AssertSqlSafe(declare)).execute(&mut *snapshot).await.map_err(fail)?;
+        Ok(snapshot)
     }
 
     async fn rows(&self, keys: &[String]) -> Result<Vec<Result<Document, RenderFault>>, CatalogueError> {
@@ -214,12 +244,12 @@ impl Catalogue for PostgresSource {
         &'a self,
         keys: &'a [String],
     ) -> BoxFuture<'a, Result<Vec<Result<Document, RenderFault>>, CatalogueError>> {
-        self.rows(keys).boxed()
+        self.in_time(self.rows(keys)).boxed()
     }
 
     /// Connects, once, and checks that each column that the settings name is there.
     fn check(&self) -> BoxFuture<'_, Result<(), CatalogueError>> {
-        async { self.statements().await.map(|_| ()) }.boxed()
+        self.in_time(self.statements().map_ok(|_| ())).boxed()
     }
 
     fn nets(&self) -> Option<&dyn Nets> {
@@ -232,6 +262,8 @@ fn connect_options(settings: &Settings) -> Result<PgConnectOptions, sqlx::Error>
     Ok(options.application_name("shopkeeper").options([
         ("statement_timeout", format!("{}ms", settings.statement_timeout.as_millis())),
         ("idle_in_transaction_session_timeout", "10min".to_owned()),
+        // Of a host that was cut off nothing stays open for hours.
+        ("tcp_keepalives_idle", "60".to_owned()),
         // How values are written must not depend on the role or the database.
         ("DateStyle", "ISO,YMD".to_owned()),
         ("IntervalStyle", "iso_8601".to_owned()),

@@ -6,7 +6,7 @@ use serde_json::{Value, json, value::RawValue};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{PROMPT, Store, StoreError, jobs, jobs::Lease, usage, usage::Cost};
+use super::{Store, StoreError, jobs::Lease, usage, usage::Cost};
 use crate::answer::{Question, object::AnswerObject};
 
 mod events;
@@ -101,11 +101,6 @@ impl Store {
         Ok(id.fetch_one(&self.pool).await?)
     }
 
-    /// A connection that hears of answers that are settled, or go on.
-    pub async fn listen_to_answers(&self) -> Result<jobs::Listener, StoreError> {
-        self.hear(&["shopkeeper_answer", "shopkeeper_answer_event"]).await
-    }
-
     /// Reads an answer in its present state: of this client, or of any.
     pub async fn answer(&self, client: Option<&str>, id: Uuid) -> Result<Option<AnswerObject>, StoreError> {
         let answer = sqlx::query_scalar!(
@@ -194,7 +189,7 @@ impl Store {
 
     /// Ends questions that are past their time; says how many.
     pub async fn end_overdue_answers(&self) -> Result<u64, StoreError> {
-        self.promptly(PROMPT, async |connection| {
+        self.promptly(async |connection| {
             let ended = sqlx::query_scalar!(r#"select shopkeeper.end_overdue_answers() as "ended!""#);
             Ok(ended.fetch_one(connection).await?.unsigned_abs())
         })

@@ -105,11 +105,11 @@ impl Store {
 
     /// Notes how sending a message ended, and completes its job.
     pub async fn end_delivery(&self, lease: Lease, id: Uuid, sent: &Sent) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        jobs::complete(&mut transaction, lease).await?;
-        note(&mut transaction, id, sent).await?;
-        transaction.commit().await?;
-        Ok(())
+        self.transact(async |connection| {
+            jobs::complete(connection, lease).await?;
+            note(connection, id, sent).await
+        })
+        .await
     }
 
     /// Reads a page of messages, the newest first: of a status, and older than one, where these are given.
@@ -135,19 +135,26 @@ impl Store {
         Ok(deliveries.fetch_all(&self.pool).await?)
     }
 
-    /// Has a message sent once more, as it is; false when there is none.
+    /// Has a message sent once more, as it is and at once; false when there is none.
     pub async fn redeliver(&self, id: Uuid, kind: &str) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        jobs::enqueue(&mut transaction, kind, &[id.to_string()], &[serde_json::json!({})]).await?;
-        let known = sqlx::query!(
-            "update shopkeeper.delivery set status = 'pending', attempts = 0, error = null where id = $1",
-            id
-        );
-        let known = known.execute(&mut *transaction).await?.rows_affected() > 0;
-        if known {
-            transaction.commit().await?;
-        }
-        Ok(known)
+        self.transact(async |connection| {
+            let known = sqlx::query!("select id from shopkeeper.delivery where id = $1", id)
+                .fetch_optional(&mut *connection);
+            if known.await?.is_none() {
+                return Ok(false);
+            }
+            let key = id.to_string();
+            jobs::enqueue(connection, kind, std::slice::from_ref(&key), &[serde_json::json!({})]).await?;
+            jobs::hasten(connection, kind, &key).await?;
+            sqlx::query!(
+                "update shopkeeper.delivery set status = 'pending', attempts = 0, error = null where id = $1",
+                id
+            )
+            .execute(connection)
+            .await?;
+            Ok(true)
+        })
+        .await
     }
 
     /// Deletes one batch of messages that are older than this and not to be sent any more; says how many.

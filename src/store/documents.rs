@@ -147,11 +147,12 @@ impl Store {
         refresh: &str,
     ) -> Result<u64, StoreError> {
         let keys: Vec<_> = listed.iter().map(|entry| entry.key.clone()).collect();
-        let mut transaction = self.pool.begin().await?;
-        let enqueued = enqueue_refresh(&mut transaction, refresh, source, &keys, 0).await?;
-        note(&mut transaction, source, listed).await?;
-        transaction.commit().await?;
-        Ok(enqueued)
+        self.transact(async |connection| {
+            let enqueued = enqueue_refresh(connection, refresh, source, &keys, 0).await?;
+            note(connection, source, listed).await?;
+            Ok(enqueued)
+        })
+        .await
     }
 
     /// Notes that these documents were added, and enqueues jobs that each name so many of them.
@@ -169,11 +170,12 @@ impl Store {
         let payloads: Vec<_> = parts.collect();
         // Each is another job, whatever waits already.
         let keys: Vec<_> = payloads.iter().map(|_| format!("{source}/{}", Uuid::now_v7())).collect();
-        let mut transaction = self.pool.begin().await?;
-        note(&mut transaction, source, listed).await?;
-        jobs::enqueue_at(&mut transaction, index, &keys, &payloads, None, 0).await?;
-        transaction.commit().await?;
-        Ok(listed.len() as u64)
+        self.transact(async |connection| {
+            note(connection, source, listed).await?;
+            jobs::enqueue_at(connection, index, &keys, &payloads, None, 0).await?;
+            Ok(listed.len() as u64)
+        })
+        .await
     }
 
     /// Notes that these documents are no longer listed, and enqueues their removal.
@@ -183,21 +185,22 @@ impl Store {
         keys: &[String],
         refresh: &str,
     ) -> Result<u64, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let enqueued = enqueue_refresh(&mut transaction, refresh, source, keys, 0).await?;
-        sqlx::query!(
-            "update shopkeeper.document set revision = revision + 1, row_hash = null, changed_at = now()
+        self.transact(async |connection| {
+            let enqueued = enqueue_refresh(connection, refresh, source, keys, 0).await?;
+            sqlx::query!(
+                "update shopkeeper.document set revision = revision + 1, row_hash = null, changed_at = now()
              where (source, key) in (
                  select source, key from shopkeeper.document
                  where source = $1 and key = any($2) order by key for update
              )",
-            source,
-            keys,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(enqueued)
+                source,
+                keys,
+            )
+            .execute(connection)
+            .await?;
+            Ok(enqueued)
+        })
+        .await
     }
 
     /// Enqueues the documents of a source that could not be indexed once more; says how many.
@@ -251,8 +254,7 @@ impl Store {
         ids: impl Iterator<Item = &DocumentId> + Send,
     ) -> Result<HashMap<DocumentId, Known>, StoreError> {
         let (sources, keys): (Vec<_>, Vec<_>) = ids.map(|id| (id.source.clone(), id.key.clone())).unzip();
-        let mut transaction = self.by_index().await?;
-        let rows = sqlx::query!(
+        let rows = self.transact_by_index(async |connection| { let rows = sqlx::query!(
             r#"select document.source, document.key, document.revision, document.row_hash,
                    extract(epoch from now() - document.changed_at)::double precision as "changed_ago!",
                    indexed.fingerprint as "fingerprint?",
@@ -268,10 +270,10 @@ impl Store {
             version,
             &sources,
             &keys,
-        )
-        .fetch_all(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
+        );
+        Ok(rows.fetch_all(connection).await?)
+        });
+        let rows = rows.await?;
         let known = rows.into_iter().map(|row| {
             let fingerprint = row.fingerprint.and_then(|bytes| bytes.try_into().ok()).map(Fingerprint);
             let chunks =

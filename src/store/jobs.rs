@@ -7,12 +7,9 @@ use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{
-    Connection, PgConnection,
-    postgres::{PgListener, types::PgInterval},
-};
+use sqlx::{Connection, PgConnection, postgres::types::PgInterval};
 
-use super::{PROMPT, Store, StoreError};
+use super::{Store, StoreError};
 
 mod control;
 mod outcome;
@@ -22,14 +19,6 @@ pub use control::{JobFilter, JobRow, JobState};
 pub use outcome::{Failed, Failure, Finished, Unwritten};
 pub(super) use outcome::{complete, complete_all};
 pub use upkeep::Promoted;
-
-/// The channel that says that a kind has new jobs; its payload is the kind.
-pub const CHANNEL: &str = "shopkeeper_job";
-/// The channel that says that running jobs were cancelled: their leases are gone.
-pub const CANCEL_CHANNEL: &str = "shopkeeper_job_cancel";
-
-/// How long nothing may be heard before the connection is asked whether it lives.
-const SILENCE: Duration = Duration::from_secs(15);
 
 /// A job to be enqueued: nothing but values, so that whoever makes one need not know who runs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,7 +95,7 @@ impl Store {
     /// Claims jobs that are due: by priority, then by time, then in the order they came.
     pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<ClaimedJob>, StoreError> {
         let mut claimed = self
-            .promptly(PROMPT, async |connection| {
+            .promptly(async |connection| {
                 let Some(fleet_limit) = claim.fleet_limit else { return take(connection, claim).await };
                 // Who counts must be alone until his claim can be seen: the lock of the kind's row.
                 let mut transaction = connection.begin().await?;
@@ -158,7 +147,7 @@ impl Store {
     /// run them.
     pub async fn give_back(&self, leases: &[Lease]) -> Result<(), StoreError> {
         let (jobs, fences) = columns(leases);
-        self.promptly(PROMPT, async |connection| {
+        self.promptly(async |connection| {
             sqlx::query!(
                 r#"with back as (
                      update shopkeeper.job
@@ -183,43 +172,7 @@ impl Store {
 
     /// Wakes those who run jobs of a kind, in all daemons.
     pub async fn ring(&self, kind: &str) -> Result<(), StoreError> {
-        self.promptly(PROMPT, async |connection| ring(connection, kind).await).await
-    }
-
-    /// A connection that hears of new jobs and of cancelled ones.
-    pub async fn listen(&self) -> Result<Listener, StoreError> {
-        self.hear(&[CHANNEL, CANCEL_CHANNEL]).await
-    }
-
-    /// A connection that hears what is said on some channels.
-    pub(super) async fn hear(&self, channels: &[&str]) -> Result<Listener, StoreError> {
-        let listening = async {
-            let mut listener = PgListener::connect_with(self.direct.plain()).await?;
-            listener.eager_reconnect(false);
-            listener.listen_all(channels.iter().copied()).await?;
-            Ok(Listener(listener))
-        };
-        tokio::time::timeout(2 * PROMPT, listening).await.map_err(|_| StoreError::unreachable("no reply"))?
-    }
-}
-
-/// Hears what is said on some channels.
-pub struct Listener(PgListener);
-
-impl Listener {
-    /// What was said next: the channel and the text; none when the connection is lost. One that is silent
-    /// is asked whether it lives.
-    pub async fn next(&mut self) -> Option<(String, String)> {
-        loop {
-            match tokio::time::timeout(SILENCE, self.0.try_recv()).await {
-                Ok(Ok(Some(said))) => return Some((said.channel().to_owned(), said.payload().to_owned())),
-                Ok(_) => return None,
-                Err(_) => {
-                    let ping = sqlx::query!("select 1 as one").fetch_one(&mut self.0);
-                    tokio::time::timeout(PROMPT, ping).await.ok()?.ok()?;
-                }
-            }
-        }
+        self.promptly(async |connection| ring(connection, kind).await).await
     }
 }
 
@@ -284,6 +237,19 @@ async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<Cla
         time_limit: row.time_limit.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
     });
     Ok(claimed.collect())
+}
+
+/// A job that waits for its next attempt need wait no longer.
+pub(super) async fn hasten(connection: &mut PgConnection, kind: &str, key: &str) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update shopkeeper.job set state = 'ready', run_at = now()
+         where kind = $1 and key = $2 and state = 'scheduled'",
+        kind,
+        key,
+    )
+    .execute(&mut *connection)
+    .await?;
+    ring(connection, kind).await
 }
 
 /// Enqueues jobs of one kind in the caller's transaction.

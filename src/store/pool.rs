@@ -6,12 +6,12 @@
 //! others have left, and settings hold in it alone. That costs two round trips more; without a pooler statements
 //! run as they are.
 
-use std::sync::Arc;
+use std::{io, sync::Arc, time::Duration};
 
 use futures::{TryStreamExt, future::BoxFuture, stream::BoxStream};
 use sqlx::{
     AssertSqlSafe, Connection, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr,
-    Transaction,
+    pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
@@ -19,25 +19,37 @@ use sqlx::{
 #[derive(Clone, Debug)]
 pub(super) struct Pool {
     pool: PgPool,
+    /// The longest that a statement is waited for, or a transaction.
+    patience: Option<Duration>,
     /// Behind a pooler: how a transaction begins.
     begin: Option<Arc<str>>,
 }
 
+/// How long a connection that was unused, or is given back, may take to answer.
+pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// Told of a connection that says nothing for ten seconds, the server asks it four times, and ends it then: it is of a
+/// host that was cut off, and its locks and its place are wanted.
+const KEEPALIVE: [(&str, &str); 3] =
+    [("tcp_keepalives_idle", "10"), ("tcp_keepalives_interval", "5"), ("tcp_keepalives_count", "4")];
+
 impl Pool {
-    /// Connects when a connection is first needed; these settings hold on each.
+    /// Connects when a connection is first needed; these settings hold on each. Whoever waits for a reply
+    /// loses his patience only when the network is cut and nobody says so.
     pub(super) fn new(
         pool: PgPoolOptions,
         options: PgConnectOptions,
         settings: &[(&str, String)],
+        patience: Option<Duration>,
         is_pooled: bool,
     ) -> Self {
         if !is_pooled {
-            let settings = settings.iter().map(|(name, value)| (*name, value));
-            return Self { pool: pool.connect_lazy_with(options.options(settings)), begin: None };
+            let settings = settings.iter().map(|(name, value)| (*name, value.as_str())).chain(KEEPALIVE);
+            return Self { pool: pool.connect_lazy_with(options.options(settings)), patience, begin: None };
         }
         let settings = settings.iter().map(|(name, value)| format!("; set local {name} = '{value}'"));
         let begin = format!("begin; deallocate all{}", settings.collect::<String>());
-        Self { pool: pool.connect_lazy_with(through_pooler(options)), begin: Some(begin.into()) }
+        let pool = pool.connect_lazy_with(through_pooler(options));
+        Self { pool, patience, begin: Some(begin.into()) }
     }
 
     /// As sqlx knows it, for what a pooler cannot do.
@@ -45,28 +57,65 @@ impl Pool {
         &self.pool
     }
 
-    pub(super) async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        self.begin_with("").await
-    }
-
-    /// Begins a transaction with more statements, each after a semicolon.
-    pub(super) async fn begin_with(&self, more: &str) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        let begin = self.begin.as_deref().unwrap_or("begin");
-        self.pool.begin_with(AssertSqlSafe(format!("{begin}{more}"))).await
-    }
-
-    /// Does work of several statements on a connection of this pool.
-    pub(super) async fn run<T, E: From<sqlx::Error>>(
+    /// Does work of several statements in a transaction that begins with more statements, each after a semicolon.
+    pub(super) async fn transact<T, E: From<sqlx::Error>>(
         &self,
-        connection: &mut PgConnection,
+        more: &str,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let Some(begin) = self.begin.clone() else { return work(connection).await };
-        let mut transaction = connection.begin_with(AssertSqlSafe(begin)).await?;
-        let done = work(&mut transaction).await?;
-        transaction.commit().await?;
-        Ok(done)
+        let begin = AssertSqlSafe(format!("{}{more}", self.begin.as_deref().unwrap_or("begin")));
+        let mut lent = self.lend().await?;
+        in_time(self.patience, async {
+            let mut transaction = lent.0.begin_with(begin).await?;
+            let done = work(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(done)
+        })
+        .await
     }
+
+    /// Does work of several statements on a connection of this pool, in so long.
+    pub(super) async fn run<T, E: From<sqlx::Error>>(
+        &self,
+        limit: Option<Duration>,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut lent = self.lend().await?;
+        in_time(limit.or(self.patience), async {
+            let Some(begin) = self.begin.clone() else { return work(&mut lent.0).await };
+            let mut transaction = lent.0.begin_with(AssertSqlSafe(begin)).await?;
+            let done = work(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(done)
+        })
+        .await
+    }
+
+    async fn lend(&self) -> Result<Lent, sqlx::Error> {
+        self.pool.acquire().await.map(Lent)
+    }
+}
+
+/// A connection of a pool. It goes back once it has answered, which one that hangs does not: that one is closed.
+struct Lent(PoolConnection<Postgres>);
+
+impl Drop for Lent {
+    #[expect(clippy::disallowed_methods, reason = "the task ends within the time of a ping")]
+    fn drop(&mut self) {
+        tokio::spawn(tokio::time::timeout(PING_TIMEOUT, self.0.return_to_pool()));
+    }
+}
+
+/// Waits for the database as long as this, if that is limited.
+async fn in_time<T, E: From<sqlx::Error>>(
+    limit: Option<Duration>,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let Some(limit) = limit else { return work.await };
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        let reason = format!("no reply within {}", humantime::format_duration(limit));
+        Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, reason)).into())
+    })
 }
 
 /// Says nothing at the start of a connection that a pooler refuses to pass on.
@@ -85,18 +134,23 @@ impl<'p> Executor<'p> for &'p Pool {
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if self.begin.is_none() {
-            return self.pool.fetch_many(query);
-        }
         Box::pin(async_stream::try_stream! {
-            let mut transaction = self.begin().await?;
+            let mut lent = self.lend().await?;
+            let Some(begin) = self.begin.clone() else {
+                let mut steps = lent.0.fetch_many(query);
+                while let Some(step) = in_time(self.patience, steps.try_next()).await? {
+                    yield step;
+                }
+                return;
+            };
+            let mut transaction = in_time(self.patience, lent.0.begin_with(AssertSqlSafe(begin))).await?;
             {
                 let mut steps = transaction.fetch_many(query);
-                while let Some(step) = steps.try_next().await? {
+                while let Some(step) = in_time(self.patience, steps.try_next()).await? {
                     yield step;
                 }
             }
-            transaction.commit().await?;
+            in_time(self.patience, transaction.commit()).await?;
         })
     }
 
@@ -105,15 +159,7 @@ impl<'p> Executor<'p> for &'p Pool {
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if self.begin.is_none() {
-            return self.pool.fetch_optional(query);
-        }
-        Box::pin(async move {
-            let mut transaction = self.begin().await?;
-            let row = transaction.fetch_optional(query).await?;
-            transaction.commit().await?;
-            Ok(row)
-        })
+        Box::pin(self.run(None, async |connection| connection.fetch_optional(query).await))
     }
 
     fn prepare_with<'e>(

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 
-use super::{PROMPT, Store, StoreError, jobs};
+use super::{Store, StoreError, jobs};
 
 /// What the database knows of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Store {
         &self,
         names: &[String],
     ) -> Result<(DateTime<Utc>, Vec<ScheduleState>), StoreError> {
-        self.promptly(PROMPT, async |connection| {
+        self.promptly(async |connection| {
             let known = read(connection, names).await?;
             if known.1.len() == names.len() {
                 return Ok(known);
@@ -88,7 +88,7 @@ impl Store {
     /// Sees to a tick, if nobody has: enqueues its jobs and notes it, in one transaction. Says how many
     /// jobs there are to run; none when somebody was first.
     pub async fn fire(&self, firing: &Firing<'_>) -> Result<Option<u64>, StoreError> {
-        self.promptly(PROMPT, async |connection| fire(connection, firing).await).await
+        self.promptly(async |connection| fire(connection, firing).await).await
     }
 
     /// Lets the ticks of a schedule pass without effect, from now on.

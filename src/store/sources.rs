@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::types::Json;
 
-use super::{PROMPT, Store, StoreError, jobs::interval};
+use super::{Store, StoreError, jobs::interval};
 use crate::catalogue::Mark;
 
 /// What a watcher does next with its source.
@@ -48,7 +48,7 @@ impl Store {
         length: Duration,
     ) -> Result<Option<Watched>, StoreError> {
         let row = self
-            .promptly(PROMPT, async |connection| {
+            .promptly(async |connection| {
                 let row = sqlx::query!(
                     r#"update shopkeeper.source set watcher = $2, watch_until = now() + $3
                        where name = $1 and (watcher = $2 or watch_until is null or watch_until < now())

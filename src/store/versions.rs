@@ -235,12 +235,12 @@ impl Store {
     /// Makes another version the one that is searched. Refused when documents would be missing in it:
     /// the active one keeps being written, so that there is a way back.
     pub async fn promote_index(&self, id: i32, allow_missing: bool) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        self.transact(async |connection| {
         let state = sqlx::query_scalar!(
             "select state from shopkeeper.index_version where id = $1 or state = 'active' order by id = $1 desc for update",
             id
         );
-        let state = state.fetch_all(&mut *transaction).await?.into_iter().next();
+        let state = state.fetch_all(&mut *connection).await?.into_iter().next();
         match state.as_deref() {
             Some("ready" | "retired") => {}
             Some("building") if allow_missing => {}
@@ -260,7 +260,7 @@ impl Store {
                )"#,
             id
         );
-        let lacks = lacks.fetch_one(&mut *transaction).await?;
+        let lacks = lacks.fetch_one(&mut *connection).await?;
         if lacks > 0 && !allow_missing {
             return Err(StoreError::Unsuitable(format!(
                 "index version {id} lacks {lacks} documents that the active one has\n  have its model in the settings \
@@ -268,16 +268,17 @@ impl Store {
             )));
         }
         sqlx::query!("update shopkeeper.index_version set state = 'retired' where state = 'active'")
-            .execute(&mut *transaction)
+            .execute(&mut *connection)
             .await?;
         sqlx::query!(
             "update shopkeeper.index_version set state = 'active', active_at = clock_timestamp() where id = $1",
             id
         )
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
-        transaction.commit().await?;
         Ok(())
+        })
+        .await
     }
 
     /// The version that was active before the present one.

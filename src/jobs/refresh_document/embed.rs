@@ -1,7 +1,6 @@
 //! Embeds the chunks of many documents with as few requests as the server's limits allow.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -11,16 +10,11 @@ use futures::FutureExt;
 use super::{
     super::{
         JobError,
-        gather::{Gather, Limits},
+        gather::{Gather, Limits, halving},
     },
     refresher::Refreshing,
 };
-use crate::{
-    index::Chunk,
-    model::{Embedded, ModelError},
-    store::usage::Cost,
-    telemetry,
-};
+use crate::{index::Chunk, model::ModelError, store::usage::Cost, telemetry};
 
 /// How long a request that is not full waits for documents that are on their way to it.
 const LINGER: Duration = Duration::from_millis(50);
@@ -48,28 +42,18 @@ impl Refreshing {
         self.waiting.load(Ordering::Acquire) >= self.running.load(Ordering::Acquire)
     }
 
-    /// One result for each chunk. What the server rejects is halved until the one that it cannot take
-    /// stands alone: the others are none the worse for it.
+    /// One result for each chunk; one that the server rejects spoils no other.
     async fn embed(&self, chunks: &[Chunk]) -> Vec<Result<Vec<f32>, JobError>> {
-        let mut results = Vec::with_capacity(chunks.len());
-        let mut parts = VecDeque::from([chunks]);
-        while let Some(part) = parts.pop_front() {
-            match self.request(part).await {
-                Ok(embedded) => results.extend(embedded.vectors.into_iter().map(Ok)),
-                Err(Failed::Rejected(_)) if part.len() > 1 => {
-                    let (one, other) = part.split_at(part.len() / 2);
-                    parts.push_front(other);
-                    parts.push_front(one);
-                }
-                Err(Failed::Rejected(error) | Failed::Other(error)) => {
-                    results.extend(part.iter().map(|_| Err(error.clone())));
-                }
-            }
-        }
-        results
+        let is_refused = |error: &Failed| matches!(error, Failed::Rejected(_));
+        let results = halving(chunks, is_refused, |part| self.request(part).boxed()).await;
+        let job_error = |failed| match failed {
+            Failed::Rejected(error) | Failed::Other(error) => error,
+        };
+        results.into_iter().map(|result| result.map_err(job_error)).collect()
     }
 
-    async fn request(&self, chunks: &[Chunk]) -> Result<Embedded, Failed> {
+    /// One vector for each chunk.
+    async fn request(&self, chunks: &[Chunk]) -> Result<Vec<Vec<f32>>, Failed> {
         let inputs: Vec<_> = chunks.iter().map(|chunk| chunk.input.clone()).collect();
         let tokens = chunks.iter().map(|chunk| u64::from(chunk.tokens)).sum();
         self.version.model.backfill.take(tokens).await.map_err(Failed::Other)?;
@@ -89,11 +73,12 @@ impl Refreshing {
         let cost = Cost::of("embedding", &[(embedded.tokens, self.version.model.price)]);
         telemetry::model_cost(cost.operation, cost.usd);
         self.store.note_cost(cost).await.map_err(|error| Failed::Other(error.into()))?;
-        Ok(embedded)
+        Ok(embedded.vectors)
     }
 }
 
 /// Why a request failed.
+#[derive(Clone)]
 enum Failed {
     /// The server will never take it as it is.
     Rejected(JobError),

@@ -2,7 +2,7 @@
 //! already.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,12 +12,12 @@ use futures::FutureExt;
 use super::{
     super::{
         JobError,
-        gather::{Gather, Limits},
+        gather::{Gather, Limits, halving},
     },
     refresher::{Looked, Refreshing, Text},
 };
 use crate::{
-    catalogue::{CatalogueError, Document, DocumentId, RenderFault},
+    catalogue::{Catalogue, CatalogueError, Document, DocumentId, RenderFault},
     index::InputHash,
     store::{
         documents::{Content, Known, Refreshed, Write},
@@ -86,38 +86,24 @@ impl Refreshing {
         Ok(looked.collect())
     }
 
-    /// What a source has of these keys. What it cannot read is halved until the row that it fails at
-    /// stands alone.
+    /// What a source has of these keys; one that it cannot read spoils no other.
     pub(super) async fn read(
         &self,
         source: &str,
         keys: Vec<String>,
     ) -> Vec<(DocumentId, Result<Row, JobError>)> {
-        let id = |key: String| DocumentId { source: source.to_owned(), key };
+        let id = |key: &String| DocumentId { source: source.to_owned(), key: key.clone() };
         let Some(catalogue) = self.catalogues.get(source) else {
             let error = JobError::Dead(format!("the settings have no source `{source}` any more"));
-            return keys.into_iter().map(|key| (id(key), Err(error.clone()))).collect();
+            return keys.iter().map(|key| (id(key), Err(error.clone()))).collect();
         };
-        let mut rows = Vec::with_capacity(keys.len());
-        let mut parts = VecDeque::from([keys.as_slice()]);
-        while let Some(part) = parts.pop_front() {
-            match catalogue.read(part).await {
-                Ok(read) => rows.extend(read.into_iter().map(|row| match row {
-                    Ok(document) => (id(document.key.clone()), Ok(Ok(document))),
-                    Err(fault) => (id(fault.key.clone()), Ok(Err(fault))),
-                })),
-                Err(CatalogueError::Misfit { .. }) if part.len() > 1 => {
-                    let (one, other) = part.split_at(part.len() / 2);
-                    parts.push_front(other);
-                    parts.push_front(one);
-                }
-                Err(error) => {
-                    let error = JobError::from(error);
-                    rows.extend(part.iter().map(|key| (id(key.clone()), Err(error.clone()))));
-                }
-            }
-        }
-        rows
+        let is_refused = |error: &CatalogueError| matches!(error, CatalogueError::Misfit { .. });
+        let rows = halving(&keys, is_refused, |part| rows(&**catalogue, part).boxed()).await;
+        let rows = keys.iter().zip(rows).filter_map(|(key, row)| match row {
+            Ok(row) => Some((id(key), Ok(row?))),
+            Err(error) => Some((id(key), Err(error.into()))),
+        });
+        rows.collect()
     }
 
     fn compare(
@@ -142,4 +128,14 @@ impl Refreshing {
         let content = Refreshed::Content(Content { document, fingerprint, chunks: None, was_indexed });
         Ok(Some(Looked { write: write(content), text, changed }))
     }
+}
+
+/// The row of each key, if there is one.
+async fn rows(catalogue: &dyn Catalogue, keys: &[String]) -> Result<Vec<Option<Row>>, CatalogueError> {
+    let rows = catalogue.read(keys).await?.into_iter().map(|row| match row {
+        Ok(document) => (document.key.clone(), Ok(document)),
+        Err(fault) => (fault.key.clone(), Err(fault)),
+    });
+    let mut rows: HashMap<_, _> = rows.collect();
+    Ok(keys.iter().map(|key| rows.remove(key)).collect())
 }

@@ -1,13 +1,13 @@
 //! Writes many documents in one transaction.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
 
 use super::{
     super::{
         JobError,
-        gather::{Gather, Limits},
+        gather::{Gather, Limits, halving},
     },
     refresher::Refreshing,
 };
@@ -29,22 +29,11 @@ pub(super) fn writes(shared: &Arc<Refreshing>) -> Gather<Write, Result<Written, 
 }
 
 impl Refreshing {
-    /// One result for each document. What the database refuses is halved until the one that it cannot
-    /// take stands alone.
+    /// One result for each document; one that the database refuses spoils no other.
     async fn write(&self, writes: &[Write]) -> Vec<Result<Written, JobError>> {
-        let mut results = Vec::with_capacity(writes.len());
-        let mut parts = VecDeque::from([writes]);
-        while let Some(part) = parts.pop_front() {
-            match self.store.refresh(self.version.index.id, part).await {
-                Ok(written) => results.extend(written.into_iter().map(Ok)),
-                Err(StoreError::Failed(_)) if part.len() > 1 => {
-                    let (one, other) = part.split_at(part.len() / 2);
-                    parts.push_front(other);
-                    parts.push_front(one);
-                }
-                Err(error) => results.extend(part.iter().map(|_| Err(JobError::from(error.clone())))),
-            }
-        }
-        results
+        let is_refused = |error: &StoreError| matches!(error, StoreError::Failed(_));
+        let write = |part| self.store.refresh(self.version.index.id, part).boxed();
+        let results = halving(writes, is_refused, write).await;
+        results.into_iter().map(|result| result.map_err(JobError::from)).collect()
     }
 }

@@ -6,7 +6,7 @@
 //! `updated_at` is asked, from some time before the mark on. What neither sees (deleted rows, bulk SQL that
 //! leaves `updated_at` alone) the next listing sees.
 
-use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
+use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
 use sqlx::{AssertSqlSafe, PgPool};
 
 use super::{PostgresSource, Relation, Settings, failure, filter, quote, table};
@@ -106,7 +106,7 @@ impl PostgresSource {
                 MarkAt::Time(time) => query.bind(time),
             };
             let mut rows = query.fetch(&self.pool);
-            while let Some(row) = rows.try_next().await.map_err(|error| self.fail(&error))? {
+            while let Some(row) = self.in_time(rows.try_next().map_err(|error| self.fail(&error))).await? {
                 if let Some(listed) = listed(row) {
                     yield listed;
                 }
@@ -139,11 +139,11 @@ fn listed((key, row_hash): (Option<String>, i64)) -> Option<Listed> {
 
 impl Nets for PostgresSource {
     fn find<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<Vec<Listed>, CatalogueError>> {
-        self.found(keys).boxed()
+        self.in_time(self.found(keys)).boxed()
     }
 
     fn mark(&self) -> BoxFuture<'_, Result<Option<Mark>, CatalogueError>> {
-        self.mark_now().boxed()
+        self.in_time(self.mark_now()).boxed()
     }
 
     fn changed(&self, since: &Mark) -> BoxStream<'_, Result<Listed, CatalogueError>> {
@@ -151,11 +151,11 @@ impl Nets for PostgresSource {
     }
 
     fn noted(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Noted>, CatalogueError>> {
-        Self::noted(self, limit).boxed()
+        self.in_time(Self::noted(self, limit)).boxed()
     }
 
     fn forget<'a>(&'a self, ids: &'a [i64]) -> BoxFuture<'a, Result<(), CatalogueError>> {
         let forget = sqlx::query("delete from shopkeeper.change where id = any($1)").bind(ids);
-        async move { forget.execute(&self.pool).await.map(drop).map_err(|error| self.fail(&error)) }.boxed()
+        self.in_time(forget.execute(&self.pool).map_ok(drop).map_err(|error| self.fail(&error))).boxed()
     }
 }

@@ -22,19 +22,20 @@ mod copy;
 impl Store {
     /// Writes documents and completes their jobs, each all or nothing; says how each ended.
     pub async fn refresh(&self, version: i32, writes: &[Write]) -> Result<Vec<Written>, StoreError> {
-        let mut transaction = self.by_index().await?;
         let leases: Vec<_> = writes.iter().filter_map(|write| write.lease).collect();
-        let completed = jobs::complete_all(&mut transaction, &leases).await?;
-        let is_held = |write: &Write| write.lease.is_none_or(|lease| completed.contains(&lease.job));
-        let held: Vec<_> = writes.iter().filter(|write| is_held(write)).collect();
-        let written = write(&mut transaction, version, &held).await?;
-        transaction.commit().await?;
-        let ended = writes.iter().map(|write| match is_held(write) {
-            true if written.contains(&write.id) => Written::Fresh,
-            true => Written::Superseded,
-            false => Written::NotHeld,
-        });
-        Ok(ended.collect())
+        self.transact_by_index(async |connection| {
+            let completed = jobs::complete_all(connection, &leases).await?;
+            let is_held = |write: &Write| write.lease.is_none_or(|lease| completed.contains(&lease.job));
+            let held: Vec<_> = writes.iter().filter(|write| is_held(write)).collect();
+            let written = write(connection, version, &held).await?;
+            let ended = writes.iter().map(|write| match is_held(write) {
+                true if written.contains(&write.id) => Written::Fresh,
+                true => Written::Superseded,
+                false => Written::NotHeld,
+            });
+            Ok(ended.collect())
+        })
+        .await
     }
 
     /// Finds vectors that were made of the same inputs with the same model: in the index, or remembered of

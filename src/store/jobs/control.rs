@@ -182,7 +182,7 @@ impl Store {
     /// Takes jobs out, waiting or running: what a running one still writes is void, and its worker is
     /// told to leave it. Says how many.
     pub async fn cancel_jobs(&self, ids: &[i64]) -> Result<u64, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        self.transact(async |connection| {
         let gone = sqlx::query!(
             r#"
             with held as materialized (
@@ -201,23 +201,24 @@ impl Store {
             "#,
             ids,
         )
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut *connection)
         .await?;
         for job in &gone {
             if let Some(group) = &job.group_key {
                 let groups = std::slice::from_ref(group);
                 sqlx::query!("select shopkeeper.advance($1, $2)", job.kind, groups)
-                    .fetch_one(&mut *transaction)
+                    .fetch_one(&mut *connection)
                     .await?;
             }
         }
         if gone.iter().any(|job| job.was_running) {
-            sqlx::query!("select pg_notify($1, '')", super::CANCEL_CHANNEL)
-                .fetch_one(&mut *transaction)
+            sqlx::query!("select pg_notify($1, '')", crate::store::listen::CANCELLED_JOB)
+                .fetch_one(&mut *connection)
                 .await?;
         }
-        transaction.commit().await?;
         Ok(gone.len() as u64)
+        })
+        .await
     }
 
     /// Deletes dead jobs for good; says how many.

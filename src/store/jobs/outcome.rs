@@ -5,10 +5,10 @@
 
 use std::{collections::BTreeMap, collections::BTreeSet, time::Duration};
 
-use sqlx::{Connection, PgConnection, Postgres, Transaction};
+use sqlx::{Connection, PgConnection};
 
 use super::{Lease, NewJob, columns, enqueue, held, ring};
-use crate::store::{PROMPT, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// A job that succeeded, and what follows from it.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ impl Store {
     /// whose end was not written. A job that was enqueued again while it ran goes on.
     pub async fn finish(&self, finished: &[Finished]) -> Result<Unwritten, StoreError> {
         let leases: Vec<_> = finished.iter().map(|finished| finished.lease).collect();
-        self.promptly(PROMPT, async |connection| {
+        self.promptly(async |connection| {
             let mut transaction = connection.begin().await?;
             let ended = end(&mut transaction, &leases).await?;
             let written = go_on(&mut transaction, ended).await?;
@@ -108,7 +108,7 @@ impl Store {
                 failed.error.chars().take(MAX_ERROR_CHARS).collect::<String>().replace('\0', "\u{fffd}"),
             );
         }
-        self.promptly(PROMPT, async |connection| {
+        self.promptly(async |connection| {
             let mut transaction = connection.begin().await?;
             let ended = sqlx::query_as!(
                 Ended,
@@ -164,7 +164,7 @@ impl Store {
 /// Completes a job in the caller's transaction: into the history, or back into the queue when it was
 /// enqueued again while it ran.
 pub(in crate::store) async fn complete(
-    transaction: &mut Transaction<'_, Postgres>,
+    transaction: &mut PgConnection,
     lease: Lease,
 ) -> Result<(), StoreError> {
     let mut ended = end(transaction, &[lease]).await?;
@@ -178,7 +178,7 @@ pub(in crate::store) async fn complete(
 /// Completes the jobs that are held in the caller's transaction, and gives their ids. One whose row
 /// somebody has locked is left out.
 pub(in crate::store) async fn complete_all(
-    transaction: &mut Transaction<'_, Postgres>,
+    transaction: &mut PgConnection,
     leases: &[Lease],
 ) -> Result<BTreeSet<i64>, StoreError> {
     let ended = end(transaction, leases).await?;
