@@ -34,10 +34,8 @@ pub(super) async fn search(arguments: Search, path: &Path) -> anyhow::Result<()>
     let store = Store::open(&daemon::reach(&config)).await?;
     let parts = daemon::assemble(&config, &store).await?;
     let top_k = arguments.top_k.unwrap_or(config.answers.top_k).get();
-    let version = parts.answer.versions.active().await.map_err(unanswered)?;
     let within = Within { sources: sources.as_deref(), metadata: None };
-    let found = parts.answer.retrieve(&version, &arguments.text, within, top_k).await;
-    let passages = found.map_err(unanswered)?.passages;
+    let passages = parts.answer.look_up(&arguments.text, within, top_k).await.map_err(unanswered)?;
     if arguments.json {
         let results = passages.iter().map(Found::of);
         return output::json(&json!({ "results": results.collect::<Vec<_>>() }));

@@ -17,7 +17,7 @@ use super::{
     extract::Body,
     problem::{Code, Problem},
 };
-use crate::{answer::Found, jobs::JobError, jobs::answer_question::Retrieved, store::chunks::Within};
+use crate::{answer::Found, store::chunks::Within};
 
 /// Passages that may be asked for.
 const MOST: u32 = 100;
@@ -67,16 +67,11 @@ pub(super) async fn search(
     }
     let sources = caller.sources(request.sources)?;
     let within = Within { sources: sources.as_deref(), metadata: request.filter.as_ref() };
-    let found = found(&api, &request.query, within, top_k).await.map_err(|error| {
+    let found = api.retriever.look_up(&request.query, within, top_k).await.map_err(|error| {
         tracing::warn!(%error, "a search failed: {error}");
         let detail = "the embedding model or the database cannot be reached at the moment";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, detail)
     })?;
-    let results = found.passages.iter().map(Found::of).collect();
+    let results = found.iter().map(Found::of).collect();
     Ok(Json(Results { object: "list", results }).into_response())
-}
-
-async fn found(api: &Api, query: &str, within: Within<'_>, top_k: u32) -> Result<Retrieved, JobError> {
-    let version = api.retriever.versions.active().await?;
-    api.retriever.retrieve(&version, query, within, top_k).await
 }

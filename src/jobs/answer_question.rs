@@ -31,9 +31,10 @@ mod draft;
 mod find;
 mod say;
 mod settle;
+mod spent;
 
 pub use draft::Draft;
-pub use find::Retrieved;
+pub use spent::Spent;
 
 /// How often questions are looked for that are past their time, or that nobody waits for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -112,20 +113,24 @@ impl Job for AnswerQuestion {
         else {
             return Ok(Outcome::Done(Vec::new()));
         };
-        let began = Instant::now();
+        let (began, spent) = (Instant::now(), Spent::default());
         let answer = tokio::select! {
-            answer = self.answer(&taken) => answer,
+            answer = self.answer(&taken, &spent) => answer,
             () = self.unwanted(&taken) => {
                 // Only the job is completed: the answer is settled already, or erased.
-                self.store.settle(&taken, &Settled::default()).await?;
+                self.store.settle(&taken, &Settled { cost: spent.cost(), ..Settled::default() }).await?;
                 return Ok(Outcome::Committed);
             }
         };
-        let settled = match answer {
+        let mut settled = match answer {
             Ok(settled) => settled,
             Err(error) if error.ends(attempt) => self.failed(&error),
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.account(&spent).await?;
+                return Err(error);
+            }
         };
+        settled.cost = spent.cost();
         self.store.settle(&taken, &settled).instrument(info_span!("settle")).await?;
         let outcome = settled.outcome.unwrap_or(settled.status);
         telemetry::answered(
@@ -134,14 +139,13 @@ impl Job for AnswerQuestion {
             settled.nearest_distance,
             settled.escalation,
         );
-        settled.cost.iter().for_each(|cost| telemetry::model_cost(cost.operation, cost.usd));
         Ok(Outcome::Committed)
     }
 }
 
 impl AnswerQuestion {
     /// Answers, or says the fallback while nothing may be spent, or the model has been away for too long.
-    async fn answer(&self, taken: &Taken) -> Result<Settled, JobError> {
+    async fn answer(&self, taken: &Taken, spent: &Spent) -> Result<Settled, JobError> {
         let locale = taken.asked.locale.as_deref();
         let daily = self.settings.daily_usd;
         if taken.is_paused || daily > 0.0 && taken.usd_today >= daily {
@@ -150,7 +154,7 @@ impl AnswerQuestion {
         let draft = Draft::default();
         let limit = self.settings.timeout;
         let answer = tokio::select! {
-            answer = tokio::time::timeout(limit, self.make(taken, &draft)) => answer.unwrap_or_else(|_| {
+            answer = tokio::time::timeout(limit, self.make(taken, &draft, spent)) => answer.unwrap_or_else(|_| {
                 // Whoever takes so long is as good as away.
                 let reason = format!("no answer within {}", humantime::format_duration(limit));
                 Err(JobError::Snooze { after: OUTAGE, reason })
@@ -165,20 +169,20 @@ impl AnswerQuestion {
         }
     }
 
-    async fn make(&self, taken: &Taken, draft: &Draft) -> Result<Settled, JobError> {
+    async fn make(&self, taken: &Taken, draft: &Draft, spent: &Spent) -> Result<Settled, JobError> {
         let history = self.history(taken).instrument(info_span!("history")).await?;
         let version = self.versions.active().await?;
         let Question { question, sources, filter, locale, .. } = &taken.asked;
-        let (standalone, condensed) = self.condense(question, &history).await;
+        let standalone = self.condense(question, &history, spent).await;
         let within = Within { sources: sources.as_deref(), metadata: filter.as_ref() };
-        let found = self.retrieve(&version, &standalone, within, self.settings.top_k).await?;
-        draft.found(&answer::sources(&found.passages, &[]));
-        let (mut verdict, completion) =
-            self.compose(question, &history, &found.passages, locale.as_deref(), draft).await?;
+        let passages = self.retrieve(&version, &standalone, within, self.settings.top_k, spent).await?;
+        draft.found(&answer::sources(&passages, &[]));
+        let (mut verdict, finish_reason) =
+            self.compose(question, &history, &passages, locale.as_deref(), draft, spent).await?;
         if wants_human(question) {
             verdict.escalation = Some(Escalation::AskedForHuman);
         }
-        let mut settled = self.settled(&found, &verdict, completion.as_ref(), condensed.as_ref());
+        let mut settled = self.settled(&passages, &verdict, &finish_reason, spent);
         settled.standalone_question = Some(standalone);
         if let Some(answer) = &mut settled.answer {
             answer["language"] = json!(locale);

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{
     Attempt, Job, JobError, Outcome,
-    answer_question::{AnswerQuestion, Draft},
+    answer_question::{AnswerQuestion, Draft, Spent},
     versions::Version,
 };
 use crate::{
@@ -81,15 +81,18 @@ impl Eval {
         with_answers: bool,
         asked: impl Fn() + Sync,
     ) -> Result<Vec<(Case, Graded)>, JobError> {
+        let spent = Spent::default();
         let questions = stream::iter(cases).map(|case| {
-            let asked = &asked;
+            let (asked, spent) = (&asked, &spent);
             async move {
-                let graded = self.grade(version, &case, with_answers).await?;
+                let graded = self.grade(version, &case, with_answers, spent).await?;
                 asked();
                 Ok((case, graded))
             }
         });
-        questions.buffered(AT_ONCE).try_collect().await
+        let graded = questions.buffered(AT_ONCE).try_collect().await;
+        self.answer.account(&spent).await?;
+        graded
     }
 
     /// The expected documents that cannot be found, because they are not indexed.
@@ -103,11 +106,17 @@ impl Eval {
         Ok(lost.into_iter().map(|(source, key)| format!("{source}/{key}")).collect())
     }
 
-    async fn grade(&self, version: &Version, case: &Case, with_answer: bool) -> Result<Graded, JobError> {
+    async fn grade(
+        &self,
+        version: &Version,
+        case: &Case,
+        with_answer: bool,
+        spent: &Spent,
+    ) -> Result<Graded, JobError> {
         let answer = &self.answer;
-        let (standalone, _) = answer.condense(&case.question, &case.history).await;
+        let standalone = answer.condense(&case.question, &case.history, spent).await;
         let passages = u32::try_from(PASSAGES).unwrap_or(u32::MAX);
-        let mut passages = answer.retrieve(version, &standalone, Within::default(), passages).await?.passages;
+        let mut passages = answer.retrieve(version, &standalone, Within::default(), passages, spent).await?;
         let is_named = passages.iter().any(|passage| passage.is_named);
         let mut graded = Graded {
             ranks: case.ranks(&passages),
@@ -117,9 +126,8 @@ impl Eval {
         };
         if with_answer {
             passages.truncate(answer.settings.top_k as usize);
-            let composed =
-                answer.compose(&case.question, &case.history, &passages, None, &Draft::default()).await;
-            let (verdict, _) = composed?;
+            let (question, history, draft) = (&case.question, &case.history, Draft::default());
+            let (verdict, _) = answer.compose(question, history, &passages, None, &draft, spent).await?;
             graded.escalated = verdict.escalation.is_some();
             graded.says = case.says(&verdict.text);
             graded.ungrounded = !verdict.grounding.is_sound();

@@ -72,6 +72,33 @@ async fn the_money_of_a_day_stops_the_backfill_and_not_the_answers() {
 }
 
 #[tokio::test]
+async fn what_a_search_and_an_answer_that_fails_cost_is_counted() {
+    let world = World::new().await;
+    world.sync().await;
+    let tokens = "select coalesce(sum(tokens), 0)::bigint from shopkeeper.usage where operation = 'answer'";
+    assert_eq!(world.value::<i64>(tokens).await, 0);
+    world.found("Which kettle holds two litres?").await;
+    let searched: i64 = world.value(tokens).await;
+    assert!(searched > 0);
+
+    // Its question is embedded three times, and the model answers none of them.
+    let failure = Fault::Status { code: 500, retry_after: None };
+    world.script().always(Operation::Completions, Fault::WrongCount);
+    let id: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle holds two litres?')").await;
+    let workers = world.workers();
+    world.until("it failed", &format!("status = 'failed' from shopkeeper.answer where id = '{id}'")).await;
+    assert_eq!(world.value::<i64>(tokens).await, 4 * searched);
+
+    // One that nobody waits for any longer.
+    world.script().always(Operation::Completions, failure);
+    let id: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle holds two litres?')").await;
+    world.until("it waits", &format!("last_error is not null from shopkeeper.job where key = '{id}'")).await;
+    world.value::<bool>(&format!("select shopkeeper.cancel_answer('{id}')")).await;
+    workers.stop().await;
+    assert_eq!(world.value::<i64>(tokens).await, 5 * searched);
+}
+
+#[tokio::test]
 async fn what_a_server_says_is_left_holds_for_all() {
     let world = World::new().await;
     world.script().queue(Operation::Embeddings, [Fault::Left { requests: 400, tokens: 7 }]);

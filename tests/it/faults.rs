@@ -60,10 +60,8 @@ async fn vectors_in_another_order_go_to_their_own_chunks() {
         .await;
     world.script().always(Operation::Embeddings, Fault::WrongOrder);
     world.sync().await;
-    let answer = &world.parts.answer;
-    let version = answer.versions.active().await.unwrap();
-    let found = answer.retrieve(&version, "material17", Within::default(), 1).await.unwrap();
-    assert!(found.passages[0].content.contains("material17"), "{}", found.passages[0].content);
+    let found = world.parts.answer.look_up("material17", Within::default(), 1).await.unwrap();
+    assert!(found[0].content.contains("material17"), "{}", found[0].content);
 }
 
 #[tokio::test]

@@ -275,16 +275,14 @@ impl World {
 
     /// Titles of what a search finds, nearest first.
     pub(crate) async fn found(&self, text: &str) -> Vec<String> {
-        let version = self.parts.answer.versions.active().await.unwrap();
-        let found = self.parts.answer.retrieve(&version, text, Within::default(), 5).await.unwrap();
-        found.passages.into_iter().map(|passage| passage.title).collect()
+        let found = self.parts.answer.look_up(text, Within::default(), 5).await.unwrap();
+        found.into_iter().map(|passage| passage.title).collect()
     }
 
     /// Keys of what a search finds, in its order.
     pub(crate) async fn keys(&self, text: &str) -> Vec<String> {
-        let version = self.parts.answer.versions.active().await.unwrap();
-        let found = self.parts.answer.retrieve(&version, text, Within::default(), 5).await.unwrap();
-        found.passages.into_iter().map(|passage| passage.key).collect()
+        let found = self.parts.answer.look_up(text, Within::default(), 5).await.unwrap();
+        found.into_iter().map(|passage| passage.key).collect()
     }
 
     pub(crate) fn settings(&self) -> PathBuf {

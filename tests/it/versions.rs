@@ -79,11 +79,8 @@ async fn write(world: &World, ended: &AtomicBool) -> u64 {
 async fn search(world: &World, ended: &AtomicBool, searches: &AtomicU64) {
     let others = sqlx::PgPool::connect(&world.url()).await.unwrap();
     while !ended.load(Ordering::Acquire) {
-        let answer = &world.parts.answer;
-        let version = answer.versions.active().await.unwrap();
-        let found =
-            answer.retrieve(&version, "Product 5000 of this shop", Within::default(), 5).await.unwrap();
-        assert_eq!(found.passages.len(), 5);
+        let found = world.parts.answer.look_up("Product 5000 of this shop", Within::default(), 5).await;
+        assert_eq!(found.unwrap().len(), 5);
         let found: i64 = sqlx::query_scalar(
             "select count(*) from shopkeeper.search((select embedding from shopkeeper.chunks limit 1), 5)",
         )

@@ -6,7 +6,7 @@ use tracing::{Instrument, info_span};
 
 use super::{
     super::{JobError, versions::Version},
-    AnswerQuestion,
+    AnswerQuestion, Spent,
     say::{about, heeded},
 };
 use crate::{
@@ -18,23 +18,30 @@ use crate::{
 /// How long an answer waits for the shop's present prices; then it takes the stored ones.
 const LIVE_METADATA: Duration = Duration::from_millis(200);
 
-/// What was found for a question.
-pub struct Retrieved {
-    /// What is named, then the nearest first.
-    pub passages: Vec<Passage>,
-    /// Tokens of the question, and dollars for a million of them.
-    pub embedding: (u64, f64),
-}
-
 impl AnswerQuestion {
-    /// Finds the passages of an index version that are nearest to a question; what it names by its SKU goes first.
+    /// Finds passages of the version that is searched, for those who want no answer.
+    pub async fn look_up(
+        &self,
+        text: &str,
+        within: Within<'_>,
+        top_k: u32,
+    ) -> Result<Vec<Passage>, JobError> {
+        let (version, spent) = (self.versions.active().await?, Spent::default());
+        let found = self.retrieve(&version, text, within, top_k, &spent).await;
+        self.account(&spent).await?;
+        found
+    }
+
+    /// Finds the passages of an index version that are nearest to a question, the nearest first; what it names by its
+    /// SKU goes before them.
     pub async fn retrieve(
         &self,
         version: &Version,
         question: &str,
         within: Within<'_>,
         top_k: u32,
-    ) -> Result<Retrieved, JobError> {
+        spent: &Spent,
+    ) -> Result<Vec<Passage>, JobError> {
         let Version { index, model } = version;
         model.budget.take(about(question)).instrument(info_span!("budget")).await?;
         let span = info_span!(
@@ -46,11 +53,11 @@ impl AnswerQuestion {
         let embedded = heeded(&model.budget, "embedding", embedded).await?;
         model.budget.correct(embedded.left).await;
         telemetry::model_charged(&index.model, "input", embedded.tokens);
+        spent.embedded(embedded.tokens, model.price);
         let passages = self.search(index, &embedded.vectors, question, within, top_k);
         let mut passages = passages.instrument(info_span!("search")).await?;
         self.read_live(&mut passages).instrument(info_span!("live_metadata")).await;
-        let embedding = (embedded.tokens, model.price);
-        Ok(Retrieved { passages, embedding })
+        Ok(passages)
     }
 
     async fn search(

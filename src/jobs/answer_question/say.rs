@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     super::{JobError, budget::Budget},
-    AnswerQuestion,
+    AnswerQuestion, Spent,
     draft::Draft,
 };
 use crate::{
@@ -23,23 +23,23 @@ use crate::{
 impl AnswerQuestion {
     /// Makes of a follow-up a question that stands alone. A model that cannot be asked is no reason not to
     /// answer: then the question before it is searched for with it.
-    pub async fn condense(&self, question: &str, history: &[Message]) -> (String, Option<Completion>) {
+    pub async fn condense(&self, question: &str, history: &[Message], spent: &Spent) -> String {
         if history.is_empty() {
-            return (question.to_owned(), None);
+            return question.to_owned();
         }
-        let completion = match self.complete(&condense(question, history), None).await {
-            Ok(completion) => completion,
+        let completion = self.complete(&condense(question, history), None, spent).await;
+        let standalone = match &completion {
+            Ok(completion) => rewritten(&completion.text).map(str::to_owned),
             Err(error) => {
                 tracing::debug!(%error, "a follow-up could not be rewritten: {error}");
-                return (joined(question, history), None);
+                None
             }
         };
-        let standalone = rewritten(&completion.text).map(str::to_owned);
-        (standalone.unwrap_or_else(|| joined(question, history)), Some(completion))
+        standalone.unwrap_or_else(|| joined(question, history))
     }
 
     /// Has the model answer from what was found, and judges what it says; once more without chance when it says
-    /// what no passage does. Without passages it is not asked.
+    /// what no passage does. Without passages it is not asked. With why the text ends, in the server's words.
     pub async fn compose(
         &self,
         question: &str,
@@ -47,33 +47,37 @@ impl AnswerQuestion {
         passages: &[Passage],
         locale: Option<&str>,
         draft: &Draft,
-    ) -> Result<(Verdict, Option<Completion>), JobError> {
+        spent: &Spent,
+    ) -> Result<(Verdict, String), JobError> {
         let refusal = in_language(&self.settings.refusal, locale);
         if passages.is_empty() {
-            return Ok((refuse(refusal), None));
+            return Ok((refuse(refusal), "stop".to_owned()));
         }
         let mark = Uuid::new_v4().simple().to_string();
         let mut prompt = prompt(&self.settings.prompt, refusal, history, passages, question, &mark);
         let heard = |piece: &str| draft.say(piece);
-        let completion = self.complete(&prompt, Some(&heard)).await?;
+        let completion = self.complete(&prompt, Some(&heard), spent).await?;
         let verdict = judge(passages, &completion, refusal, self.settings.escalate_above_distance);
         if verdict.grounding.is_sound() {
-            return Ok((verdict, Some(completion)));
+            return Ok((verdict, completion.finish_reason));
         }
         prompt.temperature = 0.0;
         draft.reset();
-        let mut again = self.complete(&prompt, Some(&heard)).await?;
-        again.input_tokens += completion.input_tokens;
-        again.output_tokens += completion.output_tokens;
+        let again = self.complete(&prompt, Some(&heard), spent).await?;
         let verdict = judge(passages, &again, refusal, self.settings.escalate_above_distance);
         if verdict.grounding.is_sound() {
-            return Ok((verdict, Some(again)));
+            return Ok((verdict, again.finish_reason));
         }
         tracing::warn!("an answer was withheld: it says what no passage does");
-        Ok((withhold(refusal, verdict), Some(again)))
+        Ok((withhold(refusal, verdict), again.finish_reason))
     }
 
-    async fn complete(&self, prompt: &Prompt, heard: Option<&Heard<'_>>) -> Result<Completion, JobError> {
+    async fn complete(
+        &self,
+        prompt: &Prompt,
+        heard: Option<&Heard<'_>>,
+        spent: &Spent,
+    ) -> Result<Completion, JobError> {
         let said = prompt.messages.iter().map(|message| about(&message.content)).sum::<u64>();
         let tokens = about(&prompt.system) + said + u64::from(prompt.max_tokens);
         self.completion_budget.take(tokens).instrument(info_span!("budget")).await?;
@@ -84,6 +88,7 @@ impl AnswerQuestion {
         self.completion_budget.correct(completion.left).await;
         telemetry::model_charged(&self.settings.model, "input", completion.input_tokens);
         telemetry::model_charged(&self.settings.model, "output", completion.output_tokens);
+        spent.completed(&completion, self.settings.prices);
         Ok(completion)
     }
 }

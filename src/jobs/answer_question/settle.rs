@@ -1,55 +1,41 @@
-//! What is written when a question is settled.
+//! What is written when a question is settled; what it cost is added by the job.
 
 use serde_json::json;
 
-use super::{super::JobError, AnswerQuestion, find::Retrieved};
+use super::{super::JobError, AnswerQuestion, Spent};
 use crate::{
-    answer::{self, Escalation, Verdict, in_language, nearest, sources},
-    model::Completion,
-    store::{answers::Settled, usage::Cost},
+    answer::{self, Escalation, Passage, Verdict, in_language, nearest, sources},
+    store::answers::Settled,
 };
 
 impl AnswerQuestion {
     pub(super) fn settled(
         &self,
-        found: &Retrieved,
+        passages: &[Passage],
         verdict: &Verdict,
-        completion: Option<&Completion>,
-        condensed: Option<&Completion>,
+        finish_reason: &str,
+        spent: &Spent,
     ) -> Settled {
-        let finish_reason = completion.map_or("stop", |completion| completion.finish_reason.as_str());
         let incomplete_reason = match finish_reason {
             "length" => Some("max_tokens"),
             "content_filter" => Some("content_filter"),
             _ => None,
         };
-        let completions = [completion, condensed].into_iter().flatten();
-        let (input, output) = completions.fold((0, 0), |(input, output), completion| {
-            (input + completion.input_tokens, output + completion.output_tokens)
-        });
-        let prices = self.settings.prices;
-        let cost = Cost::of("answer", &[found.embedding, (input, prices.input), (output, prices.output)]);
         Settled {
             status: if incomplete_reason.is_none() { "completed" } else { "incomplete" },
             outcome: Some(verdict.outcome.word()),
             incomplete_reason,
             standalone_question: None,
             answer: Some(json!({ "text": verdict.text, "language": null, "finish_reason": finish_reason })),
-            sources: json!(sources(&found.passages, &verdict.citations)),
+            sources: json!(sources(passages, &verdict.citations)),
             citations: json!(verdict.citations),
-            nearest_distance: nearest(&found.passages),
+            nearest_distance: nearest(passages),
             escalation_threshold: self.settings.escalate_above_distance,
             escalation: verdict.escalation.map(Escalation::word),
             grounding: Some(json!(verdict.grounding)),
             draft: verdict.draft.clone(),
-            usage: Some(json!({
-                "embedding_tokens": found.embedding.0,
-                "input_tokens": input,
-                "output_tokens": output,
-                "model": self.settings.model,
-                "cost": cost.usd,
-            })),
-            cost: Some(cost),
+            usage: Some(spent.usage(&self.settings.model)),
+            cost: None,
             error: None,
         }
     }

@@ -1,0 +1,82 @@
+//! What models have charged for one question until now: it is owed whatever becomes of the answer.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::{AnswerQuestion, Prices};
+use crate::{
+    model::Completion,
+    store::{StoreError, usage::Cost},
+    telemetry,
+};
+
+/// Adds up tokens and dollars.
+#[derive(Debug, Default)]
+pub struct Spent(Mutex<Sums>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    embedding: u64,
+    input: u64,
+    output: u64,
+    usd: f64,
+}
+
+impl Spent {
+    /// A text was embedded, at so many dollars for a million tokens.
+    pub(super) fn embedded(&self, tokens: u64, price: f64) {
+        self.add(&[(tokens, price)], |sums| sums.embedding += tokens);
+    }
+
+    /// The model said something.
+    pub(super) fn completed(&self, completion: &Completion, prices: Prices) {
+        let Completion { input_tokens: input, output_tokens: output, .. } = *completion;
+        self.add(&[(input, prices.input), (output, prices.output)], |sums| {
+            sums.input += input;
+            sums.output += output;
+        });
+    }
+
+    /// The same for the day's sums; nothing when nothing was charged.
+    pub(super) fn cost(&self) -> Option<Cost> {
+        let Sums { embedding, input, output, usd } = self.sums();
+        let tokens = embedding + input + output;
+        (tokens > 0).then_some(Cost { operation: OPERATION, tokens, usd })
+    }
+
+    /// The same as callers see it.
+    pub(super) fn usage(&self, model: &str) -> Value {
+        let Sums { embedding, input, output, usd } = self.sums();
+        json!({
+            "embedding_tokens": embedding,
+            "input_tokens": input,
+            "output_tokens": output,
+            "model": model,
+            "cost": usd,
+        })
+    }
+
+    fn add(&self, parts: &[(u64, f64)], count: impl FnOnce(&mut Sums)) {
+        let Cost { operation, usd, .. } = Cost::of(OPERATION, parts);
+        telemetry::model_cost(operation, usd);
+        let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sums.usd += usd;
+        count(&mut sums);
+    }
+
+    fn sums(&self) -> Sums {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What it is for, in the day's sums.
+const OPERATION: &str = "answer";
+
+impl AnswerQuestion {
+    /// Adds to the day's sums what was spent on a question that is not settled with it.
+    pub async fn account(&self, spent: &Spent) -> Result<(), StoreError> {
+        let Some(cost) = spent.cost() else { return Ok(()) };
+        self.store.note_cost(cost).await
+    }
+}
