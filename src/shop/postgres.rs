@@ -12,7 +12,8 @@ use std::{collections::BTreeSet, time::Duration};
 use futures::{FutureExt, StreamExt, TryFutureExt, future::BoxFuture, stream::BoxStream};
 use serde_json::value::RawValue;
 use sqlx::{
-    AssertSqlSafe, Column, Connection, Executor, PgPool, Postgres, Row as _, SqlSafeStr, Transaction,
+    AssertSqlSafe, Column, Connection, Executor, PgConnection, PgPool, Postgres, Row as _, SqlSafeStr,
+    Transaction,
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
     types::Json,
 };
@@ -91,7 +92,7 @@ struct Statements {
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection that is given back may take to answer.
+/// How long a connection that is taken or given back may take to answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl PostgresSource {
@@ -105,12 +106,9 @@ impl PostgresSource {
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(CONNECT_TIMEOUT)
-            .after_release(|connection, _| {
-                Box::pin(async {
-                    let ping = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
-                    ping.map_err(|_| sqlx::Error::PoolTimedOut)?.map(|()| true)
-                })
-            })
+            .test_before_acquire(false)
+            .before_acquire(|connection, _| alive(connection).boxed())
+            .after_release(|connection, _| alive(connection).boxed())
             .connect_lazy_with(options);
         let seed = settings.rendering.seed(salt);
         let limit = settings.statement_timeout;
@@ -255,6 +253,12 @@ impl Catalogue for PostgresSource {
     fn nets(&self) -> Option<&dyn Nets> {
         Some(self)
     }
+}
+
+/// Whether a connection answers; one that does not is closed.
+async fn alive(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let ping = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
+    ping.map_err(|_| sqlx::Error::PoolTimedOut)?.map(|()| true)
 }
 
 fn connect_options(settings: &Settings) -> Result<PgConnectOptions, sqlx::Error> {

@@ -34,6 +34,7 @@ mod sandbox;
 mod schedules;
 mod session_chaos;
 mod sessions;
+mod silence;
 mod stream;
 mod support;
 mod sync;

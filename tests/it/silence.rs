@@ -1,0 +1,78 @@
+//! A network that is cut without a word while a statement is under way: nobody waits for ever, and what comes after it
+//! finds connections that live.
+
+use std::{collections::BTreeMap, fmt::Debug, time::Duration};
+
+use shopkeeper::{
+    catalogue::CatalogueError,
+    config::Config,
+    daemon,
+    store::{Reach, Store, StoreError},
+};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::{
+    proxy::Proxy,
+    support::{LIMIT, SHOP, SOURCE, World, comes_true, database, execute, reach},
+};
+
+/// How something fails whose statement has arrived, and whose reply never comes.
+async fn cut_off<T: Debug, E: Debug>(
+    proxy: &Proxy,
+    database: &str,
+    table: &str,
+    work: impl Future<Output = Result<T, E>>,
+) -> E {
+    let mut ours = PgConnection::connect(database).await.unwrap();
+    let mut lock = ours.begin().await.unwrap();
+    sqlx::query(AssertSqlSafe(format!("lock table {table}"))).execute(&mut *lock).await.unwrap();
+    let watcher = sqlx::PgPool::connect(database).await.unwrap();
+    let cut = async {
+        let waits = "exists (select from pg_locks where not granted
+             and database = (select oid from pg_database where datname = current_database()))";
+        assert!(comes_true(&watcher, waits).await, "it does not wait for the lock");
+        proxy.swallow();
+        lock.rollback().await.unwrap();
+    };
+    let (failed, ()) = tokio::join!(tokio::time::timeout(LIMIT, work), cut);
+    failed.expect("it waits for ever").unwrap_err()
+}
+
+#[tokio::test]
+async fn statements_and_transactions_that_no_reply_comes_to_are_given_up() {
+    let world = World::new().await;
+    let proxy = Proxy::start(&world.url()).await;
+    let statement_timeout = Duration::from_secs(2);
+    let ways = Reach { statement_timeout, max_connections: 1, ..reach(&proxy.url()) };
+    let store = Store::open(&ways).await.unwrap();
+    let keys = ["one".to_owned()];
+    let transaction = store.note_unlisted("product", &keys, "refresh_document");
+    let error = cut_off(&proxy, &world.url(), "shopkeeper.document", transaction).await;
+    assert!(matches!(&error, StoreError::Unreachable(reason) if reason.contains("within 8s")), "{error}");
+    proxy.pass_new();
+    store.index_versions().await.unwrap();
+    assert_eq!(world.count("job").await, 0, "the transaction was rolled back");
+    let statement = store.index_versions();
+    let error = cut_off(&proxy, &world.url(), "shopkeeper.index_version", statement).await;
+    assert!(matches!(&error, StoreError::Unreachable(reason) if reason.contains("within 8s")), "{error}");
+    proxy.pass_new();
+    store.index_versions().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shop_that_no_reply_comes_from_is_given_up_and_read_again() {
+    let shop = database("template1").await;
+    execute(&shop, SHOP).await;
+    let proxy = Proxy::start(&shop).await;
+    let world = World::on(proxy.url(), &(SOURCE.to_owned() + "statement_timeout = \"2s\"\n")).await;
+    let config = Config::load(&world.settings(), &BTreeMap::new()).unwrap();
+    let parts = daemon::assemble(&config, &world.store).await.unwrap();
+    let (_, catalogue) = parts.catalogues().next().unwrap();
+    catalogue.check().await.unwrap();
+    let keys = ["1".to_owned()];
+    let error = cut_off(&proxy, &shop, "product", catalogue.read(&keys)).await;
+    let in_time = |reason: &str| reason.contains("within 14s");
+    assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
+    proxy.pass_new();
+    assert_eq!(catalogue.read(&keys).await.unwrap().len(), 1);
+}
