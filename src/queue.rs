@@ -118,7 +118,8 @@ impl Queue {
                         job.id = lease.job,
                         job.attempt = claimed.job.attempt
                     );
-                    telemetry::follow(&span, claimed.job.traceparent.as_deref());
+                    let ClaimedJob { traceparent, attempt, .. } = &claimed.job;
+                    telemetry::follow(&span, traceparent.as_deref(), *attempt == 1);
                     // A task of its own: it may use another core, its panic is its own outcome, and it is
                     // left when its lease is lost.
                     let running = slots.tasks.spawn(run(job, claimed.job.clone()).instrument(span));

@@ -66,7 +66,7 @@ pub(super) async fn ask(
     }
     let came = headers.get("traceparent").and_then(|value| value.to_str().ok());
     let span = info_span!("ask", otel.kind = "server");
-    telemetry::follow(&span, came);
+    telemetry::follow(&span, came, true);
     let next = telemetry::traceparent(&span, came);
     let id = api.store.ask(caller.client(), key.as_deref(), &question, next.as_deref());
     let id = id.instrument(span).await?;

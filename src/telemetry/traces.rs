@@ -23,8 +23,7 @@ static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
 /// Prepares sending to this address.
 pub(super) fn tracer(endpoint: &str) -> Result<Tracer, String> {
-    // The first caller in the process decides; it is the same provider each time.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    crate::tls::prepare();
     let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
     let exporter = SpanExporter::builder().with_http().with_endpoint(endpoint).build();
     let exporter = exporter.map_err(|error| error.to_string())?;
@@ -47,13 +46,17 @@ pub fn flush() {
     }
 }
 
-/// Makes a span the child of what a `traceparent` names. One that is none is left out.
-pub fn follow(span: &Span, traceparent: Option<&str>) {
+/// Makes a span the child of what a `traceparent` names, or only links it with that, as the runs of a job after its
+/// first: they may come hours later. One that is none is left out.
+pub fn follow(span: &Span, traceparent: Option<&str>, is_first: bool) {
     let Some(traceparent) = traceparent else { return };
     let context = TraceContextPropagator::new().extract(&Header(traceparent));
-    if context.span().span_context().is_valid() {
+    let named = context.span().span_context().clone();
+    if named.is_valid() && is_first {
         // It fails where nothing is sent.
         let _ = span.set_parent(context);
+    } else if named.is_valid() {
+        span.add_link(named);
     }
 }
 

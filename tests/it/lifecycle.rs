@@ -8,6 +8,8 @@ use std::{
 };
 
 use axum::{Router, body::Bytes, routing::post};
+use opentelemetry_proto::tonic::{collector::trace::v1::ExportTraceServiceRequest, trace::v1::Span};
+use prost::Message;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use shopkeeper::offline::{Fault, Operation};
@@ -243,6 +245,8 @@ async fn no_secret_and_no_word_of_a_customer_stands_in_the_log() {
         Fault::Status { code: 400, retry_after: None },
         Fault::Says("planted-answer costs 1.23 [1].".to_owned()),
     ];
+    // The server quotes what it was asked.
+    world.script().queue(Operation::Embeddings, [Fault::Rejected("planted-question".to_owned())]);
     for fault in faults {
         world.script().queue(Operation::Completions, [fault.clone(), fault]);
         let request = reqwest::Client::new().post(format!("{}/v1/answers", Managed::url(&ready)));
@@ -276,6 +280,8 @@ async fn no_secret_and_no_word_of_a_customer_stands_in_the_log() {
         );
     }
     assert!(log.contains("running"), "there is a log");
+    let errors: String = world.value("select string_agg(error, ' ') from shopkeeper.answer").await;
+    assert!(errors.contains("400") && !errors.contains("planted"), "{errors}");
 }
 
 /// The spans that came, as they came.
@@ -314,35 +320,48 @@ async fn a_trace_that_a_client_begins_goes_on_in_the_job_its_search_its_model_an
         format!("select shopkeeper.ask('And the Shirt?', traceparent => '00-{sql}-b7ad6b7169203331-01')");
     let _: uuid::Uuid = world.value(&ask).await;
     world.until("both are told", "count(*) = 2 from shopkeeper.delivery where attempts > 0").await;
+    let retried = "2bf7651916cd43dd8448eb211c80319e";
+    world.script().queue(Operation::Completions, [Fault::BadJson]);
+    let ask = ask.replace(sql, retried);
+    let _: uuid::Uuid = world.value(&ask).await;
+    world.until("the third is told", "count(*) = 3 from shopkeeper.delivery where attempts > 0").await;
     daemon.signal(Signal::TERM);
     assert_eq!(off(move || daemon.ended()).await, 0);
-    let spans: Vec<u8> = bodies.lock().unwrap().iter().flatten().copied().collect();
+    let spans = spans(&bodies.lock().unwrap());
+    let names = |trace: &str| -> Vec<_> {
+        let of_it = spans.iter().filter(|span| span.trace_id == id(trace));
+        of_it.map(|span| span.name.as_str()).collect()
+    };
     for (trace, from) in [(http, "ask"), (sql, "job")] {
-        let names = names_of_trace(&spans, trace);
+        let names = names(trace);
         for wanted in ["job", "search", "embeddings", "chat", "settle", from] {
-            assert!(names.iter().any(|name| name == wanted), "{wanted} is missing in {names:?}");
+            assert!(names.contains(&wanted), "{wanted} is missing in {names:?}");
         }
-        assert_eq!(
-            names.iter().filter(|name| *name == "job").count(),
-            2,
-            "the answer and the webhook: {names:?}"
-        );
+        let jobs = names.iter().filter(|name| **name == "job").count();
+        assert_eq!(jobs, 2, "the answer and the webhook: {names:?}");
     }
+    // What came after a failure is a trace of its own, and says of which it is.
+    assert!(!names(retried).contains(&"settle"), "{:?}", names(retried));
+    let later = spans.iter().find(|span| span.links.iter().any(|link| link.trace_id == id(retried)));
+    let later = hex(&later.unwrap().trace_id);
+    assert!(names(&later).contains(&"settle"), "{:?}", names(&later));
 }
 
-/// The names of the spans of a trace, out of the protocol's bytes: a span begins with its trace's id (field 1, 16
-/// bytes), and its name is field 5.
-fn names_of_trace(bytes: &[u8], trace: &str) -> Vec<String> {
-    let id: Vec<u8> = (0..16).map(|n| u8::from_str_radix(&trace[2 * n..2 * n + 2], 16).unwrap()).collect();
-    let start = [&[0x0a, 16][..], &id].concat();
-    let mut names = Vec::new();
-    for at in (0..bytes.len().saturating_sub(start.len())).filter(|at| bytes[*at..].starts_with(&start)) {
-        // After it come its own id, its state and its parent's id: each with its length, until the name.
-        let mut rest = &bytes[at + start.len()..];
-        while rest[0] != 0x2a {
-            rest = &rest[2 + usize::from(rest[1])..];
-        }
-        names.push(String::from_utf8_lossy(&rest[2..2 + usize::from(rest[1])]).into_owned());
-    }
-    names
+/// All spans that came.
+fn spans(bodies: &[Bytes]) -> Vec<Span> {
+    let requests = bodies.iter().map(|body| ExportTraceServiceRequest::decode(body.clone()).unwrap());
+    let resources = requests.flat_map(|request| request.resource_spans);
+    resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans).collect()
+}
+
+fn id(trace: &str) -> Vec<u8> {
+    trace
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
+fn hex(id: &[u8]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
