@@ -2,9 +2,10 @@
 //!
 //! ```text
 //!  shop catalogue ─► detect changes ─► queue ─► read ► render ► chunk ► embed ─► replace chunks
-//!  (Postgres)         (reconcile)      (Postgres)                              (one short transaction)
+//!  (Postgres, feed)   (poll, trigger,  (Postgres)                    (batched)   (one short transaction)
+//!                      reconcile)
 //!
-//!  other services ─► ask (HTTP, SQL) ─► queue ─► retrieve ► prompt ► complete ► judge ─► settle
+//!  other services ─► ask (HTTP, SQL) ─► queue ─► condense ► retrieve ► prompt ► complete ► judge ─► settle ─► deliver
 //! ```
 //!
 //! # Layers
@@ -18,7 +19,7 @@
 //! | use cases | [`jobs`] |
 //! | adapters | [`store`], [`shop`], [`openai`], [`webhook`] |
 //! | domain, pure | [`catalogue`], [`model`], [`index`], [`answer`] |
-//! | side | [`clock`], [`telemetry`], [`config`] (read by the entry only) |
+//! | side | [`clock`], [`telemetry`], [`tls`], [`config`] (read by the entry only) |
 //!
 //! # Glossary
 //! - **source**: where documents come from, named in `jobs.toml`; **document**: one row of it, told apart by its key.
@@ -52,4 +53,5 @@ pub mod queue;
 pub mod shop;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod webhook;

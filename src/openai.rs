@@ -12,7 +12,7 @@ use std::{
 use async_openai::{
     Client,
     config::OpenAIConfig,
-    error::OpenAIError,
+    error::{ApiError, ApiErrorResponse, OpenAIError},
     middleware::{HttpRequestFactory, ReqwestService},
     types::{
         chat::{
@@ -56,8 +56,7 @@ impl Server {
     /// Prepares a client; nothing is sent yet. Without a key none is sent, as local servers like it.
     pub fn new(base_url: &str, api_key: Option<&str>, timeout: Duration) -> Result<Self, ModelError> {
         let address = base_url.trim_end_matches('/').to_owned();
-        // The first caller in the process decides; it is the same provider each time.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::tls::prepare();
         let http = reqwest::Client::builder().timeout(timeout).connect_timeout(timeout.min(CONNECT)).build();
         let http = http
             .map_err(|error| ModelError::Rejected { server: address.clone(), reason: error.to_string() })?;
@@ -93,7 +92,8 @@ impl Server {
         let server = self.address.clone();
         match error {
             OpenAIError::ApiError(response) => {
-                let reason = response.to_string();
+                let reason = without_text(&response);
+                tracing::trace!(server, "the model server says: {}", response.api_error.message);
                 let code = response.api_error.code.as_deref().unwrap_or_default();
                 match response.status_code {
                     _ if code == "insufficient_quota" => ModelError::Refused { server, reason },
@@ -129,6 +129,24 @@ impl Server {
         ModelError::Nonsense { server: self.address.clone(), reason }
     }
 }
+
+/// What an error says in words that are the protocol's: its text may quote a question, or a key.
+fn without_text(response: &ApiErrorResponse) -> String {
+    let ApiError { message, r#type, code, param, .. } = &response.api_error;
+    let words = [("type", r#type), ("code", code), ("param", param)];
+    let mut said: Vec<_> =
+        words.iter().filter_map(|(name, word)| Some(format!("{name} {}", word.as_ref()?))).collect();
+    if message.contains("stream") {
+        said.push(ABOUT_STREAMING.to_owned());
+    }
+    if said.is_empty() {
+        return response.status_code.to_string();
+    }
+    format!("{} ({})", response.status_code, said.join(", "))
+}
+
+/// Said of a server that does not give answers piece by piece.
+const ABOUT_STREAMING: &str = "about streaming";
 
 /// The longest that a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -343,7 +361,7 @@ impl OpenAiCompleter {
         };
         match self.piece_by_piece(prompt, heard).await {
             // Not every server can.
-            Err(ModelError::Rejected { reason, .. }) if reason.contains("stream") => {
+            Err(ModelError::Rejected { reason, .. }) if reason.contains(ABOUT_STREAMING) => {
                 let completion = self.at_once(prompt).await?;
                 self.streams.store(false, Ordering::Relaxed);
                 Ok(completion)

@@ -68,8 +68,7 @@ impl Webhook {
     /// Prepares a receiver; nothing is sent yet.
     pub fn new(url: Url, secret: &str, allow_private: bool) -> Result<Self, WebhookError> {
         let signer = standardwebhooks::Webhook::new(secret).map_err(|_| WebhookError::Secret)?;
-        // The first caller in the process decides; it is the same provider each time.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::tls::prepare();
         let client = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .redirect(redirect::Policy::none())

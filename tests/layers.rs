@@ -13,13 +13,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("index", &[]),
     ("answer", &[]),
     ("clock", &[]),
-    ("telemetry", &[]),
+    ("tls", &[]),
+    ("telemetry", &["tls"]),
     ("config", &[]),
-    ("offline", &[]),
+    ("offline", &["tls"]),
     ("store", &[]),
-    ("shop", &[]),
-    ("openai", &[]),
-    ("webhook", &[]),
+    ("shop", &["tls"]),
+    ("openai", &["tls"]),
+    ("webhook", &["tls"]),
     ("jobs", &["store", "webhook", "clock", "telemetry"]),
     ("queue", &["jobs", "store", "clock", "telemetry"]),
     ("http", &["jobs", "store", "clock", "telemetry"]),
@@ -29,7 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ENTRY: &[&str] = &["bench", "cli", "daemon", "embedded"];
 
 /// Modules that stand apart: config, and what knows nothing of the domain.
-const APART: &[&str] = &["config", "clock", "telemetry"];
+const APART: &[&str] = &["config", "clock", "telemetry", "tls"];
 
 /// Words that belong to one place, and the modules where they may stand.
 const RESERVED: &[(&str, &[&str])] = &[

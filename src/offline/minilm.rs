@@ -233,7 +233,7 @@ mod tests {
         let models =
             super::super::Models::new(super::super::Embedder::Minilm(model), super::super::Completer::Echo);
         let server = super::super::OfflineServer::start(models).await.unwrap();
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::tls::prepare();
         let http = reqwest::Client::new();
         let url = format!("{}/embeddings", server.base_url());
         for (body, param) in [

@@ -117,7 +117,7 @@ impl Endpoint {
         if let Some(Fault::Rejected(text)) = fault
             && inputs.contain(text)
         {
-            return Err(Refusal::invalid("input", "Invalid 'input': an input cannot be embedded."));
+            return Err(Refusal::invalid("input", format!("Invalid 'input': {text:?} cannot be embedded.")));
         }
         let (vectors, tokens) = match &self.models.embedder {
             Embedder::Hash { dimensions: own } => {

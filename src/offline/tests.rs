@@ -21,8 +21,7 @@ struct Caller {
 
 impl Caller {
     async fn of(models: Models) -> Self {
-        // Fails when another test was faster, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::tls::prepare();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
         Self { server: OfflineServer::start(models).await.unwrap(), http }
     }

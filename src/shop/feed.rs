@@ -107,8 +107,7 @@ impl FeedSource {
     pub fn new(settings: Settings, salt: &str) -> Result<Self, CatalogueError> {
         let misfit = |reason: String| CatalogueError::Misfit { source_name: settings.name.clone(), reason };
         let templates = settings.rendering.templates().map_err(|error| misfit(error.to_string()))?;
-        // The first caller in the process decides; it is the same provider each time.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::tls::prepare();
         let http = reqwest::Client::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE).build();
         let http = http.map_err(|error| misfit(error.to_string()))?;
         let seed = settings.rendering.seed(salt);
