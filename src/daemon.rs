@@ -289,14 +289,10 @@ pub async fn run(
     telemetry::count();
     let store = Store::open_migrated(&reach(config)).await?;
     let parts = assemble(config, &store).await?;
-    // A shop that is away takes its time, and a stop does not wait for it.
-    let Some(checked) = stop.run_until_cancelled(parts.check_sources()).await else { return Ok(()) };
-    checked?;
     let api = Api {
         store: store.clone(),
         sources: source_names(config).into(),
         webhooks: config.webhooks.iter().map(|webhook| webhook.name.clone()).collect(),
-        max_question_chars: config.answers.max_question_chars.get() as usize,
         max_queued: config.answers.max_queued.get(),
         require_token: requires_token(config),
         is_local: config.http.listen.is_some_and(|address| address.ip().is_loopback()),
@@ -339,6 +335,8 @@ pub async fn run(
     let (overdue, stopped) = (store.clone(), stop.clone());
     servers.spawn(async move { answer_question::end_overdue(&overdue, &stopped).await });
     started(Started { address, pulse });
+    // A shop that is away takes its time, and nobody waits for it.
+    stop.run_until_cancelled(parts.say_source_faults()).await;
 
     stop.cancelled().await;
     api.readiness.end();

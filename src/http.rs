@@ -56,8 +56,6 @@ pub struct Api {
     pub sources: Arc<[String]>,
     /// The webhooks that a question may name.
     pub webhooks: Arc<[String]>,
-    /// Characters of one question.
-    pub max_question_chars: usize,
     /// Questions that may wait.
     pub max_queued: u32,
     /// Whether a caller without a token is refused.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context, bail};
+use futures::future::join_all;
 use secrecy::ExposeSecret;
 
 use crate::{
@@ -196,18 +197,18 @@ impl Parts {
         self.catalogues.iter().map(|(name, catalogue)| (name.as_str(), &**catalogue))
     }
 
-    /// Looks at every source. One that does not fit its settings is an error; one that is broken or cannot be
-    /// reached is only said, because it may come back.
-    pub async fn check_sources(&self) -> anyhow::Result<()> {
-        for (_, catalogue) in &self.catalogues {
-            match catalogue.check().await {
-                Err(error @ (CatalogueError::Unreachable { .. } | CatalogueError::Broken { .. })) => {
-                    tracing::warn!("{error}; trying on");
-                }
-                other => other?,
+    /// Looks at every source, and says which of them cannot be read: the others are, and questions are answered.
+    pub async fn say_source_faults(&self) {
+        join_all(self.catalogues.iter().map(async |(_, catalogue)| match catalogue.check().await {
+            Ok(()) => {}
+            Err(error @ (CatalogueError::Unreachable { .. } | CatalogueError::Broken { .. })) => {
+                tracing::warn!("{error}; trying on");
             }
-        }
-        Ok(())
+            Err(error @ CatalogueError::Misfit { .. }) => {
+                tracing::error!("{error}; what is indexed of it stays as it is");
+            }
+        }))
+        .await;
     }
 }
 
@@ -336,6 +337,7 @@ fn answer_settings(config: &Config) -> AnswerSettings {
             temperature: answers.temperature.0 as f32,
             max_tokens: answers.max_tokens.get(),
         },
+        max_question_chars: answers.max_question_chars.get() as usize,
         refusal: answers.refusal.clone(),
         fallback: answers.fallback.clone(),
         daily_usd: config.budget.answers_usd.0,

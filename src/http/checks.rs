@@ -51,8 +51,8 @@ pub(super) fn check(api: &Api, request: &Question) -> Result<(), Problem> {
 
 pub(super) fn check_question(api: &Api, field: &str, text: &str) -> Result<(), Problem> {
     let length = text.chars().count();
-    if length > api.max_question_chars {
-        let most = api.max_question_chars;
+    let most = api.retriever.settings.max_question_chars;
+    if length > most {
         return Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             Code::QuestionTooLong,

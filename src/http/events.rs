@@ -32,7 +32,7 @@ use crate::{
     answer::object::AnswerObject,
     store::{
         StoreError,
-        answers::{Event, EventKind, Progress},
+        answers::{Event, EventKind, Progress, RUN},
     },
 };
 
@@ -48,7 +48,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const SOURCES: i64 = 1;
 const RESET: i64 = 9997;
 const REST: i64 = 9998;
-const END: i64 = 9999;
+const END: i64 = RUN - 1;
 
 /// One event.
 #[derive(ToSchema)]
@@ -94,7 +94,7 @@ pub(super) async fn watch(
             .ok_or_else(|| Problem::invalid("Last-Event-ID is not the number of an event"))?,
     };
     let answer = seen(&api, &caller, &id).await?;
-    if after % 10_000 == END && answer.is_settled() {
+    if after % RUN == END && answer.is_settled() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let events = events(api, answer.id, after);

@@ -68,6 +68,8 @@ pub struct AnswerSettings {
     pub escalate_above_distance: f64,
     /// How the model is asked.
     pub prompt: PromptSettings,
+    /// The longest question.
+    pub max_question_chars: usize,
     /// What is said when nothing fits, by language.
     pub refusal: BTreeMap<String, String>,
     /// What is said while nothing may be spent, by language.
@@ -147,6 +149,13 @@ impl AnswerQuestion {
     /// Answers, or says the fallback while nothing may be spent, or the model has been away for too long.
     async fn answer(&self, taken: &Taken, spent: &Spent) -> Result<Settled, JobError> {
         let locale = taken.asked.locale.as_deref();
+        let (length, most) = (taken.asked.question.chars().count(), self.settings.max_question_chars);
+        if length > most {
+            // Asked by SQL, which knows no settings.
+            let reason =
+                format!("question_too_long: the question has {length} characters; the most is {most}");
+            return Err(JobError::Dead(reason));
+        }
         let daily = self.settings.daily_usd;
         if taken.is_paused || daily > 0.0 && taken.usd_today >= daily {
             return Ok(self.paused(locale));

@@ -92,7 +92,10 @@ impl Budget {
                 continue;
             }
             if wait > PATIENCE {
-                let reason = format!("the budget of requests and tokens to {} is used up", self.server);
+                let reason = match self.store.stopped_since().await? {
+                    Some(_) => "all spending is stopped: `shopkeeper resume` lets it go on".to_owned(),
+                    None => format!("the budget of requests and tokens to {} is used up", self.server),
+                };
                 return Err(JobError::Snooze { after: wait, reason });
             }
             tokio::time::sleep(wait).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{Attempt, Job, JobError, Outcome};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// The key of the only job there is of this kind.
 pub const KEY: &str = "all";
@@ -33,35 +33,38 @@ impl Job for PruneHistory {
     type Payload = Payload;
 
     async fn run(&self, _: Payload, _: &Attempt) -> Result<Outcome, JobError> {
-        if let Some(job_history) = self.job_history {
-            let mut jobs = 0;
-            while let pruned @ 1.. = self.store.prune_jobs(job_history).await? {
-                jobs += pruned;
-            }
-            let ticks = self.store.prune_ticks(job_history).await?;
+        let store = &self.store;
+        if let Some(age) = self.job_history {
+            let jobs = all(|| store.prune_jobs(age)).await?;
+            let ticks = all(|| store.prune_ticks(age)).await?;
             tracing::info!(jobs, ticks, "pruned {jobs} finished jobs and {ticks} ticks of schedules");
         }
         if let Some(age) = self.answers {
-            let mut answers = 0;
-            while let pruned @ 1.. = self.store.prune_answers(age).await? {
-                answers += pruned;
-            }
-            tracing::info!(answers, "forgot {answers} answers");
+            let answers = all(|| store.prune_answers(age)).await?;
+            let sessions = all(|| store.prune_sessions(age)).await?;
+            tracing::info!(
+                answers,
+                sessions,
+                "forgot {answers} answers, and {sessions} sessions without any"
+            );
         }
-        while self.store.prune_events().await? > 0 {}
-        self.store.prune_tokens().await?;
+        all(|| store.prune_events()).await?;
+        all(|| store.prune_tokens()).await?;
         if let Some(age) = self.deliveries {
-            let mut deliveries = 0;
-            while let pruned @ 1.. = self.store.prune_deliveries(age).await? {
-                deliveries += pruned;
-            }
+            let deliveries = all(|| store.prune_deliveries(age)).await?;
             tracing::info!(deliveries, "forgot {deliveries} deliveries to webhooks");
         }
-        let mut vectors = 0;
-        while let pruned @ 1.. = self.store.prune_cache(self.cache_entries).await? {
-            vectors += pruned;
-        }
+        let vectors = all(|| store.prune_cache(self.cache_entries)).await?;
         tracing::info!(vectors, "forgot {vectors} vectors of what left the index");
         Ok(Outcome::Done(Vec::new()))
     }
+}
+
+/// Repeats what deletes one batch until there is nothing left; says how much there was.
+async fn all<F: Future<Output = Result<u64, StoreError>>>(prune: impl Fn() -> F) -> Result<u64, StoreError> {
+    let mut sum = 0;
+    while let pruned @ 1.. = prune().await? {
+        sum += pruned;
+    }
+    Ok(sum)
 }

@@ -37,8 +37,8 @@ pub struct Taken {
     pub usd_today: f64,
 }
 
-/// Events of one run, at most.
-const RUN: i64 = 10_000;
+/// Numbers of the events of one run.
+pub const RUN: i64 = 10_000;
 
 impl Taken {
     /// The number before that of the run's first event.
@@ -243,8 +243,7 @@ impl Store {
         Ok(liked.fetch_all(&self.pool).await?)
     }
 
-    /// Deletes one batch of answers that are older than this, and the sessions that are left empty; says how
-    /// many. One that is not settled stays.
+    /// Deletes one batch of answers that are older than this; says how many. One that is not settled stays.
     pub async fn prune_answers(&self, older_than: Duration) -> Result<u64, StoreError> {
         let pruned = sqlx::query_scalar!(
             r#"select coalesce(shopkeeper.erase_answers(array(
@@ -254,18 +253,7 @@ impl Store {
                )), 0) as "pruned!""#,
             super::jobs::interval(older_than),
         );
-        let pruned = pruned.fetch_one(&self.pool).await?.unsigned_abs();
-        sqlx::query!(
-            "delete from shopkeeper.session as session
-             where active_at < now() - $1::interval and not exists (
-                 select from shopkeeper.answer as answer
-                 where answer.client = session.client and answer.session_id = session.id
-             )",
-            super::jobs::interval(older_than),
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(pruned)
+        Ok(pruned.fetch_one(&self.pool).await?.unsigned_abs())
     }
 
     /// Settles a question, adds its cost to the day's and completes its job, all or nothing, and tells those who

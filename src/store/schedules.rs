@@ -115,12 +115,15 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes the notes of ticks that are older than this.
+    /// Deletes one batch of the notes of ticks that are older than this; says how many.
     pub async fn prune_ticks(&self, older_than: Duration) -> Result<u64, StoreError> {
         let pruned = sqlx::query!(
-            "delete from shopkeeper.schedule_tick as old using shopkeeper.schedule
-             where schedule.name = old.schedule and old.tick < schedule.last_at - interval '1 day'
-                 and old.fired_at < now() - $1::interval",
+            "delete from shopkeeper.schedule_tick where (schedule, tick) in (
+                 select old.schedule, old.tick from shopkeeper.schedule_tick as old
+                 join shopkeeper.schedule on schedule.name = old.schedule
+                 where old.tick < schedule.last_at - interval '1 day' and old.fired_at < now() - $1::interval
+                 limit 10000
+             )",
             jobs::interval(older_than),
         );
         Ok(pruned.execute(&self.pool).await?.rows_affected())

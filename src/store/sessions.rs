@@ -1,9 +1,11 @@
 //! Conversations, and what is forgotten of them.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Store, StoreError, answers::Taken};
+use super::{Store, StoreError, answers::Taken, jobs::interval};
 use crate::model::{Message, Role};
 
 /// A conversation.
@@ -85,5 +87,21 @@ impl Store {
         }
         history.drain(..history.len().saturating_sub(messages as usize));
         Ok(history)
+    }
+
+    /// Deletes one batch of sessions that were not active for so long and have no questions any more; says how many.
+    pub async fn prune_sessions(&self, older_than: Duration) -> Result<u64, StoreError> {
+        let pruned = sqlx::query!(
+            "delete from shopkeeper.session where (client, id) in (
+                 select session.client, session.id from shopkeeper.session as session
+                 where active_at < now() - $1::interval and not exists (
+                     select from shopkeeper.answer as answer
+                     where answer.client = session.client and answer.session_id = session.id
+                 )
+                 limit 1000
+             )",
+            interval(older_than),
+        );
+        Ok(pruned.execute(&self.pool).await?.rows_affected())
     }
 }

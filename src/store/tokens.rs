@@ -83,9 +83,13 @@ impl Store {
         Ok(revoked.execute(&self.pool).await?.rows_affected() > 0)
     }
 
-    /// Deletes tokens that expired; says how many.
+    /// Deletes one batch of tokens that expired; says how many.
     pub async fn prune_tokens(&self) -> Result<u64, StoreError> {
-        let pruned = sqlx::query!("delete from shopkeeper.token where expires_at < now() - interval '1 day'");
+        let pruned = sqlx::query!(
+            "delete from shopkeeper.token where id in (
+                 select id from shopkeeper.token where expires_at < now() - interval '1 day' limit 10000
+             )"
+        );
         Ok(pruned.execute(&self.pool).await?.rows_affected())
     }
 }

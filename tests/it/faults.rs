@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use shopkeeper::{
+    daemon::{self, Listeners, Roles},
     jobs::sync_catalogue::SyncError,
     offline::{Fault, Operation},
     store::{Store, StoreError, chunks::Within},
 };
+
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{SOURCE, World, database, execute, reach, server, stderr};
 
@@ -172,6 +175,24 @@ async fn a_wrong_where_is_the_shop_databases_own_words() {
     let source = SOURCE.replace("key = \"id\"", "key = \"id\"\nwhere = \"is_live\"");
     let error = misfit(TINY, &source).await;
     assert!(error.contains("source `product`") && error.contains("is_live"), "{error}");
+}
+
+#[tokio::test]
+async fn a_source_that_does_not_fit_any_more_keeps_no_answer_from_being_given() {
+    let world = World::new().await;
+    world.sync().await;
+    world.in_shop("alter table product rename column description to words").await;
+    let stop = CancellationToken::new();
+    let listeners = Listeners::bind(&world.config).unwrap();
+    let running = daemon::run(&world.config, listeners, Roles::ALL, stop.clone(), |_| {});
+    let asking = async {
+        let id: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle holds two litres?')").await;
+        let answered = format!("status = 'completed' from shopkeeper.answer where id = '{id}'");
+        world.until("it is answered", &answered).await;
+        stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(running, asking);
+    ended.unwrap();
 }
 
 #[tokio::test]

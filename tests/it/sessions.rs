@@ -257,6 +257,11 @@ async fn what_sql_asks_is_looked_at_like_what_http_asks() {
         ("'a', start_before => 'infinity'", "start_before is infinity"),
         ("E'\\t\\n'", "the question is empty"),
         ("'a', sources => array['product', null]", "sources holds a null"),
+        (
+            "'a', sources => array['product', 'prodcut']",
+            "no source 'prodcut' in the settings; there are: product",
+        ),
+        ("'a', webhook => 'nobody'", "no webhook 'nobody' in the settings; there are: none"),
         ("'a', idempotency_key => ''", "idempotency_key is empty"),
         (r#"'a', history => '[{"role": "user", "content": "b", "name": "c"}]'"#, "history is no array"),
         ("'a', metadata => '[]'", "metadata is no object"),
@@ -269,6 +274,36 @@ async fn what_sql_asks_is_looked_at_like_what_http_asks() {
         assert!(refused.contains(wrong), "{arguments}: {refused}");
     }
     assert_eq!(world.count("answer").await, 0);
+}
+
+#[tokio::test]
+async fn a_question_that_is_taken_up_again_and_fails_again_has_one_escalation() {
+    let world = World::new().await;
+    let id: uuid::Uuid = world.value("select shopkeeper.ask('How much is the Kettle?')").await;
+    for _ in 0..2 {
+        // As when its worker died too often, and an operator has it tried again.
+        for state in
+            ["status = 'in_progress', needs_escalation = false", "status = 'failed', needs_escalation = true"]
+        {
+            let change = format!(
+                "update shopkeeper.answer set {state}, escalation_reason = 'failed' where id = '{id}'"
+            );
+            execute(&world.url(), &change).await;
+        }
+    }
+    assert_eq!(world.count("escalation where status = 'open'").await, 1);
+}
+
+#[tokio::test]
+async fn a_question_by_sql_that_is_too_long_costs_nothing() {
+    let world = World::new().await;
+    world.sync().await;
+    let id: uuid::Uuid = world.value("select shopkeeper.ask(repeat('x', 4001))").await;
+    let before = world.script().requests(Operation::Embeddings);
+    world.drain().await;
+    let error: String = world.value(&format!("select error from shopkeeper.answer where id = '{id}'")).await;
+    assert!(error.contains("4001 characters; the most is 4000"), "{error}");
+    assert_eq!(world.script().requests(Operation::Embeddings), before);
 }
 
 #[tokio::test]
@@ -293,7 +328,9 @@ async fn a_history_that_is_given_counts_and_an_old_answer_is_pruned_with_its_ses
         ),
     )
     .await;
+    assert_eq!(world.store.prune_sessions(day).await.unwrap(), 0, "it has a question");
     assert_eq!(world.store.prune_answers(day).await.unwrap(), 1);
+    assert_eq!(world.store.prune_sessions(day).await.unwrap(), 1);
     assert_eq!(world.count("session").await, 0);
     daemon.stop().await;
 }

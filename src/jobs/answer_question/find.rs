@@ -1,7 +1,11 @@
 //! Finds passages for a question.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
+use futures::future::join_all;
 use tracing::{Instrument, info_span};
 
 use super::{
@@ -89,30 +93,29 @@ impl AnswerQuestion {
 
     /// Replaces the metadata of passages by what the shop says now; what cannot be read in time stays.
     async fn read_live(&self, passages: &mut [Passage]) {
-        for (source, catalogue) in &self.live {
-            let mut keys: Vec<_> = passages
-                .iter()
-                .filter(|passage| &passage.source == source)
-                .map(|passage| passage.key.clone())
-                .collect();
-            keys.sort_unstable();
-            keys.dedup();
-            if keys.is_empty() {
-                continue;
+        let mut keys: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for passage in &*passages {
+            if let Some((source, _)) = self.live.get_key_value(&passage.source) {
+                keys.entry(source).or_default().insert(passage.key.clone());
             }
-            let Ok(Ok(documents)) = tokio::time::timeout(LIVE_METADATA, catalogue.read(&keys)).await else {
+        }
+        let reads = join_all(keys.into_iter().map(async |(source, keys)| {
+            let keys: Vec<_> = keys.into_iter().collect();
+            let read = tokio::time::timeout(LIVE_METADATA, self.live[source].read(&keys)).await;
+            let Ok(Ok(documents)) = read else {
                 tracing::debug!(
                     source,
                     "present metadata could not be read in time; the stored copy is used"
                 );
-                continue;
+                return BTreeMap::new();
             };
-            let now: BTreeMap<_, _> =
-                documents.into_iter().flatten().map(|document| (document.key, document.metadata)).collect();
-            for passage in passages.iter_mut().filter(|passage| &passage.source == source) {
-                if let Some(metadata) = now.get(&passage.key) {
-                    passage.metadata.clone_from(metadata);
-                }
+            let now = documents.into_iter().flatten();
+            now.map(|document| ((source, document.key), document.metadata)).collect()
+        }));
+        let now: BTreeMap<_, _> = reads.await.into_iter().flatten().collect();
+        for passage in passages {
+            if let Some(metadata) = now.get(&(passage.source.as_str(), passage.key.clone())) {
+                passage.metadata.clone_from(metadata);
             }
         }
     }
