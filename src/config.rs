@@ -13,9 +13,13 @@ use std::{
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use url::Url;
 
+mod answers;
+mod database;
 mod fault;
 mod models;
+mod queues;
 mod reader;
+mod schedule;
 mod sections;
 mod settings;
 mod source;

@@ -1,4 +1,6 @@
-//! The sections of `jobs.toml`, but for `[[source]]`: each key, its default, and what must agree.
+//! The whole of `jobs.toml`, and its small sections: each key, its default, and what must agree.
+//!
+//! The large sections are read by the modules that are named for them.
 
 use std::{
     cell::RefCell,
@@ -12,11 +14,14 @@ use std::{
 use url::Url;
 
 use super::{
-    Amount, Answers, Backoff, Budget, Config, Database, Endpoint, Event, Fault, Http, LogFormat, QueueLimits,
-    Queues, RequireToken, Retention, Retrieval, Schedule, ScheduleArgs, ScheduledJob, Secret, Span,
-    Telemetry, Webhook,
-    models::{embedding, endpoint, openai},
+    Amount, Budget, Config, Event, Fault, Http, LogFormat, RequireToken, Retention, Secret, Span, Telemetry,
+    Webhook,
+    answers::answers,
+    database::database,
+    models::{embedding, openai},
+    queues::queues,
     reader::{Faulty, Reader, Section, Setting},
+    schedule::schedule,
     source::{Source, source},
     tree::{self, Value},
 };
@@ -92,57 +97,6 @@ fn list<'a, T>(
     items.into_iter().collect()
 }
 
-/// Two listen for as long as the daemon runs; the rest is for everything else.
-const LEAST_CONNECTIONS: u32 = 4;
-
-fn database(section: &Section<'_>) -> Result<Database, Faulty> {
-    let url = database_url(section, "url");
-    let [direct_url, read_url] = ["direct_url", "read_url"].map(|key| {
-        let url = section.optional(key)?;
-        url.map(|url| without_password(section, key, url)).transpose()
-    });
-    let max_connections = section.get("max_connections", count(20));
-    if let Ok(connections) = &max_connections
-        && connections.get() < LEAST_CONNECTIONS
-    {
-        let message = format!(
-            "must be at least {LEAST_CONNECTIONS}, since two of them listen all the time: not {connections}"
-        );
-        section.fault("max_connections", message);
-    }
-    let statement_timeout = section.get("statement_timeout", seconds(30));
-    section.finish();
-    Ok(Database {
-        url: url?,
-        direct_url: direct_url?,
-        read_url: read_url?,
-        max_connections: max_connections?,
-        statement_timeout: statement_timeout?,
-    })
-}
-
-/// An address that is `$DATABASE_URL` when it was left out.
-pub(crate) fn database_url(section: &Section<'_>, key: &str) -> Result<super::DatabaseUrl, Faulty> {
-    let url: Option<super::DatabaseUrl> = section.or_variable(key, "DATABASE_URL")?;
-    let Some(url) = url else {
-        return Err(section.fault(key, "is required, here or as the environment's DATABASE_URL"));
-    };
-    without_password(section, key, url)
-}
-
-fn without_password(
-    section: &Section<'_>,
-    key: &str,
-    url: super::DatabaseUrl,
-) -> Result<super::DatabaseUrl, Faulty> {
-    if url.has_password() && section.is_literal(key) {
-        let message = "holds a password and must not stand in the file: \
-                       write { env = \"NAME\" } or { file = \"PATH\" }";
-        return Err(section.fault(key, message));
-    }
-    Ok(url)
-}
-
 fn http(section: &Section<'_>) -> Result<Http, Faulty> {
     let listen = address(section, "listen", "127.0.0.1:8080");
     let admin_listen = address(section, "admin_listen", "127.0.0.1:8081");
@@ -188,73 +142,6 @@ fn address(section: &Section<'_>, key: &str, default: &str) -> Result<Option<Soc
     })
 }
 
-fn answers(section: &Section<'_>, openai: Option<&Endpoint>) -> Result<Answers, Faulty> {
-    let timeout = section.get("timeout", seconds(60));
-    let endpoint = openai.ok_or(Faulty).and_then(|openai| {
-        let endpoint = endpoint(section, Some(openai))?;
-        // One request of an answer has no longer than the whole of it.
-        let whole = timeout.as_ref().map_or(openai.timeout, |timeout| *timeout);
-        Ok(Endpoint { timeout: Span(openai.timeout.0.min(whole.0)), ..endpoint })
-    });
-    let model = section.get("model", "gpt-4o-mini".to_owned());
-    let top_k = section.get("top_k", count(5));
-    let retrieval = section.get("retrieval", Retrieval::Hybrid);
-    let temperature = at_most(section, "temperature", Amount(0.3), 2.0);
-    let max_tokens = section.get("max_tokens", count(500));
-    let history_messages = section.get("history_messages", 6);
-    let escalate_above = at_most(section, "escalate_above_distance", Amount(0.4), 2.0);
-    let system_prompt = section.get("system_prompt", String::new());
-    let refusal = by_language(
-        section,
-        "refusal",
-        "I don't have information about that. Let me connect you with a human agent.",
-    );
-    let fallback = by_language(section, "fallback", "We will get back to you.");
-    let max_question_chars = section.get("max_question_chars", count(4000));
-    let max_queued = section.get("max_queued", count(10_000));
-    let fallback_after = section.get("fallback_after", seconds(300));
-    let input_price = section.get("usd_per_million_input_tokens", Amount(0.15));
-    let output_price = section.get("usd_per_million_output_tokens", Amount(0.6));
-    section.finish();
-    Ok(Answers {
-        endpoint: endpoint?,
-        model: model?,
-        top_k: top_k?,
-        retrieval: retrieval?,
-        temperature: temperature?,
-        max_tokens: max_tokens?,
-        history_messages: history_messages?,
-        escalate_above_distance: escalate_above?,
-        system_prompt: system_prompt?,
-        refusal: refusal?,
-        fallback: fallback?,
-        max_question_chars: max_question_chars?,
-        max_queued: max_queued?,
-        fallback_after: fallback_after?,
-        timeout: timeout?,
-        usd_per_million_input_tokens: input_price?,
-        usd_per_million_output_tokens: output_price?,
-    })
-}
-
-fn at_most(section: &Section<'_>, key: &str, default: Amount, most: f64) -> Result<Amount, Faulty> {
-    let amount = section.get(key, default)?;
-    if amount.0 <= most {
-        return Ok(amount);
-    }
-    Err(section.fault(key, format!("must be from 0 to {most}, not {}", amount.0)))
-}
-
-/// Texts by language; `en` is always there, since it is what is said when no other fits.
-fn by_language(section: &Section<'_>, key: &str, english: &str) -> Result<BTreeMap<String, String>, Faulty> {
-    let inner = section.section(key);
-    let mut texts = BTreeMap::from([("en".to_owned(), english.to_owned())]);
-    for language in inner.written_keys() {
-        texts.insert(language.clone(), inner.required(&language)?);
-    }
-    Ok(texts)
-}
-
 fn budget(section: &Section<'_>) -> Result<Budget, Faulty> {
     let embedding_usd = section.get("embedding_usd", Amount(0.0));
     let answers_usd = section.get("answers_usd", Amount(0.0));
@@ -268,126 +155,6 @@ fn retention(section: &Section<'_>) -> Result<Retention, Faulty> {
     let deliveries = section.get("deliveries", days(30));
     section.finish();
     Ok(Retention { answers: answers?, job_history: job_history?, deliveries: deliveries? })
-}
-
-fn queues(section: &Section<'_>) -> Result<Queues, Faulty> {
-    let refresh_document = queue(&section.section("refresh_document"), 200, 10);
-    let index_documents = queue(&section.section("index_documents"), 20, 10);
-    let sync_catalogue = queue(&section.section("sync_catalogue"), 2, 10);
-    let answer_question = queue(&section.section("answer_question"), 50, 10);
-    let deliver_webhook = queue(&section.section("deliver_webhook"), 50, 10);
-    let prune_history = queue(&section.section("prune_history"), 1, 10);
-    let fill_index = queue(&section.section("fill_index"), 1, 10);
-    let maintain_index = queue(&section.section("maintain_index"), 1, 10);
-    let eval = queue(&section.section("eval"), 1, 10);
-    section.finish();
-    Ok(Queues {
-        refresh_document: refresh_document?,
-        index_documents: index_documents?,
-        sync_catalogue: sync_catalogue?,
-        answer_question: answer_question?,
-        deliver_webhook: deliver_webhook?,
-        prune_history: prune_history?,
-        fill_index: fill_index?,
-        maintain_index: maintain_index?,
-        eval: eval?,
-    })
-}
-
-fn queue(section: &Section<'_>, running: u32, attempts: u32) -> Result<QueueLimits, Faulty> {
-    let concurrency = section.get("concurrency", count(running));
-    let fleet_concurrency = section.get("fleet_concurrency", 0);
-    let max_attempts = section.get("max_attempts", count(attempts));
-    let lease = section.get("lease", seconds(60));
-    if let Ok(Span(lease)) = &lease
-        && *lease < Duration::from_secs(1)
-    {
-        section.fault("lease", "must be at least \"1s\", so that it can be renewed in time");
-    }
-    let backoff = backoff(&section.section("backoff"));
-    section.finish();
-    Ok(QueueLimits {
-        concurrency: concurrency?,
-        fleet_concurrency: fleet_concurrency?,
-        max_attempts: max_attempts?,
-        lease: lease?,
-        backoff: backoff?,
-    })
-}
-
-fn backoff(section: &Section<'_>) -> Result<Backoff, Faulty> {
-    let first = section.get("first", seconds(1));
-    let max = section.get("max", seconds(600));
-    section.finish();
-    let (first, max) = (first?, max?);
-    if first > max {
-        return Err(section.fault("first", "must not be longer than max"));
-    }
-    Ok(Backoff { first, max })
-}
-
-fn schedule(section: &Section<'_>, sources: &BTreeSet<&str>) -> Result<Schedule, Faulty> {
-    let name = section.required("name");
-    let cron: Result<String, _> = section.required("cron");
-    if let Ok(cron) = &cron
-        && let Err(error) = croner::parser::CronParser::new().parse(cron)
-    {
-        section.fault("cron", format!("is not a schedule: {error}: {cron:?}"));
-    }
-    let zone: Result<String, _> = section.get("timezone", "UTC".to_owned());
-    let timezone = zone.and_then(|zone| {
-        zone.parse::<chrono_tz::Tz>().map_err(|_| {
-            let near = super::fault::nearest(&zone, chrono_tz::TZ_VARIANTS.iter().map(|tz| tz.name()));
-            let hint = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
-            section.fault("timezone", format!("is not an IANA time zone: {zone:?}{hint}"))
-        })
-    });
-    let job = section.required("job");
-    let args = match &job {
-        Ok(job) => schedule_args(&section.section("args"), *job, sources),
-        Err(_) => Ok(ScheduleArgs::default()),
-    };
-    let catch_up = section.get("catch_up", super::CatchUp::Latest);
-    let overlap = section.get("overlap", super::Overlap::Skip);
-    let jitter = section.get("jitter", Span(Duration::ZERO));
-    let timeout = section.get("timeout", seconds(1800));
-    Ok(Schedule {
-        name: name?,
-        cron: cron?,
-        timezone: timezone?,
-        job: job?,
-        args: args?,
-        catch_up: catch_up?,
-        overlap: overlap?,
-        jitter: jitter?,
-        timeout: timeout?,
-    })
-}
-
-fn schedule_args(
-    section: &Section<'_>,
-    job: ScheduledJob,
-    sources: &BTreeSet<&str>,
-) -> Result<ScheduleArgs, Faulty> {
-    let mut args = ScheduleArgs::default();
-    match job {
-        ScheduledJob::SyncCatalogue => {
-            args.source = section.optional("source")?;
-            if let Some(source) = &args.source
-                && !sources.contains(source.as_str())
-            {
-                section.fault("source", format!("names no [[source]]: {source:?}"));
-            }
-        }
-        ScheduledJob::Eval => {
-            let file: String = section.required("file")?;
-            args.file = Some(section.folder().join(file));
-            args.min_hit_at_5 = section.optional("min_hit_at_5")?;
-        }
-        ScheduledJob::PruneHistory | ScheduledJob::MaintainIndex => {}
-    }
-    section.finish();
-    Ok(args)
 }
 
 fn webhook(section: &Section<'_>) -> Result<Webhook, Faulty> {
@@ -458,6 +225,7 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
+    use crate::config::Endpoint;
 
     fn read(text: &str) -> Result<Config, Vec<String>> {
         let environment = BTreeMap::from([

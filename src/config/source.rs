@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::{
     Amount, DatabaseUrl, FeedUrl, Span,
+    database::database_url,
     reader::{Faulty, Section},
-    sections::{count, database_url, seconds},
+    sections::{count, seconds},
     settings::words,
 };
 
