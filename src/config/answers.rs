@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 
 use super::{
     Amount, Answers, Endpoint, Retrieval, Span,
-    models::endpoint,
+    models::Server,
     reader::{Faulty, Section},
     sections::{count, seconds},
 };
 
-pub(super) fn answers(section: &Section<'_>, openai: Option<&Endpoint>) -> Result<Answers, Faulty> {
+pub(super) fn answers(section: &Section<'_>, openai: &Server) -> Result<Answers, Faulty> {
     let timeout = section.get("timeout", seconds(60));
-    let endpoint = openai.ok_or(Faulty).and_then(|openai| {
-        let endpoint = endpoint(section, Some(openai))?;
+    let endpoint = Server::of_use(section, openai).endpoint().and_then(|endpoint| {
         // One request of an answer has no longer than the whole of it.
-        let whole = timeout.as_ref().map_or(openai.timeout, |timeout| *timeout);
-        Ok(Endpoint { timeout: Span(openai.timeout.0.min(whole.0)), ..endpoint })
+        let (Span(request), Span(whole)) = (openai.timeout?, timeout?);
+        Ok(Endpoint { timeout: Span(request.min(whole)), ..endpoint })
     });
     let model = section.get("model", "gpt-4o-mini".to_owned());
     let top_k = section.get("top_k", count(5));
@@ -69,9 +68,11 @@ fn at_most(section: &Section<'_>, key: &str, default: Amount, most: f64) -> Resu
 /// Texts by language; `en` is always there, since it is what is said when no other fits.
 fn by_language(section: &Section<'_>, key: &str, english: &str) -> Result<BTreeMap<String, String>, Faulty> {
     let inner = section.section(key);
+    let own = inner.written_keys().into_iter().map(|language| (language.clone(), inner.required(&language)));
+    let own: Vec<_> = own.collect();
     let mut texts = BTreeMap::from([("en".to_owned(), english.to_owned())]);
-    for language in inner.written_keys() {
-        texts.insert(language.clone(), inner.required(&language)?);
+    for (language, text) in own {
+        texts.insert(language, text?);
     }
     Ok(texts)
 }

@@ -9,7 +9,7 @@ use super::{
     sections::seconds,
 };
 
-pub(super) fn schedule(section: &Section<'_>, sources: &BTreeSet<&str>) -> Result<Schedule, Faulty> {
+pub(super) fn schedule(section: &Section<'_>, sources: &BTreeSet<String>) -> Result<Schedule, Faulty> {
     let name = section.required("name");
     let cron: Result<String, _> = section.required("cron");
     if let Ok(cron) = &cron
@@ -28,7 +28,10 @@ pub(super) fn schedule(section: &Section<'_>, sources: &BTreeSet<&str>) -> Resul
     let job = section.required("job");
     let args = match &job {
         Ok(job) => schedule_args(&section.section("args"), *job, sources),
-        Err(_) => Ok(ScheduleArgs::default()),
+        Err(faulty) => {
+            section.pass_over(&["args"]);
+            Err(*faulty)
+        }
     };
     let catch_up = section.get("catch_up", CatchUp::Latest);
     let overlap = section.get("overlap", Overlap::Skip);
@@ -50,25 +53,30 @@ pub(super) fn schedule(section: &Section<'_>, sources: &BTreeSet<&str>) -> Resul
 fn schedule_args(
     section: &Section<'_>,
     job: ScheduledJob,
-    sources: &BTreeSet<&str>,
+    sources: &BTreeSet<String>,
 ) -> Result<ScheduleArgs, Faulty> {
-    let mut args = ScheduleArgs::default();
-    match job {
-        ScheduledJob::SyncCatalogue => {
-            args.source = section.optional("source")?;
-            if let Some(source) = &args.source
-                && !sources.contains(source.as_str())
-            {
-                section.fault("source", format!("names no [[source]]: {source:?}"));
-            }
-        }
-        ScheduledJob::Eval => {
-            let file: String = section.required("file")?;
-            args.file = Some(section.folder().join(file));
-            args.min_hit_at_5 = section.optional("min_hit_at_5")?;
-        }
-        ScheduledJob::PruneHistory | ScheduledJob::MaintainIndex => {}
-    }
+    let args = match job {
+        ScheduledJob::SyncCatalogue => sync_args(section, sources),
+        ScheduledJob::Eval => eval_args(section),
+        ScheduledJob::PruneHistory | ScheduledJob::MaintainIndex => Ok(ScheduleArgs::default()),
+    };
     section.finish();
-    Ok(args)
+    args
+}
+
+fn sync_args(section: &Section<'_>, sources: &BTreeSet<String>) -> Result<ScheduleArgs, Faulty> {
+    let source: Option<String> = section.optional("source")?;
+    match source {
+        Some(source) if !sources.contains(&source) => {
+            Err(section.fault("source", format!("names no [[source]]: {source:?}")))
+        }
+        source => Ok(ScheduleArgs { source, ..ScheduleArgs::default() }),
+    }
+}
+
+fn eval_args(section: &Section<'_>) -> Result<ScheduleArgs, Faulty> {
+    let file: Result<String, _> = section.required("file");
+    let min_hit_at_5 = section.optional("min_hit_at_5");
+    let file = Some(section.folder().join(file?));
+    Ok(ScheduleArgs { file, min_hit_at_5: min_hit_at_5?, ..ScheduleArgs::default() })
 }

@@ -22,7 +22,7 @@ use super::{
     queues::queues,
     reader::{Faulty, Reader, Section, Setting},
     schedule::schedule,
-    source::{Source, source},
+    source::source,
     tree::{self, Value},
 };
 
@@ -50,14 +50,15 @@ fn whole(root: &Section<'_>) -> Result<Config, Faulty> {
     let database = database(&root.section("database"));
     let http = http(&root.section("http"));
     let openai = openai(&root.section("openai"));
-    let openai = openai.as_ref().map_err(|_| Faulty);
-    let embedding = embedding(&root.section("embedding"), openai.as_ref().ok().copied(), None);
-    let answers = answers(&root.section("answers"), openai.as_ref().ok().copied());
+    let embedding = embedding(&root.section("embedding"), &openai);
+    let answers = answers(&root.section("answers"), &openai);
     let budget = budget(&root.section("budget"));
     let retention = retention(&root.section("retention"));
     let queue = queues(&root.section("queue"));
     let sources = list(root, "source", source);
-    let names = sources.iter().flatten().map(|source: &Source| source.name.as_str()).collect();
+    // A source with a fault is one all the same.
+    let names = root.sections("source");
+    let names = names.iter().filter_map(|source| source.optional("name").ok().flatten()).collect();
     let schedules = list(root, "schedule", |section| schedule(section, &names));
     let webhooks = list(root, "webhook", webhook);
     let telemetry = telemetry(&root.section("telemetry"));
@@ -236,6 +237,89 @@ mod tests {
         let faults =
             |faults: Vec<Fault>| faults.into_iter().map(|fault| format!("{}: {}", fault.path, fault.message));
         config(text, PathBuf::new(), &environment).map_err(|all| faults(all).collect())
+    }
+
+    /// Which keys have faults, in the order of their lines.
+    fn faulty(text: &str) -> Vec<String> {
+        let faults = read(text).err().unwrap_or_default();
+        faults.iter().map(|fault| fault.split(':').next().unwrap_or_default().to_owned()).collect()
+    }
+
+    #[test]
+    fn two_values_that_are_wrong_are_two_faults_and_no_key_beside_them_is_called_unknown() {
+        let source = "[[source]]\nname = \"s\"\nkey = \"id\"\ntitle = \"t\"\ntext = \"t\"\n";
+        let shop = "where = \"true\"\nurl = \"postgres://u@h/d\"\nstatement_timeout = \"9s\"";
+        let schedule = "[[schedule]]\nname = \"n\"\ncron = \"0 * * * *\"\n";
+        let server = "api_key = { env = \"OTHER\" }\nrequests_per_minute = 9\ntimeout = \"9s\"";
+        for (text, one, other) in [
+            (
+                format!("{source}kind = \"postgres\"\ntable = 5\nmax_connections = 0\n{shop}"),
+                "source.s.table",
+                "source.s.max_connections",
+            ),
+            (
+                format!("{source}kind = \"postgres\"\nquery = 5\npoll = 5\n{shop}"),
+                "source.s.query",
+                "source.s.poll",
+            ),
+            (
+                format!("{source}kind = \"shop\"\npage_rows = 0\ntable = \"t\"\nmax_connections = 5\n{shop}"),
+                "source.s.kind",
+                "source.s.page_rows",
+            ),
+            (
+                format!("{source}kind = \"feed\"\npath = 5\nformat = \"xml\""),
+                "source.s.path",
+                "source.s.format",
+            ),
+            (
+                format!("[embedding]\nbase_url = 5\nmax_inputs = 0\n{server}"),
+                "embedding.base_url",
+                "embedding.max_inputs",
+            ),
+            (
+                format!("[openai]\ntimeout = 5\n[embedding]\nchunk_tokens = 0\n{server}"),
+                "openai.timeout",
+                "embedding.chunk_tokens",
+            ),
+            (
+                format!(
+                    "[openai]\nbase_url = 5\n[answers]\nbase_url = \"http://local/\"\ntop_k = 0\n{server}"
+                ),
+                "openai.base_url",
+                "answers.top_k",
+            ),
+            (
+                format!("[embedding]\nmodel = 5\n[embedding.next]\nmodel = \"m\"\ndimensions = 0\n{server}"),
+                "embedding.model",
+                "embedding.next.dimensions",
+            ),
+            (
+                "[answers]\nrefusal = { de = 5, fr = 6 }".to_owned(),
+                "answers.refusal.de",
+                "answers.refusal.fr",
+            ),
+            (
+                format!("{schedule}job = \"sync\"\njitter = 5\nargs = {{ source = \"s\" }}"),
+                "schedule.n.job",
+                "schedule.n.jitter",
+            ),
+            (
+                format!("{schedule}job = \"eval\"\nargs = {{ file = 5, min_hit_at_5 = \"all\" }}"),
+                "schedule.n.args.file",
+                "schedule.n.args.min_hit_at_5",
+            ),
+            (
+                format!(
+                    "{source}kind = \"postgres\"\ntable = \"t\"\nlink = 5\n\
+                     {schedule}job = \"sync_catalogue\"\ntimeout = 5\nargs = {{ source = \"s\" }}"
+                ),
+                "source.s.link",
+                "schedule.n.timeout",
+            ),
+        ] {
+            assert_eq!(faulty(&text), [one, other], "{text}");
+        }
     }
 
     #[test]

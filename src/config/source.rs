@@ -150,12 +150,22 @@ words! {
     }
 }
 
+/// The keys that only a source of this kind has.
+const OF_POSTGRES: &[&str] =
+    &["url", "table", "where", "query", "max_connections", "statement_timeout", "related"];
+/// Likewise.
+const OF_FEED: &[&str] = &["path", "url", "format"];
+
 pub(crate) fn source(section: &Section<'_>) -> Result<Source, Faulty> {
     let name = name(section);
     let kind = match section.required("kind") {
         Ok(KindWord::Postgres) => connection(section).map(SourceKind::Postgres),
         Ok(KindWord::Feed) => feed(section).map(SourceKind::Feed),
-        Err(faulty) => Err(faulty),
+        Err(faulty) => {
+            section.pass_over(OF_POSTGRES);
+            section.pass_over(OF_FEED);
+            Err(faulty)
+        }
     };
     let key = section.required("key");
     let updated_at = section.optional("updated_at");
@@ -201,22 +211,11 @@ fn name(section: &Section<'_>) -> Result<String, Faulty> {
 
 fn connection(section: &Section<'_>) -> Result<Connection, Faulty> {
     let url = database_url(section, "url");
-    let table: Option<String> = section.optional("table")?;
-    let query: Option<String> = section.optional("query")?;
-    let condition: Option<String> = section.optional("where")?;
+    let relation = relation(section);
     let max_connections = section.get("max_connections", count(2));
     let statement_timeout = section.get("statement_timeout", seconds(30));
-    let tables = section.sections("related");
-    let related: Result<Vec<_>, _> = tables.iter().map(related).collect();
-    let relation = match (table, query) {
-        (Some(table), None) => Ok(Relation::Table { table, condition }),
-        (None, Some(query)) if condition.is_none() => {
-            Ok(Relation::Query { query: query.trim().trim_end_matches(';').to_owned() })
-        }
-        (None, Some(_)) => Err(section.fault("where", "goes with `table`; write it into the query")),
-        (Some(_), Some(_)) => Err(section.fault("query", "stands beside `table`: only one can be")),
-        (None, None) => Err(section.fault("table", "is required, or `query`")),
-    };
+    let tables: Vec<_> = section.sections("related").iter().map(related).collect();
+    let related: Result<Vec<_>, _> = tables.into_iter().collect();
     Ok(Connection {
         url: url?,
         relation: relation?,
@@ -224,6 +223,22 @@ fn connection(section: &Section<'_>) -> Result<Connection, Faulty> {
         statement_timeout: statement_timeout?,
         related: related?,
     })
+}
+
+fn relation(section: &Section<'_>) -> Result<Relation, Faulty> {
+    let condition: Result<Option<String>, _> = section.optional("where");
+    let relation = section.one_of(
+        ["table", "query"],
+        |table| Relation::Table { table, condition: None },
+        |query: String| Relation::Query { query: query.trim().trim_end_matches(';').to_owned() },
+    );
+    match (relation?, condition?) {
+        (Relation::Table { table, .. }, condition) => Ok(Relation::Table { table, condition }),
+        (Relation::Query { .. }, Some(_)) => {
+            Err(section.fault("where", "goes with `table`; write it into the query"))
+        }
+        (query, None) => Ok(query),
+    }
 }
 
 fn related(section: &Section<'_>) -> Result<Related, Faulty> {
@@ -235,15 +250,9 @@ fn related(section: &Section<'_>) -> Result<Related, Faulty> {
 }
 
 fn feed(section: &Section<'_>) -> Result<Feed, Faulty> {
-    let path: Option<String> = section.optional("path")?;
-    let url: Option<FeedUrl> = section.optional("url")?;
     let format = section.required("format");
-    let place = match (path, url) {
-        (Some(path), None) => Ok(FeedPlace::Path(section.folder().join(path))),
-        (None, Some(url)) => Ok(FeedPlace::Url(url)),
-        (Some(_), Some(_)) => Err(section.fault("url", "stands beside `path`: only one can be")),
-        (None, None) => Err(section.fault("path", "is required, or `url`")),
-    };
+    let in_folder = |path: String| FeedPlace::Path(section.folder().join(path));
+    let place = section.one_of(["path", "url"], in_folder, FeedPlace::Url);
     Ok(Feed { place: place?, format: format? })
 }
 
