@@ -61,7 +61,7 @@ pub(super) async fn run(arguments: Run, path: &Path) -> anyhow::Result<()> {
 /// Runs on these sockets, or on those that the settings name.
 async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>) -> anyhow::Result<()> {
     let config = load(path)?;
-    let otlp = config.telemetry.otlp_endpoint.as_ref().map(url::Url::as_str);
+    let otlp = config.telemetry.otlp_endpoint.as_ref().map(|url| url.expose().as_str());
     telemetry::start(&config.telemetry.log, log_format(&config), otlp);
     let roles = Roles::of(&arguments.roles);
     let systemd = Systemd::from_environment();

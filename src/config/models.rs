@@ -2,12 +2,11 @@
 
 use std::num::NonZeroU32;
 
-use url::Url;
-
 use super::{
-    Amount, Embedding, Endpoint, Secret, Span, TokenizerChoice,
-    reader::{Faulty, Section},
+    Amount, Embedding, Endpoint, HttpUrl, Secret, Span, TokenizerChoice,
+    reader::{Faulty, Section, Setting},
     sections::{count, seconds},
+    tree::Value,
 };
 
 /// pgvector's own bound for an HNSW index on `halfvec`.
@@ -17,7 +16,7 @@ const OPENAI: &str = "https://api.openai.com/v1";
 
 /// A model server as far as it could be read: each key for itself, so that one that is wrong hides no other.
 pub(super) struct Server {
-    base_url: Result<Url, Faulty>,
+    base_url: Result<HttpUrl, Faulty>,
     api_key: Result<Option<Secret>, Faulty>,
     requests_per_minute: Result<NonZeroU32, Faulty>,
     tokens_per_minute: Result<NonZeroU32, Faulty>,
@@ -45,7 +44,7 @@ impl Server {
 
     /// Whether it is `OpenAI`'s own and there is no key for it.
     fn lacks_key(&self) -> bool {
-        matches!((&self.base_url, &self.api_key), (Ok(base_url), Ok(None)) if base_url.as_str() == OPENAI)
+        matches!((&self.base_url, &self.api_key), (Ok(base_url), Ok(None)) if base_url.expose().as_str() == OPENAI)
     }
 
     /// Reads the server of one use, over what the section above it says.
@@ -72,7 +71,7 @@ impl Server {
 
 pub(super) fn openai(section: &Section<'_>) -> Server {
     let defaults = Server {
-        base_url: Url::parse(OPENAI).map_err(|_| Faulty),
+        base_url: HttpUrl::read(&Value::Text(OPENAI.to_owned())).map_err(|_| Faulty),
         api_key: Ok(None),
         requests_per_minute: Ok(count(3000)),
         tokens_per_minute: Ok(count(1_000_000)),

@@ -14,8 +14,8 @@ use std::{
 use url::Url;
 
 use super::{
-    Amount, Budget, Config, Event, Fault, Http, LogFormat, RequireToken, Retention, Secret, Span, Telemetry,
-    Webhook,
+    Amount, Budget, Config, Event, Fault, Http, HttpUrl, LogFormat, RequireToken, Retention, Secret, Span,
+    Telemetry, Webhook,
     answers::answers,
     database::database,
     models::{embedding, openai},
@@ -201,7 +201,7 @@ fn telemetry(section: &Section<'_>) -> Result<Telemetry, Faulty> {
         if text.is_empty() {
             return Ok(None);
         }
-        Url::read(&Value::Text(text)).map(Some).map_err(|message| section.fault("otlp_endpoint", message))
+        HttpUrl::read(&Value::Text(text)).map(Some).map_err(|message| section.fault("otlp_endpoint", message))
     });
     section.finish();
     Ok(Telemetry { log: log?, log_format: log_format?, otlp_endpoint: otlp_endpoint? })

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, path::PathBuf};
 use serde::Serialize;
 
 use super::{
-    Amount, DatabaseUrl, FeedUrl, Span,
+    Amount, DatabaseUrl, HttpUrl, Span,
     database::database_url,
     reader::{Faulty, Section},
     sections::{count, seconds},
@@ -116,7 +116,7 @@ pub struct Feed {
 #[expect(missing_docs, reason = "the names say it")]
 pub enum FeedPlace {
     Path(PathBuf),
-    Url(FeedUrl),
+    Url(HttpUrl),
 }
 
 words! {

@@ -157,7 +157,7 @@ fn cutting(embedding: &config::Embedding) -> String {
 fn receivers(webhooks: &[config::Webhook]) -> anyhow::Result<BTreeMap<String, Webhook>> {
     let receivers = webhooks.iter().map(|webhook| {
         let secret = webhook.secret.0.expose_secret();
-        let receiver = Webhook::new(webhook.url.clone(), secret, webhook.allow_private_addresses)?;
+        let receiver = Webhook::new(webhook.url.expose().clone(), secret, webhook.allow_private_addresses)?;
         Ok((webhook.name.clone(), receiver))
     });
     receivers.collect()
@@ -213,7 +213,7 @@ impl Parts {
 
 fn server(endpoint: &Endpoint) -> anyhow::Result<Server> {
     let key = endpoint.api_key.as_ref().map(|key| key.0.expose_secret());
-    Ok(Server::new(endpoint.base_url.as_str(), key, endpoint.timeout.0)?)
+    Ok(Server::new(endpoint.base_url.expose().as_str(), key, endpoint.timeout.0)?)
 }
 
 fn chunking(embedding: &config::Embedding) -> anyhow::Result<Chunking> {
@@ -270,7 +270,7 @@ fn feed_source(source: &Source, feed: &config::Feed, salt: &str) -> anyhow::Resu
         name: source.name.clone(),
         place: match &feed.place {
             FeedPlace::Path(path) => feed::Place::Path(path.clone()),
-            FeedPlace::Url(url) => feed::Place::Url(url.expose().parse()?),
+            FeedPlace::Url(url) => feed::Place::Url(url.expose().clone()),
         },
         format: match feed.format {
             FeedFormat::Csv => feed::Format::Csv,
