@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use super::{
     Amount, Answers, Endpoint, Retrieval, Span,
-    models::Server,
+    models::OpenAi,
     reader::{Faulty, Section},
     sections::{count, seconds},
 };
 
-pub(super) fn answers(section: &Section<'_>, openai: &Server) -> Result<Answers, Faulty> {
+pub(super) fn answers(section: &Section<'_>, openai: &OpenAi<'_>) -> Result<Answers, Faulty> {
     let timeout = section.get("timeout", seconds(60));
-    let endpoint = Server::of_use(section, openai).endpoint().and_then(|endpoint| {
+    let endpoint = openai.of_use(section, None).endpoint().and_then(|endpoint| {
         // One request of an answer has no longer than the whole of it.
-        let (Span(request), Span(whole)) = (openai.timeout?, timeout?);
+        let (Span(request), Span(whole)) = (openai.timeout()?, timeout?);
         Ok(Endpoint { timeout: Span(request.min(whole)), ..endpoint })
     });
     let model = section.get("model", "gpt-4o-mini".to_owned());

@@ -20,7 +20,7 @@ pub(super) struct Server {
     api_key: Result<Option<Secret>, Faulty>,
     requests_per_minute: Result<NonZeroU32, Faulty>,
     tokens_per_minute: Result<NonZeroU32, Faulty>,
-    pub(super) timeout: Result<Span, Faulty>,
+    timeout: Result<Span, Faulty>,
 }
 
 impl Server {
@@ -47,16 +47,6 @@ impl Server {
         matches!((&self.base_url, &self.api_key), (Ok(base_url), Ok(None)) if base_url.expose().as_str() == OPENAI)
     }
 
-    /// Reads the server of one use, over what the section above it says.
-    pub(super) fn of_use(section: &Section<'_>, below: &Self) -> Self {
-        let mut server = Self::over(below, section, section.optional("api_key"));
-        if server.lacks_key() {
-            let message = "is required, since this base_url is not the one that has a key";
-            server.api_key = Err(section.fault("api_key", message));
-        }
-        server
-    }
-
     /// The server, if all of it could be read.
     pub(super) fn endpoint(&self) -> Result<Endpoint, Faulty> {
         Ok(Endpoint {
@@ -69,32 +59,57 @@ impl Server {
     }
 }
 
-pub(super) fn openai(section: &Section<'_>) -> Server {
-    let defaults = Server {
-        base_url: HttpUrl::read(&Value::Text(OPENAI.to_owned())).map_err(|_| Faulty),
-        api_key: Ok(None),
-        requests_per_minute: Ok(count(3000)),
-        tokens_per_minute: Ok(count(1_000_000)),
-        timeout: Ok(seconds(60)),
-    };
-    let own_key = section.or_variable("api_key", "OPENAI_API_KEY");
-    let mut server = Server::over(&defaults, section, own_key);
-    section.finish();
-    if server.lacks_key() {
-        let message = "is required, here or as the environment's OPENAI_API_KEY";
-        server.api_key = Err(section.fault("api_key", message));
+/// `[openai]`, which is laid under each use.
+pub(super) struct OpenAi<'a> {
+    section: Section<'a>,
+    server: Server,
+}
+
+impl<'a> OpenAi<'a> {
+    /// Reads the section. Whether its key is missing is only known where a server is used.
+    pub(super) fn read(section: Section<'a>) -> Self {
+        let defaults = Server {
+            base_url: HttpUrl::read(&Value::Text(OPENAI.to_owned())).map_err(|_| Faulty),
+            api_key: Ok(None),
+            requests_per_minute: Ok(count(3000)),
+            tokens_per_minute: Ok(count(1_000_000)),
+            timeout: Ok(seconds(60)),
+        };
+        let own_key = section.or_variable("api_key", "OPENAI_API_KEY");
+        let server = Server::over(&defaults, &section, own_key);
+        section.finish();
+        Self { section, server }
     }
-    server
+
+    /// Reads the server of one use; what is left out is what the section above it says, or this one.
+    pub(super) fn of_use(&self, section: &Section<'_>, above: Option<&Server>) -> Server {
+        let below = above.unwrap_or(&self.server);
+        let mut server = Server::over(below, section, section.optional("api_key"));
+        if server.lacks_key() {
+            server.api_key = Err(if below.lacks_key() {
+                self.section.fault("api_key", "is required, here or as the environment's OPENAI_API_KEY")
+            } else {
+                let message = "is required, since this base_url is not the one that has a key";
+                section.fault("api_key", message)
+            });
+        }
+        server
+    }
+
+    /// The longest that one request may take.
+    pub(super) fn timeout(&self) -> Result<Span, Faulty> {
+        self.server.timeout
+    }
 }
 
 /// Reads an embedding model and, in `[embedding.next]`, the one that is to take its place.
-pub(super) fn embedding(section: &Section<'_>, openai: &Server) -> Result<Embedding, Faulty> {
-    let server = Server::of_use(section, openai);
+pub(super) fn embedding(section: &Section<'_>, openai: &OpenAi<'_>) -> Result<Embedding, Faulty> {
+    let server = openai.of_use(section, None);
     let embedding = model(section, &server, None);
     let next = section.section("next");
     let is_written = !next.written_keys().is_empty();
     let next_model = is_written.then(|| {
-        let server = Server::of_use(&next, &server);
+        let server = openai.of_use(&next, Some(&server));
         let model = model(&next, &server, Some(embedding.as_ref().map_err(|faulty| *faulty)));
         next.finish();
         model

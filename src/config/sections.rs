@@ -18,7 +18,7 @@ use super::{
     Telemetry, Webhook,
     answers::answers,
     database::database,
-    models::{embedding, openai},
+    models::{OpenAi, embedding},
     queues::queues,
     reader::{Faulty, Reader, Section, Setting},
     schedule::schedule,
@@ -49,7 +49,7 @@ pub(crate) fn config(
 fn whole(root: &Section<'_>) -> Result<Config, Faulty> {
     let database = database(&root.section("database"));
     let http = http(&root.section("http"));
-    let openai = openai(&root.section("openai"));
+    let openai = OpenAi::read(root.section("openai"));
     let embedding = embedding(&root.section("embedding"), &openai);
     let answers = answers(&root.section("answers"), &openai);
     let budget = budget(&root.section("budget"));
@@ -229,11 +229,13 @@ mod tests {
     use crate::config::Endpoint;
 
     fn read(text: &str) -> Result<Config, Vec<String>> {
-        let environment = BTreeMap::from([
-            ("DATABASE_URL".to_owned(), "postgres://u@h/d".to_owned()),
-            ("OPENAI_API_KEY".to_owned(), "sk-one".to_owned()),
-            ("OTHER".to_owned(), "sk-other".to_owned()),
-        ]);
+        read_with(text, &[("OPENAI_API_KEY", "sk-one")])
+    }
+
+    fn read_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let usual = [("DATABASE_URL", "postgres://u@h/d"), ("OTHER", "sk-other")];
+        let variables = usual.iter().chain(variables);
+        let environment = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let faults =
             |faults: Vec<Fault>| faults.into_iter().map(|fault| format!("{}: {}", fault.path, fault.message));
         config(text, PathBuf::new(), &environment).map_err(|all| faults(all).collect())
@@ -370,6 +372,27 @@ mod tests {
             "{local}[embedding.next]\nmodel = \"m\"\ndimensions = 7\nbase_url = \"https://api.openai.com/v1\""
         );
         assert!(read(&back).unwrap_err()[0].starts_with("embedding.next.api_key: is required"));
+    }
+
+    #[test]
+    fn a_key_is_asked_for_only_where_it_would_be_sent() {
+        let faults = |text: &str| read_with(text, &[]).err().unwrap_or_default();
+        let missing = ["openai.api_key: is required, here or as the environment's OPENAI_API_KEY"];
+        let embedding = "[embedding]\nbase_url = \"http://local/v1\"\n";
+        let answers = "[answers]\nbase_url = \"http://other/v1\"\n";
+        let own = "[answers]\napi_key = { env = \"OTHER\" }\n";
+        let next = "[embedding.next]\nmodel = \"m\"\ndimensions = 7\n";
+        assert_eq!(faults(""), missing);
+        assert_eq!(faults(embedding), missing);
+        assert_eq!(faults(answers), missing);
+        assert_eq!(faults(own), missing);
+        assert_eq!(faults(&format!("{next}{answers}")), missing);
+        assert!(faults(&format!("{embedding}{answers}")).is_empty());
+        assert!(faults(&format!("{embedding}{next}{answers}")).is_empty());
+        assert!(faults(&format!("{embedding}{own}")).is_empty());
+        assert!(faults("[openai]\nbase_url = \"http://local/v1\"").is_empty());
+        let both = faults("[openai]\ntimeout = 5");
+        assert!(both.len() == 2 && both.contains(&missing[0].to_owned()), "{both:?}");
     }
 
     #[test]
