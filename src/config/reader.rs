@@ -188,8 +188,17 @@ impl<'a> Section<'a> {
     }
 
     /// Takes keys for known whose meaning cannot be told, since it depends on a value that is wrong.
-    pub(crate) fn pass_over(&self, keys: &[&str]) {
-        self.asked.borrow_mut().extend(keys.iter().map(|key| (*key).to_owned()));
+    pub(crate) fn pass_over<'k>(&self, keys: impl Iterator<Item = &'k str>) {
+        self.asked.borrow_mut().extend(keys.map(str::to_owned));
+    }
+
+    /// Writes down a fault of those keys that stand here and must not, each with its reason.
+    pub(crate) fn refuse(&self, keys: &[(&str, &str)]) {
+        for (key, reason) in keys {
+            if self.node(key).is_some() {
+                self.fault(key, *reason);
+            }
+        }
     }
 
     /// The value; leaving it out is a fault.

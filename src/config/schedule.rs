@@ -29,7 +29,7 @@ pub(super) fn schedule(section: &Section<'_>, sources: &BTreeSet<String>) -> Res
     let args = match &job {
         Ok(job) => schedule_args(&section.section("args"), *job, sources),
         Err(faulty) => {
-            section.pass_over(&["args"]);
+            section.pass_over(["args"].into_iter());
             Err(*faulty)
         }
     };

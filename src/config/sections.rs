@@ -265,9 +265,11 @@ mod tests {
                 "source.s.poll",
             ),
             (
-                format!("{source}kind = \"shop\"\npage_rows = 0\ntable = \"t\"\nmax_connections = 5\n{shop}"),
+                format!(
+                    "{source}kind = \"shop\"\nsku = 5\npage_rows = 5\ntable = \"t\"\nmax_connections = 5\n{shop}"
+                ),
                 "source.s.kind",
-                "source.s.page_rows",
+                "source.s.sku",
             ),
             (
                 format!("{source}kind = \"feed\"\npath = 5\nformat = \"xml\""),
@@ -419,6 +421,31 @@ mod tests {
         assert_eq!(times("[answers]\ntimeout = \"5s\""), ("5s".to_owned(), 5, 60));
         assert_eq!(times("[answers]\ntimeout = \"5m\""), ("5m".to_owned(), 60, 60));
         assert_eq!(times("[openai]\ntimeout = \"7s\""), ("1m".to_owned(), 7, 7));
+    }
+
+    #[test]
+    fn a_key_that_has_no_effect_on_a_feed_is_a_fault_that_says_why() {
+        let source = "[[source]]\nname = \"s\"\nkey = \"id\"\ntitle = \"t\"\ntext = \"t\"\n";
+        let feed = format!("{source}kind = \"feed\"\npath = \"p.csv\"\nformat = \"csv\"\n");
+        assert!(read(&feed).is_ok());
+        for (line, reason) in [
+            ("poll = \"0\"", "source.s.poll: has no effect on a feed, which is read whole by each listing"),
+            ("updated_at = \"at\"", "source.s.updated_at: has no effect on a feed"),
+            ("page_rows = 5", "source.s.page_rows: has no effect on a feed"),
+            (
+                "live_metadata = true",
+                "source.s.live_metadata: has no effect on a feed, which cannot be asked",
+            ),
+            ("table = \"t\"", "source.s.table: belongs to kind = \"postgres\""),
+        ] {
+            let faults = read(&format!("{feed}{line}")).unwrap_err();
+            assert!(faults.len() == 1 && faults[0].starts_with(reason), "{faults:?}");
+        }
+        let shown = serde_json::to_value(read(&feed).unwrap()).unwrap();
+        assert!(shown["source"][0].get("poll").is_none(), "{shown}");
+        let faults =
+            read(&format!("{source}kind = \"postgres\"\ntable = \"t\"\nformat = \"csv\"")).unwrap_err();
+        assert_eq!(faults, ["source.s.format: belongs to kind = \"feed\", and this is a database"]);
     }
 
     #[test]

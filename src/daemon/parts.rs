@@ -75,7 +75,7 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         (source.name.clone(), SyncedSource { catalogue: catalogue.clone(), mass_delete })
     });
     // A feed is not asked for single rows: what is stored of it is what is known.
-    let is_live = |source: &Source| source.live_metadata && matches!(source.kind, SourceKind::Postgres(_));
+    let is_live = |source: &Source| matches!(&source.kind, SourceKind::Postgres(connection) if connection.live_metadata);
     let refresh = Arc::new(RefreshDocument::new(RefreshSettings {
         store: store.clone(),
         catalogues: Arc::new(catalogues(&|_| true)),
@@ -304,10 +304,10 @@ fn postgres_source(
         url: url.expose().to_owned(),
         relation,
         rendering: rendering(source),
-        updated_at: source.updated_at.clone(),
-        live_metadata: source.live_metadata,
+        updated_at: connection.updated_at.clone(),
+        live_metadata: connection.live_metadata,
         related: connection.related.iter().map(related).collect(),
-        page_rows: source.page_rows.get(),
+        page_rows: connection.page_rows.get(),
         max_connections: connection.max_connections.get(),
         statement_timeout: connection.statement_timeout.0,
     };
