@@ -30,7 +30,6 @@ mod doctor;
 mod eval;
 mod index;
 mod jobs;
-mod manager;
 mod manual;
 mod migrate;
 #[cfg(feature = "embedded")]
@@ -46,6 +45,7 @@ mod search;
 mod session;
 mod status;
 mod sync;
+mod systemd;
 mod token;
 mod trigger;
 

@@ -11,18 +11,21 @@ use std::{
 };
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use url::Url;
 
+mod answers;
+mod database;
 mod fault;
 mod models;
+mod queues;
 mod reader;
+mod schedule;
 mod sections;
 mod settings;
 mod source;
 mod tree;
 
 pub use fault::{Fault, Faults, Origin};
-pub use settings::{Amount, DatabaseUrl, FeedUrl, Secret, Span};
+pub use settings::{Amount, DatabaseUrl, HttpUrl, Secret, Span};
 pub use source::{Connection, Feed, FeedFormat, FeedPlace, Related, Relation, Source, SourceKind};
 
 use settings::words;
@@ -138,7 +141,7 @@ words! {
 #[derive(Clone, Debug, Serialize)]
 pub struct Endpoint {
     /// The address that `/embeddings` and `/chat/completions` are appended to.
-    pub base_url: Url,
+    pub base_url: HttpUrl,
     /// The bearer key; local servers often want none.
     pub api_key: Option<Secret>,
     /// Requests a minute.
@@ -388,7 +391,7 @@ pub struct Webhook {
     /// Unique.
     pub name: String,
     /// Where to.
-    pub url: Url,
+    pub url: HttpUrl,
     /// The signing secret, `whsec_…`.
     pub secret: Secret,
     /// What is delivered.
@@ -428,7 +431,7 @@ pub struct Telemetry {
     /// The form of the log.
     pub log_format: LogFormat,
     /// Where traces go; none is nowhere.
-    pub otlp_endpoint: Option<Url>,
+    pub otlp_endpoint: Option<HttpUrl>,
 }
 
 words! {

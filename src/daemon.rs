@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{self, Config, Overlap, QueueLimits, Queues, RequireToken, ScheduledJob, Source},
+    config::{self, Config, Overlap, QueueLimits, Queues, RequireToken, ScheduledJob, Source, SourceKind},
     http::{self, Api, Rate, Readiness, Waiting},
     jobs::{
         Job,
@@ -174,10 +174,11 @@ impl Workers {
         self.start(&parts.index, &settings.index_documents);
     }
 
-    /// Watches sources between their listings.
+    /// Watches the sources in PostgreSQL between their listings.
     pub fn watch(&self, sync: &Arc<SyncCatalogue>, sources: &[Source]) {
         for source in sources {
-            let (sync, source, poll) = (sync.clone(), source.name.clone(), source.poll.0);
+            let SourceKind::Postgres(connection) = &source.kind else { continue };
+            let (sync, source, poll) = (sync.clone(), source.name.clone(), connection.poll.0);
             let watch = WatchCatalogue { sync, source, poll, watcher: self.queue.worker().to_owned() };
             let stop = self.stop.clone();
             self.tasks.spawn(async move { watch.run(&stop).await });

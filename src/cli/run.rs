@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, FAILED, log_format, manager::Manager};
+use super::{Ended, FAILED, log_format, systemd::Systemd};
 use crate::{
     config::Config,
     daemon::{self, Listeners, Role, Roles, Started},
@@ -61,10 +61,10 @@ pub(super) async fn run(arguments: Run, path: &Path) -> anyhow::Result<()> {
 /// Runs on these sockets, or on those that the settings name.
 async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>) -> anyhow::Result<()> {
     let config = load(path)?;
-    let otlp = config.telemetry.otlp_endpoint.as_ref().map(url::Url::as_str);
+    let otlp = config.telemetry.otlp_endpoint.as_ref().map(|url| url.expose().as_str());
     telemetry::start(&config.telemetry.log, log_format(&config), otlp);
     let roles = Roles::of(&arguments.roles);
-    let manager = Manager::from_environment();
+    let systemd = Systemd::from_environment();
     let (mut terminate, mut hangup) = (Terminate::new()?, signal(SignalKind::hangup())?);
     // Every daemon's own is a child of it: also that of one that is just starting.
     let stop = CancellationToken::new();
@@ -72,10 +72,10 @@ async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>
     let listeners = listeners.map_or_else(|| Listeners::bind(&config), Ok)?;
     let mut current = tokio::select! {
         started = start(&mut daemons, config, listeners, roles, &stop) => started?,
-        () = manager.keep_starting() => unreachable!("it never ends"),
+        () = systemd.keep_starting() => unreachable!("it never ends"),
         () = terminate.signalled() => return Ok(()),
     };
-    manager.ready(&current.status());
+    systemd.ready(&current.status());
     loop {
         tokio::select! {
             ended = daemons.join_next_with_id() => match ended {
@@ -92,10 +92,10 @@ async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>
             },
             () = terminate.signalled() => break,
             _ = hangup.recv() => {
-                Manager::reloading();
+                Systemd::reloading();
                 let new = tokio::select! {
                     new = reload(&mut daemons, path, &current, roles, &stop) => new,
-                    () = current.keep_watching(&manager) => unreachable!("it never ends"),
+                    () = current.keep_watching(&systemd) => unreachable!("it never ends"),
                     () = terminate.signalled() => break,
                 };
                 telemetry::reloaded(new.is_ok());
@@ -108,12 +108,12 @@ async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>
                     }
                     Err(error) => tracing::error!("the settings stay as they were: {error:#}"),
                 }
-                manager.ready(&current.status());
+                systemd.ready(&current.status());
             }
-            () = current.keep_watching(&manager) => unreachable!("it never ends"),
+            () = current.keep_watching(&systemd) => unreachable!("it never ends"),
         }
     }
-    Manager::stopping();
+    Systemd::stopping();
     stop.cancel();
     let ended = async {
         let mut last = Ok(());
@@ -144,12 +144,12 @@ impl Current {
     }
 
     /// Tells the service manager that all is well, as long as it is.
-    async fn keep_watching(&self, manager: &Manager) {
-        let every = manager.watch_every().map_or(WATCH, |every| every.min(WATCH));
+    async fn keep_watching(&self, systemd: &Systemd) {
+        let every = systemd.watch_every().map_or(WATCH, |every| every.min(WATCH));
         loop {
             tokio::time::sleep(every).await;
             if self.pulse.is_steady() {
-                manager.is_well();
+                systemd.is_well();
             } else {
                 tracing::warn!("workers do not get through to the database");
             }

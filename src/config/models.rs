@@ -1,107 +1,211 @@
 //! `[openai]`, `[embedding]` and `[embedding.next]`: model servers, and how texts become vectors.
 
-use url::Url;
+use std::num::NonZeroU32;
 
 use super::{
-    Amount, Embedding, Endpoint, Secret, TokenizerChoice,
-    reader::{Faulty, Section},
+    Amount, Embedding, Endpoint, HttpUrl, Secret, Span, TokenizerChoice,
+    reader::{Faulty, Section, Setting},
     sections::{count, seconds},
+    tree::Value,
 };
 
 /// pgvector's own bound for an HNSW index on `halfvec`.
 const MAX_INDEXED_DIMENSIONS: u32 = 4000;
 
-pub(super) fn openai(section: &Section<'_>) -> Result<Endpoint, Faulty> {
-    let endpoint = endpoint(section, None);
-    section.finish();
-    endpoint
+const OPENAI: &str = "https://api.openai.com/v1";
+
+/// A model server as far as it could be read: each key for itself, so that one that is wrong hides no other.
+pub(super) struct Server {
+    base_url: Result<HttpUrl, Faulty>,
+    api_key: Result<Option<Secret>, Faulty>,
+    requests_per_minute: Result<NonZeroU32, Faulty>,
+    tokens_per_minute: Result<NonZeroU32, Faulty>,
+    timeout: Result<Span, Faulty>,
 }
 
-/// Reads an endpoint; what it leaves out is what the one below it says. A key goes with its server: no other gets it.
-pub(super) fn endpoint(section: &Section<'_>, below: Option<&Endpoint>) -> Result<Endpoint, Faulty> {
-    const OPENAI: &str = "https://api.openai.com/v1";
-    let own_url: Option<Url> = section.optional("base_url")?;
-    let own_key: Result<Option<Secret>, _> = match below {
-        None => section.or_variable("api_key", "OPENAI_API_KEY"),
-        Some(_) => section.optional("api_key"),
-    };
-    let requests =
-        section.get("requests_per_minute", below.map_or(count(3000), |below| below.requests_per_minute));
-    let tokens =
-        section.get("tokens_per_minute", below.map_or(count(1_000_000), |below| below.tokens_per_minute));
-    let timeout = section.get("timeout", below.map_or(seconds(60), |below| below.timeout));
-    let own_key = own_key?;
-    let base_url = match (&own_url, below) {
-        (Some(url), _) => url.clone(),
-        (None, Some(below)) => below.base_url.clone(),
-        (None, None) => Url::parse(OPENAI).map_err(|_| Faulty)?,
-    };
-    let same_server = below.filter(|below| below.base_url == base_url);
-    let api_key = own_key.or_else(|| same_server.and_then(|below| below.api_key.clone()));
-    if api_key.is_none() && base_url.as_str() == OPENAI {
-        let message = match below {
-            None => "is required, here or as the environment's OPENAI_API_KEY",
-            Some(_) => "is required, since this base_url is not the one that has a key",
+impl Server {
+    /// Reads a server; what is left out is what the one below says. A key goes with its server: no other gets it.
+    fn over(below: &Self, section: &Section<'_>, own_key: Result<Option<Secret>, Faulty>) -> Self {
+        let base_url = section.or("base_url", below.base_url.clone());
+        let api_key = match (own_key, &base_url, &below.base_url) {
+            (Ok(None), Ok(own), Ok(of_below)) if own == of_below => below.api_key.clone(),
+            (Ok(None), Ok(_), Ok(_)) => Ok(None),
+            (Ok(None), ..) => Err(Faulty),
+            (own_key, ..) => own_key,
         };
-        return Err(section.fault("api_key", message));
+        Self {
+            base_url,
+            api_key,
+            requests_per_minute: section.or("requests_per_minute", below.requests_per_minute),
+            tokens_per_minute: section.or("tokens_per_minute", below.tokens_per_minute),
+            timeout: section.or("timeout", below.timeout),
+        }
     }
-    Ok(Endpoint {
-        base_url,
-        api_key,
-        requests_per_minute: requests?,
-        tokens_per_minute: tokens?,
-        timeout: timeout?,
+
+    /// Whether it is `OpenAI`'s own and there is no key for it.
+    fn lacks_key(&self) -> bool {
+        matches!((&self.base_url, &self.api_key), (Ok(base_url), Ok(None)) if base_url.expose().as_str() == OPENAI)
+    }
+
+    /// The server, if all of it could be read.
+    pub(super) fn endpoint(&self) -> Result<Endpoint, Faulty> {
+        Ok(Endpoint {
+            base_url: self.base_url.clone()?,
+            api_key: self.api_key.clone()?,
+            requests_per_minute: self.requests_per_minute?,
+            tokens_per_minute: self.tokens_per_minute?,
+            timeout: self.timeout?,
+        })
+    }
+}
+
+/// `[openai]`, which is laid under each use.
+pub(super) struct OpenAi<'a> {
+    section: Section<'a>,
+    server: Server,
+}
+
+impl<'a> OpenAi<'a> {
+    /// Reads the section. Whether its key is missing is only known where a server is used.
+    pub(super) fn read(section: Section<'a>) -> Self {
+        let defaults = Server {
+            base_url: HttpUrl::read(&Value::Text(OPENAI.to_owned())).map_err(|_| Faulty),
+            api_key: Ok(None),
+            requests_per_minute: Ok(count(3000)),
+            tokens_per_minute: Ok(count(1_000_000)),
+            timeout: Ok(seconds(60)),
+        };
+        let own_key = section.or_variable("api_key", "OPENAI_API_KEY");
+        let server = Server::over(&defaults, &section, own_key);
+        section.finish();
+        Self { section, server }
+    }
+
+    /// Reads the server of one use; what is left out is what the section above it says, or this one.
+    pub(super) fn of_use(&self, section: &Section<'_>, above: Option<&Server>) -> Server {
+        let below = above.unwrap_or(&self.server);
+        let mut server = Server::over(below, section, section.optional("api_key"));
+        if server.lacks_key() {
+            server.api_key = Err(if below.lacks_key() {
+                self.section.fault("api_key", "is required, here or as the environment's OPENAI_API_KEY")
+            } else {
+                let message = "is required, since this base_url is not the one that has a key";
+                section.fault("api_key", message)
+            });
+        }
+        server
+    }
+
+    /// The longest that one request may take.
+    pub(super) fn timeout(&self) -> Result<Span, Faulty> {
+        self.server.timeout
+    }
+}
+
+/// Reads an embedding model and, in `[embedding.next]`, the one that is to take its place.
+pub(super) fn embedding(section: &Section<'_>, openai: &OpenAi<'_>) -> Result<Embedding, Faulty> {
+    let server = openai.of_use(section, None);
+    let embedding = model(section, &server, None);
+    let next = section.section("next");
+    let is_written = !next.written_keys().is_empty();
+    let next_model = is_written.then(|| {
+        let server = openai.of_use(&next, Some(&server));
+        let model = model(&next, &server, Some(embedding.as_ref().map_err(|faulty| *faulty)));
+        next.finish();
+        model
+    });
+    section.finish();
+    let (embedding, next_model) = (embedding?, next_model.transpose()?);
+    let is_same = |next: &Embedding| next.model == embedding.model && next.dimensions == embedding.dimensions;
+    if next_model.as_ref().is_some_and(is_same) {
+        return Err(next.fault("model", "is the model of [embedding], with the same dimensions"));
+    }
+    Ok(Embedding { next: next_model.map(Box::new), ..embedding })
+}
+
+/// Reads one model; what `[embedding.next]` leaves out is what `[embedding]`, above it, says, but for what belongs
+/// to the model itself.
+fn model(
+    section: &Section<'_>,
+    server: &Server,
+    above: Option<Result<&Embedding, Faulty>>,
+) -> Result<Embedding, Faulty> {
+    let (model, dimensions) = match above {
+        None => (
+            section.get("model", "text-embedding-3-small".to_owned()),
+            section.get("dimensions", count(1536)),
+        ),
+        Some(_) => (section.required("model"), section.required("dimensions")),
+    };
+    let max_input_tokens = section.get("max_input_tokens", count(8192));
+    let max_inputs = section.or("max_inputs", left_out(above, count(2048), |above| above.max_inputs));
+    let request = left_out(above, count(300_000), |above| above.max_request_tokens);
+    let max_request_tokens = section.or("max_request_tokens", request);
+    let tokenizer = tokenizer(section);
+    let chunk_tokens = section.or("chunk_tokens", left_out(above, count(300), |above| above.chunk_tokens));
+    let chunk_overlap = section.or("chunk_overlap", left_out(above, 50, |above| above.chunk_overlap));
+    let cache_entries = match above {
+        None => section.get("cache_entries", 1_000_000),
+        Some(above) => above.map(|above| above.cache_entries),
+    };
+    let usd_per_million_tokens = section.get("usd_per_million_tokens", Amount(0.02));
+    check_sizes(section, chunk_tokens, chunk_overlap, max_input_tokens, max_request_tokens);
+    check_dimensions(section, dimensions);
+    Ok(Embedding {
+        endpoint: server.endpoint()?,
+        model: model?,
+        dimensions: dimensions?,
+        max_input_tokens: max_input_tokens?,
+        max_inputs: max_inputs?,
+        max_request_tokens: max_request_tokens?,
+        tokenizer: tokenizer?,
+        chunk_tokens: chunk_tokens?,
+        chunk_overlap: chunk_overlap?,
+        cache_entries: cache_entries?,
+        usd_per_million_tokens: usd_per_million_tokens?,
+        next: None,
     })
 }
 
-/// Reads an embedding model; what `[embedding.next]` leaves out is what `[embedding]` says, but for what
-/// belongs to the model itself.
-pub(super) fn embedding(
+/// What holds for a key that was left out: the default, or what the model above says.
+fn left_out<T>(
+    above: Option<Result<&Embedding, Faulty>>,
+    default: T,
+    of: impl Fn(&Embedding) -> T,
+) -> Result<T, Faulty> {
+    above.map_or(Ok(default), |above| above.map(of))
+}
+
+/// Holds that sizes fit into each other, as far as they could be read.
+fn check_sizes(
     section: &Section<'_>,
-    openai: Option<&Endpoint>,
-    above: Option<&Embedding>,
-) -> Result<Embedding, Faulty> {
-    let below = above.map(|above| &above.endpoint).or(openai);
-    let endpoint = below.ok_or(Faulty).and_then(|below| endpoint(section, Some(below)));
-    let model = match above {
-        None => section.get("model", "text-embedding-3-small".to_owned()),
-        Some(_) => section.required("model"),
-    };
-    let dimensions = match above {
-        None => section.get("dimensions", count(1536)),
-        Some(_) => section.required("dimensions"),
-    };
-    let max_input_tokens = section.get("max_input_tokens", count(8192));
-    let max_inputs = section.get("max_inputs", above.map_or(count(2048), |above| above.max_inputs));
-    let max_request_tokens =
-        section.get("max_request_tokens", above.map_or(count(300_000), |above| above.max_request_tokens));
-    let tokenizer = tokenizer(section);
-    let chunk_tokens = section.get("chunk_tokens", above.map_or(count(300), |above| above.chunk_tokens));
-    let chunk_overlap = section.get("chunk_overlap", above.map_or(50, |above| above.chunk_overlap));
-    let cache_entries = match above {
-        None => section.get("cache_entries", 1_000_000),
-        Some(above) => Ok(above.cache_entries),
-    };
-    let usd_per_million_tokens = section.get("usd_per_million_tokens", Amount(0.02));
-    if let (Ok(chunk), Ok(overlap)) = (&chunk_tokens, &chunk_overlap)
-        && overlap >= &chunk.get()
+    chunk: Result<NonZeroU32, Faulty>,
+    overlap: Result<u32, Faulty>,
+    input: Result<NonZeroU32, Faulty>,
+    request: Result<NonZeroU32, Faulty>,
+) {
+    if let (Ok(chunk), Ok(overlap)) = (chunk, overlap)
+        && overlap >= chunk.get()
     {
         let message = format!("must be smaller than chunk_tokens: {overlap} is not below {chunk}");
         section.fault("chunk_overlap", message);
     }
-    if let (Ok(chunk), Ok(input)) = (&chunk_tokens, &max_input_tokens)
+    if let (Ok(chunk), Ok(input)) = (chunk, input)
         && chunk > input
     {
         let message = format!("must not exceed max_input_tokens: {chunk} is above {input}");
         section.fault("chunk_tokens", message);
     }
-    if let (Ok(input), Ok(request)) = (&max_input_tokens, &max_request_tokens)
+    if let (Ok(input), Ok(request)) = (input, request)
         && input > request
     {
         let message = format!("must not be below max_input_tokens: {request} is below {input}");
         section.fault("max_request_tokens", message);
     }
-    if let Ok(dimensions) = &dimensions
+}
+
+fn check_dimensions(section: &Section<'_>, dimensions: Result<NonZeroU32, Faulty>) {
+    if let Ok(dimensions) = dimensions
         && dimensions.get() > MAX_INDEXED_DIMENSIONS
     {
         let message = format!(
@@ -109,39 +213,6 @@ pub(super) fn embedding(
         );
         section.fault("dimensions", message);
     }
-    let embedding = (|| {
-        Ok(Embedding {
-            endpoint: endpoint?,
-            model: model?,
-            dimensions: dimensions?,
-            max_input_tokens: max_input_tokens?,
-            max_inputs: max_inputs?,
-            max_request_tokens: max_request_tokens?,
-            tokenizer: tokenizer?,
-            chunk_tokens: chunk_tokens?,
-            chunk_overlap: chunk_overlap?,
-            cache_entries: cache_entries?,
-            usd_per_million_tokens: usd_per_million_tokens?,
-            next: None,
-        })
-    })();
-    let next =
-        (above.is_none()).then(|| section.section("next")).filter(|next| !next.written_keys().is_empty());
-    let next = match (next, &embedding) {
-        (Some(next), Ok(above)) => Some(self::embedding(&next, openai, Some(above))),
-        (Some(_), Err(_)) | (None, _) => None,
-    };
-    section.finish();
-    let (embedding, next) = (embedding?, next.transpose()?);
-    if next
-        .as_ref()
-        .is_some_and(|next| next.model == embedding.model && next.dimensions == embedding.dimensions)
-    {
-        return Err(section
-            .section("next")
-            .fault("model", "is the model of [embedding], with the same dimensions"));
-    }
-    Ok(Embedding { next: next.map(Box::new), ..embedding })
 }
 
 /// Here `{ file = … }` names the tokenizer itself, not a text that names one.

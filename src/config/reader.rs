@@ -15,7 +15,7 @@ use super::{
 };
 
 /// A value could not be read; its fault is already written down.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Faulty;
 
 /// What all sections share: where files and environment variables are looked up, and the faults.
@@ -165,6 +165,40 @@ impl<'a> Section<'a> {
     /// The value, or the default when the key was left out.
     pub(crate) fn get<T: Setting>(&self, key: &str, default: T) -> Result<T, Faulty> {
         Ok(self.optional(key)?.unwrap_or(default))
+    }
+
+    /// The value; left out, it is what another section says, if that could be read.
+    pub(crate) fn or<T: Setting>(&self, key: &str, other: Result<T, Faulty>) -> Result<T, Faulty> {
+        self.optional(key)?.map_or(other, Ok)
+    }
+
+    /// The value of that one of two keys which is written; none, or both, is a fault.
+    pub(crate) fn one_of<A: Setting, B: Setting, T>(
+        &self,
+        [one, other]: [&str; 2],
+        of_one: impl FnOnce(A) -> T,
+        of_other: impl FnOnce(B) -> T,
+    ) -> Result<T, Faulty> {
+        match (self.optional(one).transpose(), self.optional(other).transpose()) {
+            (Some(one), None) => one.map(of_one),
+            (None, Some(other)) => other.map(of_other),
+            (Some(_), Some(_)) => Err(self.fault(other, format!("stands beside `{one}`: only one can be"))),
+            (None, None) => Err(self.fault(one, format!("is required, or `{other}`"))),
+        }
+    }
+
+    /// Takes keys for known whose meaning cannot be told, since it depends on a value that is wrong.
+    pub(crate) fn pass_over<'k>(&self, keys: impl Iterator<Item = &'k str>) {
+        self.asked.borrow_mut().extend(keys.map(str::to_owned));
+    }
+
+    /// Writes down a fault of those keys that stand here and must not, each with its reason.
+    pub(crate) fn refuse(&self, keys: &[(&str, &str)]) {
+        for (key, reason) in keys {
+            if self.node(key).is_some() {
+                self.fault(key, *reason);
+            }
+        }
     }
 
     /// The value; leaving it out is a fault.

@@ -1,4 +1,6 @@
-//! The sections of `jobs.toml`, but for `[[source]]`: each key, its default, and what must agree.
+//! The whole of `jobs.toml`, and its small sections: each key, its default, and what must agree.
+//!
+//! The large sections are read by the modules that are named for them.
 
 use std::{
     cell::RefCell,
@@ -12,12 +14,15 @@ use std::{
 use url::Url;
 
 use super::{
-    Amount, Answers, Backoff, Budget, Config, Database, Endpoint, Event, Fault, Http, LogFormat, QueueLimits,
-    Queues, RequireToken, Retention, Retrieval, Schedule, ScheduleArgs, ScheduledJob, Secret, Span,
+    Amount, Budget, Config, Event, Fault, Http, HttpUrl, LogFormat, RequireToken, Retention, Secret, Span,
     Telemetry, Webhook,
-    models::{embedding, endpoint, openai},
+    answers::answers,
+    database::database,
+    models::{OpenAi, embedding},
+    queues::queues,
     reader::{Faulty, Reader, Section, Setting},
-    source::{Source, source},
+    schedule::schedule,
+    source::source,
     tree::{self, Value},
 };
 
@@ -44,15 +49,16 @@ pub(crate) fn config(
 fn whole(root: &Section<'_>) -> Result<Config, Faulty> {
     let database = database(&root.section("database"));
     let http = http(&root.section("http"));
-    let openai = openai(&root.section("openai"));
-    let openai = openai.as_ref().map_err(|_| Faulty);
-    let embedding = embedding(&root.section("embedding"), openai.as_ref().ok().copied(), None);
-    let answers = answers(&root.section("answers"), openai.as_ref().ok().copied());
+    let openai = OpenAi::read(root.section("openai"));
+    let embedding = embedding(&root.section("embedding"), &openai);
+    let answers = answers(&root.section("answers"), &openai);
     let budget = budget(&root.section("budget"));
     let retention = retention(&root.section("retention"));
     let queue = queues(&root.section("queue"));
     let sources = list(root, "source", source);
-    let names = sources.iter().flatten().map(|source: &Source| source.name.as_str()).collect();
+    // A source with a fault is one all the same.
+    let names = root.sections("source");
+    let names = names.iter().filter_map(|source| source.optional("name").ok().flatten()).collect();
     let schedules = list(root, "schedule", |section| schedule(section, &names));
     let webhooks = list(root, "webhook", webhook);
     let telemetry = telemetry(&root.section("telemetry"));
@@ -90,57 +96,6 @@ fn list<'a, T>(
     let items: Vec<_> = sections.iter().map(read).collect();
     sections.iter().for_each(Section::finish);
     items.into_iter().collect()
-}
-
-/// Two listen for as long as the daemon runs; the rest is for everything else.
-const LEAST_CONNECTIONS: u32 = 4;
-
-fn database(section: &Section<'_>) -> Result<Database, Faulty> {
-    let url = database_url(section, "url");
-    let [direct_url, read_url] = ["direct_url", "read_url"].map(|key| {
-        let url = section.optional(key)?;
-        url.map(|url| without_password(section, key, url)).transpose()
-    });
-    let max_connections = section.get("max_connections", count(20));
-    if let Ok(connections) = &max_connections
-        && connections.get() < LEAST_CONNECTIONS
-    {
-        let message = format!(
-            "must be at least {LEAST_CONNECTIONS}, since two of them listen all the time: not {connections}"
-        );
-        section.fault("max_connections", message);
-    }
-    let statement_timeout = section.get("statement_timeout", seconds(30));
-    section.finish();
-    Ok(Database {
-        url: url?,
-        direct_url: direct_url?,
-        read_url: read_url?,
-        max_connections: max_connections?,
-        statement_timeout: statement_timeout?,
-    })
-}
-
-/// An address that is `$DATABASE_URL` when it was left out.
-pub(crate) fn database_url(section: &Section<'_>, key: &str) -> Result<super::DatabaseUrl, Faulty> {
-    let url: Option<super::DatabaseUrl> = section.or_variable(key, "DATABASE_URL")?;
-    let Some(url) = url else {
-        return Err(section.fault(key, "is required, here or as the environment's DATABASE_URL"));
-    };
-    without_password(section, key, url)
-}
-
-fn without_password(
-    section: &Section<'_>,
-    key: &str,
-    url: super::DatabaseUrl,
-) -> Result<super::DatabaseUrl, Faulty> {
-    if url.has_password() && section.is_literal(key) {
-        let message = "holds a password and must not stand in the file: \
-                       write { env = \"NAME\" } or { file = \"PATH\" }";
-        return Err(section.fault(key, message));
-    }
-    Ok(url)
 }
 
 fn http(section: &Section<'_>) -> Result<Http, Faulty> {
@@ -188,73 +143,6 @@ fn address(section: &Section<'_>, key: &str, default: &str) -> Result<Option<Soc
     })
 }
 
-fn answers(section: &Section<'_>, openai: Option<&Endpoint>) -> Result<Answers, Faulty> {
-    let timeout = section.get("timeout", seconds(60));
-    let endpoint = openai.ok_or(Faulty).and_then(|openai| {
-        let endpoint = endpoint(section, Some(openai))?;
-        // One request of an answer has no longer than the whole of it.
-        let whole = timeout.as_ref().map_or(openai.timeout, |timeout| *timeout);
-        Ok(Endpoint { timeout: Span(openai.timeout.0.min(whole.0)), ..endpoint })
-    });
-    let model = section.get("model", "gpt-4o-mini".to_owned());
-    let top_k = section.get("top_k", count(5));
-    let retrieval = section.get("retrieval", Retrieval::Hybrid);
-    let temperature = at_most(section, "temperature", Amount(0.3), 2.0);
-    let max_tokens = section.get("max_tokens", count(500));
-    let history_messages = section.get("history_messages", 6);
-    let escalate_above = at_most(section, "escalate_above_distance", Amount(0.4), 2.0);
-    let system_prompt = section.get("system_prompt", String::new());
-    let refusal = by_language(
-        section,
-        "refusal",
-        "I don't have information about that. Let me connect you with a human agent.",
-    );
-    let fallback = by_language(section, "fallback", "We will get back to you.");
-    let max_question_chars = section.get("max_question_chars", count(4000));
-    let max_queued = section.get("max_queued", count(10_000));
-    let fallback_after = section.get("fallback_after", seconds(300));
-    let input_price = section.get("usd_per_million_input_tokens", Amount(0.15));
-    let output_price = section.get("usd_per_million_output_tokens", Amount(0.6));
-    section.finish();
-    Ok(Answers {
-        endpoint: endpoint?,
-        model: model?,
-        top_k: top_k?,
-        retrieval: retrieval?,
-        temperature: temperature?,
-        max_tokens: max_tokens?,
-        history_messages: history_messages?,
-        escalate_above_distance: escalate_above?,
-        system_prompt: system_prompt?,
-        refusal: refusal?,
-        fallback: fallback?,
-        max_question_chars: max_question_chars?,
-        max_queued: max_queued?,
-        fallback_after: fallback_after?,
-        timeout: timeout?,
-        usd_per_million_input_tokens: input_price?,
-        usd_per_million_output_tokens: output_price?,
-    })
-}
-
-fn at_most(section: &Section<'_>, key: &str, default: Amount, most: f64) -> Result<Amount, Faulty> {
-    let amount = section.get(key, default)?;
-    if amount.0 <= most {
-        return Ok(amount);
-    }
-    Err(section.fault(key, format!("must be from 0 to {most}, not {}", amount.0)))
-}
-
-/// Texts by language; `en` is always there, since it is what is said when no other fits.
-fn by_language(section: &Section<'_>, key: &str, english: &str) -> Result<BTreeMap<String, String>, Faulty> {
-    let inner = section.section(key);
-    let mut texts = BTreeMap::from([("en".to_owned(), english.to_owned())]);
-    for language in inner.written_keys() {
-        texts.insert(language.clone(), inner.required(&language)?);
-    }
-    Ok(texts)
-}
-
 fn budget(section: &Section<'_>) -> Result<Budget, Faulty> {
     let embedding_usd = section.get("embedding_usd", Amount(0.0));
     let answers_usd = section.get("answers_usd", Amount(0.0));
@@ -268,126 +156,6 @@ fn retention(section: &Section<'_>) -> Result<Retention, Faulty> {
     let deliveries = section.get("deliveries", days(30));
     section.finish();
     Ok(Retention { answers: answers?, job_history: job_history?, deliveries: deliveries? })
-}
-
-fn queues(section: &Section<'_>) -> Result<Queues, Faulty> {
-    let refresh_document = queue(&section.section("refresh_document"), 200, 10);
-    let index_documents = queue(&section.section("index_documents"), 20, 10);
-    let sync_catalogue = queue(&section.section("sync_catalogue"), 2, 10);
-    let answer_question = queue(&section.section("answer_question"), 50, 10);
-    let deliver_webhook = queue(&section.section("deliver_webhook"), 50, 10);
-    let prune_history = queue(&section.section("prune_history"), 1, 10);
-    let fill_index = queue(&section.section("fill_index"), 1, 10);
-    let maintain_index = queue(&section.section("maintain_index"), 1, 10);
-    let eval = queue(&section.section("eval"), 1, 10);
-    section.finish();
-    Ok(Queues {
-        refresh_document: refresh_document?,
-        index_documents: index_documents?,
-        sync_catalogue: sync_catalogue?,
-        answer_question: answer_question?,
-        deliver_webhook: deliver_webhook?,
-        prune_history: prune_history?,
-        fill_index: fill_index?,
-        maintain_index: maintain_index?,
-        eval: eval?,
-    })
-}
-
-fn queue(section: &Section<'_>, running: u32, attempts: u32) -> Result<QueueLimits, Faulty> {
-    let concurrency = section.get("concurrency", count(running));
-    let fleet_concurrency = section.get("fleet_concurrency", 0);
-    let max_attempts = section.get("max_attempts", count(attempts));
-    let lease = section.get("lease", seconds(60));
-    if let Ok(Span(lease)) = &lease
-        && *lease < Duration::from_secs(1)
-    {
-        section.fault("lease", "must be at least \"1s\", so that it can be renewed in time");
-    }
-    let backoff = backoff(&section.section("backoff"));
-    section.finish();
-    Ok(QueueLimits {
-        concurrency: concurrency?,
-        fleet_concurrency: fleet_concurrency?,
-        max_attempts: max_attempts?,
-        lease: lease?,
-        backoff: backoff?,
-    })
-}
-
-fn backoff(section: &Section<'_>) -> Result<Backoff, Faulty> {
-    let first = section.get("first", seconds(1));
-    let max = section.get("max", seconds(600));
-    section.finish();
-    let (first, max) = (first?, max?);
-    if first > max {
-        return Err(section.fault("first", "must not be longer than max"));
-    }
-    Ok(Backoff { first, max })
-}
-
-fn schedule(section: &Section<'_>, sources: &BTreeSet<&str>) -> Result<Schedule, Faulty> {
-    let name = section.required("name");
-    let cron: Result<String, _> = section.required("cron");
-    if let Ok(cron) = &cron
-        && let Err(error) = croner::parser::CronParser::new().parse(cron)
-    {
-        section.fault("cron", format!("is not a schedule: {error}: {cron:?}"));
-    }
-    let zone: Result<String, _> = section.get("timezone", "UTC".to_owned());
-    let timezone = zone.and_then(|zone| {
-        zone.parse::<chrono_tz::Tz>().map_err(|_| {
-            let near = super::fault::nearest(&zone, chrono_tz::TZ_VARIANTS.iter().map(|tz| tz.name()));
-            let hint = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
-            section.fault("timezone", format!("is not an IANA time zone: {zone:?}{hint}"))
-        })
-    });
-    let job = section.required("job");
-    let args = match &job {
-        Ok(job) => schedule_args(&section.section("args"), *job, sources),
-        Err(_) => Ok(ScheduleArgs::default()),
-    };
-    let catch_up = section.get("catch_up", super::CatchUp::Latest);
-    let overlap = section.get("overlap", super::Overlap::Skip);
-    let jitter = section.get("jitter", Span(Duration::ZERO));
-    let timeout = section.get("timeout", seconds(1800));
-    Ok(Schedule {
-        name: name?,
-        cron: cron?,
-        timezone: timezone?,
-        job: job?,
-        args: args?,
-        catch_up: catch_up?,
-        overlap: overlap?,
-        jitter: jitter?,
-        timeout: timeout?,
-    })
-}
-
-fn schedule_args(
-    section: &Section<'_>,
-    job: ScheduledJob,
-    sources: &BTreeSet<&str>,
-) -> Result<ScheduleArgs, Faulty> {
-    let mut args = ScheduleArgs::default();
-    match job {
-        ScheduledJob::SyncCatalogue => {
-            args.source = section.optional("source")?;
-            if let Some(source) = &args.source
-                && !sources.contains(source.as_str())
-            {
-                section.fault("source", format!("names no [[source]]: {source:?}"));
-            }
-        }
-        ScheduledJob::Eval => {
-            let file: String = section.required("file")?;
-            args.file = Some(section.folder().join(file));
-            args.min_hit_at_5 = section.optional("min_hit_at_5")?;
-        }
-        ScheduledJob::PruneHistory | ScheduledJob::MaintainIndex => {}
-    }
-    section.finish();
-    Ok(args)
 }
 
 fn webhook(section: &Section<'_>) -> Result<Webhook, Faulty> {
@@ -433,7 +201,7 @@ fn telemetry(section: &Section<'_>) -> Result<Telemetry, Faulty> {
         if text.is_empty() {
             return Ok(None);
         }
-        Url::read(&Value::Text(text)).map(Some).map_err(|message| section.fault("otlp_endpoint", message))
+        HttpUrl::read(&Value::Text(text)).map(Some).map_err(|message| section.fault("otlp_endpoint", message))
     });
     section.finish();
     Ok(Telemetry { log: log?, log_format: log_format?, otlp_endpoint: otlp_endpoint? })
@@ -458,16 +226,104 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
+    use crate::config::Endpoint;
 
     fn read(text: &str) -> Result<Config, Vec<String>> {
-        let environment = BTreeMap::from([
-            ("DATABASE_URL".to_owned(), "postgres://u@h/d".to_owned()),
-            ("OPENAI_API_KEY".to_owned(), "sk-one".to_owned()),
-            ("OTHER".to_owned(), "sk-other".to_owned()),
-        ]);
+        read_with(text, &[("OPENAI_API_KEY", "sk-one")])
+    }
+
+    fn read_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let usual = [("DATABASE_URL", "postgres://u@h/d"), ("OTHER", "sk-other")];
+        let variables = usual.iter().chain(variables);
+        let environment = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let faults =
             |faults: Vec<Fault>| faults.into_iter().map(|fault| format!("{}: {}", fault.path, fault.message));
         config(text, PathBuf::new(), &environment).map_err(|all| faults(all).collect())
+    }
+
+    /// Which keys have faults, in the order of their lines.
+    fn faulty(text: &str) -> Vec<String> {
+        let faults = read(text).err().unwrap_or_default();
+        faults.iter().map(|fault| fault.split(':').next().unwrap_or_default().to_owned()).collect()
+    }
+
+    #[test]
+    fn two_values_that_are_wrong_are_two_faults_and_no_key_beside_them_is_called_unknown() {
+        let source = "[[source]]\nname = \"s\"\nkey = \"id\"\ntitle = \"t\"\ntext = \"t\"\n";
+        let shop = "where = \"true\"\nurl = \"postgres://u@h/d\"\nstatement_timeout = \"9s\"";
+        let schedule = "[[schedule]]\nname = \"n\"\ncron = \"0 * * * *\"\n";
+        let server = "api_key = { env = \"OTHER\" }\nrequests_per_minute = 9\ntimeout = \"9s\"";
+        for (text, one, other) in [
+            (
+                format!("{source}kind = \"postgres\"\ntable = 5\nmax_connections = 0\n{shop}"),
+                "source.s.table",
+                "source.s.max_connections",
+            ),
+            (
+                format!("{source}kind = \"postgres\"\nquery = 5\npoll = 5\n{shop}"),
+                "source.s.query",
+                "source.s.poll",
+            ),
+            (
+                format!(
+                    "{source}kind = \"shop\"\nsku = 5\npage_rows = 5\ntable = \"t\"\nmax_connections = 5\n{shop}"
+                ),
+                "source.s.kind",
+                "source.s.sku",
+            ),
+            (
+                format!("{source}kind = \"feed\"\npath = 5\nformat = \"xml\""),
+                "source.s.path",
+                "source.s.format",
+            ),
+            (
+                format!("[embedding]\nbase_url = 5\nmax_inputs = 0\n{server}"),
+                "embedding.base_url",
+                "embedding.max_inputs",
+            ),
+            (
+                format!("[openai]\ntimeout = 5\n[embedding]\nchunk_tokens = 0\n{server}"),
+                "openai.timeout",
+                "embedding.chunk_tokens",
+            ),
+            (
+                format!(
+                    "[openai]\nbase_url = 5\n[answers]\nbase_url = \"http://local/\"\ntop_k = 0\n{server}"
+                ),
+                "openai.base_url",
+                "answers.top_k",
+            ),
+            (
+                format!("[embedding]\nmodel = 5\n[embedding.next]\nmodel = \"m\"\ndimensions = 0\n{server}"),
+                "embedding.model",
+                "embedding.next.dimensions",
+            ),
+            (
+                "[answers]\nrefusal = { de = 5, fr = 6 }".to_owned(),
+                "answers.refusal.de",
+                "answers.refusal.fr",
+            ),
+            (
+                format!("{schedule}job = \"sync\"\njitter = 5\nargs = {{ source = \"s\" }}"),
+                "schedule.n.job",
+                "schedule.n.jitter",
+            ),
+            (
+                format!("{schedule}job = \"eval\"\nargs = {{ file = 5, min_hit_at_5 = \"all\" }}"),
+                "schedule.n.args.file",
+                "schedule.n.args.min_hit_at_5",
+            ),
+            (
+                format!(
+                    "{source}kind = \"postgres\"\ntable = \"t\"\nlink = 5\n\
+                     {schedule}job = \"sync_catalogue\"\ntimeout = 5\nargs = {{ source = \"s\" }}"
+                ),
+                "source.s.link",
+                "schedule.n.timeout",
+            ),
+        ] {
+            assert_eq!(faulty(&text), [one, other], "{text}");
+        }
     }
 
     #[test]
@@ -521,6 +377,27 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_asked_for_only_where_it_would_be_sent() {
+        let faults = |text: &str| read_with(text, &[]).err().unwrap_or_default();
+        let missing = ["openai.api_key: is required, here or as the environment's OPENAI_API_KEY"];
+        let embedding = "[embedding]\nbase_url = \"http://local/v1\"\n";
+        let answers = "[answers]\nbase_url = \"http://other/v1\"\n";
+        let own = "[answers]\napi_key = { env = \"OTHER\" }\n";
+        let next = "[embedding.next]\nmodel = \"m\"\ndimensions = 7\n";
+        assert_eq!(faults(""), missing);
+        assert_eq!(faults(embedding), missing);
+        assert_eq!(faults(answers), missing);
+        assert_eq!(faults(own), missing);
+        assert_eq!(faults(&format!("{next}{answers}")), missing);
+        assert!(faults(&format!("{embedding}{answers}")).is_empty());
+        assert!(faults(&format!("{embedding}{next}{answers}")).is_empty());
+        assert!(faults(&format!("{embedding}{own}")).is_empty());
+        assert!(faults("[openai]\nbase_url = \"http://local/v1\"").is_empty());
+        let both = faults("[openai]\ntimeout = 5");
+        assert!(both.len() == 2 && both.contains(&missing[0].to_owned()), "{both:?}");
+    }
+
+    #[test]
     fn there_are_connections_beside_those_that_listen() {
         assert!(read("[database]\nmax_connections = 4").is_ok());
         let faults = read("[database]\nmax_connections = 3").unwrap_err();
@@ -544,6 +421,31 @@ mod tests {
         assert_eq!(times("[answers]\ntimeout = \"5s\""), ("5s".to_owned(), 5, 60));
         assert_eq!(times("[answers]\ntimeout = \"5m\""), ("5m".to_owned(), 60, 60));
         assert_eq!(times("[openai]\ntimeout = \"7s\""), ("1m".to_owned(), 7, 7));
+    }
+
+    #[test]
+    fn a_key_that_has_no_effect_on_a_feed_is_a_fault_that_says_why() {
+        let source = "[[source]]\nname = \"s\"\nkey = \"id\"\ntitle = \"t\"\ntext = \"t\"\n";
+        let feed = format!("{source}kind = \"feed\"\npath = \"p.csv\"\nformat = \"csv\"\n");
+        assert!(read(&feed).is_ok());
+        for (line, reason) in [
+            ("poll = \"0\"", "source.s.poll: has no effect on a feed, which is read whole by each listing"),
+            ("updated_at = \"at\"", "source.s.updated_at: has no effect on a feed"),
+            ("page_rows = 5", "source.s.page_rows: has no effect on a feed"),
+            (
+                "live_metadata = true",
+                "source.s.live_metadata: has no effect on a feed, which cannot be asked",
+            ),
+            ("table = \"t\"", "source.s.table: belongs to kind = \"postgres\""),
+        ] {
+            let faults = read(&format!("{feed}{line}")).unwrap_err();
+            assert!(faults.len() == 1 && faults[0].starts_with(reason), "{faults:?}");
+        }
+        let shown = serde_json::to_value(read(&feed).unwrap()).unwrap();
+        assert!(shown["source"][0].get("poll").is_none(), "{shown}");
+        let faults =
+            read(&format!("{source}kind = \"postgres\"\ntable = \"t\"\nformat = \"csv\"")).unwrap_err();
+        assert_eq!(faults, ["source.s.format: belongs to kind = \"feed\", and this is a database"]);
     }
 
     #[test]

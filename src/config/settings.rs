@@ -139,16 +139,31 @@ impl Serialize for Secret {
 /// What is shown in the place of a secret.
 const HIDDEN: &str = "********";
 
-/// An address without its password, and without its query where that holds a secret.
-fn redacted(address: &str, has_secret_query: impl Fn(&Url) -> bool) -> String {
+/// An address as it may be shown: without its password, and without its query where that may hold a secret. Of a web
+/// server each query may, and so may a user without a password, since tokens are written there too.
+fn redacted(address: &str) -> String {
     let Ok(mut url) = Url::parse(address) else { return HIDDEN.to_owned() };
-    if has_secret_query(&url) {
+    let is_database = is_database(&url);
+    let hides_query = if is_database { has_password_key(&url) } else { url.query().is_some() };
+    if hides_query {
         url.set_query(Some(HIDDEN));
     }
-    if url.password().is_some() && url.set_password(Some(HIDDEN)).is_err() {
-        return HIDDEN.to_owned();
-    }
-    url.to_string()
+    let hidden = if url.password().is_some() {
+        url.set_password(Some(HIDDEN))
+    } else if !is_database && !url.username().is_empty() {
+        url.set_username(HIDDEN)
+    } else {
+        Ok(())
+    };
+    hidden.map_or_else(|()| HIDDEN.to_owned(), |()| url.into())
+}
+
+fn is_database(url: &Url) -> bool {
+    matches!(url.scheme(), "postgres" | "postgresql")
+}
+
+fn has_password_key(url: &Url) -> bool {
+    url.query_pairs().any(|(key, _)| key == "password")
 }
 
 /// The address of a PostgreSQL database; its password is never printed.
@@ -161,27 +176,21 @@ impl DatabaseUrl {
         self.0.expose_secret()
     }
 
-    /// The address as it may be shown.
-    fn redacted(&self) -> String {
-        redacted(self.expose(), |url| url.query_pairs().any(|(key, _)| key == "password"))
-    }
-
     /// Whether the address holds a password, and so must not stand in the file.
     pub(crate) fn has_password(&self) -> bool {
-        Url::parse(self.expose())
-            .is_ok_and(|url| url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password"))
+        Url::parse(self.expose()).is_ok_and(|url| url.password().is_some() || has_password_key(&url))
     }
 }
 
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.redacted())
+        f.write_str(&redacted(self.expose()))
     }
 }
 
 impl Serialize for DatabaseUrl {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.redacted())
+        serializer.serialize_str(&redacted(self.expose()))
     }
 }
 
@@ -191,52 +200,51 @@ impl Setting for DatabaseUrl {
         let Value::Text(text) = value else {
             return Err(format!("must be {expected}, not {}", value.kind()));
         };
-        let known = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"));
+        let known = Url::parse(text).is_ok_and(|url| is_database(&url));
         if known { Ok(Self(text.as_str().into())) } else { Err(format!("must be {expected}")) }
     }
 }
 
-/// The address of a feed; what may be a secret in it, a password or a token, is never printed.
-#[derive(Clone)]
-pub struct FeedUrl(SecretString);
+/// An http or https address; what may be a secret in it, a password or a token, is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpUrl(Url);
 
-impl FeedUrl {
-    /// The whole address: for downloading only.
-    pub fn expose(&self) -> &str {
-        self.0.expose_secret()
-    }
-
-    fn redacted(&self) -> String {
-        redacted(self.expose(), |url| url.query().is_some())
+impl HttpUrl {
+    /// The whole address: for asking there only.
+    pub fn expose(&self) -> &Url {
+        &self.0
     }
 }
 
-impl fmt::Debug for FeedUrl {
+impl fmt::Display for HttpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.redacted())
+        f.write_str(&redacted(self.0.as_str()))
     }
 }
 
-impl Serialize for FeedUrl {
+impl fmt::Debug for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for HttpUrl {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.redacted())
+        serializer.collect_str(self)
     }
 }
 
-impl Setting for FeedUrl {
+impl Setting for HttpUrl {
     fn read(value: &Value) -> Result<Self, String> {
-        let url = Url::read(value).map_err(|_| "must be an http or https address".to_owned())?;
-        Ok(Self(url.as_str().into()))
-    }
-}
-
-impl Setting for Url {
-    fn read(value: &Value) -> Result<Self, String> {
-        let Value::Text(text) = value else { return wrong("an http or https address", value) };
-        Self::parse(text)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-            .map_or_else(|| wrong("an http or https address", value), Ok)
+        const EXPECTED: &str = "an http or https address";
+        let Value::Text(text) = value else { return wrong(EXPECTED, value) };
+        let url = Url::parse(text).ok();
+        match url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+            Some(url) => Ok(Self(url)),
+            // There may be a password in it, and nobody can tell where.
+            None if text.contains(['@', '?']) => Err(format!("must be {EXPECTED}")),
+            None => wrong(EXPECTED, value),
+        }
     }
 }
 
@@ -282,15 +290,28 @@ mod tests {
 
     #[test]
     fn an_address_is_shown_without_what_is_secret_in_it() {
-        let database = |url: &str| DatabaseUrl(url.into()).redacted();
+        for (address, shown) in [
+            ("postgres://a:s3cret@h/d?sslmode=require", "postgres://a:********@h/d?sslmode=require"),
+            ("postgres://a@h/d?password=s3cret", "postgres://a@h/d?********"),
+            ("postgresql://a:s3cret@h/d?pass%77ord=s3cret", "postgresql://a:********@h/d?********"),
+            ("https://u:s3cret@h/feed?token=s3cret", "https://u:********@h/feed?********"),
+            ("https://s3cret@h/v1", "https://********@h/v1"),
+            ("http://h:8000/v1", "http://h:8000/v1"),
+            ("host=h password=s3cret", "********"),
+        ] {
+            assert_eq!(redacted(address), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_no_web_address_is_told_without_what_may_be_secret_in_it() {
+        let told = |text: &str| HttpUrl::read(&Value::Text(text.to_owned())).unwrap_err();
         assert_eq!(
-            database("postgres://a:s3cret@h/d?sslmode=require"),
-            "postgres://a:********@h/d?sslmode=require"
+            told("api.example/v1"),
+            "must be an http or https address, not the string \"api.example/v1\""
         );
-        assert_eq!(database("postgres://a@h/d?password=s3cret"), "postgres://a@h/d?********");
-        assert_eq!(
-            FeedUrl("https://u:p@h/feed?token=s3cret".into()).redacted(),
-            "https://u:********@h/feed?********"
-        );
+        for text in ["u:s3cret@h/v1", "ftp://u:s3cret@h/v1", "h/v1?key=s3cret", "https://u:s3cret@/v1"] {
+            assert_eq!(told(text), "must be an http or https address");
+        }
     }
 }

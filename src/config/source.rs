@@ -5,9 +5,10 @@ use std::{num::NonZeroU32, path::PathBuf};
 use serde::Serialize;
 
 use super::{
-    Amount, DatabaseUrl, FeedUrl, Span,
+    Amount, DatabaseUrl, HttpUrl, Span,
+    database::database_url,
     reader::{Faulty, Section},
-    sections::{count, database_url, seconds},
+    sections::{count, seconds},
     settings::words,
 };
 
@@ -21,8 +22,6 @@ pub struct Source {
     pub kind: SourceKind,
     /// The column that tells documents apart.
     pub key: String,
-    /// The column that says when a row was changed.
-    pub updated_at: Option<String>,
     /// The template of the title.
     pub title: String,
     /// The template of the text that is embedded.
@@ -33,14 +32,8 @@ pub struct Source {
     pub metadata: Vec<String>,
     /// The column of the stock keeping unit.
     pub sku: Option<String>,
-    /// Whether answers read metadata from the shop at answer time.
-    pub live_metadata: bool,
-    /// How often changes are looked for; zero is never.
-    pub poll: Span,
     /// When a sync stops instead of removing.
     pub mass_delete_limit: MassDeleteLimit,
-    /// Rows read at once.
-    pub page_rows: NonZeroU32,
 }
 
 /// The two kinds of sources.
@@ -61,6 +54,14 @@ pub struct Connection {
     /// What is read.
     #[serde(flatten)]
     pub relation: Relation,
+    /// The column that says when a row was changed.
+    pub updated_at: Option<String>,
+    /// Whether answers read metadata from the shop at answer time.
+    pub live_metadata: bool,
+    /// How often changes are looked for; zero is never.
+    pub poll: Span,
+    /// Rows read at once.
+    pub page_rows: NonZeroU32,
     /// Connections of this daemon.
     pub max_connections: NonZeroU32,
     /// The longest that one statement may take; zero is no limit.
@@ -115,7 +116,7 @@ pub struct Feed {
 #[expect(missing_docs, reason = "the names say it")]
 pub enum FeedPlace {
     Path(PathBuf),
-    Url(FeedUrl),
+    Url(HttpUrl),
 }
 
 words! {
@@ -149,38 +150,59 @@ words! {
     }
 }
 
+/// The keys that only a database has, and why a feed has none of them.
+const OF_POSTGRES: &[(&str, &str)] = &[
+    ("table", "belongs to kind = \"postgres\", and this is a feed"),
+    ("where", "belongs to kind = \"postgres\", and this is a feed"),
+    ("query", "belongs to kind = \"postgres\", and this is a feed"),
+    ("related", "belongs to kind = \"postgres\", and this is a feed"),
+    ("max_connections", "belongs to kind = \"postgres\", and this is a feed"),
+    ("statement_timeout", "belongs to kind = \"postgres\", and this is a feed"),
+    (
+        "poll",
+        "has no effect on a feed, which is read whole by each listing; leave it out, and say in a [[schedule]] how often",
+    ),
+    ("updated_at", "has no effect on a feed, which is read whole by each listing; leave it out"),
+    ("page_rows", "has no effect on a feed, which is read whole by each listing; leave it out"),
+    (
+        "live_metadata",
+        "has no effect on a feed, which cannot be asked for single rows: answers quote the last listing; leave it out",
+    ),
+];
+/// The keys that only a feed has.
+const OF_FEED: &[(&str, &str)] = &[
+    ("path", "belongs to kind = \"feed\", and this is a database"),
+    ("format", "belongs to kind = \"feed\", and this is a database"),
+];
+
 pub(crate) fn source(section: &Section<'_>) -> Result<Source, Faulty> {
     let name = name(section);
     let kind = match section.required("kind") {
         Ok(KindWord::Postgres) => connection(section).map(SourceKind::Postgres),
         Ok(KindWord::Feed) => feed(section).map(SourceKind::Feed),
-        Err(faulty) => Err(faulty),
+        Err(faulty) => {
+            let own = OF_POSTGRES.iter().chain(OF_FEED).map(|(key, _)| *key);
+            section.pass_over(own.chain(["url"]));
+            Err(faulty)
+        }
     };
     let key = section.required("key");
-    let updated_at = section.optional("updated_at");
     let title = template(section, "title").and_then(|title| required(section, "title", title));
     let text = template(section, "text").and_then(|text| required(section, "text", text));
     let link = template(section, "link");
     let metadata = section.get("metadata", Vec::new());
     let sku = section.optional("sku");
-    let live_metadata = section.get("live_metadata", true);
-    let poll = section.get("poll", seconds(60));
     let mass_delete_limit = mass_delete_limit(&section.section("mass_delete_limit"));
-    let page_rows = section.get("page_rows", count(5000));
     Ok(Source {
         name: name?,
         kind: kind?,
         key: key?,
-        updated_at: updated_at?,
         title: title?,
         text: text?,
         link: link?,
         metadata: metadata?,
         sku: sku?,
-        live_metadata: live_metadata?,
-        poll: poll?,
         mass_delete_limit: mass_delete_limit?,
-        page_rows: page_rows?,
     })
 }
 
@@ -200,29 +222,43 @@ fn name(section: &Section<'_>) -> Result<String, Faulty> {
 
 fn connection(section: &Section<'_>) -> Result<Connection, Faulty> {
     let url = database_url(section, "url");
-    let table: Option<String> = section.optional("table")?;
-    let query: Option<String> = section.optional("query")?;
-    let condition: Option<String> = section.optional("where")?;
+    let relation = relation(section);
+    let updated_at = section.optional("updated_at");
+    let live_metadata = section.get("live_metadata", true);
+    let poll = section.get("poll", seconds(60));
+    let page_rows = section.get("page_rows", count(5000));
     let max_connections = section.get("max_connections", count(2));
     let statement_timeout = section.get("statement_timeout", seconds(30));
-    let tables = section.sections("related");
-    let related: Result<Vec<_>, _> = tables.iter().map(related).collect();
-    let relation = match (table, query) {
-        (Some(table), None) => Ok(Relation::Table { table, condition }),
-        (None, Some(query)) if condition.is_none() => {
-            Ok(Relation::Query { query: query.trim().trim_end_matches(';').to_owned() })
-        }
-        (None, Some(_)) => Err(section.fault("where", "goes with `table`; write it into the query")),
-        (Some(_), Some(_)) => Err(section.fault("query", "stands beside `table`: only one can be")),
-        (None, None) => Err(section.fault("table", "is required, or `query`")),
-    };
+    let tables: Vec<_> = section.sections("related").iter().map(related).collect();
+    let related: Result<Vec<_>, _> = tables.into_iter().collect();
+    section.refuse(OF_FEED);
     Ok(Connection {
         url: url?,
         relation: relation?,
+        updated_at: updated_at?,
+        live_metadata: live_metadata?,
+        poll: poll?,
+        page_rows: page_rows?,
         max_connections: max_connections?,
         statement_timeout: statement_timeout?,
         related: related?,
     })
+}
+
+fn relation(section: &Section<'_>) -> Result<Relation, Faulty> {
+    let condition: Result<Option<String>, _> = section.optional("where");
+    let relation = section.one_of(
+        ["table", "query"],
+        |table| Relation::Table { table, condition: None },
+        |query: String| Relation::Query { query: query.trim().trim_end_matches(';').to_owned() },
+    );
+    match (relation?, condition?) {
+        (Relation::Table { table, .. }, condition) => Ok(Relation::Table { table, condition }),
+        (Relation::Query { .. }, Some(_)) => {
+            Err(section.fault("where", "goes with `table`; write it into the query"))
+        }
+        (query, None) => Ok(query),
+    }
 }
 
 fn related(section: &Section<'_>) -> Result<Related, Faulty> {
@@ -234,15 +270,10 @@ fn related(section: &Section<'_>) -> Result<Related, Faulty> {
 }
 
 fn feed(section: &Section<'_>) -> Result<Feed, Faulty> {
-    let path: Option<String> = section.optional("path")?;
-    let url: Option<FeedUrl> = section.optional("url")?;
     let format = section.required("format");
-    let place = match (path, url) {
-        (Some(path), None) => Ok(FeedPlace::Path(section.folder().join(path))),
-        (None, Some(url)) => Ok(FeedPlace::Url(url)),
-        (Some(_), Some(_)) => Err(section.fault("url", "stands beside `path`: only one can be")),
-        (None, None) => Err(section.fault("path", "is required, or `url`")),
-    };
+    let in_folder = |path: String| FeedPlace::Path(section.folder().join(path));
+    let place = section.one_of(["path", "url"], in_folder, FeedPlace::Url);
+    section.refuse(OF_POSTGRES);
     Ok(Feed { place: place?, format: format? })
 }
 

@@ -76,7 +76,7 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         (source.name.clone(), SyncedSource { catalogue: catalogue.clone(), mass_delete })
     });
     // A feed is not asked for single rows: what is stored of it is what is known.
-    let is_live = |source: &Source| source.live_metadata && matches!(source.kind, SourceKind::Postgres(_));
+    let is_live = |source: &Source| matches!(&source.kind, SourceKind::Postgres(connection) if connection.live_metadata);
     let refresh = Arc::new(RefreshDocument::new(RefreshSettings {
         store: store.clone(),
         catalogues: Arc::new(catalogues(&|_| true)),
@@ -158,7 +158,7 @@ fn cutting(embedding: &config::Embedding) -> String {
 fn receivers(webhooks: &[config::Webhook]) -> anyhow::Result<BTreeMap<String, Webhook>> {
     let receivers = webhooks.iter().map(|webhook| {
         let secret = webhook.secret.0.expose_secret();
-        let receiver = Webhook::new(webhook.url.clone(), secret, webhook.allow_private_addresses)?;
+        let receiver = Webhook::new(webhook.url.expose().clone(), secret, webhook.allow_private_addresses)?;
         Ok((webhook.name.clone(), receiver))
     });
     receivers.collect()
@@ -214,7 +214,7 @@ impl Parts {
 
 fn server(endpoint: &Endpoint) -> anyhow::Result<Server> {
     let key = endpoint.api_key.as_ref().map(|key| key.0.expose_secret());
-    Ok(Server::new(endpoint.base_url.as_str(), key, endpoint.timeout.0)?)
+    Ok(Server::new(endpoint.base_url.expose().as_str(), key, endpoint.timeout.0)?)
 }
 
 fn chunking(embedding: &config::Embedding) -> anyhow::Result<Chunking> {
@@ -271,7 +271,7 @@ fn feed_source(source: &Source, feed: &config::Feed, salt: &str) -> anyhow::Resu
         name: source.name.clone(),
         place: match &feed.place {
             FeedPlace::Path(path) => feed::Place::Path(path.clone()),
-            FeedPlace::Url(url) => feed::Place::Url(url.expose().parse()?),
+            FeedPlace::Url(url) => feed::Place::Url(url.expose().clone()),
         },
         format: match feed.format {
             FeedFormat::Csv => feed::Format::Csv,
@@ -305,10 +305,10 @@ fn postgres_source(
         url: url.expose().to_owned(),
         relation,
         rendering: rendering(source),
-        updated_at: source.updated_at.clone(),
-        live_metadata: source.live_metadata,
+        updated_at: connection.updated_at.clone(),
+        live_metadata: connection.live_metadata,
         related: connection.related.iter().map(related).collect(),
-        page_rows: source.page_rows.get(),
+        page_rows: connection.page_rows.get(),
         max_connections: connection.max_connections.get(),
         statement_timeout: connection.statement_timeout.0,
     };

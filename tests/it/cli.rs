@@ -137,6 +137,70 @@ async fn the_file_that_init_writes_is_fine_and_is_never_written_over() {
 }
 
 #[tokio::test]
+async fn no_address_that_is_shown_holds_a_secret() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("jobs.toml");
+    let text = r#"
+[database]
+url = { env = "OURS" }
+direct_url = { env = "OURS" }
+read_url = { env = "OURS" }
+[openai]
+base_url = "https://me:s3cret@models/v1"
+api_key = { env = "KEY" }
+[embedding]
+base_url = "https://s3cret@models/v1?api_key=s3cret"
+[embedding.next]
+base_url = "https://me:s3cret@models/v2"
+model = "m"
+dimensions = 7
+[answers]
+base_url = "https://me@models/v1?password=s3cret"
+[telemetry]
+otlp_endpoint = "https://me:s3cret@traces/v1/traces"
+[[source]]
+name = "table"
+kind = "postgres"
+url = { env = "SHOP" }
+table = "product"
+key = "id"
+title = "t"
+text = "t"
+[[source]]
+name = "file"
+kind = "feed"
+url = "https://me:s3cret@shop/feed?token=s3cret"
+format = "csv"
+key = "id"
+title = "t"
+text = "t"
+[[webhook]]
+name = "shop"
+url = "https://me:s3cret@shop/hook?key=s3cret"
+secret = { env = "HOOK" }
+"#;
+    std::fs::write(&file, text).unwrap();
+    let environment = [
+        ("OURS", "postgres://me:s3cret@db/ours"),
+        ("SHOP", "postgres://me@db/shop?sslmode=require&password=s3cret"),
+        ("KEY", "s3cret"),
+        ("HOOK", "whsec_czNjcmV0czNjcmV0czNjcmV0czNjcmV0"),
+    ];
+    for form in ["show", "show --json"] {
+        let output =
+            program(&words(&format!("--config {} config {form}", file.display())), &environment).await;
+        let shown = stdout(&output);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(!shown.contains("s3cret") && !shown.contains("czNjcmV0"), "{shown}");
+        for place in
+            ["db/ours", "db/shop", "models/v1", "models/v2", "traces/v1/traces", "shop/feed", "shop/hook"]
+        {
+            assert!(shown.contains(place), "{place}: {shown}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_missing_file_says_how_to_get_one() {
     let (code, said) = fails("--config /nowhere/jobs.toml status", &[]).await;
     assert_eq!(code, 2);

@@ -1,4 +1,4 @@
-//! What the service manager is told (`sd_notify`); without one, nothing.
+//! What systemd is told of the daemon (`sd_notify`); where it did not start us, nothing.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use sd_notify::NotifyState;
 /// How much longer a start may take, each time it is said that it takes longer: migrations may be long.
 const LONGER: Duration = Duration::from_secs(30);
 
-/// The service manager, if there is one.
-pub(super) struct Manager {
+/// systemd, if it started us.
+pub(super) struct Systemd {
     watch: Option<Duration>,
 }
 
-impl Manager {
+impl Systemd {
     pub(super) fn from_environment() -> Self {
         Self { watch: sd_notify::watchdog_enabled() }
     }
@@ -58,6 +58,6 @@ impl Manager {
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "the service manager cannot be told: {error}");
+        tracing::debug!(%error, "systemd cannot be told: {error}");
     }
 }
