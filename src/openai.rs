@@ -28,8 +28,12 @@ use futures::{FutureExt, StreamExt, future::BoxFuture};
 use reqwest::{StatusCode, header::HeaderMap};
 use tower::ServiceExt;
 
-use crate::model::{
-    Completer, Completion, Embedded, Embedder, EmbeddingModel, Heard, Left, Message, ModelError, Prompt, Role,
+use crate::{
+    model::{
+        Completer, Completion, Embedded, Embedder, EmbeddingModel, Heard, Left, Message, ModelError, Prompt,
+        Role,
+    },
+    tls,
 };
 
 tokio::task_local! {
@@ -48,20 +52,25 @@ struct Said {
 /// Where a model is and what may be asked of it.
 pub struct Server {
     client: Client<OpenAIConfig>,
-    /// Its address, for errors.
+    /// Its address as it may be told.
     address: String,
 }
 
 impl Server {
-    /// Prepares a client; nothing is sent yet. Without a key none is sent, as local servers like it.
-    pub fn new(base_url: &str, api_key: Option<&str>, timeout: Duration) -> Result<Self, ModelError> {
-        let address = base_url.trim_end_matches('/').to_owned();
-        crate::tls::prepare();
-        let http = reqwest::Client::builder().timeout(timeout).connect_timeout(timeout.min(CONNECT)).build();
-        let http = http
-            .map_err(|error| ModelError::Rejected { server: address.clone(), reason: error.to_string() })?;
-        let config =
-            OpenAIConfig::new().with_api_base(address.clone()).with_api_key(api_key.unwrap_or_default());
+    /// Prepares a client; nothing is sent yet. Without a key none is sent, as local servers like it. The address is
+    /// told in errors as `shown`: it may hold a password.
+    pub fn new(
+        base_url: &str,
+        shown: String,
+        api_key: Option<&str>,
+        timeout: Duration,
+    ) -> Result<Self, ModelError> {
+        let http = reqwest::Client::builder().timeout(timeout).connect_timeout(timeout.min(CONNECT));
+        let http =
+            tls::client(http).map_err(|reason| ModelError::Rejected { server: shown.clone(), reason })?;
+        let config = OpenAIConfig::new()
+            .with_api_base(base_url.trim_end_matches('/'))
+            .with_api_key(api_key.unwrap_or_default());
         let service = ReqwestService::new(http);
         let noting = tower::service_fn(move |request: HttpRequestFactory| {
             let service = service.clone();
@@ -71,7 +80,7 @@ impl Server {
                 Ok::<_, OpenAIError>(response)
             }
         });
-        Ok(Self { client: Client::with_config(config).with_http_service(noting), address })
+        Ok(Self { client: Client::with_config(config).with_http_service(noting), address: shown })
     }
 
     /// Runs one request and says what its failure means; with what the server says may still be asked.
@@ -110,7 +119,11 @@ impl Server {
                 }
             }
             OpenAIError::Reqwest(error) => {
-                let reason = if error.is_timeout() { "no answer in time".to_owned() } else { chain(&error) };
+                let reason = if error.is_timeout() {
+                    "no answer in time".to_owned()
+                } else {
+                    chain(&error.without_url())
+                };
                 ModelError::Unavailable { server, reason, retry_after }
             }
             // The text may quote a question, so only what the parser says is kept.

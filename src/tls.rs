@@ -1,6 +1,24 @@
-//! The cryptography of every client: whoever makes one sees to it first.
+//! HTTP clients that speak TLS: the cryptography is chosen in one place.
 
 /// Has TLS done by ring. The first caller in the process decides; it is the same each time.
 pub fn prepare() {
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Makes an HTTP client, or says why that cannot be done and what helps.
+pub fn client(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, String> {
+    prepare();
+    builder.build().map_err(|error| {
+        format!(
+            "no HTTP client can be made: {}\n  install the system's CA certificates (on Debian: apt install \
+             ca-certificates), or name a file of them in SSL_CERT_FILE",
+            last_cause(&error)
+        )
+    })
+}
+
+/// What an error came of in the end: an HTTP client's own words say little.
+pub fn last_cause(error: &reqwest::Error) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |cause| cause.source());
+    causes.last().map(ToString::to_string).unwrap_or_default()
 }

@@ -18,6 +18,8 @@ use reqwest::{
 use url::{Host, Url};
 use uuid::Uuid;
 
+use crate::tls;
+
 /// How long a receiver may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest that a receiver can put us off, whatever its `Retry-After` says.
@@ -60,23 +62,22 @@ pub enum WebhookError {
     #[error("the secret of the webhook is not whsec_ and base64")]
     Secret,
     /// The HTTP client cannot be made.
-    #[error("no HTTP client for webhooks: {0}")]
-    Client(reqwest::Error),
+    #[error("{0}")]
+    Client(String),
 }
 
 impl Webhook {
     /// Prepares a receiver; nothing is sent yet.
     pub fn new(url: Url, secret: &str, allow_private: bool) -> Result<Self, WebhookError> {
         let signer = standardwebhooks::Webhook::new(secret).map_err(|_| WebhookError::Secret)?;
-        crate::tls::prepare();
         let client = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .redirect(redirect::Policy::none())
             .no_proxy()
             .dns_resolver(std::sync::Arc::new(Guard { allow_private }))
-            .user_agent(concat!("shopkeeper/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Ok(Self { url, signer, client: client.map_err(WebhookError::Client)?, allow_private })
+            .user_agent(concat!("shopkeeper/", env!("CARGO_PKG_VERSION")));
+        let client = tls::client(client).map_err(WebhookError::Client)?;
+        Ok(Self { url, signer, client, allow_private })
     }
 
     /// Tells the receiver; says with which status it took it. A second time with the same `id` is the same message.
@@ -93,7 +94,7 @@ impl Webhook {
             .header(standardwebhooks::HEADER_WEBHOOK_TIMESTAMP, timestamp)
             .header(standardwebhooks::HEADER_WEBHOOK_SIGNATURE, signature)
             .body(body.to_owned());
-        let response = request.send().await.map_err(|error| reason(&error))?;
+        let response = request.send().await.map_err(|error| reason(error))?;
         let retry_after = retry_after(response.headers());
         match response.status() {
             status if status.is_success() => Ok(status.as_u16()),
@@ -122,21 +123,15 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
 }
 
-fn reason(error: &reqwest::Error) -> NotDelivered {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+fn reason(error: reqwest::Error) -> NotDelivered {
+    let error = error.without_url();
+    let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
     for cause in causes {
         if let Some(private) = cause.downcast_ref::<NotDelivered>() {
             return private.clone();
         }
     }
-    let reason = match error {
-        error if error.is_timeout() => "no answer in time".to_owned(),
-        error => {
-            let last =
-                std::iter::successors(Some(error as &dyn std::error::Error), |cause| cause.source()).last();
-            last.map(ToString::to_string).unwrap_or_default()
-        }
-    };
+    let reason = if error.is_timeout() { "no answer in time".to_owned() } else { tls::last_cause(&error) };
     NotDelivered::Unreachable(reason)
 }
 

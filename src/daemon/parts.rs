@@ -214,7 +214,8 @@ impl Parts {
 
 fn server(endpoint: &Endpoint) -> anyhow::Result<Server> {
     let key = endpoint.api_key.as_ref().map(|key| key.0.expose_secret());
-    Ok(Server::new(endpoint.base_url.expose().as_str(), key, endpoint.timeout.0)?)
+    let (address, shown) = (endpoint.base_url.expose().as_str(), endpoint.base_url.to_string());
+    Ok(Server::new(address, shown, key, endpoint.timeout.0)?)
 }
 
 fn chunking(embedding: &config::Embedding) -> anyhow::Result<Chunking> {

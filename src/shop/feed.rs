@@ -21,9 +21,12 @@ use serde_json::{Value, value::RawValue};
 use tokio::sync::Mutex;
 use url::Url;
 
-use crate::catalogue::{
-    Catalogue, CatalogueError, Document, Listed, RenderFault,
-    render::{Rendering, Row, Templates},
+use crate::{
+    catalogue::{
+        Catalogue, CatalogueError, Document, Listed, RenderFault,
+        render::{Rendering, Row, Templates},
+    },
+    tls,
 };
 
 mod rows;
@@ -97,6 +100,9 @@ struct State {
 
 /// How long a server may take to answer, and to send the next part.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a download may take in all, and what it may bring: more than a million products have.
+const LONGEST: Duration = Duration::from_hours(1);
+const LARGEST: u64 = 8 << 30;
 /// A copy is not taken more often than this when it differs from what was listed.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -107,9 +113,9 @@ impl FeedSource {
     pub fn new(settings: Settings, salt: &str) -> Result<Self, CatalogueError> {
         let misfit = |reason: String| CatalogueError::Misfit { source_name: settings.name.clone(), reason };
         let templates = settings.rendering.templates().map_err(|error| misfit(error.to_string()))?;
-        crate::tls::prepare();
-        let http = reqwest::Client::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE).build();
-        let http = http.map_err(|error| misfit(error.to_string()))?;
+        let http =
+            reqwest::Client::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE).timeout(LONGEST);
+        let http = tls::client(http).map_err(misfit)?;
         let seed = settings.rendering.seed(salt);
         Ok(Self { settings, templates, seed, http, copy: Mutex::new(None) })
     }
@@ -192,7 +198,12 @@ impl FeedSource {
         let state =
             State { file: None, etag: text(header::ETAG), last_modified: text(header::LAST_MODIFIED) };
         let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(spooling)?);
+        let mut size = 0;
         while let Some(part) = response.chunk().await.map_err(failed)? {
+            size += part.len() as u64;
+            if size > LARGEST {
+                return Err(self.broken(format!("it is larger than {} GiB", LARGEST >> 30)));
+            }
             tokio::io::AsyncWriteExt::write_all(&mut file, &part).await.map_err(spooling)?;
         }
         let mut file = file.into_std().await;
