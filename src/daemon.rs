@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{self, Config, Overlap, QueueLimits, Queues, RequireToken, ScheduledJob, Source, SourceKind},
-    http::{self, Api, Rate, Readiness, Waiting},
+    http::{self, Api, Counted, Rate, Readiness, Waiting},
     jobs::{
         Job,
         answer_question::{self, AnswerQuestion},
@@ -303,7 +303,7 @@ pub async fn run(
         retriever: parts.answer.clone(),
         waiting: Waiting::new(stop.clone()),
         readiness: Readiness::default(),
-        documents_counted: Arc::default(),
+        counted: Counted::default(),
     };
     let public = listeners.api.filter(|_| roles.has(Role::Http));
     let address = public.as_ref().and_then(|listener| listener.local_addr().ok());

@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::{
@@ -40,6 +40,7 @@ mod sessions;
 mod waiting;
 
 pub use auth::{Rate, Scope, new_token};
+pub use metrics::Counted;
 pub use waiting::Waiting;
 
 /// The largest body that is read, in bytes.
@@ -74,8 +75,8 @@ pub struct Api {
     pub waiting: Waiting,
     /// Whether new work is taken.
     pub readiness: Readiness,
-    /// When the documents were last counted for the metrics.
-    pub documents_counted: Arc<tokio::sync::Mutex<Option<Instant>>>,
+    /// When figures were last counted for the metrics.
+    pub counted: Counted,
 }
 
 /// Whether this process takes new work: until it is told to stop.

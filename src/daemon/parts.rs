@@ -64,7 +64,9 @@ pub struct Parts {
 /// Builds the jobs; only our own database is asked for anything, and nothing of the configuration is written there.
 pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     let versions = Arc::new(versions(config, store).await?);
-    let sources = sources(config, &cutting(&config.embedding))?;
+    // Documents are looked at again when they would be cut otherwise.
+    let cutting = versions.models().first().map(|model| model.chunking.settings()).unwrap_or_default();
+    let sources = sources(config, &cutting)?;
     let completer = OpenAiCompleter::new(server(&config.answers.endpoint)?, config.answers.model.clone());
     let catalogues = |wanted: &dyn Fn(&Source) -> bool| -> BTreeMap<String, Arc<dyn Catalogue>> {
         let chosen = config.sources.iter().zip(&sources.catalogues).filter(|(source, _)| wanted(source));
@@ -145,14 +147,6 @@ async fn versions(config: &Config, store: &Store) -> anyhow::Result<Versions> {
         );
     }
     Ok(versions)
-}
-
-/// What decides how texts are cut: documents are looked at again when it changes.
-fn cutting(embedding: &config::Embedding) -> String {
-    format!(
-        "{} {} {} {:?}",
-        embedding.chunk_tokens, embedding.chunk_overlap, embedding.max_input_tokens, embedding.tokenizer
-    )
 }
 
 fn receivers(webhooks: &[config::Webhook]) -> anyhow::Result<BTreeMap<String, Webhook>> {

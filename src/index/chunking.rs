@@ -17,8 +17,8 @@ use crate::catalogue::{Document, Fingerprint};
 pub enum Tokenizer {
     /// `OpenAI`'s byte pairs, compiled in.
     Cl100kBase,
-    /// A Hugging Face `tokenizer.json`.
-    File(Box<tokenizers::Tokenizer>),
+    /// A Hugging Face `tokenizer.json`, and what it is told from others by.
+    File(Box<tokenizers::Tokenizer>, blake3::Hash),
 }
 
 /// A `tokenizer.json` that is none.
@@ -34,7 +34,7 @@ impl Tokenizer {
             tokenizers::Tokenizer::from_bytes(json).map_err(|error| TokenizerError(error.to_string()))?;
         tokenizer.with_truncation(None).map_err(|error| TokenizerError(error.to_string()))?;
         tokenizer.with_padding(None);
-        Ok(Self::File(Box::new(tokenizer)))
+        Ok(Self::File(Box::new(tokenizer), blake3::hash(json)))
     }
 
     /// Counts the tokens of a text, with those that the model puts around an input.
@@ -42,7 +42,7 @@ impl Tokenizer {
         match self {
             Self::Cl100kBase => cl100k::count(text),
             // A text that does not encode is counted by its bytes: more than it can have.
-            Self::File(tokenizer) => {
+            Self::File(tokenizer, _) => {
                 tokenizer.encode_fast(text, true).map_or(text.len(), |encoding| encoding.len())
             }
         }
@@ -127,17 +127,19 @@ impl Chunking {
     /// `model` names the embedding model; two documents with one fingerprint need no second request.
     pub fn fingerprint(&self, document: &Document, model: &str) -> Fingerprint {
         let mut hash = blake3::Hasher::new();
-        let tokenizer = match &self.tokenizer {
-            Tokenizer::Cl100kBase => "cl100k_base",
-            Tokenizer::File(_) => "file",
-        };
-        for part in [model, tokenizer, &document.title, &document.text] {
+        for part in [model, &self.settings(), &document.title, &document.text] {
             hash.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
         }
-        for number in [self.chunk_tokens, self.overlap, self.max_input_tokens] {
-            hash.update(&(number as u64).to_le_bytes());
-        }
         Fingerprint(*hash.finalize().as_bytes())
+    }
+
+    /// Identifies these settings.
+    pub fn settings(&self) -> String {
+        let tokenizer = match &self.tokenizer {
+            Tokenizer::Cl100kBase => "cl100k_base".to_owned(),
+            Tokenizer::File(_, digest) => digest.to_string(),
+        };
+        format!("{} {} {} {tokenizer}", self.chunk_tokens, self.overlap, self.max_input_tokens)
     }
 }
 
