@@ -1,12 +1,12 @@
 //! Index versions: made, filled, swapped and dropped while the index is in use.
 
-use sqlx::{AssertSqlSafe, PgConnection};
-
 use super::{
     Store, StoreError,
     documents::{IndexVersion, enqueue_refresh},
 };
 use crate::catalogue::DocumentId;
+
+mod building;
 
 /// Changes go before what an index version lacks.
 const BACKFILL: i16 = -5;
@@ -146,51 +146,6 @@ impl Store {
         Ok(listed.fetch_one(&self.pool).await?)
     }
 
-    /// Builds a version's HNSW index without locking out writers, and makes the version ready. What an
-    /// earlier try has left is removed first.
-    pub async fn build_hnsw(&self, version: &IndexVersion) -> Result<(), StoreError> {
-        let (id, dimensions) = (version.id, version.dimensions);
-        let mut connection = self.builder().await?;
-        let is_valid = sqlx::query_scalar!(
-            r#"select indisvalid from pg_index where indexrelid = to_regclass($1)"#,
-            format!("shopkeeper.chunk_{id}_hnsw"),
-        );
-        let is_valid = is_valid.fetch_optional(&mut connection).await?;
-        if is_valid == Some(false) {
-            execute(&mut connection, format!("drop index concurrently shopkeeper.chunk_{id}_hnsw")).await?;
-        }
-        if is_valid != Some(true) {
-            let statement = format!(
-                "create index concurrently chunk_{id}_hnsw on shopkeeper.chunk_{id}
-                 using hnsw ((embedding::halfvec({dimensions})) halfvec_cosine_ops)"
-            );
-            execute(&mut connection, statement).await?;
-            execute(&mut connection, format!("analyze shopkeeper.chunk_{id}")).await?;
-            note_built(&mut connection, id).await?;
-        }
-        sqlx::query!(
-            "update shopkeeper.index_version set state = 'ready' where id = $1 and state = 'building'",
-            id
-        )
-        .execute(&mut connection)
-        .await?;
-        Ok(())
-    }
-
-    /// A connection of its own, for what takes as long as it takes.
-    async fn builder(&self) -> Result<PgConnection, StoreError> {
-        let mut connection = self.direct.plain().acquire().await?.detach();
-        for statement in [
-            "set statement_timeout = 0",
-            // The graph is built many times faster when it fits.
-            "select set_config('maintenance_work_mem', greatest(pg_size_bytes(setting || unit), 1 << 29) / 1024 || 'kB', false)
-             from pg_settings where name = 'maintenance_work_mem'",
-        ] {
-            execute(&mut connection, statement.to_owned()).await?;
-        }
-        Ok(connection)
-    }
-
     /// The share of its chunks that a version's HNSW index has lost since it was built; none when it has no index.
     pub async fn hnsw_wear(&self, version: i32) -> Result<Option<f64>, StoreError> {
         let wear = sqlx::query_scalar!(
@@ -206,30 +161,6 @@ impl Store {
             version,
         );
         Ok(wear.fetch_optional(&self.pool).await?)
-    }
-
-    /// Builds a version's HNSW index anew, without locking out writers or searches.
-    pub async fn rebuild_hnsw(&self, version: i32) -> Result<(), StoreError> {
-        let mut connection = self.builder().await?;
-        // What a rebuilding that was ended has left.
-        let left = sqlx::query_scalar!(
-            r#"select indexrelid::regclass::text as "name!" from pg_index
-               where indrelid = to_regclass('shopkeeper.chunk_' || $1) and not indisvalid
-                   and indexrelid::regclass::text like '%\_hnsw\_ccnew%'"#,
-            version.to_string(),
-        );
-        for name in left.fetch_all(&mut connection).await? {
-            execute(&mut connection, format!("drop index concurrently {name}")).await?;
-        }
-        execute(&mut connection, format!("reindex index concurrently shopkeeper.chunk_{version}_hnsw"))
-            .await?;
-        note_built(&mut connection, version).await
-    }
-
-    /// Removes dead chunks of a version from its table and its indexes.
-    pub async fn vacuum_chunks(&self, version: i32) -> Result<(), StoreError> {
-        let mut connection = self.builder().await?;
-        execute(&mut connection, format!("vacuum (analyze) shopkeeper.chunk_{version}")).await
     }
 
     /// Makes another version the one that is searched. Refused when documents would be missing in it:
@@ -297,44 +228,4 @@ impl Store {
         );
         Ok(retired.execute(&self.pool).await?.rows_affected() == 1)
     }
-
-    /// Deletes a version that nobody writes any more. Its partition is detached without locking the
-    /// others.
-    pub async fn drop_index(&self, id: i32) -> Result<(), StoreError> {
-        let mut connection = self.builder().await?;
-        let pending = sqlx::query_scalar!(
-            r#"select inhdetachpending from pg_inherits where inhrelid = to_regclass($1)"#,
-            format!("shopkeeper.chunk_{id}"),
-        );
-        if let Some(pending) = pending.fetch_optional(&mut connection).await? {
-            let how = if pending { "finalize" } else { "concurrently" };
-            let detach = format!("alter table shopkeeper.chunk detach partition shopkeeper.chunk_{id} {how}");
-            execute(&mut connection, detach).await?;
-        }
-        execute(&mut connection, format!("drop table if exists shopkeeper.chunk_{id}")).await?;
-        sqlx::query!("delete from shopkeeper.document_index where version = $1", id)
-            .execute(&mut connection)
-            .await?;
-        sqlx::query!("delete from shopkeeper.index_version where id = $1", id)
-            .execute(&mut connection)
-            .await?;
-        Ok(())
-    }
-}
-
-/// Notes how many chunks had been deleted when the HNSW index was built.
-async fn note_built(connection: &mut PgConnection, version: i32) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update shopkeeper.index_version as version set hnsw_deleted = n_tup_del + n_tup_upd
-         from pg_stat_user_tables where version.id = $1 and relid = to_regclass('shopkeeper.chunk_' || version.id)",
-        version,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn execute(connection: &mut PgConnection, statement: String) -> Result<(), StoreError> {
-    sqlx::query(AssertSqlSafe(statement)).execute(connection).await?;
-    Ok(())
 }

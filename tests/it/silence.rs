@@ -60,6 +60,29 @@ async fn statements_and_transactions_that_no_reply_comes_to_are_given_up() {
 }
 
 #[tokio::test]
+async fn work_that_may_take_for_ever_is_given_up_when_the_server_knows_nothing_of_it() {
+    let world = World::new().await;
+    let proxy = Proxy::start(&world.url()).await;
+    let store = Store::open(&reach(&proxy.url())).await.unwrap();
+    let mut ours = PgConnection::connect(&world.url()).await.unwrap();
+    let mut lock = ours.begin().await.unwrap();
+    sqlx::query("lock table shopkeeper.chunk_1").execute(&mut *lock).await.unwrap();
+    let cut = async {
+        let waits = "exists (select from pg_stat_activity
+             where datname = current_database() and query like 'vacuum%' and wait_event_type = 'Lock')";
+        world.until("it waits for the lock", waits).await;
+        proxy.swallow();
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity
+             where datname = current_database() and query like 'vacuum%'";
+        assert!(world.value::<bool>(end).await);
+        proxy.pass_new();
+    };
+    let (failed, ()) = tokio::join!(tokio::time::timeout(LIMIT, store.vacuum_chunks(1)), cut);
+    let error = failed.expect("it waits for ever").unwrap_err();
+    assert!(matches!(&error, StoreError::Unreachable(reason) if reason.contains("was lost")), "{error}");
+}
+
+#[tokio::test]
 async fn a_shop_that_no_reply_comes_from_is_given_up_and_read_again() {
     let shop = database("template1").await;
     execute(&shop, SHOP).await;
