@@ -5,11 +5,10 @@ use std::path::Path;
 use clap::Args;
 use serde_json::json;
 
-use super::{Ended, UNREACHABLE, output, settings};
+use super::{Ended, output, settings};
 use crate::{
     answer::Found,
     daemon,
-    jobs::JobError,
     store::{Store, chunks::Within},
 };
 
@@ -34,10 +33,9 @@ pub(super) async fn search(arguments: Search, path: &Path) -> anyhow::Result<()>
     let store = Store::open(&daemon::reach(&config)).await?;
     let parts = daemon::assemble(&config, &store).await?;
     let top_k = arguments.top_k.unwrap_or(config.answers.top_k).get();
-    let version = parts.answer.versions.active().await.map_err(unanswered)?;
+    let version = parts.answer.versions.active().await?;
     let within = Within { sources: sources.as_deref(), metadata: None };
-    let found = parts.answer.retrieve(&version, &arguments.text, within, top_k).await;
-    let passages = found.map_err(unanswered)?.passages;
+    let passages = parts.answer.retrieve(&version, &arguments.text, within, top_k).await?.passages;
     if arguments.json {
         let results = passages.iter().map(Found::of);
         return output::json(&json!({ "results": results.collect::<Vec<_>>() }));
@@ -61,12 +59,4 @@ fn chosen(config: &crate::config::Config, source: Option<String>) -> anyhow::Res
     let names: Vec<_> = config.sources.iter().map(|source| source.name.as_str()).collect();
     let message = format!("the settings have no source `{name}`; there are {}", names.join(", "));
     Err(Ended { code: super::CONFIGURATION, message }.into())
-}
-
-/// What waits for something is not reachable now.
-pub(super) fn unanswered(error: JobError) -> anyhow::Error {
-    match error {
-        JobError::Snooze { reason, .. } => Ended { code: UNREACHABLE, message: reason }.into(),
-        other => other.into(),
-    }
 }

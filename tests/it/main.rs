@@ -15,6 +15,7 @@ mod coalescing;
 mod demo;
 mod doctor;
 mod eval;
+mod exit_codes;
 mod faults;
 mod feed;
 mod hostile;

@@ -1,0 +1,64 @@
+//! Waiting for jobs: when nothing gets done any more.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{
+    jobs::index_documents::REFRESHING,
+    store::{Store, status::Backlog},
+};
+
+/// How long nothing may get done while jobs fail, until waiting ends.
+const STALLED: Duration = Duration::from_secs(15);
+
+/// Whether anything gets done.
+pub(super) struct Progress {
+    moved: Instant,
+    left: Option<u64>,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self { moved: Instant::now(), left: None }
+    }
+
+    /// Why nothing has got done for so long that it is not worth waiting; none as long as it is.
+    pub(super) fn stalled(&mut self, left: u64, last_error: Option<String>) -> Option<String> {
+        let before = self.left.replace(left);
+        let Some(error) = last_error.filter(|_| before == Some(left)) else {
+            self.moved = Instant::now();
+            return None;
+        };
+        (self.moved.elapsed() > STALLED).then_some(error)
+    }
+}
+
+/// The documents of these sources that wait or are being refreshed.
+pub(super) async fn backlog(store: &Store, sources: &[String]) -> anyhow::Result<Backlog> {
+    let mut sum = Backlog { pending: 0, last_error: None };
+    for source in sources {
+        let one = store.backlog(REFRESHING, source).await?;
+        sum.pending += one.pending;
+        sum.last_error = sum.last_error.or(one.last_error);
+    }
+    Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_and_does_not_move_is_not_waited_for() {
+        let mut progress = Progress::new();
+        let mut later = |left, error: Option<&str>| {
+            progress.moved = progress.moved.checked_sub(2 * STALLED).unwrap();
+            progress.stalled(left, error.map(str::to_owned))
+        };
+        assert_eq!(later(3, Some("away")), None);
+        assert_eq!(later(3, Some("away")), Some("away".to_owned()));
+        assert_eq!(later(2, Some("away")), None, "one got done");
+        assert_eq!(later(2, None), None, "none fails");
+    }
+}
