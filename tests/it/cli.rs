@@ -195,6 +195,30 @@ async fn for_people_the_same_is_a_table() {
     assert!(stdout(&world.run(&["search", "kettle"]).await).contains("product/3  Kettle"));
     let asked = stdout(&world.run(&["ask", "How much is the Kettle?"]).await);
     assert!(asked.contains("45.00") && asked.contains("[1] Kettle - https://shop.example/p/3"), "{asked}");
+    assert!(!asked.contains("searched for"), "{asked}");
+}
+
+#[tokio::test]
+async fn an_answer_is_explained_by_what_was_found_and_judged() {
+    let world = World::new().await;
+    world.sync().await;
+    let asked = stdout(&world.run(&["ask", "How much is the Kettle?", "--explain"]).await);
+    for part in [
+        "searched for: How much is the Kettle?",
+        "  cited  product/3  Kettle",
+        "         product/1  Shirt",
+        "outcome     completed, answered, attempt 1",
+        ", above 1.500 a human is asked for",
+        "escalation  none",
+        "grounding   sound",
+        " written by extractive; 0.0",
+    ] {
+        assert!(asked.contains(part), "{part:?} in {asked}");
+    }
+    world.script().queue(Operation::Completions, vec![Fault::Says("It is 77.00 [1].".to_owned()); 2]);
+    let refused = stdout(&world.run(&["ask", "How much is the Shirt?", "--explain"]).await);
+    assert!(refused.contains("grounding   no passage has numbers 77.00"), "{refused}");
+    assert!(refused.contains("escalation  ungrounded (open, "), "{refused}");
 }
 
 #[tokio::test]
