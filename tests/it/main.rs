@@ -18,6 +18,7 @@ mod eval;
 mod exit_codes;
 mod faults;
 mod feed;
+mod health;
 mod hostile;
 mod hosts;
 mod lifecycle;
