@@ -23,6 +23,7 @@ mod hostile;
 mod hosts;
 mod lifecycle;
 mod manual;
+mod migrations;
 mod nets;
 mod poolers;
 mod proxy;
