@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Ended, FAILED, UNREACHABLE, output, settings};
+use super::{Ended, FAILED, UNREACHABLE, output, settings, waiting::Stopped};
 use crate::{
     answer::{
         Question,
@@ -74,7 +74,7 @@ const STALLED: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(20);
 
 async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> {
-    let mut failing = None;
+    let (mut failing, mut stopped) = (None, Stopped::new(&[AnswerQuestion::KIND]));
     loop {
         let answer = store.answer(None, id).await?;
         let Some(answer) = answer else {
@@ -82,6 +82,9 @@ async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> 
         };
         if answer.is_settled() {
             return Ok(answer);
+        }
+        for text in stopped.news(store).await? {
+            output::note(text);
         }
         match store.last_error(AnswerQuestion::KIND, &id.to_string()).await? {
             None => failing = None,

@@ -8,12 +8,15 @@ use serde_json::json;
 
 use super::{
     CONFIGURATION, Ended, FAILED, UNREACHABLE, output, plan, settings,
-    waiting::{Progress, backlog},
+    waiting::{Progress, Stopped, backlog},
 };
 use crate::{
     config::Config,
     daemon::{self, Parts, Workers},
-    jobs::{Job, fill_index::FillIndex, versions::Version},
+    jobs::{
+        Job, fill_index::FillIndex, index_documents::IndexDocuments, refresh_document::RefreshDocument,
+        versions::Version,
+    },
     store::{Store, documents::IndexVersion},
 };
 
@@ -175,6 +178,8 @@ fn confirmed(question: &str) -> anyhow::Result<bool> {
 
 /// How long what runs may take to finish when the version is not waited for any more.
 const PARTING: Duration = Duration::from_secs(5);
+/// The kinds of jobs that fill a version.
+const FILLING: &[&str] = &[FillIndex::KIND, RefreshDocument::KIND, IndexDocuments::KIND];
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -194,7 +199,7 @@ async fn watched(store: &Store, version: i32, sources: &[String]) -> anyhow::Res
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
         "filling {bar:30} {pos}/{len} documents, {per_sec}, {eta} left {msg}",
     )?);
-    let mut progress = Progress::new();
+    let (mut progress, mut stopped) = (Progress::new(), Stopped::new(FILLING));
     loop {
         let versions = store.index_versions().await?;
         let state = versions.iter().find(|index| index.id == version).map(|index| index.state.as_str());
@@ -214,6 +219,9 @@ async fn watched(store: &Store, version: i32, sources: &[String]) -> anyhow::Res
         bar.set_position((coverage.fresh + coverage.failed).unsigned_abs());
         if coverage.missing() == 0 {
             bar.set_message("(building its HNSW index)");
+        }
+        for text in stopped.news(store).await? {
+            bar.suspend(|| output::note(text));
         }
         let failed = store.last_error(FillIndex::KIND, &version.to_string()).await?;
         // Jobs end also when another did their work: what counts is what is indexed.

@@ -9,12 +9,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     Ended, REFUSED, UNREACHABLE, exit_code, output, settings,
-    waiting::{Progress, backlog},
+    waiting::{Progress, Stopped, backlog},
 };
 use crate::{
     config::Config,
     daemon::{self, Parts, Workers},
-    jobs::sync_catalogue::{SyncOptions, SyncReport},
+    jobs::{
+        index_documents::REFRESHING,
+        sync_catalogue::{SyncOptions, SyncReport},
+    },
     store::Store,
 };
 
@@ -141,7 +144,7 @@ async fn until_fresh(store: &Store, sources: &[String]) -> anyhow::Result<Option
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
         "refreshing {bar:30} {pos}/{len} documents, {per_sec}, {eta} left",
     )?);
-    let mut progress = Progress::new();
+    let (mut progress, mut stopped) = (Progress::new(), Stopped::new(REFRESHING));
     loop {
         let backlog = backlog(store, sources).await?;
         let pending = backlog.pending;
@@ -151,6 +154,9 @@ async fn until_fresh(store: &Store, sources: &[String]) -> anyhow::Result<Option
         if pending == 0 {
             bar.finish_and_clear();
             return Ok(None);
+        }
+        for text in stopped.news(store).await? {
+            bar.suspend(|| output::note(text));
         }
         if let Some(why) = progress.stalled(pending, backlog.last_error) {
             bar.finish_and_clear();

@@ -1,6 +1,6 @@
-//! Waiting for jobs: when nothing gets done any more.
+//! Waiting for jobs: when nothing gets done any more, and what an operator has stopped.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::Instant;
 
@@ -31,6 +31,43 @@ impl Progress {
             return None;
         };
         (self.moved.elapsed() > STALLED).then_some(error)
+    }
+}
+
+/// Says once what an operator has stopped, while one waits for it.
+pub(super) struct Stopped {
+    kinds: &'static [&'static str],
+    looked: Option<Instant>,
+    said: BTreeSet<String>,
+}
+
+/// How often it is looked for.
+const LOOK: Duration = Duration::from_secs(1);
+
+impl Stopped {
+    /// For those who wait for jobs of these kinds.
+    pub(super) fn new(kinds: &'static [&'static str]) -> Self {
+        Self { kinds, looked: None, said: BTreeSet::new() }
+    }
+
+    /// What is to be said now, if anything.
+    pub(super) async fn news(&mut self, store: &Store) -> anyhow::Result<Vec<String>> {
+        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+            return Ok(Vec::new());
+        }
+        let mut stopped = Vec::new();
+        if store.stopped_since().await?.is_some() {
+            stopped.push(
+                "the stop button is pressed, and no model is asked: `shopkeeper resume` goes on".to_owned(),
+            );
+        }
+        let paused = store.paused_kinds(self.kinds).await?;
+        stopped.extend(
+            paused.iter().map(|kind| format!("{kind} is paused: `shopkeeper queue resume {kind}` goes on")),
+        );
+        self.looked = Some(Instant::now());
+        stopped.retain(|text| self.said.insert(text.clone()));
+        Ok(stopped)
     }
 }
 

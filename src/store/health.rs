@@ -124,6 +124,15 @@ impl Store {
         Ok(Some(health.fetch_one(&replica.pool).await?))
     }
 
+    /// Those of some kinds that are paused.
+    pub async fn paused_kinds(&self, kinds: &[&str]) -> Result<Vec<String>, StoreError> {
+        let paused = sqlx::query_scalar!(
+            "select kind from shopkeeper.queue_kind where paused_at is not null and kind = any ($1) order by kind",
+            kinds as &[&str],
+        );
+        Ok(paused.fetch_all(&self.pool).await?)
+    }
+
     /// How long a notification takes to arrive; none when it does not within two seconds.
     pub async fn notification_time(&self) -> Result<Option<Duration>, StoreError> {
         let mut listener = PgListener::connect_with(self.direct.plain()).await?;

@@ -418,6 +418,43 @@ async fn kinds_are_paused_and_resumed() {
 }
 
 #[tokio::test]
+async fn who_waits_for_what_is_stopped_is_told_once() {
+    let world = World::new().await;
+    let waits = async |arguments: &[&str]| {
+        let mut all = vec!["--config".to_owned(), world.settings().display().to_string()];
+        all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        let mut waiting = command(&all, &[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
+        let line = said.next().unwrap().unwrap();
+        (waiting, line, said)
+    };
+    world.run(&["queue", "pause", "refresh_document"]).await;
+    world.run(&["queue", "pause", "index_documents"]).await;
+    world.run(&["queue", "pause", "answer_question"]).await;
+    let (mut synced, line, mut said) = waits(&["sync", "--wait"]).await;
+    assert_eq!(line, "index_documents is paused: `shopkeeper queue resume index_documents` goes on");
+    let line = said.next().unwrap().unwrap();
+    assert_eq!(line, "refresh_document is paused: `shopkeeper queue resume refresh_document` goes on");
+    let (mut asked, line, answered) = waits(&["ask", "How much is the Kettle?"]).await;
+    assert_eq!(line, "answer_question is paused: `shopkeeper queue resume answer_question` goes on");
+    for kind in ["refresh_document", "index_documents"] {
+        world.run(&["queue", "resume", kind]).await;
+    }
+    assert!(tokio::task::spawn_blocking(move || synced.wait().unwrap()).await.unwrap().success());
+    world.run(&["queue", "resume", "answer_question"]).await;
+    assert!(tokio::task::spawn_blocking(move || asked.wait().unwrap()).await.unwrap().success());
+    let again: Vec<_> = said.chain(answered).map(Result::unwrap).collect();
+    assert!(!again.iter().any(|line| line.contains("is paused")), "{again:?}");
+
+    world.run(&["pause"]).await;
+    world.in_shop("update product set description = 'Glass.' where id = 3").await;
+    let (mut synced, line, _) = waits(&["sync", "--wait"]).await;
+    assert_eq!(line, "the stop button is pressed, and no model is asked: `shopkeeper resume` goes on");
+    synced.kill().unwrap();
+    synced.wait().unwrap();
+}
+
+#[tokio::test]
 async fn schedules_are_listed_run_paused_and_resumed() {
     let schedule = "[[schedule]]\nname = \"nightly\"\ncron = \"0 3 * * *\"\ntimezone = \"Europe/Berlin\"\njob = \"sync_catalogue\"\n";
     let world = World::with(crate::support::SHOP, &format!("{}{schedule}", crate::support::SOURCE)).await;
