@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     catalogue::CatalogueError,
     config::{Config, ConfigError, LogFormat},
-    jobs::{plan_catalogue::PlanError, sync_catalogue::SyncError},
+    jobs::{JobError, plan_catalogue::PlanError, sync_catalogue::SyncError},
     model::ModelError,
     store::StoreError,
     telemetry,
@@ -48,6 +48,7 @@ mod sync;
 mod systemd;
 mod token;
 mod trigger;
+mod waiting;
 
 /// Keeps a shop's embeddings equal to its catalogue, and answers questions from them.
 #[derive(Debug, Parser)]
@@ -216,8 +217,15 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             CatalogueError::Misfit { .. } => CONFIGURATION,
         });
     }
-    if let Some(PlanError::Sync(error)) = cause.downcast_ref::<PlanError>() {
-        return code_of(error);
+    // What a job would wait for does not answer now.
+    if let Some(error) = cause.downcast_ref::<JobError>() {
+        return matches!(error, JobError::Snooze { .. }).then_some(UNREACHABLE);
+    }
+    if let Some(error) = cause.downcast_ref::<PlanError>() {
+        return match error {
+            PlanError::Sync(error) => code_of(error),
+            PlanError::Read(error) => code_of(error),
+        };
     }
     match cause.downcast_ref::<SyncError>()? {
         SyncError::MassDelete { .. } => Some(REFUSED),

@@ -317,6 +317,8 @@ pub async fn run(
     // From here on nothing can fail: what runs is stopped in order.
     let workers = working(config, &store, &parts, roles).await?;
     let pulse = workers.queue.pulse().clone();
+    let watched = pulse.clone();
+    api.readiness.watch(move || watched.is_steady());
     let servers = TaskTracker::new();
     for (listener, routes) in served {
         let stopped = stop.clone();

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -80,17 +80,33 @@ pub struct Api {
 }
 
 /// Whether this process takes new work: until it is told to stop.
-#[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+#[derive(Clone, Default)]
+pub struct Readiness {
+    ended: Arc<AtomicBool>,
+    workers: Arc<OnceLock<Steady>>,
+}
+
+/// Says whether the workers get through to the database.
+type Steady = Box<dyn Fn() -> bool + Send + Sync>;
 
 impl Readiness {
+    /// Says how it is seen that the workers get through to the database; the first time counts.
+    pub fn watch(&self, are_steady: impl Fn() -> bool + Send + Sync + 'static) {
+        let _ = self.workers.set(Box::new(are_steady));
+    }
+
     /// Says that no new work is taken any more.
     pub fn end(&self) {
-        self.0.store(true, Ordering::Release);
+        self.ended.store(true, Ordering::Release);
     }
 
     fn has_ended(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Without workers there is none that does not get through.
+    fn has_steady_workers(&self) -> bool {
+        self.workers.get().is_none_or(|are_steady| are_steady())
     }
 }
 

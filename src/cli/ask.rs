@@ -8,9 +8,13 @@ use clap::Args;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Ended, FAILED, UNREACHABLE, output, settings};
+use super::{Ended, FAILED, UNREACHABLE, output, settings, waiting::Stopped};
 use crate::{
-    answer::{Question, object::AnswerObject},
+    answer::{
+        Question,
+        grounding::Grounding,
+        object::{AnswerObject, Used},
+    },
     daemon::{self, Workers},
     jobs::{Job, answer_question::AnswerQuestion},
     store::{Store, answers::LOCAL},
@@ -23,7 +27,10 @@ pub(super) struct Ask {
     /// The conversation it belongs to: earlier questions of it are the history
     #[arg(long, value_name = "ID")]
     session: Option<String>,
-    /// Print the answer object
+    /// Show how the answer came about: what was searched for and found, what was judged, what it cost
+    #[arg(long)]
+    explain: bool,
+    /// Print the answer object, which has all of it
     #[arg(long)]
     json: bool,
 }
@@ -51,6 +58,9 @@ pub(super) async fn ask(arguments: Ask, path: &Path) -> anyhow::Result<()> {
         output::json(&answer)?;
     } else {
         show(&answer);
+        if arguments.explain {
+            explain(&answer);
+        }
     }
     match answer.error {
         Some(message) => Err(Ended { code: FAILED, message }.into()),
@@ -64,7 +74,7 @@ const STALLED: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(20);
 
 async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> {
-    let mut failing = None;
+    let (mut failing, mut stopped) = (None, Stopped::new(&[AnswerQuestion::KIND]));
     loop {
         let answer = store.answer(None, id).await?;
         let Some(answer) = answer else {
@@ -72,6 +82,9 @@ async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> 
         };
         if answer.is_settled() {
             return Ok(answer);
+        }
+        for text in stopped.news(store).await? {
+            output::note(text);
         }
         match store.last_error(AnswerQuestion::KIND, &id.to_string()).await? {
             None => failing = None,
@@ -98,4 +111,77 @@ fn show(answer: &AnswerObject) {
     let reason = answer.escalation.as_ref().map(|escalation| escalation.reason.as_str());
     let escalation = reason.map(|reason| format!(", a human is asked for: {reason}")).unwrap_or_default();
     output::line(format!("  confidence {confidence}{escalation}"));
+}
+
+/// Shows how an answer came about: what was searched for, what was found and judged, and what it cost.
+fn explain(answer: &AnswerObject) {
+    output::line("");
+    let searched = answer.standalone_question.as_deref().unwrap_or(&answer.question);
+    output::line(format!("searched for: {searched}"));
+    if answer.sources.is_empty() {
+        output::line("no passage was found");
+    } else {
+        let rows = answer.sources.iter().map(|source| {
+            vec![
+                source.n.to_string(),
+                format!("{:.3}", source.distance),
+                if source.cited { "cited".to_owned() } else { String::new() },
+                format!("{}/{}", source.source, source.key),
+                source.title.clone(),
+            ]
+        });
+        output::table(&["n", "distance", "", "document", "title"], rows);
+    }
+    for (name, value) in judged(answer) {
+        output::line(format!("{name:<11} {value}"));
+    }
+}
+
+/// What was judged of an answer, and what it cost, by name.
+fn judged(answer: &AnswerObject) -> Vec<(&'static str, String)> {
+    let figure = |figure: Option<f64>| figure.map_or("-".to_owned(), |figure| format!("{figure:.3}"));
+    let outcome = answer.outcome.as_deref().or(answer.incomplete_reason.as_deref()).unwrap_or("-");
+    let escalation = match &answer.escalation {
+        Some(escalation) => format!("{} ({}, {})", escalation.reason, escalation.status, escalation.id),
+        None => "none".to_owned(),
+    };
+    let mut judged = vec![
+        ("outcome", format!("{}, {outcome}, attempt {}", answer.status, answer.attempt)),
+        (
+            "confidence",
+            format!(
+                "{}: the nearest passage is at {}, above {} a human is asked for",
+                figure(answer.confidence),
+                figure(answer.nearest_distance),
+                figure(answer.escalation_threshold)
+            ),
+        ),
+        ("escalation", escalation),
+    ];
+    judged.extend(answer.grounding.as_ref().map(|grounding| ("grounding", founded(grounding))));
+    judged.extend(answer.usage.as_ref().map(|used| {
+        let Used { embedding_tokens, input_tokens, output_tokens, model, cost } = used;
+        let tokens = format!(
+            "{embedding_tokens} tokens embedded, {input_tokens} read and {output_tokens} written by {model}"
+        );
+        ("usage", format!("{tokens}; {cost:.6} USD"))
+    }));
+    judged
+}
+
+/// What of an answer no passage says.
+fn founded(grounding: &Grounding) -> String {
+    if !grounding.checked {
+        return "not checked".to_owned();
+    }
+    let numbers = grounding.unsupported_numbers.join(" ");
+    let citations: Vec<_> = grounding.invalid_citations.iter().map(|n| format!("[{n}]")).collect();
+    let links = grounding.invalid_links.join(" ");
+    let wrong = [("numbers", numbers), ("citations", citations.join(" ")), ("links", links)];
+    let wrong: Vec<_> = wrong
+        .into_iter()
+        .filter(|(_, which)| !which.is_empty())
+        .map(|(what, which)| format!("{what} {which}"))
+        .collect();
+    if wrong.is_empty() { "sound".to_owned() } else { format!("no passage has {}", wrong.join("; ")) }
 }

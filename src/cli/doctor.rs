@@ -13,8 +13,10 @@ use crate::{
     daemon::{self, Parts},
     jobs::versions::Model,
     model::{Message, ModelError, Prompt, Role},
-    store::Store,
+    store::{Store, status::SourceStatus},
 };
+
+mod space;
 
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
@@ -79,7 +81,7 @@ async fn look(config: &Config, store: &Store, checks: &mut Checks) {
         Err(error) => checks.fail("index", &format!("{error:#}"), "see docs/embeddings.md"),
         Ok(parts) => {
             index(store, checks).await;
-            coverage(store, checks).await;
+            coverage(config, store, checks).await;
             sources(&parts, checks).await;
             models(config, &parts, checks).await;
         }
@@ -130,6 +132,7 @@ async fn server(config: &Config, store: &Store, checks: &mut Checks) {
         ),
         "raise the server's max_connections or lower database.max_connections",
     );
+    space::look(config, health.bytes, checks);
     let skew = (clock::now() - health.now).num_seconds().abs();
     checks.add(
         "clock",
@@ -178,7 +181,10 @@ async fn index(store: &Store, checks: &mut Checks) {
     };
     let version = health.version;
     match health.is_valid {
-        Some(true) => checks.add("index", true, format!("version {version} has its HNSW index"), ""),
+        Some(true) => {
+            checks.add("index", true, format!("version {version} has its HNSW index"), "");
+            usage(store, checks).await;
+        }
         _ if health.is_filling => {
             checks.add("index", true, format!("version {version} gets its HNSW index when it is filled"), "");
         }
@@ -191,15 +197,45 @@ async fn index(store: &Store, checks: &mut Checks) {
     }
 }
 
+/// With fewer chunks it is quicker to read them all.
+const MANY: i64 = 10_000;
+
+/// Whether searches go through the HNSW index.
+async fn usage(store: &Store, checks: &mut Checks) {
+    let active = match store.index_status().await {
+        Err(error) => return checks.fail("search", &error, ""),
+        Ok(all) => all.into_iter().find(|index| index.version.state == "active"),
+    };
+    let Some(active) = active.filter(|active| active.chunks >= MANY) else { return };
+    let (version, chunks) = (active.version.id, active.chunks);
+    match store.is_searched_by_index(&active.version).await {
+        Err(error) => checks.fail("search", &error, ""),
+        Ok(true) => checks.add("search", true, format!("goes through the HNSW index of version {version}"), ""),
+        Ok(false) => checks.add(
+            "search",
+            false,
+            format!("reads all {chunks} chunks of version {version} though it has its HNSW index"),
+            &format!(
+                "run `analyze shopkeeper.chunk_{version}` in the database; when that does not help, look at its \
+                 random_page_cost and seq_page_cost"
+            ),
+        ),
+    }
+}
+
 /// Longer than this no document should be stale.
 const STALE_SECONDS: f64 = 3600.0;
 
-async fn coverage(store: &Store, checks: &mut Checks) {
+async fn coverage(config: &Config, store: &Store, checks: &mut Checks) {
     let sources = match store.source_status().await {
         Err(error) => return checks.fail("coverage", &error, ""),
         Ok(sources) => sources,
     };
     for source in sources {
+        if !config.sources.iter().any(|known| known.name == source.source) {
+            gone(&source, checks);
+            continue;
+        }
         let oldest = source.oldest_stale_seconds.unwrap_or(0.0);
         checks.add(
             &format!("coverage of {}", source.source),
@@ -211,6 +247,23 @@ async fn coverage(store: &Store, checks: &mut Checks) {
             "run `shopkeeper sync --wait`; `shopkeeper jobs list --state dead` says why documents failed",
         );
     }
+}
+
+/// A source that left the settings: nobody compares it, and its documents are found as they were.
+fn gone(source: &SourceStatus, checks: &mut Checks) {
+    let (name, documents) = (&source.source, source.documents);
+    if documents == 0 {
+        return;
+    }
+    checks.add(
+        &format!("source {name}"),
+        false,
+        format!("is not in the settings any more, and its {documents} documents are still searched"),
+        &format!(
+            "put it back with `where = \"false\"`, run `shopkeeper sync --source {name} --allow-mass-delete --wait`, and \
+             take it out"
+        ),
+    );
 }
 
 async fn sources(parts: &Parts, checks: &mut Checks) {

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{CONFIGURATION, Ended, FAILED, output, search::unanswered, settings};
+use super::{CONFIGURATION, Ended, FAILED, output, settings};
 use crate::{
     answer::evaluation::{Case, Graded, Report, Threshold, by_kind, calibrated, golden, judged, report},
     config::Config,
@@ -161,8 +161,8 @@ impl Place {
     /// A version by its number, or the active one.
     async fn version(&self, number: Option<i32>) -> anyhow::Result<Version> {
         let versions = &self.parts.answer.versions;
-        let Some(number) = number else { return versions.active().await.map_err(unanswered) };
-        let written = versions.written().await.map_err(unanswered)?;
+        let Some(number) = number else { return Ok(versions.active().await?) };
+        let written = versions.written().await?;
         let found = written.iter().find(|version| version.index.id == number).cloned();
         let message = format!(
             "there is no index version {number} whose model the settings name; see `shopkeeper index list`"
@@ -172,7 +172,7 @@ impl Place {
 
     async fn run(&self, run: &Run, cases: Vec<Case>) -> anyhow::Result<()> {
         let version = self.version(run.set.version).await?;
-        let lost = self.parts.eval.lost(&version, &cases).await.map_err(unanswered)?;
+        let lost = self.parts.eval.lost(&version, &cases).await?;
         let against = match run.against {
             Some(number) => Some(self.version(Some(number)).await?),
             None => None,
@@ -253,7 +253,7 @@ impl Place {
         }
         let graded = self.parts.eval.graded(version, cases, with_answers, || bar.inc(1)).await;
         bar.finish_and_clear();
-        graded.map_err(unanswered)
+        Ok(graded?)
     }
 }
 

@@ -6,11 +6,17 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{CONFIGURATION, Ended, FAILED, UNREACHABLE, output, plan, settings};
+use super::{
+    CONFIGURATION, Ended, FAILED, UNREACHABLE, output, plan, settings,
+    waiting::{Progress, Stopped, backlog},
+};
 use crate::{
     config::Config,
     daemon::{self, Parts, Workers},
-    jobs::{Job, fill_index::FillIndex, versions::Version},
+    jobs::{
+        Job, fill_index::FillIndex, index_documents::IndexDocuments, refresh_document::RefreshDocument,
+        versions::Version,
+    },
     store::{Store, documents::IndexVersion},
 };
 
@@ -170,6 +176,10 @@ fn confirmed(question: &str) -> anyhow::Result<bool> {
     Ok(answer.trim().eq_ignore_ascii_case("y"))
 }
 
+/// How long what runs may take to finish when the version is not waited for any more.
+const PARTING: Duration = Duration::from_secs(5);
+/// The kinds of jobs that fill a version.
+const FILLING: &[&str] = &[FillIndex::KIND, RefreshDocument::KIND, IndexDocuments::KIND];
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -177,15 +187,19 @@ async fn until_ready(config: &Config, store: &Store, parts: &Parts, version: i32
     let workers = Workers::new(store);
     workers.start_refreshing(parts, &config.queue);
     workers.start(&parts.fill, &config.queue.fill_index);
-    let result = watched(store, version).await;
-    workers.stop().await;
+    let sources: Vec<_> = config.sources.iter().map(|source| source.name.clone()).collect();
+    let result = watched(store, version, &sources).await;
+    // The filling itself goes on until all is there: another takes it over when its lease runs out.
+    let limit = if result.is_ok() { Duration::MAX } else { PARTING };
+    let _ = tokio::time::timeout(limit, workers.stop()).await;
     result
 }
 
-async fn watched(store: &Store, version: i32) -> anyhow::Result<()> {
+async fn watched(store: &Store, version: i32, sources: &[String]) -> anyhow::Result<()> {
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
         "filling {bar:30} {pos}/{len} documents, {per_sec}, {eta} left {msg}",
     )?);
+    let (mut progress, mut stopped) = (Progress::new(), Stopped::new(FILLING));
     loop {
         let versions = store.index_versions().await?;
         let state = versions.iter().find(|index| index.id == version).map(|index| index.state.as_str());
@@ -206,7 +220,14 @@ async fn watched(store: &Store, version: i32) -> anyhow::Result<()> {
         if coverage.missing() == 0 {
             bar.set_message("(building its HNSW index)");
         }
-        if let Some(reason) = store.last_error(FillIndex::KIND, &version.to_string()).await? {
+        for text in stopped.news(store).await? {
+            bar.suspend(|| output::note(text));
+        }
+        let failed = store.last_error(FillIndex::KIND, &version.to_string()).await?;
+        // Jobs end also when another did their work: what counts is what is indexed.
+        let left = coverage.missing().unsigned_abs();
+        let stalled = progress.stalled(left, backlog(store, sources).await?.last_error);
+        if let Some(reason) = failed.or(stalled) {
             bar.finish_and_clear();
             let message = format!("index version {version} waits: {reason}\n  a daemon goes on with it");
             return Err(Ended { code: UNREACHABLE, message }.into());

@@ -24,15 +24,33 @@ enum MigrateVerb {
         #[arg(long)]
         json: bool,
     },
-    /// Print the SQL of all migrations, and the grants for those who ask by SQL; changes nothing
-    Print,
+    /// Print the SQL of the migrations that the database lacks, for those who may apply it, and the grants for services
+    /// that ask by SQL; changes nothing
+    Print(Print),
+}
+
+#[derive(Debug, Args)]
+struct Print {
+    /// All migrations, without a look at the database
+    #[arg(long)]
+    all: bool,
+    /// The role of the daemon, to which everything is to belong; that of database.url when left out
+    #[arg(long, value_name = "NAME")]
+    role: Option<String>,
 }
 
 pub(super) async fn migrate(migrate: Migrate, path: &Path) -> anyhow::Result<()> {
     match migrate.verb {
-        Some(MigrateVerb::Print) => {
-            output::line(schema::sql());
-            output::line(schema::CLIENT_GRANTS);
+        Some(MigrateVerb::Print(Print { all: true, role: Some(role) })) => {
+            print(&role, &[]);
+            Ok(())
+        }
+        Some(MigrateVerb::Print(Print { all, role })) => {
+            let reach = daemon::reach(&settings(path)?);
+            let role = role.map_or_else(|| schema::role(&reach), Ok)?;
+            let known = if all { Vec::new() } else { Store::connect(&reach).await?.migrations().await? };
+            let applied = known.iter().filter(|migration| migration.applied);
+            print(&role, &applied.map(|migration| migration.version).collect::<Vec<_>>());
             Ok(())
         }
         Some(MigrateVerb::Status { json }) => {
@@ -56,4 +74,9 @@ pub(super) async fn migrate(migrate: Migrate, path: &Path) -> anyhow::Result<()>
             Ok(())
         }
     }
+}
+
+fn print(role: &str, applied: &[i64]) {
+    output::line(schema::sql(role, applied));
+    output::line(schema::CLIENT_GRANTS);
 }

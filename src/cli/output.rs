@@ -11,7 +11,6 @@ pub(super) fn line(text: impl Display) {
 }
 
 /// Writes a line to stderr: what goes on, beside the result.
-#[cfg(feature = "embedded")]
 pub(super) fn note(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

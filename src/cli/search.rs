@@ -5,11 +5,10 @@ use std::path::Path;
 use clap::Args;
 use serde_json::json;
 
-use super::{Ended, UNREACHABLE, output, settings};
+use super::{Ended, output, settings};
 use crate::{
     answer::Found,
     daemon,
-    jobs::JobError,
     store::{Store, chunks::Within},
 };
 
@@ -35,7 +34,7 @@ pub(super) async fn search(arguments: Search, path: &Path) -> anyhow::Result<()>
     let parts = daemon::assemble(&config, &store).await?;
     let top_k = arguments.top_k.unwrap_or(config.answers.top_k).get();
     let within = Within { sources: sources.as_deref(), metadata: None };
-    let passages = parts.answer.look_up(&arguments.text, within, top_k).await.map_err(unanswered)?;
+    let passages = parts.answer.look_up(&arguments.text, within, top_k).await?;
     if arguments.json {
         let results = passages.iter().map(Found::of);
         return output::json(&json!({ "results": results.collect::<Vec<_>>() }));
@@ -59,12 +58,4 @@ fn chosen(config: &crate::config::Config, source: Option<String>) -> anyhow::Res
     let names: Vec<_> = config.sources.iter().map(|source| source.name.as_str()).collect();
     let message = format!("the settings have no source `{name}`; there are {}", names.join(", "));
     Err(Ended { code: super::CONFIGURATION, message }.into())
-}
-
-/// What waits for something is not reachable now.
-pub(super) fn unanswered(error: JobError) -> anyhow::Error {
-    match error {
-        JobError::Snooze { reason, .. } => Ended { code: UNREACHABLE, message: reason }.into(),
-        other => other.into(),
-    }
 }

@@ -6,9 +6,11 @@ use std::{path::Path, time::Duration};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::time::Instant;
 
-use super::{Ended, UNREACHABLE, exit_code, output, settings};
+use super::{
+    Ended, REFUSED, UNREACHABLE, exit_code, output, settings,
+    waiting::{Progress, Stopped, backlog},
+};
 use crate::{
     config::Config,
     daemon::{self, Parts, Workers},
@@ -16,7 +18,7 @@ use crate::{
         index_documents::REFRESHING,
         sync_catalogue::{SyncOptions, SyncReport},
     },
-    store::{Store, status::Backlog},
+    store::Store,
 };
 
 #[derive(Debug, Args)]
@@ -116,58 +118,52 @@ pub(super) fn show(reports: &[SyncReport], json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long nothing may get done while jobs fail, until waiting ends.
-const STALLED: Duration = Duration::from_secs(15);
 /// How often the backlog is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
 async fn wait(config: &Config, store: &Store, parts: &Parts, reports: &[SyncReport]) -> anyhow::Result<()> {
     let workers = Workers::new(store);
     workers.start_refreshing(parts, &config.queue);
-    let result = until_fresh(store, reports.iter().map(|report| report.source.as_str())).await;
+    let sources: Vec<_> = reports.iter().map(|report| report.source.clone()).collect();
+    let stalled = until_fresh(store, &sources).await;
     workers.stop().await;
-    result
+    let Some(message) = stalled? else { return Ok(()) };
+    let code = if is_spent(store, parts).await? { REFUSED } else { UNREACHABLE };
+    Err(Ended { code, message }.into())
 }
 
-/// Waits until no refresh of these sources is pending, with a bar on a terminal.
-async fn until_fresh(store: &Store, sources: impl Iterator<Item = &str> + Clone) -> anyhow::Result<()> {
+/// Whether documents may cost nothing more today.
+async fn is_spent(store: &Store, parts: &Parts) -> anyhow::Result<bool> {
+    let daily = parts.versions.models().iter().find_map(|model| model.backfill.daily);
+    let Some((operation, most)) = daily else { return Ok(false) };
+    Ok(store.usd_today(operation).await? >= most)
+}
+
+/// Waits until no refresh of these sources is pending, with a bar on a terminal; says why it does not wait longer.
+async fn until_fresh(store: &Store, sources: &[String]) -> anyhow::Result<Option<String>> {
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
         "refreshing {bar:30} {pos}/{len} documents, {per_sec}, {eta} left",
     )?);
-    let mut moved = Instant::now();
-    let mut before = None;
+    let (mut progress, mut stopped) = (Progress::new(), Stopped::new(REFRESHING));
     loop {
-        let backlog = backlog(store, sources.clone()).await?;
+        let backlog = backlog(store, sources).await?;
         let pending = backlog.pending;
         let total = bar.length().unwrap_or_default().max(pending);
         bar.set_length(total);
         bar.set_position(total - pending);
         if pending == 0 {
             bar.finish_and_clear();
-            return Ok(());
+            return Ok(None);
         }
-        if before != Some(pending) || backlog.last_error.is_none() {
-            moved = Instant::now();
+        for text in stopped.news(store).await? {
+            bar.suspend(|| output::note(text));
         }
-        before = Some(pending);
-        if moved.elapsed() > STALLED {
+        if let Some(why) = progress.stalled(pending, backlog.last_error) {
             bar.finish_and_clear();
-            let why = backlog.last_error.unwrap_or_default();
-            let message = format!(
+            return Ok(Some(format!(
                 "{pending} documents wait for another attempt: {why}\n  they stay queued, and a daemon goes on with them"
-            );
-            return Err(Ended { code: UNREACHABLE, message }.into());
+            )));
         }
         tokio::time::sleep(LOOK).await;
     }
-}
-
-async fn backlog(store: &Store, sources: impl Iterator<Item = &str>) -> anyhow::Result<Backlog> {
-    let mut sum = Backlog { pending: 0, last_error: None };
-    for source in sources {
-        let one = store.backlog(REFRESHING, source).await?;
-        sum.pending += one.pending;
-        sum.last_error = sum.last_error.or(one.last_error);
-    }
-    Ok(sum)
 }

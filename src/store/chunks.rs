@@ -45,6 +45,28 @@ pub struct Within<'a> {
     pub metadata: Option<&'a Map<String, Value>>,
 }
 
+/// The statement that finds the nearest chunks.
+pub(super) fn nearest(version: &IndexVersion, within: Within<'_>) -> String {
+    let (id, dimensions) = (version.id, version.dimensions);
+    let sources = if within.sources.is_some() { "and source = any($3)" } else { "and $3::text[] is null" };
+    // Asked of each row in the order of the index, which goes on until there are enough.
+    let metadata = if within.metadata.is_some() {
+        "and (select metadata @> $4 from shopkeeper.document where (source, key) = (chunk.source, chunk.key))"
+    } else {
+        "and $4::jsonb is null"
+    };
+    format!(
+        "select near.source, near.key, document.title, near.content, document.link, document.metadata, near.distance
+         from (
+             select source, key, content, embedding::halfvec({dimensions}) <=> $1 as distance
+             from shopkeeper.chunk where version = {id} {sources} {metadata}
+             order by embedding::halfvec({dimensions}) <=> $1 limit $2
+         ) as near
+         join shopkeeper.document using (source, key)
+         order by near.distance, near.source, near.key"
+    )
+}
+
 impl Store {
     /// Asks the replica; when that is away, or cannot answer now, the database itself.
     async fn searched<'s, S>(&'s self, search: impl Fn(&'s Pool) -> S + Send) -> Result<Vec<Row>, StoreError>
@@ -77,25 +99,7 @@ impl Store {
         top_k: u32,
         within: Within<'_>,
     ) -> Result<Vec<Passage>, StoreError> {
-        let (id, dimensions) = (version.id, version.dimensions);
-        let sources =
-            if within.sources.is_some() { "and source = any($3)" } else { "and $3::text[] is null" };
-        // Asked of each row in the order of the index, which goes on until there are enough.
-        let metadata = if within.metadata.is_some() {
-            "and (select metadata @> $4 from shopkeeper.document where (source, key) = (chunk.source, chunk.key))"
-        } else {
-            "and $4::jsonb is null"
-        };
-        let statement = format!(
-            "select near.source, near.key, document.title, near.content, document.link, document.metadata, near.distance
-             from (
-                 select source, key, content, embedding::halfvec({dimensions}) <=> $1 as distance
-                 from shopkeeper.chunk where version = {id} {sources} {metadata}
-                 order by embedding::halfvec({dimensions}) <=> $1 limit $2
-             ) as near
-             join shopkeeper.document using (source, key)
-             order by near.distance, near.source, near.key"
-        );
+        let statement = nearest(version, within);
         let search = |pool| {
             let query = sqlx::query_as(AssertSqlSafe(statement.as_str()))
                 .bind(HalfVector::from_f32_slice(vector))

@@ -3,9 +3,17 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use sqlx::postgres::PgListener;
+use pgvector::HalfVector;
+use sqlx::{AssertSqlSafe, postgres::PgListener, types::Json};
 
-use super::{Store, StoreError};
+use super::{
+    Store, StoreError,
+    chunks::{self, Within},
+    documents::IndexVersion,
+};
+
+/// How many passages are wanted where only the plan is: as many as by default.
+const TOP_K: i64 = 5;
 
 /// What the server says of itself.
 #[derive(Clone, Debug)]
@@ -20,6 +28,8 @@ pub struct ServerHealth {
     pub connections: i64,
     /// The most that there can be.
     pub max_connections: i64,
+    /// What our tables and indexes take, in bytes.
+    pub bytes: i64,
     /// Its clock.
     pub now: DateTime<Utc>,
     /// Jobs whose lease ran out more than a minute ago, and nobody took them.
@@ -56,6 +66,10 @@ impl Store {
                    (select count(*) from pg_stat_activity where backend_type = 'client backend') as "connections!",
                    current_setting('max_connections')::bigint
                        - current_setting('superuser_reserved_connections')::bigint as "max_connections!",
+                   (
+                       select coalesce(sum(pg_total_relation_size(oid)), 0)::bigint from pg_class
+                       where relnamespace = 'shopkeeper'::regnamespace and relkind = 'r'
+                   ) as "bytes!",
                    clock_timestamp() as "now!",
                    (
                        select count(*) from shopkeeper.job
@@ -82,6 +96,20 @@ impl Store {
         Ok(health.fetch_optional(&self.pool).await?)
     }
 
+    /// Whether a search of a version goes through its HNSW index: what PostgreSQL plans for the statement of searches.
+    pub async fn is_searched_by_index(&self, version: &IndexVersion) -> Result<bool, StoreError> {
+        let statement = format!("explain {}", chunks::nearest(version, Within::default()));
+        let dimensions = usize::try_from(version.dimensions).unwrap_or_default();
+        let plan = sqlx::query_scalar(AssertSqlSafe(statement))
+            .bind(HalfVector::from_f32_slice(&vec![1.0; dimensions]))
+            .bind(TOP_K)
+            .bind(None::<&[String]>)
+            .bind(None::<Json<()>>);
+        let plan: Vec<String> = plan.fetch_all(&self.pool).await?;
+        let index = format!("using chunk_{}_hnsw ", version.id);
+        Ok(plan.iter().any(|line| line.contains(&index)))
+    }
+
     /// How the replica that is searched is; none when there is none.
     pub async fn replica_health(&self) -> Result<Option<ReplicaHealth>, StoreError> {
         let Some(replica) = &self.replica else { return Ok(None) };
@@ -94,6 +122,15 @@ impl Store {
                end as lag_seconds"#
         );
         Ok(Some(health.fetch_one(&replica.pool).await?))
+    }
+
+    /// Those of some kinds that are paused.
+    pub async fn paused_kinds(&self, kinds: &[&str]) -> Result<Vec<String>, StoreError> {
+        let paused = sqlx::query_scalar!(
+            "select kind from shopkeeper.queue_kind where paused_at is not null and kind = any ($1) order by kind",
+            kinds as &[&str],
+        );
+        Ok(paused.fetch_all(&self.pool).await?)
     }
 
     /// How long a notification takes to arrive; none when it does not within two seconds.

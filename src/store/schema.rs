@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use sqlx::migrate::Migrator;
 
-use super::{StoreError, pool::Pool};
+use super::{Reach, StoreError, options_of, pool::Pool};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -15,8 +15,13 @@ const PGVECTOR: (u32, u32) = (0, 8);
 
 /// What a role needs that only asks: printed for an administrator, never executed by us.
 pub const CLIENT_GRANTS: &str = "\
--- For services that ask by SQL. Run once as the owner of the schema; members of this role may ask, search and read.
-create role shopkeeper_client nologin;
+-- For services that ask by SQL. Run once in each database, as an administrator; members of this role may ask, search
+-- and read.
+do $$ begin
+    if not exists (select from pg_roles where rolname = 'shopkeeper_client') then
+        create role shopkeeper_client nologin;
+    end if;
+end $$;
 grant usage on schema shopkeeper to shopkeeper_client;
 grant execute on function shopkeeper.ask, shopkeeper.cancel_answer, shopkeeper.feedback to shopkeeper_client;
 grant execute on function shopkeeper.forget_session, shopkeeper.forget_customer to shopkeeper_client;
@@ -40,7 +45,6 @@ pub struct MigrationState {
 fn migrator() -> Migrator {
     let mut migrator = Migrator { ..Migrator::DEFAULT };
     migrator.migrations.clone_from(&MIGRATIONS.migrations);
-    migrator.create_schema("shopkeeper");
     migrator.dangerous_set_table_name("shopkeeper.migration");
     // While daemons are replaced one after the other, an older one may start on the schema of a newer one.
     migrator.set_ignore_missing(true);
@@ -57,7 +61,14 @@ pub(super) async fn migrate(pool: &Pool) -> Result<(), StoreError> {
     for statement in ["set statement_timeout = 0", "select '[1]'::vector is null"] {
         sqlx::query(statement).execute(&mut connection).await?;
     }
-    migrator().run_direct(None, &mut connection, false).await.map_err(from_migrate)
+    let exists = sqlx::query_scalar!("select to_regnamespace('shopkeeper') is not null as \"exists!\"");
+    let exists = exists.fetch_one(&mut connection).await?;
+    let mut migrator = migrator();
+    if !exists {
+        // PostgreSQL asks for the right to do it also when it is there.
+        migrator.create_schema("shopkeeper");
+    }
+    migrator.run_direct(None, &mut connection, false).await.map_err(from_migrate)
 }
 
 /// Lists the migrations of this program, oldest first.
@@ -78,15 +89,34 @@ pub(super) async fn state(pool: &Pool) -> Result<Vec<MigrationState>, StoreError
     Ok(all.collect())
 }
 
-/// The SQL of all migrations with the record of each: what an administrator can apply by hand when the
-/// daemon's role may not.
+/// The role that the daemon logs in as.
+pub fn role(reach: &Reach) -> Result<String, StoreError> {
+    let url = reach.direct_url.as_ref().unwrap_or(&reach.url);
+    Ok(options_of(url)?.get_username().to_owned())
+}
+
+/// The SQL of the migrations that are not applied, with the record of each: what an administrator can apply by hand
+/// when the daemon's role may not. What it makes belongs to that role, which writes and makes index versions there.
 ///
 /// # Panics
 /// Never: it writes to a string.
-pub fn sql() -> String {
-    let mut text = "\
-create schema if not exists shopkeeper;
+pub fn sql(role: &str, applied: &[i64]) -> String {
+    let missing: Vec<_> =
+        MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).collect();
+    if missing.is_empty() {
+        return "-- no migration is missing\n".to_owned();
+    }
+    let role = format!("\"{}\"", role.replace('"', "\"\""));
+    let mut text = format!(
+        "\
+-- Run as an administrator of the database. What is made belongs to the daemon's role.
+begin;
+create schema if not exists shopkeeper authorization {role};
+grant all on schema shopkeeper to {role};
 create extension if not exists vector;
+set local role {role};
+-- Only when pgvector is loaded may a role that is no superuser name its settings.
+do $$ begin perform '[1]'::vector; end $$;
 create table if not exists shopkeeper.migration (
     version bigint primary key,
     description text not null,
@@ -96,8 +126,8 @@ create table if not exists shopkeeper.migration (
     execution_time bigint not null
 );
 "
-    .to_owned();
-    for migration in MIGRATIONS.iter() {
+    );
+    for migration in missing {
         let (version, description) = (migration.version, &migration.description);
         let statements = migration.sql.as_str();
         let written = writeln!(
@@ -109,7 +139,7 @@ create table if not exists shopkeeper.migration (
         );
         written.expect("writing to a string cannot fail");
     }
-    text
+    text + "commit;\n"
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -190,7 +220,7 @@ fn from_migrate(error: sqlx::migrate::MigrateError) -> StoreError {
     };
     match inner {
         StoreError::Forbidden(reason) => StoreError::Unsuitable(format!(
-            "the role may not create shopkeeper's schema: {reason}\n  run as an administrator `grant create on database … to …`, or apply the output of `shopkeeper migrate print` there"
+            "the role may not create shopkeeper's schema: {reason}\n  run as an administrator `grant create on database … to …`, or apply the output of `shopkeeper migrate print` in the database"
         )),
         other => other,
     }

@@ -435,7 +435,7 @@ def django_role(shop):
         print("note  Django asks as the owner: SHOPKEEPER does not name the binary that prints the grants", flush=True)
         yield shop.database, conninfo_to_dict(shop.database)["user"]
         return
-    printed = subprocess.run([binary, "migrate", "print"], capture_output=True, text=True, check=True, timeout=LIMIT)
+    printed = subprocess.run([binary, "migrate", "print", "--all", "--role", "postgres"], capture_output=True, text=True, check=True, timeout=LIMIT)
     _, _, grants = printed.stdout.rpartition("-- For services that ask by SQL.")
     grants = [line for line in grants.splitlines() if line.startswith("grant ")]
     need(len(grants) >= 3, f"`migrate print` has no grants: {grants}")

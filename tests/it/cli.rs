@@ -259,6 +259,30 @@ async fn for_people_the_same_is_a_table() {
     assert!(stdout(&world.run(&["search", "kettle"]).await).contains("product/3  Kettle"));
     let asked = stdout(&world.run(&["ask", "How much is the Kettle?"]).await);
     assert!(asked.contains("45.00") && asked.contains("[1] Kettle - https://shop.example/p/3"), "{asked}");
+    assert!(!asked.contains("searched for"), "{asked}");
+}
+
+#[tokio::test]
+async fn an_answer_is_explained_by_what_was_found_and_judged() {
+    let world = World::new().await;
+    world.sync().await;
+    let asked = stdout(&world.run(&["ask", "How much is the Kettle?", "--explain"]).await);
+    for part in [
+        "searched for: How much is the Kettle?",
+        "  cited  product/3  Kettle",
+        "         product/1  Shirt",
+        "outcome     completed, answered, attempt 1",
+        ", above 1.500 a human is asked for",
+        "escalation  none",
+        "grounding   sound",
+        " written by extractive; 0.0",
+    ] {
+        assert!(asked.contains(part), "{part:?} in {asked}");
+    }
+    world.script().queue(Operation::Completions, vec![Fault::Says("It is 77.00 [1].".to_owned()); 2]);
+    let refused = stdout(&world.run(&["ask", "How much is the Shirt?", "--explain"]).await);
+    assert!(refused.contains("grounding   no passage has numbers 77.00"), "{refused}");
+    assert!(refused.contains("escalation  ungrounded (open, "), "{refused}");
 }
 
 #[tokio::test]
@@ -455,6 +479,43 @@ async fn kinds_are_paused_and_resumed() {
     let unknown = world.run(&["queue", "pause", "refresh"]).await;
     assert_eq!(unknown.status.code(), Some(2));
     assert!(stderr(&unknown).contains("there is no kind of job \"refresh\""), "{}", stderr(&unknown));
+}
+
+#[tokio::test]
+async fn who_waits_for_what_is_stopped_is_told_once() {
+    let world = World::new().await;
+    let waits = async |arguments: &[&str]| {
+        let mut all = vec!["--config".to_owned(), world.settings().display().to_string()];
+        all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        let mut waiting = command(&all, &[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
+        let line = said.next().unwrap().unwrap();
+        (waiting, line, said)
+    };
+    world.run(&["queue", "pause", "refresh_document"]).await;
+    world.run(&["queue", "pause", "index_documents"]).await;
+    world.run(&["queue", "pause", "answer_question"]).await;
+    let (mut synced, line, mut said) = waits(&["sync", "--wait"]).await;
+    assert_eq!(line, "index_documents is paused: `shopkeeper queue resume index_documents` goes on");
+    let line = said.next().unwrap().unwrap();
+    assert_eq!(line, "refresh_document is paused: `shopkeeper queue resume refresh_document` goes on");
+    let (mut asked, line, answered) = waits(&["ask", "How much is the Kettle?"]).await;
+    assert_eq!(line, "answer_question is paused: `shopkeeper queue resume answer_question` goes on");
+    for kind in ["refresh_document", "index_documents"] {
+        world.run(&["queue", "resume", kind]).await;
+    }
+    assert!(tokio::task::spawn_blocking(move || synced.wait().unwrap()).await.unwrap().success());
+    world.run(&["queue", "resume", "answer_question"]).await;
+    assert!(tokio::task::spawn_blocking(move || asked.wait().unwrap()).await.unwrap().success());
+    let again: Vec<_> = said.chain(answered).map(Result::unwrap).collect();
+    assert!(!again.iter().any(|line| line.contains("is paused")), "{again:?}");
+
+    world.run(&["pause"]).await;
+    world.in_shop("update product set description = 'Glass.' where id = 3").await;
+    let (mut synced, line, _) = waits(&["sync", "--wait"]).await;
+    assert_eq!(line, "the stop button is pressed, and no model is asked: `shopkeeper resume` goes on");
+    synced.kill().unwrap();
+    synced.wait().unwrap();
 }
 
 #[tokio::test]

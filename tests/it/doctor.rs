@@ -62,6 +62,59 @@ async fn a_healthy_world_is_well_and_each_harm_has_its_remedy() {
 }
 
 #[tokio::test]
+async fn an_index_that_no_search_uses_is_named_once_there_is_much_to_read() {
+    let world = World::new().await;
+    world.sync().await;
+    FillIndex::enqueue(&world.store, 1).await.unwrap();
+    world.drain().await;
+    let (_, seen) = checks(&world).await;
+    assert!(!seen.iter().any(|check| check["name"] == "search"), "few chunks are read as quickly: {seen:?}");
+    let much =
+        "insert into shopkeeper.chunk (version, source, key, ordinal, content, tokens, input_hash, embedding)
+         select 1, source, key, ordinal + n, content, tokens, sha256(n::text::bytea),
+             (select array_agg(random())::vector(64)::halfvec from generate_series(1, 64 + n * 0))
+         from generate_series(1, 10000) n, (select * from shopkeeper.chunk limit 1) one;
+         analyze shopkeeper.chunk_1";
+    execute(&world.url(), much).await;
+    let (_, seen) = checks(&world).await;
+    assert_eq!(check(&seen, "search")["ok"], true, "{seen:?}");
+    let name: String = world.value("select current_database()::text").await;
+    execute(&world.url(), &format!("alter database {name} set random_page_cost = 1000")).await;
+    let (code, seen) = checks(&world).await;
+    let search = check(&seen, "search");
+    assert_eq!((code, &search["ok"]), (Some(1), &Value::Bool(false)), "{search}");
+    assert!(search["detail"].as_str().unwrap().starts_with("reads all 1000"), "{search}");
+    assert!(search["remedy"].as_str().unwrap().contains("analyze shopkeeper.chunk_1"), "{search}");
+}
+
+#[tokio::test]
+async fn a_source_that_left_the_settings_is_named_as_long_as_its_documents_are_found() {
+    let world = World::new().await;
+    world.sync().await;
+    let (_, seen) = checks(&world).await;
+    let disk = check(&seen, "disk");
+    assert!(disk["ok"] == true && disk["detail"].as_str().unwrap().contains("our tables take"), "{disk}");
+    let settings = std::fs::read_to_string(world.settings()).unwrap();
+    let other = settings.replace("name = \"product\"\nkind", "name = \"other\"\nkind");
+    assert_ne!(other, settings);
+    std::fs::write(world.settings(), &other).unwrap();
+    let (code, seen) = checks(&world).await;
+    let gone = check(&seen, "source product");
+    assert_eq!((code, &gone["ok"]), (Some(1), &Value::Bool(false)), "{gone}");
+    assert!(gone["detail"].as_str().unwrap().contains("its 3 documents are still searched"), "{gone}");
+    assert!(!seen.iter().any(|check| check["name"] == "coverage of product"), "{seen:?}");
+
+    // What it says helps.
+    let back = settings.replace("table = \"product\"\n", "table = \"product\"\nwhere = \"false\"\n");
+    std::fs::write(world.settings(), back).unwrap();
+    let removed = world.run(&["sync", "--source", "product", "--allow-mass-delete", "--wait"]).await;
+    assert_eq!(removed.status.code(), Some(0));
+    std::fs::write(world.settings(), other).unwrap();
+    let (_, seen) = checks(&world).await;
+    assert!(!seen.iter().any(|check| check["name"] == "source product"), "{seen:?}");
+}
+
+#[tokio::test]
 async fn the_status_says_how_late_and_why_not() {
     let world = World::new().await;
     world.sync().await;

@@ -215,14 +215,6 @@ async fn a_role_without_rights_is_told_what_to_grant() {
 }
 
 #[tokio::test]
-async fn the_printed_migrations_can_be_applied_by_hand() {
-    let url = database("template1").await;
-    execute(&url, &shopkeeper::store::schema::sql()).await;
-    Store::open(&reach(&url)).await.unwrap();
-    Store::open_migrated(&reach(&url)).await.unwrap();
-}
-
-#[tokio::test]
 async fn an_index_of_another_model_is_not_mixed_with_this_one() {
     let world = World::new().await;
     // One that holds nothing is made anew.
