@@ -412,17 +412,6 @@ words! {
     }
 }
 
-impl Event {
-    /// As it is written.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::AnswerCompleted => "answer.completed",
-            Self::AnswerFailed => "answer.failed",
-            Self::AnswerEscalated => "answer.escalated",
-        }
-    }
-}
-
 /// `[telemetry]`: what the daemon says about itself.
 #[derive(Clone, Debug, Serialize)]
 pub struct Telemetry {

@@ -106,12 +106,10 @@ async fn server(config: &Config, store: &Store, checks: &mut Checks) {
     // It is open: the version is one that we support, and no migration is missing.
     checks.add("database", true, format!("PostgreSQL {}", health.version), "");
     checks.add("migrations", true, "all are there", "");
-    let pgvector = health.pgvector.unwrap_or_default();
-    let parts: Vec<u32> = pgvector.split('.').map(|part| part.parse().unwrap_or(0)).collect();
     checks.add(
         "pgvector",
-        parts >= vec![0, 8, 4],
-        format!("version {pgvector}"),
+        health.has_safe_pgvector(),
+        format!("version {}", health.pgvector.as_deref().unwrap_or_default()),
         "versions before 0.8.4 can damage HNSW indexes under many deletes: install a newer one and run \
          `alter extension vector update`",
     );

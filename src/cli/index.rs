@@ -147,6 +147,8 @@ async fn create(config: &Config, store: &Store, yes: bool, wait: bool) -> anyhow
         Some(version) => version,
         None => store.create_index(&name, dimensions).await?,
     };
+    // It is not full before each of them was listed.
+    store.note_sources(&sources).await?;
     FillIndex::enqueue(store, version.id).await?;
     if wait {
         until_ready(config, store, &parts, version.id).await?;

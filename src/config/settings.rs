@@ -266,18 +266,27 @@ macro_rules! words {
             $($(#[$variant_doc])* #[serde(rename = $word)] $variant),+
         }
 
+        impl $name {
+            /// As it is written.
+            $visibility fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),+
+                }
+            }
+        }
+
         impl $crate::config::reader::Setting for $name {
             fn read(value: &$crate::config::tree::Value) -> Result<Self, String> {
-                const WORDS: &[&str] = &[$($word),+];
-                match value {
-                    $($crate::config::tree::Value::Text(text) if text == $word => Ok(Self::$variant),)+
-                    $crate::config::tree::Value::Text(text) => {
-                        let near = $crate::config::fault::nearest(text, WORDS.iter().copied());
-                        let hint = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
-                        Err(format!("must be one of {}, not {text:?}{hint}", WORDS.join(", ")))
-                    }
-                    other => Err(format!("must be one of {}, not {}", WORDS.join(", "), other.kind())),
-                }
+                let all = [$(Self::$variant),+];
+                let words = all.map(Self::word);
+                let $crate::config::tree::Value::Text(text) = value else {
+                    return Err(format!("must be one of {}, not {}", words.join(", "), value.kind()));
+                };
+                all.into_iter().find(|known| known.word() == text).ok_or_else(|| {
+                    let near = $crate::config::fault::nearest(text, words.into_iter());
+                    let hint = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+                    format!("must be one of {}, not {text:?}{hint}", words.join(", "))
+                })
             }
         }
     };

@@ -67,17 +67,18 @@ impl Job for DeliverWebhook {
             Err(_) => None,
         };
         telemetry::delivered(&delivery.webhook, if result.is_ok() { "delivered" } else { "failed" });
-        let (error, wanted) = match result {
+        let error = match result {
             Ok(_) => return self.end(attempt, id, SentHow::Delivered, code, None).await,
-            Err(NotDelivered::Refused { retry_after: Some(wait), .. }) => {
-                (format!("the receiver answered {}", code.unwrap_or_default()), wait)
-            }
             Err(error @ NotDelivered::Gone) => {
                 return self.end(attempt, id, SentHow::Failed, code, Some(error.to_string())).await;
             }
-            Err(error) => (error.to_string(), Duration::ZERO),
+            Err(error) => error,
         };
-        self.try_on(attempt, id, delivery.attempts, code, wanted, error).await
+        let wanted = match &error {
+            NotDelivered::Refused { retry_after, .. } => retry_after.unwrap_or_default(),
+            _ => Duration::ZERO,
+        };
+        self.try_on(attempt, id, delivery.attempts, code, wanted, error.to_string()).await
     }
 }
 

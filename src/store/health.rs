@@ -10,6 +10,7 @@ use super::{
     Store, StoreError,
     chunks::{self, Within},
     documents::IndexVersion,
+    schema,
 };
 
 /// How many passages are wanted where only the plan is: as many as by default.
@@ -34,6 +35,16 @@ pub struct ServerHealth {
     pub now: DateTime<Utc>,
     /// Jobs whose lease ran out more than a minute ago, and nobody took them.
     pub stuck_leases: i64,
+}
+
+/// The first pgvector whose HNSW indexes stand many deletes.
+const SAFE_PGVECTOR: [u32; 3] = [0, 8, 4];
+
+impl ServerHealth {
+    /// Whether pgvector is a version that damages no HNSW index.
+    pub fn has_safe_pgvector(&self) -> bool {
+        self.pgvector.as_deref().is_some_and(|version| schema::parsed(version) >= SAFE_PGVECTOR)
+    }
 }
 
 /// The HNSW index of the active version.

@@ -11,7 +11,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// The oldest server that is supported.
 const POSTGRESQL: i32 = 150_000;
 /// The oldest pgvector that is supported: 0.8.0 brought iterative index scans.
-const PGVECTOR: (u32, u32) = (0, 8);
+const PGVECTOR: [u32; 3] = [0, 8, 0];
 
 /// What a role needs that only asks: printed for an administrator, never executed by us.
 pub const CLIENT_GRANTS: &str = "\
@@ -191,9 +191,10 @@ async fn require_suitable(pool: &Pool) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn parsed(version: &str) -> (u32, u32) {
+/// A version as numbers that can be compared.
+pub(super) fn parsed(version: &str) -> [u32; 3] {
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
-    (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+    std::array::from_fn(|_| parts.next().unwrap_or(0))
 }
 
 async fn create_pgvector(pool: &Pool) -> Result<(), StoreError> {
