@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test check bench sqlx
+.PHONY: demo test check bench deb sqlx
 
 # A private PostgreSQL with pgvector, offline models, a sample shop and a daemon. ARGS=--once ends after the show.
 demo:
@@ -25,6 +25,18 @@ check:
 PG_BIN ?= $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
 bench:
 	$(CARGO) run --locked --release --features bench-peers -- bench queue $(addprefix --pg-bin ,$(PG_BIN)) $(ARGS)
+
+# A Debian package with the units, completions and manual pages, whose path is printed. Needs cargo-deb
+# (cargo install cargo-deb) and dpkg-dev.
+BUILT = $(or $(CARGO_TARGET_DIR),target)/release
+deb:
+	$(CARGO) build --locked --release
+	mkdir -p $(BUILT)/deb
+	$(BUILT)/shopkeeper completions bash >$(BUILT)/deb/shopkeeper.bash
+	$(BUILT)/shopkeeper completions zsh >$(BUILT)/deb/_shopkeeper
+	$(BUILT)/shopkeeper completions fish >$(BUILT)/deb/shopkeeper.fish
+	$(BUILT)/shopkeeper man $(BUILT)/deb/man
+	$(CARGO) deb --locked --no-build
 
 # Writes .sqlx anew after a statement or a migration changed. Needs DATABASE_URL: a database with the migrations applied.
 sqlx:
