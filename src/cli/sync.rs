@@ -128,7 +128,8 @@ async fn wait(config: &Config, store: &Store, parts: &Parts, reports: &[SyncRepo
     let stalled = until_fresh(store, &sources).await;
     workers.stop().await;
     let Some(message) = stalled? else { return Ok(()) };
-    let code = if is_spent(store, parts).await? { REFUSED } else { UNREACHABLE };
+    let is_refused = store.stopped_since().await?.is_some() || is_spent(store, parts).await?;
+    let code = if is_refused { REFUSED } else { UNREACHABLE };
     Err(Ended { code, message }.into())
 }
 
