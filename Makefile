@@ -1,4 +1,4 @@
-# The commands of the README. Each sets up all it needs.
+# demo, test, check and bench set up all they need; what the others need stands above them.
 
 CARGO ?= cargo
 

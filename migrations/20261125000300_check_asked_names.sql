@@ -1,5 +1,5 @@
--- A question by SQL that names what no settings have is refused, as one by HTTP is: nobody would be told of it, or it
--- would find nothing. Before a daemon has started for the first time, nothing is known and nothing refused.
+-- A question by SQL that names what no daemon has is refused, as one by HTTP is: nobody would be told of it, or it
+-- would find nothing. As long as no source is known none is refused; webhooks likewise.
 
 create function shopkeeper.check_asked_names() returns trigger
 language plpgsql
@@ -16,15 +16,15 @@ begin
         and exists (select from shopkeeper.source);
     if unknown is not null then
         select string_agg(name, ', ' order by name) into known from shopkeeper.source;
-        raise exception 'shopkeeper.ask: there is no source % in the settings; there are: %', quote_literal(unknown), known
-            using errcode = 'invalid_parameter_value';
+        raise exception 'invalid_request: there is no source %; there are: %', quote_literal(unknown), known
+            using errcode = 'SK003';
     end if;
     unknown := new.request ->> 'webhook';
-    if unknown is not null and exists (select from shopkeeper.source)
+    if unknown is not null and exists (select from shopkeeper.webhook)
         and not exists (select from shopkeeper.webhook as webhook where webhook.name = unknown) then
-        select coalesce(string_agg(name, ', ' order by name), 'none') into known from shopkeeper.webhook;
-        raise exception 'shopkeeper.ask: there is no webhook % in the settings; there are: %', quote_literal(unknown), known
-            using errcode = 'invalid_parameter_value';
+        select string_agg(name, ', ' order by name) into known from shopkeeper.webhook;
+        raise exception 'invalid_request: there is no webhook %; there are: %', quote_literal(unknown), known
+            using errcode = 'SK003';
     end if;
     return new;
 end

@@ -126,6 +126,7 @@ impl From<StoreError> for JobError {
             | StoreError::Unsuitable(_)
             | StoreError::SessionBusy(_)
             | StoreError::IdempotencyMismatch(_)
+            | StoreError::UnknownName(_)
             | StoreError::Failed(_) => Self::Retry(error.to_string()),
         }
     }

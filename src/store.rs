@@ -77,8 +77,8 @@ const REPLICA_PAUSE: Duration = Duration::from_secs(10);
 /// How long a transaction may wait for its next statement. Ours comes at once, unless the network was cut: then the
 /// server ends the connection, and its locks with it, while a tick that they held up is still in time.
 const PAUSE: &str = "5s";
-/// How long the short statements of the queue may take. It is longer than the server lets them take only
-/// when the network is cut and nobody says so.
+/// How long the short statements of the queue may take: less than the server lets them, so that a worker hears in time
+/// that it does not get through.
 pub(crate) const PROMPT: Duration = Duration::from_secs(10);
 
 impl Store {
@@ -269,6 +269,9 @@ pub enum StoreError {
     /// The idempotency key was used for another question.
     #[error("{0}")]
     IdempotencyMismatch(String),
+    /// A question names a source or a webhook that no daemon has.
+    #[error("{0}")]
+    UnknownName(String),
     /// What a client wrote by SQL is not what it should be.
     #[error("the request cannot be read: {0}")]
     Undecodable(String),
@@ -295,6 +298,7 @@ impl From<sqlx::Error> for StoreError {
                 // Those of shopkeeper.accept_question.
                 "SK001" => Self::SessionBusy(without_code(database.message())),
                 "SK002" => Self::IdempotencyMismatch(without_code(database.message())),
+                "SK003" => Self::UnknownName(without_code(database.message())),
                 // A wrong password, a missing database or role: nothing to wait for, and not reached.
                 code if code.starts_with("28") || code == "3D000" => Self::unreachable(database.message()),
                 // The transaction waited too long for us: the process was stopped, or the network was cut.

@@ -44,7 +44,7 @@ struct Run {
     /// Compare with this index version too; retrieval alone
     #[arg(long, value_name = "VERSION")]
     against: Option<i32>,
-    /// Do not have the model answer: no cost but that of embedding the questions
+    /// Do not have the model answer: it is only asked to rewrite follow-ups
     #[arg(long)]
     retrieval_only: bool,
     /// Fail when a figure is below this, as in `hit_at_5=0.8`; may be given several times

@@ -91,6 +91,8 @@ impl From<StoreError> for Problem {
             StoreError::IdempotencyMismatch(detail) => {
                 return Self::new(StatusCode::UNPROCESSABLE_ENTITY, Code::IdempotencyMismatch, detail);
             }
+            // Another daemon's settings are newer than ours.
+            StoreError::UnknownName(detail) => return Self::invalid(detail),
             _ => tracing::error!(%error, "a request failed: {error}"),
         }
         match error {

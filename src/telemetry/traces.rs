@@ -46,8 +46,8 @@ pub fn flush() {
     }
 }
 
-/// Makes a span the child of what a `traceparent` names, or only links it with that, as the runs of a job after its
-/// first: they may come hours later. One that is none is left out.
+/// Makes a span the child of what a `traceparent` names, or only links it with that, as the runs of a job after one that
+/// failed. One that is none is left out.
 pub fn follow(span: &Span, traceparent: Option<&str>, is_first: bool) {
     let Some(traceparent) = traceparent else { return };
     let context = TraceContextPropagator::new().extract(&Header(traceparent));

@@ -257,11 +257,7 @@ async fn what_sql_asks_is_looked_at_like_what_http_asks() {
         ("'a', start_before => 'infinity'", "start_before is infinity"),
         ("E'\\t\\n'", "the question is empty"),
         ("'a', sources => array['product', null]", "sources holds a null"),
-        (
-            "'a', sources => array['product', 'prodcut']",
-            "no source 'prodcut' in the settings; there are: product",
-        ),
-        ("'a', webhook => 'nobody'", "no webhook 'nobody' in the settings; there are: none"),
+        ("'a', sources => array['product', 'prodcut']", "no source 'prodcut'; there are: product"),
         ("'a', idempotency_key => ''", "idempotency_key is empty"),
         (r#"'a', history => '[{"role": "user", "content": "b", "name": "c"}]'"#, "history is no array"),
         ("'a', metadata => '[]'", "metadata is no object"),

@@ -152,6 +152,9 @@ async fn a_receiver_is_told_the_answer_object_signed_and_only_what_it_wants() {
     unknown["webhook"] = json!("nobody");
     let (status, problem) = daemon.post(unknown).await;
     assert_eq!((status.as_u16(), problem["detail"].as_str().unwrap().contains("nobody")), (400, true));
+    let asked = sqlx::query("select shopkeeper.ask('a', webhook => 'nobody')").execute(&world.ours).await;
+    let error = asked.unwrap_err().to_string();
+    assert!(error.contains("no webhook 'nobody'; there are: all, failures"), "{error}");
     world
         .until("all are sent", "not exists (select from shopkeeper.delivery where status = 'pending')")
         .await;

@@ -125,10 +125,8 @@ impl Store {
             builder.execute(detach).await?;
         }
         builder.execute(format!("drop table if exists shopkeeper.chunk_{id}")).await?;
-        sqlx::query!("delete from shopkeeper.document_index where version = $1", id)
-            .execute(&self.pool)
-            .await?;
-        sqlx::query!("delete from shopkeeper.index_version where id = $1", id).execute(&self.pool).await?;
+        builder.execute(format!("delete from shopkeeper.document_index where version = {id}")).await?;
+        builder.execute(format!("delete from shopkeeper.index_version where id = {id}")).await?;
         Ok(())
     }
 }
