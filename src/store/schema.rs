@@ -18,9 +18,8 @@ pub const CLIENT_GRANTS: &str = "\
 -- For services that ask by SQL. Run once in each database, as an administrator; members of this role may ask, search
 -- and read.
 do $$ begin
-    if not exists (select from pg_roles where rolname = 'shopkeeper_client') then
-        create role shopkeeper_client nologin;
-    end if;
+    create role shopkeeper_client nologin;
+exception when duplicate_object or unique_violation then null; -- Another database of this server has it.
 end $$;
 grant usage on schema shopkeeper to shopkeeper_client;
 grant execute on function shopkeeper.ask, shopkeeper.cancel_answer, shopkeeper.feedback to shopkeeper_client;

@@ -59,15 +59,8 @@ async fn a_question_by_sql_is_answered_and_announced() {
 #[tokio::test]
 async fn a_role_with_the_printed_grants_may_ask_and_read_and_nothing_else() {
     let world = World::new().await;
-    let url = std::fs::read_to_string(world.folder.path().join("database.url")).unwrap();
-    let grants = shopkeeper::store::schema::CLIENT_GRANTS;
-    let (create, grants) = grants.split_once("nologin;").unwrap();
-    let create = create.rsplit('\n').next().unwrap();
-    execute(
-        &url,
-        &format!("do $$ begin {create} nologin; exception when duplicate_object then null; end $$; {grants}"),
-    )
-    .await;
+    let url = world.url();
+    execute(&url, shopkeeper::store::schema::CLIENT_GRANTS).await;
     let as_client = "set role shopkeeper_client; ";
     execute(
         &url,
