@@ -41,9 +41,10 @@ tokio::task_local! {
     static SAID: Cell<Said>;
 }
 
-/// What the headers of a response say of the server's limits.
+/// What a response says before its body is read: the status, and the server's limits.
 #[derive(Clone, Copy, Default)]
 struct Said {
+    status: Option<StatusCode>,
     /// When it asks to be tried again.
     retry_after: Option<Duration>,
     left: Left,
@@ -76,7 +77,7 @@ impl Server {
             let service = service.clone();
             async move {
                 let response = service.oneshot(request).await?;
-                SAID.with(|cell| cell.set(said(response.headers())));
+                SAID.with(|cell| cell.set(said(response.status(), response.headers())));
                 Ok::<_, OpenAIError>(response)
             }
         });
@@ -91,56 +92,74 @@ impl Server {
         SAID.scope(Cell::default(), async {
             let result = request.await;
             let said = SAID.with(Cell::get);
-            let response = result.map_err(|error| self.classify(error, said.retry_after))?;
+            let response = result.map_err(|error| self.classify(error, said))?;
             Ok((response, said.left))
         })
         .await
     }
 
-    fn classify(&self, error: OpenAIError, retry_after: Option<Duration>) -> ModelError {
-        let server = self.address.clone();
-        match error {
-            OpenAIError::ApiError(response) => {
-                let reason = without_text(&response);
+    fn classify(&self, error: OpenAIError, said: Said) -> ModelError {
+        let (server, retry_after) = (self.address.clone(), said.retry_after);
+        let refused = said.status.filter(|status| status.is_client_error() || status.is_server_error());
+        match (error, refused) {
+            (OpenAIError::ApiError(response), _) => {
                 tracing::trace!(server, "the model server says: {}", response.api_error.message);
                 let code = response.api_error.code.as_deref().unwrap_or_default();
-                match response.status_code {
-                    _ if code == "insufficient_quota" => ModelError::Refused { server, reason },
-                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PAYMENT_REQUIRED => {
-                        ModelError::Refused { server, reason }
-                    }
-                    StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT => {
-                        ModelError::Unavailable { server, reason, retry_after }
-                    }
-                    status if status.is_server_error() => {
-                        ModelError::Unavailable { server, reason, retry_after }
-                    }
-                    _ => ModelError::Rejected { server, reason },
-                }
+                self.refusal(response.status_code, code, without_text(&response), retry_after)
             }
-            OpenAIError::Reqwest(error) => {
-                let reason = if error.is_timeout() {
-                    "no answer in time".to_owned()
-                } else {
-                    chain(&error.without_url())
-                };
+            // A proxy's refusal has a body of its own kind.
+            (_, Some(status)) => self.refusal(status, "", status.to_string(), retry_after),
+            (OpenAIError::Reqwest(error), None) => {
+                let reason =
+                    if error.is_timeout() { "no answer in time".to_owned() } else { tls::last_cause(&error) };
                 ModelError::Unavailable { server, reason, retry_after }
             }
-            // The text may quote a question, so only what the parser says is kept.
-            OpenAIError::JSONDeserialize(error, _) => {
-                ModelError::Nonsense { server, reason: format!("not the JSON that was expected: {error}") }
+            (OpenAIError::JSONDeserialize(error, _), None) => {
+                self.nonsense(format!("not the JSON that was expected: {}", fault(&error)))
             }
-            OpenAIError::StreamError(error) => {
-                ModelError::Unavailable { server, reason: chain(&*error), retry_after }
+            (OpenAIError::StreamError(error), None) => {
+                ModelError::Unavailable { server, reason: tls::last_cause(&*error), retry_after }
             }
-            OpenAIError::InvalidArgument(reason) => ModelError::Rejected { server, reason },
-            other => ModelError::Nonsense { server, reason: other.to_string() },
+            (OpenAIError::InvalidArgument(reason), None) => ModelError::Rejected { server, reason },
+            (other, None) => self.nonsense(other.to_string()),
+        }
+    }
+
+    /// What a status that is an error means.
+    fn refusal(
+        &self,
+        status: StatusCode,
+        code: &str,
+        reason: String,
+        retry_after: Option<Duration>,
+    ) -> ModelError {
+        let server = self.address.clone();
+        match status {
+            _ if code == "insufficient_quota" => ModelError::Refused { server, reason },
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PAYMENT_REQUIRED => {
+                ModelError::Refused { server, reason }
+            }
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT => {
+                ModelError::Unavailable { server, reason, retry_after }
+            }
+            status if status.is_server_error() => ModelError::Unavailable { server, reason, retry_after },
+            _ => ModelError::Rejected { server, reason },
         }
     }
 
     fn nonsense(&self, reason: String) -> ModelError {
         ModelError::Nonsense { server: self.address.clone(), reason }
     }
+}
+
+/// What is wrong with a text, without the text, which may quote a question.
+fn fault(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Eof => "it ends too early",
+        serde_json::error::Category::Data => "something is missing, or of another kind",
+        _ => "it is none",
+    };
+    format!("{what}, at line {} and column {}", error.line(), error.column())
 }
 
 /// What an error says in words that are the protocol's: its text may quote a question, or a key.
@@ -168,7 +187,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// Standard and widespread: `Retry-After`, OpenAI's `retry-after-ms` and `x-ratelimit-…`.
-fn said(headers: &HeaderMap) -> Said {
+fn said(status: StatusCode, headers: &HeaderMap) -> Said {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let number = |name: &str| text(name)?.parse().ok();
     let milliseconds = number("retry-after-ms").map(Duration::from_millis);
@@ -185,13 +204,7 @@ fn said(headers: &HeaderMap) -> Said {
     };
     let reset = used_up.and_then(|wait| humantime::parse_duration(wait).ok());
     let retry_after = milliseconds.or(seconds).or(reset).map(|wait| wait.min(LONGEST_RETRY_AFTER));
-    Said { retry_after, left }
-}
-
-/// An error with its causes: the outermost alone says little.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    Said { status: Some(status), retry_after, left }
 }
 
 /// Makes vectors at a server.
@@ -218,7 +231,10 @@ impl OpenAiEmbedder {
                 Ok(response) => response,
                 Err(error @ (ModelError::Rejected { .. } | ModelError::Nonsense { .. })) => {
                     // Either the format or the inputs: the other format tells.
-                    let response = self.in_decimals(inputs).await.map_err(|_| error)?;
+                    let response = self.in_decimals(inputs).await.map_err(|second| match second {
+                        ModelError::Unavailable { .. } | ModelError::Refused { .. } => second,
+                        ModelError::Rejected { .. } | ModelError::Nonsense { .. } => error,
+                    })?;
                     self.base64.store(false, Ordering::Relaxed);
                     response
                 }
@@ -430,12 +446,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_refusal_counts_by_its_status_whatever_its_body_is() {
+        let server = Server::new("http://127.0.0.1:9", "shown".into(), None, Duration::from_secs(1)).unwrap();
+        let html = || serde_json::from_str::<()>("<html>").unwrap_err();
+        let of = |status: StatusCode| {
+            let retry_after = Some(Duration::from_secs(7));
+            let said = Said { status: Some(status), retry_after, left: Left::default() };
+            server.classify(OpenAIError::JSONDeserialize(html(), "<html>".into()), said)
+        };
+        let waits =
+            |error: &ModelError| matches!(error, ModelError::Unavailable { retry_after: Some(_), .. });
+        assert!(waits(&of(StatusCode::TOO_MANY_REQUESTS)) && waits(&of(StatusCode::BAD_GATEWAY)));
+        assert_eq!(of(StatusCode::UNAUTHORIZED).code(), "refused");
+        assert_eq!(of(StatusCode::NOT_FOUND).code(), "rejected");
+        assert_eq!(of(StatusCode::OK).code(), "nonsense");
+        assert!(!of(StatusCode::OK).to_string().contains("html"));
+    }
+
+    #[test]
     fn a_server_puts_us_off_for_an_hour_at_most() {
         let of = |pairs: &[(&'static str, &'static str)]| {
             let pairs = pairs.iter();
             let headers =
                 pairs.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-            said(&headers.collect()).retry_after
+            said(StatusCode::TOO_MANY_REQUESTS, &headers.collect()).retry_after
         };
         assert_eq!(of(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
         let hour = Some(Duration::from_hours(1));

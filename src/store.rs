@@ -303,7 +303,9 @@ impl From<sqlx::Error> for StoreError {
                 code if code.starts_with("28") || code == "3D000" => Self::unreachable(database.message()),
                 // The transaction waited too long for us: the process was stopped, or the network was cut.
                 "25P03" => Self::unreachable(database.message()),
-                // Connection, resources, shutdown, serialization, deadlock, time-out: passing.
+                // It took too long: perhaps it always does.
+                "57014" => Self::Failed(database.message().to_owned()),
+                // Connection, resources, shutdown, serialization, deadlock: passing.
                 code if ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)) => {
                     Self::unreachable(database.message())
                 }

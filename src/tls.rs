@@ -17,8 +17,10 @@ pub fn client(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, String
     })
 }
 
-/// What an error came of in the end: an HTTP client's own words say little.
-pub fn last_cause(error: &reqwest::Error) -> String {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |cause| cause.source());
-    causes.last().map(ToString::to_string).unwrap_or_default()
+/// What an error came of in the end: an HTTP client's own words say little, and may name an address with a password.
+pub fn last_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |cause| cause.source())
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default()
 }

@@ -94,7 +94,12 @@ pub(super) async fn watch(
             .ok_or_else(|| Problem::invalid("Last-Event-ID is not the number of an event"))?,
     };
     let answer = seen(&api, &caller, &id).await?;
-    if after % RUN == END && answer.is_settled() {
+    // Of an earlier run that one was not the last.
+    if after % RUN == END
+        && let Some(progress) = api.store.progress(answer.id).await?
+        && progress.is_settled
+        && after >= progress.run + END
+    {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let events = events(api, answer.id, after);

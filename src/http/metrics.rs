@@ -41,7 +41,7 @@ async fn metrics(State(api): State<Api>) -> impl IntoResponse {
         ];
         telemetry::queue(&kind.kind, &depths, kind.oldest_ready_seconds.unwrap_or(0.0));
     }
-    for source in documents.count("the documents", DOCUMENTS, api.store.source_status()).await {
+    for source in documents.count("the documents", DOCUMENTS, api.store.document_states()).await {
         let states = [("fresh", source.fresh), ("stale", source.stale), ("failed", source.failed)];
         telemetry::documents(&source.source, &states);
     }
@@ -52,6 +52,9 @@ async fn metrics(State(api): State<Api>) -> impl IntoResponse {
 /// however often somebody asks.
 #[derive(Debug, Default)]
 struct Seldom(Mutex<Option<Instant>>);
+
+/// How long nobody counts after a count that was given up.
+const LONGEST: Duration = Duration::from_mins(10);
 
 impl Seldom {
     /// What there is, or nothing when it is too early or cannot be said; not before `pause` is over.
@@ -67,6 +70,8 @@ impl Seldom {
         if next.is_some_and(|next| began < next) {
             return Vec::new();
         }
+        // Who asks may go away before it is said how long it takes.
+        *next = Some(began + LONGEST);
         let counted = counting.await;
         *next = Some(Instant::now() + rest(began.elapsed()).max(pause));
         counted.unwrap_or_else(|error| {
@@ -92,5 +97,15 @@ mod tests {
         assert_eq!(seldom.count("it", DOCUMENTS, count()).await, [7]);
         assert!(seldom.count("it", DOCUMENTS, count()).await.is_empty());
         assert_eq!(rest(Duration::from_secs(2)), Duration::from_secs(38));
+    }
+
+    #[tokio::test]
+    async fn a_count_that_was_given_up_is_not_begun_again_at_once() {
+        let seldom = Seldom::default();
+        let slow = std::future::pending::<Result<Vec<i32>, StoreError>>();
+        let given_up =
+            tokio::time::timeout(Duration::from_millis(1), seldom.count("it", Duration::ZERO, slow));
+        assert!(given_up.await.is_err());
+        assert!(seldom.count("it", Duration::ZERO, async { Ok(vec![7]) }).await.is_empty());
     }
 }

@@ -97,7 +97,7 @@ impl DeliverWebhook {
             return self.end(attempt, id, SentHow::Failed, code, Some(error)).await;
         };
         let sent = Sent { how: SentHow::Pending, code, error: Some(error.clone()) };
-        self.store.note_delivery(id, &sent).await?;
+        self.store.note_delivery(attempt.lease, id, &sent).await?;
         Err(JobError::Snooze { after: wanted.max(*wait), reason: error })
     }
 

@@ -98,9 +98,13 @@ impl Store {
         }))
     }
 
-    /// Notes how sending a message went.
-    pub async fn note_delivery(&self, id: Uuid, sent: &Sent) -> Result<(), StoreError> {
-        self.on_one(async |connection| note(connection, id, sent).await).await
+    /// Notes how sending a message went, while its job is held.
+    pub async fn note_delivery(&self, lease: Lease, id: Uuid, sent: &Sent) -> Result<(), StoreError> {
+        self.transact(async |connection| {
+            jobs::require_held(connection, lease).await?;
+            note(connection, id, sent).await
+        })
+        .await
     }
 
     /// Notes how sending a message ended, and completes its job.

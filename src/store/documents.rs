@@ -104,6 +104,9 @@ pub enum Written {
     NotHeld,
 }
 
+/// Documents that failed and are enqueued once more in one statement.
+const RETRIED: usize = 1000;
+
 impl Store {
     /// Finds the active index version, whatever its model, or makes one for this model.
     pub async fn open_index(&self, model: &str, dimensions: u32) -> Result<IndexVersion, StoreError> {
@@ -206,14 +209,17 @@ impl Store {
     /// Enqueues the documents of a source that could not be indexed once more; says how many.
     pub async fn retry_failed(&self, source: &str, refresh: &str) -> Result<u64, StoreError> {
         let keys = sqlx::query_scalar!(
-            "select distinct key from shopkeeper.document_index where source = $1 and state = 'failed'",
+            "select distinct key from shopkeeper.document_index where source = $1 and state = 'failed' order by key",
             source,
         );
         let keys = keys.fetch_all(&self.pool).await?;
-        if keys.is_empty() {
-            return Ok(0);
+        let mut enqueued = 0;
+        for keys in keys.chunks(RETRIED) {
+            let retry =
+                self.on_one(async |connection| enqueue_refresh(connection, refresh, source, keys, 0).await);
+            enqueued += retry.await?;
         }
-        self.on_one(async |connection| enqueue_refresh(connection, refresh, source, &keys, 0).await).await
+        Ok(enqueued)
     }
 
     /// Counts the documents of a source that are not on their way out.

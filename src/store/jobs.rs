@@ -187,6 +187,16 @@ async fn held(connection: &mut PgConnection, leases: &[Lease]) -> Result<HashSet
     Ok(held.fetch_all(connection).await?.into_iter().collect())
 }
 
+/// Locks the row of a job as long as it is held under its lease.
+pub(super) async fn require_held(connection: &mut PgConnection, lease: Lease) -> Result<(), StoreError> {
+    let held = sqlx::query!(
+        "select id from shopkeeper.job where id = $1 and fence = $2 and worker is not null for update",
+        lease.job,
+        lease.fence,
+    );
+    held.fetch_optional(connection).await?.map(drop).ok_or(StoreError::LeaseLost(lease.job))
+}
+
 async fn ring(connection: &mut PgConnection, kind: &str) -> Result<(), StoreError> {
     sqlx::query!("select pg_notify('shopkeeper_job', $1)", kind).fetch_one(connection).await?;
     Ok(())

@@ -30,6 +30,16 @@ pub struct SourceStatus {
     pub lag_p99_seconds: Option<f64>,
 }
 
+/// How many documents of a source are in which state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "as in `SourceStatus`")]
+pub struct DocumentStates {
+    pub source: String,
+    pub fresh: i64,
+    pub stale: i64,
+    pub failed: i64,
+}
+
 /// Documents that could not be indexed for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
@@ -138,6 +148,30 @@ impl Store {
             "#
         );
         Ok(rows.fetch_all(&self.pool).await?)
+    }
+
+    /// Counts the documents of each source by their state, and nothing else.
+    pub async fn document_states(&self) -> Result<Vec<DocumentStates>, StoreError> {
+        let states = sqlx::query_as!(
+            DocumentStates,
+            r#"
+            with counted as (
+                select document.source, count(*) as documents,
+                    count(*) filter (where indexed.state = 'fresh' and indexed_revision = revision) as fresh,
+                    count(*) filter (where indexed.state = 'failed' and indexed_revision = revision) as failed
+                from shopkeeper.document
+                left join shopkeeper.document_index as indexed
+                    on indexed.version = (select id from shopkeeper.index_version where state = 'active')
+                    and indexed.source = document.source and indexed.key = document.key
+                group by document.source
+            )
+            select coalesce(source.name, counted.source) as "source!", coalesce(fresh, 0) as "fresh!",
+                coalesce(documents - fresh - failed, 0) as "stale!", coalesce(failed, 0) as "failed!"
+            from counted full join shopkeeper.source on source.name = counted.source
+            order by 1
+            "#
+        );
+        Ok(states.fetch_all(&self.pool).await?)
     }
 
     /// Counts the jobs of these kinds, and of all that have any.

@@ -100,7 +100,7 @@ impl Store {
         Ok(Duration::try_from_secs_f64(seconds).unwrap_or_default())
     }
 
-    /// Nobody asks a model server for so long: it said so.
+    /// Nobody asks a model server for so long, or for longer if it said that before.
     pub async fn hold_budget(
         &self,
         server: &str,
@@ -109,9 +109,14 @@ impl Store {
     ) -> Result<(), StoreError> {
         sqlx::query!(
             "insert into shopkeeper.model_budget (server, requests, tokens) values ($1, -$2::float8, 0)
-             on conflict (server) do update set requests = -$2::float8, at = clock_timestamp()",
+             on conflict (server) do update set at = clock_timestamp(), requests = least(
+                 -$2::float8,
+                 model_budget.requests
+                     + $3::float8 * extract(epoch from clock_timestamp() - model_budget.at)::float8 / 60
+             )",
             server,
             wait.as_secs_f64() * f64::from(per_minute.requests) / 60.0,
+            f64::from(per_minute.requests),
         )
         .execute(&self.pool)
         .await?;

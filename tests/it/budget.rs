@@ -32,6 +32,9 @@ async fn a_budget_is_shared_fills_up_steadily_and_leaves_answers_their_share() {
     world.store.hold_budget("another", RATES, Duration::from_secs(30)).await.unwrap();
     let wait = world.store.take_budget("another", RATES, 1, 1, 0.0).await.unwrap();
     assert!(wait > Duration::from_secs(29) && wait < Duration::from_secs(32), "{wait:?}");
+    world.store.hold_budget("another", RATES, Duration::from_secs(1)).await.unwrap();
+    let wait = world.store.take_budget("another", RATES, 1, 1, 0.0).await.unwrap();
+    assert!(wait > Duration::from_secs(25), "what it said before holds: {wait:?}");
 }
 
 #[tokio::test]

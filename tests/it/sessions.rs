@@ -2,7 +2,10 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use shopkeeper::offline::{Fault, Operation};
+use shopkeeper::{
+    offline::{Fault, Operation},
+    store::jobs::Lease,
+};
 
 use crate::{
     running::TestDaemon,
@@ -288,6 +291,16 @@ async fn a_question_that_is_taken_up_again_and_fails_again_has_one_escalation() 
         }
     }
     assert_eq!(world.count("escalation where status = 'open'").await, 1);
+}
+
+#[tokio::test]
+async fn a_question_is_not_taken_back_by_a_worker_whose_claim_is_older() {
+    let world = World::new().await;
+    let id: uuid::Uuid = world.value("select shopkeeper.ask('How much is the Kettle?')").await;
+    let lease = |fence| Lease { job: 1, fence };
+    assert!(world.store.take_question(id, 2, lease(6)).await.unwrap().is_some());
+    assert!(world.store.take_question(id, 1, lease(5)).await.unwrap().is_none());
+    assert!(world.store.take_question(id, 3, lease(7)).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -335,6 +335,21 @@ async fn a_command_with_other_settings_stops_no_deliveries() {
 }
 
 #[tokio::test]
+async fn a_message_whose_job_an_operator_cancels_is_not_waited_for() {
+    let receiver = Receiver::default();
+    let world = world(&section("hook", &receiver.start().await, ALLOWED)).await;
+    let daemon = TestDaemon::start(&world).await;
+    receiver.reply([Reply::Status(500)]);
+    daemon.ask(&world, question()).await;
+    world.until("it waits", "count(*) = 1 from shopkeeper.job where state = 'scheduled'").await;
+    let job: i64 = world.value("select id from shopkeeper.job").await;
+    assert_eq!(world.store.cancel_jobs(&[job]).await.unwrap(), 1);
+    let status: String = world.value("select status || ': ' || error from shopkeeper.delivery").await;
+    assert!(status.starts_with("failed: "), "{status}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_message_for_a_webhook_that_this_daemon_does_not_know_waits_for_one_that_does() {
     let receiver = Receiver::default();
     let world = world(&section("bot", &receiver.start().await, ALLOWED)).await;

@@ -54,6 +54,8 @@ impl Store {
         ] {
             builder.execute(statement.to_owned()).await?;
         }
+        // When we have gone away, nobody goes on beside the next one who does it: not every system's server can see that.
+        let _ = builder.execute("set client_connection_check_interval = '10s'".to_owned()).await;
         Ok(builder)
     }
 
