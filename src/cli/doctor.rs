@@ -83,7 +83,7 @@ async fn look(config: &Config, store: &Store, checks: &mut Checks) {
             index(store, checks).await;
             coverage(config, store, checks).await;
             sources(&parts, checks).await;
-            models(config, &parts, checks).await;
+            models(config, store, &parts, checks).await;
         }
     }
     let threshold = config.answers.escalate_above_distance.0;
@@ -293,7 +293,19 @@ async fn sources(parts: &Parts, checks: &mut Checks) {
     }
 }
 
-async fn models(config: &Config, parts: &Parts, checks: &mut Checks) {
+async fn models(config: &Config, store: &Store, parts: &Parts, checks: &mut Checks) {
+    match store.stopped_since().await {
+        Err(error) => return checks.fail("models", &error, ""),
+        Ok(Some(_)) => {
+            return checks.add(
+                "models",
+                true,
+                "not asked: the stop button is pressed (`shopkeeper resume`)",
+                "",
+            );
+        }
+        Ok(None) => {}
+    }
     for model in parts.versions.models() {
         embedding(model, checks).await;
     }

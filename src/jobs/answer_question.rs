@@ -10,7 +10,6 @@ use std::{
 };
 
 use serde::Deserialize;
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span};
 
@@ -186,17 +185,12 @@ impl AnswerQuestion {
         let within = Within { sources: sources.as_deref(), metadata: filter.as_ref() };
         let passages = self.retrieve(&version, &standalone, within, self.settings.top_k, spent).await?;
         draft.found(&answer::sources(&passages, &[]));
-        let (mut verdict, finish_reason) =
-            self.compose(question, &history, &passages, locale.as_deref(), draft, spent).await?;
+        let locale = locale.as_deref();
+        let mut composed = self.compose(question, &history, &passages, locale, draft, spent).await?;
         if wants_human(question) {
-            verdict.escalation = Some(Escalation::AskedForHuman);
+            composed.0.escalation = Some(Escalation::AskedForHuman);
         }
-        let mut settled = self.settled(&passages, &verdict, &finish_reason, spent);
-        settled.standalone_question = Some(standalone);
-        if let Some(answer) = &mut settled.answer {
-            answer["language"] = json!(locale);
-        }
-        Ok(settled)
+        Ok(self.settled(standalone, locale, &passages, &composed, spent))
     }
 
     /// Ends when nobody waits for the answer any more: nothing more is to be spent on it.

@@ -12,7 +12,7 @@ use crate::store::Store;
 /// The key of the only job there is of this kind.
 pub const KEY: &str = "all";
 
-/// An index that has lost this share of its chunks since it was built is built anew.
+/// An index that has lost this share of its chunks since it was built is built anew: autovacuum's own measure of worn.
 const WORN: f64 = 0.2;
 
 /// The job.

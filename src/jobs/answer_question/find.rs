@@ -19,7 +19,7 @@ use crate::{
     telemetry,
 };
 
-/// How long an answer waits for the shop's present prices; then it takes the stored ones.
+/// How long an answer waits for the shop's present prices, as `live_metadata` says; then it takes the stored ones.
 const LIVE_METADATA: Duration = Duration::from_millis(200);
 
 impl AnswerQuestion {
@@ -58,7 +58,9 @@ impl AnswerQuestion {
         model.budget.correct(embedded.left).await;
         telemetry::model_charged(&index.model, "input", embedded.tokens);
         spent.embedded(embedded.tokens, model.price);
-        let passages = self.search(index, &embedded.vectors, question, within, top_k);
+        // As many vectors as inputs: its adapter counts them.
+        let vector = embedded.vectors.first().map_or(&[][..], Vec::as_slice);
+        let passages = self.search(index, vector, question, within, top_k);
         let mut passages = passages.instrument(info_span!("search")).await?;
         self.read_live(&mut passages).instrument(info_span!("live_metadata")).await;
         Ok(passages)
@@ -67,27 +69,22 @@ impl AnswerQuestion {
     async fn search(
         &self,
         index: &IndexVersion,
-        vectors: &[Vec<f32>],
+        vector: &[f32],
         question: &str,
         within: Within<'_>,
         top_k: u32,
     ) -> Result<Vec<Passage>, JobError> {
         let codes = if self.settings.names { codes(question) } else { Vec::new() };
-        let mut passages = Vec::new();
-        for vector in vectors {
-            if !codes.is_empty() {
-                passages = self.store.named(index, vector, &codes, within).await?;
-            }
-            let nearest = self.store.nearest(index, vector, top_k, within).await?;
-            let is_new = |near: &Passage, named: &[Passage]| {
-                !named.iter().any(|named| {
-                    (&named.source, &named.key, &named.content) == (&near.source, &near.key, &near.content)
-                })
-            };
-            let nearest: Vec<_> = nearest.into_iter().filter(|near| is_new(near, &passages)).collect();
-            passages.extend(nearest);
-            passages.truncate(top_k as usize);
-        }
+        let mut passages = match &*codes {
+            [] => Vec::new(),
+            codes => self.store.named(index, vector, codes, within).await?,
+        };
+        let place =
+            |passage: &Passage| (passage.source.clone(), passage.key.clone(), passage.content.clone());
+        let named: BTreeSet<_> = passages.iter().map(place).collect();
+        let nearest = self.store.nearest(index, vector, top_k, within).await?;
+        passages.extend(nearest.into_iter().filter(|near| !named.contains(&place(near))));
+        passages.truncate(top_k as usize);
         Ok(passages)
     }
 

@@ -11,12 +11,13 @@ use crate::{
 impl AnswerQuestion {
     pub(super) fn settled(
         &self,
+        standalone: String,
+        locale: Option<&str>,
         passages: &[Passage],
-        verdict: &Verdict,
-        finish_reason: &str,
+        (verdict, finish_reason): &(Verdict, String),
         spent: &Spent,
     ) -> Settled {
-        let incomplete_reason = match finish_reason {
+        let incomplete_reason = match finish_reason.as_str() {
             "length" => Some("max_tokens"),
             "content_filter" => Some("content_filter"),
             _ => None,
@@ -25,8 +26,8 @@ impl AnswerQuestion {
             status: if incomplete_reason.is_none() { "completed" } else { "incomplete" },
             outcome: Some(verdict.outcome.word()),
             incomplete_reason,
-            standalone_question: None,
-            answer: Some(json!({ "text": verdict.text, "language": null, "finish_reason": finish_reason })),
+            standalone_question: Some(standalone),
+            answer: Some(json!({ "text": verdict.text, "language": locale, "finish_reason": finish_reason })),
             sources: json!(sources(passages, &verdict.citations)),
             citations: json!(verdict.citations),
             nearest_distance: nearest(passages),

@@ -1,4 +1,5 @@
-//! What models have charged for one question until now: it is owed whatever becomes of the answer.
+//! What models have charged for one question until now: it is owed also when there is no answer in the end. What was
+//! charged in a run that is broken off, by its worker's end or because another one has the question, is not counted.
 
 use std::sync::{Mutex, PoisonError};
 
