@@ -27,8 +27,8 @@ pub(super) struct Pool {
 
 /// How long a connection that was unused, or is given back, may take to answer.
 pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// Told of a connection that says nothing for ten seconds, the server asks it four times, and ends it then: it is of a
-/// host that was cut off, and its locks and its place are wanted.
+/// The server asks a connection that says nothing for ten seconds whether it is there, four times, and ends it then: it
+/// is of a host that was cut off, and its locks and its place are wanted.
 const KEEPALIVE: [(&str, &str); 3] =
     [("tcp_keepalives_idle", "10"), ("tcp_keepalives_interval", "5"), ("tcp_keepalives_count", "4")];
 
