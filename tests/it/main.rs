@@ -25,6 +25,7 @@ mod lifecycle;
 mod manual;
 mod migrations;
 mod nets;
+mod operating;
 mod poolers;
 mod proxy;
 mod queue;

@@ -1,0 +1,126 @@
+//! What an operator does by the command line to what the daemons share: jobs, kinds of jobs, schedules.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
+
+use serde_json::Value;
+
+use crate::support::{World, command, execute, stderr, stdout};
+
+#[tokio::test]
+async fn jobs_are_listed_shown_retried_cancelled_and_discarded() {
+    let world = World::new().await;
+    let dead = "insert into shopkeeper.job_history
+         (id, kind, key, payload, priority, outcome, error, attempts, max_attempts, created_at, run_at)
+         values (1000, 'refresh_document', 'product/1', '{\"a\": 1}', 0, 'dead', 'no luck', 3, 3, now(), now())";
+    execute(&world.url(), dead).await;
+    let listed: Value = serde_json::from_str(&stdout(&world.run(&["jobs", "list", "--json"]).await)).unwrap();
+    let job = &listed["jobs"][0];
+    for (field, value) in
+        [("id", "1000"), ("state", "\"dead\""), ("last_error", "\"no luck\""), ("max_attempts", "3")]
+    {
+        assert_eq!(job[field].to_string(), value, "{listed}");
+    }
+    let shown: Value =
+        serde_json::from_str(&stdout(&world.run(&["jobs", "show", "1000", "--json"]).await)).unwrap();
+    assert_eq!(shown["payload"]["a"], 1, "{shown}");
+    assert_eq!(stdout(&world.run(&["jobs", "retry", "1000"]).await), "1 jobs to be run again\n");
+    let id: i64 = world.value("select id from shopkeeper.job").await;
+    assert_eq!(stdout(&world.run(&["jobs", "cancel", &id.to_string()]).await), "1 jobs cancelled\n");
+    assert_eq!(world.count("job").await, 0);
+    let unknown = world.run(&["jobs", "discard", "77"]).await;
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(
+        stderr(&unknown).contains("no such job in a state where this can be done: 77"),
+        "{}",
+        stderr(&unknown)
+    );
+    for verb in ["list", "retry", "discard"] {
+        let unknown = world.run(&["jobs", verb, "--kind", "refresh_documents"]).await;
+        assert_eq!(unknown.status.code(), Some(2), "{verb}");
+        assert!(stderr(&unknown).contains("there is no kind of job \"refresh_documents\""), "{verb}");
+    }
+    let none = world.run(&["jobs", "retry", "--kind", "refresh_document"]).await;
+    assert_eq!(stdout(&none), "0 jobs to be run again\n");
+}
+
+#[tokio::test]
+async fn kinds_are_paused_and_resumed() {
+    let world = World::new().await;
+    assert!(world.run(&["queue", "pause", "refresh_document"]).await.status.success());
+    let listed: Value =
+        serde_json::from_str(&stdout(&world.run(&["queue", "list", "--json"]).await)).unwrap();
+    let kinds = listed["queue"].as_array().unwrap();
+    let paused: Vec<_> =
+        kinds.iter().filter(|kind| kind["paused"] == true).map(|kind| &kind["kind"]).collect();
+    assert_eq!(paused, ["refresh_document"], "{listed}");
+    assert!(world.run(&["queue", "resume", "refresh_document"]).await.status.success());
+    let unknown = world.run(&["queue", "pause", "refresh"]).await;
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains("there is no kind of job \"refresh\""), "{}", stderr(&unknown));
+}
+
+#[tokio::test]
+async fn who_waits_for_what_is_stopped_is_told_once() {
+    let world = World::new().await;
+    let waits = async |arguments: &[&str]| {
+        let mut all = vec!["--config".to_owned(), world.settings().display().to_string()];
+        all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        let mut waiting = command(&all, &[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
+        let line = said.next().unwrap().unwrap();
+        (waiting, line, said)
+    };
+    world.run(&["queue", "pause", "refresh_document"]).await;
+    world.run(&["queue", "pause", "index_documents"]).await;
+    world.run(&["queue", "pause", "answer_question"]).await;
+    let (mut synced, line, mut said) = waits(&["sync", "--wait"]).await;
+    assert_eq!(line, "index_documents is paused: `shopkeeper queue resume index_documents` goes on");
+    let line = said.next().unwrap().unwrap();
+    assert_eq!(line, "refresh_document is paused: `shopkeeper queue resume refresh_document` goes on");
+    let (mut asked, line, answered) = waits(&["ask", "How much is the Kettle?"]).await;
+    assert_eq!(line, "answer_question is paused: `shopkeeper queue resume answer_question` goes on");
+    for kind in ["refresh_document", "index_documents"] {
+        world.run(&["queue", "resume", kind]).await;
+    }
+    assert!(tokio::task::spawn_blocking(move || synced.wait().unwrap()).await.unwrap().success());
+    world.run(&["queue", "resume", "answer_question"]).await;
+    assert!(tokio::task::spawn_blocking(move || asked.wait().unwrap()).await.unwrap().success());
+    let again: Vec<_> = said.chain(answered).map(Result::unwrap).collect();
+    assert!(!again.iter().any(|line| line.contains("is paused")), "{again:?}");
+
+    world.run(&["pause"]).await;
+    world.in_shop("update product set description = 'Glass.' where id = 3").await;
+    let (mut synced, line, _) = waits(&["sync", "--wait"]).await;
+    assert_eq!(line, "the stop button is pressed, and no model is asked: `shopkeeper resume` goes on");
+    synced.kill().unwrap();
+    synced.wait().unwrap();
+}
+
+#[tokio::test]
+async fn schedules_are_listed_run_paused_and_resumed() {
+    let schedule = "[[schedule]]\nname = \"nightly\"\ncron = \"0 3 * * *\"\ntimezone = \"Europe/Berlin\"\njob = \"sync_catalogue\"\n";
+    let world = World::with(crate::support::SHOP, &format!("{}{schedule}", crate::support::SOURCE)).await;
+    let list = async || -> Value {
+        let printed = stdout(&world.run(&["schedule", "list", "--json"]).await);
+        serde_json::from_str::<Value>(&printed).unwrap()["schedules"][0].take()
+    };
+    let listed = list().await;
+    assert_eq!((&listed["name"], &listed["job"]), (&"nightly".into(), &"sync_catalogue".into()), "{listed}");
+    let next = listed["next_at"].as_str().unwrap();
+    assert!(next.contains("T01:00:00Z") || next.contains("T02:00:00Z"), "{next}");
+    assert!(world.run(&["schedule", "run", "nightly"]).await.status.success());
+    assert_eq!(world.count("job where kind = 'sync_catalogue' and key = 'product'").await, 1);
+    assert!(world.run(&["schedule", "pause", "nightly"]).await.status.success());
+    assert_eq!(list().await["paused"], true);
+    assert!(world.run(&["schedule", "resume", "nightly"]).await.status.success());
+    assert_eq!(list().await["paused"], false);
+    let unknown = world.run(&["schedule", "run", "hourly"]).await;
+    assert!(
+        stderr(&unknown).contains("there is no schedule \"hourly\"; there are nightly"),
+        "{}",
+        stderr(&unknown)
+    );
+}
