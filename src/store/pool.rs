@@ -18,7 +18,7 @@ use sqlx::{
 /// Connections to one server.
 #[derive(Clone, Debug)]
 pub(super) struct Pool {
-    pool: PgPool,
+    plain: PgPool,
     /// The longest that a statement is waited for, or a transaction.
     patience: Option<Duration>,
     /// Behind a pooler: how a transaction begins.
@@ -44,17 +44,17 @@ impl Pool {
     ) -> Self {
         if !is_pooled {
             let settings = settings.iter().map(|(name, value)| (*name, value.as_str())).chain(KEEPALIVE);
-            return Self { pool: pool.connect_lazy_with(options.options(settings)), patience, begin: None };
+            return Self { plain: pool.connect_lazy_with(options.options(settings)), patience, begin: None };
         }
         let settings = settings.iter().map(|(name, value)| format!("; set local {name} = '{value}'"));
         let begin = format!("begin; deallocate all{}", settings.collect::<String>());
-        let pool = pool.connect_lazy_with(through_pooler(options));
-        Self { pool, patience, begin: Some(begin.into()) }
+        let plain = pool.connect_lazy_with(through_pooler(options));
+        Self { plain, patience, begin: Some(begin.into()) }
     }
 
     /// As sqlx knows it, for what a pooler cannot do.
     pub(super) fn plain(&self) -> &PgPool {
-        &self.pool
+        &self.plain
     }
 
     /// Does work of several statements in a transaction that begins with more statements, each after a semicolon.
@@ -92,7 +92,7 @@ impl Pool {
     }
 
     async fn lend(&self) -> Result<Lent, sqlx::Error> {
-        self.pool.acquire().await.map(Lent)
+        self.plain.acquire().await.map(Lent)
     }
 }
 
@@ -170,7 +170,7 @@ impl<'p> Executor<'p> for &'p Pool {
     where
         'p: 'e,
     {
-        self.pool.prepare_with(sql, parameters)
+        self.plain.prepare_with(sql, parameters)
     }
 
     #[doc(hidden)]
@@ -178,6 +178,6 @@ impl<'p> Executor<'p> for &'p Pool {
     where
         'p: 'e,
     {
-        self.pool.describe(sql)
+        self.plain.describe(sql)
     }
 }
