@@ -12,7 +12,7 @@ use futures::{TryStreamExt, future::BoxFuture, stream::BoxStream};
 use sqlx::{
     AssertSqlSafe, Connection, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr,
     pool::PoolConnection,
-    postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
 /// Connections to one server.
@@ -55,6 +55,14 @@ impl Pool {
     /// As sqlx knows it, for what a pooler cannot do.
     pub(super) fn plain(&self) -> &PgPool {
         &self.plain
+    }
+
+    /// Listens over a connection that has no place in this pool: one that was cut off is left by itself, and takes
+    /// nobody's.
+    pub(super) async fn listener(&self) -> Result<PgListener, sqlx::Error> {
+        let options = PgConnectOptions::clone(&self.plain.connect_options());
+        let own = self.plain.options().clone().max_connections(1).max_lifetime(None).idle_timeout(None);
+        PgListener::connect_with(&own.connect_lazy_with(options)).await
     }
 
     /// Does work of several statements in a transaction that begins with more statements, each after a semicolon.
