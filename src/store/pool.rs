@@ -82,19 +82,23 @@ impl Pool {
         .await
     }
 
-    /// Does work of several statements on a connection of this pool, in so long.
+    /// Does work of several statements on a connection of this pool; a limit is also one of the waiting for a connection.
     pub(super) async fn run<T, E: From<sqlx::Error>>(
         &self,
         limit: Option<Duration>,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut lent = self.lend().await?;
-        in_time(limit.or(self.patience), async {
-            let Some(begin) = self.begin.clone() else { return work(&mut lent.0).await };
-            let mut transaction = lent.0.begin_with(AssertSqlSafe(begin)).await?;
-            let done = work(&mut transaction).await?;
-            transaction.commit().await?;
-            Ok(done)
+        let patience = self.patience.filter(|_| limit.is_none());
+        in_time(limit, async {
+            let mut lent = self.lend().await?;
+            in_time(patience, async {
+                let Some(begin) = self.begin.clone() else { return work(&mut lent.0).await };
+                let mut transaction = lent.0.begin_with(AssertSqlSafe(begin)).await?;
+                let done = work(&mut transaction).await?;
+                transaction.commit().await?;
+                Ok(done)
+            })
+            .await
         })
         .await
     }
@@ -187,5 +191,21 @@ impl<'p> Executor<'p> for &'p Pool {
         'p: 'e,
     {
         self.plain.describe(sql)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_is_waited_for_no_longer_than_the_work_may_take() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port).username("nobody");
+        let pool = Pool::new(PgPoolOptions::new(), options, &[], None, false);
+        let limit = Duration::from_millis(20);
+        let error = pool.run(Some(limit), async |_| Ok::<_, sqlx::Error>(())).await.unwrap_err();
+        assert!(error.to_string().ends_with("no reply within 20ms"), "{error}");
     }
 }
