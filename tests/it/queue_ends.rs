@@ -76,7 +76,9 @@ async fn a_handler_that_completes_its_job_waits_for_who_has_locked_it() {
     let settled =
         Settled { status: "completed", sources: nothing.clone(), citations: nothing, ..Settled::default() };
     let (settling, ()) = tokio::join!(world.store.settle(&taken, &settled), async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        let waits = "exists (select from pg_stat_activity
+             where datname = current_database() and wait_event_type = 'Lock')";
+        world.until("it waits for the lock", waits).await;
         open.commit().await.unwrap();
     });
     settling.unwrap();
