@@ -314,7 +314,7 @@ pub async fn run(
         served.push((TcpListener::from_std(listener)?, routes));
     }
     note(config, &store).await?;
-    // From here on nothing can fail: what runs is stopped in order.
+    // Nothing runs yet, and no worker is left when this fails; nothing can fail after it.
     let workers = working(config, &store, &parts, roles).await?;
     let pulse = workers.queue.pulse().clone();
     let watched = pulse.clone();

@@ -64,8 +64,8 @@ pub struct Reach {
     pub statement_timeout: Duration,
 }
 
-/// Connections past a pooler: two that listen, and some for what takes long.
-const DIRECT_CONNECTIONS: u32 = 6;
+/// Connections past a pooler, for what takes long.
+const DIRECT_CONNECTIONS: u32 = 4;
 /// How long a connection may be unused and still be taken for alive.
 const IDLE: Duration = Duration::from_secs(1);
 /// How long a connection may take to come about.

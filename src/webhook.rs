@@ -94,7 +94,7 @@ impl Webhook {
             .header(standardwebhooks::HEADER_WEBHOOK_TIMESTAMP, timestamp)
             .header(standardwebhooks::HEADER_WEBHOOK_SIGNATURE, signature)
             .body(body.to_owned());
-        let response = request.send().await.map_err(|error| reason(error))?;
+        let response = request.send().await.map_err(reason)?;
         let retry_after = retry_after(response.headers());
         match response.status() {
             status if status.is_success() => Ok(status.as_u16()),

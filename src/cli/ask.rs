@@ -5,10 +5,12 @@
 use std::{path::Path, time::Duration};
 
 use clap::Args;
-use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Ended, FAILED, UNREACHABLE, output, settings, waiting::Stopped};
+use super::{
+    Ended, FAILED, UNREACHABLE, output, settings,
+    waiting::{Progress, Stopped},
+};
 use crate::{
     answer::{
         Question,
@@ -68,13 +70,11 @@ pub(super) async fn ask(arguments: Ask, path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// How long a question may wait after a failure until waiting ends.
-const STALLED: Duration = Duration::from_secs(15);
 /// How often the answer is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
 async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> {
-    let (mut failing, mut stopped) = (None, Stopped::new(&[AnswerQuestion::KIND]));
+    let (mut progress, mut stopped) = (Progress::new(), Stopped::new(&[AnswerQuestion::KIND]));
     loop {
         let answer = store.answer(None, id).await?;
         let Some(answer) = answer else {
@@ -86,15 +86,12 @@ async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> 
         for text in stopped.news(store).await? {
             output::note(text);
         }
-        match store.last_error(AnswerQuestion::KIND, &id.to_string()).await? {
-            None => failing = None,
-            Some(error) if failing.get_or_insert_with(Instant::now).elapsed() > STALLED => {
-                let message = format!(
-                    "the question waits for another attempt: {error}\n  it stays queued as {id}, and a daemon goes on with it"
-                );
-                return Err(Ended { code: UNREACHABLE, message }.into());
-            }
-            Some(_) => {}
+        let error = store.last_error(AnswerQuestion::KIND, &id.to_string()).await?;
+        if let Some(why) = progress.stalled(1, error) {
+            let message = format!(
+                "the question waits for another attempt: {why}\n  it stays queued as {id}, and a daemon goes on with it"
+            );
+            return Err(Ended { code: UNREACHABLE, message }.into());
         }
         tokio::time::sleep(LOOK).await;
     }

@@ -7,8 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{
-    CONFIGURATION, Ended, FAILED, UNREACHABLE, output, plan, settings,
-    waiting::{Progress, Stopped, backlog},
+    CONFIGURATION, Ended, FAILED, output, plan, settings,
+    waiting::{Progress, Stopped, backlog, given_up},
 };
 use crate::{
     config::Config,
@@ -190,14 +190,14 @@ async fn until_ready(config: &Config, store: &Store, parts: &Parts, version: i32
     workers.start_refreshing(parts, &config.queue);
     workers.start(&parts.fill, &config.queue.fill_index);
     let sources: Vec<_> = config.sources.iter().map(|source| source.name.clone()).collect();
-    let result = watched(store, version, &sources).await;
+    let result = watched(store, parts, version, &sources).await;
     // The filling itself goes on until all is there: another takes it over when its lease runs out.
     let limit = if result.is_ok() { Duration::MAX } else { PARTING };
     let _ = tokio::time::timeout(limit, workers.stop()).await;
     result
 }
 
-async fn watched(store: &Store, version: i32, sources: &[String]) -> anyhow::Result<()> {
+async fn watched(store: &Store, parts: &Parts, version: i32, sources: &[String]) -> anyhow::Result<()> {
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
         "filling {bar:30} {pos}/{len} documents, {per_sec}, {eta} left {msg}",
     )?);
@@ -232,7 +232,7 @@ async fn watched(store: &Store, version: i32, sources: &[String]) -> anyhow::Res
         if let Some(reason) = failed.or(stalled) {
             bar.finish_and_clear();
             let message = format!("index version {version} waits: {reason}\n  a daemon goes on with it");
-            return Err(Ended { code: UNREACHABLE, message }.into());
+            return Err(given_up(store, parts, message).await);
         }
         tokio::time::sleep(LOOK).await;
     }

@@ -7,6 +7,7 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
+use anyhow::Context;
 use clap::{Args, ValueEnum, builder::PossibleValue};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -80,15 +81,15 @@ async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>
         tokio::select! {
             ended = daemons.join_next_with_id() => match ended {
                 Some(Ok((id, ended))) if id == current.id => return ended,
-                // One with older settings has ended in order.
+                // One with older settings, or one that did not start.
                 Some(Ok((_, ended))) => {
                     if let Err(error) = ended {
-                        tracing::warn!("the daemon with the old settings: {error:#}");
+                        tracing::warn!("a daemon with other settings: {error:#}");
                     }
                 }
                 Some(Err(error)) if error.id() == current.id => return Err(error.into()),
-                Some(Err(error)) => tracing::warn!("the daemon with the old settings: {error}"),
-                None => return Ok(()),
+                Some(Err(error)) => tracing::warn!("a daemon with other settings: {error}"),
+                None => unreachable!("the current one is among them"),
             },
             () = terminate.signalled() => break,
             _ = hangup.recv() => {
@@ -173,7 +174,8 @@ async fn reload(
     start(daemons, config, listeners, roles, stop).await
 }
 
-/// Starts a daemon among the others, which `parent` stops too; returns when it takes work, or with why it does not.
+/// Starts a daemon among the others, which `parent` stops too; returns when it takes work, or with why it does not. How
+/// others end meanwhile is left to whoever waits for them.
 async fn start(
     daemons: &mut JoinSet<anyhow::Result<()>>,
     config: Config,
@@ -186,34 +188,25 @@ async fn start(
     let (settings, own, stopped) = (config.clone(), listeners.try_clone()?, stop.clone());
     let id = daemons
         .spawn(async move {
-            daemon::run(&settings, own, roles, stopped, |started| {
-                // Whoever waited for it has been told to stop.
-                let _ = sender.send(started);
-            })
-            .await
+            let mut waiting = Some(sender);
+            let tell = |started| drop(waiting.take().map(|sender| sender.send(Ok(started))));
+            let ended = daemon::run(&settings, own, roles, stopped, tell).await;
+            let Some(sender) = waiting else { return ended };
+            let ended = ended.and_then(|()| Err(anyhow::anyhow!("the daemon ended before it took work")));
+            // Whoever waits says it. Nobody does when everything has been told to stop.
+            match sender.send(ended) {
+                Err(Err(error)) => Err(error),
+                _ => Ok(()),
+            }
         })
         .id();
-    match started.await {
-        Ok(Started { address, pulse }) => {
-            let current = Current { id, config, stop, pulse, address, listeners };
-            let status = current.status();
-            let sources = current.config.sources.len();
-            tracing::info!(version = env!("CARGO_PKG_VERSION"), sources, "{status}");
-            Ok(current)
-        }
-        // It ended before it took work.
-        Err(_) => loop {
-            match daemons.join_next_with_id().await {
-                Some(Ok((ended, result))) if ended == id => {
-                    result?;
-                    return Err(anyhow::anyhow!("the daemon ended before it took work"));
-                }
-                Some(Err(error)) if error.id() == id => return Err(error.into()),
-                Some(_) => {}
-                None => return Err(anyhow::anyhow!("the daemon ended before it took work")),
-            }
-        },
-    }
+    let started = started.await.context("the daemon panicked before it took work")?;
+    let Started { address, pulse } = started?;
+    let current = Current { id, config, stop, pulse, address, listeners };
+    let status = current.status();
+    let sources = current.config.sources.len();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), sources, "{status}");
+    Ok(current)
 }
 
 /// SIGTERM or SIGINT.
@@ -258,5 +251,27 @@ async fn in_order_or_at_once(
     tokio::select! {
         ended = ended => ended,
         () = terminate.signalled() => Err(Ended { code: FAILED, message: message.to_owned() }.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn how_the_current_daemon_ends_is_known_also_when_another_does_not_start_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("jobs.toml");
+        std::fs::write(&path, "[database]\nurl = \"postgres://nobody@127.0.0.1:1/none\"\n").unwrap();
+        let key = [("OPENAI_API_KEY".to_owned(), "sk-one".to_owned())];
+        let config = Config::load(&path, &key.into()).unwrap();
+        let mut daemons = JoinSet::new();
+        let current = daemons.spawn(async { anyhow::bail!("as wished") }).id();
+        let (listeners, stop) = (Listeners { api: None, admin: None }, CancellationToken::new());
+        let started = start(&mut daemons, config, listeners, Roles::ALL, &stop).await;
+        let error = started.err().expect("there is no database").to_string();
+        assert!(error.contains("127.0.0.1:1"), "{error}");
+        let (ended, how) = daemons.join_next_with_id().await.unwrap().unwrap();
+        assert_eq!((ended, how.unwrap_err().to_string()), (current, "as wished".to_owned()));
     }
 }

@@ -8,8 +8,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
-    Ended, REFUSED, UNREACHABLE, exit_code, output, settings,
-    waiting::{Progress, Stopped, backlog},
+    exit_code, output, settings,
+    waiting::{Progress, Stopped, backlog, given_up},
 };
 use crate::{
     config::Config,
@@ -127,17 +127,10 @@ async fn wait(config: &Config, store: &Store, parts: &Parts, reports: &[SyncRepo
     let sources: Vec<_> = reports.iter().map(|report| report.source.clone()).collect();
     let stalled = until_fresh(store, &sources).await;
     workers.stop().await;
-    let Some(message) = stalled? else { return Ok(()) };
-    let is_refused = store.stopped_since().await?.is_some() || is_spent(store, parts).await?;
-    let code = if is_refused { REFUSED } else { UNREACHABLE };
-    Err(Ended { code, message }.into())
-}
-
-/// Whether documents may cost nothing more today.
-async fn is_spent(store: &Store, parts: &Parts) -> anyhow::Result<bool> {
-    let daily = parts.versions.models().iter().find_map(|model| model.backfill.daily);
-    let Some((operation, most)) = daily else { return Ok(false) };
-    Ok(store.usd_today(operation).await? >= most)
+    match stalled? {
+        Some(message) => Err(given_up(store, parts, message).await),
+        None => Ok(()),
+    }
 }
 
 /// Waits until no refresh of these sources is pending, with a bar on a terminal; says why it does not wait longer.

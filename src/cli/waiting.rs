@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::Instant;
 
+use super::{Ended, REFUSED, UNREACHABLE};
 use crate::{
+    daemon::Parts,
     jobs::index_documents::REFRESHING,
     store::{Store, status::Backlog},
 };
@@ -32,6 +34,25 @@ impl Progress {
         };
         (self.moved.elapsed() > STALLED).then_some(error)
     }
+}
+
+/// How waiting for documents ends that is given up: those who stop all spending, or limit that of a day, refuse it; else
+/// something cannot be reached.
+pub(super) async fn given_up(store: &Store, parts: &Parts, message: String) -> anyhow::Error {
+    match is_refused(store, parts).await {
+        Ok(is_refused) => Ended { code: if is_refused { REFUSED } else { UNREACHABLE }, message }.into(),
+        Err(error) => error,
+    }
+}
+
+/// Whether documents may cost nothing now.
+async fn is_refused(store: &Store, parts: &Parts) -> anyhow::Result<bool> {
+    if store.stopped_since().await?.is_some() {
+        return Ok(true);
+    }
+    let daily = parts.versions.models().iter().find_map(|model| model.backfill.daily);
+    let Some((operation, most)) = daily else { return Ok(false) };
+    Ok(store.usd_today(operation).await? >= most)
 }
 
 /// Says once what an operator has stopped, while one waits for it.

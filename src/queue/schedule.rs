@@ -118,8 +118,9 @@ impl Ticks {
     }
 }
 
-/// Ticks younger than this are in time, and each is seen to.
-const PUNCTUAL: TimeDelta = TimeDelta::seconds(10);
+/// Ticks younger than this are in time, and each is seen to: it is longer than one look takes, also when a schedule waits
+/// for a lock until it is given up.
+const PUNCTUAL: TimeDelta = TimeDelta::seconds(20);
 /// The most ticks of one schedule that are seen to at once.
 const MOST: usize = 1000;
 /// How far back the latest of missed ticks is looked for, step by step.
@@ -190,11 +191,12 @@ async fn ticker(second: &Arc<Notify>) -> Result<JobScheduler, JobSchedulerError>
 async fn look(store: &Store, schedules: &[Schedule]) -> Result<(), StoreError> {
     let names: Vec<_> = schedules.iter().map(|schedule| schedule.name.clone()).collect();
     let (now, states) = store.schedules(&names).await?;
-    for schedule in schedules {
-        let Some(state) = states.iter().find(|state| state.name == schedule.name) else { continue };
-        see_to(store, schedule, state, now).await?;
-    }
-    Ok(())
+    // Side by side: one whose job somebody has locked keeps no other from its ticks.
+    let seen = schedules.iter().filter_map(|schedule| {
+        let state = states.iter().find(|state| state.name == schedule.name)?;
+        Some(see_to(store, schedule, state, now))
+    });
+    futures::future::join_all(seen).await.into_iter().collect()
 }
 
 async fn see_to(

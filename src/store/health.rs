@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use pgvector::HalfVector;
-use sqlx::{AssertSqlSafe, postgres::PgListener, types::Json};
+use sqlx::{AssertSqlSafe, types::Json};
 
 use super::{
     Store, StoreError,
@@ -146,7 +146,7 @@ impl Store {
 
     /// How long a notification takes to arrive; none when it does not within two seconds.
     pub async fn notification_time(&self) -> Result<Option<Duration>, StoreError> {
-        let mut listener = PgListener::connect_with(self.direct.plain()).await?;
+        let mut listener = self.direct.listener().await?;
         listener.listen("shopkeeper_doctor").await?;
         let began = Instant::now();
         sqlx::query!("select pg_notify('shopkeeper_doctor', '')").execute(&self.pool).await?;

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::PgListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{PROMPT, Store, StoreError};
@@ -47,7 +46,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let silent = |_| StoreError::unreachable("no reply");
         let listening = async {
-            let mut listener = PgListener::connect_with(self.direct.plain()).await?;
+            let mut listener = self.direct.listener().await?;
             listener.eager_reconnect(false);
             listener.listen_all(channels.iter().copied()).await?;
             Ok::<_, StoreError>(listener)

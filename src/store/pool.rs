@@ -12,13 +12,13 @@ use futures::{TryStreamExt, future::BoxFuture, stream::BoxStream};
 use sqlx::{
     AssertSqlSafe, Connection, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr,
     pool::PoolConnection,
-    postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
 /// Connections to one server.
 #[derive(Clone, Debug)]
 pub(super) struct Pool {
-    pool: PgPool,
+    plain: PgPool,
     /// The longest that a statement is waited for, or a transaction.
     patience: Option<Duration>,
     /// Behind a pooler: how a transaction begins.
@@ -44,17 +44,25 @@ impl Pool {
     ) -> Self {
         if !is_pooled {
             let settings = settings.iter().map(|(name, value)| (*name, value.as_str())).chain(KEEPALIVE);
-            return Self { pool: pool.connect_lazy_with(options.options(settings)), patience, begin: None };
+            return Self { plain: pool.connect_lazy_with(options.options(settings)), patience, begin: None };
         }
         let settings = settings.iter().map(|(name, value)| format!("; set local {name} = '{value}'"));
         let begin = format!("begin; deallocate all{}", settings.collect::<String>());
-        let pool = pool.connect_lazy_with(through_pooler(options));
-        Self { pool, patience, begin: Some(begin.into()) }
+        let plain = pool.connect_lazy_with(through_pooler(options));
+        Self { plain, patience, begin: Some(begin.into()) }
     }
 
     /// As sqlx knows it, for what a pooler cannot do.
     pub(super) fn plain(&self) -> &PgPool {
-        &self.pool
+        &self.plain
+    }
+
+    /// Listens over a connection that has no place in this pool: one that was cut off is left by itself, and takes
+    /// nobody's.
+    pub(super) async fn listener(&self) -> Result<PgListener, sqlx::Error> {
+        let options = PgConnectOptions::clone(&self.plain.connect_options());
+        let own = self.plain.options().clone().max_connections(1).max_lifetime(None).idle_timeout(None);
+        PgListener::connect_with(&own.connect_lazy_with(options)).await
     }
 
     /// Does work of several statements in a transaction that begins with more statements, each after a semicolon.
@@ -74,25 +82,29 @@ impl Pool {
         .await
     }
 
-    /// Does work of several statements on a connection of this pool, in so long.
+    /// Does work of several statements on a connection of this pool; a limit is also one of the waiting for a connection.
     pub(super) async fn run<T, E: From<sqlx::Error>>(
         &self,
         limit: Option<Duration>,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut lent = self.lend().await?;
-        in_time(limit.or(self.patience), async {
-            let Some(begin) = self.begin.clone() else { return work(&mut lent.0).await };
-            let mut transaction = lent.0.begin_with(AssertSqlSafe(begin)).await?;
-            let done = work(&mut transaction).await?;
-            transaction.commit().await?;
-            Ok(done)
+        let patience = self.patience.filter(|_| limit.is_none());
+        in_time(limit, async {
+            let mut lent = self.lend().await?;
+            in_time(patience, async {
+                let Some(begin) = self.begin.clone() else { return work(&mut lent.0).await };
+                let mut transaction = lent.0.begin_with(AssertSqlSafe(begin)).await?;
+                let done = work(&mut transaction).await?;
+                transaction.commit().await?;
+                Ok(done)
+            })
+            .await
         })
         .await
     }
 
     async fn lend(&self) -> Result<Lent, sqlx::Error> {
-        self.pool.acquire().await.map(Lent)
+        self.plain.acquire().await.map(Lent)
     }
 }
 
@@ -170,7 +182,7 @@ impl<'p> Executor<'p> for &'p Pool {
     where
         'p: 'e,
     {
-        self.pool.prepare_with(sql, parameters)
+        self.plain.prepare_with(sql, parameters)
     }
 
     #[doc(hidden)]
@@ -178,6 +190,22 @@ impl<'p> Executor<'p> for &'p Pool {
     where
         'p: 'e,
     {
-        self.pool.describe(sql)
+        self.plain.describe(sql)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_is_waited_for_no_longer_than_the_work_may_take() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port).username("nobody");
+        let pool = Pool::new(PgPoolOptions::new(), options, &[], None, false);
+        let limit = Duration::from_millis(20);
+        let error = pool.run(Some(limit), async |_| Ok::<_, sqlx::Error>(())).await.unwrap_err();
+        assert!(error.to_string().ends_with("no reply within 20ms"), "{error}");
     }
 }

@@ -283,6 +283,15 @@ async fn the_same_idempotency_key_is_one_answer_and_another_question_is_refused(
     daemon.stop().await;
 }
 
+/// That somebody has looked at an answer since now: who waits for it does so first, and once in a while.
+async fn looked(world: &World) -> String {
+    let now: String = world.value("select clock_timestamp()::text").await;
+    format!(
+        "exists (select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+             and query like '%shopkeeper.answer_object(known)%' and state = 'idle' and query_start > '{now}')"
+    )
+}
+
 #[tokio::test]
 async fn a_client_may_wait_for_the_answer_as_long_as_it_likes_to() {
     let world = World::new().await;
@@ -304,8 +313,9 @@ async fn a_client_may_wait_for_the_answer_as_long_as_it_likes_to() {
 
     let path = format!("{}/v1/answers/{}", daemon.url, answer["id"].as_str().unwrap());
     let get = daemon.client.get(&path).header("Prefer", "wait=20").send();
+    let waits = looked(&world).await;
     let free = async {
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        world.until("it waits", &waits).await;
         world.script().clear();
         world.script().release();
     };
@@ -321,8 +331,9 @@ async fn a_client_may_wait_for_the_answer_as_long_as_it_likes_to() {
     let (_, answer) = post("wait=0").await;
     let path = format!("{}/v1/answers/{}", daemon.url, answer["id"].as_str().unwrap());
     let waiting = daemon.client.get(&path).header("Prefer", "wait=20").send();
+    let waits = looked(&world).await;
     let stopping = async {
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        world.until("it waits", &waits).await;
         world.script().clear();
         daemon.stop.cancel();
     };

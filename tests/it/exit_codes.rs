@@ -141,6 +141,10 @@ async fn an_index_that_cannot_be_filled_is_not_waited_for() {
     let ended = ends(&world, &["index create --yes --wait"]).await;
     assert_eq!(ended[0].1, Some(3), "{}", ended[0].2);
     assert!(ended[0].2.contains("index version 2 waits: the model server"), "{}", ended[0].2);
+    world.store.set_stopped(true).await.unwrap();
+    let ended = ends(&world, &["index create --yes --wait"]).await;
+    assert_eq!(ended[0].1, Some(4), "whoever stopped all spending refuses it: {}", ended[0].2);
+    assert!(ended[0].2.contains("index version 2 waits"), "{}", ended[0].2);
 }
 
 #[tokio::test]

@@ -6,17 +6,19 @@ use std::{sync::atomic::Ordering, time::Duration};
 use shopkeeper::{
     queue::Limits,
     store::{
+        Reach, Store,
         answers::Settled,
         jobs::{Claim, Failed, Failure, Finished, Lease},
     },
 };
 use sqlx::postgres::PgListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     proxy::Proxy,
     queue::{EMPTY, LIMITS, Running, Scripted, claim, enqueue},
-    support::{LIMIT, World, execute},
+    support::{LIMIT, World, execute, reach},
 };
 
 const ENQUEUE_K: &str = "select shopkeeper.enqueue('scripted', 'k', '{\"wish\": \"nothing\"}')";
@@ -74,7 +76,9 @@ async fn a_handler_that_completes_its_job_waits_for_who_has_locked_it() {
     let settled =
         Settled { status: "completed", sources: nothing.clone(), citations: nothing, ..Settled::default() };
     let (settling, ()) = tokio::join!(world.store.settle(&taken, &settled), async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        let waits = "exists (select from pg_stat_activity
+             where datname = current_database() and wait_event_type = 'Lock')";
+        world.until("it waits for the lock", waits).await;
         open.commit().await.unwrap();
     });
     settling.unwrap();
@@ -108,6 +112,22 @@ async fn whoever_makes_a_job_ready_rings_the_bell() {
     world.until("its lease has run out", "bool_and(lease_until < now()) from shopkeeper.job").await;
     world.store.rescue().await.unwrap();
     heard("a job whose worker is gone").await;
+}
+
+#[tokio::test]
+async fn whoever_listens_takes_no_connection_from_those_who_work() {
+    let world = World::new().await;
+    let store = Store::open(&Reach { max_connections: 1, ..reach(&world.url()) }).await.unwrap();
+    let (stop, begun) = (CancellationToken::new(), Notify::new());
+    let listening = store.listen(&["shopkeeper_job"], &stop, |_| begun.notify_one());
+    let working = async {
+        begun.notified().await;
+        store.index_versions().await
+    };
+    tokio::select! {
+        () = listening => panic!("nobody stopped it"),
+        worked = working => assert_eq!(worked.unwrap().len(), 1),
+    }
 }
 
 #[tokio::test]

@@ -4,8 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use shopkeeper::{
-    daemon,
-    jobs::maintain_index::{KEY, MaintainIndex},
+    daemon::{self, Workers},
+    jobs::{
+        Job,
+        maintain_index::{KEY, MaintainIndex},
+    },
+    queue::{CatchUp, Schedule, Ticks},
     store::schedules::Firing,
 };
 
@@ -17,7 +21,6 @@ use crate::{
 
 #[tokio::test]
 async fn a_run_that_takes_longer_than_its_schedule_allows_is_ended_and_tried_again() {
-    use shopkeeper::jobs::Job;
     let world = World::new().await;
     let firing = Firing {
         schedule: "nightly",
@@ -40,6 +43,33 @@ async fn a_run_that_takes_longer_than_its_schedule_allows_is_ended_and_tried_aga
     execute(&world.url(), "delete from shopkeeper.job").await;
     world.until("nothing is left", EMPTY).await;
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_schedule_whose_job_is_locked_keeps_no_other_from_its_ticks() {
+    let world = World::new().await;
+    let schedule = |key: &str| Schedule {
+        name: key.to_owned(),
+        ticks: Ticks::new("* * * * * *", "UTC".parse().unwrap()).unwrap(),
+        catch_up: CatchUp::Skip,
+        skip_live: false,
+        jitter: Duration::ZERO,
+        time_limit: None,
+        kind: Scripted::KIND,
+        keys: vec![key.to_owned()],
+        payloads: vec![json!({ "wish": "nothing" })],
+    };
+    enqueue(&world, "locked", "nothing").await;
+    let mut open = world.ours.begin().await.unwrap();
+    sqlx::query("select from shopkeeper.job for update").execute(&mut *open).await.unwrap();
+    let workers = Workers::new(&world.store);
+    workers.keep(vec![schedule("locked"), schedule("free")]);
+    let fired = |key: &str| format!("exists (select from shopkeeper.schedule_tick where schedule = '{key}')");
+    world.until("the other has fired", &fired("free")).await;
+    assert!(!world.value::<bool>(&format!("select {}", fired("locked"))).await, "it waits for the lock");
+    open.rollback().await.unwrap();
+    world.until("it fires as well", &fired("locked")).await;
+    workers.stop().await;
 }
 
 const SCHEDULES: &str = r#"

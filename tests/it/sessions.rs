@@ -211,9 +211,11 @@ async fn an_erase_leaves_no_trace_also_of_an_answer_in_progress() {
     assert_eq!((status, &erased["answers"]), (StatusCode::OK, &json!(3)));
     assert_eq!(traces(&world, "zebra77").await, [""; 0]);
     free(&world);
-    world.until("the worker has ended", "not exists (select from shopkeeper.job)").await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    world.until("no job is left", "not exists (select from shopkeeper.job)").await;
+    // What ran has ended then.
+    daemon.stop().await;
     assert_eq!(traces(&world, "zebra77").await, [""; 0], "nothing comes back");
+    let daemon = TestDaemon::start(&world).await;
     let (status, _) = daemon.get(&format!("/v1/answers/{working}")).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
 

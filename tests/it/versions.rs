@@ -12,7 +12,7 @@ use shopkeeper::{
     store::chunks::Within,
 };
 
-use crate::support::{SHOP, SOURCE, World, execute, stderr, stdout};
+use crate::support::{LIMIT, SHOP, SOURCE, World, execute, stderr, stdout};
 
 const NEXT: &str = "
 [embedding.next]
@@ -93,6 +93,20 @@ async fn search(world: &World, ended: &AtomicBool, searches: &AtomicU64) {
     others.close().await;
 }
 
+/// Waits until a version is searched, and was some times.
+async fn searched(world: &World, version: i32, searches: &AtomicU64) {
+    let search = async {
+        while world.parts.versions.active().await.unwrap().index.id != version {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let before = searches.load(Ordering::Acquire);
+        while searches.load(Ordering::Acquire) < before + 20 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, search).await.expect("the version is not searched");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_larger_model_takes_over_under_load_and_goes_back() {
     let shop = "create table product (
@@ -115,16 +129,13 @@ async fn a_larger_model_takes_over_under_load_and_goes_back() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         world.store.promote_index(2, false).await.unwrap();
-        let before = searches.load(Ordering::Acquire);
-        while searches.load(Ordering::Acquire) < before + 20 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        searched(&world, 2, &searches).await;
         let back = world.store.index_before().await.unwrap().unwrap();
         assert_eq!(back, 1);
         world.store.promote_index(1, false).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        searched(&world, 1, &searches).await;
         world.store.promote_index(2, false).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        searched(&world, 2, &searches).await;
         ended.store(true, Ordering::Release);
     };
     let ((), written, ()) = tokio::join!(swap, write(&world, &ended), search(&world, &ended, &searches));
