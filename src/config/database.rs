@@ -6,7 +6,7 @@ use super::{
     sections::{count, seconds},
 };
 
-/// Two listen for as long as the daemon runs; the rest is for everything else.
+/// What waits for a lock is not to keep others from their work.
 const LEAST_CONNECTIONS: u32 = 4;
 
 pub(super) fn database(section: &Section<'_>) -> Result<Database, Faulty> {
@@ -20,7 +20,8 @@ pub(super) fn database(section: &Section<'_>) -> Result<Database, Faulty> {
         && connections.get() < LEAST_CONNECTIONS
     {
         let message = format!(
-            "must be at least {LEAST_CONNECTIONS}, since two of them listen all the time: not {connections}"
+            "must be at least {LEAST_CONNECTIONS}, since what waits for a lock is not to keep others from their work: \
+             not {connections}"
         );
         section.fault("max_connections", message);
     }

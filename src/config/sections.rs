@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_connections_beside_those_that_listen() {
+    fn there_are_connections_beside_those_that_wait() {
         assert!(read("[database]\nmax_connections = 4").is_ok());
         let faults = read("[database]\nmax_connections = 3").unwrap_err();
         assert!(faults[0].starts_with("database.max_connections: must be at least 4"), "{faults:?}");
