@@ -4,8 +4,9 @@ use std::{fmt::Write, time::Duration};
 
 use proptest::{prelude::*, test_runner::TestRunner};
 use shopkeeper::{
-    jobs::watch_catalogue::WatchCatalogue,
+    jobs::{Attempt, Job, JobError, Outcome, index_documents, watch_catalogue::WatchCatalogue},
     offline::{Fault, Operation},
+    store::jobs::Lease,
 };
 use sqlx::PgPool;
 
@@ -170,6 +171,35 @@ async fn many_new_documents_are_few_jobs_and_go_on_alone_where_they_fail_or_thei
     world.drain().await;
     assert_eq!(world.count("document_index where state = 'fresh'").await, 300);
     assert_eq!(world.count("job_history where kind = 'refresh_document' and outcome = 'done'").await, 300);
+}
+
+/// Two jobs for the same documents, in one batch.
+async fn twice(world: &World) -> Vec<Result<Outcome, JobError>> {
+    let keys = ["1", "2", "3"].map(str::to_owned).to_vec();
+    let attempt =
+        Attempt { lease: Lease { job: 0, fence: 0 }, key: "product/twice".into(), number: 1, is_last: false };
+    let run = || {
+        let payload = index_documents::Payload { source: "product".into(), keys: keys.clone() };
+        world.parts.index.run(payload, &attempt)
+    };
+    let (one, other) = tokio::join!(run(), run());
+    vec![one, other]
+}
+
+#[tokio::test]
+async fn a_document_that_two_jobs_ask_for_at_once_is_there_for_both() {
+    let world = World::new().await;
+    world.sync().await;
+    let before = world.index().await;
+    for ended in twice(&world).await {
+        assert_eq!(ended, Ok(Outcome::Done(Vec::new())));
+    }
+    assert_eq!(world.index().await, before);
+    world.in_shop("update product set description = 'New.'").await;
+    for ended in twice(&world).await {
+        assert!(ended.is_ok(), "{ended:?}");
+    }
+    assert_eq!(world.count("chunk where content like '%New.'").await, 3);
 }
 
 /// What happens next in the world.

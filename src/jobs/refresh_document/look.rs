@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A row, or why no document can be made of it.
-type Row = Result<Document, RenderFault>;
+type Row = Result<Arc<Document>, RenderFault>;
 
 /// Documents read at once, and vectors looked for.
 const LIMITS: Limits = Limits { items: 500, weight: u64::MAX, linger: Duration::from_millis(1), at_once: 2 };
@@ -81,7 +81,8 @@ impl Refreshing {
         }
         let looked = asked.iter().map(|(id, lease)| {
             let Some(known) = known.get(id) else { return Ok(None) };
-            self.compare(id, known, *lease, rows.remove(id).transpose()?)
+            // Two jobs may ask for the same document at once, and both get it.
+            self.compare(id, known, *lease, rows.get(id).cloned().transpose()?)
         });
         Ok(looked.collect())
     }
@@ -119,7 +120,7 @@ impl Refreshing {
         let document = match row {
             None => return Ok(Some(Looked { write: write(Refreshed::Removed), text: None, changed })),
             Some(Err(fault)) => return Err(JobError::Dead(fault.to_string())),
-            Some(Ok(document)) => Arc::new(document),
+            Some(Ok(document)) => document,
         };
         let fingerprint = self.version.model.chunking.fingerprint(&document, &self.version.index.model);
         let is_new = known.fingerprint != Some(fingerprint);
@@ -133,9 +134,9 @@ impl Refreshing {
 /// The row of each key, if there is one.
 async fn rows(catalogue: &dyn Catalogue, keys: &[String]) -> Result<Vec<Option<Row>>, CatalogueError> {
     let rows = catalogue.read(keys).await?.into_iter().map(|row| match row {
-        Ok(document) => (document.key.clone(), Ok(document)),
+        Ok(document) => (document.key.clone(), Ok(Arc::new(document))),
         Err(fault) => (fault.key.clone(), Err(fault)),
     });
-    let mut rows: HashMap<_, _> = rows.collect();
-    Ok(keys.iter().map(|key| rows.remove(key)).collect())
+    let rows: HashMap<_, _> = rows.collect();
+    Ok(keys.iter().map(|key| rows.get(key).cloned()).collect())
 }
