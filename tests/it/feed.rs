@@ -13,9 +13,20 @@ use axum::{
     extract::State,
     http::{HeaderMap, Response, StatusCode, header},
 };
-use shopkeeper::{config::Config, daemon, offline::Operation};
+use shopkeeper::{
+    config::Config,
+    daemon,
+    jobs::{
+        JobError, Outcome,
+        sync_catalogue::{SyncOptions, SyncReport},
+    },
+    offline::Operation,
+};
 
-use crate::support::{World, stderr};
+use crate::{
+    refresh::index,
+    support::{SHOP, SOURCE, World, stderr},
+};
 
 const CSV: &str = "sku,name,description,price\n\
     m1,Mug,A mug of clay.,9.90\n\
@@ -142,6 +153,38 @@ async fn an_empty_or_a_cut_feed_removes_nothing() {
     assert_eq!(world.index().await, before);
 }
 
+/// The small shop's table, and beside it a feed.
+async fn with_both(place: &str) -> World {
+    let feed = source(place, "csv").replace("\"product\"", "\"feed\"");
+    let world = World::with(SHOP, &(SOURCE.to_owned() + &feed)).await;
+    world.try_sync().await.unwrap();
+    world
+}
+
+/// Another daemon lists a source; this world has no copy of what it saw.
+async fn list_elsewhere(world: &World, source: &str) -> SyncReport {
+    let config = Config::load(&world.settings(), &BTreeMap::new()).unwrap();
+    let other = daemon::assemble(&config, &world.store).await.unwrap();
+    other.sync.sync(source, SyncOptions::default()).await.unwrap()
+}
+
+fn done() -> Outcome {
+    Outcome::Done(Vec::new())
+}
+
+#[tokio::test]
+async fn a_feed_that_cannot_be_read_fails_no_document_of_another_source() {
+    let world = with_both("path = \"feed.txt\"").await;
+    write(&world, CSV);
+    list_elsewhere(&world, "feed").await;
+    std::fs::remove_file(world.folder.path().join("feed.txt")).unwrap();
+    world.parts.versions.written().await.unwrap();
+    let (of_feed, of_table) = tokio::join!(index(&world, "feed", &["m1"]), index(&world, "product", &["1"]));
+    assert!(matches!(of_feed, Err(JobError::Snooze { .. })), "{of_feed:?}");
+    assert_eq!(of_table, Ok(done()));
+    assert_eq!(world.count("document where source = 'feed'").await, 3, "nothing is taken for removed");
+}
+
 /// A shop's server with a feed.
 #[derive(Clone, Default)]
 struct Served {
@@ -200,11 +243,8 @@ async fn a_download_that_breaks_off_is_noticed_and_one_that_did_not_change_is_no
 async fn a_daemon_with_an_old_copy_reads_what_another_listed() {
     let world = with_file("csv", CSV).await;
     world.sync().await;
-    let config = Config::load(&world.settings(), &BTreeMap::new()).unwrap();
-    let other = daemon::assemble(&config, &world.store).await.unwrap();
     write(&world, &(CSV.replace("clay", "glass") + "m4,Lamp,A lamp of oak.,70.00\n"));
-    let report = other.sync.sync("product", shopkeeper::jobs::sync_catalogue::SyncOptions::default()).await;
-    assert_eq!(report.unwrap().added, 1);
+    assert_eq!(list_elsewhere(&world, "product").await.added, 1);
     // This world's own jobs hold the copy from before.
     world.drain().await;
     assert_eq!(indexed(&world).await, "A mug of glass. A kettle, of steel. A tent for two. A lamp of oak.");

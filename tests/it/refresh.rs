@@ -173,17 +173,20 @@ async fn many_new_documents_are_few_jobs_and_go_on_alone_where_they_fail_or_thei
     assert_eq!(world.count("job_history where kind = 'refresh_document' and outcome = 'done'").await, 300);
 }
 
-/// Two jobs for the same documents, in one batch.
-async fn twice(world: &World) -> Vec<Result<Outcome, JobError>> {
-    let keys = ["1", "2", "3"].map(str::to_owned).to_vec();
+/// A job that indexes these documents, without a queue.
+pub(crate) async fn index(world: &World, source: &str, keys: &[&str]) -> Result<Outcome, JobError> {
+    let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+    let payload = index_documents::Payload { source: source.to_owned(), keys };
     let attempt =
-        Attempt { lease: Lease { job: 0, fence: 0 }, key: "product/twice".into(), number: 1, is_last: false };
-    let run = || {
-        let payload = index_documents::Payload { source: "product".into(), keys: keys.clone() };
-        world.parts.index.run(payload, &attempt)
-    };
-    let (one, other) = tokio::join!(run(), run());
-    vec![one, other]
+        Attempt { lease: Lease { job: 0, fence: 0 }, key: source.to_owned(), number: 1, is_last: false };
+    world.parts.index.run(payload, &attempt).await
+}
+
+/// Two jobs for the same documents, in one batch.
+async fn twice(world: &World) -> [Result<Outcome, JobError>; 2] {
+    world.parts.versions.written().await.unwrap();
+    let run = || index(world, "product", &["1", "2", "3"]);
+    tokio::join!(run(), run()).into()
 }
 
 #[tokio::test]

@@ -74,10 +74,7 @@ impl Refreshing {
         }
         let mut rows = HashMap::new();
         for (source, listed) in by_source {
-            if let Some(catalogue) = self.catalogues.get(source) {
-                catalogue.catch_up(&listed).await?;
-            }
-            rows.extend(self.read(source, listed.into_iter().map(|(key, _)| key).collect()).await);
+            rows.extend(self.now(source, listed).await);
         }
         let looked = asked.iter().map(|(id, lease)| {
             let Some(known) = known.get(id) else { return Ok(None) };
@@ -85,6 +82,26 @@ impl Refreshing {
             self.compare(id, known, *lease, rows.get(id).cloned().transpose()?)
         });
         Ok(looked.collect())
+    }
+
+    /// What a source has of these keys, no older than they were listed; a source that cannot tell spoils no other.
+    async fn now(
+        &self,
+        source: &str,
+        listed: Vec<(String, Option<i64>)>,
+    ) -> Vec<(DocumentId, Result<Row, JobError>)> {
+        let caught_up = match self.catalogues.get(source) {
+            Some(catalogue) => catalogue.catch_up(&listed).await,
+            None => Ok(()),
+        };
+        let keys = listed.into_iter().map(|(key, _)| key);
+        match caught_up.map_err(JobError::from) {
+            Ok(()) => self.read(source, keys.collect()).await,
+            Err(error) => {
+                let id = |key| DocumentId { source: source.to_owned(), key };
+                keys.map(|key| (id(key), Err(error.clone()))).collect()
+            }
+        }
     }
 
     /// What a source has of these keys; one that it cannot read spoils no other.
