@@ -313,3 +313,25 @@ async fn while_a_feed_is_downloaded_its_last_copy_is_read_but_for_what_changed()
     assert!(indexed(&world).await.contains("A mug of glass."), "it is not read from a copy that is older");
     serving.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_source_that_hangs_holds_up_no_other() {
+    let (served, place, mut serving) = Served::start(CSV).await;
+    let world = with_both(&place).await;
+    list_elsewhere(&world, "feed").await;
+    let gate = served.close().await;
+    let hanging = index(&world, "feed", &["m1"]);
+    let others = async {
+        served.asked().await;
+        world.parts.versions.written().await.unwrap();
+        let of_table = async {
+            let ended = tokio::time::timeout(SOON, index(&world, "product", &["1"])).await;
+            assert_eq!(ended.expect("it waits for the feed"), Ok(done()));
+            drop(gate);
+        };
+        tokio::join!(index(&world, "feed", &["m2"]), of_table)
+    };
+    let (one, (other, ())) = tokio::join!(hanging, others);
+    assert_eq!((one, other), (Ok(done()), Ok(done())));
+    serving.shutdown().await;
+}

@@ -14,7 +14,7 @@ use super::{
         JobError,
         gather::{Gather, Limits, halving},
     },
-    refresher::{Looked, Refreshing, Text},
+    refresher::{Look, Looked, Refreshing, Text},
 };
 use crate::{
     catalogue::{Catalogue, CatalogueError, Document, DocumentId, RenderFault},
@@ -28,12 +28,10 @@ use crate::{
 /// A row, or why no document can be made of it.
 type Row = Result<Arc<Document>, RenderFault>;
 
-/// Documents read at once, and vectors looked for.
+/// Documents of a source read at once, and vectors looked for.
 const LIMITS: Limits = Limits { items: 500, weight: u64::MAX, linger: Duration::from_millis(1), at_once: 2 };
 
-pub(super) fn looks(
-    shared: &Arc<Refreshing>,
-) -> Gather<(DocumentId, Option<Lease>), Result<Option<Looked>, JobError>> {
+pub(super) fn looks(shared: &Arc<Refreshing>) -> Look {
     let shared = shared.clone();
     let work = move |asked: Vec<(DocumentId, Option<Lease>)>| {
         let shared = shared.clone();
