@@ -205,6 +205,15 @@ async fn a_document_that_two_jobs_ask_for_at_once_is_there_for_both() {
     assert_eq!(world.count("chunk where content like '%New.'").await, 3);
 }
 
+#[tokio::test]
+async fn vectors_that_are_paid_for_are_kept_when_their_cost_cannot_be_noted() {
+    let world = World::new().await;
+    execute(&world.url(), "alter table shopkeeper.usage rename to usage_away").await;
+    world.sync().await;
+    assert_eq!(world.count("document_index where state = 'fresh'").await, 3);
+    assert_eq!(world.script().inputs(), 3);
+}
+
 /// What happens next in the world.
 #[derive(Clone, Debug)]
 enum Event {
