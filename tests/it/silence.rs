@@ -107,7 +107,7 @@ async fn a_shop_that_no_reply_comes_from_is_given_up_and_read_again() {
     execute(&shop, SHOP).await;
     let proxy = Proxy::start(&shop).await;
     let world =
-        World::on(proxy.url(), &(SOURCE.to_owned() + "statement_timeout = \"2s\"\n"))
+        World::on(proxy.url(), &(SOURCE.to_owned() + "where = \"stock > 0\"\nstatement_timeout = \"2s\"\n"))
             .await;
     let config = Config::load(&world.settings(), &BTreeMap::new()).unwrap();
     let parts = daemon::assemble(&config, &world.store).await.unwrap();
@@ -119,4 +119,13 @@ async fn a_shop_that_no_reply_comes_from_is_given_up_and_read_again() {
     assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
     proxy.pass_new();
     assert_eq!(catalogue.read(&keys).await.unwrap().len(), 1);
+
+    // Triggers as well: a condition is looked at in the table.
+    let (_, source) = parts.postgres_sources().next().unwrap();
+    let error = cut_off(&proxy, &shop, "product", source.trigger_status()).await;
+    assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
+    proxy.pass_new();
+    assert_eq!(source.trigger_status().await.unwrap()[0].state, "missing");
+    let error = cut_off(&proxy, &shop, "product", source.install_triggers()).await;
+    assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
 }
