@@ -1,7 +1,8 @@
 //! Fills an index version with what it lacks, then builds its HNSW index.
 //!
 //! How far it is stands in the documents themselves: a run that is ended anywhere is followed by one that
-//! goes on. Changes that are made meanwhile are written to every version by the jobs that they enqueue.
+//! goes on. Changes that are made meanwhile are written to every version by the jobs that they enqueue, and so are
+//! documents that a job for many of them names: as long as there is one, nothing is enqueued here.
 
 use std::{
     sync::Arc,
