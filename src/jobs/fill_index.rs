@@ -1,9 +1,13 @@
 //! Fills an index version with what it lacks, then builds its HNSW index.
 //!
 //! How far it is stands in the documents themselves: a run that is ended anywhere is followed by one that
-//! goes on. Changes that are made meanwhile are written to every version by the jobs that they enqueue.
+//! goes on. Changes that are made meanwhile are written to every version by the jobs that they enqueue, and so are
+//! documents that a job for many of them names: as long as there is one, nothing is enqueued here.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::Deserialize;
 
@@ -19,8 +23,10 @@ const PAGE: u32 = 2000;
 const BACKLOG: u32 = 10_000;
 /// So few may be under way when the HNSW index is built.
 const NEARLY_ALL: i64 = 1000;
-/// How often the backlog is looked at.
+/// How often the backlog is looked at, and the documents at most.
 const LOOK: Duration = Duration::from_millis(500);
+/// The longest between two looks at the documents.
+const LONGEST: Duration = Duration::from_mins(1);
 /// How long it waits for sources that were never listed, and for settings with the version's model.
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -82,27 +88,62 @@ impl FillIndex {
     /// Returns when no document is left behind, and few are on their way; false when the version is gone.
     async fn fill(&self, version: i32) -> Result<bool, JobError> {
         while self.store.index_versions().await?.iter().any(|known| known.id == version) {
-            while self.store.has_untried_jobs(IndexDocuments::KIND).await? {
+            // Their documents are not left behind, however long they wait: such a job names many.
+            if self.store.has_more_jobs_than(IndexDocuments::KIND, 0).await? {
                 tokio::time::sleep(LOOK).await;
+                continue;
             }
-            let (mut enqueued, mut after) = (0, None);
-            loop {
-                while self.store.has_more_jobs_than(RefreshDocument::KIND, BACKLOG).await? {
-                    tokio::time::sleep(LOOK).await;
-                }
-                let page =
-                    self.store.enqueue_left_behind(version, after, PAGE, RefreshDocument::KIND).await?;
-                enqueued += page.enqueued;
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
-            }
+            let Round { enqueued, took } = self.round(version).await?;
+            let began = Instant::now();
             if enqueued == 0 && self.store.coverage(version).await?.missing() <= NEARLY_ALL {
                 return Ok(true);
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(pause(took + began.elapsed())).await;
         }
         Ok(false)
+    }
+
+    /// Goes through all documents once and enqueues those that are left behind.
+    async fn round(&self, version: i32) -> Result<Round, JobError> {
+        let (mut round, mut after) = (Round::default(), None);
+        loop {
+            while self.store.has_more_jobs_than(RefreshDocument::KIND, BACKLOG).await? {
+                tokio::time::sleep(LOOK).await;
+            }
+            let began = Instant::now();
+            let page = self.store.enqueue_left_behind(version, after, PAGE, RefreshDocument::KIND).await?;
+            round.took += began.elapsed();
+            round.enqueued += page.enqueued;
+            after = page.next;
+            if after.is_none() {
+                return Ok(round);
+            }
+        }
+    }
+}
+
+/// One look at all documents.
+#[derive(Default)]
+struct Round {
+    enqueued: u64,
+    /// What the database was busy with it.
+    took: Duration,
+}
+
+/// How long nothing is looked at after a look that took so long: where there are very many documents, it is done less
+/// often.
+fn pause(took: Duration) -> Duration {
+    (20 * took).clamp(LOOK, LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_is_done_less_often() {
+        assert_eq!(pause(Duration::from_millis(1)), LOOK);
+        assert_eq!(pause(Duration::from_secs(1)), Duration::from_secs(20));
+        assert_eq!(pause(Duration::from_hours(1)), LONGEST);
     }
 }

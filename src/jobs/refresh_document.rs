@@ -5,8 +5,9 @@
 //! indexed already, and of a text that changed only the chunks that nothing in the index and nothing
 //! remembered was made of. If embedding fails, what was indexed before stays searchable.
 //!
-//! Many of these jobs run at once. What they read, embed and write meets in one place each
-//! (`refresh_document/`), so that hundreds of documents are one query, one request, one transaction.
+//! Many of these jobs run at once. What they read meets in one place for each source, and what they embed and
+//! write in one for all (`refresh_document/`), so that hundreds of documents are one query, one request, one
+//! transaction.
 
 use std::{
     collections::BTreeMap,

@@ -1,11 +1,9 @@
 //! The embedding models of the settings, and the index versions that hold their vectors.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-
-use tokio::sync::Mutex;
 
 use super::{JobError, budget::Budget};
 use crate::{
@@ -14,8 +12,10 @@ use crate::{
     store::{Store, documents::IndexVersion},
 };
 
-/// How long a daemon goes on with the versions that it has seen.
+/// How long a daemon goes on with the versions that it has seen, and longer only while they cannot be read.
 pub const LOOK: Duration = Duration::from_secs(1);
+/// How long that look may take.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// An embedding model and how it is used.
 pub struct Model {
@@ -48,13 +48,22 @@ pub struct Version {
 pub struct Versions {
     store: Store,
     models: Vec<Arc<Model>>,
-    seen: Mutex<Option<(Instant, Arc<[Version]>)>>,
+    seen: Mutex<Option<Seen>>,
+    /// Held by the one who looks.
+    looking: tokio::sync::Mutex<()>,
+}
+
+/// The versions when they were last read, and when they were last to be read.
+#[derive(Clone)]
+struct Seen {
+    looked: Instant,
+    versions: Arc<[Version]>,
 }
 
 impl Versions {
     /// Of these models, the first being the one for a new index.
     pub fn new(store: Store, models: Vec<Arc<Model>>) -> Self {
-        Self { store, models, seen: Mutex::new(None) }
+        Self { store, models, seen: Mutex::default(), looking: tokio::sync::Mutex::default() }
     }
 
     /// The models of the settings.
@@ -70,15 +79,50 @@ impl Versions {
         })
     }
 
-    /// The versions to write: the active one first.
+    /// The versions to write: the active one first. Once they were seen, nobody waits long for them: a connection that
+    /// hangs holds up whoever uses it, and nobody else.
     pub async fn written(&self) -> Result<Arc<[Version]>, JobError> {
-        let mut seen = self.seen.lock().await;
-        if let Some((when, versions)) = &*seen
-            && when.elapsed() < LOOK
-        {
-            return Ok(versions.clone());
+        let seen = self.seen();
+        if let Some(versions) = seen.as_ref().and_then(Seen::fresh) {
+            return Ok(versions);
         }
-        let all = self.store.index_versions().await?;
+        // One looks. Meanwhile the others go on with what was seen, or wait when nothing was.
+        let _looking = match (self.looking.try_lock(), seen) {
+            (Ok(looking), _) => looking,
+            (Err(_), Some(seen)) => return Ok(seen.versions),
+            (Err(_), None) => promptly(self.looking.lock()).await?,
+        };
+        let seen = self.seen();
+        if let Some(versions) = seen.as_ref().and_then(Seen::fresh) {
+            return Ok(versions);
+        }
+        let all = promptly(self.store.index_versions()).await.and_then(|all| Ok(all?));
+        let versions = match (all, seen) {
+            (Ok(all), _) => self.known(all).inspect_err(|_| self.see(None))?,
+            (Err(JobError::Snooze { reason, .. }), Some(seen)) => {
+                tracing::debug!(
+                    reason,
+                    "the index versions cannot be read; going on with those that were seen"
+                );
+                seen.versions
+            }
+            (Err(error), _) => return Err(error),
+        };
+        self.see(Some(Seen { looked: Instant::now(), versions: versions.clone() }));
+        Ok(versions)
+    }
+
+    /// Nothing, when what was seen must not be gone on with.
+    fn see(&self, seen: Option<Seen>) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+    }
+
+    fn seen(&self) -> Option<Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Those whose model the settings have; the active one must be among them.
+    fn known(&self, all: Vec<IndexVersion>) -> Result<Arc<[Version]>, JobError> {
         if let Some(unknown) = all.iter().find(|index| index.state == "active" && self.model(index).is_none())
         {
             let reason = format!(
@@ -91,9 +135,7 @@ impl Versions {
             let model = self.model(&index)?.clone();
             Some(Version { index, model })
         });
-        let versions: Arc<[Version]> = known.collect();
-        *seen = Some((Instant::now(), versions.clone()));
-        Ok(versions)
+        Ok(known.collect())
     }
 
     /// The version to search.
@@ -102,4 +144,19 @@ impl Versions {
         let active = written.iter().find(|version| version.index.state == "active").cloned();
         active.ok_or_else(|| JobError::Retry("there is no active index version".to_owned()))
     }
+}
+
+impl Seen {
+    fn fresh(&self) -> Option<Arc<[Version]>> {
+        (self.looked.elapsed() < LOOK).then(|| self.versions.clone())
+    }
+}
+
+/// What comes within [`PATIENCE`]; a job waits for what does not.
+async fn promptly<T>(work: impl Future<Output = T>) -> Result<T, JobError> {
+    tokio::time::timeout(PATIENCE, work).await.map_err(|_| {
+        let waited = humantime::format_duration(PATIENCE);
+        let reason = format!("the database did not say within {waited} which index versions there are");
+        JobError::Snooze { after: super::OUTAGE, reason }
+    })
 }

@@ -2,7 +2,8 @@
 //!
 //! A feed cannot be asked for single rows. So a listing takes a copy: what the settings read of each row,
 //! in a file without a name, and in memory the keys with the places and hashes of their rows. Documents are
-//! read from the copy, which is taken anew when somebody listed another state of the feed.
+//! read from the copy, which is taken anew when somebody listed another state of the feed. While one is taken,
+//! which may be a long download, the one before is read.
 
 use std::{
     collections::BTreeSet,
@@ -10,7 +11,7 @@ use std::{
     io::{BufWriter, Seek, Write},
     os::unix::fs::{FileExt, MetadataExt},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -18,7 +19,6 @@ use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use reqwest::{StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
-use tokio::sync::Mutex;
 use url::Url;
 
 use crate::{
@@ -60,7 +60,10 @@ pub struct FeedSource {
     templates: Templates,
     seed: i64,
     http: reqwest::Client,
+    /// The last one, never held for long.
     copy: Mutex<Option<Arc<Copy>>>,
+    /// Held by the one who takes a copy.
+    taking: tokio::sync::Mutex<()>,
 }
 
 /// What a feed held when it was read.
@@ -117,18 +120,61 @@ impl FeedSource {
             reqwest::Client::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE).timeout(LONGEST);
         let http = tls::client(http).map_err(misfit)?;
         let seed = settings.rendering.seed(salt);
-        Ok(Self { settings, templates, seed, http, copy: Mutex::new(None) })
+        Ok(Self {
+            settings,
+            templates,
+            seed,
+            http,
+            copy: Mutex::default(),
+            taking: tokio::sync::Mutex::default(),
+        })
     }
 
     /// The feed as it is now.
-    async fn take(&self, is_sequel: bool) -> Result<Arc<Copy>, CatalogueError> {
-        let mut held = self.copy.lock().await;
+    async fn take(&self) -> Result<Arc<Copy>, CatalogueError> {
+        let _taking = self.taking.lock().await;
+        self.fetch(false).await
+    }
+
+    /// The last copy that was taken; whoever finds none waits for the one that is being taken.
+    async fn held(&self) -> Result<Arc<Copy>, CatalogueError> {
+        if let Some(copy) = self.last() {
+            return Ok(copy);
+        }
+        let _taking = self.taking.lock().await;
+        match self.last() {
+            Some(copy) => Ok(copy),
+            None => self.fetch(false).await,
+        }
+    }
+
+    /// Takes a copy that holds what was listed, unless the last one does. What is being taken now may be it.
+    async fn follow(&self, listed: &[(String, Option<i64>)]) -> Result<(), CatalogueError> {
+        if self.held().await?.holds(listed) {
+            return Ok(());
+        }
+        let _taking = self.taking.lock().await;
+        let is_behind =
+            |copy: &Copy| !copy.holds(listed) && (copy.taken.elapsed() > AGAIN || !copy.is_sequel);
+        if self.last().is_none_or(|copy| is_behind(&copy)) {
+            self.fetch(true).await?;
+        }
+        Ok(())
+    }
+
+    fn last(&self) -> Option<Arc<Copy>> {
+        self.copy.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes a copy, unless the feed is still the one of the last; for who holds `taking`.
+    async fn fetch(&self, is_sequel: bool) -> Result<Arc<Copy>, CatalogueError> {
+        let held = self.last();
         let fetched = match &self.settings.place {
             Place::Path(path) => self.open(path, held.as_deref()),
             Place::Url(url) => self.download(url, held.as_deref()).await,
         };
-        let copy = match (fetched?, &*held) {
-            (None, Some(same)) => same.clone(),
+        let copy = match (fetched?, held) {
+            (None, Some(same)) => same,
             (None, None) => return Err(self.broken("the server says that it did not change".to_owned())),
             (Some((file, state)), _) => {
                 let (settings, columns, seed) = (self.settings.clone(), self.templates.columns(), self.seed);
@@ -137,17 +183,8 @@ impl FeedSource {
                 Arc::new(Copy { rows, spool, state, taken: Instant::now(), is_sequel })
             }
         };
-        *held = Some(copy.clone());
+        *self.copy.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy.clone());
         Ok(copy)
-    }
-
-    /// The last copy that was taken.
-    async fn held(&self) -> Result<Arc<Copy>, CatalogueError> {
-        let held = self.copy.lock().await.clone();
-        match held {
-            Some(copy) => Ok(copy),
-            None => self.take(false).await,
-        }
     }
 
     /// The file and its state; nothing when it is the one that is held.
@@ -238,6 +275,11 @@ impl FeedSource {
 }
 
 impl Copy {
+    /// Whether these rows are as they were listed.
+    fn holds(&self, listed: &[(String, Option<i64>)]) -> bool {
+        listed.iter().all(|(key, hash)| self.find(key).map(|kept| kept.hash) == *hash)
+    }
+
     fn find(&self, key: &str) -> Option<&Kept> {
         let at = self.rows.binary_search_by(|kept| (*kept.key).cmp(key)).ok()?;
         self.rows.get(at)
@@ -253,7 +295,7 @@ impl Copy {
 impl Catalogue for FeedSource {
     fn list(&self) -> BoxStream<'_, Result<Listed, CatalogueError>> {
         let listing = async_stream::try_stream! {
-            let copy = self.take(false).await?;
+            let copy = self.take().await?;
             for kept in &copy.rows {
                 yield Listed { key: kept.key.to_string(), row_hash: kept.hash };
             }
@@ -269,22 +311,14 @@ impl Catalogue for FeedSource {
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), CatalogueError>> {
-        async { self.take(false).await.map(|_| ()) }.boxed()
+        async { self.take().await.map(|_| ()) }.boxed()
     }
 
     fn catch_up<'a>(
         &'a self,
         listed: &'a [(String, Option<i64>)],
     ) -> BoxFuture<'a, Result<(), CatalogueError>> {
-        async {
-            let copy = self.held().await?;
-            let is_same = listed.iter().all(|(key, hash)| copy.find(key).map(|kept| kept.hash) == *hash);
-            if !is_same && (copy.taken.elapsed() > AGAIN || !copy.is_sequel) {
-                self.take(true).await?;
-            }
-            Ok(())
-        }
-        .boxed()
+        self.follow(listed).boxed()
     }
 }
 

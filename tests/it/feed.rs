@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
@@ -13,9 +14,27 @@ use axum::{
     extract::State,
     http::{HeaderMap, Response, StatusCode, header},
 };
-use shopkeeper::{config::Config, daemon, offline::Operation};
+use shopkeeper::{
+    config::Config,
+    daemon,
+    jobs::{
+        JobError, Outcome,
+        sync_catalogue::{SyncOptions, SyncReport},
+    },
+    offline::Operation,
+};
+use tokio::{
+    sync::{RwLock, RwLockWriteGuard, Semaphore},
+    task::JoinSet,
+};
 
-use crate::support::{World, stderr};
+use crate::{
+    refresh::index,
+    support::{SHOP, SOURCE, World, stderr},
+};
+
+/// Longer than what waits for nothing takes, and less than a feed's server may take to answer.
+const SOON: Duration = Duration::from_secs(20);
 
 const CSV: &str = "sku,name,description,price\n\
     m1,Mug,A mug of clay.,9.90\n\
@@ -142,19 +161,89 @@ async fn an_empty_or_a_cut_feed_removes_nothing() {
     assert_eq!(world.index().await, before);
 }
 
+/// The small shop's table, and beside it a feed.
+async fn with_both(place: &str) -> World {
+    let feed = source(place, "csv").replace("\"product\"", "\"feed\"");
+    let world = World::with(SHOP, &(SOURCE.to_owned() + &feed)).await;
+    world.try_sync().await.unwrap();
+    world
+}
+
+/// Another daemon lists a source; this world has no copy of what it saw.
+async fn list_elsewhere(world: &World, source: &str) -> SyncReport {
+    let config = Config::load(&world.settings(), &BTreeMap::new()).unwrap();
+    let other = daemon::assemble(&config, &world.store).await.unwrap();
+    other.sync.sync(source, SyncOptions::default()).await.unwrap()
+}
+
+fn done() -> Outcome {
+    Outcome::Done(Vec::new())
+}
+
+#[tokio::test]
+async fn a_feed_that_cannot_be_read_fails_no_document_of_another_source() {
+    let world = with_both("path = \"feed.txt\"").await;
+    write(&world, CSV);
+    list_elsewhere(&world, "feed").await;
+    std::fs::remove_file(world.folder.path().join("feed.txt")).unwrap();
+    world.parts.versions.written().await.unwrap();
+    let (of_feed, of_table) = tokio::join!(index(&world, "feed", &["m1"]), index(&world, "product", &["1"]));
+    assert!(matches!(of_feed, Err(JobError::Snooze { .. })), "{of_feed:?}");
+    assert_eq!(of_table, Ok(done()));
+    assert_eq!(world.count("document where source = 'feed'").await, 3, "nothing is taken for removed");
+}
+
 /// A shop's server with a feed.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Served {
     feed: Arc<Mutex<String>>,
     /// Bytes of it that are sent before the connection ends.
     cut_at: Arc<Mutex<Option<usize>>>,
     whole: Arc<AtomicUsize>,
     unchanged: Arc<AtomicUsize>,
+    /// One permit for each request.
+    asked: Arc<Semaphore>,
+    /// Nothing is answered while it is held for writing.
+    gate: Arc<RwLock<()>>,
+}
+
+impl Served {
+    /// Serves a feed until what comes with it is dropped; its address as a source's settings name it.
+    async fn start(text: &str) -> (Self, String, JoinSet<std::io::Result<()>>) {
+        let served = Self {
+            feed: Arc::new(Mutex::new(text.to_owned())),
+            cut_at: Arc::default(),
+            whole: Arc::default(),
+            unchanged: Arc::default(),
+            asked: Arc::new(Semaphore::new(0)),
+            gate: Arc::default(),
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = format!("url = \"http://{}/feed.csv?token=s3cret\"", listener.local_addr().unwrap());
+        let routes =
+            axum::Router::new().route("/feed.csv", axum::routing::get(feed)).with_state(served.clone());
+        let mut serving = JoinSet::new();
+        serving.spawn(async move { axum::serve(listener, routes).await });
+        (served, place, serving)
+    }
+
+    /// Waits for the next request since `gate` was closed.
+    async fn asked(&self) {
+        self.asked.acquire().await.unwrap().forget();
+    }
+
+    /// Answers nothing until what this returns is dropped.
+    async fn close(&self) -> RwLockWriteGuard<'_, ()> {
+        self.asked.forget_permits(usize::MAX);
+        self.gate.write().await
+    }
 }
 
 async fn feed(State(served): State<Served>, headers: HeaderMap) -> Response<Body> {
+    served.asked.add_permits(1);
+    let _open = served.gate.read().await;
     let feed = served.feed.lock().unwrap().clone();
-    let etag = format!("\"{}\"", feed.len());
+    let etag = format!("\"{}\"", blake3::hash(feed.as_bytes()).to_hex());
     if headers.get(header::IF_NONE_MATCH).is_some_and(|held| held == etag.as_str()) {
         served.unchanged.fetch_add(1, Ordering::AcqRel);
         return Response::builder().status(StatusCode::NOT_MODIFIED).body(Body::empty()).unwrap();
@@ -170,14 +259,8 @@ async fn feed(State(served): State<Served>, headers: HeaderMap) -> Response<Body
 
 #[tokio::test]
 async fn a_download_that_breaks_off_is_noticed_and_one_that_did_not_change_is_not_repeated() {
-    let served = Served::default();
-    *served.feed.lock().unwrap() = CSV.to_owned();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("url = \"http://{}/feed.csv?token=s3cret\"", listener.local_addr().unwrap());
-    let routes = axum::Router::new().route("/feed.csv", axum::routing::get(feed)).with_state(served.clone());
-    let mut serving = tokio::task::JoinSet::new();
-    serving.spawn(async move { axum::serve(listener, routes).await });
-    let world = World::with("select 1", &source(&url, "csv")).await;
+    let (served, place, mut serving) = Served::start(CSV).await;
+    let world = World::with("select 1", &source(&place, "csv")).await;
     assert_eq!(world.sync().await.added, 3);
     assert_eq!(world.sync().await.unchanged, 3);
     assert_eq!((served.whole.load(Ordering::Acquire), served.unchanged.load(Ordering::Acquire)), (1, 1));
@@ -200,14 +283,55 @@ async fn a_download_that_breaks_off_is_noticed_and_one_that_did_not_change_is_no
 async fn a_daemon_with_an_old_copy_reads_what_another_listed() {
     let world = with_file("csv", CSV).await;
     world.sync().await;
-    let config = Config::load(&world.settings(), &BTreeMap::new()).unwrap();
-    let other = daemon::assemble(&config, &world.store).await.unwrap();
     write(&world, &(CSV.replace("clay", "glass") + "m4,Lamp,A lamp of oak.,70.00\n"));
-    let report = other.sync.sync("product", shopkeeper::jobs::sync_catalogue::SyncOptions::default()).await;
-    assert_eq!(report.unwrap().added, 1);
+    assert_eq!(list_elsewhere(&world, "product").await.added, 1);
     // This world's own jobs hold the copy from before.
     world.drain().await;
     assert_eq!(indexed(&world).await, "A mug of glass. A kettle, of steel. A tent for two. A lamp of oak.");
     assert_eq!(world.sync().await.unchanged, 4);
     assert!(world.script().requests(Operation::Embeddings) > 0);
+}
+
+#[tokio::test]
+async fn while_a_feed_is_downloaded_its_last_copy_is_read_but_for_what_changed() {
+    let (served, place, mut serving) = Served::start(CSV).await;
+    let world = World::with("select 1", &source(&place, "csv")).await;
+    world.sync().await;
+    *served.feed.lock().unwrap() = CSV.replace("clay", "glass");
+    assert_eq!(list_elsewhere(&world, "product").await.changed, 1);
+    let gate = served.close().await;
+    let behind = index(&world, "product", &["m1"]);
+    let meanwhile = async {
+        served.asked().await;
+        let same = tokio::time::timeout(SOON, index(&world, "product", &["m2"])).await;
+        assert_eq!(same.expect("it waits for the download"), Ok(done()));
+        assert!(indexed(&world).await.contains("A mug of clay."));
+        drop(gate);
+    };
+    let (behind, ()) = tokio::join!(behind, meanwhile);
+    assert_eq!(behind, Ok(done()));
+    assert!(indexed(&world).await.contains("A mug of glass."), "it is not read from a copy that is older");
+    serving.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_source_that_hangs_holds_up_no_other() {
+    let (served, place, mut serving) = Served::start(CSV).await;
+    let world = with_both(&place).await;
+    list_elsewhere(&world, "feed").await;
+    let gate = served.close().await;
+    let hanging = index(&world, "feed", &["m1"]);
+    let others = async {
+        served.asked().await;
+        world.parts.versions.written().await.unwrap();
+        let of_table = async {
+            let ended = tokio::time::timeout(SOON, index(&world, "product", &["1"])).await;
+            assert_eq!(ended.expect("it waits for the feed"), Ok(done()));
+            drop(gate);
+        };
+        tokio::join!(index(&world, "feed", &["m2"]), of_table)
+    };
+    let (one, (other, ())) = tokio::join!(hanging, others);
+    assert_eq!((one, other), (Ok(done()), Ok(done())));
+    serving.shutdown().await;
 }

@@ -4,8 +4,9 @@ use std::{fmt::Write, time::Duration};
 
 use proptest::{prelude::*, test_runner::TestRunner};
 use shopkeeper::{
-    jobs::watch_catalogue::WatchCatalogue,
+    jobs::{Attempt, Job, JobError, Outcome, index_documents, watch_catalogue::WatchCatalogue},
     offline::{Fault, Operation},
+    store::jobs::Lease,
 };
 use sqlx::PgPool;
 
@@ -170,6 +171,47 @@ async fn many_new_documents_are_few_jobs_and_go_on_alone_where_they_fail_or_thei
     world.drain().await;
     assert_eq!(world.count("document_index where state = 'fresh'").await, 300);
     assert_eq!(world.count("job_history where kind = 'refresh_document' and outcome = 'done'").await, 300);
+}
+
+/// A job that indexes these documents, without a queue.
+pub(crate) async fn index(world: &World, source: &str, keys: &[&str]) -> Result<Outcome, JobError> {
+    let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+    let payload = index_documents::Payload { source: source.to_owned(), keys };
+    let attempt =
+        Attempt { lease: Lease { job: 0, fence: 0 }, key: source.to_owned(), number: 1, is_last: false };
+    world.parts.index.run(payload, &attempt).await
+}
+
+/// Two jobs for the same documents, in one batch.
+async fn twice(world: &World) -> [Result<Outcome, JobError>; 2] {
+    world.parts.versions.written().await.unwrap();
+    let run = || index(world, "product", &["1", "2", "3"]);
+    tokio::join!(run(), run()).into()
+}
+
+#[tokio::test]
+async fn a_document_that_two_jobs_ask_for_at_once_is_there_for_both() {
+    let world = World::new().await;
+    world.sync().await;
+    let before = world.index().await;
+    for ended in twice(&world).await {
+        assert_eq!(ended, Ok(Outcome::Done(Vec::new())));
+    }
+    assert_eq!(world.index().await, before);
+    world.in_shop("update product set description = 'New.'").await;
+    for ended in twice(&world).await {
+        assert!(ended.is_ok(), "{ended:?}");
+    }
+    assert_eq!(world.count("chunk where content like '%New.'").await, 3);
+}
+
+#[tokio::test]
+async fn vectors_that_are_paid_for_are_kept_when_their_cost_cannot_be_noted() {
+    let world = World::new().await;
+    execute(&world.url(), "alter table shopkeeper.usage rename to usage_away").await;
+    world.sync().await;
+    assert_eq!(world.count("document_index where state = 'fresh'").await, 3);
+    assert_eq!(world.script().inputs(), 3);
 }
 
 /// What happens next in the world.

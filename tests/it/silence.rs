@@ -7,6 +7,7 @@ use shopkeeper::{
     catalogue::CatalogueError,
     config::Config,
     daemon,
+    jobs::versions::{self, Versions},
     store::{Reach, Store, StoreError},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -83,11 +84,31 @@ async fn work_that_may_take_for_ever_is_given_up_when_the_server_knows_nothing_o
 }
 
 #[tokio::test]
+async fn index_versions_that_cannot_be_read_hold_nobody_up_who_has_seen_them() {
+    let world = World::new().await;
+    let proxy = Proxy::start(&world.url()).await;
+    let store = Store::open(&reach(&proxy.url())).await.unwrap();
+    let versions = daemon::assemble(&world.config, &store).await.unwrap().versions;
+    assert_eq!(versions.written().await.unwrap().len(), 1);
+    proxy.swallow();
+    tokio::time::sleep(versions::LOOK).await;
+    let all = futures::future::join_all((0..10).map(|_| versions.written()));
+    let all = tokio::time::timeout(Duration::from_secs(10), all).await.expect("it waits for the connection");
+    assert!(all.into_iter().all(|seen| seen.unwrap().len() == 1));
+    let unseen = Versions::new(store, versions.models().to_vec());
+    let unseen = tokio::time::timeout(Duration::from_secs(10), unseen.written()).await;
+    let error = unseen.expect("it waits for the connection").err().unwrap();
+    assert!(error.to_string().contains("within 3s"), "{error}");
+}
+
+#[tokio::test]
 async fn a_shop_that_no_reply_comes_from_is_given_up_and_read_again() {
     let shop = database("template1").await;
     execute(&shop, SHOP).await;
     let proxy = Proxy::start(&shop).await;
-    let world = World::on(proxy.url(), &(SOURCE.to_owned() + "statement_timeout = \"2s\"\n")).await;
+    let world =
+        World::on(proxy.url(), &(SOURCE.to_owned() + "where = \"stock > 0\"\nstatement_timeout = \"2s\"\n"))
+            .await;
     let config = Config::load(&world.settings(), &BTreeMap::new()).unwrap();
     let parts = daemon::assemble(&config, &world.store).await.unwrap();
     let (_, catalogue) = parts.catalogues().next().unwrap();
@@ -98,4 +119,13 @@ async fn a_shop_that_no_reply_comes_from_is_given_up_and_read_again() {
     assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
     proxy.pass_new();
     assert_eq!(catalogue.read(&keys).await.unwrap().len(), 1);
+
+    // Triggers as well: a condition is looked at in the table.
+    let (_, source) = parts.postgres_sources().next().unwrap();
+    let error = cut_off(&proxy, &shop, "product", source.trigger_status()).await;
+    assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
+    proxy.pass_new();
+    assert_eq!(source.trigger_status().await.unwrap()[0].state, "missing");
+    let error = cut_off(&proxy, &shop, "product", source.install_triggers()).await;
+    assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
 }

@@ -247,6 +247,37 @@ async fn a_new_model_that_is_away_holds_up_nothing_but_itself() {
 }
 
 #[tokio::test]
+async fn a_version_is_not_filled_with_what_a_job_for_many_will_write() {
+    let world = World::with(SHOP, &(SOURCE.to_owned() + NEXT)).await;
+    world.sync().await;
+    let alone = "job_history where kind = 'refresh_document'";
+    let before = world.count(alone).await;
+    // Such a job, as it waits for a model that is away.
+    let payload = serde_json::json!({ "source": "product", "keys": ["1", "2", "3"] });
+    world.store.enqueue("index_documents", &["product/many".to_owned()], &[payload]).await.unwrap();
+    execute(
+        &world.url(),
+        "update shopkeeper.job set state = 'scheduled', run_at = now() + interval '1 hour', last_error = 'away'",
+    )
+    .await;
+    create(&world).await;
+    let workers = world.workers();
+    world
+        .until(
+            "it is being filled",
+            "exists (select from shopkeeper.job where kind = 'fill_index' and state = 'running')",
+        )
+        .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.count("job where kind = 'fill_index'").await, 1, "it waits");
+    world.hurry().await;
+    world.until("all is done", "not exists (select from shopkeeper.job)").await;
+    workers.stop().await;
+    assert_eq!(world.count("chunk where version = 2").await, 3);
+    assert_eq!(world.count(alone).await, before, "none was refreshed by itself");
+}
+
+#[tokio::test]
 async fn a_version_that_is_dropped_while_it_is_filled_leaves_nothing_behind() {
     let shop = format!(
         "{SHOP}; insert into product select id, 'Product ' || id, 'One of many.', 1, 1 from generate_series(10, 1500) as id"

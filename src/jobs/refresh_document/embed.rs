@@ -72,7 +72,10 @@ impl Refreshing {
         telemetry::model_charged(&self.version.index.model, "input", embedded.tokens);
         let cost = Cost::of("embedding", &[(embedded.tokens, self.version.model.price)]);
         telemetry::model_cost(cost.operation, cost.usd);
-        self.store.note_cost(cost).await.map_err(|error| Failed::Other(error.into()))?;
+        // They are paid for: thrown away, they would be paid for again.
+        if let Err(error) = self.store.note_cost(cost).await {
+            tracing::warn!(%error, usd = cost.usd, "what an embedding request cost could not be noted: {error}");
+        }
         Ok(embedded.vectors)
     }
 }

@@ -14,7 +14,7 @@ use super::{
         JobError,
         gather::{Gather, Limits, halving},
     },
-    refresher::{Looked, Refreshing, Text},
+    refresher::{Look, Looked, Refreshing, Text},
 };
 use crate::{
     catalogue::{Catalogue, CatalogueError, Document, DocumentId, RenderFault},
@@ -26,14 +26,12 @@ use crate::{
 };
 
 /// A row, or why no document can be made of it.
-type Row = Result<Document, RenderFault>;
+type Row = Result<Arc<Document>, RenderFault>;
 
-/// Documents read at once, and vectors looked for.
+/// Documents of a source read at once, and vectors looked for.
 const LIMITS: Limits = Limits { items: 500, weight: u64::MAX, linger: Duration::from_millis(1), at_once: 2 };
 
-pub(super) fn looks(
-    shared: &Arc<Refreshing>,
-) -> Gather<(DocumentId, Option<Lease>), Result<Option<Looked>, JobError>> {
+pub(super) fn looks(shared: &Arc<Refreshing>) -> Look {
     let shared = shared.clone();
     let work = move |asked: Vec<(DocumentId, Option<Lease>)>| {
         let shared = shared.clone();
@@ -74,16 +72,34 @@ impl Refreshing {
         }
         let mut rows = HashMap::new();
         for (source, listed) in by_source {
-            if let Some(catalogue) = self.catalogues.get(source) {
-                catalogue.catch_up(&listed).await?;
-            }
-            rows.extend(self.read(source, listed.into_iter().map(|(key, _)| key).collect()).await);
+            rows.extend(self.now(source, listed).await);
         }
         let looked = asked.iter().map(|(id, lease)| {
             let Some(known) = known.get(id) else { return Ok(None) };
-            self.compare(id, known, *lease, rows.remove(id).transpose()?)
+            // Two jobs may ask for the same document at once, and both get it.
+            self.compare(id, known, *lease, rows.get(id).cloned().transpose()?)
         });
         Ok(looked.collect())
+    }
+
+    /// What a source has of these keys, no older than they were listed; a source that cannot tell spoils no other.
+    async fn now(
+        &self,
+        source: &str,
+        listed: Vec<(String, Option<i64>)>,
+    ) -> Vec<(DocumentId, Result<Row, JobError>)> {
+        let caught_up = match self.catalogues.get(source) {
+            Some(catalogue) => catalogue.catch_up(&listed).await,
+            None => Ok(()),
+        };
+        let keys = listed.into_iter().map(|(key, _)| key);
+        match caught_up.map_err(JobError::from) {
+            Ok(()) => self.read(source, keys.collect()).await,
+            Err(error) => {
+                let id = |key| DocumentId { source: source.to_owned(), key };
+                keys.map(|key| (id(key), Err(error.clone()))).collect()
+            }
+        }
     }
 
     /// What a source has of these keys; one that it cannot read spoils no other.
@@ -119,7 +135,7 @@ impl Refreshing {
         let document = match row {
             None => return Ok(Some(Looked { write: write(Refreshed::Removed), text: None, changed })),
             Some(Err(fault)) => return Err(JobError::Dead(fault.to_string())),
-            Some(Ok(document)) => Arc::new(document),
+            Some(Ok(document)) => document,
         };
         let fingerprint = self.version.model.chunking.fingerprint(&document, &self.version.index.model);
         let is_new = known.fingerprint != Some(fingerprint);
@@ -133,9 +149,9 @@ impl Refreshing {
 /// The row of each key, if there is one.
 async fn rows(catalogue: &dyn Catalogue, keys: &[String]) -> Result<Vec<Option<Row>>, CatalogueError> {
     let rows = catalogue.read(keys).await?.into_iter().map(|row| match row {
-        Ok(document) => (document.key.clone(), Ok(document)),
+        Ok(document) => (document.key.clone(), Ok(Arc::new(document))),
         Err(fault) => (fault.key.clone(), Err(fault)),
     });
-    let mut rows: HashMap<_, _> = rows.collect();
-    Ok(keys.iter().map(|key| rows.remove(key)).collect())
+    let rows: HashMap<_, _> = rows.collect();
+    Ok(keys.iter().map(|key| rows.get(key).cloned()).collect())
 }

@@ -56,11 +56,17 @@ impl Drop for Counted<'_> {
 /// Writes one index version.
 pub(super) struct Refresher {
     pub(super) shared: Arc<Refreshing>,
-    looks: Gather<(DocumentId, Option<Lease>), Result<Option<Looked>, JobError>>,
+    /// By source, so that one that hangs holds up no other.
+    looks: BTreeMap<String, Look>,
+    /// For what the settings name no source of.
+    strays: Look,
     finds: Gather<InputHash, Result<Option<Vec<f32>>, JobError>>,
     embeds: Gather<Chunk, Result<Vec<f32>, JobError>>,
     writes: Gather<Write, Result<Written, JobError>>,
 }
+
+/// Where the reading of documents meets.
+pub(super) type Look = Gather<(DocumentId, Option<Lease>), Result<Option<Looked>, JobError>>;
 
 /// How a refresh ended well.
 pub(in crate::jobs) enum Ended {
@@ -104,7 +110,8 @@ impl Refresher {
         let (running, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let shared = Arc::new(Refreshing { store, catalogues, version, running, waiting });
         Self {
-            looks: look::looks(&shared),
+            looks: shared.catalogues.keys().map(|source| (source.clone(), look::looks(&shared))).collect(),
+            strays: look::looks(&shared),
             finds: look::finds(&shared),
             embeds: embed::embeds(&shared),
             writes: write::writes(&shared),
@@ -115,7 +122,8 @@ impl Refresher {
     /// Makes the version hold a document as it is now; with a lease, that job is done then.
     pub(super) async fn refresh(&self, id: DocumentId, lease: Option<Lease>) -> Result<Ended, JobError> {
         let _running = Counted::new(&self.shared.running);
-        let Some(Looked { mut write, text, changed }) = of(self.looks.ask((id, lease)).await)? else {
+        let looks = self.looks.get(&id.source).unwrap_or(&self.strays);
+        let Some(Looked { mut write, text, changed }) = of(looks.ask((id, lease)).await)? else {
             return Ok(Ended::NothingToDo);
         };
         if let (Some(text), Refreshed::Content(content)) = (text, &mut write.refreshed) {

@@ -104,6 +104,10 @@ impl PostgresSource {
 
     /// What installs the triggers of this source.
     pub async fn trigger_sql(&self) -> Result<String, CatalogueError> {
+        self.in_time(self.installing()).await
+    }
+
+    async fn installing(&self) -> Result<String, CatalogueError> {
         let mut sql = TABLE.to_owned();
         for (number, watched) in self.watched().await?.iter().enumerate() {
             sql.push_str(&self.triggers(number, watched));
@@ -174,12 +178,20 @@ impl PostgresSource {
 
     /// Installs the triggers, all or none.
     pub async fn install_triggers(&self) -> Result<(), CatalogueError> {
-        self.statements().await?;
-        self.run(&self.trigger_sql().await?).await
+        let install = async {
+            self.statements().await?;
+            self.run(&self.installing().await?).await
+        };
+        self.in_time(install).await
     }
 
     /// Removes the triggers and what they noted.
     pub async fn remove_triggers(&self) -> Result<(), CatalogueError> {
+        let remove = async { self.run(&self.removing().await?).await };
+        self.in_time(remove).await
+    }
+
+    async fn removing(&self) -> Result<String, CatalogueError> {
         let mut sql = String::new();
         for (number, watched) in self.watched().await?.iter().enumerate() {
             let name = self.name(number);
@@ -198,7 +210,7 @@ impl PostgresSource {
                  delete from shopkeeper.change where source = {source};
              end if; end $$;\n"
         )]);
-        self.run(&sql).await
+        Ok(sql)
     }
 
     async fn run(&self, sql: &str) -> Result<(), CatalogueError> {
@@ -210,6 +222,10 @@ impl PostgresSource {
 
     /// Whether each table has its triggers.
     pub async fn trigger_status(&self) -> Result<Vec<TriggerStatus>, CatalogueError> {
+        self.in_time(self.looked_up()).await
+    }
+
+    async fn looked_up(&self) -> Result<Vec<TriggerStatus>, CatalogueError> {
         let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
         let has_notes: bool = sqlx::query_scalar("select to_regclass('shopkeeper.change') is not null")
             .fetch_one(&self.pool)
