@@ -61,7 +61,7 @@ impl Store {
         Ok(version.fetch_one(&self.pool).await?)
     }
 
-    /// Enqueues the next documents that a version lacks and that no job is about to write; those that
+    /// Enqueues the next documents that a version lacks and that have no job of their own; those that
     /// failed are left alone.
     pub async fn enqueue_left_behind(
         &self,
