@@ -380,8 +380,10 @@ async fn begin(
         workers.start(&parts.fill, &config.queue.fill_index);
         let maintain = MaintainIndex { store: store.clone() };
         workers.start(&Arc::new(maintain), &config.queue.maintain_index);
-        for version in &*parts.versions.written().await? {
-            FillIndex::enqueue(store, version.index.id).await?;
+        for index in store.index_versions().await? {
+            if parts.versions.model(&index).is_some() {
+                FillIndex::enqueue(store, index.id).await?;
+            }
         }
     }
     if roles.has(Role::Answer) {

@@ -122,7 +122,8 @@ impl From<StoreError> for JobError {
             StoreError::Unreachable(_) => Self::Snooze { after: OUTAGE, reason: error.to_string() },
             StoreError::LeaseLost(_) => Self::LeaseLost,
             StoreError::Undecodable(_) => Self::Dead(error.to_string()),
-            StoreError::Forbidden(_)
+            StoreError::TooSlow(_)
+            | StoreError::Forbidden(_)
             | StoreError::Unsuitable(_)
             | StoreError::SessionBusy(_)
             | StoreError::IdempotencyMismatch(_)

@@ -107,8 +107,15 @@ impl Server {
                 let code = response.api_error.code.as_deref().unwrap_or_default();
                 self.refusal(response.status_code, code, without_text(&response), retry_after)
             }
-            // A proxy's refusal has a body of its own kind.
-            (_, Some(status)) => self.refusal(status, "", status.to_string(), retry_after),
+            // A proxy's refusal has a body of its own kind. That there is nothing at the address may pass.
+            (_, Some(status)) => match self.refusal(status, "", status.to_string(), retry_after) {
+                ModelError::Rejected { reason, .. }
+                    if !matches!(status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE) =>
+                {
+                    self.nonsense(reason)
+                }
+                refusal => refusal,
+            },
             (OpenAIError::Reqwest(error), None) => {
                 let reason =
                     if error.is_timeout() { "no answer in time".to_owned() } else { tls::last_cause(&error) };
@@ -458,7 +465,8 @@ mod tests {
             |error: &ModelError| matches!(error, ModelError::Unavailable { retry_after: Some(_), .. });
         assert!(waits(&of(StatusCode::TOO_MANY_REQUESTS)) && waits(&of(StatusCode::BAD_GATEWAY)));
         assert_eq!(of(StatusCode::UNAUTHORIZED).code(), "refused");
-        assert_eq!(of(StatusCode::NOT_FOUND).code(), "rejected");
+        assert_eq!(of(StatusCode::PAYLOAD_TOO_LARGE).code(), "rejected");
+        assert_eq!(of(StatusCode::NOT_FOUND).code(), "nonsense");
         assert_eq!(of(StatusCode::OK).code(), "nonsense");
         assert!(!of(StatusCode::OK).to_string().contains("html"));
     }

@@ -254,6 +254,9 @@ pub enum StoreError {
     /// The database does not answer now: the same call may succeed later.
     #[error("the database cannot be reached: {0}")]
     Unreachable(String),
+    /// A statement takes longer than it may: now, or always.
+    #[error("the database takes too long: {0}")]
+    TooSlow(String),
     /// The role may not do this; somebody must grant it.
     #[error("the database role lacks a right: {0}")]
     Forbidden(String),
@@ -303,8 +306,7 @@ impl From<sqlx::Error> for StoreError {
                 code if code.starts_with("28") || code == "3D000" => Self::unreachable(database.message()),
                 // The transaction waited too long for us: the process was stopped, or the network was cut.
                 "25P03" => Self::unreachable(database.message()),
-                // It took too long: perhaps it always does.
-                "57014" => Self::Failed(database.message().to_owned()),
+                "57014" => Self::TooSlow(database.message().to_owned()),
                 // Connection, resources, shutdown, serialization, deadlock: passing.
                 code if ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)) => {
                     Self::unreachable(database.message())

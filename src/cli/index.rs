@@ -14,8 +14,11 @@ use crate::{
     config::Config,
     daemon::{self, Parts, Workers},
     jobs::{
-        Job, fill_index::FillIndex, index_documents::IndexDocuments, refresh_document::RefreshDocument,
-        versions::Version,
+        Job,
+        fill_index::FillIndex,
+        index_documents::IndexDocuments,
+        refresh_document::RefreshDocument,
+        versions::{self, Version},
     },
     store::{Store, documents::IndexVersion},
 };
@@ -244,8 +247,9 @@ async fn promote(store: &Store, version: i32, allow_missing: bool) -> anyhow::Re
     Ok(())
 }
 
-/// Longer than any daemon goes on with what it has seen.
-const UNSEEN: Duration = Duration::from_secs(2);
+/// Longer than a daemon goes on with what it has seen; one that cannot read it fails to write there.
+const UNSEEN: Duration =
+    versions::LOOK.saturating_add(versions::PATIENCE).saturating_add(Duration::from_secs(1));
 
 async fn drop_version(store: &Store, version: i32) -> anyhow::Result<()> {
     if !store.retire_index(version).await? {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::Api;
 use crate::{store::StoreError, telemetry};
@@ -53,8 +53,18 @@ async fn metrics(State(api): State<Api>) -> impl IntoResponse {
 #[derive(Debug, Default)]
 struct Seldom(Mutex<Option<Instant>>);
 
-/// How long nobody counts after a count that was given up.
-const LONGEST: Duration = Duration::from_mins(10);
+/// A count that is under way. Who asked may go away before its end.
+struct Count<'a> {
+    next: MutexGuard<'a, Option<Instant>>,
+    began: Instant,
+    pause: Duration,
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        *self.next = Some(Instant::now() + rest(self.began.elapsed()).max(self.pause));
+    }
+}
 
 impl Seldom {
     /// What there is, or nothing when it is too early or cannot be said; not before `pause` is over.
@@ -65,16 +75,13 @@ impl Seldom {
         counting: impl Future<Output = Result<Vec<T>, StoreError>>,
     ) -> Vec<T> {
         // Whoever holds it counts.
-        let Ok(mut next) = self.0.try_lock() else { return Vec::new() };
+        let Ok(next) = self.0.try_lock() else { return Vec::new() };
         let began = Instant::now();
         if next.is_some_and(|next| began < next) {
             return Vec::new();
         }
-        // Who asks may go away before it is said how long it takes.
-        *next = Some(began + LONGEST);
-        let counted = counting.await;
-        *next = Some(Instant::now() + rest(began.elapsed()).max(pause));
-        counted.unwrap_or_else(|error| {
+        let _count = Count { next, began, pause };
+        counting.await.unwrap_or_else(|error| {
             tracing::warn!(%error, "{what} could not be counted for the metrics");
             Vec::new()
         })
@@ -103,9 +110,8 @@ mod tests {
     async fn a_count_that_was_given_up_is_not_begun_again_at_once() {
         let seldom = Seldom::default();
         let slow = std::future::pending::<Result<Vec<i32>, StoreError>>();
-        let given_up =
-            tokio::time::timeout(Duration::from_millis(1), seldom.count("it", Duration::ZERO, slow));
+        let given_up = tokio::time::timeout(Duration::from_millis(1), seldom.count("it", DOCUMENTS, slow));
         assert!(given_up.await.is_err());
-        assert!(seldom.count("it", Duration::ZERO, async { Ok(vec![7]) }).await.is_empty());
+        assert!(seldom.count("it", DOCUMENTS, async { Ok(vec![7]) }).await.is_empty());
     }
 }

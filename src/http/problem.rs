@@ -96,10 +96,10 @@ impl From<StoreError> for Problem {
             _ => tracing::error!(%error, "a request failed: {error}"),
         }
         match error {
-            StoreError::Unreachable(_) => Self::new(
+            StoreError::Unreachable(_) | StoreError::TooSlow(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 Code::Unavailable,
-                "the database cannot be reached at the moment",
+                "the database cannot be reached at the moment, or takes too long",
             ),
             _ => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -2,7 +2,7 @@
 //!
 //! How far it is stands in the documents themselves: a run that is ended anywhere is followed by one that
 //! goes on. Changes that are made meanwhile are written to every version by the jobs that they enqueue, and so are
-//! documents that a job for many of them names: as long as there is one, nothing is enqueued here.
+//! documents that a job for many of them names: as long as there is one that did not fail yet, nothing is enqueued here.
 
 use std::{
     sync::Arc,
@@ -88,8 +88,8 @@ impl FillIndex {
     /// Returns when no document is left behind, and few are on their way; false when the version is gone.
     async fn fill(&self, version: i32) -> Result<bool, JobError> {
         while self.store.index_versions().await?.iter().any(|known| known.id == version) {
-            // Their documents are not left behind, however long they wait: such a job names many.
-            if self.store.has_more_jobs_than(IndexDocuments::KIND, 0).await? {
+            // Their documents are on their way, unless they wait for somebody who is away.
+            if self.store.has_untried_jobs(IndexDocuments::KIND).await? {
                 tokio::time::sleep(LOOK).await;
                 continue;
             }

@@ -15,7 +15,7 @@ use crate::{
 /// How long a daemon goes on with the versions that it has seen, and longer only while they cannot be read.
 pub const LOOK: Duration = Duration::from_secs(1);
 /// How long that look may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// An embedding model and how it is used.
 pub struct Model {
@@ -79,24 +79,19 @@ impl Versions {
         })
     }
 
-    /// The versions to write: the active one first. Once they were seen, nobody waits long for them: a connection that
-    /// hangs holds up whoever uses it, and nobody else.
+    /// The versions to write: the active one first. When they cannot be read for some seconds, because a connection
+    /// hangs, what was seen before is gone on with.
     pub async fn written(&self) -> Result<Arc<[Version]>, JobError> {
+        if let Some(versions) = self.seen().as_ref().and_then(Seen::fresh) {
+            return Ok(versions);
+        }
+        // One looks, and the others wait for it: its look ends sooner.
+        let _looking = promptly(2 * PATIENCE, self.looking.lock()).await?;
         let seen = self.seen();
         if let Some(versions) = seen.as_ref().and_then(Seen::fresh) {
             return Ok(versions);
         }
-        // One looks. Meanwhile the others go on with what was seen, or wait when nothing was.
-        let _looking = match (self.looking.try_lock(), seen) {
-            (Ok(looking), _) => looking,
-            (Err(_), Some(seen)) => return Ok(seen.versions),
-            (Err(_), None) => promptly(self.looking.lock()).await?,
-        };
-        let seen = self.seen();
-        if let Some(versions) = seen.as_ref().and_then(Seen::fresh) {
-            return Ok(versions);
-        }
-        let all = promptly(self.store.index_versions()).await.and_then(|all| Ok(all?));
+        let all = promptly(PATIENCE, self.store.index_versions()).await.and_then(|all| Ok(all?));
         let versions = match (all, seen) {
             (Ok(all), _) => self.known(all).inspect_err(|_| self.see(None))?,
             (Err(JobError::Snooze { reason, .. }), Some(seen)) => {
@@ -152,10 +147,10 @@ impl Seen {
     }
 }
 
-/// What comes within [`PATIENCE`]; a job waits for what does not.
-async fn promptly<T>(work: impl Future<Output = T>) -> Result<T, JobError> {
-    tokio::time::timeout(PATIENCE, work).await.map_err(|_| {
-        let waited = humantime::format_duration(PATIENCE);
+/// What comes in time; a job waits for what does not.
+async fn promptly<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, JobError> {
+    tokio::time::timeout(limit, work).await.map_err(|_| {
+        let waited = humantime::format_duration(limit);
         let reason = format!("the database did not say within {waited} which index versions there are");
         JobError::Snooze { after: super::OUTAGE, reason }
     })

@@ -284,13 +284,13 @@ async fn persist<E: End>(slots: &Slots, batch: Vec<E>, deadline: Instant) -> Lef
                 left.busy.extend(busy);
                 slots.held.remove(&leases(&gone));
             }
-            Err(StoreError::Unreachable(error)) if Instant::now() < deadline => {
+            Err(StoreError::Unreachable(error) | StoreError::TooSlow(error)) if Instant::now() < deadline => {
                 tracing::warn!(jobs = batch.len(), %error, "outcomes could not be written; trying on");
                 tokio::time::sleep(wait).await;
                 wait = (2 * wait).min(LONGEST_WAIT);
                 batches.push(batch);
             }
-            Err(StoreError::Unreachable(error)) => {
+            Err(StoreError::Unreachable(error) | StoreError::TooSlow(error)) => {
                 tracing::warn!(jobs = batch.len(), %error, "outcomes were not written; their leases run out");
                 slots.held.remove(&leases(&batch));
             }

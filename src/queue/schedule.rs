@@ -12,6 +12,7 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 
 use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
+use futures::{StreamExt, stream};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
@@ -191,12 +192,15 @@ async fn ticker(second: &Arc<Notify>) -> Result<JobScheduler, JobSchedulerError>
 async fn look(store: &Store, schedules: &[Schedule]) -> Result<(), StoreError> {
     let names: Vec<_> = schedules.iter().map(|schedule| schedule.name.clone()).collect();
     let (now, states) = store.schedules(&names).await?;
-    // Side by side: one whose job somebody has locked keeps no other from its ticks.
-    let seen = schedules.iter().filter_map(|schedule| {
-        let state = states.iter().find(|state| state.name == schedule.name)?;
-        Some(see_to(store, schedule, state, now))
-    });
-    futures::future::join_all(seen).await.into_iter().collect()
+    // Two at once: one whose job somebody has locked keeps no other from its ticks, and many take no more connections.
+    let mut seen = Vec::new();
+    for schedule in schedules {
+        if let Some(state) = states.iter().find(|state| state.name == schedule.name) {
+            seen.push(see_to(store, schedule, state, now));
+        }
+    }
+    let seen: Vec<_> = stream::iter(seen).buffer_unordered(2).collect().await;
+    seen.into_iter().collect()
 }
 
 async fn see_to(

@@ -77,7 +77,7 @@ impl Store {
             return Ok(search(&self.pool).await?);
         };
         match search(&replica.pool).await.map_err(StoreError::from) {
-            Err(StoreError::Unreachable(reason)) => {
+            Err(StoreError::Unreachable(reason) | StoreError::TooSlow(reason)) => {
                 tracing::warn!(
                     "the replica cannot be searched: {reason}; the database itself is, for a while"
                 );

@@ -84,10 +84,10 @@ impl Store {
         Ok(())
     }
 
-    /// Reads a message that is still to be sent.
+    /// Reads a message that the receiver does not have: also one that was given up, whose job is run again.
     pub async fn pending_delivery(&self, id: Uuid) -> Result<Option<Delivery>, StoreError> {
         let row = sqlx::query!(
-            "select webhook, body, attempts from shopkeeper.delivery where id = $1 and status = 'pending'",
+            "select webhook, body, attempts from shopkeeper.delivery where id = $1 and status <> 'delivered'",
             id
         );
         let row = row.fetch_optional(&self.pool).await?;

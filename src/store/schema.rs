@@ -18,8 +18,10 @@ pub const CLIENT_GRANTS: &str = "\
 -- For services that ask by SQL. Run once in each database, as an administrator; members of this role may ask, search
 -- and read.
 do $$ begin
-    create role shopkeeper_client nologin;
-exception when duplicate_object or unique_violation then null; -- Another database of this server has it.
+    if not exists (select from pg_roles where rolname = 'shopkeeper_client') then
+        create role shopkeeper_client nologin;
+    end if;
+exception when duplicate_object or unique_violation then null; -- Somebody made it just now, for another database.
 end $$;
 grant usage on schema shopkeeper to shopkeeper_client;
 grant execute on function shopkeeper.ask, shopkeeper.cancel_answer, shopkeeper.feedback to shopkeeper_client;

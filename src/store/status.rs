@@ -278,6 +278,15 @@ impl Store {
         Ok(more.fetch_one(&self.pool).await?)
     }
 
+    /// Whether there is a live job of a kind that did not fail yet.
+    pub async fn has_untried_jobs(&self, kind: &str) -> Result<bool, StoreError> {
+        let untried = sqlx::query_scalar!(
+            r#"select exists (select from shopkeeper.job where kind = $1 and last_error is null) as "untried!""#,
+            kind,
+        );
+        Ok(untried.fetch_one(&self.pool).await?)
+    }
+
     /// Counts the documents of a source that live jobs of these kinds refresh.
     pub async fn backlog(&self, refreshing: &[&str], source: &str) -> Result<Backlog, StoreError> {
         // Keys are `source/key`, and '0' comes right after '/': this is a range of the keys' index.
