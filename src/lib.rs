@@ -19,7 +19,7 @@
 //! | use cases | [`jobs`] |
 //! | adapters | [`store`], [`shop`], [`openai`], [`webhook`] |
 //! | domain, pure | [`catalogue`], [`model`], [`index`], [`answer`] |
-//! | side | [`clock`], [`telemetry`], [`tls`], [`config`] (read by the entry only) |
+//! | side | [`clock`], [`telemetry`], [`tls`], [`wire`], [`config`] (read by the entry only) |
 //!
 //! # Glossary
 //! - **source**: where documents come from, named in `jobs.toml`; **document**: one row of it, told apart by its key.
@@ -55,3 +55,4 @@ pub mod store;
 pub mod telemetry;
 pub mod tls;
 pub mod webhook;
+pub mod wire;

@@ -10,7 +10,9 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use pool::{PING_TIMEOUT, Pool};
+use pool::Pool;
+
+use crate::wire;
 
 pub mod answers;
 pub mod chunks;
@@ -118,8 +120,7 @@ impl Store {
                 .before_acquire(|connection, used| {
                     Box::pin(async move {
                         if used.idle_for > IDLE {
-                            let ping = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
-                            ping.map_err(|_| sqlx::Error::PoolTimedOut)??;
+                            return wire::is_alive(connection).await;
                         }
                         Ok(true)
                     })
@@ -307,10 +308,7 @@ impl From<sqlx::Error> for StoreError {
                 // The transaction waited too long for us: the process was stopped, or the network was cut.
                 "25P03" => Self::unreachable(database.message()),
                 "57014" => Self::TooSlow(database.message().to_owned()),
-                // Connection, resources, shutdown, serialization, deadlock: passing.
-                code if ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)) => {
-                    Self::unreachable(database.message())
-                }
+                code if wire::passes(code) => Self::unreachable(database.message()),
                 _ => Self::Failed(database.message().to_owned()),
             },
             _ => Self::Failed(error.to_string()),

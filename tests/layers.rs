@@ -14,11 +14,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("answer", &[]),
     ("clock", &[]),
     ("tls", &[]),
+    ("wire", &[]),
     ("telemetry", &["tls"]),
     ("config", &[]),
     ("offline", &["tls"]),
-    ("store", &[]),
-    ("shop", &["tls"]),
+    ("store", &["wire"]),
+    ("shop", &["tls", "wire"]),
     ("openai", &["tls"]),
     ("webhook", &["tls"]),
     ("jobs", &["store", "webhook", "clock", "telemetry"]),
@@ -30,7 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ENTRY: &[&str] = &["bench", "cli", "daemon", "embedded"];
 
 /// Modules that stand apart: config, and what knows nothing of the domain.
-const APART: &[&str] = &["config", "clock", "telemetry", "tls"];
+const APART: &[&str] = &["config", "clock", "telemetry", "tls", "wire"];
 
 /// Words that belong to one place, and the modules where they may stand.
 const RESERVED: &[(&str, &[&str])] = &[
@@ -40,7 +41,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("clap::", &["cli", "main"]),
     ("anyhow::", &["bench", "cli", "daemon", "embedded", "main"]),
     ("axum::", &["http", "offline", "daemon"]),
-    ("sqlx::", &["store", "shop", "embedded", "bench"]),
+    ("sqlx::", &["store", "shop", "wire", "embedded", "bench"]),
 ];
 
 #[test]

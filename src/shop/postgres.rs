@@ -12,17 +12,19 @@ use std::{collections::BTreeSet, time::Duration};
 use futures::{FutureExt, StreamExt, TryFutureExt, future::BoxFuture, stream::BoxStream};
 use serde_json::value::RawValue;
 use sqlx::{
-    AssertSqlSafe, Column, Connection, Executor, PgConnection, PgPool, Postgres, Row as _, SqlSafeStr,
-    Transaction,
+    AssertSqlSafe, Column, Executor, PgPool, Postgres, Row as _, SqlSafeStr, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
     types::Json,
 };
 
 use tokio::sync::OnceCell;
 
-use crate::catalogue::{
-    Catalogue, CatalogueError, Document, Listed, Nets, RenderFault,
-    render::{Rendering, Row, Templates},
+use crate::{
+    catalogue::{
+        Catalogue, CatalogueError, Document, Listed, Nets, RenderFault,
+        render::{Rendering, Row, Templates},
+    },
+    wire,
 };
 
 mod nets;
@@ -92,9 +94,6 @@ struct Statements {
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection that is taken or given back may take to answer.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
-
 impl PostgresSource {
     /// Parses the settings; nothing is connected yet.
     ///
@@ -107,8 +106,8 @@ impl PostgresSource {
             .max_connections(settings.max_connections)
             .acquire_timeout(CONNECT_TIMEOUT)
             .test_before_acquire(false)
-            .before_acquire(|connection, _| alive(connection).boxed())
-            .after_release(|connection, _| alive(connection).boxed())
+            .before_acquire(|connection, _| wire::is_alive(connection).boxed())
+            .after_release(|connection, _| wire::is_alive(connection).boxed())
             .connect_lazy_with(options);
         let seed = settings.rendering.seed(salt);
         let limit = settings.statement_timeout;
@@ -120,11 +119,7 @@ impl PostgresSource {
         &self,
         work: impl Future<Output = Result<T, CatalogueError>>,
     ) -> Result<T, CatalogueError> {
-        let Some(limit) = self.patience else { return work.await };
-        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-            let reason = format!("no reply within {}", humantime::format_duration(limit));
-            Err(unreachable(&self.settings.name, reason))
-        })
+        wire::in_time(self.patience, |late| failure(&self.settings.name, &late), work).await
     }
 
     async fn statements(&self) -> Result<&Statements, CatalogueError> {
@@ -255,12 +250,6 @@ impl Catalogue for PostgresSource {
     }
 }
 
-/// Whether a connection answers; one that does not is closed.
-async fn alive(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let ping = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
-    ping.map_err(|_| sqlx::Error::PoolTimedOut)?.map(|()| true)
-}
-
 fn connect_options(settings: &Settings) -> Result<PgConnectOptions, sqlx::Error> {
     let options: PgConnectOptions = settings.url.parse()?;
     Ok(options.application_name("shopkeeper").options([
@@ -383,11 +372,10 @@ fn is_bad_value(error: &sqlx::Error) -> bool {
 
 /// What the shop's database says is either passing or somebody's to mend.
 fn failure(source: &str, error: &sqlx::Error) -> CatalogueError {
-    let passing = ["08", "53", "57", "40"];
     match error {
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default();
-            if passing.iter().any(|class| code.starts_with(class)) || code.starts_with("28") {
+            if wire::passes(&code) || code.starts_with("28") {
                 return unreachable(source, database.message().to_owned());
             }
             CatalogueError::Misfit { source_name: source.to_owned(), reason: database.message().to_owned() }

@@ -6,7 +6,7 @@
 //! others have left, and settings hold in it alone. That costs two round trips more; without a pooler statements
 //! run as they are.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::{TryStreamExt, future::BoxFuture, stream::BoxStream};
 use sqlx::{
@@ -14,6 +14,8 @@ use sqlx::{
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
+
+use crate::wire::{PING_TIMEOUT, in_time};
 
 /// Connections to one server.
 #[derive(Clone, Debug)]
@@ -25,8 +27,6 @@ pub(super) struct Pool {
     begin: Option<Arc<str>>,
 }
 
-/// How long a connection that was unused, or is given back, may take to answer.
-pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// The server asks a connection that says nothing for ten seconds whether it is there, four times, and ends it then: it
 /// is of a host that was cut off, and its locks and its place are wanted.
 const KEEPALIVE: [(&str, &str); 3] =
@@ -73,7 +73,7 @@ impl Pool {
     ) -> Result<T, E> {
         let begin = AssertSqlSafe(format!("{}{more}", self.begin.as_deref().unwrap_or("begin")));
         let mut lent = self.lend().await?;
-        in_time(self.patience, async {
+        in_time(self.patience, E::from, async {
             let mut transaction = lent.0.begin_with(begin).await?;
             let done = work(&mut transaction).await?;
             transaction.commit().await?;
@@ -89,9 +89,9 @@ impl Pool {
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
         let patience = self.patience.filter(|_| limit.is_none());
-        in_time(limit, async {
+        in_time(limit, E::from, async {
             let mut lent = self.lend().await?;
-            in_time(patience, async {
+            in_time(patience, E::from, async {
                 let Some(begin) = self.begin.clone() else { return work(&mut lent.0).await };
                 let mut transaction = lent.0.begin_with(AssertSqlSafe(begin)).await?;
                 let done = work(&mut transaction).await?;
@@ -101,6 +101,11 @@ impl Pool {
             .await
         })
         .await
+    }
+
+    /// Waits for one reply.
+    async fn reply<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+        in_time(self.patience, |late| late, work).await
     }
 
     async fn lend(&self) -> Result<Lent, sqlx::Error> {
@@ -116,18 +121,6 @@ impl Drop for Lent {
     fn drop(&mut self) {
         tokio::spawn(tokio::time::timeout(PING_TIMEOUT, self.0.return_to_pool()));
     }
-}
-
-/// Waits for the database as long as this, if that is limited.
-async fn in_time<T, E: From<sqlx::Error>>(
-    limit: Option<Duration>,
-    work: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    let Some(limit) = limit else { return work.await };
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-        let reason = format!("no reply within {}", humantime::format_duration(limit));
-        Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, reason)).into())
-    })
 }
 
 /// Says nothing at the start of a connection that a pooler refuses to pass on.
@@ -150,19 +143,19 @@ impl<'p> Executor<'p> for &'p Pool {
             let mut lent = self.lend().await?;
             let Some(begin) = self.begin.clone() else {
                 let mut steps = lent.0.fetch_many(query);
-                while let Some(step) = in_time(self.patience, steps.try_next()).await? {
+                while let Some(step) = self.reply(steps.try_next()).await? {
                     yield step;
                 }
                 return;
             };
-            let mut transaction = in_time(self.patience, lent.0.begin_with(AssertSqlSafe(begin))).await?;
+            let mut transaction = self.reply(lent.0.begin_with(AssertSqlSafe(begin))).await?;
             {
                 let mut steps = transaction.fetch_many(query);
-                while let Some(step) = in_time(self.patience, steps.try_next()).await? {
+                while let Some(step) = self.reply(steps.try_next()).await? {
                     yield step;
                 }
             }
-            in_time(self.patience, transaction.commit()).await?;
+            self.reply(transaction.commit()).await?;
         })
     }
 
