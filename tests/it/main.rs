@@ -42,6 +42,7 @@ mod silence;
 mod stream;
 mod support;
 mod sync;
+mod taking;
 mod versions;
 mod webhooks;
 mod worker;
