@@ -127,7 +127,7 @@ impl Job for AnswerQuestion {
             Ok(settled) => settled,
             Err(error) if error.ends(attempt) => self.failed(&error),
             Err(error) => {
-                self.account(&spent).await?;
+                self.account(&spent).await;
                 return Err(error);
             }
         };

@@ -15,7 +15,10 @@ use super::JobError;
 use crate::{
     clock,
     model::{Left, ModelError},
-    store::{Store, usage::Rates},
+    store::{
+        Store,
+        usage::{Cost, Rates},
+    },
 };
 
 /// A share of the budget of one server.
@@ -65,6 +68,13 @@ const GOOD: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a server is left alone that refuses the key or the account.
 const REFUSED: Duration = Duration::from_mins(1);
+
+/// Adds to the day's sums. What was paid for is kept when that cannot be done: thrown away, it would be paid for again.
+pub(super) async fn note(store: &Store, cost: Cost) {
+    if let Err(error) = store.note_cost(cost).await {
+        tracing::warn!(%error, usd = cost.usd, "what a model was paid could not be noted: {error}");
+    }
+}
 
 impl Budget {
     /// Waits until one request with so many tokens may be sent.

@@ -73,13 +73,7 @@ impl Pool {
     ) -> Result<T, E> {
         let begin = AssertSqlSafe(format!("{}{more}", self.begin.as_deref().unwrap_or("begin")));
         let mut lent = self.lend().await?;
-        in_time(self.patience, E::from, async {
-            let mut transaction = lent.0.begin_with(begin).await?;
-            let done = work(&mut transaction).await?;
-            transaction.commit().await?;
-            Ok(done)
-        })
-        .await
+        in_time(self.patience, E::from, all_or_nothing(&mut lent.0, begin, work)).await
     }
 
     /// Does work of several statements on a connection of this pool; a limit is also one of the waiting for a connection.
@@ -93,10 +87,7 @@ impl Pool {
             let mut lent = self.lend().await?;
             in_time(patience, E::from, async {
                 let Some(begin) = self.begin.clone() else { return work(&mut lent.0).await };
-                let mut transaction = lent.0.begin_with(AssertSqlSafe(begin)).await?;
-                let done = work(&mut transaction).await?;
-                transaction.commit().await?;
-                Ok(done)
+                all_or_nothing(&mut lent.0, AssertSqlSafe(begin), work).await
             })
             .await
         })
@@ -111,6 +102,17 @@ impl Pool {
     async fn lend(&self) -> Result<Lent, sqlx::Error> {
         self.plain.acquire().await.map(Lent)
     }
+}
+
+async fn all_or_nothing<T, E: From<sqlx::Error>>(
+    connection: &mut PgConnection,
+    begin: impl sqlx::SqlSafeStr,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut transaction = connection.begin_with(begin).await?;
+    let done = work(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(done)
 }
 
 /// A connection of a pool. It goes back once it has answered, which one that hangs does not: that one is closed.

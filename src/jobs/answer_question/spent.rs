@@ -5,12 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::{AnswerQuestion, Prices};
-use crate::{
-    model::Completion,
-    store::{StoreError, usage::Cost},
-    telemetry,
-};
+use super::{super::budget, AnswerQuestion, Prices};
+use crate::{model::Completion, store::usage::Cost, telemetry};
 
 /// Adds up tokens and dollars.
 #[derive(Debug, Default)]
@@ -76,8 +72,9 @@ const OPERATION: &str = "answer";
 
 impl AnswerQuestion {
     /// Adds to the day's sums what was spent on a question that is not settled with it.
-    pub async fn account(&self, spent: &Spent) -> Result<(), StoreError> {
-        let Some(cost) = spent.cost() else { return Ok(()) };
-        self.store.note_cost(cost).await
+    pub async fn account(&self, spent: &Spent) {
+        if let Some(cost) = spent.cost() {
+            budget::note(&self.store, cost).await;
+        }
     }
 }

@@ -9,7 +9,7 @@ use futures::FutureExt;
 
 use super::{
     super::{
-        JobError,
+        JobError, budget,
         gather::{Gather, Limits, halving},
     },
     refresher::Refreshing,
@@ -72,10 +72,7 @@ impl Refreshing {
         telemetry::model_charged(&self.version.index.model, "input", embedded.tokens);
         let cost = Cost::of("embedding", &[(embedded.tokens, self.version.model.price)]);
         telemetry::model_cost(cost.operation, cost.usd);
-        // They are paid for: thrown away, they would be paid for again.
-        if let Err(error) = self.store.note_cost(cost).await {
-            tracing::warn!(%error, usd = cost.usd, "what an embedding request cost could not be noted: {error}");
-        }
+        budget::note(&self.store, cost).await;
         Ok(embedded.vectors)
     }
 }
