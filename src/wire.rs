@@ -1,9 +1,13 @@
-//! What holds for every connection to a PostgreSQL, ours or a shop's: how long it may be silent, and which of its errors
-//! pass.
+//! What holds for every connection to a PostgreSQL, ours or a shop's: how long it may be silent, what becomes of it when
+//! its work is given up, and which of its errors pass.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, SqlSafeStr, Transaction, pool::PoolConnection};
 
 /// How long a connection that was unused, or is given back, may take to answer.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -12,6 +16,68 @@ pub const PING_TIMEOUT: Duration = Duration::from_secs(2);
 pub async fn is_alive(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let ping = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
     ping.map_err(|_| sqlx::Error::PoolTimedOut)?.map(|()| true)
+}
+
+/// A connection of a pool, as long as some work needs it.
+///
+/// It goes back once it has answered, which one that hangs does not: that one is closed. So is one whose work was given up
+/// half-way. sqlx counts a transaction only when the reply to its `begin` was read, and a COPY's replies never: whoever
+/// came next would work in a transaction of which nobody knows, read what was true when it began, and write what is
+/// never committed, or would take the replies to others for his.
+pub struct Lent {
+    connection: PoolConnection<Postgres>,
+    is_at_rest: bool,
+}
+
+impl Lent {
+    /// Waits until the pool has one.
+    pub async fn of(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        Ok(Self { connection: pool.acquire().await?, is_at_rest: true })
+    }
+
+    /// Does work; if that is given up, nobody gets the connection any more.
+    pub async fn work<T>(&mut self, work: impl AsyncFnOnce(&mut PgConnection) -> T) -> T {
+        self.is_at_rest = false;
+        let done = work(&mut self.connection).await;
+        self.is_at_rest = true;
+        done
+    }
+
+    /// Begins a transaction with a statement; what is in it may be given up.
+    pub async fn begin_with(
+        &mut self,
+        statement: impl SqlSafeStr,
+    ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+        self.is_at_rest = false;
+        let begun = self.connection.begin_with(statement).await;
+        self.is_at_rest = true;
+        begun
+    }
+}
+
+impl Deref for Lent {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+impl Drop for Lent {
+    #[expect(clippy::disallowed_methods, reason = "the task ends within the time of a ping")]
+    fn drop(&mut self) {
+        if self.is_at_rest {
+            tokio::spawn(tokio::time::timeout(PING_TIMEOUT, self.connection.return_to_pool()));
+        } else {
+            self.connection.close_on_drop();
+        }
+    }
 }
 
 /// Waits for the database as long as this, if that is limited.

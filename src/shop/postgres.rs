@@ -24,7 +24,7 @@ use crate::{
         Catalogue, CatalogueError, Document, Listed, Nets, RenderFault,
         render::{Rendering, Row, Templates},
     },
-    wire,
+    wire::{self, Lent},
 };
 
 mod nets;
@@ -148,8 +148,9 @@ impl PostgresSource {
 
     fn stream(&self) -> impl futures::Stream<Item = Result<Listed, CatalogueError>> + '_ {
         async_stream::try_stream! {
-            let mut snapshot = self.in_time(self.snapshot()).await?;
             let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
+            let mut lent = self.in_time(self.lent()).await?;
+            let mut snapshot = self.in_time(self.snapshot(&mut lent)).await?;
             let fetch = format!("fetch forward {} from listing", self.settings.page_rows);
             loop {
                 let rows = sqlx::query_as(AssertSqlSafe(fetch.as_str())).fetch_all(&mut *snapshot);
@@ -169,12 +170,16 @@ impl PostgresSource {
         }
     }
 
+    async fn lent(&self) -> Result<Lent, CatalogueError> {
+        Lent::of(&self.pool).await.map_err(|error| failure(&self.settings.name, &error))
+    }
+
     /// A transaction with the cursor `listing`.
-    async fn snapshot(&self) -> Result<Transaction<'_, Postgres>, CatalogueError> {
+    async fn snapshot<'a>(&self, lent: &'a mut Lent) -> Result<Transaction<'a, Postgres>, CatalogueError> {
         let statements = self.statements().await?;
         let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
         let begin = "begin isolation level repeatable read read only";
-        let mut snapshot = self.pool.begin_with(begin).await.map_err(fail)?;
+        let mut snapshot = lent.begin_with(begin).await.map_err(fail)?;
         let declare = format!("declare listing no scroll cursor for {}", statements.list);
         sqlx::query(AssertSqlSafe(declare)).execute(&mut *snapshot).await.map_err(fail)?;
         Ok(snapshot)

@@ -11,11 +11,10 @@ use std::{sync::Arc, time::Duration};
 use futures::{TryStreamExt, future::BoxFuture, stream::BoxStream};
 use sqlx::{
     AssertSqlSafe, Connection, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr,
-    pool::PoolConnection,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
-use crate::wire::{PING_TIMEOUT, in_time};
+use crate::wire::{Lent, in_time};
 
 /// Connections to one server.
 #[derive(Clone, Debug)]
@@ -72,8 +71,9 @@ impl Pool {
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
         let begin = AssertSqlSafe(format!("{}{more}", self.begin.as_deref().unwrap_or("begin")));
-        let mut lent = self.lend().await?;
-        in_time(self.patience, E::from, all_or_nothing(&mut lent.0, begin, work)).await
+        let mut lent = Lent::of(&self.plain).await?;
+        let work = lent.work(async |connection| all_or_nothing(connection, begin, work).await);
+        in_time(self.patience, E::from, work).await
     }
 
     /// Does work of several statements on a connection of this pool; a limit is also one of the waiting for a connection.
@@ -84,12 +84,12 @@ impl Pool {
     ) -> Result<T, E> {
         let patience = self.patience.filter(|_| limit.is_none());
         in_time(limit, E::from, async {
-            let mut lent = self.lend().await?;
-            in_time(patience, E::from, async {
-                let Some(begin) = self.begin.clone() else { return work(&mut lent.0).await };
-                all_or_nothing(&mut lent.0, AssertSqlSafe(begin), work).await
-            })
-            .await
+            let mut lent = Lent::of(&self.plain).await?;
+            let work = lent.work(async |connection| {
+                let Some(begin) = self.begin.clone() else { return work(connection).await };
+                all_or_nothing(connection, AssertSqlSafe(begin), work).await
+            });
+            in_time(patience, E::from, work).await
         })
         .await
     }
@@ -97,10 +97,6 @@ impl Pool {
     /// Waits for one reply.
     async fn reply<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
         in_time(self.patience, |late| late, work).await
-    }
-
-    async fn lend(&self) -> Result<Lent, sqlx::Error> {
-        self.plain.acquire().await.map(Lent)
     }
 }
 
@@ -113,16 +109,6 @@ async fn all_or_nothing<T, E: From<sqlx::Error>>(
     let done = work(&mut transaction).await?;
     transaction.commit().await?;
     Ok(done)
-}
-
-/// A connection of a pool. It goes back once it has answered, which one that hangs does not: that one is closed.
-struct Lent(PoolConnection<Postgres>);
-
-impl Drop for Lent {
-    #[expect(clippy::disallowed_methods, reason = "the task ends within the time of a ping")]
-    fn drop(&mut self) {
-        tokio::spawn(tokio::time::timeout(PING_TIMEOUT, self.0.return_to_pool()));
-    }
 }
 
 /// Says nothing at the start of a connection that a pooler refuses to pass on.
@@ -142,15 +128,15 @@ impl<'p> Executor<'p> for &'p Pool {
         E: 'q + Execute<'q, Postgres>,
     {
         Box::pin(async_stream::try_stream! {
-            let mut lent = self.lend().await?;
+            let mut lent = Lent::of(&self.plain).await?;
             let Some(begin) = self.begin.clone() else {
-                let mut steps = lent.0.fetch_many(query);
+                let mut steps = lent.fetch_many(query);
                 while let Some(step) = self.reply(steps.try_next()).await? {
                     yield step;
                 }
                 return;
             };
-            let mut transaction = self.reply(lent.0.begin_with(AssertSqlSafe(begin))).await?;
+            let mut transaction = self.reply(lent.begin_with(AssertSqlSafe(begin))).await?;
             {
                 let mut steps = transaction.fetch_many(query);
                 while let Some(step) = self.reply(steps.try_next()).await? {
@@ -166,7 +152,14 @@ impl<'p> Executor<'p> for &'p Pool {
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        Box::pin(self.run(None, async |connection| connection.fetch_optional(query).await))
+        Box::pin(async {
+            if self.begin.is_some() {
+                return self.run(None, async |connection| connection.fetch_optional(query).await).await;
+            }
+            let mut lent = Lent::of(&self.plain).await?;
+            // One statement may be given up: what is left of its replies is counted.
+            self.reply(lent.fetch_optional(query)).await
+        })
     }
 
     fn prepare_with<'e>(

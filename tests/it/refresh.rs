@@ -310,7 +310,8 @@ async fn once_quiet_the_index_equals_a_fresh_build_whatever_happened() {
         let mut runner = TestRunner::new(ProptestConfig {
             cases: 25,
             failure_persistence: None,
-            max_shrink_iters: 40,
+            // What a failure leaves in this world fails the next case as well.
+            max_shrink_iters: 0,
             ..ProptestConfig::default()
         });
         runner.run(&proptest::collection::vec(event(), 1..30), |events| {

@@ -87,7 +87,8 @@ impl PostgresSource {
     /// The columns that a condition reads: the server says, of a view that is not kept.
     async fn columns_of(&self, name: &str, condition: &str) -> Result<Vec<String>, CatalogueError> {
         let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
-        let mut transaction = self.pool.begin().await.map_err(fail)?;
+        let mut lent = self.lent().await?;
+        let mut transaction = lent.begin_with("begin").await.map_err(fail)?;
         let view = format!(
             "create temporary view shopkeeper_condition as select 1 as one from {} where ({condition}\n)",
             table(name)
@@ -215,7 +216,8 @@ impl PostgresSource {
 
     async fn run(&self, sql: &str) -> Result<(), CatalogueError> {
         let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
-        let mut transaction = self.pool.begin().await.map_err(fail)?;
+        let mut lent = self.lent().await?;
+        let mut transaction = lent.begin_with("begin").await.map_err(fail)?;
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.map_err(fail)?;
         transaction.commit().await.map_err(fail)
     }

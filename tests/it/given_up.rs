@@ -1,0 +1,118 @@
+//! Work that is given up at any of its steps, as that of a job is whose lease is lost or whose time is over: what comes
+//! after it on the same connection is none the worse.
+
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
+
+use futures::TryStreamExt;
+use serde_json::value::RawValue;
+use shopkeeper::{
+    catalogue::{Catalogue, Document, DocumentId, Fingerprint},
+    index::{Chunk, Chunks, EmbeddedChunk},
+    store::{
+        Reach, Store,
+        documents::{Content, Refreshed, Write, Written},
+    },
+};
+
+use crate::support::{SHOP, SOURCE, World, reach};
+
+/// How far work gets; how many awaits are one step is a matter of how soon the server replies.
+const STEPS: std::ops::RangeInclusive<usize> = 1..=20;
+
+const ROUNDS: usize = 40;
+
+/// Does so many steps of some work and no more; its result if that was all of it.
+async fn steps<T>(number: usize, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut left = number;
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => {
+            left -= 1;
+            if left == 0 { Poll::Ready(None) } else { Poll::Pending }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_listing_that_is_given_up_leaves_nothing_old_to_be_read() {
+    let world = World::with(SHOP, &(SOURCE.to_owned() + "max_connections = 1\n")).await;
+    let (_, source) = world.parts.postgres_sources().next().unwrap();
+    let mut ended = 0;
+    for number in STEPS.cycle().take(ROUNDS) {
+        let listed = steps(number, source.list().try_collect::<Vec<_>>()).await;
+        // A transaction that was left open would see the shop as it is now.
+        source.read(&["1".to_owned()]).await.unwrap();
+        world.in_shop(&format!("update product set name = 'Name {number}' where id = 1")).await;
+        let read = source.read(&["1".to_owned()]).await.unwrap();
+        assert_eq!(read[0].as_ref().unwrap().title, format!("Name {number}"), "after {number} steps");
+        if let Some(listed) = listed {
+            assert_eq!(listed.unwrap().len(), 3);
+            ended += 1;
+        }
+    }
+    assert!((1..ROUNDS).contains(&ended), "{ended} ended");
+}
+
+fn written(id: &DocumentId, revision: i64, text: &str) -> Write {
+    let document = Document {
+        key: id.key.clone(),
+        title: text.to_owned(),
+        text: text.to_owned(),
+        link: None,
+        sku: None,
+        metadata: RawValue::from_string("{}".to_owned()).unwrap(),
+        row_hash: None,
+    };
+    let chunk = Chunk { content: text.to_owned(), input: text.to_owned(), tokens: 1 };
+    let hash = chunk.hash();
+    let fresh = vec![EmbeddedChunk { ordinal: 1, chunk, hash, vector: vec![0.5; 64] }];
+    let chunks = Some(Chunks { fresh, ..Chunks::default() });
+    let fingerprint = Fingerprint([1; 32]);
+    let document = Arc::new(document);
+    let refreshed = Refreshed::Content(Content { document, fingerprint, chunks, was_indexed: true });
+    Write { id: id.clone(), revision, lease: None, refreshed }
+}
+
+#[tokio::test]
+async fn a_write_that_is_given_up_takes_nothing_with_it_that_is_written_after_it() {
+    let world = World::new().await;
+    world.sync().await;
+    let store = Store::open(&Reach { max_connections: 1, ..reach(&world.url()) }).await.unwrap();
+    let id = DocumentId { source: "product".to_owned(), key: "1".to_owned() };
+    let mut finished = 0;
+    for number in STEPS.cycle().take(ROUNDS) {
+        let revision = store.indexed(1, std::iter::once(&id)).await.unwrap()[&id].revision;
+        let write = written(&id, revision, &format!("Step {number}."));
+        let ended = steps(number, store.refresh(1, std::slice::from_ref(&write))).await;
+        store.refresh_one(&id).await.unwrap();
+        let seen: i64 = world.value("select revision from shopkeeper.document where key = '1'").await;
+        assert_eq!(seen, revision + 1, "after {number} steps");
+        let whole = written(&id, seen, &format!("All of {number}."));
+        assert_eq!(store.refresh(1, &[whole]).await.unwrap(), [Written::Fresh], "after {number} steps");
+        let content: String = world.value("select content from shopkeeper.chunk where key = '1'").await;
+        assert_eq!(content, format!("All of {number}."));
+        if let Some(ended) = ended {
+            assert_eq!(ended.unwrap(), [Written::Fresh]);
+            finished += 1;
+        }
+    }
+    assert!((1..ROUNDS).contains(&finished), "{finished} ended");
+}
+
+#[tokio::test]
+async fn a_statement_that_is_given_up_leaves_its_connection_to_the_next() {
+    let world = World::new().await;
+    world.sync().await;
+    let store = Store::open(&Reach { max_connections: 1, ..reach(&world.url()) }).await.unwrap();
+    let keys = ["1".to_owned(), "2".to_owned()];
+    for number in STEPS.cycle().take(ROUNDS) {
+        let hashes = steps(number, store.listed_hashes("product", &keys)).await;
+        assert!(hashes.is_none_or(|hashes| hashes.unwrap().len() == 2));
+        assert_eq!(store.listed_count("product").await.unwrap(), 3, "after {number} steps");
+        let one = steps(number, store.listed_count("product")).await;
+        assert!(one.is_none_or(|count| count.unwrap() == 3));
+        assert_eq!(store.listed_hashes("product", &keys).await.unwrap().len(), 2, "after {number} steps");
+    }
+}
