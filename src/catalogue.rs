@@ -34,8 +34,8 @@ pub struct Document {
     pub sku: Option<String>,
     /// A JSON object of the metadata columns, with numbers as the shop's database writes them.
     pub metadata: Box<RawValue>,
-    /// Of the row that was read, where that may be another one than was listed.
-    pub row_hash: Option<i64>,
+    /// Of the row that was read, which may be another one than was listed; computed as for [`Listed`].
+    pub row_hash: i64,
 }
 
 /// Identifies what a document's vectors were made of; equal ones need no second request.

@@ -217,9 +217,13 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             CatalogueError::Misfit { .. } => CONFIGURATION,
         });
     }
-    // What a job would wait for does not answer now.
     if let Some(error) = cause.downcast_ref::<JobError>() {
-        return matches!(error, JobError::Snooze { .. }).then_some(UNREACHABLE);
+        return match error {
+            // What a job would wait for does not answer now.
+            JobError::Snooze { .. } => Some(UNREACHABLE),
+            JobError::Withheld { .. } => Some(REFUSED),
+            JobError::Retry(_) | JobError::Dead(_) | JobError::LeaseLost => None,
+        };
     }
     if let Some(error) = cause.downcast_ref::<PlanError>() {
         return match error {

@@ -94,6 +94,14 @@ pub enum JobError {
         /// What it waits for.
         reason: String,
     },
+    /// An operator or the settings forbid it for now: it waits likewise.
+    #[error("{reason}")]
+    Withheld {
+        /// How long it waits.
+        after: Duration,
+        /// Who forbids it.
+        reason: String,
+    },
     /// It will never succeed as things are.
     #[error("{0}")]
     Dead(String),
@@ -108,11 +116,13 @@ impl JobError {
         match self {
             Self::Dead(_) => true,
             Self::Retry(_) => attempt.is_last,
-            Self::Snooze { .. } | Self::LeaseLost => false,
+            Self::Snooze { .. } | Self::Withheld { .. } | Self::LeaseLost => false,
         }
     }
 }
 
+/// How long a job waits that another one stands in the way of.
+const BUSY: Duration = Duration::from_secs(1);
 /// How long a job waits for something that is down when nobody said how long.
 const OUTAGE: Duration = Duration::from_secs(5);
 
@@ -120,6 +130,7 @@ impl From<StoreError> for JobError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unreachable(_) => Self::Snooze { after: OUTAGE, reason: error.to_string() },
+            StoreError::Overtaken => Self::Snooze { after: BUSY, reason: error.to_string() },
             StoreError::LeaseLost(_) => Self::LeaseLost,
             StoreError::Undecodable(_) => Self::Dead(error.to_string()),
             StoreError::TooSlow(_)

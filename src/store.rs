@@ -267,6 +267,9 @@ pub enum StoreError {
     /// The lease was lost: another worker has this job, and nothing was written.
     #[error("the lease of job {0} was lost; nothing was written")]
     LeaseLost(i64),
+    /// Another job wrote a document after this one looked at it: it must look again.
+    #[error("another job wrote the document meanwhile; nothing was written")]
+    Overtaken,
     /// A question of the session is not answered yet, and the client wants no second one.
     #[error("{0}")]
     SessionBusy(String),

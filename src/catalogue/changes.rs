@@ -6,7 +6,8 @@ use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::Listed;
 
-/// A document as the store knows it: listed with this hash, or (without one) on its way out.
+/// A document as the store knows it: listed with this hash (0 when another row was read since), or (without one) on its
+/// way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     /// The row's key as text.

@@ -78,6 +78,8 @@ pub struct Row<'a> {
     pub sku: Option<String>,
     /// A JSON object of the metadata columns.
     pub metadata: Box<RawValue>,
+    /// Of all that is read of it.
+    pub row_hash: i64,
 }
 
 impl Templates {
@@ -129,7 +131,8 @@ impl Templates {
         }
         let link = if self.has_link { Some(render(LINK)?) } else { None };
         let link = link.filter(|link| !link.is_empty());
-        Ok(Document { key: row.key, title, text, link, sku: row.sku, metadata: row.metadata, row_hash: None })
+        let Row { key, sku, metadata, row_hash, .. } = row;
+        Ok(Document { key, title, text, link, sku, metadata, row_hash })
     }
 }
 
@@ -150,7 +153,7 @@ mod tests {
 
     fn render(text: &str, columns: &str) -> Result<Document, RenderFault> {
         let metadata = RawValue::from_string("{}".to_owned()).unwrap();
-        let row = Row { key: "1".to_owned(), columns, sku: None, metadata };
+        let row = Row { key: "1".to_owned(), columns, sku: None, metadata, row_hash: 1 };
         Templates::new("{{ name }}", text, None).unwrap().render(row)
     }
 

@@ -167,7 +167,7 @@ mod tests {
             link: None,
             sku: None,
             metadata,
-            row_hash: None,
+            row_hash: 1,
         }
     }
 

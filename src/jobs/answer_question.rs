@@ -170,7 +170,9 @@ impl AnswerQuestion {
             () = draft.keep(&self.store, taken) => unreachable!("it never ends"),
         };
         match answer {
-            Err(JobError::Snooze { .. }) if taken.age > self.settings.fallback_after => {
+            Err(JobError::Snooze { .. } | JobError::Withheld { .. })
+                if taken.age > self.settings.fallback_after =>
+            {
                 Ok(self.paused(locale))
             }
             other => other,

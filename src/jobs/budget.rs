@@ -102,10 +102,11 @@ impl Budget {
                 continue;
             }
             if wait > PATIENCE {
-                let reason = match self.store.stopped_since().await? {
-                    Some(_) => "all spending is stopped: `shopkeeper resume` lets it go on".to_owned(),
-                    None => format!("the budget of requests and tokens to {} is used up", self.server),
-                };
+                if self.store.stopped_since().await?.is_some() {
+                    let reason = "all spending is stopped: `shopkeeper resume` lets it go on".to_owned();
+                    return Err(JobError::Withheld { after: wait, reason });
+                }
+                let reason = format!("the budget of requests and tokens to {} is used up", self.server);
                 return Err(JobError::Snooze { after: wait, reason });
             }
             tokio::time::sleep(wait).await;
@@ -125,7 +126,7 @@ impl Budget {
         let midnight = (now + TimeDelta::days(1)).date_naive().and_time(NaiveTime::MIN).and_utc();
         let after = (midnight - now).to_std().unwrap_or_default();
         let reason = format!("today's budget of {limit} dollars for {operation} is used up");
-        Err(JobError::Snooze { after, reason })
+        Err(JobError::Withheld { after, reason })
     }
 
     /// Tells all daemons what a server says may still be asked of it: others may use the same key.

@@ -52,7 +52,7 @@ impl Job for IndexDocuments {
             match error {
                 None => {}
                 // Those that are indexed by now have nothing to do next time.
-                Some(error @ JobError::Snooze { .. }) => return Err(error),
+                Some(error @ (JobError::Snooze { .. } | JobError::Withheld { .. })) => return Err(error),
                 Some(_) => failed.push(alone(&source, key)),
             }
         }

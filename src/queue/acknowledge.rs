@@ -136,7 +136,7 @@ fn name(outcome: &Result<Outcome, BoxDynError>) -> &'static str {
     match outcome {
         Ok(_) => "done",
         Err(error) => match error.downcast_ref() {
-            Some(JobError::Snooze { .. }) => "snoozed",
+            Some(JobError::Snooze { .. } | JobError::Withheld { .. }) => "snoozed",
             Some(JobError::Dead(_)) => "dead",
             Some(JobError::LeaseLost) => "lease_lost",
             Some(JobError::Retry(_)) | None => "failed",
@@ -212,7 +212,9 @@ fn failure(slots: &Slots, lease: Lease, attempt: u32, error: &BoxDynError) -> Op
             tracing::info!(job.id = lease.job, "job {} is no longer ours: its lease was lost", lease.job);
             return None;
         }
-        Some(JobError::Snooze { after, .. }) => Failure::Snooze(spread(*after, rand::random())),
+        Some(JobError::Snooze { after, .. } | JobError::Withheld { after, .. }) => {
+            Failure::Snooze(spread(*after, rand::random()))
+        }
         Some(JobError::Dead(_)) => Failure::Dead,
         Some(JobError::Retry(_)) | None => {
             Failure::Retry(slots.limits.backoff.after(attempt, rand::random()))

@@ -265,10 +265,9 @@ impl FeedSource {
         let read: std::io::Result<Vec<(String, i64, Spooled)>> =
             reading.await.map_err(|error| self.broken(error.to_string()))?;
         let read = read.map_err(|error| self.unreachable(format!("its copy cannot be read: {error}")))?;
-        let documents = read.into_iter().map(|(key, hash, row)| {
-            let row = Row { key, columns: row.columns.get(), sku: row.sku, metadata: row.metadata };
-            let document = self.templates.render(row)?;
-            Ok(Document { row_hash: Some(hash), ..document })
+        let documents = read.into_iter().map(|(key, row_hash, row)| {
+            let row = Row { key, columns: row.columns.get(), sku: row.sku, metadata: row.metadata, row_hash };
+            self.templates.render(row)
         });
         Ok(documents.collect())
     }

@@ -135,7 +135,7 @@ impl PostgresSource {
             let key = quote(&self.settings.rendering.key);
             Ok(Statements {
                 list: format!("select {row} from {relation} order by row_.{key}::text collate \"C\""),
-                read: read_statement(&self.settings, &relation, &read, &key_type),
+                read: read_statement(&self.settings, &relation, &row, &read, &key_type),
                 find: format!(
                     "select {row} from {relation} where row_.{key} = any($1::text[]::{key_type}[])"
                 ),
@@ -215,8 +215,8 @@ impl PostgresSource {
         let mut seen = BTreeSet::new();
         for row in rows {
             let key: String = row.try_get(0)?;
-            let columns: Json<Box<RawValue>> = row.try_get(1)?;
-            let (sku, metadata): (_, Json<Box<RawValue>>) = (row.try_get(2)?, row.try_get(3)?);
+            let (row_hash, columns): (_, Json<Box<RawValue>>) = (row.try_get(1)?, row.try_get(2)?);
+            let (sku, metadata): (_, Json<Box<RawValue>>) = (row.try_get(3)?, row.try_get(4)?);
             if !seen.insert(key.clone()) {
                 let reason =
                     format!("source `{}` has more than one row with the key {key:?}", self.settings.name);
@@ -226,7 +226,7 @@ impl PostgresSource {
                 documents.push(Err(RenderFault { key, reason }));
                 continue;
             }
-            let row = Row { key, columns: columns.0.get(), sku, metadata: metadata.0 };
+            let row = Row { key, columns: columns.0.get(), sku, metadata: metadata.0, row_hash };
             documents.push(self.templates.render(row));
         }
         Ok(documents)
@@ -318,11 +318,17 @@ fn listed_columns(settings: &Settings, columns: &BTreeSet<String>, seed: i64) ->
 }
 
 /// Compares keys in their own type, so that the shop's index on them is used.
-fn read_statement(settings: &Settings, relation: &str, columns: &BTreeSet<String>, key_type: &str) -> String {
+fn read_statement(
+    settings: &Settings,
+    relation: &str,
+    row: &str,
+    columns: &BTreeSet<String>,
+    key_type: &str,
+) -> String {
     let key = quote(&settings.rendering.key);
     let sku = settings.rendering.sku.as_ref().map_or("null".to_owned(), |sku| format!("row_.{}", quote(sku)));
     format!(
-        "select row_.{key}::text, {}, {sku}::text, {} from {relation} where row_.{key} = any($1::text[]::{key_type}[])",
+        "select {row}, {}, {sku}::text, {} from {relation} where row_.{key} = any($1::text[]::{key_type}[])",
         object(columns.iter()),
         object(settings.rendering.metadata.iter()),
     )

@@ -41,7 +41,7 @@ pub struct IndexVersion {
 pub struct Known {
     /// The revision to be indexed.
     pub revision: i64,
-    /// Of the row when it was last listed.
+    /// Of the row when it was last listed; 0 when another row was read since.
     pub row_hash: Option<i64>,
     /// Of what is indexed, when anything is.
     pub fingerprint: Option<Fingerprint>,
@@ -75,12 +75,12 @@ pub enum Refreshed {
 pub struct Content {
     /// The row.
     pub document: Arc<Document>,
+    /// Of what was indexed when the document was looked at, if anything was; nothing is written when it no longer is.
+    pub known: Option<Fingerprint>,
     /// Of its text and the embedding settings.
     pub fingerprint: Fingerprint,
     /// Its new chunks; none leaves those that are there.
     pub chunks: Option<Chunks>,
-    /// Whether it has chunks already.
-    pub was_indexed: bool,
 }
 
 impl Write {

@@ -128,6 +128,13 @@ async fn every_verb_that_asks_a_model_ends_with_three_when_it_is_away() {
         assert!(said.contains("is not available"), "{command}: {said}");
     }
     assert_eq!(world.run(&["plan"]).await.status.code(), Some(0), "it asks none");
+    world.store.set_stopped(true).await.unwrap();
+    for (command, code, said) in
+        ends(&world, &["search x", "sync --wait", "eval run GOLDEN", "eval calibrate GOLDEN"]).await
+    {
+        assert_eq!(code, Some(4), "{command}: {said}");
+        assert!(said.contains("`shopkeeper resume`"), "{command}: {said}");
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use shopkeeper::{
     index::{Chunk, Chunks, EmbeddedChunk},
     store::{
         Reach, Store,
-        documents::{Content, Refreshed, Write, Written},
+        documents::{Content, Known, Refreshed, Write, Written},
     },
 };
 
@@ -55,7 +55,8 @@ async fn a_listing_that_is_given_up_leaves_nothing_old_to_be_read() {
     assert!((1..ROUNDS).contains(&ended), "{ended} ended");
 }
 
-fn written(id: &DocumentId, revision: i64, text: &str) -> Write {
+/// What is to be written of a document that is known so.
+pub(crate) fn written(id: &DocumentId, known: &Known, text: &str) -> Write {
     let document = Document {
         key: id.key.clone(),
         title: text.to_owned(),
@@ -63,16 +64,15 @@ fn written(id: &DocumentId, revision: i64, text: &str) -> Write {
         link: None,
         sku: None,
         metadata: RawValue::from_string("{}".to_owned()).unwrap(),
-        row_hash: None,
+        row_hash: 1,
     };
     let chunk = Chunk { content: text.to_owned(), input: text.to_owned(), tokens: 1 };
     let hash = chunk.hash();
     let fresh = vec![EmbeddedChunk { ordinal: 1, chunk, hash, vector: vec![0.5; 64] }];
     let chunks = Some(Chunks { fresh, ..Chunks::default() });
-    let fingerprint = Fingerprint([1; 32]);
-    let document = Arc::new(document);
-    let refreshed = Refreshed::Content(Content { document, fingerprint, chunks, was_indexed: true });
-    Write { id: id.clone(), revision, lease: None, refreshed }
+    let fingerprint = Fingerprint([u8::try_from(text.len()).unwrap(); 32]);
+    let content = Content { document: Arc::new(document), known: known.fingerprint, fingerprint, chunks };
+    Write { id: id.clone(), revision: known.revision, lease: None, refreshed: Refreshed::Content(content) }
 }
 
 #[tokio::test]
@@ -82,14 +82,15 @@ async fn a_write_that_is_given_up_takes_nothing_with_it_that_is_written_after_it
     let store = Store::open(&Reach { max_connections: 1, ..reach(&world.url()) }).await.unwrap();
     let id = DocumentId { source: "product".to_owned(), key: "1".to_owned() };
     let mut finished = 0;
+    let known = async || store.indexed(1, std::iter::once(&id)).await.unwrap().remove(&id).unwrap();
     for number in STEPS.cycle().take(ROUNDS) {
-        let revision = store.indexed(1, std::iter::once(&id)).await.unwrap()[&id].revision;
-        let write = written(&id, revision, &format!("Step {number}."));
+        let before = known().await;
+        let write = written(&id, &before, &format!("Step {number}."));
         let ended = steps(number, store.refresh(1, std::slice::from_ref(&write))).await;
         store.refresh_one(&id).await.unwrap();
         let seen: i64 = world.value("select revision from shopkeeper.document where key = '1'").await;
-        assert_eq!(seen, revision + 1, "after {number} steps");
-        let whole = written(&id, seen, &format!("All of {number}."));
+        assert_eq!(seen, before.revision + 1, "after {number} steps");
+        let whole = written(&id, &known().await, &format!("All of {number}."));
         assert_eq!(store.refresh(1, &[whole]).await.unwrap(), [Written::Fresh], "after {number} steps");
         let content: String = world.value("select content from shopkeeper.chunk where key = '1'").await;
         assert_eq!(content, format!("All of {number}."));

@@ -3,7 +3,10 @@
 //! One server serves the whole run; each test has databases of its own, made from a template.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::disallowed_methods, reason = "transactions of a test's own pool are given up with the test")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "transactions of a test's own pool are given up with the test"
+)]
 #![expect(clippy::format_push_string, clippy::format_collect, reason = "short texts, and plainer so")]
 
 mod answers;

@@ -63,3 +63,19 @@ async fn everything_is_printed_without_settings_for_a_role_that_is_named() {
     execute(&other, grants).await;
     assert!(printed.ends_with(&format!("{grants}\n")), "{printed}");
 }
+
+#[tokio::test]
+async fn what_an_earlier_version_kept_for_ever_is_found_by_the_next_listing() {
+    let world = World::new().await;
+    world.sync().await;
+    // It had come back before its job ran, and was written all the same.
+    execute(&world.url(), "update shopkeeper.document set row_hash = null where key = '3'").await;
+    world.in_shop("delete from product where id = 3").await;
+    world.sync().await;
+    assert_eq!(world.count("chunk where key = '3'").await, 1);
+    let migration = include_str!("../../migrations/20261125000900_list_what_came_back.sql");
+    execute(&world.url(), migration).await;
+    world.sync().await;
+    assert_eq!(world.count("chunk where key = '3'").await, 0);
+    assert_eq!(world.count("chunk").await, 2);
+}

@@ -4,13 +4,21 @@ use std::{fmt::Write, time::Duration};
 
 use proptest::{prelude::*, test_runner::TestRunner};
 use shopkeeper::{
+    catalogue::DocumentId,
     jobs::{Attempt, Job, JobError, Outcome, index_documents, watch_catalogue::WatchCatalogue},
     offline::{Fault, Operation},
-    store::jobs::Lease,
+    store::{
+        StoreError,
+        documents::{Refreshed, Written},
+        jobs::Lease,
+    },
 };
 use sqlx::PgPool;
 
-use crate::support::{SHOP, SOURCE, World, command, execute};
+use crate::{
+    given_up::written,
+    support::{SHOP, SOURCE, World, command, execute},
+};
 
 /// A shop of so many products with one short text each.
 fn many(products: u32) -> String {
@@ -199,10 +207,35 @@ async fn a_document_that_two_jobs_ask_for_at_once_is_there_for_both() {
     }
     assert_eq!(world.index().await, before);
     world.in_shop("update product set description = 'New.'").await;
+    // One of them may have to look once more, which costs it no attempt.
     for ended in twice(&world).await {
-        assert!(ended.is_ok(), "{ended:?}");
+        assert!(matches!(ended, Ok(_) | Err(JobError::Snooze { .. })), "{ended:?}");
     }
     assert_eq!(world.count("chunk where content like '%New.'").await, 3);
+    let before = world.script().requests(Operation::Embeddings);
+    assert!(twice(&world).await.iter().all(|ended| *ended == Ok(Outcome::Done(Vec::new()))));
+    assert_eq!(world.script().requests(Operation::Embeddings), before);
+}
+
+#[tokio::test]
+async fn a_document_that_another_job_wrote_meanwhile_is_looked_at_once_more() {
+    let world = World::new().await;
+    world.sync().await;
+    let id = DocumentId { source: "product".to_owned(), key: "1".to_owned() };
+    let known = world.store.indexed(1, std::iter::once(&id)).await.unwrap().remove(&id).unwrap();
+    let other = written(&id, &known, "Of another job.");
+    assert_eq!(world.store.refresh(1, &[other]).await.unwrap(), [Written::Fresh]);
+    let before = world.index().await;
+    for text in ["A text of its own.", ""] {
+        let mut late = written(&id, &known, text);
+        if let (Refreshed::Content(content), "") = (&mut late.refreshed, text) {
+            // As when the text was the one that was indexed.
+            (content.chunks, content.fingerprint) = (None, known.fingerprint.unwrap());
+        }
+        let error = world.store.refresh(1, &[late]).await.unwrap_err();
+        assert!(matches!(error, StoreError::Overtaken), "{error}");
+        assert_eq!(world.index().await, before);
+    }
 }
 
 #[tokio::test]
@@ -224,8 +257,12 @@ enum Event {
     Hear,
     /// The next requests to the model fail so.
     Fault(Fault),
+    /// Somebody says that a document changed.
+    Refresh(u32),
     /// Jobs run for a moment, and are stopped.
     Work(u64),
+    /// Jobs run until none is left.
+    Drain,
     /// The leases of what runs are lost.
     Lose,
 }
@@ -241,6 +278,7 @@ fn event() -> impl Strategy<Value = Event> {
     let price = id.clone().prop_map(|id| format!("update product set price = price + 1 where id = {id}"));
     let stock = id.clone().prop_map(|id| format!("update product set stock = 1 - stock where id = {id}"));
     let gone = id.clone().prop_map(|id| format!("delete from product where id = {id}"));
+    let refresh = id.clone().prop_map(Event::Refresh);
     let key = (id, 8..12_u32).prop_map(|(id, to)| {
         format!("delete from product where id = {to}; update product set id = {to} where id = {id}")
     });
@@ -260,7 +298,9 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Poll),
         2 => Just(Event::Hear),
         1 => fault.prop_map(Event::Fault),
+        1 => refresh,
         3 => (0..30_u64).prop_map(Event::Work),
+        2 => Just(Event::Drain),
         1 => Just(Event::Lose),
     ]
 }
@@ -279,6 +319,11 @@ impl World {
                 watch.look().await.unwrap();
             }
             Event::Fault(fault) => self.script().queue(Operation::Embeddings, [fault]),
+            Event::Refresh(id) => {
+                let id = DocumentId { source: "product".to_owned(), key: id.to_string() };
+                self.store.refresh_one(&id).await.unwrap();
+            }
+            Event::Drain => self.drain().await,
             Event::Work(milliseconds) => {
                 let workers = self.workers();
                 tokio::time::sleep(Duration::from_millis(milliseconds)).await;

@@ -153,6 +153,50 @@ async fn a_change_during_a_refresh_is_followed_by_another_refresh() {
     assert_eq!(world.count("document_index where key = '3' and indexed_revision = 3").await, 1);
 }
 
+#[tokio::test]
+async fn what_comes_back_before_it_was_removed_can_be_removed_later() {
+    let world = World::new().await;
+    world.sync().await;
+    world
+        .in_shop("create table away as select * from product where id = 3; delete from product where id = 3")
+        .await;
+    world.try_sync().await.unwrap();
+    world.in_shop("insert into product select * from away").await;
+    world.drain().await;
+    assert_eq!(world.count("chunk where key = '3'").await, 1);
+    // Nobody has listed it since.
+    world.in_shop("delete from product where id = 3").await;
+    world.sync().await;
+    assert_eq!(world.count("chunk where key = '3'").await, 0);
+
+    // One that became known by a refresh alone, as well.
+    world.in_shop("insert into product select * from away").await;
+    assert!(world.run(&["refresh", "product", "3"]).await.status.success());
+    world.drain().await;
+    assert_eq!(world.count("chunk where key = '3'").await, 1);
+    world.in_shop("delete from product where id = 3").await;
+    world.sync().await;
+    assert_eq!(world.count("document where key = '3'").await, 0);
+}
+
+#[tokio::test]
+async fn a_row_that_changes_there_and_back_while_its_job_waits_is_not_taken_for_unchanged() {
+    let world = World::new().await;
+    world.sync().await;
+    let describe = async |text: &str| {
+        world.in_shop(&format!("update product set description = '{text}' where id = 3")).await;
+    };
+    describe("Boils.").await;
+    world.try_sync().await.unwrap();
+    // The job reads what it finds, and the next listing finds what the last one found.
+    describe("Whistles.").await;
+    world.drain().await;
+    describe("Boils.").await;
+    world.sync().await;
+    let content: String = world.value("select content from shopkeeper.chunk where key = '3'").await;
+    assert_eq!(content, "Kettle. Boils.");
+}
+
 /// Nothing here is named as in the sample shop; keys are text, prices cents, times without a zone.
 #[tokio::test]
 async fn a_strangers_shop_works_by_the_file_alone() {

@@ -304,3 +304,27 @@ async fn a_version_that_is_dropped_while_it_is_filled_leaves_nothing_behind() {
     assert_eq!((world.count("index_version").await, world.count("document_index").await), (1, 1494));
     assert_eq!(world.count("job_history where outcome = 'dead'").await, 0);
 }
+
+#[tokio::test]
+async fn a_row_that_changes_between_the_readings_for_two_versions_is_looked_at_again() {
+    let world = World::with(SHOP, &(SOURCE.to_owned() + NEXT)).await;
+    world.sync().await;
+    create(&world).await;
+    world.drain().await;
+    world.in_shop("update product set description = 'First.' where id = 3").await;
+    world.script().queue(Operation::Embeddings, [Fault::Held]);
+    world.try_sync().await.unwrap();
+    let before = world.script().requests(Operation::Embeddings);
+    let workers = world.workers();
+    world.script().arrived(Operation::Embeddings, before + 1).await;
+    // The first version is embedded; the second reads what is there then.
+    world.in_shop("update product set description = 'Second.' where id = 3").await;
+    world.script().release();
+    world.until("all is done", "not exists (select from shopkeeper.job)").await;
+    workers.stop().await;
+    assert_eq!(held(&world, 1).await["3"], "Kettle. First.");
+    world.sync().await;
+    for version in [1, 2] {
+        assert_eq!(held(&world, version).await["3"], "Kettle. Second.");
+    }
+}

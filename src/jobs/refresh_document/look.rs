@@ -140,8 +140,8 @@ impl Refreshing {
         let fingerprint = self.version.model.chunking.fingerprint(&document, &self.version.index.model);
         let is_new = known.fingerprint != Some(fingerprint);
         let text = is_new.then(|| Text { document: document.clone(), hashes: known.chunks.clone() });
-        let was_indexed = known.fingerprint.is_some();
-        let content = Refreshed::Content(Content { document, fingerprint, chunks: None, was_indexed });
+        let known = known.fingerprint;
+        let content = Refreshed::Content(Content { document, known, fingerprint, chunks: None });
         Ok(Some(Looked { write: write(content), text, changed }))
     }
 }

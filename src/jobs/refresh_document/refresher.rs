@@ -12,7 +12,7 @@ use std::{
 use futures::future::join_all;
 
 use super::{
-    super::{JobError, gather::Gather, versions::Version},
+    super::{BUSY, JobError, gather::Gather, versions::Version},
     embed, look, write,
 };
 use crate::{
@@ -91,9 +91,6 @@ pub(super) struct Text {
     /// Chunks of the document that are in the index.
     pub(super) hashes: BTreeSet<InputHash>,
 }
-
-/// How long a job waits when somebody holds its row.
-const BUSY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The result of a batch.
 fn of<T>(result: Option<Result<T, JobError>>) -> Result<T, JobError> {

@@ -31,7 +31,9 @@ pub(super) fn writes(shared: &Arc<Refreshing>) -> Gather<Write, Result<Written, 
 impl Refreshing {
     /// One result for each document; one that the database refuses spoils no other.
     async fn write(&self, writes: &[Write]) -> Vec<Result<Written, JobError>> {
-        let is_refused = |error: &StoreError| matches!(error, StoreError::Failed(_) | StoreError::TooSlow(_));
+        let is_refused = |error: &StoreError| {
+            matches!(error, StoreError::Failed(_) | StoreError::TooSlow(_) | StoreError::Overtaken)
+        };
         let write = |part| self.store.refresh(self.version.index.id, part).boxed();
         let results = halving(writes, is_refused, write).await;
         results.into_iter().map(|result| result.map_err(JobError::from)).collect()

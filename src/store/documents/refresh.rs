@@ -106,31 +106,14 @@ async fn write(
     let described = describe(connection, &contents).await?;
     contents.retain(|(write, _)| described.contains(&write.id));
     written.extend(described);
+    mark_fresh(connection, version, &contents).await?;
     let changed = contents.iter().filter_map(|(write, content)| {
-        content.chunks.as_ref().map(|chunks| (&write.id, chunks, content.was_indexed))
+        content.chunks.as_ref().map(|chunks| (&write.id, chunks, content.known.is_some()))
     });
     let changed: Vec<_> = changed.collect();
     if !changed.is_empty() {
         replace(connection, version, &changed).await?;
     }
-    let (sources, keys) = keys(contents.iter().map(|(write, _)| &write.id));
-    let revisions: Vec<_> = contents.iter().map(|(write, _)| write.revision).collect();
-    let fingerprints: Vec<_> = contents.iter().map(|(_, content)| content.fingerprint.0.to_vec()).collect();
-    sqlx::query!(
-        "insert into shopkeeper.document_index (version, source, key, indexed_revision, fingerprint, state)
-         select $1, source, key, revision, fingerprint, 'fresh'
-         from unnest($2::text[], $3::text[], $4::bigint[], $5::bytea[]) as fresh (source, key, revision, fingerprint)
-         on conflict (version, source, key) do update
-         set indexed_revision = excluded.indexed_revision, fingerprint = excluded.fingerprint,
-             state = 'fresh', error = null, indexed_at = now()",
-        version,
-        &sources,
-        &keys,
-        &revisions,
-        &fingerprints,
-    )
-    .execute(connection)
-    .await?;
     Ok(written)
 }
 
@@ -180,6 +163,9 @@ async fn remove(connection: &mut PgConnection, writes: &[&Write]) -> Result<Vec<
 }
 
 /// Stores what is shown of documents whose revision is the one that was read, and says which those are.
+///
+/// A listed hash stays while all that is written at this revision, in every version, has it. Of another row it becomes 0,
+/// and the next listing looks again: the row may change back to what was listed, and what came back may go.
 async fn describe(
     connection: &mut PgConnection,
     contents: &[(&Write, &Content)],
@@ -195,7 +181,7 @@ async fn describe(
     let rows = sqlx::query!(
         r#"update shopkeeper.document as document
          set title = shown.title, link = shown.link, sku = shown.sku, metadata = shown.metadata::jsonb,
-             row_hash = coalesce(shown.row_hash, document.row_hash)
+             row_hash = case when document.row_hash = shown.row_hash then shown.row_hash else 0 end
          from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[])
              as shown (source, key, revision, title, link, sku, metadata, row_hash)
          where document.source = shown.source collate "C" and document.key = shown.key collate "C"
@@ -208,11 +194,47 @@ async fn describe(
         &links as &[Option<String>],
         &skus as &[Option<String>],
         &metadata,
-        &row_hashes as &[Option<i64>],
+        &row_hashes,
     )
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(|row| DocumentId { source: row.source, key: row.key }).collect())
+}
+
+/// Notes what of documents is indexed, if that is still what it was when they were looked at: which chunks stay and which
+/// are new was told from those that were there then.
+async fn mark_fresh(
+    connection: &mut PgConnection,
+    version: i32,
+    contents: &[(&Write, &Content)],
+) -> Result<(), StoreError> {
+    let (sources, keys) = keys(contents.iter().map(|(write, _)| &write.id));
+    let revisions: Vec<_> = contents.iter().map(|(write, _)| write.revision).collect();
+    let fingerprints: Vec<_> = contents.iter().map(|(_, content)| content.fingerprint.0.to_vec()).collect();
+    let known: Vec<_> =
+        contents.iter().map(|(_, content)| content.known.map(|known| known.0.to_vec())).collect();
+    let noted = sqlx::query!(
+        r#"insert into shopkeeper.document_index (version, source, key, indexed_revision, fingerprint, state)
+         select $1, fresh.source, fresh.key, fresh.revision, fresh.fingerprint, 'fresh'
+         from unnest($2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::bytea[])
+             as fresh (source, key, revision, fingerprint, known)
+         left join shopkeeper.document_index as indexed on indexed.version = $1
+             and indexed.source = fresh.source collate "C" and indexed.key = fresh.key collate "C"
+         where indexed.fingerprint is not distinct from fresh.known
+         on conflict (version, source, key) do update
+         set indexed_revision = excluded.indexed_revision, fingerprint = excluded.fingerprint,
+             state = 'fresh', error = null, indexed_at = now()"#,
+        version,
+        &sources,
+        &keys,
+        &revisions,
+        &fingerprints,
+        &known as &[Option<Vec<u8>>],
+    );
+    if noted.execute(connection).await?.rows_affected() < contents.len() as u64 {
+        return Err(StoreError::Overtaken);
+    }
+    Ok(())
 }
 
 /// Replaces the chunks of documents by new ones; those that stay are not touched. What leaves is
