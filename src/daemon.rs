@@ -274,9 +274,8 @@ pub async fn note(config: &Config, store: &Store) -> anyhow::Result<()> {
         let events = webhook.events.iter().map(|event| event.word().to_owned()).collect();
         (webhook.name.clone(), events)
     });
-    store.note_webhooks(&webhooks.collect::<Vec<_>>()).await?;
     store.note_sources(&source_names(config)).await?;
-    Ok(())
+    Ok(store.note_webhooks(&webhooks.collect::<Vec<_>>()).await?)
 }
 
 /// Runs everything until `stop` is cancelled, then ends in order. `started` is called once the daemon takes work.
@@ -313,9 +312,11 @@ pub async fn run(
         let Some(listener) = listener else { continue };
         served.push((TcpListener::from_std(listener)?, routes));
     }
+    let schedules = schedules(config)?;
+    enqueue(config, &store, &parts, roles).await?;
+    // Nothing runs yet. This is the last that can fail: it is in force also for the daemon before, if that goes on.
     note(config, &store).await?;
-    // Nothing runs yet, and no worker is left when this fails; nothing can fail after it.
-    let workers = working(config, &store, &parts, roles).await?;
+    let workers = working(config, &store, &parts, roles, schedules);
     let pulse = workers.queue.pulse().clone();
     let watched = pulse.clone();
     api.readiness.watch(move || watched.is_steady());
@@ -345,46 +346,44 @@ pub async fn run(
     api.readiness.end();
     tracing::info!("stopping: finishing what runs");
     servers.close();
+    let queue = workers.queue.clone();
     let ended = async { tokio::join!(workers.stop(), servers.wait()) };
-    if tokio::time::timeout(GRACE, ended).await.is_err() {
+    futures::pin_mut!(ended);
+    if tokio::time::timeout(GRACE, &mut ended).await.is_err() {
         tracing::warn!("not everything finished in time; its leases will run out and others go on with it");
+        // After a reload this process lives on.
+        queue.give_up();
+        let _ = tokio::time::timeout(CLOSE, ended).await;
     }
     // What was left may still use a connection; the end of the process closes it.
     let _ = tokio::time::timeout(CLOSE, store.close()).await;
     Ok(())
 }
 
-/// Starts the workers of these roles, and what they begin with. When that fails, none is left.
-async fn working(config: &Config, store: &Store, parts: &Parts, roles: Roles) -> anyhow::Result<Workers> {
-    let schedules = schedules(config)?;
-    let workers = Workers::new(store);
-    match begin(&workers, config, store, parts, roles, schedules).await {
-        Ok(()) => Ok(workers),
-        Err(error) => {
-            workers.stop().await;
-            Err(error)
-        }
-    }
-}
-
-async fn begin(
-    workers: &Workers,
-    config: &Config,
-    store: &Store,
-    parts: &Parts,
-    roles: Roles,
-    schedules: Vec<Schedule>,
-) -> anyhow::Result<()> {
+/// Enqueues what the workers of these roles begin with.
+async fn enqueue(config: &Config, store: &Store, parts: &Parts, roles: Roles) -> anyhow::Result<()> {
     if roles.has(Role::Refresh) {
-        workers.start_refreshing(parts, &config.queue);
-        workers.start(&parts.fill, &config.queue.fill_index);
-        let maintain = MaintainIndex { store: store.clone() };
-        workers.start(&Arc::new(maintain), &config.queue.maintain_index);
         for index in store.index_versions().await? {
             if parts.versions.model(&index).is_some() {
                 FillIndex::enqueue(store, index.id).await?;
             }
         }
+    }
+    if roles.has(Role::Sync) {
+        let names = source_names(config);
+        store.enqueue(SyncCatalogue::KIND, &names, &sync_payloads(&names)).await?;
+    }
+    Ok(())
+}
+
+/// Starts the workers of these roles.
+fn working(config: &Config, store: &Store, parts: &Parts, roles: Roles, schedules: Vec<Schedule>) -> Workers {
+    let workers = Workers::new(store);
+    if roles.has(Role::Refresh) {
+        workers.start_refreshing(parts, &config.queue);
+        workers.start(&parts.fill, &config.queue.fill_index);
+        let maintain = MaintainIndex { store: store.clone() };
+        workers.start(&Arc::new(maintain), &config.queue.maintain_index);
     }
     if roles.has(Role::Answer) {
         workers.start(&parts.answer, &config.queue.answer_question);
@@ -408,10 +407,8 @@ async fn begin(
     if roles.has(Role::Sync) {
         workers.start(&parts.sync, &config.queue.sync_catalogue);
         workers.watch(&parts.sync, &config.sources);
-        let names = source_names(config);
-        store.enqueue(SyncCatalogue::KIND, &names, &sync_payloads(&names)).await?;
     }
-    Ok(())
+    workers
 }
 
 fn source_names(config: &Config) -> Vec<String> {
@@ -427,16 +424,17 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds what the settings say.
-    pub fn bind(config: &Config) -> anyhow::Result<Self> {
+    /// Binds what the settings say and the roles need.
+    pub fn bind(config: &Config, roles: Roles) -> anyhow::Result<Self> {
         Ok(Self {
-            api: listener("http.listen", config.http.listen)?,
+            api: listener("http.listen", config.http.listen.filter(|_| roles.has(Role::Http)))?,
             admin: listener("http.admin_listen", config.http.admin_listen)?,
         })
     }
 
     /// Binds what other settings say; a socket whose address is the same is the same.
-    pub fn again(&self, old: &Config, new: &Config) -> anyhow::Result<Self> {
+    pub fn again(&self, old: &Config, new: &Config, roles: Roles) -> anyhow::Result<Self> {
+        let wanted = new.http.listen.filter(|_| roles.has(Role::Http));
         let again =
             |key, kept: &Option<net::TcpListener>, old: Option<SocketAddr>, new: Option<SocketAddr>| {
                 match kept {
@@ -445,7 +443,7 @@ impl Listeners {
                 }
             };
         Ok(Self {
-            api: again("http.listen", &self.api, old.http.listen, new.http.listen)?,
+            api: again("http.listen", &self.api, old.http.listen, wanted)?,
             admin: again("http.admin_listen", &self.admin, old.http.admin_listen, new.http.admin_listen)?,
         })
     }

@@ -111,6 +111,15 @@ pub enum JobError {
 }
 
 impl JobError {
+    /// The same with a wait that is no longer than this.
+    fn within(self, most: Duration) -> Self {
+        match self {
+            Self::Snooze { after, reason } => Self::Snooze { after: after.min(most), reason },
+            Self::Withheld { after, reason } => Self::Withheld { after: after.min(most), reason },
+            other => other,
+        }
+    }
+
     /// Whether the job ends with this failure.
     fn ends(&self, attempt: &Attempt) -> bool {
         match self {

@@ -61,13 +61,15 @@ pub struct Queue {
     wake: Wake,
     pulse: Pulse,
     stop: CancellationToken,
+    given_up: CancellationToken,
 }
 
 impl Queue {
     /// Prepares the workers of a process. `stop` ends claiming; what runs then is finished.
     pub fn new(store: Store, wake: Wake, stop: CancellationToken) -> Self {
         let worker = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
-        Self { store, worker: worker.into(), wake, pulse: Pulse::default(), stop }
+        let given_up = CancellationToken::new();
+        Self { store, worker: worker.into(), wake, pulse: Pulse::default(), stop, given_up }
     }
 
     /// This process, as jobs and watched sources name it.
@@ -78,6 +80,11 @@ impl Queue {
     /// Whether the workers get through to the database.
     pub fn pulse(&self) -> &Pulse {
         &self.pulse
+    }
+
+    /// Leaves what still runs, with its connections: its leases run out, and others go on with it.
+    pub fn give_up(&self) {
+        self.given_up.cancel();
     }
 
     /// Looks after what belongs to no worker, until the queue is stopped: delayed jobs that are due, and
@@ -107,9 +114,9 @@ impl Queue {
             self.stop.clone(),
         );
         let worker = WorkerBuilder::new(J::KIND).backend(backend).build({
-            let slots = slots.clone();
+            let (slots, given_up) = (slots.clone(), self.given_up.clone());
             move |claimed: Claimed| {
-                let (job, slots) = (job.clone(), slots.clone());
+                let (job, slots, given_up) = (job.clone(), slots.clone(), given_up.clone());
                 async move {
                     let lease = claimed.job.lease;
                     let span = tracing::info_span!(
@@ -122,7 +129,11 @@ impl Queue {
                     telemetry::follow(&span, traceparent.as_deref(), *attempt == 1);
                     // A task of its own: it may use another core, its panic is its own outcome, and it is
                     // left when its lease is lost.
-                    let running = slots.tasks.spawn(run(job, claimed.job.clone()).instrument(span));
+                    let run = run(job, claimed.job.clone());
+                    let run = async move {
+                        given_up.run_until_cancelled(run).await.unwrap_or(Err(JobError::LeaseLost))
+                    };
+                    let running = slots.tasks.spawn(run.instrument(span));
                     slots.held.started(lease, running.abort_handle());
                     let outcome = running.await.unwrap_or_else(|error| Err(aborted(error)));
                     drop(claimed);

@@ -50,7 +50,7 @@ impl Lent {
     ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
         self.is_at_rest = false;
         let begun = self.connection.begin_with(statement).await;
-        self.is_at_rest = true;
+        self.is_at_rest = begun.is_ok();
         begun
     }
 }

@@ -212,7 +212,7 @@ impl Place {
     /// The daemon, asked one after the other, then by all sessions at once.
     async fn ask(&self, spans: &Spans, say: &impl Fn(String)) -> anyhow::Result<Vec<Comparison>> {
         let stop = CancellationToken::new();
-        let listeners = Listeners::bind(&self.config)?;
+        let listeners = Listeners::bind(&self.config, Roles::ALL)?;
         let (sender, started) = tokio::sync::oneshot::channel();
         let running = daemon::run(
             &self.config,

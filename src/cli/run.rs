@@ -70,7 +70,7 @@ async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>
     // Every daemon's own is a child of it: also that of one that is just starting.
     let stop = CancellationToken::new();
     let mut daemons = JoinSet::new();
-    let listeners = listeners.map_or_else(|| Listeners::bind(&config), Ok)?;
+    let listeners = listeners.map_or_else(|| Listeners::bind(&config, roles), Ok)?;
     let mut current = tokio::select! {
         started = start(&mut daemons, config, listeners, roles, &stop) => started?,
         () = systemd.keep_starting() => unreachable!("it never ends"),
@@ -170,7 +170,7 @@ async fn reload(
     stop: &CancellationToken,
 ) -> anyhow::Result<Current> {
     let config = load(path)?;
-    let listeners = current.listeners.again(&current.config, &config)?;
+    let listeners = current.listeners.again(&current.config, &config, roles)?;
     start(daemons, config, listeners, roles, stop).await
 }
 

@@ -169,13 +169,13 @@ impl AnswerQuestion {
             }),
             () = draft.keep(&self.store, taken) => unreachable!("it never ends"),
         };
+        let left = self.settings.fallback_after.saturating_sub(taken.age);
         match answer {
-            Err(JobError::Snooze { .. } | JobError::Withheld { .. })
-                if taken.age > self.settings.fallback_after =>
-            {
+            Err(JobError::Snooze { .. } | JobError::Withheld { .. }) if left.is_zero() => {
                 Ok(self.paused(locale))
             }
-            other => other,
+            // However long the server wants to be left alone, the fallback comes in time.
+            other => other.map_err(|error| error.within(left.max(Duration::from_secs(1)))),
         }
     }
 

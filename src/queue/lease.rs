@@ -27,8 +27,14 @@ impl Held {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A job that was lost and is claimed again here leaves the run that it had.
     pub(super) fn add(&self, claimed: &[ClaimedJob]) {
-        self.leases().extend(claimed.iter().map(|job| (job.lease.job, (job.lease, None))));
+        let mut held = self.leases();
+        for job in claimed {
+            if let Some((_, Some(run))) = held.insert(job.lease.job, (job.lease, None)) {
+                run.abort();
+            }
+        }
     }
 
     pub(super) fn started(&self, lease: Lease, run: AbortHandle) {

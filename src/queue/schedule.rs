@@ -152,6 +152,8 @@ fn due(schedule: &Schedule, last_at: DateTime<Utc>, now: DateTime<Utc>) -> Vec<D
     due
 }
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// Sees to the ticks of schedules until stopped.
 pub(super) async fn keep(store: &Store, schedules: &[Schedule], stop: &CancellationToken) {
     let second = Arc::new(Notify::new());
@@ -172,6 +174,8 @@ pub(super) async fn keep(store: &Store, schedules: &[Schedule], stop: &Cancellat
         tokio::select! {
             () = stop.cancelled() => {}
             () = second.notified() => {}
+            // The ticker waits for the host's clock, which may be set back.
+            () = tokio::time::sleep(2 * SECOND) => {}
         }
     }
     if let Err(error) = ticker.shutdown().await {

@@ -274,9 +274,10 @@ impl FeedSource {
 }
 
 impl Copy {
-    /// Whether these rows are as they were listed.
+    /// Whether these rows are as they were listed; one of which another was read since may be any.
     fn holds(&self, listed: &[(String, Option<i64>)]) -> bool {
-        listed.iter().all(|(key, hash)| self.find(key).map(|kept| kept.hash) == *hash)
+        let is_held = |key, hash| hash == Some(0) || self.find(key).map(|kept| kept.hash) == hash;
+        listed.iter().all(|(key, hash)| is_held(key, *hash))
     }
 
     fn find(&self, key: &str) -> Option<&Kept> {

@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, time::Duration};
 use futures::{FutureExt, StreamExt, TryFutureExt, future::BoxFuture, stream::BoxStream};
 use serde_json::value::RawValue;
 use sqlx::{
-    AssertSqlSafe, Column, Executor, PgPool, Postgres, Row as _, SqlSafeStr, Transaction,
+    AssertSqlSafe, Column, Connection, Executor, PgPool, Postgres, Row as _, SqlSafeStr, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
     types::Json,
 };
@@ -88,6 +88,7 @@ struct Statements {
     find: String,
     /// Fails when `$1` is not a key.
     cast: String,
+    key_type: String,
     /// What changed since a mark; nothing when that cannot be known.
     poll: Option<nets::Poll>,
 }
@@ -140,6 +141,7 @@ impl PostgresSource {
                     "select {row} from {relation} where row_.{key} = any($1::text[]::{key_type}[])"
                 ),
                 cast: format!("select $1::text::{key_type}"),
+                key_type,
                 poll: nets::Poll::of(&self.pool, &self.settings, &row).await.map_err(fail)?,
             })
         };
@@ -191,14 +193,28 @@ impl PostgresSource {
         let read =
             |keys| sqlx::query(AssertSqlSafe(statements.read.as_str())).bind(keys).fetch_all(&self.pool);
         let rows = match read(keys.to_vec()).await {
-            Err(error) if is_bad_value(&error) => read(self.possible(keys, statements).await).await,
+            Err(error) if is_bad_value(&error) => read(self.possible(keys, statements).await?).await,
             rows => rows,
         };
         self.documents(rows.map_err(fail)?).map_err(fail)
     }
 
     /// The keys that a row can have: others may call for a refresh of what they like.
-    async fn possible(&self, keys: &[String], statements: &Statements) -> Vec<String> {
+    async fn possible(
+        &self,
+        keys: &[String],
+        statements: &Statements,
+    ) -> Result<Vec<String>, CatalogueError> {
+        let relation = from_clause(&self.settings.relation);
+        let (_, key_type) = columns(&self.pool, &relation, &self.settings.rendering.key)
+            .await
+            .map_err(|error| failure(&self.settings.name, &error))?;
+        if key_type != statements.key_type {
+            // What has such a key is there, and must not be taken for removed.
+            let (name, was) = (&self.settings.rendering.key, &statements.key_type);
+            let reason = format!("its key `{name}` was {was} and is {key_type} now: reload the settings");
+            return Err(CatalogueError::Misfit { source_name: self.settings.name.clone(), reason });
+        }
         let mut possible = Vec::new();
         for key in keys {
             let cast =
@@ -207,7 +223,7 @@ impl PostgresSource {
                 possible.push(key.clone());
             }
         }
-        possible
+        Ok(possible)
     }
 
     fn documents(&self, rows: Vec<PgRow>) -> Result<Vec<Result<Document, RenderFault>>, sqlx::Error> {
@@ -274,12 +290,15 @@ fn connect_options(settings: &Settings) -> Result<PgConnectOptions, sqlx::Error>
 /// Asks the server for the relation's columns and the key's type, without reading a row.
 async fn columns(pool: &PgPool, relation: &str, key: &str) -> Result<(Vec<String>, String), sqlx::Error> {
     let mut connection = pool.acquire().await?;
+    // What was said of the relation before may not be true any more.
+    connection.clear_cached_statements().await?;
     let statement = AssertSqlSafe(format!("select * from {relation} limit 0")).into_sql_str();
     let relation = connection.describe(statement).await?;
     let key_type = relation.columns().iter().find(|column| column.name() == key);
     let oid = key_type.and_then(|column| column.type_info().oid());
     let key_type: Option<String> =
-        sqlx::query_scalar("select format_type($1, null)").bind(oid).fetch_one(&mut *connection).await?;
+        // With a length (-1 is any): without one, `char` is of one character.
+        sqlx::query_scalar("select format_type($1, -1)").bind(oid).fetch_one(&mut *connection).await?;
     let columns = relation.columns().iter().map(|column| column.name().to_owned()).collect();
     Ok((columns, key_type.unwrap_or_else(|| "text".to_owned())))
 }

@@ -167,7 +167,7 @@ impl Store {
             "delete from shopkeeper.delivery where id in (
                  select id from shopkeeper.delivery
                  where created_at < now() - $1::interval and status <> 'pending' order by created_at limit 1000
-             )",
+             ) and status <> 'pending'",
             jobs::interval(older_than),
         );
         Ok(pruned.execute(&self.pool).await?.rows_affected())

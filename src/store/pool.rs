@@ -105,10 +105,17 @@ async fn all_or_nothing<T, E: From<sqlx::Error>>(
     begin: impl sqlx::SqlSafeStr,
     work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
 ) -> Result<T, E> {
-    let mut transaction = connection.begin_with(begin).await?;
-    let done = work(&mut transaction).await?;
-    transaction.commit().await?;
-    Ok(done)
+    let error = match connection.begin_with(begin).await {
+        Ok(mut transaction) => {
+            let done = work(&mut transaction).await?;
+            transaction.commit().await?;
+            return Ok(done);
+        }
+        Err(error) => error,
+    };
+    // It may have begun all the same, and one of its settings been refused.
+    connection.execute("rollback").await?;
+    Err(error.into())
 }
 
 /// Says nothing at the start of a connection that a pooler refuses to pass on.

@@ -99,7 +99,7 @@ impl Store {
                      where answer.client = session.client and answer.session_id = session.id
                  )
                  limit 1000
-             )",
+             ) and active_at < now() - $1::interval",
             interval(older_than),
         );
         Ok(pruned.execute(&self.pool).await?.rows_affected())

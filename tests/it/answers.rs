@@ -363,6 +363,20 @@ async fn a_model_that_hangs_is_away_and_the_question_does_not_pay_for_it() {
 }
 
 #[tokio::test]
+async fn however_long_a_server_wants_to_be_left_alone_the_fallback_comes_in_time() {
+    let mut world = World::new().await;
+    world.config.answers.fallback_after = shopkeeper::config::Span(std::time::Duration::from_secs(2));
+    let hours = Some(std::time::Duration::from_hours(1));
+    let daemon = TestDaemon::start(&world).await;
+    world.script().always(Operation::Completions, Fault::Status { code: 503, retry_after: hours });
+    let request = daemon.client.post(format!("{}/v1/answers", daemon.url)).header("Prefer", "wait=20");
+    let answer = request.json(&json!({ "question": "How much is the Kettle?" })).send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    assert_eq!(answer["outcome"], "fallback", "{answer}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_bad_request_is_a_problem_that_names_the_field() {
     let world = World::new().await;
     let daemon = TestDaemon::start(&world).await;

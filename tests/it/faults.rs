@@ -183,7 +183,7 @@ async fn a_source_that_does_not_fit_any_more_keeps_no_answer_from_being_given() 
     world.sync().await;
     world.in_shop("alter table product rename column description to words").await;
     let stop = CancellationToken::new();
-    let listeners = Listeners::bind(&world.config).unwrap();
+    let listeners = Listeners::bind(&world.config, Roles::ALL).unwrap();
     let running = daemon::run(&world.config, listeners, Roles::ALL, stop.clone(), |_| {});
     let asking = async {
         let id: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle holds two litres?')").await;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
+use shopkeeper::daemon::{Listeners, Role, Roles};
 
 use crate::support::{World, command, execute, stderr, stdout};
 
@@ -123,4 +124,15 @@ async fn schedules_are_listed_run_paused_and_resumed() {
         "{}",
         stderr(&unknown)
     );
+}
+
+#[tokio::test]
+async fn a_daemon_without_the_role_for_it_takes_no_address_of_the_api() {
+    let world = World::new().await;
+    let listens = |roles: &[Role]| Listeners::bind(&world.config, Roles::of(roles)).unwrap();
+    let (with, without) = (listens(&[Role::Http]), listens(&[Role::Sync, Role::Refresh]));
+    assert!(with.api.is_some() && with.admin.is_some());
+    assert!(without.api.is_none() && without.admin.is_some());
+    let again = without.again(&world.config, &world.config, Roles::of(&[Role::Sync])).unwrap();
+    assert!(again.api.is_none());
 }

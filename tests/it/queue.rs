@@ -87,6 +87,7 @@ pub(crate) const LIMITS: Limits = Limits {
 pub(crate) struct Running {
     pub(crate) job: Arc<Scripted>,
     pub(crate) stop: CancellationToken,
+    pub(crate) queue: Queue,
     worker: tokio::task::JoinHandle<()>,
 }
 
@@ -99,13 +100,13 @@ impl Running {
     pub(crate) fn start_on(store: Store, job: Scripted, limits: Limits) -> Self {
         let (job, stop, wake) = (Arc::new(job), CancellationToken::new(), Wake::new(&[Scripted::KIND]));
         let queue = Queue::new(store.clone(), wake.clone(), stop.clone());
-        let (working, stopped) = (job.clone(), stop.clone());
+        let (working, stopped, own) = (job.clone(), stop.clone(), queue.clone());
         let worker = tokio::spawn(async move {
             let (worked, (), ()) =
-                tokio::join!(queue.work(working, limits), wake.listen(&store, &stopped), queue.upkeep());
+                tokio::join!(own.work(working, limits), wake.listen(&store, &stopped), own.upkeep());
             worked.unwrap();
         });
-        Self { job, stop, worker }
+        Self { job, stop, queue, worker }
     }
 
     pub(crate) async fn stop(self) -> Arc<Scripted> {

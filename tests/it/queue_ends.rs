@@ -302,3 +302,23 @@ async fn a_network_that_swallows_everything_without_a_word_is_survived() {
     running.stop().await;
     assert_eq!(world.count("job_history where outcome = 'done'").await, 5);
 }
+
+#[tokio::test]
+async fn what_runs_on_for_too_long_after_a_stop_is_left_to_others() {
+    let world = World::new().await;
+    enqueue(&world, "k", "wait").await;
+    let running = Running::start(&world, Scripted::default(), LIMITS);
+    running.job.started.notified().await;
+    running.queue.give_up();
+    tokio::time::timeout(LIMIT, running.stop()).await.expect("it is waited for");
+    let claimed = async {
+        loop {
+            execute(&world.url(), "select shopkeeper.rescue(10)").await;
+            if !claim(&world, "another", 1, LIMIT).await.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, claimed).await.expect("its lease does not run out");
+}

@@ -22,7 +22,7 @@ impl TestDaemon {
     #[expect(clippy::disallowed_methods, reason = "the handle is awaited in `stop`")]
     pub(crate) async fn start(world: &World) -> Self {
         let (config, stop) = (world.config.clone(), CancellationToken::new());
-        let listeners = Listeners::bind(&config).unwrap();
+        let listeners = Listeners::bind(&config, Roles::ALL).unwrap();
         let admin = listeners.admin.as_ref().unwrap().local_addr().unwrap();
         let (sender, started) = oneshot::channel();
         let stopped = stop.clone();

@@ -1,11 +1,15 @@
 //! Syncing: what the index holds after the shop changed.
 
 use shopkeeper::{
+    daemon::{self, Workers},
     jobs::sync_catalogue::{SyncError, SyncOptions},
     offline::{Fault, Operation},
 };
 
-use crate::{running::TestDaemon, support::World};
+use crate::{
+    running::TestDaemon,
+    support::{SHOP, SOURCE, World, stderr},
+};
 
 #[tokio::test]
 async fn a_new_shop_is_indexed_and_found() {
@@ -195,6 +199,48 @@ async fn a_row_that_changes_there_and_back_while_its_job_waits_is_not_taken_for_
     world.sync().await;
     let content: String = world.value("select content from shopkeeper.chunk where key = '3'").await;
     assert_eq!(content, "Kettle. Boils.");
+}
+
+#[tokio::test]
+async fn keys_of_a_fixed_length_and_keys_whose_type_changes_are_read_as_they_are() {
+    let fixed = "update product set id = id * 10; alter table product alter id type char(4)";
+    let world = World::with(&(SHOP.to_owned() + fixed), SOURCE).await;
+    world.sync().await;
+    assert_eq!(world.count("chunk where key in ('10', '20', '30')").await, 3);
+
+    let world = World::new().await;
+    world.sync().await;
+    world
+        .in_shop("alter table product alter id type bigint; update product set id = 3000000000 where id = 3")
+        .await;
+    world.sync().await;
+    // It is not taken for removed: somebody has to look.
+    let error: String =
+        world.value("select error from shopkeeper.document_index where state = 'failed'").await;
+    assert!(error.contains("its key `id` was integer and is bigint now"), "{error}");
+    let again = daemon::assemble(&world.config, &world.store).await.unwrap();
+    again.sync.sync("product", SyncOptions::default()).await.unwrap();
+    let workers = Workers::new(&world.store);
+    workers.start_refreshing(&again, &world.config.queue);
+    world.until("all is done", "not exists (select from shopkeeper.job)").await;
+    workers.stop().await;
+    assert_eq!(world.count("chunk where key = '3000000000'").await, 1);
+}
+
+#[tokio::test]
+async fn a_column_that_becomes_the_sku_changes_every_document() {
+    let world = World::with(
+        &(SHOP.to_owned() + "alter table product add part text default 'A-1'"),
+        &SOURCE.replace("\"stock\"]", "\"stock\", \"part\"]"),
+    )
+    .await;
+    world.sync().await;
+    let path = world.settings();
+    let settings = std::fs::read_to_string(&path).unwrap().replace(", \"part\"]", "]\nsku = \"part\"");
+    std::fs::write(&path, settings).unwrap();
+    let synced = world.run(&["sync", "--wait"]).await;
+    assert!(synced.status.success(), "{}", stderr(&synced));
+    assert_eq!(world.count("document where sku = 'A-1'").await, 3);
 }
 
 /// Nothing here is named as in the sample shop; keys are text, prices cents, times without a zone.

@@ -1,6 +1,12 @@
 //! How questions are taken up by workers, whatever became of them before.
 
-use shopkeeper::{offline::Operation, store::jobs::Lease};
+use std::time::Duration;
+
+use shopkeeper::{
+    jobs::{Job, answer_question::AnswerQuestion},
+    offline::Operation,
+    store::jobs::{Claim, Lease},
+};
 
 use crate::support::{World, execute};
 
@@ -30,6 +36,30 @@ async fn a_question_is_not_taken_back_by_a_worker_whose_claim_is_older() {
     assert!(world.store.take_question(id, 2, lease(6)).await.unwrap().is_some());
     assert!(world.store.take_question(id, 1, lease(5)).await.unwrap().is_none());
     assert!(world.store.take_question(id, 3, lease(7)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_question_that_was_given_up_is_not_taken_by_the_worker_that_was_given_up_with_it() {
+    let world = World::new().await;
+    let id: uuid::Uuid = world.value("select shopkeeper.ask('How much is the Kettle?')").await;
+    let claim = async |worker| {
+        let lease = Duration::from_mins(1);
+        let kind = AnswerQuestion::KIND;
+        let claim = Claim { kind, worker, limit: 1, ahead: false, fleet_limit: None, lease, max_attempts: 1 };
+        world.store.claim(claim).await.unwrap().remove(0).lease
+    };
+    let asleep = claim("asleep").await;
+    execute(
+        &world.url(),
+        "update shopkeeper.job set lease_until = now() - interval '1 s'; select shopkeeper.rescue(10)",
+    )
+    .await;
+    assert_eq!(world.count("answer where status = 'failed'").await, 1);
+    assert!(world.store.take_question(id, 1, asleep).await.unwrap().is_none());
+    // Who has it tried again gets it.
+    assert_eq!(world.store.retry_jobs(None, None).await.unwrap(), 1);
+    let again = claim("awake").await;
+    assert!(world.store.take_question(id, 1, again).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -328,3 +328,21 @@ async fn a_row_that_changes_between_the_readings_for_two_versions_is_looked_at_a
         assert_eq!(held(&world, version).await["3"], "Kettle. Second.");
     }
 }
+
+#[tokio::test]
+async fn a_document_whose_job_began_before_a_version_was_made_is_in_it_all_the_same() {
+    let world = World::with(SHOP, &(SOURCE.to_owned() + NEXT)).await;
+    world.sync().await;
+    world.in_shop("update product set description = 'Whistles.' where id = 3").await;
+    world.script().queue(Operation::Embeddings, [Fault::Held]);
+    world.try_sync().await.unwrap();
+    let before = world.script().requests(Operation::Embeddings);
+    let workers = world.workers();
+    world.script().arrived(Operation::Embeddings, before + 1).await;
+    create(&world).await;
+    world.until("it is filled", "exists (select from shopkeeper.index_version where state = 'ready')").await;
+    world.script().release();
+    world.until("all is done", "not exists (select from shopkeeper.job)").await;
+    workers.stop().await;
+    assert_eq!(held(&world, 2).await.get("3").map(String::as_str), Some("Kettle. Whistles."));
+}

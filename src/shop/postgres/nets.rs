@@ -87,7 +87,7 @@ impl PostgresSource {
         let find =
             |keys| sqlx::query_as(AssertSqlSafe(statements.find.as_str())).bind(keys).fetch_all(&self.pool);
         let rows = match find(keys.to_vec()).await {
-            Err(error) if super::is_bad_value(&error) => find(self.possible(keys, statements).await).await,
+            Err(error) if super::is_bad_value(&error) => find(self.possible(keys, statements).await?).await,
             rows => rows,
         };
         Ok(rows.map_err(|error| self.fail(&error))?.into_iter().filter_map(listed).collect())

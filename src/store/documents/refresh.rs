@@ -202,7 +202,8 @@ async fn describe(
 }
 
 /// Notes what of documents is indexed, if that is still what it was when they were looked at: which chunks stay and which
-/// are new was told from those that were there then.
+/// are new was told from those that were there then. It is looked up row by row: a join is planned for the table as it
+/// was when it was last analysed, which at the first listing is never.
 async fn mark_fresh(
     connection: &mut PgConnection,
     version: i32,
@@ -218,9 +219,11 @@ async fn mark_fresh(
          select $1, fresh.source, fresh.key, fresh.revision, fresh.fingerprint, 'fresh'
          from unnest($2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::bytea[])
              as fresh (source, key, revision, fingerprint, known)
-         left join shopkeeper.document_index as indexed on indexed.version = $1
-             and indexed.source = fresh.source collate "C" and indexed.key = fresh.key collate "C"
-         where indexed.fingerprint is not distinct from fresh.known
+         where (
+             select indexed.fingerprint from shopkeeper.document_index as indexed
+             where indexed.version = $1
+                 and indexed.source = fresh.source collate "C" and indexed.key = fresh.key collate "C"
+         ) is not distinct from fresh.known
          on conflict (version, source, key) do update
          set indexed_revision = excluded.indexed_revision, fingerprint = excluded.fingerprint,
              state = 'fresh', error = null, indexed_at = now()"#,
