@@ -41,10 +41,11 @@ impl Rendering {
     /// A number for what of the settings decides a document, besides its row. `salt` is for what else does.
     pub fn seed(&self, salt: &str) -> i64 {
         let link = self.link.as_deref().unwrap_or_default();
-        let sku = self.sku.as_deref().unwrap_or_default();
-        let columns = self.metadata.iter().map(String::as_str);
+        // What stands between them is no column: the same one may move from one to the other.
+        let sku = self.sku.iter().flat_map(|sku| ["", sku]);
+        let columns = self.metadata.iter().map(String::as_str).chain(sku);
         let mut hash = blake3::Hasher::new();
-        for part in [&self.title, &self.text, link, sku, salt].into_iter().chain(columns) {
+        for part in [&self.title, &self.text, link, salt].into_iter().chain(columns) {
             hash.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
         }
         let mut seed = [0; 8];

@@ -159,7 +159,7 @@ impl AnswerQuestion {
         if taken.is_paused || daily > 0.0 && taken.usd_today >= daily {
             return Ok(self.paused(locale));
         }
-        let draft = Draft::default();
+        let (began, draft) = (Instant::now(), Draft::default());
         let limit = self.settings.timeout;
         let answer = tokio::select! {
             answer = tokio::time::timeout(limit, self.make(taken, &draft, spent)) => answer.unwrap_or_else(|_| {
@@ -169,12 +169,12 @@ impl AnswerQuestion {
             }),
             () = draft.keep(&self.store, taken) => unreachable!("it never ends"),
         };
-        let left = self.settings.fallback_after.saturating_sub(taken.age);
+        let left = self.settings.fallback_after.saturating_sub(taken.age + began.elapsed());
         match answer {
             Err(JobError::Snooze { .. } | JobError::Withheld { .. }) if left.is_zero() => {
                 Ok(self.paused(locale))
             }
-            // However long the server wants to be left alone, the fallback comes in time.
+            // However long the server wants to be left alone, the fallback comes soon after that time.
             other => other.map_err(|error| error.within(left.max(Duration::from_secs(1)))),
         }
     }

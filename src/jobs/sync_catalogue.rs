@@ -127,7 +127,9 @@ impl From<SyncError> for JobError {
         match error {
             SyncError::Catalogue(error) => error.into(),
             SyncError::Store(error) => error.into(),
-            SyncError::Unknown(_) | SyncError::MassDelete { .. } => Self::Dead(error.to_string()),
+            // A daemon that has it already may have asked.
+            SyncError::Unknown(_) => Self::Retry(error.to_string()),
+            SyncError::MassDelete { .. } => Self::Dead(error.to_string()),
         }
     }
 }
@@ -177,7 +179,7 @@ impl SyncCatalogue {
     pub async fn sync(&self, name: &str, options: SyncOptions) -> Result<SyncReport, SyncError> {
         let source = self.source(name)?;
         let started = Instant::now();
-        let (known_before, read_otherwise) = self.store.listed_count(name).await?;
+        let known_before = self.store.listed_count(name).await?;
         let mut run =
             Run { store: &self.store, report: SyncReport::new(name), added: Vec::new(), changed: Vec::new() };
         let mut removed = Vec::new();
@@ -207,15 +209,6 @@ impl SyncCatalogue {
         let mut report = run.report;
         report.removed = removed.len() as u64;
         report.listed = report.added + report.changed + report.unchanged;
-        // What stood in their way may be gone.
-        report.enqueued += self.store.retry_failed(name, RefreshDocument::KIND).await?;
-        if read_otherwise.min(report.changed) > known_before / 2 {
-            tracing::warn!(
-                source = name,
-                "most rows of source `{name}` are read otherwise than they are listed: if this is said each time, \
-                 order the aggregates of its query"
-            );
-        }
         if !options.allow_mass_delete && source.mass_delete.refuses(report.removed, known_before) {
             let (source_name, removed) = (name.to_owned(), report.removed);
             return Err(SyncError::MassDelete { source_name, removed, known: known_before });
@@ -223,6 +216,8 @@ impl SyncCatalogue {
         for keys in removed.chunks(BATCH) {
             report.enqueued += self.store.note_unlisted(name, keys, RefreshDocument::KIND).await?;
         }
+        // What stood in their way may be gone.
+        report.enqueued += self.store.retry_failed(name, RefreshDocument::KIND).await?;
         self.store.note_synced(name).await?;
         telemetry::synced(name, clock::now());
         report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

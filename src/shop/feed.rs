@@ -276,8 +276,10 @@ impl FeedSource {
 impl Copy {
     /// Whether these rows are as they were listed; one of which another was read since may be any.
     fn holds(&self, listed: &[(String, Option<i64>)]) -> bool {
-        let is_held = |key, hash| hash == Some(0) || self.find(key).map(|kept| kept.hash) == hash;
-        listed.iter().all(|(key, hash)| is_held(key, *hash))
+        listed.iter().all(|(key, hash)| match (self.find(key), *hash) {
+            (Some(_), Some(0)) => true,
+            (kept, hash) => kept.map(|kept| kept.hash) == hash,
+        })
     }
 
     fn find(&self, key: &str) -> Option<&Kept> {

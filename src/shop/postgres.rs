@@ -151,8 +151,10 @@ impl PostgresSource {
     fn stream(&self) -> impl futures::Stream<Item = Result<Listed, CatalogueError>> + '_ {
         async_stream::try_stream! {
             let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
+            // Before a connection is taken: this may need one too.
+            let statements = self.in_time(self.statements()).await?;
             let mut lent = self.in_time(self.lent()).await?;
-            let mut snapshot = self.in_time(self.snapshot(&mut lent)).await?;
+            let mut snapshot = self.in_time(self.snapshot(&mut lent, statements)).await?;
             let fetch = format!("fetch forward {} from listing", self.settings.page_rows);
             loop {
                 let rows = sqlx::query_as(AssertSqlSafe(fetch.as_str())).fetch_all(&mut *snapshot);
@@ -177,8 +179,11 @@ impl PostgresSource {
     }
 
     /// A transaction with the cursor `listing`.
-    async fn snapshot<'a>(&self, lent: &'a mut Lent) -> Result<Transaction<'a, Postgres>, CatalogueError> {
-        let statements = self.statements().await?;
+    async fn snapshot<'a>(
+        &self,
+        lent: &'a mut Lent,
+        statements: &Statements,
+    ) -> Result<Transaction<'a, Postgres>, CatalogueError> {
         let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
         let begin = "begin isolation level repeatable read read only";
         let mut snapshot = lent.begin_with(begin).await.map_err(fail)?;

@@ -224,16 +224,13 @@ impl Store {
         Ok(enqueued)
     }
 
-    /// Counts the documents of a source that are not on their way out, and those of them of which another row was read
-    /// than was listed.
-    pub async fn listed_count(&self, source: &str) -> Result<(u64, u64), StoreError> {
-        let count = sqlx::query!(
-            r#"select count(*) as "listed!", count(*) filter (where row_hash = 0) as "otherwise!"
-               from shopkeeper.document where source = $1 and row_hash is not null"#,
+    /// Counts the documents of a source that are not on their way out.
+    pub async fn listed_count(&self, source: &str) -> Result<u64, StoreError> {
+        let count = sqlx::query_scalar!(
+            r#"select count(*) as "count!" from shopkeeper.document where source = $1 and row_hash is not null"#,
             source,
         );
-        let count = count.fetch_one(&self.pool).await?;
-        Ok((count.listed.unsigned_abs(), count.otherwise.unsigned_abs()))
+        Ok(count.fetch_one(&self.pool).await?.unsigned_abs())
     }
 
     /// The row hashes of those of these documents that are known and not on their way out.

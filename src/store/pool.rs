@@ -114,7 +114,7 @@ async fn all_or_nothing<T, E: From<sqlx::Error>>(
         Err(error) => error,
     };
     // It may have begun all the same, and one of its settings been refused.
-    connection.execute("rollback").await?;
+    connection.execute("rollback").await.ok();
     Err(error.into())
 }
 

@@ -104,12 +104,7 @@ async fn one_bad_input_does_not_keep_its_neighbours() {
 async fn of_two_daemons_at_one_document_the_older_that_ends_last_writes_nothing() {
     let world = World::new().await;
     world.sync().await;
-    world.in_shop("update product set description = 'Old.' where id = 3").await;
-    world.script().queue(Operation::Embeddings, [Fault::Held]);
-    world.try_sync().await.unwrap();
-    let before = world.script().requests(Operation::Embeddings);
-    let older = world.workers();
-    world.script().arrived(Operation::Embeddings, before + 1).await;
+    let older = world.embedding("Old.").await;
     // Its lease is lost while it waits for the model.
     let lose = "update shopkeeper.job set lease_until = now() - interval '1 s'; select shopkeeper.rescue(10)";
     world.in_shop("update product set description = 'New.' where id = 3").await;

@@ -13,7 +13,7 @@ use shopkeeper::{
     daemon::{self, Parts, Workers},
     embedded::{folder::DataFolder, packages, postgres::Postgres},
     jobs::sync_catalogue::{SyncError, SyncOptions, SyncReport},
-    offline::{Completer, Embedder, Models, OfflineServer, Script},
+    offline::{Completer, Embedder, Fault, Models, OfflineServer, Operation, Script},
     store::{Reach, Store, chunks::Within},
 };
 use sqlx::{AssertSqlSafe, PgPool, Postgres as Driver, postgres::PgPoolOptions};
@@ -243,6 +243,17 @@ impl World {
         workers.start(&self.parts.answer, &self.config.queue.answer_question);
         workers.start(&self.parts.fill, &self.config.queue.fill_index);
         workers.start(&self.parts.deliver, &self.config.queue.deliver_webhook);
+        workers
+    }
+
+    /// Changes the text of the third product; returns the workers that wait for the model with it, until it is released.
+    pub(crate) async fn embedding(&self, text: &str) -> Workers {
+        self.in_shop(&format!("update product set description = '{text}' where id = 3")).await;
+        self.script().queue(Operation::Embeddings, [Fault::Held]);
+        self.try_sync().await.unwrap();
+        let before = self.script().requests(Operation::Embeddings);
+        let workers = self.workers();
+        self.script().arrived(Operation::Embeddings, before + 1).await;
         workers
     }
 

@@ -311,12 +311,7 @@ async fn a_row_that_changes_between_the_readings_for_two_versions_is_looked_at_a
     world.sync().await;
     create(&world).await;
     world.drain().await;
-    world.in_shop("update product set description = 'First.' where id = 3").await;
-    world.script().queue(Operation::Embeddings, [Fault::Held]);
-    world.try_sync().await.unwrap();
-    let before = world.script().requests(Operation::Embeddings);
-    let workers = world.workers();
-    world.script().arrived(Operation::Embeddings, before + 1).await;
+    let workers = world.embedding("First.").await;
     // The first version is embedded; the second reads what is there then.
     world.in_shop("update product set description = 'Second.' where id = 3").await;
     world.script().release();
@@ -333,12 +328,7 @@ async fn a_row_that_changes_between_the_readings_for_two_versions_is_looked_at_a
 async fn a_document_whose_job_began_before_a_version_was_made_is_in_it_all_the_same() {
     let world = World::with(SHOP, &(SOURCE.to_owned() + NEXT)).await;
     world.sync().await;
-    world.in_shop("update product set description = 'Whistles.' where id = 3").await;
-    world.script().queue(Operation::Embeddings, [Fault::Held]);
-    world.try_sync().await.unwrap();
-    let before = world.script().requests(Operation::Embeddings);
-    let workers = world.workers();
-    world.script().arrived(Operation::Embeddings, before + 1).await;
+    let workers = world.embedding("Whistles.").await;
     create(&world).await;
     world.until("it is filled", "exists (select from shopkeeper.index_version where state = 'ready')").await;
     world.script().release();
