@@ -1,6 +1,9 @@
 //! Settings become parts.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use anyhow::{Context, bail};
 use futures::future::join_all;
@@ -64,9 +67,9 @@ pub struct Parts {
 /// Builds the jobs; only our own database is asked for anything, and nothing of the configuration is written there.
 pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     let versions = Arc::new(versions(config, store).await?);
-    // Documents are looked at again when they would be cut otherwise.
-    let cutting = versions.models().first().map(|model| model.chunking.settings()).unwrap_or_default();
-    let sources = sources(config, &cutting)?;
+    // Documents are looked at again when they would be cut otherwise, for whichever model.
+    let cutting: BTreeSet<_> = versions.models().iter().map(|model| model.chunking.settings()).collect();
+    let sources = sources(config, &cutting.into_iter().collect::<Vec<_>>().join(", "))?;
     let completer = OpenAiCompleter::new(server(&config.answers.endpoint)?, config.answers.model.clone());
     let catalogues = |wanted: &dyn Fn(&Source) -> bool| -> BTreeMap<String, Arc<dyn Catalogue>> {
         let chosen = config.sources.iter().zip(&sources.catalogues).filter(|(source, _)| wanted(source));

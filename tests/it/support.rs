@@ -108,6 +108,10 @@ concurrency = 500
 max_attempts = 3
 lease = "1s"
 backoff = { first = "1ms", max = "2ms" }
+[queue.sync_catalogue]
+lease = "5s"
+[queue.index_documents]
+lease = "5s"
 [queue.answer_question]
 max_attempts = 3
 lease = "1s"

@@ -73,3 +73,18 @@ async fn a_question_by_sql_that_is_too_long_costs_nothing() {
     assert!(error.contains("4001 characters; the most is 4000"), "{error}");
     assert_eq!(world.script().requests(Operation::Embeddings), before);
 }
+
+#[tokio::test]
+async fn a_client_that_keeps_its_question_locked_keeps_no_other_past_its_time() {
+    let world = World::new().await;
+    let ask = "select shopkeeper.ask('How much is the Kettle?', start_before => now() - interval '1 s')";
+    let locked: uuid::Uuid = world.value(ask).await;
+    let mut client = world.ours.begin().await.unwrap();
+    let lock = sqlx::query("select from shopkeeper.answer where id = $1 for update").bind(locked);
+    lock.execute(&mut *client).await.unwrap();
+    let _: uuid::Uuid = world.value(ask).await;
+    assert_eq!(world.store.end_overdue_answers().await.unwrap(), 1);
+    client.rollback().await.unwrap();
+    assert_eq!(world.store.end_overdue_answers().await.unwrap(), 1);
+    assert_eq!(world.count("answer where status = 'expired'").await, 2);
+}

@@ -7,6 +7,8 @@ use std::{
 };
 
 use shopkeeper::{
+    config::Config,
+    daemon::assemble,
     jobs::fill_index::FillIndex,
     offline::{Completer, Embedder, Fault, Models, OfflineServer, Operation},
     store::chunks::Within,
@@ -218,6 +220,29 @@ async fn a_version_that_would_lack_documents_is_not_promoted() {
     world.drain().await;
     world.store.promote_index(2, false).await.unwrap();
     assert_eq!(world.found("Kettle that holds two litres").await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_version_is_cut_anew_when_the_settings_of_its_model_say_so() {
+    let mut world = World::with(SHOP, &(SOURCE.to_owned() + NEXT)).await;
+    let long = "select string_agg('It holds ' || n || ' litres.', ' ') from generate_series(1, 40) as n";
+    world.in_shop(&format!("update product set description = ({long}) where id = 3")).await;
+    world.sync().await;
+    create(&world).await;
+    world.drain().await;
+    let chunks = async |world: &World, version: i32| {
+        world.count(&format!("chunk where key = '3' and version = {version}")).await
+    };
+    let before = chunks(&world, 1).await;
+    assert_eq!(chunks(&world, 2).await, before);
+    let settings = std::fs::read_to_string(world.settings()).unwrap();
+    let changed = settings.replace(NEXT, &format!("{NEXT}chunk_tokens = 20\nchunk_overlap = 4\n"));
+    std::fs::write(world.settings(), changed).unwrap();
+    world.config = Config::load(&world.settings(), &BTreeMap::new()).unwrap();
+    world.parts = assemble(&world.config, &world.store).await.unwrap();
+    assert_eq!(world.sync().await.changed, 3);
+    assert!(chunks(&world, 2).await > before);
+    assert_eq!(chunks(&world, 1).await, before);
 }
 
 #[tokio::test]
