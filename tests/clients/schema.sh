@@ -57,7 +57,7 @@ status=0
 cd "$here"
 for ids in unknown known; do
     echo "== $ids ids"
-    timeout 55 schemathesis --config-file "$here/$ids.toml" run "$base/openapi.json" \
+    timeout 300 schemathesis --config-file "$here/$ids.toml" run "$base/openapi.json" \
         --checks "$checks" --phases examples,coverage,fuzzing --max-examples 25 --request-timeout 30 \
         --generation-deterministic --continue-on-failure --no-color \
         ${SHOPKEEPER_TOKEN:+--header "Authorization: Bearer $SHOPKEEPER_TOKEN"} "$@" || status=1

@@ -9,7 +9,7 @@ use serde_json::Value;
 use shopkeeper::offline::{Fault, Operation};
 use tempfile::TempDir;
 
-use crate::support::{World, command, database, execute, program, reach, server, stderr, stdout};
+use crate::support::{Process, World, command, database, execute, program, reach, server, stderr, stdout};
 
 fn words(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
@@ -356,11 +356,9 @@ async fn a_role_that_is_no_superuser_migrates_and_an_older_program_starts_on_a_n
 #[tokio::test]
 async fn a_database_that_is_down_or_refuses_ends_with_three() {
     let world = World::new().await;
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let wrong_password = server().await.url("postgres").replacen("postgres:", "postgres:x", 1);
     let wrong_password = wrong_password.replacen("postgres:x//postgres:", "postgres://postgres:x", 1);
-    for url in
-        [format!("postgres://postgres@127.0.0.1:{port}/x"), server().await.url("missing"), wrong_password]
+    for url in ["postgres://postgres@127.0.0.1:1/x".to_owned(), server().await.url("missing"), wrong_password]
     {
         std::fs::write(world.folder.path().join("database.url"), &url).unwrap();
         let output = world.run(&["run"]).await;
@@ -407,7 +405,7 @@ async fn a_port_that_is_taken_is_named_with_its_setting() {
 async fn the_daemon_syncs_at_its_start_and_stops_in_order_when_told() {
     let world = World::new().await;
     let arguments = ["--config".to_owned(), world.settings().display().to_string(), "run".to_owned()];
-    let mut daemon = command(&arguments, &[]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut daemon = Process::start(command(&arguments, &[]).stderr(Stdio::piped()));
     let mut log = BufReader::new(daemon.stderr.take().unwrap()).lines();
     // The first sync may be quicker than the listeners.
     assert!(log.any(|line| line.unwrap().contains("\"running, API at http://127.0.0.1:")));
@@ -417,8 +415,7 @@ async fn the_daemon_syncs_at_its_start_and_stops_in_order_when_told() {
     world.script().always(Operation::Completions, Fault::Held);
     let id: String = world.value("select shopkeeper.ask('How much is the Kettle?')::text").await;
     world.script().arrived(Operation::Completions, 1).await;
-    rustix::process::kill_process(rustix::process::Pid::from_child(&daemon), rustix::process::Signal::TERM)
-        .unwrap();
+    daemon.signal(rustix::process::Signal::TERM);
     assert!(log.any(|line| line.unwrap().contains("stopping")));
     world.script().clear();
     let ended = tokio::task::spawn_blocking(move || daemon.wait().unwrap()).await.unwrap();

@@ -106,7 +106,8 @@ async fn a_rate_limit_is_waited_for_as_long_as_the_server_asks() {
 
 #[tokio::test]
 async fn a_slow_model_server_is_given_up_in_time() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.change_settings("timeout = \"20s\"", "timeout = \"5s\"").await;
     world.in_shop("delete from product where id <> 3").await;
     world.script().always(Operation::Embeddings, Fault::Held);
     let started = std::time::Instant::now();

@@ -24,7 +24,7 @@ const TAKE_OVER: Duration = Duration::from_secs(8);
 /// attempts, which come ever more seldom, or is given up after ten seconds.
 const RECOVERY: Duration = Duration::from_secs(15);
 /// How long a host that is cut off in a transaction may keep what it has locked.
-const LOCKED: Duration = Duration::from_secs(8);
+const LOCKED: Duration = Duration::from_secs(15);
 
 /// A job that a host held when it was cut off.
 #[derive(sqlx::FromRow)]

@@ -2,27 +2,27 @@
 
 use std::{
     os::unix::net::UnixDatagram,
-    process::{Child, Stdio},
+    process::Stdio,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Bytes, routing::post};
+use axum::{Router, body::Bytes, http::StatusCode, routing::post};
 use opentelemetry_proto::tonic::{collector::trace::v1::ExportTraceServiceRequest, trace::v1::Span};
 use prost::Message;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use shopkeeper::offline::{Fault, Operation};
 use tempfile::TempDir;
 
 use crate::{
     proxy::Proxy,
-    support::{LIMIT, SHOP, SOURCE, World, command},
+    support::{LIMIT, Process, SHOP, SOURCE, World, command},
 };
 
 /// A daemon with a socket of a service manager.
 struct Managed {
-    child: Child,
+    child: Process,
     socket: UnixDatagram,
     _folder: TempDir,
 }
@@ -37,7 +37,7 @@ impl Managed {
         let mut all = vec![("NOTIFY_SOCKET", path.to_str().unwrap())];
         all.extend(environment);
         let log = std::fs::File::create(world.folder.path().join("log")).unwrap();
-        let child = command(&arguments, &all).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let child = Process::start(command(&arguments, &all).stdout(Stdio::null()).stderr(log));
         Self { child, socket, _folder: folder }
     }
 
@@ -69,10 +69,6 @@ impl Managed {
         }
         self.socket.set_read_timeout(Some(LIMIT)).unwrap();
         heard
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Where the API is, as the status says it.
@@ -112,7 +108,7 @@ async fn the_service_manager_hears_of_start_reload_and_stop_and_bad_settings_cha
 
     let settings = std::fs::read_to_string(world.settings()).unwrap();
     std::fs::write(world.settings(), format!("{settings}\n[answers]\nnothing = 1\n")).unwrap();
-    daemon.signal(Signal::HUP);
+    daemon.child.signal(Signal::HUP);
     let daemon = off(move || {
         assert!(daemon.hears("RELOADING=1").contains("MONOTONIC_USEC="));
         daemon.hears("READY=1");
@@ -129,7 +125,7 @@ async fn the_service_manager_hears_of_start_reload_and_stop_and_bad_settings_cha
         world.script().arrived(Operation::Completions, before + 1).await;
         let shorter = settings.replace("[answers]", "[answers]\nmax_question_chars = 10");
         std::fs::write(world.settings(), shorter).unwrap();
-        daemon.signal(Signal::HUP);
+        daemon.child.signal(Signal::HUP);
         let daemon = off(move || {
             daemon.hears("RELOADING=1");
             daemon.hears("READY=1");
@@ -148,7 +144,7 @@ async fn the_service_manager_hears_of_start_reload_and_stop_and_bad_settings_cha
     let (status, problem) = say("How much is the Kettle?").await;
     assert_eq!((status, &problem["code"]), (422, &json!("question_too_long")), "the new ones hold");
 
-    daemon.signal(Signal::TERM);
+    daemon.child.signal(Signal::TERM);
     let code = off(move || {
         daemon.hears("STOPPING=1");
         daemon.ended()
@@ -180,10 +176,10 @@ async fn the_watchdog_is_fed_only_while_workers_get_through_and_a_second_signal_
         daemon
     })
     .await;
-    daemon.signal(Signal::TERM);
+    daemon.child.signal(Signal::TERM);
     let code = off(move || {
         daemon.hears("STOPPING=1");
-        daemon.signal(Signal::TERM);
+        daemon.child.signal(Signal::TERM);
         daemon.ended()
     })
     .await;
@@ -202,11 +198,11 @@ async fn a_reload_that_takes_long_keeps_the_watchdog_fed_and_ends_with_everythin
     let proxy = Proxy::start(&world.shop).await;
     proxy.swallow();
     std::fs::write(world.folder.path().join("shop.url"), proxy.url()).unwrap();
-    daemon.signal(Signal::HUP);
+    daemon.child.signal(Signal::HUP);
     let (heard, stopped) = off(move || {
         daemon.hears("RELOADING=1");
         let heard = daemon.hears_within("WATCHDOG=1", Duration::from_secs(5));
-        daemon.signal(Signal::TERM);
+        daemon.child.signal(Signal::TERM);
         daemon.hears("STOPPING=1");
         let (mut daemon, began) = (daemon, Instant::now());
         while daemon.child.try_wait().unwrap().is_none() && began.elapsed() < LIMIT / 2 {
@@ -217,13 +213,6 @@ async fn a_reload_that_takes_long_keeps_the_watchdog_fed_and_ends_with_everythin
     .await;
     assert!(heard, "it is fed while the new daemon starts");
     assert_eq!(stopped, Some(0), "the new daemon ends too");
-}
-
-impl Drop for Managed {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -260,7 +249,7 @@ async fn no_secret_and_no_word_of_a_customer_stands_in_the_log() {
             .await;
         world.script().clear();
     }
-    daemon.signal(Signal::TERM);
+    daemon.child.signal(Signal::TERM);
     assert_eq!(off(move || daemon.ended()).await, 0);
     let log = std::fs::read_to_string(world.folder.path().join("log")).unwrap();
     let password = world.url().split(':').nth(2).unwrap().split('@').next().unwrap().to_owned();
@@ -290,7 +279,8 @@ async fn collector(bodies: Arc<Mutex<Vec<Bytes>>>) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let receive = async move |body: Bytes| bodies.lock().unwrap().push(body);
-    let routes = Router::new().route("/v1/traces", post(receive));
+    // All else is a receiver of webhooks.
+    let routes = Router::new().route("/v1/traces", post(receive)).fallback(async || StatusCode::NO_CONTENT);
     tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
     url
 }
@@ -298,9 +288,11 @@ async fn collector(bodies: Arc<Mutex<Vec<Bytes>>>) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trace_that_a_client_begins_goes_on_in_the_job_its_search_its_model_and_its_webhook() {
     let bodies = Arc::new(Mutex::new(Vec::new()));
-    let otlp = format!("\n[telemetry]\notlp_endpoint = \"{}\"\n", collector(bodies.clone()).await);
-    let hook =
-        "\n[[webhook]]\nname = \"hook\"\nurl = \"http://127.0.0.1:9/\"\nsecret = { file = \"secret\" }\n";
+    let url = collector(bodies.clone()).await;
+    let otlp = format!("\n[telemetry]\notlp_endpoint = \"{url}\"\n");
+    let hook = format!(
+        "\n[[webhook]]\nname = \"hook\"\nurl = \"{url}/\"\nsecret = {{ file = \"secret\" }}\nallow_private_addresses = true\n"
+    );
     let secret = ("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     let world = World::with_files(SHOP, &format!("{SOURCE}{hook}{otlp}"), &[secret]).await;
     let daemon = Managed::start(&world, &[]);
@@ -319,13 +311,15 @@ async fn a_trace_that_a_client_begins_goes_on_in_the_job_its_search_its_model_an
     let ask =
         format!("select shopkeeper.ask('And the Shirt?', traceparent => '00-{sql}-b7ad6b7169203331-01')");
     let _: uuid::Uuid = world.value(&ask).await;
-    world.until("both are told", "count(*) = 2 from shopkeeper.delivery where attempts > 0").await;
+    world.until("both are told", "count(*) = 2 from shopkeeper.delivery where status = 'delivered'").await;
     let retried = "2bf7651916cd43dd8448eb211c80319e";
     world.script().queue(Operation::Completions, [Fault::BadJson]);
     let ask = ask.replace(sql, retried);
     let _: uuid::Uuid = world.value(&ask).await;
-    world.until("the third is told", "count(*) = 3 from shopkeeper.delivery where attempts > 0").await;
-    daemon.signal(Signal::TERM);
+    world
+        .until("the third is told", "count(*) = 3 from shopkeeper.delivery where status = 'delivered'")
+        .await;
+    daemon.child.signal(Signal::TERM);
     assert_eq!(off(move || daemon.ended()).await, 0);
     let spans = spans(&bodies.lock().unwrap());
     let names = |trace: &str| -> Vec<_> {

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 use shopkeeper::daemon::{Listeners, Role, Roles};
 
-use crate::support::{World, command, execute, stderr, stdout};
+use crate::support::{Process, World, command, execute, stderr, stdout};
 
 #[tokio::test]
 async fn jobs_are_listed_shown_retried_cancelled_and_discarded() {
@@ -69,7 +69,7 @@ async fn who_waits_for_what_is_stopped_is_told_once() {
     let waits = async |arguments: &[&str]| {
         let mut all = vec!["--config".to_owned(), world.settings().display().to_string()];
         all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-        let mut waiting = command(&all, &[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut waiting = Process::start(command(&all, &[]).stdout(Stdio::null()).stderr(Stdio::piped()));
         let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
         let line = said.next().unwrap().unwrap();
         (waiting, line, said)
@@ -94,10 +94,8 @@ async fn who_waits_for_what_is_stopped_is_told_once() {
 
     world.run(&["pause"]).await;
     world.in_shop("update product set description = 'Glass.' where id = 3").await;
-    let (mut synced, line, _) = waits(&["sync", "--wait"]).await;
+    let (_synced, line, _) = waits(&["sync", "--wait"]).await;
     assert_eq!(line, "the stop button is pressed, and no model is asked: `shopkeeper resume` goes on");
-    synced.kill().unwrap();
-    synced.wait().unwrap();
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::{
     io::Write,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use serde_json::{Value, json};
@@ -19,30 +19,19 @@ use sqlx::Connection;
 
 use crate::{
     running::TestDaemon,
-    support::{LIMIT, SHOP, SOURCE, World, aloud, execute, stdout},
+    support::{LIMIT, Process, SHOP, SOURCE, World, aloud, execute, stdout},
 };
 
-/// A program that ends with the test; a server refuses to be root.
-struct Running(Child);
-
-impl Running {
-    fn start(program: &Path, arguments: &[&str]) -> Self {
-        let is_root = rustix::process::geteuid().is_root();
-        let mut command = if is_root { Command::new("unshare") } else { Command::new(program) };
-        if is_root {
-            let as_nobody = ["--user", "--map-user=65534", "--map-group=65534", "--"];
-            command.args(as_nobody).arg(program);
-        }
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Self(command.spawn().unwrap())
+/// A program, which is not to be root.
+fn start(program: &Path, arguments: &[&str]) -> Process {
+    let is_root = rustix::process::geteuid().is_root();
+    let mut command = if is_root { Command::new("unshare") } else { Command::new(program) };
+    if is_root {
+        let as_nobody = ["--user", "--map-user=65534", "--map-group=65534", "--"];
+        command.args(as_nobody).arg(program);
     }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Process::start(&mut command)
 }
 
 fn free_port() -> u16 {
@@ -94,7 +83,7 @@ async fn a_daemon_works_through_a_pooler_of_transactions() {
         direct.password().unwrap(),
     );
     std::fs::File::create(&settings).unwrap().write_all(text.as_bytes()).unwrap();
-    let _pooler = Running::start(&pgbouncer, &["-q", settings.to_str().unwrap()]);
+    let _pooler = start(&pgbouncer, &["-q", settings.to_str().unwrap()]);
     let mut pooled = direct.clone();
     pooled.set_port(Some(port)).unwrap();
     std::fs::write(world.folder.path().join("database.url"), pooled.as_str()).unwrap();
@@ -184,15 +173,15 @@ async fn a_replica_is_searched_and_the_database_itself_when_the_replica_is_away(
 
     // A copy that follows.
     let folder = tempfile::TempDir::new().unwrap();
-    let (data, port) = (folder.path().join("data"), free_port());
+    let data = folder.path().join("data");
     let copied = Command::new(&basebackup)
         .args(["-d", &primary.url("postgres"), "-R", "-X", "stream", "-c", "fast", "-D"])
         .arg(&data)
         .output()
         .unwrap();
     assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
-    let data = data.to_str().unwrap();
-    let replica = Running::start(
+    let (data, port) = (data.to_str().unwrap(), free_port());
+    let replica = start(
         &binaries.join("postgres"),
         &[
             "-D",
@@ -213,21 +202,18 @@ async fn a_replica_is_searched_and_the_database_itself_when_the_replica_is_away(
     let (ours, server) = (store_of(&config).await, sqlx::PgPool::connect(&url).await.unwrap());
     let world = World { config, store: ours.0, parts: ours.1, ours: server, ..world };
     world.sync().await;
-    let caught_up = async {
-        while world.found("Cotton shirt").await.len() < 3 {
+    let mut there = sqlx::PgConnection::connect(read_url.as_str()).await.unwrap();
+    // Whoever searches is one of its connections, once it has caught up and if it was quick enough.
+    let seen =
+        "select count(*) from pg_stat_activity where application_name = 'shopkeeper' and query ~ 'chunk'";
+    let searched = async {
+        while world.found("Cotton shirt").await.len() < 3
+            || sqlx::query_scalar::<_, i64>(seen).fetch_one(&mut there).await.unwrap() == 0
+        {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(LIMIT, caught_up).await.unwrap();
-    let mut there = sqlx::PgConnection::connect(read_url.as_str()).await.unwrap();
-    // Whoever searches is one of its connections.
-    let seen: i64 = sqlx::query_scalar(
-        "select count(*) from pg_stat_activity where application_name = 'shopkeeper' and query ~ 'chunk'",
-    )
-    .fetch_one(&mut there)
-    .await
-    .unwrap();
-    assert!(seen > 0);
+    tokio::time::timeout(LIMIT, searched).await.expect("the replica is not searched");
     let health = world.store.replica_health().await.unwrap().unwrap();
     assert!(health.lag_seconds.is_some(), "{health:?}");
 

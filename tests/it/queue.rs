@@ -19,7 +19,7 @@ use shopkeeper::{
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{World, execute};
+use crate::support::{LIMIT, World, execute};
 
 /// A job that does what its payload says.
 #[derive(Default)]
@@ -80,7 +80,7 @@ pub(crate) const LIMITS: Limits = Limits {
     concurrency: 4,
     fleet_concurrency: None,
     max_attempts: 3,
-    lease: Duration::from_secs(1),
+    lease: Duration::from_secs(3),
     backoff: Backoff { first: Duration::from_millis(1), max: Duration::from_millis(1) },
 };
 
@@ -107,6 +107,16 @@ impl Running {
             worked.unwrap();
         });
         Self { job, stop, queue, worker }
+    }
+
+    /// Returns when so many of its jobs wait at the gate.
+    async fn at_work(&self, jobs: u32) {
+        let full = async {
+            while self.job.running.load(Ordering::SeqCst) < jobs {
+                self.job.started.notified().await;
+            }
+        };
+        tokio::time::timeout(LIMIT, full).await.expect("fewer run");
     }
 
     pub(crate) async fn stop(self) -> Arc<Scripted> {
@@ -241,12 +251,7 @@ async fn no_more_jobs_run_at_once_than_there_are_slots() {
     }
     let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
     let running = Running::start(&world, gated, LIMITS);
-    let full = async {
-        while running.job.running.load(Ordering::SeqCst) < 4 {
-            running.job.started.notified().await;
-        }
-    };
-    tokio::time::timeout(crate::support::LIMIT, full).await.unwrap();
+    running.at_work(4).await;
     running.job.gate.as_ref().unwrap().add_permits(20);
     world.until("all is done", EMPTY).await;
     assert_eq!(running.stop().await.most_running.load(Ordering::SeqCst), 4);
@@ -272,7 +277,7 @@ async fn a_job_longer_than_its_lease_keeps_it_and_runs_once() {
     running.job.started.notified().await;
     let first: chrono::DateTime<chrono::Utc> = world.value("select lease_until from shopkeeper.job").await;
     let later = format!(
-        "exists (select from shopkeeper.job where lease_until > '{first}'::timestamptz + interval '2 s')"
+        "exists (select from shopkeeper.job where lease_until > '{first}'::timestamptz + interval '4 s')"
     );
     world.until("the lease was renewed far beyond its length", &later).await;
     running.job.gate.as_ref().unwrap().add_permits(10);
@@ -303,7 +308,7 @@ async fn a_stop_finishes_what_runs_and_gives_back_nothing_half_done() {
     }
     let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
     let running = Running::start(&world, gated, LIMITS);
-    world.until("the slots are full", "count(*) = 4 from shopkeeper.job where worker is not null").await;
+    running.at_work(4).await;
     running.stop.cancel();
     running.job.gate.as_ref().unwrap().add_permits(10);
     running.stop().await;
@@ -348,18 +353,17 @@ async fn keys_that_are_null_merge_with_nothing() {
 }
 
 #[tokio::test]
-async fn two_workers_with_short_leases_run_each_job_once() {
+async fn two_workers_whose_jobs_outlast_their_leases_run_each_once() {
     let world = World::new().await;
     for n in 0..20 {
         enqueue(&world, &n.to_string(), "nothing").await;
     }
-    let limits = Limits { lease: Duration::from_millis(300), ..LIMITS };
     let gated = || Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
-    let (one, other) = (Running::start(&world, gated(), limits), Running::start(&world, gated(), limits));
+    let (one, other) = (Running::start(&world, gated(), LIMITS), Running::start(&world, gated(), LIMITS));
     world.until("both are full", "count(*) = 8 from shopkeeper.job where state = 'running'").await;
     let renewed =
-        "bool_and(lease_until > started_at + interval '1 s') from shopkeeper.job where state = 'running'";
-    world.until("the leases were renewed beyond three lengths", renewed).await;
+        "bool_and(lease_until > started_at + interval '7 s') from shopkeeper.job where state = 'running'";
+    world.until("the leases were renewed beyond two lengths", renewed).await;
     for running in [&one, &other] {
         running.job.gate.as_ref().unwrap().add_permits(20);
     }

@@ -158,7 +158,7 @@ async fn holding_many(world: &World) -> Running {
     let keys: Vec<_> = (0..100).map(|n| format!("long {n}")).collect();
     let wait = vec![serde_json::json!({ "wish": "wait" }); 100];
     world.store.enqueue("scripted", &keys, &wait).await.unwrap();
-    world.until("it claimed ahead", "count(*) > 4 from shopkeeper.job where state = 'running'").await;
+    world.until("it claimed ahead", "count(*) > 4 from shopkeeper.job where fence > 0").await;
     running
 }
 

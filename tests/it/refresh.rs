@@ -5,19 +5,22 @@ use std::{fmt::Write, time::Duration};
 use proptest::{prelude::*, test_runner::TestRunner};
 use shopkeeper::{
     catalogue::DocumentId,
-    jobs::{Attempt, Job, JobError, Outcome, index_documents, watch_catalogue::WatchCatalogue},
+    jobs::{
+        Attempt, Job, JobError, Outcome, index_documents, refresh_document::RefreshDocument,
+        watch_catalogue::WatchCatalogue,
+    },
     offline::{Fault, Operation},
     store::{
         StoreError,
         documents::{Refreshed, Written},
-        jobs::Lease,
+        jobs::{Claim, Lease},
     },
 };
 use sqlx::PgPool;
 
 use crate::{
     given_up::written,
-    support::{SHOP, SOURCE, World, command, execute},
+    support::{Process, SHOP, SOURCE, World, command, execute},
 };
 
 /// A shop of so many products with one short text each.
@@ -104,17 +107,18 @@ async fn one_bad_input_does_not_keep_its_neighbours() {
 async fn of_two_daemons_at_one_document_the_older_that_ends_last_writes_nothing() {
     let world = World::new().await;
     world.sync().await;
-    let older = world.embedding("Old.").await;
-    // Its lease is lost while it waits for the model.
-    let lose = "update shopkeeper.job set lease_until = now() - interval '1 s'; select shopkeeper.rescue(10)";
     world.in_shop("update product set description = 'New.' where id = 3").await;
-    execute(&world.url(), lose).await;
     world.try_sync().await.unwrap();
-    let newer = world.workers();
-    world.until("the newer is done", "not exists (select from shopkeeper.job)").await;
-    world.script().release();
-    older.stop().await;
-    newer.stop().await;
+    let (kind, lease) = (RefreshDocument::KIND, Duration::ZERO);
+    let claim =
+        Claim { kind, worker: "older", limit: 1, ahead: false, fleet_limit: None, lease, max_attempts: 3 };
+    let lost = world.store.claim(claim).await.unwrap().remove(0).lease;
+    world.drain().await;
+    let id = DocumentId { source: "product".to_owned(), key: "3".to_owned() };
+    let known = world.store.indexed(1, std::iter::once(&id)).await.unwrap().remove(&id).unwrap();
+    let mut late = written(&id, &known, "Old.");
+    late.lease = Some(lost);
+    assert_eq!(world.store.refresh(1, &[late]).await.unwrap(), [Written::NotHeld]);
     let content: String = world.value("select content from shopkeeper.chunk where key = '3'").await;
     assert_eq!(content, "Kettle. New.");
 }
@@ -124,15 +128,13 @@ async fn a_daemon_that_is_killed_between_embedding_and_storing_loses_nothing() {
     let world = World::new().await;
     world.script().queue(Operation::Embeddings, [Fault::Held]);
     let arguments = ["--config", world.settings().to_str().unwrap(), "run"].map(str::to_owned);
-    let mut first = command(&arguments, &[]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let daemon = || Process::start(command(&arguments, &[]).stderr(std::process::Stdio::null()));
+    let first = daemon();
     world.script().arrived(Operation::Embeddings, 1).await;
-    first.kill().unwrap();
-    first.wait().unwrap();
+    drop(first);
     assert_eq!(world.count("chunk").await, 0);
-    let mut second = command(&arguments, &[]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let _second = daemon();
     world.until("all is indexed", "count(*) = 3 from shopkeeper.document_index where state = 'fresh'").await;
-    second.kill().unwrap();
-    second.wait().unwrap();
 }
 
 #[tokio::test]
@@ -258,8 +260,8 @@ enum Event {
     Work(u64),
     /// Jobs run until none is left.
     Drain,
-    /// The leases of what runs are lost.
-    Lose,
+    /// Jobs run for a moment, lose their leases and go on a little.
+    Lose(u64),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -296,7 +298,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => refresh,
         3 => (0..30_u64).prop_map(Event::Work),
         2 => Just(Event::Drain),
-        1 => Just(Event::Lose),
+        1 => (0..30_u64).prop_map(Event::Lose),
     ]
 }
 
@@ -325,13 +327,18 @@ impl World {
                 workers.stop().await;
                 self.hurry().await;
             }
-            Event::Lose => {
+            Event::Lose(milliseconds) => {
+                let workers = self.workers();
+                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
                 execute(
                     &self.url(),
                     "update shopkeeper.job set lease_until = now() - interval '1 s' where state = 'running';
                      select shopkeeper.rescue(100)",
                 )
                 .await;
+                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                workers.stop().await;
+                self.hurry().await;
             }
         }
     }

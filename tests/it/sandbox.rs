@@ -7,7 +7,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::Ipv4Addr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -23,7 +23,7 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use crate::support::{SHOP, SOURCE, aloud, comes_true, execute, reach, stderr, stdout, value};
+use crate::support::{Process, SHOP, SOURCE, aloud, comes_true, execute, reach, stderr, stdout, value};
 
 /// Questions that each of them answers at once.
 pub(crate) const SLOTS: usize = 2;
@@ -165,7 +165,7 @@ fn set(command: &str) {
 /// A daemon in a network namespace of its own.
 pub(crate) struct Host {
     pub(crate) number: usize,
-    daemon: Child,
+    daemon: Process,
     log: PathBuf,
 }
 
@@ -181,7 +181,7 @@ impl Host {
             .arg("run");
         command.env_clear().env("PATH", std::env::var("PATH").unwrap());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(std::fs::File::create(&log).unwrap());
-        let mut daemon = command.spawn().unwrap();
+        let mut daemon = Process::start(&mut command);
         let mut said = String::new();
         BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut said).unwrap();
         assert_eq!(said, "linked\n", "{}", std::fs::read_to_string(&log).unwrap());
@@ -227,13 +227,6 @@ impl Host {
         let log = self.log();
         let lines: Vec<_> = log.lines().rev().take(30).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
     }
 }
 

@@ -9,7 +9,7 @@ use shopkeeper::{
         Job,
         maintain_index::{KEY, MaintainIndex},
     },
-    queue::{CatchUp, Schedule, Ticks},
+    queue::{CatchUp, Limits, Schedule, Ticks},
     store::schedules::Firing,
 };
 
@@ -33,7 +33,7 @@ async fn a_run_that_takes_longer_than_its_schedule_allows_is_ended_and_tried_aga
         time_limit: Some(Duration::from_millis(100)),
     };
     world.store.fire(&firing).await.unwrap();
-    let running = Running::start(&world, Scripted::default(), LIMITS);
+    let running = Running::start(&world, Scripted::default(), Limits { max_attempts: 1000, ..LIMITS });
     world.until("it was tried twice", "max(attempts) >= 2 from shopkeeper.job").await;
     let error: String = world.value("select last_error from shopkeeper.job").await;
     assert_eq!(error, "it took longer than the 100ms that its schedule allows");

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    process::{Child, Stdio},
+    process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -16,7 +16,7 @@ use shopkeeper::offline::{Fault, Operation};
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
 use crate::{
-    support::{SHOP, SOURCE, World, aloud, command},
+    support::{Process, SHOP, SOURCE, World, aloud, command},
     worker::{pick, random},
 };
 
@@ -43,9 +43,9 @@ async fn receiver(told: Told) -> String {
     url
 }
 
-fn daemon(world: &World) -> Child {
+fn daemon(world: &World) -> Process {
     let arguments = ["--config", world.settings().to_str().unwrap(), "run"].map(str::to_owned);
-    command(&arguments, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    Process::start(command(&arguments, &[]).stdout(Stdio::null()).stderr(Stdio::null()))
 }
 
 async fn ask(pool: &PgPool, session: usize, key: &str) {
@@ -87,7 +87,8 @@ async fn whatever_is_killed_each_question_ends_once_in_the_order_of_its_session_
         receiver(told.clone()).await
     );
     let secret = ("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    let world = World::with_files(SHOP, &(SOURCE.to_owned() + &hook), &[secret]).await;
+    let mut world = World::with_files(SHOP, &(SOURCE.to_owned() + &hook), &[secret]).await;
+    world.change_settings("lease = \"5s\"", "lease = \"1s\"").await;
     world.sync().await;
     let pool = PgPoolOptions::new().max_connections(10).connect(&world.url()).await.unwrap();
     let mut daemons = [daemon(&world), daemon(&world)];
@@ -117,8 +118,6 @@ async fn whatever_is_killed_each_question_ends_once_in_the_order_of_its_session_
         for _ in 0..seconds {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let victim = kills % 2;
-            daemons[victim].kill().unwrap();
-            daemons[victim].wait().unwrap();
             daemons[victim] = daemon(&world);
             kills += 1;
         }
@@ -135,10 +134,7 @@ async fn whatever_is_killed_each_question_ends_once_in_the_order_of_its_session_
     };
     assert!(tokio::time::timeout(Duration::from_mins(3), quiet).await.is_ok(), "not all questions end");
     world.hurry().await;
-    for mut daemon in daemons {
-        daemon.kill().unwrap();
-        daemon.wait().unwrap();
-    }
+    drop(daemons);
 
     assert_eq!(world.count("answer").await, asked, "asked once, there once");
     assert_eq!(world.count("answer where status not in ('completed', 'failed')").await, 0);

@@ -43,19 +43,19 @@ async fn cut_off<T: Debug, E: Debug>(
 async fn statements_and_transactions_that_no_reply_comes_to_are_given_up() {
     let world = World::new().await;
     let proxy = Proxy::start(&world.url()).await;
-    let statement_timeout = Duration::from_secs(2);
+    let statement_timeout = Duration::from_secs(4);
     let ways = Reach { statement_timeout, max_connections: 1, ..reach(&proxy.url()) };
     let store = Store::open(&ways).await.unwrap();
     let keys = ["one".to_owned()];
     let transaction = store.note_unlisted("product", &keys, "refresh_document");
     let error = cut_off(&proxy, &world.url(), "shopkeeper.document", transaction).await;
-    assert!(matches!(&error, StoreError::Unreachable(reason) if reason.contains("within 8s")), "{error}");
+    assert!(matches!(&error, StoreError::Unreachable(reason) if reason.contains("within 16s")), "{error}");
     proxy.pass_new();
     store.index_versions().await.unwrap();
     assert_eq!(world.count("job").await, 0, "the transaction was rolled back");
     let statement = store.index_versions();
     let error = cut_off(&proxy, &world.url(), "shopkeeper.index_version", statement).await;
-    assert!(matches!(&error, StoreError::Unreachable(reason) if reason.contains("within 8s")), "{error}");
+    assert!(matches!(&error, StoreError::Unreachable(reason) if reason.contains("within 16s")), "{error}");
     proxy.pass_new();
     store.index_versions().await.unwrap();
 }
@@ -107,7 +107,7 @@ async fn a_shop_that_no_reply_comes_from_is_given_up_and_read_again() {
     execute(&shop, SHOP).await;
     let proxy = Proxy::start(&shop).await;
     let world =
-        World::on(proxy.url(), &(SOURCE.to_owned() + "where = \"stock > 0\"\nstatement_timeout = \"2s\"\n"))
+        World::on(proxy.url(), &(SOURCE.to_owned() + "where = \"stock > 0\"\nstatement_timeout = \"4s\"\n"))
             .await;
     let config = Config::load(&world.settings(), &BTreeMap::new()).unwrap();
     let parts = daemon::assemble(&config, &world.store).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_shop_that_no_reply_comes_from_is_given_up_and_read_again() {
     catalogue.check().await.unwrap();
     let keys = ["1".to_owned()];
     let error = cut_off(&proxy, &shop, "product", catalogue.read(&keys)).await;
-    let in_time = |reason: &str| reason.contains("within 14s");
+    let in_time = |reason: &str| reason.contains("within 18s");
     assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
     proxy.pass_new();
     assert_eq!(catalogue.read(&keys).await.unwrap().len(), 1);

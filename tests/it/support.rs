@@ -2,12 +2,14 @@
 
 use std::{
     collections::BTreeMap,
+    ops::{Deref, DerefMut},
     path::PathBuf,
-    process::{Command, Output},
+    process::{Child, Command, Output},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use shopkeeper::{
     config::Config,
     daemon::{self, Parts, Workers},
@@ -20,8 +22,8 @@ use sqlx::{AssertSqlSafe, PgPool, Postgres as Driver, postgres::PgPoolOptions};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-/// Nothing that a test waits for takes longer.
-pub(crate) const LIMIT: Duration = Duration::from_mins(1);
+/// Nothing that a test waits for takes longer, however busy the machine is.
+pub(crate) const LIMIT: Duration = Duration::from_mins(3);
 
 static SERVER: OnceCell<Postgres> = OnceCell::const_new();
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -93,7 +95,7 @@ listen = "127.0.0.1:0"
 admin_listen = "127.0.0.1:0"
 [openai]
 base_url = "MODELS"
-timeout = "5s"
+timeout = "20s"
 [embedding]
 model = "hash"
 dimensions = 64
@@ -106,7 +108,7 @@ escalate_above_distance = 1.5
 [queue.refresh_document]
 concurrency = 500
 max_attempts = 3
-lease = "1s"
+lease = "5s"
 backoff = { first = "1ms", max = "2ms" }
 [queue.sync_catalogue]
 lease = "5s"
@@ -114,7 +116,7 @@ lease = "5s"
 lease = "5s"
 [queue.answer_question]
 max_attempts = 3
-lease = "1s"
+lease = "5s"
 backoff = { first = "1ms", max = "2ms" }
 "#;
 
@@ -187,6 +189,15 @@ impl World {
         Self { config, store, parts, models, shop, ours, folder }
     }
 
+    /// Puts something else in the place of a part of the settings, and goes on with it.
+    pub(crate) async fn change_settings(&mut self, part: &str, other: &str) {
+        let settings = std::fs::read_to_string(self.settings()).unwrap();
+        assert!(settings.contains(part), "{settings}");
+        std::fs::write(self.settings(), settings.replace(part, other)).unwrap();
+        self.config = Config::load(&self.settings(), &BTreeMap::new()).unwrap();
+        self.parts = daemon::assemble(&self.config, &self.store).await.unwrap();
+    }
+
     /// Where our database is.
     pub(crate) fn url(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("database.url")).unwrap()
@@ -229,12 +240,16 @@ impl World {
         report
     }
 
-    /// Runs all jobs until none is left but those that wait for a later time than a second.
+    /// Runs all jobs until none is left but those that wait for a later time than a second; what waits because this
+    /// machine was slow is not among those.
     pub(crate) async fn drain(&self) {
         let workers = self.workers();
         self.until(
             "no job is left",
-            "not exists (select from shopkeeper.job where run_at < now() + interval '1 second')",
+            "not exists (
+                 select from shopkeeper.job
+                 where run_at < now() + interval '1 second' or last_error ~ 'no answer in time|did not say within'
+             )",
         )
         .await;
         workers.stop().await;
@@ -344,6 +359,40 @@ pub(crate) fn command(arguments: &[String], environment: &[(&str, &str)]) -> Com
         }
     }
     command
+}
+
+/// A process that ends with the test.
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+}
+
+impl Deref for Process {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Process {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 pub(crate) async fn program(arguments: &[String], environment: &[(&str, &str)]) -> Output {

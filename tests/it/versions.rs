@@ -7,8 +7,6 @@ use std::{
 };
 
 use shopkeeper::{
-    config::Config,
-    daemon::assemble,
     jobs::fill_index::FillIndex,
     offline::{Completer, Embedder, Fault, Models, OfflineServer, Operation},
     store::chunks::Within,
@@ -235,11 +233,7 @@ async fn a_version_is_cut_anew_when_the_settings_of_its_model_say_so() {
     };
     let before = chunks(&world, 1).await;
     assert_eq!(chunks(&world, 2).await, before);
-    let settings = std::fs::read_to_string(world.settings()).unwrap();
-    let changed = settings.replace(NEXT, &format!("{NEXT}chunk_tokens = 20\nchunk_overlap = 4\n"));
-    std::fs::write(world.settings(), changed).unwrap();
-    world.config = Config::load(&world.settings(), &BTreeMap::new()).unwrap();
-    world.parts = assemble(&world.config, &world.store).await.unwrap();
+    world.change_settings(NEXT, &format!("{NEXT}chunk_tokens = 20\nchunk_overlap = 4\n")).await;
     assert_eq!(world.sync().await.changed, 3);
     assert!(chunks(&world, 2).await > before);
     assert_eq!(chunks(&world, 1).await, before);

@@ -3,7 +3,7 @@
 //! The process is this test binary again, with one ignored test chosen by name.
 
 use std::{
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::Arc,
     time::Duration,
 };
@@ -16,7 +16,7 @@ use shopkeeper::{
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::reach;
+use crate::support::{Process, reach};
 
 /// What the workers of these tests write.
 pub(crate) const TABLES: &str = "
@@ -31,35 +31,18 @@ create index on run (job);
 /// How long a claim of these workers holds.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 
-/// A worker process; dropping it kills it.
-pub(crate) struct Worker(Child);
-
-impl Worker {
-    /// Starts one that runs jobs of kind `effect` and fires the schedule `each-second`.
-    pub(crate) fn start(url: &str, slots: u32, environment: &[(String, String)]) -> Self {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "worker::process", "--ignored", "--nocapture"])
-            .env("WORKER_DATABASE", url)
-            .env("WORKER_SLOTS", slots.to_string())
-            .envs(environment.iter().cloned())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        Self(child.unwrap())
-    }
-
-    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_child(&self.0);
-        rustix::process::kill_process(pid, signal).unwrap();
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Starts one that runs jobs of kind `effect` and fires the schedule `each-second`.
+pub(crate) fn worker(url: &str, slots: u32, environment: &[(String, String)]) -> Process {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "worker::process", "--ignored", "--nocapture"])
+        .env("WORKER_DATABASE", url)
+        .env("WORKER_SLOTS", slots.to_string())
+        .envs(environment.iter().cloned())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    Process::start(&mut command)
 }
 
 /// Writes one effect in the transaction that completes its job.
