@@ -15,8 +15,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, TimeDelta};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
-use reqwest::{StatusCode, header};
+use reqwest::{
+    StatusCode,
+    header::{self, HeaderMap},
+};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use url::Url;
@@ -230,10 +234,7 @@ impl FeedSource {
             }
             status => return Err(self.unreachable(format!("the server answers {status}"))),
         }
-        let text =
-            |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let state =
-            State { file: None, etag: text(header::ETAG), last_modified: text(header::LAST_MODIFIED) };
+        let state = state(response.headers());
         let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(spooling)?);
         let mut size = 0;
         while let Some(part) = response.chunk().await.map_err(failed)? {
@@ -271,6 +272,17 @@ impl FeedSource {
         });
         Ok(documents.collect())
     }
+}
+
+/// By what a server tells the states of a feed apart. Its times are of seconds: a feed that was young when it was sent may
+/// have been written once more in the same one.
+fn state(headers: &HeaderMap) -> State {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let time = |name| DateTime::parse_from_rfc2822(&text(name)?).ok();
+    let age = time(header::DATE).zip(time(header::LAST_MODIFIED)).map(|(sent, modified)| sent - modified);
+    let is_settled = age.is_some_and(|age| age > TimeDelta::seconds(1));
+    let last_modified = text(header::LAST_MODIFIED).filter(|_| is_settled);
+    State { file: None, etag: text(header::ETAG), last_modified }
 }
 
 impl Copy {

@@ -13,6 +13,7 @@ use axum::{
     body::Body,
     extract::State,
     http::{HeaderMap, Response, StatusCode, header},
+    response::IntoResponse,
 };
 use shopkeeper::{
     config::Config,
@@ -276,6 +277,38 @@ async fn a_download_that_breaks_off_is_noticed_and_one_that_did_not_change_is_no
     assert_eq!(world.sync().await.changed, 1);
     assert!(indexed(&world).await.contains("A mug of glass."));
     assert!(!crate::support::stdout(&world.run(&["config", "show"]).await).contains("s3cret"));
+    serving.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_download_that_may_have_been_written_again_in_the_second_it_was_sent_is_repeated() {
+    const WRITTEN: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
+    // The feed, when it is sent, and how often that was.
+    let served = Arc::new(Mutex::new((CSV.to_owned(), WRITTEN, 0)));
+    let sent = served.clone();
+    let feed = async move |headers: HeaderMap| {
+        let (feed, now, times) = &mut *sent.lock().unwrap();
+        if headers.contains_key(header::IF_MODIFIED_SINCE) {
+            return StatusCode::NOT_MODIFIED.into_response();
+        }
+        *times += 1;
+        ([(header::LAST_MODIFIED, WRITTEN), (header::DATE, now)], feed.clone()).into_response()
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = format!("url = \"http://{}/\"", listener.local_addr().unwrap());
+    let routes = axum::Router::new().route("/", axum::routing::get(feed));
+    let mut serving = JoinSet::new();
+    serving.spawn(async move { axum::serve(listener, routes).await });
+    let world = World::with("select 1", &source(&place, "csv")).await;
+    assert_eq!(world.sync().await.added, 3);
+    served.lock().unwrap().0 = CSV.replace("clay", "glass");
+    assert_eq!(world.sync().await.changed, 1);
+    // Later it is known that this is the last of that second.
+    served.lock().unwrap().1 = "Thu, 01 Jan 2026 00:00:02 GMT";
+    for _ in 0..3 {
+        assert_eq!(world.sync().await.unchanged, 3);
+    }
+    assert_eq!(served.lock().unwrap().2, 3);
     serving.shutdown().await;
 }
 
