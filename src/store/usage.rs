@@ -112,7 +112,7 @@ impl Store {
              on conflict (server) do update set at = clock_timestamp(), requests = least(
                  -$2::float8,
                  model_budget.requests
-                     + $3::float8 * extract(epoch from clock_timestamp() - model_budget.at)::float8 / 60
+                     + $3::float8 * greatest(0, extract(epoch from clock_timestamp() - model_budget.at))::float8 / 60
              )",
             server,
             wait.as_secs_f64() * f64::from(per_minute.requests) / 60.0,

@@ -7,7 +7,7 @@ use shopkeeper::{
     store::usage::Rates,
 };
 
-use crate::support::{SOURCE, World};
+use crate::support::{SOURCE, World, execute};
 
 const RATES: Rates = Rates { requests: 60, tokens: 6000 };
 
@@ -38,6 +38,20 @@ async fn a_budget_is_shared_fills_up_steadily_and_leaves_answers_their_share() {
     world.store.hold_budget("another", RATES, Duration::from_secs(1)).await.unwrap();
     let wait = world.store.take_budget("another", RATES, 1, 1, 0.0).await.unwrap();
     assert!(wait + meanwhile() > Duration::from_secs(25), "what it said before holds: {wait:?}");
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_holds_no_budget() {
+    let world = World::new().await;
+    let take = async || world.store.take_budget("server", RATES, 1, 1, 0.0).await.unwrap();
+    assert!(take().await.is_zero());
+    let ahead = "update shopkeeper.model_budget set at = clock_timestamp() + interval '1 hour'";
+    execute(&world.url(), ahead).await;
+    assert!(take().await.is_zero());
+    execute(&world.url(), ahead).await;
+    world.store.hold_budget("server", RATES, Duration::from_secs(2)).await.unwrap();
+    let wait = take().await;
+    assert!(wait < Duration::from_secs(5), "{wait:?}");
 }
 
 #[tokio::test]
