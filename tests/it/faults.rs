@@ -42,7 +42,7 @@ async fn every_kind_of_nonsense_from_the_model_is_retried_and_never_stored() {
         world.script().queue(Operation::Embeddings, [fault.clone()]);
         world.try_sync().await.unwrap();
         let workers = world.workers();
-        world.script().arrived(Operation::Embeddings, 1).await;
+        world.arrived(Operation::Embeddings, 1).await;
         world.until("it is retried or waits", "exists (select from shopkeeper.job where last_error is not null) or exists (select from shopkeeper.job_history)").await;
         // An outage waits longer than a test does.
         sqlx::query("update shopkeeper.job set run_at = now()").execute(&world.ours).await.unwrap();

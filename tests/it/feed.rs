@@ -288,11 +288,13 @@ async fn a_download_that_may_have_been_written_again_in_the_second_it_was_sent_i
     let sent = served.clone();
     let feed = async move |headers: HeaderMap| {
         let (feed, now, times) = &mut *sent.lock().unwrap();
-        if headers.contains_key(header::IF_MODIFIED_SINCE) {
+        if headers.contains_key(header::IF_NONE_MATCH) || headers.contains_key(header::IF_MODIFIED_SINCE) {
             return StatusCode::NOT_MODIFIED.into_response();
         }
         *times += 1;
-        ([(header::LAST_MODIFIED, WRITTEN), (header::DATE, now)], feed.clone()).into_response()
+        let about =
+            [(header::LAST_MODIFIED, WRITTEN), (header::ETAG, "\"of that second\""), (header::DATE, now)];
+        (about, feed.clone()).into_response()
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let place = format!("url = \"http://{}/\"", listener.local_addr().unwrap());

@@ -77,8 +77,8 @@ impl Managed {
         url.lines().next().unwrap().to_owned()
     }
 
-    fn ended(mut self) -> i32 {
-        self.child.wait().unwrap().code().unwrap()
+    async fn ended(self) -> i32 {
+        self.child.ended().await.code().unwrap()
     }
 }
 
@@ -122,7 +122,7 @@ async fn the_service_manager_hears_of_start_reload_and_stop_and_bad_settings_cha
     let before = world.script().requests(Operation::Completions);
     let under_way = say("How much is the Shirt?");
     let reload = async {
-        world.script().arrived(Operation::Completions, before + 1).await;
+        world.arrived(Operation::Completions, before + 1).await;
         let shorter = settings.replace("[answers]", "[answers]\nmax_question_chars = 10");
         std::fs::write(world.settings(), shorter).unwrap();
         daemon.child.signal(Signal::HUP);
@@ -145,12 +145,12 @@ async fn the_service_manager_hears_of_start_reload_and_stop_and_bad_settings_cha
     assert_eq!((status, &problem["code"]), (422, &json!("question_too_long")), "the new ones hold");
 
     daemon.child.signal(Signal::TERM);
-    let code = off(move || {
+    let daemon = off(move || {
         daemon.hears("STOPPING=1");
-        daemon.ended()
+        daemon
     })
     .await;
-    assert_eq!(code, 0);
+    assert_eq!(daemon.ended().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -177,13 +177,13 @@ async fn the_watchdog_is_fed_only_while_workers_get_through_and_a_second_signal_
     })
     .await;
     daemon.child.signal(Signal::TERM);
-    let code = off(move || {
+    let daemon = off(move || {
         daemon.hears("STOPPING=1");
         daemon.child.signal(Signal::TERM);
-        daemon.ended()
+        daemon
     })
     .await;
-    assert_eq!(code, 1);
+    assert_eq!(daemon.ended().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -211,7 +211,7 @@ async fn a_reload_that_takes_long_keeps_the_watchdog_fed_and_ends_with_everythin
     })
     .await;
     lock.rollback().await.unwrap();
-    assert_eq!(off(move || daemon.ended()).await, 0, "the new daemon ends too");
+    assert_eq!(daemon.ended().await, 0, "the new daemon ends too");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -249,7 +249,7 @@ async fn no_secret_and_no_word_of_a_customer_stands_in_the_log() {
         world.script().clear();
     }
     daemon.child.signal(Signal::TERM);
-    assert_eq!(off(move || daemon.ended()).await, 0);
+    assert_eq!(daemon.ended().await, 0);
     let log = std::fs::read_to_string(world.folder.path().join("log")).unwrap();
     let password = world.url().split(':').nth(2).unwrap().split('@').next().unwrap().to_owned();
     for planted in [
@@ -319,7 +319,7 @@ async fn a_trace_that_a_client_begins_goes_on_in_the_job_its_search_its_model_an
         .until("the third is told", "count(*) = 3 from shopkeeper.delivery where status = 'delivered'")
         .await;
     daemon.child.signal(Signal::TERM);
-    assert_eq!(off(move || daemon.ended()).await, 0);
+    assert_eq!(daemon.ended().await, 0);
     let spans = spans(&bodies.lock().unwrap());
     let names = |trace: &str| -> Vec<_> {
         let of_it = spans.iter().filter(|span| span.trace_id == id(trace));

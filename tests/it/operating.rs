@@ -77,18 +77,18 @@ async fn who_waits_for_what_is_stopped_is_told_once() {
     world.run(&["queue", "pause", "refresh_document"]).await;
     world.run(&["queue", "pause", "index_documents"]).await;
     world.run(&["queue", "pause", "answer_question"]).await;
-    let (mut synced, line, mut said) = waits(&["sync", "--wait"]).await;
+    let (synced, line, mut said) = waits(&["sync", "--wait"]).await;
     assert_eq!(line, "index_documents is paused: `shopkeeper queue resume index_documents` goes on");
     let line = said.next().unwrap().unwrap();
     assert_eq!(line, "refresh_document is paused: `shopkeeper queue resume refresh_document` goes on");
-    let (mut asked, line, answered) = waits(&["ask", "How much is the Kettle?"]).await;
+    let (asked, line, answered) = waits(&["ask", "How much is the Kettle?"]).await;
     assert_eq!(line, "answer_question is paused: `shopkeeper queue resume answer_question` goes on");
     for kind in ["refresh_document", "index_documents"] {
         world.run(&["queue", "resume", kind]).await;
     }
-    assert!(tokio::task::spawn_blocking(move || synced.wait().unwrap()).await.unwrap().success());
+    assert!(synced.ended().await.success());
     world.run(&["queue", "resume", "answer_question"]).await;
-    assert!(tokio::task::spawn_blocking(move || asked.wait().unwrap()).await.unwrap().success());
+    assert!(asked.ended().await.success());
     let again: Vec<_> = said.chain(answered).map(Result::unwrap).collect();
     assert!(!again.iter().any(|line| line.contains("is paused")), "{again:?}");
 

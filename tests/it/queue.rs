@@ -232,7 +232,7 @@ async fn a_key_enqueued_while_it_runs_runs_once_more_afterwards() {
     enqueue(&world, "k", "nothing").await;
     let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
     let running = Running::start(&world, gated, LIMITS);
-    running.job.started.notified().await;
+    running.at_work(1).await;
     for _ in 0..3 {
         enqueue(&world, "k", "nothing").await;
     }
@@ -274,7 +274,7 @@ async fn a_job_longer_than_its_lease_keeps_it_and_runs_once() {
     enqueue(&world, "k", "nothing").await;
     let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
     let running = Running::start(&world, gated, LIMITS);
-    running.job.started.notified().await;
+    running.at_work(1).await;
     let first: chrono::DateTime<chrono::Utc> = world.value("select lease_until from shopkeeper.job").await;
     let later = format!(
         "exists (select from shopkeeper.job where lease_until > '{first}'::timestamptz + interval '4 s')"

@@ -130,7 +130,7 @@ async fn a_daemon_that_is_killed_between_embedding_and_storing_loses_nothing() {
     let arguments = ["--config", world.settings().to_str().unwrap(), "run"].map(str::to_owned);
     let daemon = || Process::start(command(&arguments, &[]).stderr(std::process::Stdio::null()));
     let first = daemon();
-    world.script().arrived(Operation::Embeddings, 1).await;
+    world.arrived(Operation::Embeddings, 1).await;
     drop(first);
     assert_eq!(world.count("chunk").await, 0);
     let _second = daemon();

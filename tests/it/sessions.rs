@@ -6,7 +6,7 @@ use shopkeeper::offline::{Fault, Operation};
 
 use crate::{
     running::TestDaemon,
-    support::{LIMIT, World, execute, stdout},
+    support::{World, execute, stdout},
 };
 
 /// A daemon whose model holds back every answer until it is let go.
@@ -25,8 +25,7 @@ async fn begun(world: &World, daemon: &TestDaemon, body: Value) -> String {
     let before = world.script().requests(Operation::Completions);
     let (status, answer) = daemon.post(body).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
-    let arrived = world.script().arrived(Operation::Completions, before + 1);
-    tokio::time::timeout(LIMIT, arrived).await.expect("no worker takes it to the model");
+    world.arrived(Operation::Completions, before + 1).await;
     answer["id"].as_str().unwrap().to_owned()
 }
 
@@ -121,7 +120,7 @@ async fn a_question_can_be_cancelled_waiting_and_at_work_and_its_session_goes_on
         }
     }
     // The model still holds the first one, but nobody waits for it.
-    world.script().arrived(Operation::Completions, 2).await;
+    world.arrived(Operation::Completions, 2).await;
     free(&world);
     let last = daemon.settled(&world, last["id"].as_str().unwrap()).await;
     assert_eq!(last["status"], "completed", "{last}");

@@ -4,9 +4,9 @@ use std::{
     collections::BTreeMap,
     ops::{Deref, DerefMut},
     path::PathBuf,
-    process::{Child, Command, Output},
+    process::{Child, Command, ExitStatus, Output},
     sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -272,8 +272,14 @@ impl World {
         self.try_sync().await.unwrap();
         let before = self.script().requests(Operation::Embeddings);
         let workers = self.workers();
-        self.script().arrived(Operation::Embeddings, before + 1).await;
+        self.arrived(Operation::Embeddings, before + 1).await;
         workers
+    }
+
+    /// Waits until the model server has had so many requests.
+    pub(crate) async fn arrived(&self, operation: Operation, requests: usize) {
+        let arrived = self.script().arrived(operation, requests);
+        tokio::time::timeout(LIMIT, arrived).await.expect("nothing arrives at the model server");
     }
 
     /// Looks at our database until a condition holds.
@@ -371,6 +377,18 @@ impl Process {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn ended(mut self) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            match self.0.try_wait().unwrap() {
+                Some(status) => return status,
+                None => assert!(began.elapsed() < LIMIT, "it does not end"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 

