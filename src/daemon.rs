@@ -21,7 +21,7 @@ use crate::{
         deliver_webhook::DeliverWebhook,
         eval::Eval,
         fill_index::FillIndex,
-        index_documents::IndexDocuments,
+        index_documents::{IndexDocuments, REFRESHING},
         maintain_index::{self, MaintainIndex},
         prune_history::{self, PruneHistory},
         refresh_document::RefreshDocument,
@@ -367,6 +367,10 @@ async fn enqueue(config: &Config, store: &Store, parts: &Parts, roles: Roles) ->
             if parts.versions.model(&index).is_some() {
                 FillIndex::enqueue(store, index.id).await?;
             }
+        }
+        // All models have one budget of money.
+        if let Some(model) = parts.versions.models().first() {
+            model.backfill.resume(REFRESHING).await?;
         }
     }
     if roles.has(Role::Sync) {

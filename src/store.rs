@@ -111,14 +111,17 @@ impl Store {
         let patience = (!reach.statement_timeout.is_zero()).then(|| reach.statement_timeout * 4);
         let is_pooled = reach.direct_url.is_some();
         let options = connected(&reach.url, is_pooled).await?;
-        let pool = |options, connections, is_pooled, timeout| {
+        let pool = |options, connections, is_pooled, timeout, writes| {
             let pool = PgPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(timeout)
                 // A connection that was just used need not be asked whether it lives.
                 .test_before_acquire(false)
-                .before_acquire(|connection, used| {
+                .before_acquire(move |connection, used| {
                     Box::pin(async move {
+                        if writes && pool::is_suspect() {
+                            return pool::is_writable(connection).await;
+                        }
                         if used.idle_for > IDLE {
                             return wire::is_alive(connection).await;
                         }
@@ -127,18 +130,18 @@ impl Store {
                 });
             Pool::new(pool, options, &settings, patience, is_pooled)
         };
-        let main = pool(options.clone(), reach.max_connections, is_pooled, CONNECT_TIMEOUT);
+        let main = pool(options.clone(), reach.max_connections, is_pooled, CONNECT_TIMEOUT, true);
         let direct = match &reach.direct_url {
-            Some(url) => pool(connected(url, false).await?, DIRECT_CONNECTIONS, false, CONNECT_TIMEOUT),
+            Some(url) => pool(connected(url, false).await?, DIRECT_CONNECTIONS, false, CONNECT_TIMEOUT, true),
             None => main.clone(),
         };
         // One that is away is no reason not to start.
         let replica = reach.read_url.as_deref().map(options_of).transpose()?;
         let replica = replica.map(|options| Replica {
-            pool: pool(options, reach.max_connections, false, REPLICA_TIMEOUT),
+            pool: pool(options, reach.max_connections, false, REPLICA_TIMEOUT, false),
             away: Arc::default(),
         });
-        Ok(Self { vital: pool(options, 1, is_pooled, CONNECT_TIMEOUT), pool: main, direct, replica })
+        Ok(Self { vital: pool(options, 1, is_pooled, CONNECT_TIMEOUT, true), pool: main, direct, replica })
     }
 
     /// Does work of several statements, all of it or nothing.
@@ -186,10 +189,13 @@ impl Store {
         self.vital.run(Some(limit), work).await
     }
 
-    /// Whether the database answers now, within two seconds.
+    /// Whether the database answers now, within two seconds, and can be written.
     pub async fn is_reachable(&self) -> bool {
-        let ping = sqlx::query!("select 1 as one").fetch_one(&self.pool);
-        tokio::time::timeout(Duration::from_secs(2), ping).await.is_ok_and(|result| result.is_ok())
+        let ping = sqlx::query_scalar!(
+            r#"select current_setting('transaction_read_only') = 'off' as "is_writable!""#
+        );
+        let answer = tokio::time::timeout(Duration::from_secs(2), ping.fetch_one(&self.pool)).await;
+        matches!(answer, Ok(Ok(true)))
     }
 
     /// How many connections are used, and how many are not.
@@ -310,6 +316,11 @@ impl From<sqlx::Error> for StoreError {
                 code if code.starts_with("28") || code == "3D000" => Self::unreachable(database.message()),
                 // The transaction waited too long for us: the process was stopped, or the network was cut.
                 "25P03" => Self::unreachable(database.message()),
+                // A server that became a standby, or has no place left on its disk. Another may have its address by now.
+                "25006" => {
+                    pool::suspect();
+                    Self::unreachable(database.message())
+                }
                 "57014" => Self::TooSlow(database.message().to_owned()),
                 code if wire::passes(code) => Self::unreachable(database.message()),
                 _ => Self::Failed(database.message().to_owned()),

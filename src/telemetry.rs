@@ -191,6 +191,16 @@ pub fn schedule_fired(name: &str, tick: chrono::DateTime<chrono::Utc>) {
     metrics::gauge!(SCHEDULE_LAST, "schedule" => name.to_owned()).set(tick.timestamp() as f64);
 }
 
+/// What is not in the settings any more has no figure.
+pub fn forget<'a>(schedules: impl Iterator<Item = &'a str>, sources: impl Iterator<Item = &'a str>) {
+    for name in schedules {
+        metrics::gauge!(SCHEDULE_LAST, "schedule" => name.to_owned()).set(f64::NAN);
+    }
+    for name in sources {
+        metrics::gauge!(LAST_SYNC, "source" => name.to_owned()).set(f64::NAN);
+    }
+}
+
 /// Counts a job that ended.
 pub fn job_ended(kind: &'static str, outcome: &'static str, waited: Duration, ran: Duration) {
     metrics::histogram!(JOB_WAIT, "kind" => kind).record(waited.as_secs_f64());

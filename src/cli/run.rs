@@ -103,6 +103,7 @@ async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>
                 match new {
                     Ok(new) => {
                         current.stop.cancel();
+                        forget(&current.config, &new.config);
                         current = new;
                         telemetry::filter(&current.config.telemetry.log);
                         tracing::info!("the new settings are in force");
@@ -156,6 +157,16 @@ impl Current {
             }
         }
     }
+}
+
+/// Alerts on schedules and sources that left the settings are to end.
+fn forget(old: &Config, new: &Config) {
+    let schedules = old.schedules.iter().map(|schedule| schedule.name.as_str());
+    let sources = old.sources.iter().map(|source| source.name.as_str());
+    telemetry::forget(
+        schedules.filter(|name| !new.schedules.iter().any(|kept| kept.name == **name)),
+        sources.filter(|name| !new.sources.iter().any(|kept| kept.name == **name)),
+    );
 }
 
 fn load(path: &Path) -> anyhow::Result<Config> {

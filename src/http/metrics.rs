@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 
 use super::Api;
 use crate::{store::StoreError, telemetry};
@@ -18,8 +18,8 @@ pub(super) fn routes(api: Api) -> Router {
 /// When the database was last asked for figures.
 #[derive(Clone, Debug, Default)]
 pub struct Counted {
-    jobs: Arc<Seldom>,
-    documents: Arc<Seldom>,
+    jobs: Seldom,
+    documents: Seldom,
 }
 
 /// Documents are counted no more often than this: it reads them all.
@@ -31,60 +31,60 @@ async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     let (used, idle) = api.store.connections();
     telemetry::connections(used, idle);
     let Counted { jobs, documents } = &api.counted;
-    for kind in jobs.count("the queue", Duration::ZERO, api.store.queue_status(api.kinds)).await {
-        let depths = [
-            ("ready", if kind.paused { 0 } else { kind.ready }),
-            ("paused", if kind.paused { kind.ready } else { 0 }),
-            ("scheduled", kind.scheduled),
-            ("running", kind.running),
-            ("dead", kind.dead),
-        ];
-        telemetry::queue(&kind.kind, &depths, kind.oldest_ready_seconds.unwrap_or(0.0));
-    }
-    for source in documents.count("the documents", DOCUMENTS, api.store.document_states()).await {
-        let states = [("fresh", source.fresh), ("stale", source.stale), ("failed", source.failed)];
-        telemetry::documents(&source.source, &states);
-    }
+    let (store, kinds) = (api.store.clone(), api.kinds);
+    let queue = async move {
+        for kind in store.queue_status(kinds).await? {
+            let depths = [
+                ("ready", if kind.paused { 0 } else { kind.ready }),
+                ("paused", if kind.paused { kind.ready } else { 0 }),
+                ("scheduled", kind.scheduled),
+                ("running", kind.running),
+                ("dead", kind.dead),
+            ];
+            telemetry::queue(&kind.kind, &depths, kind.oldest_ready_seconds.unwrap_or(0.0));
+        }
+        Ok(())
+    };
+    jobs.count("the queue", Duration::ZERO, queue).await;
+    let store = api.store.clone();
+    let states = async move {
+        for source in store.document_states().await? {
+            let states = [("fresh", source.fresh), ("stale", source.stale), ("failed", source.failed)];
+            telemetry::documents(&source.source, &states);
+        }
+        Ok(())
+    };
+    documents.count("the documents", DOCUMENTS, states).await;
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry::metrics())
 }
 
 /// Counts so seldom that it takes no more than a twentieth of the time, however much there is to be counted and
 /// however often somebody asks.
-#[derive(Debug, Default)]
-struct Seldom(Mutex<Option<Instant>>);
-
-/// A count that is under way. Who asked may go away before its end.
-struct Count<'a> {
-    next: MutexGuard<'a, Option<Instant>>,
-    began: Instant,
-    pause: Duration,
-}
-
-impl Drop for Count<'_> {
-    fn drop(&mut self) {
-        *self.next = Some(Instant::now() + rest(self.began.elapsed()).max(self.pause));
-    }
-}
+#[derive(Clone, Debug, Default)]
+struct Seldom(Arc<Mutex<Option<Instant>>>);
 
 impl Seldom {
-    /// What there is, or nothing when it is too early or cannot be said; not before `pause` is over.
-    async fn count<T>(
+    /// Counts, unless it is too early or somebody counts already; not again before `pause` is over. It goes on when who
+    /// asked goes away: what takes longer than he waits is there when he asks again.
+    #[expect(clippy::disallowed_methods, reason = "it ends with its statements")]
+    async fn count(
         &self,
-        what: &str,
+        what: &'static str,
         pause: Duration,
-        counting: impl Future<Output = Result<Vec<T>, StoreError>>,
-    ) -> Vec<T> {
-        // Whoever holds it counts.
-        let Ok(next) = self.0.try_lock() else { return Vec::new() };
+        counting: impl Future<Output = Result<(), StoreError>> + Send + 'static,
+    ) {
+        let Ok(mut next) = self.0.clone().try_lock_owned() else { return };
         let began = Instant::now();
         if next.is_some_and(|next| began < next) {
-            return Vec::new();
+            return;
         }
-        let _count = Count { next, began, pause };
-        counting.await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "{what} could not be counted for the metrics");
-            Vec::new()
-        })
+        let counting = tokio::spawn(async move {
+            if let Err(error) = counting.await {
+                tracing::warn!(%error, "{what} could not be counted for the metrics");
+            }
+            *next = Some(Instant::now() + rest(began.elapsed()).max(pause));
+        });
+        drop(counting.await);
     }
 }
 
@@ -95,23 +95,36 @@ fn rest(took: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[tokio::test]
     async fn what_was_counted_a_moment_ago_is_not_counted_again_and_what_takes_long_the_more_seldom() {
-        let seldom = Seldom::default();
-        let count = || async { Ok(vec![7]) };
-        assert_eq!(seldom.count("it", DOCUMENTS, count()).await, [7]);
-        assert!(seldom.count("it", DOCUMENTS, count()).await.is_empty());
+        let (seldom, counts) = (Seldom::default(), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..2 {
+            let counts = counts.clone();
+            let count = async move {
+                counts.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            };
+            seldom.count("it", DOCUMENTS, count).await;
+        }
+        assert_eq!(counts.load(Ordering::Relaxed), 1);
         assert_eq!(rest(Duration::from_secs(2)), Duration::from_secs(38));
     }
 
     #[tokio::test]
-    async fn a_count_that_was_given_up_is_not_begun_again_at_once() {
+    async fn a_count_is_finished_also_when_whoever_asked_goes_away() {
         let seldom = Seldom::default();
-        let slow = std::future::pending::<Result<Vec<i32>, StoreError>>();
-        let given_up = tokio::time::timeout(Duration::from_millis(1), seldom.count("it", DOCUMENTS, slow));
-        assert!(given_up.await.is_err());
-        assert!(seldom.count("it", DOCUMENTS, async { Ok(vec![7]) }).await.is_empty());
+        let (send, received) = tokio::sync::oneshot::channel();
+        let slow = async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            send.send("counted").unwrap();
+            Ok(())
+        };
+        let asked = tokio::time::timeout(Duration::from_millis(1), seldom.count("it", DOCUMENTS, slow));
+        assert!(asked.await.is_err());
+        assert_eq!(received.await.unwrap(), "counted");
     }
 }

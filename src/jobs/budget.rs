@@ -16,7 +16,7 @@ use crate::{
     clock,
     model::{Left, ModelError},
     store::{
-        Store,
+        Store, StoreError,
         usage::{Cost, Rates},
     },
 };
@@ -59,6 +59,8 @@ impl Slice {
     }
 }
 
+/// How the reason begins of those who wait for tomorrow's money.
+const SPENT: &str = "today's budget of ";
 /// Slices in a minute.
 const SLICES: u32 = 600;
 /// How long a slice may be used.
@@ -117,6 +119,15 @@ impl Budget {
         self.slice.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets jobs of these kinds go on that wait for tomorrow's money, when there is some today: the budget was raised.
+    pub async fn resume(&self, kinds: &[&str]) -> Result<(), StoreError> {
+        match self.require_money().await {
+            Ok(()) => self.store.hasten(kinds, SPENT).await,
+            // They wait on.
+            Err(_) => Ok(()),
+        }
+    }
+
     async fn require_money(&self) -> Result<(), JobError> {
         let Some((operation, limit)) = self.daily else { return Ok(()) };
         if self.store.usd_today(operation).await? < limit {
@@ -125,7 +136,7 @@ impl Budget {
         let now = clock::now();
         let midnight = (now + TimeDelta::days(1)).date_naive().and_time(NaiveTime::MIN).and_utc();
         let after = (midnight - now).to_std().unwrap_or_default();
-        let reason = format!("today's budget of {limit} dollars for {operation} is used up");
+        let reason = format!("{SPENT}{limit} dollars for {operation} is used up");
         Err(JobError::Withheld { after, reason })
     }
 

@@ -8,7 +8,11 @@
 //! Ticks are wall times of an IANA zone. One that the spring leaves out comes at the first instant that
 //! there is; one that the autumn repeats comes once, at the first of the two.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -122,6 +126,8 @@ impl Ticks {
 /// Ticks younger than this are in time, and each is seen to: it is longer than one look takes, also when a schedule waits
 /// for a lock until it is given up.
 const PUNCTUAL: TimeDelta = TimeDelta::seconds(20);
+/// After so long in one look, ticks wait for the next one: those of other schedules may be due by then.
+const ENOUGH: Duration = Duration::from_secs(5);
 /// The most ticks of one schedule that are seen to at once.
 const MOST: usize = 1000;
 /// How far back the latest of missed ticks is looked for, step by step.
@@ -133,8 +139,10 @@ const LOOK_BACK: [TimeDelta; 5] = [
     TimeDelta::days(400),
 ];
 
-/// The ticks that are to be seen to now, the oldest first.
+/// The ticks that are to be seen to now, the oldest first. None fires twice, so that a clock which was ahead when the last
+/// one fired keeps none back.
 fn due(schedule: &Schedule, last_at: DateTime<Utc>, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+    let last_at = if last_at > now { now - PUNCTUAL } else { last_at };
     let between = |from: DateTime<Utc>, to: DateTime<Utc>| {
         std::iter::successors(schedule.ticks.after(from), |tick| schedule.ticks.after(*tick))
             .take_while(move |tick| *tick <= to)
@@ -166,7 +174,7 @@ pub(super) async fn keep(store: &Store, schedules: &[Schedule], stop: &Cancellat
     };
     let mut is_reachable = true;
     while !stop.is_cancelled() {
-        let seen = look(store, schedules).await;
+        let seen = look(store, schedules, stop).await;
         if let (true, Err(error)) = (is_reachable, &seen) {
             tracing::warn!(%error, "schedules cannot be seen to; trying on");
         }
@@ -193,14 +201,16 @@ async fn ticker(second: &Arc<Notify>) -> Result<JobScheduler, JobSchedulerError>
     Ok(scheduler)
 }
 
-async fn look(store: &Store, schedules: &[Schedule]) -> Result<(), StoreError> {
+async fn look(store: &Store, schedules: &[Schedule], stop: &CancellationToken) -> Result<(), StoreError> {
+    let until = Instant::now() + ENOUGH;
     let names: Vec<_> = schedules.iter().map(|schedule| schedule.name.clone()).collect();
     let (now, states) = store.schedules(&names).await?;
     // Two at once: one whose job somebody has locked keeps no other from its ticks, and many take no more connections.
     let mut seen = Vec::new();
     for schedule in schedules {
         if let Some(state) = states.iter().find(|state| state.name == schedule.name) {
-            seen.push(see_to(store, schedule, state, now));
+            let is_over = move || stop.is_cancelled() || Instant::now() > until;
+            seen.push(see_to(store, schedule, state, now, is_over));
         }
     }
     let seen: Vec<_> = stream::iter(seen).buffer_unordered(2).collect().await;
@@ -212,11 +222,12 @@ async fn see_to(
     schedule: &Schedule,
     state: &ScheduleState,
     now: DateTime<Utc>,
+    is_over: impl Fn() -> bool,
 ) -> Result<(), StoreError> {
     if state.paused {
         return Ok(());
     }
-    for tick in due(schedule, state.last_at, now) {
+    for tick in due(schedule, state.last_at, now).into_iter().take_while(|_| !is_over()) {
         let jitter = schedule.jitter.mul_f64(rand::random());
         let firing = Firing {
             schedule: &schedule.name,
@@ -309,9 +320,12 @@ mod tests {
         }
     }
 
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
     #[test]
     fn missed_ticks_are_caught_up_as_the_schedule_says() {
-        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         let (last, now) = (at("2026-01-01T00:00:00Z"), at("2026-01-03T00:30:00Z"));
         let due = |catch_up| due(&schedule("0 * * * *", catch_up), last, now);
         assert_eq!(due(CatchUp::Latest), [at("2026-01-03T00:00:00Z")]);
@@ -320,8 +334,15 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_was_ahead_at_the_last_tick_keeps_none_back() {
+        let (ahead, now) = (at("2027-01-01T00:00:00Z"), at("2026-01-03T00:00:05Z"));
+        for catch_up in [CatchUp::Latest, CatchUp::Skip, CatchUp::All] {
+            assert_eq!(due(&schedule("0 * * * *", catch_up), ahead, now), [at("2026-01-03T00:00:00Z")]);
+        }
+    }
+
+    #[test]
     fn ticks_in_time_are_all_seen_to() {
-        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         for catch_up in [CatchUp::Latest, CatchUp::Skip, CatchUp::All] {
             let due = due(
                 &schedule("* * * * * *", catch_up),

@@ -6,15 +6,18 @@
 //! others have left, and settings hold in it alone. That costs two round trips more; without a pooler statements
 //! run as they are.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use futures::{TryStreamExt, future::BoxFuture, stream::BoxStream};
 use sqlx::{
-    AssertSqlSafe, Connection, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr,
+    AssertSqlSafe, Connection, Either, Execute, Executor, PgConnection, PgPool, Postgres, Row, SqlStr,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
-use crate::wire::{Lent, in_time};
+use crate::wire::{Lent, PING_TIMEOUT, in_time};
 
 /// Connections to one server.
 #[derive(Clone, Debug)]
@@ -30,6 +33,26 @@ pub(super) struct Pool {
 /// is of a host that was cut off, and its locks and its place are wanted.
 const KEEPALIVE: [(&str, &str); 3] =
     [("tcp_keepalives_idle", "10"), ("tcp_keepalives_interval", "5"), ("tcp_keepalives_count", "4")];
+
+/// When a server was last found that can only be read. As long after that, each connection is asked before it is lent, and
+/// closed if it is of such a server: by now its address may lead to another.
+static READ_ONLY: Mutex<Option<Instant>> = Mutex::new(None);
+const SUSPICION: Duration = Duration::from_mins(1);
+
+pub(super) fn suspect() {
+    *READ_ONLY.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+}
+
+pub(super) fn is_suspect() -> bool {
+    let seen = READ_ONLY.lock().unwrap_or_else(PoisonError::into_inner);
+    seen.is_some_and(|seen| seen.elapsed() < SUSPICION)
+}
+
+pub(super) async fn is_writable(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let asked = sqlx::raw_sql("show transaction_read_only").fetch_one(connection);
+    let row = tokio::time::timeout(PING_TIMEOUT, asked).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+    Ok(row.try_get::<String, _>(0)? == "off")
+}
 
 impl Pool {
     /// Connects when a connection is first needed; these settings hold on each. Whoever waits for a reply

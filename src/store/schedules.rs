@@ -193,7 +193,7 @@ async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Opti
     };
     sqlx::query!(
         "with noted as (
-             update shopkeeper.schedule set last_at = greatest(last_at, $2) where name = $1
+             update shopkeeper.schedule set last_at = case when last_at > now() then $2 else greatest(last_at, $2) end where name = $1
          )
          update shopkeeper.schedule_tick set enqueued = $3 where schedule = $1 and tick = $2",
         firing.schedule,

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use shopkeeper::{
+    jobs::index_documents::REFRESHING,
     offline::{Fault, Operation},
     store::usage::Rates,
 };
@@ -72,7 +73,7 @@ async fn a_server_that_asks_for_patience_is_left_alone_by_all() {
 
 #[tokio::test]
 async fn the_money_of_a_day_stops_the_backfill_and_not_the_answers() {
-    let world =
+    let mut world =
         World::with(crate::support::SHOP, &(SOURCE.to_owned() + "[budget]\nembedding_usd = 0.001\n")).await;
     world.sync().await;
     assert!(world.count("usage where usd > 0.001").await > 0, "the first request was free to go over it");
@@ -89,6 +90,13 @@ async fn the_money_of_a_day_stops_the_backfill_and_not_the_answers() {
         .until("it is answered", &format!("status = 'completed' from shopkeeper.answer where id = '{id}'"))
         .await;
     workers.stop().await;
+    // As long as there is none, it waits on; when there is more, a daemon that starts lets it go on.
+    for (limit, waiting) in [("0.001", 1), ("0.002", 1), ("1000", 0)] {
+        let (part, other) = ("embedding_usd = ", format!("embedding_usd = {limit} #"));
+        world.change_settings(part, &other).await;
+        world.parts.versions.models()[0].backfill.resume(REFRESHING).await.unwrap();
+        assert_eq!(world.count(midnight).await, waiting, "{limit}");
+    }
 }
 
 #[tokio::test]

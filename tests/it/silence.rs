@@ -61,6 +61,35 @@ async fn statements_and_transactions_that_no_reply_comes_to_are_given_up() {
 }
 
 #[tokio::test]
+async fn a_server_that_can_only_be_read_is_left_as_soon_as_there_is_one_that_can_be_written() {
+    let world = World::new().await;
+    let store = Store::open(&reach(&world.url())).await.unwrap();
+    let enqueue = async || store.enqueue("k", &["k".to_owned()], &[serde_json::json!({})]).await;
+    enqueue().await.unwrap();
+    let name: String = world.value("select current_database()").await;
+    let all = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+         where datname = current_database() and application_name = 'shopkeeper'";
+    let switch = format!("alter database {name} set default_transaction_read_only = on; {all}");
+    execute(&world.url(), &switch).await;
+    let refused = async {
+        loop {
+            match enqueue().await {
+                Err(StoreError::Unreachable(reason)) if reason.contains("read-only") => break,
+                Err(StoreError::Unreachable(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, refused).await.expect("it is written");
+    assert!(!store.is_reachable().await, "it is not ready");
+    // Now the address leads to another; the connections that there are do not.
+    let back = format!("alter database {name} reset default_transaction_read_only");
+    execute(&crate::support::server().await.url("postgres"), &back).await;
+    let written = async { while enqueue().await.is_err() || !store.is_reachable().await {} };
+    tokio::time::timeout(LIMIT, written).await.expect("it stays with those that can only be read");
+}
+
+#[tokio::test]
 async fn work_that_may_take_for_ever_is_given_up_when_the_server_knows_nothing_of_it() {
     let world = World::new().await;
     let proxy = Proxy::start(&world.url()).await;

@@ -179,6 +179,21 @@ impl Store {
         Ok((row.back + row.due).unsigned_abs())
     }
 
+    /// Lets jobs of these kinds run now that wait for a reason that begins so.
+    pub async fn hasten(&self, kinds: &[&str], reason: &str) -> Result<(), StoreError> {
+        let hasten = sqlx::query!(
+            "update shopkeeper.job set run_at = now() where id = any (array(
+                 select id from shopkeeper.job
+                 where kind = any ($1) and state = 'scheduled' and starts_with(last_error, $2)
+                 order by id for update skip locked
+             ))",
+            kinds as &[&str],
+            reason,
+        );
+        hasten.execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// Takes jobs out, waiting or running: what a running one still writes is void, and its worker is
     /// told to leave it. Says how many.
     pub async fn cancel_jobs(&self, ids: &[i64]) -> Result<u64, StoreError> {

@@ -97,7 +97,7 @@ impl Store {
         let left = sqlx::query_scalar!(
             r#"select indexrelid::regclass::text as "name!" from pg_index
                where indrelid = to_regclass('shopkeeper.chunk_' || $1) and not indisvalid
-                   and indexrelid::regclass::text like '%\_hnsw\_ccnew%'"#,
+                   and indexrelid::regclass::text ~ '_hnsw_cc(new|old)'"#,
             version.to_string(),
         );
         for name in left.fetch_all(&self.pool).await? {
