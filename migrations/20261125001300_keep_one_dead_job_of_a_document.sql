@@ -1,12 +1,15 @@
 -- A document that fails each time it is tried is one dead job, however often that is: the last.
 
+delete from shopkeeper.job_history where ctid = any (array(
+    select ctid from (
+        select ctid, row_number() over (partition by key order by id desc) as n from shopkeeper.job_history
+        where outcome = 'dead' and kind = 'refresh_document' and key is not null
+    ) as dead
+    where n > 1
+));
+
 create index job_history_dead_document on shopkeeper.job_history (key)
 where outcome = 'dead' and kind = 'refresh_document';
-
-delete from shopkeeper.job_history as older
-using shopkeeper.job_history as newer
-where older.outcome = 'dead' and older.kind = 'refresh_document'
-    and newer.outcome = 'dead' and newer.kind = 'refresh_document' and newer.key = older.key and newer.id > older.id;
 
 create or replace function shopkeeper.give_up() returns trigger
 language plpgsql

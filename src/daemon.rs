@@ -338,6 +338,11 @@ pub async fn run(
     servers.spawn(async move { waiting.listen(&answers).await });
     let (overdue, stopped) = (store.clone(), stop.clone());
     servers.spawn(async move { answer_question::end_overdue(&overdue, &stopped).await });
+    // All models have one budget of money.
+    if let (true, Some(model)) = (roles.has(Role::Refresh), parts.versions.models().first().cloned()) {
+        let stopped = stop.clone();
+        servers.spawn(async move { model.backfill.keep_resuming(REFRESHING, &stopped).await });
+    }
     started(Started { address, pulse });
     // A shop that is away takes its time, and nobody waits for it.
     stop.run_until_cancelled(parts.say_source_faults()).await;
@@ -367,10 +372,6 @@ async fn enqueue(config: &Config, store: &Store, parts: &Parts, roles: Roles) ->
             if parts.versions.model(&index).is_some() {
                 FillIndex::enqueue(store, index.id).await?;
             }
-        }
-        // All models have one budget of money.
-        if let Some(model) = parts.versions.models().first() {
-            model.backfill.resume(REFRESHING).await?;
         }
     }
     if roles.has(Role::Sync) {

@@ -208,11 +208,12 @@ pub fn job_ended(kind: &'static str, outcome: &'static str, waited: Duration, ra
     metrics::counter!(JOBS, "kind" => kind, "outcome" => outcome).increment(1);
 }
 
-/// Notes how many documents of a source there are in each state.
+/// Notes how many documents of a source there are in each state; of one that is gone there is no figure.
 #[expect(clippy::cast_precision_loss, reason = "a count of documents")]
-pub fn documents(source: &str, states: &[(&'static str, i64)]) {
+pub fn documents(source: &str, states: &[(&'static str, i64)], is_gone: bool) {
     for (state, documents) in states {
-        metrics::gauge!(DOCUMENTS, "source" => source.to_owned(), "state" => *state).set(*documents as f64);
+        let documents = if is_gone { f64::NAN } else { *documents as f64 };
+        metrics::gauge!(DOCUMENTS, "source" => source.to_owned(), "state" => *state).set(documents);
     }
 }
 

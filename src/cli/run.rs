@@ -77,6 +77,7 @@ async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>
         () = terminate.signalled() => return Ok(()),
     };
     systemd.ready(&current.status());
+    let mut before = None;
     loop {
         tokio::select! {
             ended = daemons.join_next_with_id() => match ended {
@@ -85,6 +86,10 @@ async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>
                 Some(Ok((_, ended))) => {
                     if let Err(error) = ended {
                         tracing::warn!("a daemon with other settings: {error:#}");
+                    }
+                    // It may have noted something to the last.
+                    if let Some(before) = &before {
+                        forget(before, &current.config);
                     }
                 }
                 Some(Err(error)) if error.id() == current.id => return Err(error.into()),
@@ -104,7 +109,7 @@ async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>
                     Ok(new) => {
                         current.stop.cancel();
                         forget(&current.config, &new.config);
-                        current = new;
+                        before = Some(std::mem::replace(&mut current, new).config);
                         telemetry::filter(&current.config.telemetry.log);
                         tracing::info!("the new settings are in force");
                     }

@@ -46,11 +46,13 @@ async fn metrics(State(api): State<Api>) -> impl IntoResponse {
         Ok(())
     };
     jobs.count("the queue", Duration::ZERO, queue).await;
-    let store = api.store.clone();
+    let (store, sources) = (api.store.clone(), api.sources.clone());
     let states = async move {
         for source in store.document_states().await? {
             let states = [("fresh", source.fresh), ("stale", source.stale), ("failed", source.failed)];
-            telemetry::documents(&source.source, &states);
+            let is_gone =
+                !sources.contains(&source.source) && states.iter().all(|(_, documents)| *documents == 0);
+            telemetry::documents(&source.source, &states, is_gone);
         }
         Ok(())
     };

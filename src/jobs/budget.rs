@@ -10,6 +10,7 @@ use std::{
 };
 
 use chrono::{NaiveTime, TimeDelta};
+use tokio_util::sync::CancellationToken;
 
 use super::JobError;
 use crate::{
@@ -59,6 +60,8 @@ impl Slice {
     }
 }
 
+/// How often it is looked whether there is money for those who wait for tomorrow's.
+const RESUME: Duration = Duration::from_mins(1);
 /// How the reason begins of those who wait for tomorrow's money.
 const SPENT: &str = "today's budget of ";
 /// Slices in a minute.
@@ -117,6 +120,18 @@ impl Budget {
 
     fn slice(&self) -> MutexGuard<'_, Slice> {
         self.slice.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what [`Budget::resume`] does each minute until stopped: a daemon with less money may still take such jobs.
+    pub async fn keep_resuming(&self, kinds: &[&str], stop: &CancellationToken) {
+        loop {
+            if let Err(error) = self.resume(kinds).await {
+                tracing::debug!(%error, "what waits for money could not be looked at");
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(RESUME)).await.is_none() {
+                return;
+            }
+        }
     }
 
     /// Lets jobs of these kinds go on that wait for tomorrow's money, when there is some today: the budget was raised.

@@ -126,7 +126,8 @@ impl Ticks {
 /// Ticks younger than this are in time, and each is seen to: it is longer than one look takes, also when a schedule waits
 /// for a lock until it is given up.
 const PUNCTUAL: TimeDelta = TimeDelta::seconds(20);
-/// After so long in one look, ticks wait for the next one: those of other schedules may be due by then.
+/// After so long in one look, what is only caught up with waits for the next one: the ticks of other schedules may be due
+/// by then.
 const ENOUGH: Duration = Duration::from_secs(5);
 /// The most ticks of one schedule that are seen to at once.
 const MOST: usize = 1000;
@@ -209,8 +210,7 @@ async fn look(store: &Store, schedules: &[Schedule], stop: &CancellationToken) -
     let mut seen = Vec::new();
     for schedule in schedules {
         if let Some(state) = states.iter().find(|state| state.name == schedule.name) {
-            let is_over = move || stop.is_cancelled() || Instant::now() > until;
-            seen.push(see_to(store, schedule, state, now, is_over));
+            seen.push(see_to(store, schedule, state, now, until, stop));
         }
     }
     let seen: Vec<_> = stream::iter(seen).buffer_unordered(2).collect().await;
@@ -222,12 +222,16 @@ async fn see_to(
     schedule: &Schedule,
     state: &ScheduleState,
     now: DateTime<Utc>,
-    is_over: impl Fn() -> bool,
+    until: Instant,
+    stop: &CancellationToken,
 ) -> Result<(), StoreError> {
     if state.paused {
         return Ok(());
     }
-    for tick in due(schedule, state.last_at, now).into_iter().take_while(|_| !is_over()) {
+    for (n, tick) in due(schedule, state.last_at, now).into_iter().enumerate() {
+        if stop.is_cancelled() || n > 0 && tick < now - PUNCTUAL && Instant::now() > until {
+            break;
+        }
         let jitter = schedule.jitter.mul_f64(rand::random());
         let firing = Firing {
             schedule: &schedule.name,
