@@ -141,6 +141,16 @@ pub struct Noted {
     pub key: Option<String>,
 }
 
+/// The most documents that may leave a source between two complete listings: removals beyond both wait, because a
+/// source that suddenly has far fewer documents is more likely broken than sold out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MassDelete {
+    /// Of the documents that the source had, 0 to 1.
+    pub share: f64,
+    /// Documents.
+    pub documents: u64,
+}
+
 /// A row that no document can be made of.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]

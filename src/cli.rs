@@ -234,6 +234,7 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     match cause.downcast_ref::<SyncError>()? {
         SyncError::MassDelete { .. } => Some(REFUSED),
         SyncError::Unknown(_) => Some(CONFIGURATION),
+        SyncError::Busy(_) => Some(FAILED),
         SyncError::Catalogue(error) => code_of(error),
         SyncError::Store(error) => code_of(error),
     }

@@ -258,8 +258,7 @@ fn gone(source: &SourceStatus, checks: &mut Checks) {
         false,
         format!("is not in the settings any more, and its {documents} documents are still searched"),
         &format!(
-            "put it back with kind = \"postgres\", any table and where = \"false\", run `shopkeeper sync --source {name} \
-             --allow-mass-delete --wait`, and take it out"
+            "put it back, or run `shopkeeper sync --source {name} --allow-mass-delete`, which removes them"
         ),
     );
 }

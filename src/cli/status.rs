@@ -7,9 +7,10 @@ use serde_json::json;
 
 use super::{output, settings};
 use crate::{
+    config::Config,
     daemon::{self, Workers},
     jobs::index_documents::REFRESHING,
-    store::Store,
+    store::{Store, status::SourceStatus},
 };
 
 #[derive(Debug, Args)]
@@ -33,7 +34,7 @@ pub(super) async fn status(arguments: &Status, path: &Path) -> anyhow::Result<()
             // Clears the screen.
             output::line("\x1b[2J\x1b[H");
         }
-        show(arguments, &store).await?;
+        show(arguments, &config, &store).await?;
         if !arguments.watch {
             return Ok(());
         }
@@ -41,8 +42,8 @@ pub(super) async fn status(arguments: &Status, path: &Path) -> anyhow::Result<()
     }
 }
 
-async fn show(arguments: &Status, store: &Store) -> anyhow::Result<()> {
-    let (sources, failures, pace, queue, index, usage, stopped) = tokio::try_join!(
+async fn show(arguments: &Status, config: &Config, store: &Store) -> anyhow::Result<()> {
+    let (mut sources, failures, pace, queue, index, usage, stopped) = tokio::try_join!(
         store.source_status(),
         store.failures(),
         store.pace(REFRESHING),
@@ -51,6 +52,12 @@ async fn show(arguments: &Status, store: &Store) -> anyhow::Result<()> {
         store.usage_today(),
         store.stopped_since(),
     )?;
+    for source in &mut sources {
+        if !config.sources.iter().any(|known| known.name == source.source) {
+            // Nobody lists it, and nothing of it leaves unasked.
+            source.withheld = source.documents;
+        }
+    }
     if arguments.json {
         return output::json(&json!({
             "sources": sources, "queue": queue, "index": index, "usage_today": usage,
@@ -87,6 +94,12 @@ async fn show(arguments: &Status, store: &Store) -> anyhow::Result<()> {
             std::iter::once(source.source.clone()).chain(counts).chain(rest).collect()
         }),
     );
+    for SourceStatus { source, withheld, .. } in sources.iter().filter(|source| source.withheld > 0) {
+        output::line(format!(
+            "{withheld} documents of {source} stay although their rows are gone: `shopkeeper sync --source {source} \
+             --allow-mass-delete` removes them"
+        ));
+    }
     for failure in &failures {
         output::line(format!("{} of {} failed: {}", failure.documents, failure.source, failure.reason));
     }

@@ -2,13 +2,18 @@
 //!
 //! While it waits, this process is one more worker of the queue: it works with and without a daemon.
 
-use std::{path::Path, time::Duration};
+use std::{
+    fmt::Write,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 use super::{
-    exit_code, output, settings,
+    Ended, FAILED, REFUSED, exit_code, output, settings,
     waiting::{Progress, Stopped, backlog, given_up},
 };
 use crate::{
@@ -16,9 +21,9 @@ use crate::{
     daemon::{self, Parts, Workers},
     jobs::{
         index_documents::REFRESHING,
-        sync_catalogue::{SyncOptions, SyncReport},
+        sync_catalogue::{SyncError, SyncOptions, SyncReport},
     },
-    store::Store,
+    store::{Store, status::FailureReason},
 };
 
 #[derive(Debug, Args)]
@@ -59,11 +64,63 @@ pub(super) async fn sync(arguments: Sync, path: &Path) -> anyhow::Result<()> {
         Some(name) => vec![name],
         None => config.sources.iter().map(|source| source.name.clone()).collect(),
     };
+    if let [name] = &*names
+        && parts.sync.require(name).is_err()
+        && let Some(documents) = left_over(&store, name).await?
+    {
+        let removed = remove_source(&store, name, documents, arguments.allow_mass_delete).await?;
+        return show(&[removed], arguments.json);
+    }
     let options = SyncOptions { full: arguments.full, allow_mass_delete: arguments.allow_mass_delete };
     let order = Order { names: &names, options, wait: arguments.wait };
-    let (reports, error) = sync_all(&config, &store, &parts, &order).await;
-    show(&reports, arguments.json)?;
+    let (synced, error) = sync_all(&config, &store, &parts, &order).await;
+    show(&synced, arguments.json)?;
     error.map_or(Ok(()), Err)
+}
+
+/// What a sync of one source did, and which of its documents cannot be indexed.
+#[derive(Serialize)]
+pub(super) struct Synced {
+    #[serde(flatten)]
+    report: SyncReport,
+    /// Documents that cannot be indexed as they are now.
+    failed: i64,
+    /// Why, the most frequent reason first.
+    reasons: Vec<FailureReason>,
+}
+
+/// The documents of a source that left the settings; `None` when there are none.
+async fn left_over(store: &Store, name: &str) -> anyhow::Result<Option<i64>> {
+    let sources = store.source_status().await?;
+    let documents = sources.into_iter().find(|source| source.source == name).map(|source| source.documents);
+    Ok(documents.filter(|documents| *documents > 0))
+}
+
+/// Removes the documents of a source that left the settings: all of them at once, which the guard lets nobody do unasked.
+async fn remove_source(
+    store: &Store,
+    name: &str,
+    documents: i64,
+    is_allowed: bool,
+) -> anyhow::Result<Synced> {
+    if !is_allowed {
+        let message = format!(
+            "the settings have no source `{name}` any more, and its {documents} documents are still searched\n  \
+             to remove them, run `shopkeeper sync --source {name} --allow-mass-delete`"
+        );
+        return Err(Ended { code: REFUSED, message }.into());
+    }
+    let bar = ProgressBar::new(documents.unsigned_abs())
+        .with_style(ProgressStyle::with_template("removing {bar:30} {pos}/{len} documents")?);
+    let (started, mut report) = (Instant::now(), SyncReport::new(name));
+    while let deleted @ 1.. = store.delete_documents(name).await? {
+        report.removed += deleted;
+        bar.inc(deleted);
+    }
+    bar.finish_and_clear();
+    store.note_synced(name, 0).await?;
+    report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(Synced { report, failed: 0, reasons: Vec::new() })
 }
 
 /// Syncs sources one after the other. One that cannot be read does not keep the others from being synced;
@@ -73,11 +130,11 @@ pub(super) async fn sync_all(
     store: &Store,
     parts: &Parts,
     order: &Order<'_>,
-) -> (Vec<SyncReport>, Option<anyhow::Error>) {
+) -> (Vec<Synced>, Option<anyhow::Error>) {
     let mut reports = Vec::new();
     let mut worst = None;
     for name in order.names {
-        match parts.sync.sync(name, order.options).await {
+        match sync_in_turn(parts, name, order.options).await {
             Ok(report) => reports.push(report),
             Err(error) => worst = Some(worse(worst, error.into())),
         }
@@ -87,8 +144,61 @@ pub(super) async fn sync_all(
     {
         worst = Some(worse(worst, error));
     }
-    (reports, worst)
+    let mut synced = Vec::new();
+    for report in reports {
+        match store.failures_of(&report.source).await {
+            Ok(reasons) => {
+                let failed = reasons.iter().map(|reason| reason.documents).sum();
+                synced.push(Synced { report, failed, reasons });
+            }
+            Err(error) => worst = Some(worse(worst, error.into())),
+        }
+    }
+    if order.wait
+        && let Some(error) = failures(&synced)
+    {
+        worst = Some(worse(worst, error));
+    }
+    (synced, worst)
 }
+
+/// Waits while another process lists the source.
+async fn sync_in_turn(parts: &Parts, name: &str, options: SyncOptions) -> Result<SyncReport, SyncError> {
+    let mut is_told = false;
+    loop {
+        match parts.sync.sync(name, options).await {
+            Err(error @ SyncError::Busy(_)) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    output::note(format!("{error}; waiting for it"));
+                }
+                tokio::time::sleep(BUSY).await;
+            }
+            synced => return synced,
+        }
+    }
+}
+
+/// How often a listing that another process holds up is tried again.
+const BUSY: Duration = Duration::from_millis(500);
+
+/// Why documents failed that were waited for, if any did.
+fn failures(synced: &[Synced]) -> Option<anyhow::Error> {
+    let failed: i64 = synced.iter().map(|synced| synced.failed).sum();
+    if failed == 0 {
+        return None;
+    }
+    let mut message = format!("{failed} documents could not be indexed");
+    for Synced { report, reasons, .. } in synced {
+        for FailureReason { reason, documents } in reasons.iter().take(REASONS) {
+            // Writing to a string cannot fail.
+            let _ = write!(message, "\n  {documents} of {}: {reason}", report.source);
+        }
+    }
+    Some(Ended { code: FAILED, message }.into())
+}
+
+/// Reasons shown for one source; `--json` has them all.
+const REASONS: usize = 5;
 
 /// Keeps the error with the higher exit code, and says the other one now.
 fn worse(worst: Option<anyhow::Error>, new: anyhow::Error) -> anyhow::Error {
@@ -98,11 +208,11 @@ fn worse(worst: Option<anyhow::Error>, new: anyhow::Error) -> anyhow::Error {
     keep
 }
 
-pub(super) fn show(reports: &[SyncReport], json: bool) -> anyhow::Result<()> {
+pub(super) fn show(synced: &[Synced], json: bool) -> anyhow::Result<()> {
     if json {
-        return reports.iter().try_for_each(output::json);
+        return synced.iter().try_for_each(output::json);
     }
-    let rows = reports.iter().map(|report| {
+    let rows = synced.iter().map(|Synced { report, failed, .. }| {
         let numbers = [
             report.listed,
             report.added,
@@ -110,11 +220,15 @@ pub(super) fn show(reports: &[SyncReport], json: bool) -> anyhow::Result<()> {
             report.removed,
             report.unchanged,
             report.enqueued,
+            failed.unsigned_abs(),
             report.elapsed_ms,
         ];
         std::iter::once(report.source.clone()).chain(numbers.map(|number| number.to_string())).collect()
     });
-    output::table(&["source", "listed", "added", "changed", "removed", "unchanged", "enqueued", "ms"], rows);
+    output::table(
+        &["source", "listed", "added", "changed", "removed", "unchanged", "enqueued", "failed", "ms"],
+        rows,
+    );
     Ok(())
 }
 

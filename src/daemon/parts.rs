@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 
 use crate::{
     answer::prompt::{PromptSettings, SYSTEM},
-    catalogue::{Catalogue, CatalogueError, render::Rendering},
+    catalogue::{Catalogue, CatalogueError, MassDelete, render::Rendering},
     config::{
         self, Config, DatabaseUrl, Endpoint, FeedFormat, FeedPlace, Relation, Retrieval, Source, SourceKind,
         TokenizerChoice,
@@ -29,7 +29,7 @@ use crate::{
         index_documents::IndexDocuments,
         plan_catalogue::PlanCatalogue,
         refresh_document::{RefreshDocument, RefreshSettings},
-        sync_catalogue::{MassDelete, SyncCatalogue, SyncedSource},
+        sync_catalogue::{SyncCatalogue, SyncedSource},
         versions::{Model, Versions},
     },
     model::EmbeddingModel,
@@ -75,16 +75,21 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         let chosen = config.sources.iter().zip(&sources.catalogues).filter(|(source, _)| wanted(source));
         chosen.map(|(source, catalogue)| (source.name.clone(), catalogue.clone())).collect()
     };
-    let synced = config.sources.iter().zip(&sources.catalogues).map(|(source, catalogue)| {
+    let guard = |source: &Source| {
         let limit = source.mass_delete_limit;
-        let mass_delete = MassDelete { share: limit.share.0, documents: limit.documents.into() };
-        (source.name.clone(), SyncedSource { catalogue: catalogue.clone(), mass_delete })
+        MassDelete { share: limit.share.0, documents: limit.documents.into() }
+    };
+    let synced = config.sources.iter().zip(&sources.catalogues).map(|(source, catalogue)| {
+        let synced = SyncedSource { catalogue: catalogue.clone(), mass_delete: guard(source) };
+        (source.name.clone(), synced)
     });
+    let guards = config.sources.iter().map(|source| (source.name.clone(), guard(source)));
     // A feed is not asked for single rows: what is stored of it is what is known.
     let is_live = |source: &Source| matches!(&source.kind, SourceKind::Postgres(connection) if connection.live_metadata);
     let refresh = Arc::new(RefreshDocument::new(RefreshSettings {
         store: store.clone(),
         catalogues: Arc::new(catalogues(&|_| true)),
+        guards: Arc::new(guards.collect()),
         versions: versions.clone(),
     }));
     let answer = Arc::new(AnswerQuestion {

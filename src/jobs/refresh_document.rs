@@ -21,7 +21,7 @@ use super::{
     versions::{Version, Versions},
 };
 use crate::{
-    catalogue::{Catalogue, DocumentId},
+    catalogue::{Catalogue, DocumentId, MassDelete},
     store::{
         Store,
         jobs::{Lease, NewJob},
@@ -43,6 +43,8 @@ pub struct RefreshSettings {
     pub store: Store,
     /// Where they come from, by source.
     pub catalogues: Arc<BTreeMap<String, Arc<dyn Catalogue>>>,
+    /// How many documents may leave unasked, by source.
+    pub guards: Arc<BTreeMap<String, MassDelete>>,
     /// What is written.
     pub versions: Arc<Versions>,
 }
@@ -108,8 +110,8 @@ impl RefreshDocument {
     fn refresher(&self, version: &Version) -> Arc<Refresher> {
         let mut refreshers = self.refreshers.lock().unwrap_or_else(PoisonError::into_inner);
         let refresher = refreshers.entry(version.index.id).or_insert_with(|| {
-            let (store, catalogues) = (self.settings.store.clone(), self.settings.catalogues.clone());
-            Arc::new(Refresher::new(store, catalogues, version.clone()))
+            let RefreshSettings { store, catalogues, guards, .. } = &self.settings;
+            Arc::new(Refresher::new(store.clone(), catalogues.clone(), guards.clone(), version.clone()))
         });
         refresher.clone()
     }

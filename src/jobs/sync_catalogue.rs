@@ -10,17 +10,17 @@ use futures::{Stream, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, Job, JobError, Outcome,
+    Attempt, Job, JobError, OUTAGE, Outcome,
     index_documents::{IndexDocuments, TOGETHER},
     refresh_document::RefreshDocument,
 };
 use crate::{
     catalogue::{
-        Catalogue, CatalogueError, Listed,
+        Catalogue, CatalogueError, Listed, MassDelete,
         changes::{Change, CompareError, Known, compare},
     },
     clock,
-    store::{Store, StoreError},
+    store::{Store, StoreError, jobs::NewJob},
     telemetry,
 };
 
@@ -39,29 +39,13 @@ pub struct SyncCatalogue {
     pub sources: BTreeMap<String, SyncedSource>,
 }
 
-/// A source and when its removals are believed.
+/// A source and how many of its removals are believed.
 #[derive(Clone)]
 pub struct SyncedSource {
     /// Where its documents come from.
     pub catalogue: Arc<dyn Catalogue>,
-    /// When a sync stops instead of removing.
+    /// The most that may leave between two complete listings.
     pub mass_delete: MassDelete,
-}
-
-/// A sync that would remove more than both of these stops.
-#[derive(Clone, Copy, Debug)]
-pub struct MassDelete {
-    /// Of the documents that the source had, 0 to 1.
-    pub share: f64,
-    /// Documents.
-    pub documents: u64,
-}
-
-impl MassDelete {
-    #[expect(clippy::cast_precision_loss, reason = "a share of a count of documents")]
-    fn refuses(self, removed: u64, of: u64) -> bool {
-        removed > self.documents && removed as f64 > self.share * of as f64
-    }
 }
 
 /// How a sync is run.
@@ -101,6 +85,9 @@ pub enum SyncError {
     /// The settings have no such source.
     #[error("the settings have no source `{0}`")]
     Unknown(String),
+    /// Another process is listing the source.
+    #[error("source `{0}` is being listed by another process")]
+    Busy(String),
     /// The source could not be read, or what it says cannot be trusted.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
@@ -129,6 +116,7 @@ impl From<SyncError> for JobError {
             SyncError::Store(error) => error.into(),
             // A daemon that has it already may have asked.
             SyncError::Unknown(_) => Self::Retry(error.to_string()),
+            SyncError::Busy(_) => Self::Snooze { after: OUTAGE, reason: error.to_string() },
             SyncError::MassDelete { .. } => Self::Dead(error.to_string()),
         }
     }
@@ -166,6 +154,12 @@ impl Job for SyncCatalogue {
 }
 
 impl SyncCatalogue {
+    /// A job that lists one source.
+    pub fn job(source: &str) -> NewJob {
+        let payload = serde_json::json!({ "source": source });
+        NewJob { kind: Self::KIND, key: source.to_owned(), payload }
+    }
+
     /// Whether there is such a source; the error says so.
     pub fn require(&self, name: &str) -> Result<(), SyncError> {
         self.source(name).map(drop)
@@ -175,11 +169,19 @@ impl SyncCatalogue {
         self.sources.get(name).ok_or_else(|| SyncError::Unknown(name.to_owned()))
     }
 
-    /// Compares one source and enqueues what differs.
+    /// Compares one source and enqueues what differs, unless another process does so now.
     pub async fn sync(&self, name: &str, options: SyncOptions) -> Result<SyncReport, SyncError> {
+        self.source(name)?;
+        let lock = self.store.lock_listing(name).await?;
+        let lock = lock.ok_or_else(|| SyncError::Busy(name.to_owned()))?;
+        let report = self.sync_alone(name, options).await;
+        lock.release().await;
+        report
+    }
+
+    async fn sync_alone(&self, name: &str, options: SyncOptions) -> Result<SyncReport, SyncError> {
         let source = self.source(name)?;
         let started = Instant::now();
-        let known_before = self.store.listed_count(name).await?;
         let mut run =
             Run { store: &self.store, report: SyncReport::new(name), added: Vec::new(), changed: Vec::new() };
         let mut removed = Vec::new();
@@ -209,16 +211,19 @@ impl SyncCatalogue {
         let mut report = run.report;
         report.removed = removed.len() as u64;
         report.listed = report.added + report.changed + report.unchanged;
-        if !options.allow_mass_delete && source.mass_delete.refuses(report.removed, known_before) {
-            let (source_name, removed) = (name.to_owned(), report.removed);
-            return Err(SyncError::MassDelete { source_name, removed, known: known_before });
+        if report.removed > 0 && !options.allow_mass_delete {
+            let departure = self.store.let_leave(name, report.removed, source.mass_delete, true).await?;
+            if !departure.allowed {
+                let (source_name, removed) = (name.to_owned(), report.removed);
+                return Err(SyncError::MassDelete { source_name, removed, known: departure.known });
+            }
         }
         for keys in removed.chunks(BATCH) {
             report.enqueued += self.store.note_unlisted(name, keys, RefreshDocument::KIND).await?;
         }
         // What stood in their way may be gone.
         report.enqueued += self.store.retry_failed(name, RefreshDocument::KIND).await?;
-        self.store.note_synced(name).await?;
+        self.store.note_synced(name, report.listed).await?;
         telemetry::synced(name, clock::now());
         report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(report)
@@ -266,7 +271,8 @@ impl Run<'_> {
 }
 
 impl SyncReport {
-    fn new(source: &str) -> Self {
+    /// Of a source that nothing was found or done of yet.
+    pub fn new(source: &str) -> Self {
         let source = source.to_owned();
         Self { source, listed: 0, added: 0, changed: 0, removed: 0, unchanged: 0, enqueued: 0, elapsed_ms: 0 }
     }
@@ -297,18 +303,5 @@ fn distrust(source: &str, error: CompareError<SyncError>) -> SyncError {
                 reason: error.to_string(),
             })
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_mass_delete_guard_wants_both_a_share_and_a_number() {
-        let guard = MassDelete { share: 0.2, documents: 50 };
-        assert!(guard.refuses(51, 200));
-        assert!(!guard.refuses(50, 100), "few documents are believed");
-        assert!(!guard.refuses(51, 1000), "a small share is believed");
     }
 }

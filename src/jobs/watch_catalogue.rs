@@ -89,10 +89,15 @@ impl WatchCatalogue {
             self.compare(store, listed).await?;
             let known = store.listed_hashes(&self.source, &gone).await?;
             let gone: Vec<_> = gone.into_iter().filter(|key| known.contains_key(key)).collect();
-            if !gone.is_empty() {
+            let may_leave = gone.is_empty() || {
+                let guard = self.sync.source(&self.source)?.mass_delete;
+                store.let_leave(&self.source, gone.len() as u64, guard, false).await?.allowed
+            };
+            if may_leave && !gone.is_empty() {
                 store.note_unlisted(&self.source, &gone, RefreshDocument::KIND).await?;
             }
-            if noted.iter().any(|noted| noted.key.is_none()) {
+            // What must wait is settled by a complete listing.
+            if !may_leave || noted.iter().any(|noted| noted.key.is_none()) {
                 self.compare_in_full(store).await?;
             }
             let ids: Vec<_> = noted.iter().map(|noted| noted.id).collect();
@@ -134,8 +139,8 @@ impl WatchCatalogue {
     }
 
     async fn compare_in_full(&self, store: &Store) -> Result<(), SyncError> {
-        let payload = serde_json::json!({ "source": self.source });
-        store.enqueue(SyncCatalogue::KIND, std::slice::from_ref(&self.source), &[payload]).await?;
+        let job = SyncCatalogue::job(&self.source);
+        store.enqueue(job.kind, &[job.key], &[job.payload]).await?;
         Ok(())
     }
 }

@@ -100,12 +100,16 @@ pub enum Written {
     Fresh,
     /// The document changed meanwhile: nothing was written, and the job that the change enqueued will do it.
     Superseded,
+    /// Its row is gone, and the mass-delete guard keeps the document; the job is done.
+    Withheld,
     /// The job is another worker's by now, or somebody has locked its row: nothing was written.
     NotHeld,
 }
 
 /// Documents that failed and are enqueued once more in one statement.
-const RETRIED: usize = 1000;
+const RETRIED: i64 = 1000;
+/// Documents deleted in one transaction.
+const DELETED: i64 = 1000;
 
 impl Store {
     /// Finds the active index version, whatever its model, or makes one for this model.
@@ -174,14 +178,14 @@ impl Store {
         // Each is another job, whatever waits already.
         let keys: Vec<_> = payloads.iter().map(|_| format!("{source}/{}", Uuid::now_v7())).collect();
         self.transact(async |connection| {
-            note(connection, source, listed).await?;
             jobs::enqueue_at(connection, index, &keys, &payloads, None, 0).await?;
+            note(connection, source, listed).await?;
             Ok(listed.len() as u64)
         })
         .await
     }
 
-    /// Notes that these documents are no longer listed, and enqueues their removal.
+    /// Notes that these documents are no longer listed and may leave, and enqueues their removal.
     pub async fn note_unlisted(
         &self,
         source: &str,
@@ -190,12 +194,10 @@ impl Store {
     ) -> Result<u64, StoreError> {
         self.transact(async |connection| {
             let enqueued = enqueue_refresh(connection, refresh, source, keys, 0).await?;
+            lock(connection, &vec![source.to_owned(); keys.len()], keys).await?;
             sqlx::query!(
                 "update shopkeeper.document set revision = revision + 1, row_hash = null, changed_at = now()
-             where (source, key) in (
-                 select source, key from shopkeeper.document
-                 where source = $1 and key = any($2) order by key for update
-             )",
+                 where source = $1 and key = any($2)",
                 source,
                 keys,
             )
@@ -206,31 +208,44 @@ impl Store {
         .await
     }
 
-    /// Enqueues the documents of a source that could not be indexed once more; says how many.
+    /// Enqueues the documents of a source that could not be indexed once more, page by page; says how many.
     pub async fn retry_failed(&self, source: &str, refresh: &str) -> Result<u64, StoreError> {
-        let keys = sqlx::query_scalar!(
-            "select distinct failed.key from shopkeeper.document_index as failed
-             join shopkeeper.document using (source, key)
-             where failed.source = $1 and failed.state = 'failed' order by failed.key",
-            source,
-        );
-        let keys = keys.fetch_all(&self.pool).await?;
-        let mut enqueued = 0;
-        for keys in keys.chunks(RETRIED) {
+        let (mut enqueued, mut after) = (0, String::new());
+        loop {
+            let keys = sqlx::query_scalar!(
+                "select distinct failed.key from shopkeeper.document_index as failed
+                 join shopkeeper.document using (source, key)
+                 where failed.source = $1 and failed.state = 'failed' and failed.key > $2
+                 order by failed.key limit $3",
+                source,
+                after,
+                RETRIED,
+            );
+            let keys = keys.fetch_all(&self.pool).await?;
+            let Some(last) = keys.last() else { return Ok(enqueued) };
+            after.clone_from(last);
             let retry =
-                self.on_one(async |connection| enqueue_refresh(connection, refresh, source, keys, 0).await);
+                self.on_one(async |connection| enqueue_refresh(connection, refresh, source, &keys, 0).await);
             enqueued += retry.await?;
         }
-        Ok(enqueued)
     }
 
-    /// Counts the documents of a source that are not on their way out.
-    pub async fn listed_count(&self, source: &str) -> Result<u64, StoreError> {
-        let count = sqlx::query_scalar!(
-            r#"select count(*) as "count!" from shopkeeper.document where source = $1 and row_hash is not null"#,
-            source,
-        );
-        Ok(count.fetch_one(&self.pool).await?.unsigned_abs())
+    /// Deletes one batch of the documents of a source, in every index version; says how many.
+    pub async fn delete_documents(&self, source: &str) -> Result<u64, StoreError> {
+        self.transact_by_index(async |connection| {
+            let keys = sqlx::query_scalar!(
+                "select key from shopkeeper.document where source = $1 order by key limit $2",
+                source,
+                DELETED,
+            );
+            let keys = keys.fetch_all(&mut *connection).await?;
+            lock(connection, &vec![source.to_owned(); keys.len()], &keys).await?;
+            let ids: Vec<_> =
+                keys.into_iter().map(|key| DocumentId { source: source.to_owned(), key }).collect();
+            refresh::delete(connection, &ids.iter().collect::<Vec<_>>()).await?;
+            Ok(ids.len() as u64)
+        })
+        .await
     }
 
     /// The row hashes of those of these documents that are known and not on their way out.
@@ -299,7 +314,33 @@ impl Store {
     }
 }
 
-/// Raises the revisions of documents that were added or changed.
+/// Locks documents until the transaction ends, in the one order that every writer keeps, and gives what is known of them.
+/// Jobs are locked before documents, and the row of a source after them.
+async fn lock(
+    connection: &mut PgConnection,
+    sources: &[String],
+    keys: &[String],
+) -> Result<Vec<Locked>, StoreError> {
+    let locked = sqlx::query_as!(
+        Locked,
+        r#"select source as "source!", key as "key!", revision as "revision!", may_leave as "may_leave!"
+           from shopkeeper.lock_documents($1, $2)"#,
+        sources,
+        keys,
+    );
+    Ok(locked.fetch_all(connection).await?)
+}
+
+/// A document that is locked.
+struct Locked {
+    source: String,
+    key: String,
+    revision: i64,
+    /// Whether it was allowed to leave: it is no longer listed, or somebody asked for it by name.
+    may_leave: bool,
+}
+
+/// Raises the revisions of documents that were added or changed: in the order of [`lock`], which new rows need as well.
 async fn note(connection: &mut PgConnection, source: &str, listed: &[Listed]) -> Result<(), StoreError> {
     let (keys, hashes): (Vec<_>, Vec<_>) =
         listed.iter().map(|entry| (entry.key.clone(), entry.row_hash)).unzip();

@@ -1,11 +1,11 @@
-//! Sources: when they were compared, how far they were polled, and who watches them.
+//! Sources: when they were compared, how far they were polled, who watches them, and what may leave them.
 
 use std::time::Duration;
 
-use sqlx::types::Json;
+use sqlx::{Connection, PgConnection, types::Json};
 
 use super::{Store, StoreError, jobs::interval};
-use crate::catalogue::Mark;
+use crate::catalogue::{Mark, MassDelete};
 
 /// What a watcher does next with its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,59 @@ pub struct Watched {
     pub polled_ago: Option<Duration>,
 }
 
+/// What the mass-delete guard decides about removals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Departure {
+    /// Whether the documents may leave.
+    pub allowed: bool,
+    /// Documents that the source had at its last complete listing.
+    pub known: u64,
+}
+
+/// The right to list a source, which one process has at a time. Dropping it ends it.
+#[derive(Debug)]
+pub struct ListingLock(PgConnection);
+
+impl ListingLock {
+    /// Lets others list the source.
+    pub async fn release(self) {
+        // The lock goes with the connection, in whatever way that ends.
+        let _ = self.0.close().await;
+    }
+}
+
 impl Store {
+    /// Takes the lock for listing a source; `None` while another process holds it.
+    ///
+    /// It is an advisory lock on a connection of its own, past a pooler: it ends with the process.
+    pub async fn lock_listing(&self, source: &str) -> Result<Option<ListingLock>, StoreError> {
+        let mut connection = self.direct.plain().acquire().await?.detach();
+        let locked = sqlx::query_scalar!(
+            r#"select pg_try_advisory_lock(hashtextextended('shopkeeper listing ' || $1, 0)) as "locked!""#,
+            source,
+        );
+        let locked = locked.fetch_one(&mut connection).await?;
+        let lock = ListingLock(connection);
+        if locked {
+            return Ok(Some(lock));
+        }
+        lock.release().await;
+        Ok(None)
+    }
+
+    /// Asks the mass-delete guard whether so many documents of a source may leave, and counts them. A listing names all
+    /// that are gone at once.
+    pub async fn let_leave(
+        &self,
+        source: &str,
+        documents: u64,
+        guard: MassDelete,
+        by_listing: bool,
+    ) -> Result<Departure, StoreError> {
+        self.on_one(async |connection| let_leave(connection, source, documents, guard, by_listing).await)
+            .await
+    }
+
     /// Makes sources known, so that others can name them.
     pub async fn note_sources(&self, names: &[String]) -> Result<(), StoreError> {
         sqlx::query!(
@@ -28,12 +80,15 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that a source was compared in full.
-    pub async fn note_synced(&self, source: &str) -> Result<(), StoreError> {
+    /// Notes that a source was compared in full, and how many documents it listed. No removal waits any longer.
+    pub async fn note_synced(&self, source: &str, listed: u64) -> Result<(), StoreError> {
         sqlx::query!(
-            "insert into shopkeeper.source (name, last_sync_at) values ($1, now())
-             on conflict (name) do update set last_sync_at = excluded.last_sync_at",
+            "insert into shopkeeper.source (name, last_sync_at, listed) values ($1, now(), $2)
+             on conflict (name) do update
+             set last_sync_at = excluded.last_sync_at, listed = excluded.listed, removed = 0, withheld = 0,
+                 withheld_at = null",
             source,
+            i64::try_from(listed).unwrap_or(i64::MAX),
         )
         .execute(&self.pool)
         .await?;
@@ -78,4 +133,24 @@ impl Store {
         .await?;
         Ok(())
     }
+}
+
+/// Asks the mass-delete guard in the caller's transaction, which has locked the documents before.
+pub(super) async fn let_leave(
+    connection: &mut PgConnection,
+    source: &str,
+    documents: u64,
+    guard: MassDelete,
+    by_listing: bool,
+) -> Result<Departure, StoreError> {
+    let decided = sqlx::query!(
+        r#"select allowed as "allowed!", known as "known!" from shopkeeper.let_leave($1, $2, $3, $4, $5)"#,
+        source,
+        i64::try_from(documents).unwrap_or(i64::MAX),
+        guard.share,
+        i64::try_from(guard.documents).unwrap_or(i64::MAX),
+        by_listing,
+    );
+    let decided = decided.fetch_one(connection).await?;
+    Ok(Departure { allowed: decided.allowed, known: decided.known.unsigned_abs() })
 }

@@ -24,6 +24,10 @@ pub struct SourceStatus {
     pub oldest_stale_seconds: Option<f64>,
     /// When the source was last compared in full.
     pub last_sync_at: Option<DateTime<Utc>>,
+    /// Documents whose row is gone and that stay, because they are more than `mass_delete_limit`.
+    pub withheld: i64,
+    /// Since when removals wait.
+    pub withheld_since: Option<DateTime<Utc>>,
     /// From when a change was noticed until it was indexed, of half of those of the last day.
     pub lag_p50_seconds: Option<f64>,
     /// The same, of 99 of 100.
@@ -45,6 +49,15 @@ pub struct DocumentStates {
 pub struct Failure {
     /// Their source.
     pub source: String,
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub documents: i64,
+}
+
+/// Documents of one source that could not be indexed for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailureReason {
     /// Why.
     pub reason: String,
     /// How many.
@@ -139,7 +152,8 @@ impl Store {
                 coalesce(documents.failed, 0) as "failed!",
                 coalesce(chunks.chunks, 0) as "chunks!",
                 extract(epoch from now() - documents.oldest)::double precision as oldest_stale_seconds,
-                source.last_sync_at as "last_sync_at?",
+                source.last_sync_at as "last_sync_at?", coalesce(source.withheld, 0) as "withheld!",
+                source.withheld_at as "withheld_since?",
                 documents.lag[1] as lag_p50_seconds, documents.lag[2] as lag_p99_seconds
             from documents
             full join shopkeeper.source on source.name = documents.source
@@ -203,6 +217,21 @@ impl Store {
             kinds as &[&str],
         );
         Ok(rows.fetch_all(&self.pool).await?)
+    }
+
+    /// Why documents of a source could not be indexed at their present revision: the most frequent reasons first.
+    pub async fn failures_of(&self, source: &str) -> Result<Vec<FailureReason>, StoreError> {
+        let reasons = sqlx::query_as!(
+            FailureReason,
+            r#"select coalesce(indexed.error, '') as "reason!", count(*) as "documents!"
+               from shopkeeper.document_index as indexed
+               join shopkeeper.document as document using (source, key)
+               where indexed.state = 'failed' and indexed.source = $1 and indexed_revision = document.revision
+                   and version = (select id from shopkeeper.index_version where state = 'active')
+               group by indexed.error order by 2 desc, 1"#,
+            source,
+        );
+        Ok(reasons.fetch_all(&self.pool).await?)
     }
 
     /// Why documents could not be indexed: the most frequent reasons first.

@@ -6,7 +6,7 @@ use shopkeeper::{
     offline::{Fault, Operation},
 };
 
-use crate::support::{World, execute, stdout};
+use crate::support::{World, execute, stderr, stdout};
 
 async fn checks(world: &World) -> (Option<i32>, Vec<Value>) {
     let output = world.run(&["doctor", "--json"]).await;
@@ -105,11 +105,16 @@ async fn a_source_that_left_the_settings_is_named_as_long_as_its_documents_are_f
     assert!(!seen.iter().any(|check| check["name"] == "coverage of product"), "{seen:?}");
 
     // What it says helps.
-    let back = settings.replace("table = \"product\"\n", "table = \"product\"\nwhere = \"false\"\n");
-    std::fs::write(world.settings(), back).unwrap();
-    let removed = world.run(&["sync", "--source", "product", "--allow-mass-delete", "--wait"]).await;
-    assert_eq!(removed.status.code(), Some(0));
-    std::fs::write(world.settings(), other).unwrap();
+    let status: Value = serde_json::from_str(&stdout(&world.run(&["status", "--json"]).await)).unwrap();
+    let product = status["sources"].as_array().unwrap().iter().find(|source| source["source"] == "product");
+    assert_eq!(product.unwrap()["withheld"], 3, "{status}");
+    let kept = world.run(&["sync", "--source", "product"]).await;
+    assert_eq!(kept.status.code(), Some(4), "{}", stderr(&kept));
+    assert_eq!(world.count("chunk").await, 3, "nothing leaves unasked");
+    let removed = world.run(&["sync", "--source", "product", "--allow-mass-delete", "--json"]).await;
+    let report: Value = serde_json::from_str(&stdout(&removed)).unwrap();
+    assert_eq!((removed.status.code(), &report["removed"]), (Some(0), &Value::from(3)), "{report}");
+    assert_eq!((world.count("document").await, world.count("chunk").await), (0, 0));
     let (_, seen) = checks(&world).await;
     assert!(!seen.iter().any(|check| check["name"] == "source product"), "{seen:?}");
 }

@@ -1,6 +1,6 @@
 //! Refreshing many documents at once, while others read, change the shop, and everything fails now and then.
 
-use std::{fmt::Write, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 use proptest::{prelude::*, test_runner::TestRunner};
 use shopkeeper::{
@@ -118,7 +118,7 @@ async fn of_two_daemons_at_one_document_the_older_that_ends_last_writes_nothing(
     let known = world.store.indexed(1, std::iter::once(&id)).await.unwrap().remove(&id).unwrap();
     let mut late = written(&id, &known, "Old.");
     late.lease = Some(lost);
-    assert_eq!(world.store.refresh(1, &[late]).await.unwrap(), [Written::NotHeld]);
+    assert_eq!(world.store.refresh(1, &[late], &BTreeMap::new()).await.unwrap(), [Written::NotHeld]);
     let content: String = world.value("select content from shopkeeper.chunk where key = '3'").await;
     assert_eq!(content, "Kettle. New.");
 }
@@ -223,7 +223,7 @@ async fn a_document_that_another_job_wrote_meanwhile_is_looked_at_once_more() {
     let id = DocumentId { source: "product".to_owned(), key: "1".to_owned() };
     let known = world.store.indexed(1, std::iter::once(&id)).await.unwrap().remove(&id).unwrap();
     let other = written(&id, &known, "Of another job.");
-    assert_eq!(world.store.refresh(1, &[other]).await.unwrap(), [Written::Fresh]);
+    assert_eq!(world.store.refresh(1, &[other], &BTreeMap::new()).await.unwrap(), [Written::Fresh]);
     let before = world.index().await;
     for text in ["A text of its own.", ""] {
         let mut late = written(&id, &known, text);
@@ -231,7 +231,7 @@ async fn a_document_that_another_job_wrote_meanwhile_is_looked_at_once_more() {
             // As when the text was the one that was indexed.
             (content.chunks, content.fingerprint) = (None, known.fingerprint.unwrap());
         }
-        let error = world.store.refresh(1, &[late]).await.unwrap_err();
+        let error = world.store.refresh(1, &[late], &BTreeMap::new()).await.unwrap_err();
         assert!(matches!(error, StoreError::Overtaken), "{error}");
         assert_eq!(world.index().await, before);
     }

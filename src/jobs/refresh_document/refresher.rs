@@ -16,7 +16,7 @@ use super::{
     embed, look, write,
 };
 use crate::{
-    catalogue::{Catalogue, Document, DocumentId},
+    catalogue::{Catalogue, Document, DocumentId, MassDelete},
     index::{Chunk, Chunks, EmbeddedChunk, InputHash},
     store::{
         Store,
@@ -30,6 +30,7 @@ use crate::{
 pub(super) struct Refreshing {
     pub(super) store: Store,
     pub(super) catalogues: Arc<BTreeMap<String, Arc<dyn Catalogue>>>,
+    pub(super) guards: Arc<BTreeMap<String, MassDelete>>,
     pub(super) version: Version,
     /// Documents that are being refreshed.
     pub(super) running: AtomicUsize,
@@ -72,7 +73,7 @@ pub(super) type Look = Gather<(DocumentId, Option<Lease>), Result<Option<Looked>
 pub(in crate::jobs) enum Ended {
     /// The version has it, and the job is done if it was to be.
     Written,
-    /// Nothing knows it, or it changed meanwhile and has another job.
+    /// Nothing knows it, it changed meanwhile and has another job, or it is kept although its row is gone.
     NothingToDo,
 }
 
@@ -102,10 +103,11 @@ impl Refresher {
     pub(super) fn new(
         store: Store,
         catalogues: Arc<BTreeMap<String, Arc<dyn Catalogue>>>,
+        guards: Arc<BTreeMap<String, MassDelete>>,
         version: Version,
     ) -> Self {
         let (running, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let shared = Arc::new(Refreshing { store, catalogues, version, running, waiting });
+        let shared = Arc::new(Refreshing { store, catalogues, guards, version, running, waiting });
         Self {
             looks: shared.catalogues.keys().map(|source| (source.clone(), look::looks(&shared))).collect(),
             strays: look::looks(&shared),
@@ -131,7 +133,7 @@ impl Refresher {
                 telemetry::indexed(changed.elapsed());
                 Ok(Ended::Written)
             }
-            Written::Superseded => Ok(Ended::NothingToDo),
+            Written::Superseded | Written::Withheld => Ok(Ended::NothingToDo),
             // Somebody enqueues it in a transaction of his own, or it is another worker's: it runs again.
             Written::NotHeld => {
                 Err(JobError::Snooze { after: BUSY, reason: "the job's row is locked".into() })

@@ -1,6 +1,6 @@
 //! Writes many documents in one transaction.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 
@@ -8,6 +8,7 @@ use super::{
     super::{
         JobError,
         gather::{Gather, Limits, halving},
+        sync_catalogue::SyncCatalogue,
     },
     refresher::Refreshing,
 };
@@ -34,8 +35,26 @@ impl Refreshing {
         let is_refused = |error: &StoreError| {
             matches!(error, StoreError::Failed(_) | StoreError::TooSlow(_) | StoreError::Overtaken)
         };
-        let write = |part| self.store.refresh(self.version.index.id, part).boxed();
+        let write = |part| self.store.refresh(self.version.index.id, part, &self.guards).boxed();
         let results = halving(writes, is_refused, write).await;
+        let withheld =
+            writes.iter().zip(&results).filter(|(_, result)| matches!(result, Ok(Written::Withheld)));
+        let sources: BTreeSet<_> = withheld.map(|(write, _)| write.id.source.clone()).collect();
+        self.list_again(&sources).await;
         results.into_iter().map(|result| result.map_err(JobError::from)).collect()
+    }
+
+    /// Has sources listed whose removals wait: only a complete listing tells whether their rows are back.
+    async fn list_again(&self, sources: &BTreeSet<String>) {
+        for source in sources {
+            tracing::warn!(
+                source,
+                "removals of `{source}` wait: more rows are gone than mass_delete_limit allows"
+            );
+            let job = SyncCatalogue::job(source);
+            if let Err(error) = self.store.enqueue(job.kind, &[job.key], &[job.payload]).await {
+                tracing::debug!(%error, source, "no listing could be enqueued; the next one by the clock tells");
+            }
+        }
     }
 }

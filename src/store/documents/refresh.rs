@@ -1,36 +1,41 @@
 //! Makes the index hold what was read, many documents in one transaction.
 //!
-//! The jobs are completed first, and those that are not held are left out; then what the documents show is
-//! written, and those whose revision is not the one that was read are left out; then the rest: set by set, a
-//! few statements whatever the number of documents. Whoever raises a revision enqueues the job before that in
-//! the same transaction, so that a document which is left out has a job that goes on.
+//! The jobs are completed first, and those that are not held are left out; then the documents are locked, and those whose
+//! revision is not the one that was read are left out; then the rest is written: set by set, a few statements whatever the
+//! number of documents. Whoever raises a revision enqueues the job before that in the same transaction, so that a document
+//! which is left out has a job that goes on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use pgvector::HalfVector;
 use sqlx::PgConnection;
 
-use super::{Content, IndexVersion, Refreshed, Write, Written};
+use super::{Content, IndexVersion, Locked, Refreshed, Write, Written, lock};
 use crate::{
-    catalogue::DocumentId,
+    catalogue::{DocumentId, MassDelete},
     index::{Chunks, InputHash},
-    store::{Store, StoreError, jobs},
+    store::{Store, StoreError, jobs, sources::let_leave},
 };
 
 mod copy;
 
 impl Store {
-    /// Writes documents and completes their jobs, each all or nothing; says how each ended.
-    pub async fn refresh(&self, version: i32, writes: &[Write]) -> Result<Vec<Written>, StoreError> {
+    /// Writes documents and completes their jobs, each all or nothing; says how each ended. Removals that nobody allowed
+    /// yet are put to the guard of their source; without one they are allowed.
+    pub async fn refresh(
+        &self,
+        version: i32,
+        writes: &[Write],
+        guards: &BTreeMap<String, MassDelete>,
+    ) -> Result<Vec<Written>, StoreError> {
         let leases: Vec<_> = writes.iter().filter_map(|write| write.lease).collect();
         self.transact_by_index(async |connection| {
             let completed = jobs::complete_all(connection, &leases).await?;
             let is_held = |write: &Write| write.lease.is_none_or(|lease| completed.contains(&lease.job));
             let held: Vec<_> = writes.iter().filter(|write| is_held(write)).collect();
-            let written = write(connection, version, &held).await?;
+            let written = write(connection, version, &held, guards).await?;
             let ended = writes.iter().map(|write| match is_held(write) {
-                true if written.contains(&write.id) => Written::Fresh,
-                true => Written::Superseded,
+                true => written.get(&write.id).copied().unwrap_or(Written::Superseded),
                 false => Written::NotHeld,
             });
             Ok(ended.collect())
@@ -83,29 +88,39 @@ fn keys<'a>(ids: impl Iterator<Item = &'a DocumentId>) -> (Vec<String>, Vec<Stri
     ids.map(|id| (id.source.clone(), id.key.clone())).unzip()
 }
 
-/// Writes what is still what was read, and says which documents that are.
+/// Writes what is still what was read, and says how it ended for those documents.
 async fn write(
     connection: &mut PgConnection,
     version: i32,
     writes: &[&Write],
-) -> Result<HashSet<DocumentId>, StoreError> {
+    guards: &BTreeMap<String, MassDelete>,
+) -> Result<HashMap<DocumentId, Written>, StoreError> {
+    let (sources, keys) = keys(writes.iter().map(|write| &write.id));
+    let locked = lock(connection, &sources, &keys).await?.into_iter();
+    let locked: HashMap<_, _> = locked
+        .map(|Locked { source, key, revision, may_leave }| {
+            (DocumentId { source, key }, (revision, may_leave))
+        })
+        .collect();
     let (mut removed, mut contents) = (Vec::new(), Vec::new());
+    let mut written = HashMap::new();
     for write in writes {
+        let Some((_, may_leave)) = locked.get(&write.id).filter(|(revision, _)| *revision == write.revision)
+        else {
+            continue;
+        };
+        written.insert(write.id.clone(), Written::Fresh);
         match &write.refreshed {
-            Refreshed::Removed => removed.push(*write),
+            Refreshed::Removed => removed.push((&write.id, *may_leave)),
             Refreshed::Content(content) => contents.push((*write, content)),
         }
     }
-    let mut written = HashSet::new();
-    if !removed.is_empty() {
-        written.extend(remove(connection, &removed).await?);
-    }
+    let withheld = remove(connection, &removed, guards).await?;
+    written.extend(withheld.into_iter().map(|id| (id.clone(), Written::Withheld)));
     if contents.is_empty() {
         return Ok(written);
     }
-    let described = describe(connection, &contents).await?;
-    contents.retain(|(write, _)| described.contains(&write.id));
-    written.extend(described);
+    describe(connection, &contents).await?;
     mark_fresh(connection, version, &contents).await?;
     let changed = contents.iter().filter_map(|(write, content)| {
         content.chunks.as_ref().map(|chunks| (&write.id, chunks, content.known.is_some()))
@@ -117,29 +132,68 @@ async fn write(
     Ok(written)
 }
 
-/// Deletes documents that their sources no longer have, in every index version.
-async fn remove(connection: &mut PgConnection, writes: &[&Write]) -> Result<Vec<DocumentId>, StoreError> {
-    let (sources, keys) = keys(writes.iter().map(|write| &write.id));
-    let revisions: Vec<_> = writes.iter().map(|write| write.revision).collect();
-    let rows = sqlx::query!(
-        r#"delete from shopkeeper.document as document
-         using unnest($1::text[], $2::text[], $3::bigint[]) as removed (source, key, revision)
-         where document.source = removed.source collate "C" and document.key = removed.key collate "C"
-             and document.revision = removed.revision
-         returning document.source, document.key"#,
+/// Deletes locked documents that their sources no longer have, each with whether it was allowed to leave, in every index
+/// version. Gives those that stay, because the guard of their source withholds their removal.
+async fn remove<'a>(
+    connection: &mut PgConnection,
+    removed: &[(&'a DocumentId, bool)],
+    guards: &BTreeMap<String, MassDelete>,
+) -> Result<Vec<&'a DocumentId>, StoreError> {
+    let (mut leaving, mut asking) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
+    for (id, may_leave) in removed {
+        if *may_leave || !guards.contains_key(&id.source) {
+            leaving.push(*id);
+        } else {
+            asking.entry(id.source.as_str()).or_default().push(*id);
+        }
+    }
+    let mut withheld = Vec::new();
+    for (source, ids) in asking {
+        let guard = guards[source];
+        let departure = let_leave(connection, source, ids.len() as u64, guard, false).await?;
+        if departure.allowed { leaving.extend(ids) } else { withheld.extend(ids) }
+    }
+    if !withheld.is_empty() {
+        keep(connection, &withheld).await?;
+    }
+    if !leaving.is_empty() {
+        delete(connection, &leaving).await?;
+    }
+    Ok(withheld)
+}
+
+/// Leaves documents as they are searched, until a listing finds them again or lets them go. They are not behind their
+/// revision: there is nothing newer to read.
+async fn keep(connection: &mut PgConnection, withheld: &[&DocumentId]) -> Result<(), StoreError> {
+    let (sources, keys) = keys(withheld.iter().copied());
+    sqlx::query!(
+        r#"with kept as (
+             update shopkeeper.document as document set row_hash = 0
+             from unnest($1::text[], $2::text[]) as kept (source, key)
+             where document.source = kept.source collate "C" and document.key = kept.key collate "C"
+             returning document.source, document.key, document.revision
+         )
+         insert into shopkeeper.document_index as indexed (version, source, key, indexed_revision, state, error)
+         select version.id, kept.source, kept.key, kept.revision, 'failed', 'its row is gone, and mass_delete_limit keeps it'
+         from kept, shopkeeper.index_version as version
+         where version.state <> 'dropping'
+         on conflict (version, source, key) do update set indexed_revision = excluded.indexed_revision"#,
         &sources,
         &keys,
-        &revisions,
     )
-    .fetch_all(&mut *connection)
+    .execute(connection)
     .await?;
-    let removed: Vec<_> =
-        rows.into_iter().map(|row| DocumentId { source: row.source, key: row.key }).collect();
-    let (sources, keys) = self::keys(removed.iter());
+    Ok(())
+}
+
+pub(super) async fn delete(connection: &mut PgConnection, leaving: &[&DocumentId]) -> Result<(), StoreError> {
+    let (sources, keys) = keys(leaving.iter().copied());
     sqlx::query!(
         r#"with removed as materialized (
-             select source collate "C" as source, key collate "C" as key
-             from unnest($1::text[], $2::text[]) as removed (source, key)
+             delete from shopkeeper.document as document
+             using unnest($1::text[], $2::text[]) as leaving (source, key)
+             where document.source = leaving.source collate "C" and document.key = leaving.key collate "C"
+             returning document.source, document.key
          ), indexed as (
              delete from shopkeeper.document_index as indexed
              using removed, shopkeeper.index_version as index_version
@@ -159,46 +213,39 @@ async fn remove(connection: &mut PgConnection, writes: &[&Write]) -> Result<Vec<
     )
     .execute(connection)
     .await?;
-    Ok(removed)
+    Ok(())
 }
 
-/// Stores what is shown of documents whose revision is the one that was read, and says which those are.
+/// Stores what is shown of locked documents.
 ///
 /// A listed hash stays while all that is written at this revision, in every version, has it. Of another row it becomes 0,
 /// and the next listing looks again: the row may change back to what was listed, and what came back may go.
-async fn describe(
-    connection: &mut PgConnection,
-    contents: &[(&Write, &Content)],
-) -> Result<HashSet<DocumentId>, StoreError> {
+async fn describe(connection: &mut PgConnection, contents: &[(&Write, &Content)]) -> Result<(), StoreError> {
     let (sources, keys) = keys(contents.iter().map(|(write, _)| &write.id));
-    let revisions: Vec<_> = contents.iter().map(|(write, _)| write.revision).collect();
     let titles: Vec<_> = contents.iter().map(|(_, content)| content.document.title.clone()).collect();
     let links: Vec<_> = contents.iter().map(|(_, content)| content.document.link.clone()).collect();
     let skus: Vec<_> = contents.iter().map(|(_, content)| content.document.sku.clone()).collect();
     let metadata: Vec<_> =
         contents.iter().map(|(_, content)| content.document.metadata.get().to_owned()).collect();
     let row_hashes: Vec<_> = contents.iter().map(|(_, content)| content.document.row_hash).collect();
-    let rows = sqlx::query!(
+    sqlx::query!(
         r#"update shopkeeper.document as document
          set title = shown.title, link = shown.link, sku = shown.sku, metadata = shown.metadata::jsonb,
              row_hash = case when document.row_hash = shown.row_hash then shown.row_hash else 0 end
-         from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[])
-             as shown (source, key, revision, title, link, sku, metadata, row_hash)
-         where document.source = shown.source collate "C" and document.key = shown.key collate "C"
-             and document.revision = shown.revision
-         returning document.source, document.key"#,
+         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])
+             as shown (source, key, title, link, sku, metadata, row_hash)
+         where document.source = shown.source collate "C" and document.key = shown.key collate "C""#,
         &sources,
         &keys,
-        &revisions,
         &titles,
         &links as &[Option<String>],
         &skus as &[Option<String>],
         &metadata,
         &row_hashes,
     )
-    .fetch_all(connection)
+    .execute(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| DocumentId { source: row.source, key: row.key }).collect())
+    Ok(())
 }
 
 /// Notes what of documents is indexed, if that is still what it was when they were looked at: which chunks stay and which

@@ -1,0 +1,101 @@
+-- One guard for every way in which documents leave the index: listings, triggers' notes, refreshes and retries.
+
+alter table shopkeeper.source
+    add column listed      bigint,
+    add column removed     bigint not null default 0,
+    add column withheld    bigint not null default 0,
+    add column withheld_at timestamptz;
+
+comment on column shopkeeper.source.listed is 'Documents that the last complete listing had; null before the first.';
+comment on column shopkeeper.source.removed is 'Documents that have left since then, or were allowed to.';
+comment on column shopkeeper.source.withheld is 'Removals that wait, because they are more than mass_delete_limit; zero after the next complete listing.';
+comment on column shopkeeper.source.withheld_at is 'Since when removals wait.';
+
+comment on column shopkeeper.document.row_hash is
+    'Of the row when it was last listed; 0 when another row was read since; null once the document is allowed to leave.';
+
+-- Decides whether documents of a source may leave: not when, with those that left since its last complete listing, they are
+-- more than `allowance` and more than this share of what was listed then. Counts them either way; a listing sees all that wait.
+-- Callers that also lock jobs or documents do so before.
+create function shopkeeper.let_leave(
+    source text, documents bigint, share double precision, allowance bigint, by_listing boolean,
+    out allowed boolean, out known bigint
+) returns record
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    leaving bigint;
+begin
+    select guarded.listed, guarded.removed + let_leave.documents into known, leaving
+    from shopkeeper.source as guarded where guarded.name = let_leave.source for update;
+    if known is null then
+        select count(*) into known from shopkeeper.document as document where document.source = let_leave.source;
+    end if;
+    leaving := coalesce(leaving, let_leave.documents);
+    allowed := leaving <= let_leave.allowance or leaving <= let_leave.share * known;
+    update shopkeeper.source as guarded
+    set removed = guarded.removed + case when allowed then let_leave.documents else 0 end,
+        withheld = case
+            when allowed then guarded.withheld
+            when let_leave.by_listing then let_leave.documents
+            else guarded.withheld + let_leave.documents
+        end,
+        withheld_at = case when allowed then guarded.withheld_at else coalesce(guarded.withheld_at, now()) end
+    where guarded.name = let_leave.source;
+end
+$$;
+
+comment on function shopkeeper.let_leave is 'Decides whether so many documents of a source may leave the index.';
+
+-- Locks documents in the one order that every writer keeps, by the bytes of source and key: two writers of the same
+-- documents wait for each other, and never in a circle. Gives their revisions, and whether they may leave.
+create function shopkeeper.lock_documents(sources text[], keys text[])
+returns table (source text, key text, revision bigint, may_leave boolean)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select document.source, document.key, document.revision, document.row_hash is null
+    from unnest(lock_documents.sources, lock_documents.keys) as wanted (source, key)
+    join shopkeeper.document as document
+        on document.source = wanted.source collate "C" and document.key = wanted.key collate "C"
+    order by document.source, document.key
+    for update of document;
+end
+$$;
+
+comment on function shopkeeper.lock_documents is 'Locks documents in the order that every writer keeps.';
+
+-- Whoever names a document wants it gone when its row is: the guard does not hold it.
+create or replace function shopkeeper.refresh(source text, key text) returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    if not exists (select from shopkeeper.source where name = refresh.source) then
+        raise exception 'shopkeeper.refresh: there is no source "%"', refresh.source
+            using errcode = 'invalid_parameter_value',
+                hint = 'Sources are named in jobs.toml; a daemon that starts makes them known here.';
+    end if;
+    perform shopkeeper.enqueue(
+        'refresh_document', refresh.source || '/' || refresh.key,
+        jsonb_build_object('source', refresh.source, 'key', refresh.key), priority => 5::smallint
+    );
+    insert into shopkeeper.document as document (source, key) values (refresh.source, refresh.key)
+    on conflict (source, key) do update set revision = document.revision + 1, row_hash = null, changed_at = now();
+    return 1;
+end
+$$;
+
+revoke execute on all functions in schema shopkeeper from public;

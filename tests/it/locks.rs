@@ -1,0 +1,82 @@
+//! Writers of the same documents wait for each other, and never in a circle.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::value::RawValue;
+use shopkeeper::{
+    catalogue::{Document, DocumentId, Fingerprint, Listed},
+    store::documents::{Content, Refreshed, Write, Written},
+};
+
+use crate::support::World;
+
+/// Enough that two writers meet in the middle.
+const DOCUMENTS: usize = 200;
+const ROUNDS: i64 = 20;
+
+fn key(number: usize) -> String {
+    format!("{number:03}")
+}
+
+fn write(number: usize, revision: i64, refreshed: Refreshed) -> Write {
+    Write {
+        id: DocumentId { source: "product".to_owned(), key: key(number) },
+        revision,
+        lease: None,
+        refreshed,
+    }
+}
+
+fn content(number: usize, fingerprint: Fingerprint, known: Option<Fingerprint>) -> Refreshed {
+    let document = Document {
+        key: key(number),
+        title: "Mug".to_owned(),
+        text: "A mug.".to_owned(),
+        link: None,
+        sku: None,
+        metadata: RawValue::from_string("{}".to_owned()).unwrap(),
+        row_hash: 1,
+    };
+    Refreshed::Content(Content { document: Arc::new(document), known, fingerprint, chunks: None })
+}
+
+#[tokio::test]
+async fn writers_in_any_order_and_listings_never_wait_in_a_circle() {
+    let world = World::new().await;
+    let store = &world.store;
+    let listed: Vec<_> = (0..DOCUMENTS).map(|number| Listed { key: key(number), row_hash: 1 }).collect();
+    store.note_listed("product", &listed, "refresh_document").await.unwrap();
+    let fingerprint = Fingerprint([7; 32]);
+    let guards = BTreeMap::new();
+    let first: Vec<_> =
+        (0..DOCUMENTS).map(|number| write(number, 1, content(number, fingerprint, None))).collect();
+    let fresh = store.refresh(1, &first, &guards).await.unwrap();
+    assert!(fresh.iter().all(|ended| *ended == Written::Fresh));
+    let mut revision = 1;
+    for _ in 0..ROUNDS {
+        let known = Some(fingerprint);
+        let forth: Vec<_> = (0..DOCUMENTS)
+            .map(|number| write(number, revision, content(number, fingerprint, known)))
+            .collect();
+        // As they arrived, and some of another revision are gone: those stay.
+        let back: Vec<_> = (0..DOCUMENTS)
+            .rev()
+            .map(|number| match number % 3 {
+                0 => write(number, -1, Refreshed::Removed),
+                _ => write(number, revision, content(number, fingerprint, known)),
+            })
+            .collect();
+        let keys: Vec<_> = (0..DOCUMENTS).rev().map(key).collect();
+        let (forth, back, noted, unlisted) = tokio::join!(
+            store.refresh(1, &forth, &guards),
+            store.refresh(1, &back, &guards),
+            store.note_listed("product", &listed, "refresh_document"),
+            store.note_unlisted("product", &keys, "refresh_document"),
+        );
+        // PostgreSQL ends one of those that wait in a circle: that would be an error here.
+        forth.and(back).unwrap();
+        noted.and(unlisted).unwrap();
+        revision += 2;
+    }
+    assert_eq!(world.count("document").await, 200);
+}
