@@ -35,7 +35,7 @@ use crate::{
 
 mod parts;
 
-pub use parts::{Parts, assemble, planner};
+pub use parts::{Parts, assemble, planner, prepare};
 
 /// How long running jobs and requests may take to finish after the first signal.
 const GRACE: Duration = Duration::from_mins(1);
@@ -288,7 +288,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     telemetry::count();
     let store = Store::open_migrated(&reach(config)).await?;
-    let parts = assemble(config, &store).await?;
+    let parts = prepare(config, &store).await?;
     let api = Api {
         store: store.clone(),
         sources: source_names(config).into(),

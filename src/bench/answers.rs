@@ -148,7 +148,7 @@ impl Place {
         std::fs::write(folder.path().join("jobs.toml"), settings)?;
         let config = Config::load(&folder.path().join("jobs.toml"), &BTreeMap::new())?;
         let store = Store::open_migrated(&daemon::reach(&config)).await?;
-        let parts = daemon::assemble(&config, &store).await?;
+        let parts = daemon::prepare(&config, &store).await?;
         let pool = PgPoolOptions::new().max_connections(40).connect(&url).await?;
         say(format!("indexing {} products", effort.chunks));
         let workers = Workers::new(&store);

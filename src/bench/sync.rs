@@ -172,7 +172,7 @@ impl Bench<'_> {
         std::fs::write(folder.path().join("jobs.toml"), settings)?;
         let config = Config::load(&folder.path().join("jobs.toml"), &BTreeMap::new())?;
         let store = Store::open_migrated(&daemon::reach(&config)).await?;
-        let parts = daemon::assemble(&config, &store).await?;
+        let parts = daemon::prepare(&config, &store).await?;
         let pool = PgPoolOptions::new().max_connections(4).connect(&url).await?;
         Ok(Place { folder, config, store, parts, pool, url })
     }

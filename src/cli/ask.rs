@@ -47,7 +47,7 @@ pub(super) async fn ask(arguments: Ask, path: &Path) -> anyhow::Result<()> {
         return Err(Ended { code: super::CONFIGURATION, message }.into());
     }
     let store = Store::open(&daemon::reach(&config)).await?;
-    let parts = daemon::assemble(&config, &store).await?;
+    let parts = daemon::prepare(&config, &store).await?;
     let question =
         Question { question: arguments.question, session_id: arguments.session, ..Question::default() };
     let id = store.ask(LOCAL, None, &question, None).await?;

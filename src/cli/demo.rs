@@ -48,7 +48,7 @@ pub(super) async fn demo(demo: Demo) -> anyhow::Result<()> {
 async fn with_daemon(embedded: &Embedded, listeners: Listeners, once: bool) -> anyhow::Result<()> {
     let config = Config::load(&embedded.settings, &std::collections::BTreeMap::new())?;
     let store = Store::open_migrated(&daemon::reach(&config)).await?;
-    let parts = daemon::assemble(&config, &store).await?;
+    let parts = daemon::prepare(&config, &store).await?;
     let stop = CancellationToken::new();
     let (sender, started) = oneshot::channel();
     let daemon = daemon::run(&config, listeners, Roles::ALL, stop.clone(), |Started { address, .. }| {

@@ -121,7 +121,7 @@ async fn list(store: &Store, json: bool) -> anyhow::Result<()> {
 }
 
 async fn create(config: &Config, store: &Store, yes: bool, wait: bool) -> anyhow::Result<()> {
-    let parts = daemon::assemble(config, store).await?;
+    let parts = daemon::prepare(config, store).await?;
     let [_, model] = parts.versions.models() else {
         let message = "the settings name no model for another index\n  write [embedding.next] with its model and \
                        dimensions, and have every daemon read it";

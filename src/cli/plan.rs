@@ -30,7 +30,7 @@ pub(super) async fn plan(arguments: Plan, path: &Path) -> anyhow::Result<()> {
         Some(name) => vec![name],
         None => config.sources.iter().map(|source| source.name.clone()).collect(),
     };
-    let active = parts.versions.active().await?;
+    let active = parts.versions.planned().await?;
     let plans = plans(&parts, &active, &names).await?;
     if arguments.json {
         return plans.iter().try_for_each(output::json);

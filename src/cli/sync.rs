@@ -59,7 +59,7 @@ pub(super) struct Order<'a> {
 pub(super) async fn sync(arguments: Sync, path: &Path) -> anyhow::Result<()> {
     let config = settings(path)?;
     let store = Store::open(&daemon::reach(&config)).await?;
-    let parts = daemon::assemble(&config, &store).await?;
+    let parts = daemon::prepare(&config, &store).await?;
     let names: Vec<_> = match arguments.source {
         Some(name) => vec![name],
         None => config.sources.iter().map(|source| source.name.clone()).collect(),

@@ -64,7 +64,14 @@ pub struct Parts {
     postgres: Vec<(String, Arc<PostgresSource>)>,
 }
 
-/// Builds the jobs; only our own database is asked for anything, and nothing of the configuration is written there.
+/// Builds the jobs for those who write the index, and makes its first version where there is none.
+pub async fn prepare(config: &Config, store: &Store) -> anyhow::Result<Parts> {
+    let parts = assemble(config, store).await?;
+    store.open_index(&config.embedding.model, config.embedding.dimensions.get()).await?;
+    Ok(parts)
+}
+
+/// Builds the jobs. Only our own database is asked for anything, and nothing is written.
 pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     let versions = Arc::new(versions(config, store).await?);
     // Documents are looked at again when they would be cut otherwise, for whichever model.
@@ -141,8 +148,10 @@ async fn versions(config: &Config, store: &Store) -> anyhow::Result<Versions> {
         }))
     });
     let versions = Versions::new(store.clone(), models.collect::<Result<_, _>>()?);
-    let active = store.open_index(&config.embedding.model, config.embedding.dimensions.get()).await?;
-    if versions.model(&active).is_none() {
+    let active = store.index_versions().await?.into_iter().find(|version| version.state == "active");
+    if let Some(active) = active.filter(|active| versions.model(active).is_none())
+        && !store.is_unused(&active).await?
+    {
         bail!(
             "the index (version {}) holds vectors of {} with {} dimensions, and the settings say {} with {}; vectors of \
              two models cannot be compared\n  set embedding.model and embedding.dimensions back, and name the new model \

@@ -137,7 +137,24 @@ impl Versions {
     pub async fn active(&self) -> Result<Version, JobError> {
         let written = self.written().await?;
         let active = written.iter().find(|version| version.index.state == "active").cloned();
-        active.ok_or_else(|| JobError::Retry("there is no active index version".to_owned()))
+        let reason = "there is no index yet: a daemon makes it at its start, and so does `shopkeeper sync`";
+        active.ok_or_else(|| JobError::Retry(reason.to_owned()))
+    }
+
+    /// The version to plan for: the active one, or the one that will be made where there is none of the settings' models.
+    pub async fn planned(&self) -> Result<Version, JobError> {
+        let active = self.store.index_versions().await?.into_iter().find(|index| index.state == "active");
+        if let Some(index) = active
+            && let Some(model) = self.model(&index)
+        {
+            return Ok(Version { model: model.clone(), index });
+        }
+        let model = self.models.first().cloned();
+        let model = model.ok_or_else(|| JobError::Dead("the settings name no embedding model".to_owned()))?;
+        let EmbeddingModel { name, dimensions } = model.model.clone();
+        let dimensions = i32::try_from(dimensions).unwrap_or(i32::MAX);
+        let index = IndexVersion { id: 0, model: name, dimensions, state: "active".to_owned() };
+        Ok(Version { index, model })
     }
 }
 

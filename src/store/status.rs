@@ -24,14 +24,14 @@ pub struct SourceStatus {
     pub oldest_stale_seconds: Option<f64>,
     /// When the source was last compared in full.
     pub last_sync_at: Option<DateTime<Utc>>,
-    /// Documents whose row is gone and that stay, because they are more than `mass_delete_limit`.
-    pub withheld: i64,
-    /// Since when removals wait.
-    pub withheld_since: Option<DateTime<Utc>>,
     /// From when a change was noticed until it was indexed, of half of those of the last day.
     pub lag_p50_seconds: Option<f64>,
     /// The same, of 99 of 100.
     pub lag_p99_seconds: Option<f64>,
+    /// Documents whose row is gone and that stay, because they are more than `mass_delete_limit`.
+    pub withheld: i64,
+    /// Since when removals wait.
+    pub withheld_since: Option<DateTime<Utc>>,
 }
 
 /// How many documents of a source are in which state.

@@ -49,6 +49,16 @@ impl Store {
         Ok(versions.fetch_all(&self.pool).await?)
     }
 
+    /// Whether a version is the only one and holds nothing: a daemon with another model replaces it.
+    pub async fn is_unused(&self, version: &IndexVersion) -> Result<bool, StoreError> {
+        let unused = sqlx::query_scalar!(
+            r#"select not exists (select from shopkeeper.chunk where version = $1)
+                   and not exists (select from shopkeeper.index_version where id <> $1) as "unused!""#,
+            version.id,
+        );
+        Ok(unused.fetch_one(&self.pool).await?)
+    }
+
     /// Makes an index version that is written but not searched.
     pub async fn create_index(&self, model: &str, dimensions: u32) -> Result<IndexVersion, StoreError> {
         let version = sqlx::query_as!(

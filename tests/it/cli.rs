@@ -5,7 +5,7 @@ use std::{
     process::Stdio,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use shopkeeper::offline::{Fault, Operation};
 use tempfile::TempDir;
 
@@ -214,14 +214,15 @@ async fn sync_status_search_and_ask_print_the_fields_of_the_contract() {
     let output = world.run(&["sync", "--json", "--wait"]).await;
     assert!(output.status.success(), "{}", stderr(&output));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(keys(&report), "source listed added changed removed unchanged enqueued elapsed_ms");
+    assert_eq!(keys(&report), "source listed added changed removed unchanged enqueued elapsed_ms failed reasons");
     assert_eq!(world.count("document_index where state = 'fresh'").await, 3, "--wait means fresh");
 
     let status: Value = serde_json::from_slice(&world.run(&["status", "--json"]).await.stdout).unwrap();
     assert_eq!(keys(&status), "sources queue index usage_today failures refresh stopped_since");
     assert_eq!(
         keys(&status["sources"][0]),
-        "source documents fresh stale failed chunks oldest_stale_seconds last_sync_at lag_p50_seconds lag_p99_seconds"
+        "source documents fresh stale failed chunks oldest_stale_seconds last_sync_at lag_p50_seconds lag_p99_seconds \
+         withheld withheld_since"
     );
     assert_eq!((&status["sources"][0]["documents"], &status["sources"][0]["fresh"]), (&3.into(), &3.into()));
     assert_eq!(keys(&status["index"][0]), "version model dimensions state chunks");
@@ -294,6 +295,28 @@ async fn a_model_server_that_stays_down_ends_the_waiting_and_loses_nothing() {
     let said = stderr(&output);
     assert!(said.contains("3 documents wait for another attempt") && said.contains("500"), "{said}");
     assert_eq!(world.count("job").await, 3);
+}
+
+#[tokio::test]
+async fn a_sync_that_waited_for_documents_which_failed_says_how_many_and_why() {
+    let world = World::new().await;
+    world.script().always(Operation::Embeddings, Fault::Rejected("Kettle".to_owned()));
+    let output = world.run(&["sync", "--wait", "--json"]).await;
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let said = stderr(&output);
+    assert_eq!((output.status.code(), &report["failed"]), (Some(1), &1.into()), "{report} {said}");
+    let reason = report["reasons"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("rejects the request") && report["reasons"][0]["documents"] == 1, "{report}");
+    assert!(said.contains("1 documents could not be indexed\n  1 of product: "), "{said}");
+    assert_eq!(world.count("chunk").await, 2, "the others are indexed");
+
+    world.script().clear();
+    let output = world.run(&["sync", "--wait", "--full", "--json"]).await;
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(
+        (output.status.code(), &report["failed"], &report["reasons"]),
+        (Some(0), &0.into(), &json!([]))
+    );
 }
 
 #[tokio::test]

@@ -173,7 +173,7 @@ async fn with_both(place: &str) -> World {
 /// Another daemon lists a source; this world has no copy of what it saw.
 async fn list_elsewhere(world: &World, source: &str) -> SyncReport {
     let config = Config::load(&world.settings(), &BTreeMap::new()).unwrap();
-    let other = daemon::assemble(&config, &world.store).await.unwrap();
+    let other = daemon::prepare(&config, &world.store).await.unwrap();
     other.sync.sync(source, SyncOptions::default()).await.unwrap()
 }
 

@@ -253,7 +253,7 @@ async fn a_temporary_view_of_whoever_writes_to_a_table_is_not_run_as_the_install
     for path in ["\"$user\", public", "pg_temp, public"] {
         let name = world.shop.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
         world.in_shop(&format!("alter database {name} set search_path = {path}")).await;
-        let parts = shopkeeper::daemon::assemble(&world.config, &world.store).await.unwrap();
+        let parts = shopkeeper::daemon::prepare(&world.config, &world.store).await.unwrap();
         let (_, source) = parts.postgres_sources().next().unwrap();
         source.install_triggers().await.unwrap();
         assert_eq!(source.trigger_status().await.unwrap()[0].state, "installed");

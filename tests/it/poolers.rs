@@ -226,6 +226,6 @@ async fn a_replica_is_searched_and_the_database_itself_when_the_replica_is_away(
 
 async fn store_of(config: &Config) -> (shopkeeper::store::Store, shopkeeper::daemon::Parts) {
     let store = shopkeeper::store::Store::open(&shopkeeper::daemon::reach(config)).await.unwrap();
-    let parts = shopkeeper::daemon::assemble(config, &store).await.unwrap();
+    let parts = shopkeeper::daemon::prepare(config, &store).await.unwrap();
     (store, parts)
 }

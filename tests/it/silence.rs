@@ -117,7 +117,7 @@ async fn index_versions_that_cannot_be_read_hold_nobody_up_who_has_seen_them() {
     let world = World::new().await;
     let proxy = Proxy::start(&world.url()).await;
     let store = Store::open(&reach(&proxy.url())).await.unwrap();
-    let versions = daemon::assemble(&world.config, &store).await.unwrap().versions;
+    let versions = daemon::prepare(&world.config, &store).await.unwrap().versions;
     assert_eq!(versions.written().await.unwrap().len(), 1);
     proxy.swallow();
     tokio::time::sleep(versions::LOOK).await;
@@ -139,7 +139,7 @@ async fn a_shop_that_no_reply_comes_from_is_given_up_and_read_again() {
         World::on(proxy.url(), &(SOURCE.to_owned() + "where = \"stock > 0\"\nstatement_timeout = \"4s\"\n"))
             .await;
     let config = Config::load(&world.settings(), &BTreeMap::new()).unwrap();
-    let parts = daemon::assemble(&config, &world.store).await.unwrap();
+    let parts = daemon::prepare(&config, &world.store).await.unwrap();
     let (_, catalogue) = parts.catalogues().next().unwrap();
     catalogue.check().await.unwrap();
     let keys = ["1".to_owned()];

@@ -183,7 +183,7 @@ impl World {
         std::fs::write(folder.path().join("jobs.toml"), text).unwrap();
         let config = Config::load(&folder.path().join("jobs.toml"), &BTreeMap::new()).unwrap();
         let store = Store::open(&daemon::reach(&config)).await.unwrap();
-        let parts = daemon::assemble(&config, &store).await.unwrap();
+        let parts = daemon::prepare(&config, &store).await.unwrap();
         daemon::note(&config, &store).await.unwrap();
         let ours = PgPoolOptions::new().max_connections(2).connect(&url).await.unwrap();
         Self { config, store, parts, models, shop, ours, folder }
@@ -195,7 +195,7 @@ impl World {
         assert!(settings.contains(part), "{settings}");
         std::fs::write(self.settings(), settings.replace(part, other)).unwrap();
         self.config = Config::load(&self.settings(), &BTreeMap::new()).unwrap();
-        self.parts = daemon::assemble(&self.config, &self.store).await.unwrap();
+        self.parts = daemon::prepare(&self.config, &self.store).await.unwrap();
     }
 
     /// Where our database is.

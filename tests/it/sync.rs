@@ -216,7 +216,7 @@ async fn keys_of_a_fixed_length_and_keys_whose_type_changes_are_read_as_they_are
     let error: String =
         world.value("select error from shopkeeper.document_index where state = 'failed'").await;
     assert!(error.contains("its key `id` was integer and is bigint now"), "{error}");
-    let again = daemon::assemble(&world.config, &world.store).await.unwrap();
+    let again = daemon::prepare(&world.config, &world.store).await.unwrap();
     again.sync.sync("product", SyncOptions::default()).await.unwrap();
     let workers = Workers::new(&world.store);
     workers.start_refreshing(&again, &world.config.queue);
