@@ -45,21 +45,16 @@ pub struct Within<'a> {
     pub metadata: Option<&'a Map<String, Value>>,
 }
 
-/// The statement that finds the nearest chunks.
-pub(super) fn nearest(version: &IndexVersion, within: Within<'_>) -> String {
+/// The statement that finds the nearest of all chunks of a version.
+///
+/// The version and the dimensions are written into it, because only then does it fit the partition's HNSW index.
+pub(super) fn nearest(version: &IndexVersion) -> String {
     let (id, dimensions) = (version.id, version.dimensions);
-    let sources = if within.sources.is_some() { "and source = any($3)" } else { "and $3::text[] is null" };
-    // Asked of each row in the order of the index, which goes on until there are enough.
-    let metadata = if within.metadata.is_some() {
-        "and (select metadata @> $4 from shopkeeper.document where (source, key) = (chunk.source, chunk.key))"
-    } else {
-        "and $4::jsonb is null"
-    };
     format!(
         "select near.source, near.key, document.title, near.content, document.link, document.metadata, near.distance
          from (
              select source, key, content, embedding::halfvec({dimensions}) <=> $1 as distance
-             from shopkeeper.chunk where version = {id} {sources} {metadata}
+             from shopkeeper.chunk where version = {id}
              order by embedding::halfvec({dimensions}) <=> $1 limit $2
          ) as near
          join shopkeeper.document using (source, key)
@@ -88,10 +83,8 @@ impl Store {
         }
     }
 
-    /// Finds the chunks nearest to a vector by cosine distance, nearest first.
-    ///
-    /// The version and the dimensions are written
-    /// into the statement, because only then does it fit the partition's HNSW index.
+    /// Finds the chunks nearest to a vector by cosine distance, nearest first. With a filter they are exact where few
+    /// chunks match it.
     pub async fn nearest(
         &self,
         version: &IndexVersion,
@@ -99,16 +92,24 @@ impl Store {
         top_k: u32,
         within: Within<'_>,
     ) -> Result<Vec<Passage>, StoreError> {
-        let statement = nearest(version, within);
-        let search = |pool| {
-            let query = sqlx::query_as(AssertSqlSafe(statement.as_str()))
-                .bind(HalfVector::from_f32_slice(vector))
-                .bind(i64::from(top_k))
-                .bind(within.sources)
-                .bind(within.metadata.map(Json));
-            query.fetch_all(pool)
+        // An empty object lets every document through.
+        let metadata = within.metadata.filter(|metadata| !metadata.is_empty()).map(Json);
+        let (vector, top_k) = (HalfVector::from_f32_slice(vector), i32::try_from(top_k).unwrap_or(i32::MAX));
+        let rows = if within.sources.is_none() && metadata.is_none() {
+            let statement = nearest(version);
+            let search = |pool| {
+                let query = sqlx::query_as(AssertSqlSafe(statement.as_str()));
+                query.bind(vector.clone()).bind(top_k).fetch_all(pool)
+            };
+            self.searched(search).await?
+        } else {
+            let search = |pool| {
+                let query = sqlx::query_as("select * from shopkeeper.nearest_within($1, $2, $3, $4, $5)");
+                let query = query.bind(version.id).bind(vector.clone()).bind(top_k);
+                query.bind(within.sources).bind(metadata).fetch_all(pool)
+            };
+            self.searched(search).await?
         };
-        let rows = self.searched(search).await?;
         Ok(rows.into_iter().map(|row| row.passage(false)).collect())
     }
 

@@ -4,17 +4,12 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use pgvector::HalfVector;
-use sqlx::{AssertSqlSafe, types::Json};
+use sqlx::AssertSqlSafe;
 
-use super::{
-    Store, StoreError,
-    chunks::{self, Within},
-    documents::IndexVersion,
-    schema,
-};
+use super::{Store, StoreError, chunks, documents::IndexVersion, schema};
 
 /// How many passages are wanted where only the plan is: as many as by default.
-const TOP_K: i64 = 5;
+const TOP_K: i32 = 5;
 
 /// What the server says of itself.
 #[derive(Clone, Debug)]
@@ -109,13 +104,11 @@ impl Store {
 
     /// Whether a search of a version goes through its HNSW index: what PostgreSQL plans for the statement of searches.
     pub async fn is_searched_by_index(&self, version: &IndexVersion) -> Result<bool, StoreError> {
-        let statement = format!("explain {}", chunks::nearest(version, Within::default()));
+        let statement = format!("explain {}", chunks::nearest(version));
         let dimensions = usize::try_from(version.dimensions).unwrap_or_default();
         let plan = sqlx::query_scalar(AssertSqlSafe(statement))
             .bind(HalfVector::from_f32_slice(&vec![1.0; dimensions]))
-            .bind(TOP_K)
-            .bind(None::<&[String]>)
-            .bind(None::<Json<()>>);
+            .bind(TOP_K);
         let plan: Vec<String> = plan.fetch_all(&self.pool).await?;
         let index = format!("using chunk_{}_hnsw ", version.id);
         Ok(plan.iter().any(|line| line.contains(&index)))

@@ -214,7 +214,10 @@ async fn sync_status_search_and_ask_print_the_fields_of_the_contract() {
     let output = world.run(&["sync", "--json", "--wait"]).await;
     assert!(output.status.success(), "{}", stderr(&output));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(keys(&report), "source listed added changed removed unchanged enqueued elapsed_ms failed reasons");
+    assert_eq!(
+        keys(&report),
+        "source listed added changed removed unchanged enqueued elapsed_ms failed reasons"
+    );
     assert_eq!(world.count("document_index where state = 'fresh'").await, 3, "--wait means fresh");
 
     let status: Value = serde_json::from_slice(&world.run(&["status", "--json"]).await.stdout).unwrap();
