@@ -164,6 +164,15 @@ impl Store {
         self.pool.transact(more, work).await
     }
 
+    /// The same with statements that are planned for their values: a plan for any values would read all rows where a
+    /// filter may be left out.
+    async fn transact_by_values<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.pool.transact("; set local plan_cache_mode = force_custom_plan", work).await
+    }
+
     /// Does work of several statements on one connection.
     async fn on_one<T>(
         &self,

@@ -8,7 +8,7 @@ use crate::{
     daemon,
     store::{
         Store,
-        jobs::{JobFilter, JobRow, JobState},
+        jobs::{JobFilter, JobRow, JobState, Selection},
     },
 };
 
@@ -88,8 +88,11 @@ struct Chosen {
 }
 
 impl Chosen {
-    fn ids(&self) -> Option<&[i64]> {
-        (!self.ids.is_empty()).then_some(&self.ids)
+    fn selection(&self) -> Selection {
+        match &self.kind {
+            Some(kind) => Selection::Dead { kind: kind.clone() },
+            None => Selection::Ids(self.ids.clone()),
+        }
     }
 }
 
@@ -130,12 +133,12 @@ pub(super) async fn jobs(jobs: Jobs, path: &std::path::Path) -> anyhow::Result<(
             Ok(())
         }
         Verb::Retry(which) => {
-            let count = store.retry_jobs(which.ids(), which.kind.as_deref()).await?;
+            let count = store.retry_jobs(&which.selection()).await?;
             said(count, &which.ids, "to be run again")
         }
         Verb::Cancel(cancel) => said(store.cancel_jobs(&cancel.ids).await?, &cancel.ids, "cancelled"),
         Verb::Discard(which) => {
-            let count = store.discard_jobs(which.ids(), which.kind.as_deref()).await?;
+            let count = store.discard_jobs(&which.selection()).await?;
             said(count, &which.ids, "deleted")
         }
     }

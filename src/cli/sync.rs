@@ -232,7 +232,7 @@ pub(super) fn show(synced: &[Synced], json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How often the backlog is looked at.
+/// How often the backlog is looked at, where it is short: it is counted.
 const LOOK: Duration = Duration::from_millis(100);
 
 async fn wait(config: &Config, store: &Store, parts: &Parts, reports: &[SyncReport]) -> anyhow::Result<()> {
@@ -254,7 +254,9 @@ async fn until_fresh(store: &Store, sources: &[String]) -> anyhow::Result<Option
     )?);
     let (mut progress, mut stopped) = (Progress::new(), Stopped::new(REFRESHING));
     loop {
+        let began = Instant::now();
         let backlog = backlog(store, sources).await?;
+        let pause = LOOK.max(10 * began.elapsed());
         let pending = backlog.pending;
         let total = bar.length().unwrap_or_default().max(pending);
         bar.set_length(total);
@@ -272,6 +274,6 @@ async fn until_fresh(store: &Store, sources: &[String]) -> anyhow::Result<Option
                 "{pending} documents wait for another attempt: {why}\n  they stay queued, and a daemon goes on with them"
             )));
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(pause).await;
     }
 }

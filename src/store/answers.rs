@@ -143,7 +143,9 @@ impl Store {
             before,
             i64::from(limit),
         );
-        Ok(answers.fetch_all(&self.pool).await?.into_iter().map(|answer| answer.0).collect())
+        let answers =
+            self.transact_by_values(async |connection| Ok(answers.fetch_all(connection).await?)).await?;
+        Ok(answers.into_iter().map(|answer| answer.0).collect())
     }
 
     /// Takes a question for answering; nothing when there is nothing to answer.
@@ -178,8 +180,9 @@ impl Store {
     /// Whether a question still waits for the answer of the attempt that took it.
     pub async fn is_wanted(&self, taken: &Taken) -> Result<bool, StoreError> {
         let wanted = sqlx::query_scalar!(
-            r#"select exists (
-                   select from shopkeeper.answer where id = $1 and status = 'in_progress' and fence = $2
+            // The state is no condition: a plan for it may walk through the index of what is open.
+            r#"select coalesce(
+                   (select status = 'in_progress' and fence = $2 from shopkeeper.answer where id = $1), false
                ) as "wanted!""#,
             taken.id,
             taken.lease.fence,

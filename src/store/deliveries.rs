@@ -136,7 +136,7 @@ impl Store {
             before,
             i64::from(limit),
         );
-        Ok(deliveries.fetch_all(&self.pool).await?)
+        self.transact_by_values(async |connection| Ok(deliveries.fetch_all(connection).await?)).await
     }
 
     /// Has a message sent once more, as it is and at once; false when there is none.

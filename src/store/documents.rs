@@ -134,13 +134,13 @@ impl Store {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<changes::Known>, StoreError> {
+        // The smallest key after it: a text holds no NUL. Any plan for this condition begins there in the index.
+        let from = after.map_or_else(String::new, |after| format!("{after}\u{1}"));
         let page = sqlx::query_as!(
             changes::Known,
-            "select key, row_hash from shopkeeper.document
-             where source = $1 and ($2::text is null or key > $2)
-             order by key limit $3",
+            "select key, row_hash from shopkeeper.document where source = $1 and key >= $2 order by key limit $3",
             source,
-            after,
+            from,
             i64::from(limit),
         );
         Ok(page.fetch_all(&self.pool).await?)

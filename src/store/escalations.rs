@@ -102,7 +102,9 @@ impl Store {
             after,
             i64::from(limit),
         );
-        Ok(escalations.fetch_all(&self.pool).await?.into_iter().map(|escalation| escalation.0).collect())
+        let escalations =
+            self.transact_by_values(async |connection| Ok(escalations.fetch_all(connection).await?)).await?;
+        Ok(escalations.into_iter().map(|escalation| escalation.0).collect())
     }
 
     /// A human sees to it; false when there is no such escalation of this client.

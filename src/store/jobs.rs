@@ -15,7 +15,7 @@ mod control;
 mod outcome;
 mod upkeep;
 
-pub use control::{JobFilter, JobRow, JobState};
+pub use control::{JobFilter, JobRow, JobState, Selection};
 pub use outcome::{Failed, Failure, Finished, Unwritten};
 pub(super) use outcome::{complete, complete_all};
 pub use upkeep::Promoted;

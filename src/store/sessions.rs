@@ -29,7 +29,7 @@ impl Store {
             client,
             id,
         );
-        Ok(session.fetch_optional(&self.pool).await?)
+        self.transact_by_values(async |connection| Ok(session.fetch_optional(connection).await?)).await
     }
 
     /// Says who answers in a client's session, or in any client's; false when there is no such session.
@@ -46,7 +46,8 @@ impl Store {
             session,
             owner,
         );
-        Ok(set.execute(&self.pool).await?.rows_affected() > 0)
+        self.transact_by_values(async |connection| Ok(set.execute(connection).await?.rows_affected() > 0))
+            .await
     }
 
     /// Removes a client's session, or every client's of that id, and all that came of it; says how many questions.

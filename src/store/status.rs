@@ -297,20 +297,22 @@ impl Store {
         Ok(error.fetch_optional(&self.pool).await?.flatten())
     }
 
-    /// Whether there are more live jobs of a kind than this.
+    /// Whether there are more live jobs of a kind, each with a key, than this.
     pub async fn has_more_jobs_than(&self, kind: &str, number: u32) -> Result<bool, StoreError> {
         let more = sqlx::query_scalar!(
-            r#"select exists (select from shopkeeper.job where kind = $1 offset $2) as "more!""#,
+            r#"select exists (select from shopkeeper.job where kind = $1 and key is not null offset $2) as "more!""#,
             kind,
             i64::from(number),
         );
         Ok(more.fetch_one(&self.pool).await?)
     }
 
-    /// Whether there is a live job of a kind that did not fail yet.
+    /// Whether there is a live job of a kind, with a key, that did not fail yet.
     pub async fn has_untried_jobs(&self, kind: &str) -> Result<bool, StoreError> {
         let untried = sqlx::query_scalar!(
-            r#"select exists (select from shopkeeper.job where kind = $1 and last_error is null) as "untried!""#,
+            r#"select exists (
+                   select from shopkeeper.job where kind = $1 and key is not null and last_error is null
+               ) as "untried!""#,
             kind,
         );
         Ok(untried.fetch_one(&self.pool).await?)

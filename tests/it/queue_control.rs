@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use shopkeeper::{
     jobs::Job,
     queue::{Queue, Wake},
-    store::jobs::{Claim, JobFilter},
+    store::jobs::{Claim, JobFilter, Selection},
 };
 use sqlx::AssertSqlSafe;
 use tokio_util::sync::CancellationToken;
@@ -80,12 +80,15 @@ async fn a_job_that_is_dead_can_be_run_again_and_discarded() {
     let running = Running::start(&world, Scripted::default(), LIMITS);
     world.until("it is dead", "exists (select from shopkeeper.job_history where outcome = 'dead')").await;
     let id: i64 = world.value("select id from shopkeeper.job_history").await;
-    assert_eq!(world.store.retry_jobs(Some(&[id]), None).await.unwrap(), 1);
+    assert_eq!(world.store.retry_jobs(&Selection::Ids(vec![id])).await.unwrap(), 1);
     world
         .until("it is dead again", "exists (select from shopkeeper.job_history where outcome = 'dead')")
         .await;
     assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 2);
-    assert_eq!(world.store.discard_jobs(None, Some(Scripted::KIND)).await.unwrap(), 1);
+    assert_eq!(
+        world.store.discard_jobs(&Selection::Dead { kind: Scripted::KIND.to_owned() }).await.unwrap(),
+        1
+    );
     assert_eq!(world.count("job_history").await, 0);
 }
 

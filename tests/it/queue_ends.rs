@@ -8,7 +8,7 @@ use shopkeeper::{
     store::{
         Reach, Store,
         answers::Settled,
-        jobs::{Claim, Failed, Failure, Finished, Lease},
+        jobs::{Claim, Failed, Failure, Finished, Lease, Selection},
     },
 };
 use sqlx::postgres::PgListener;
@@ -239,7 +239,7 @@ async fn an_answer_whose_job_ends_outside_its_handler_is_not_waited_for() {
     world.until("it is freed", "true from shopkeeper.rescue(10)").await;
     assert_eq!(status(lost).await, "failed failed");
     // Who retries the job wants the answer.
-    assert_eq!(world.store.retry_jobs(Some(&[job]), None).await.unwrap(), 1);
+    assert_eq!(world.store.retry_jobs(&Selection::Ids(vec![job])).await.unwrap(), 1);
     world.drain().await;
     assert!(status(lost).await.starts_with("completed"), "{}", status(lost).await);
 }
@@ -256,10 +256,10 @@ async fn a_retry_of_a_dead_job_does_not_touch_a_newer_one_of_its_key() {
         .await;
     die().await;
     execute(&world.url(), "select shopkeeper.enqueue('scripted', 'k', '{\"n\": 2}')").await;
-    assert_eq!(world.store.retry_jobs(None, Some("scripted")).await.unwrap(), 0);
+    assert_eq!(world.store.retry_jobs(&Selection::Dead { kind: "scripted".to_owned() }).await.unwrap(), 0);
     assert_eq!(world.count("job where payload ->> 'n' = '2'").await, 1);
     die().await;
-    assert_eq!(world.store.retry_jobs(None, Some("scripted")).await.unwrap(), 1);
+    assert_eq!(world.store.retry_jobs(&Selection::Dead { kind: "scripted".to_owned() }).await.unwrap(), 1);
     assert_eq!(world.count("job where payload ->> 'n' = '2'").await, 1);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shopkeeper::{
     jobs::{Job, answer_question::AnswerQuestion},
     offline::Operation,
-    store::jobs::{Claim, Lease},
+    store::jobs::{Claim, Lease, Selection},
 };
 
 use crate::support::{World, execute};
@@ -57,7 +57,10 @@ async fn a_question_that_was_given_up_is_not_taken_by_the_worker_that_was_given_
     assert_eq!(world.count("answer where status = 'failed'").await, 1);
     assert!(world.store.take_question(id, 1, asleep).await.unwrap().is_none());
     // Who has it tried again gets it.
-    assert_eq!(world.store.retry_jobs(None, None).await.unwrap(), 1);
+    assert_eq!(
+        world.store.retry_jobs(&Selection::Dead { kind: "answer_question".to_owned() }).await.unwrap(),
+        1
+    );
     let again = claim("awake").await;
     assert!(world.store.take_question(id, 1, again).await.unwrap().is_some());
 }

@@ -63,7 +63,9 @@ impl Store {
         let data: Vec<_> = events.iter().map(|event| event.data.clone()).collect();
         sqlx::query!(
             "with wanted as (
-                 select id from shopkeeper.answer where id = $1 and status = 'in_progress' and fence = $2 for key share
+                 -- As an expression the state is no reason to walk through the index of what is open.
+                 select id from shopkeeper.answer where id = $1 and status || '' = 'in_progress' and fence = $2
+                 for key share
              ), added as (
                  insert into shopkeeper.answer_event (answer_id, n, kind, data)
                  select wanted.id, event.n, event.kind, event.data

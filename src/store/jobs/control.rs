@@ -89,6 +89,28 @@ pub struct JobRow {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+/// The jobs that an operator decides about.
+#[derive(Clone, Debug)]
+pub enum Selection {
+    /// These.
+    Ids(Vec<i64>),
+    /// All dead jobs of a kind.
+    Dead {
+        /// The kind of job.
+        kind: String,
+    },
+}
+
+/// The place of a dead job among those of its kind.
+#[derive(Clone, Copy)]
+struct DeadJob {
+    finished_at: DateTime<Utc>,
+    id: i64,
+}
+
+/// Jobs of one transaction: enqueueing locks the group of each, and PostgreSQL has room for some thousand locks.
+const BATCH: usize = 500;
+
 impl Store {
     /// Lists jobs, live ones before finished ones, the newest first.
     pub async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
@@ -126,7 +148,7 @@ impl Store {
             filter.ids.as_deref(),
             i64::from(filter.limit),
         );
-        Ok(rows.fetch_all(&self.pool).await?)
+        self.transact_by_values(async |connection| Ok(rows.fetch_all(connection).await?)).await
     }
 
     /// The arguments of a job, live or finished. They may quote customers: shown to who asks for one job.
@@ -143,12 +165,43 @@ impl Store {
     /// Runs jobs again: dead ones go back into the queue with all their attempts before them, waiting
     /// ones need wait no longer. A dead one whose key has been enqueued again since stays as it is: the newer
     /// one counts. Says how many.
-    pub async fn retry_jobs(&self, ids: Option<&[i64]>, kind: Option<&str>) -> Result<u64, StoreError> {
+    ///
+    /// They go in batches, each a transaction of its own: so many are never locked at once.
+    pub async fn retry_jobs(&self, selection: &Selection) -> Result<u64, StoreError> {
+        self.in_batches(selection, async |ids| self.retry_batch(ids).await).await
+    }
+
+    async fn in_batches(
+        &self,
+        selection: &Selection,
+        work: impl AsyncFn(&[i64]) -> Result<u64, StoreError>,
+    ) -> Result<u64, StoreError> {
+        let mut jobs = 0;
+        match selection {
+            Selection::Ids(ids) => {
+                for ids in ids.chunks(BATCH) {
+                    jobs += work(ids).await?;
+                }
+            }
+            Selection::Dead { kind } => {
+                let mut after = DeadJob { finished_at: DateTime::UNIX_EPOCH, id: 0 };
+                while let page = self.dead_jobs(kind, &after).await?
+                    && let Some(last) = page.last()
+                {
+                    jobs += work(&page.iter().map(|job| job.id).collect::<Vec<_>>()).await?;
+                    after = *last;
+                }
+            }
+        }
+        Ok(jobs)
+    }
+
+    async fn retry_batch(&self, ids: &[i64]) -> Result<u64, StoreError> {
         let row = sqlx::query!(
             r#"
             with gone as (
                 delete from shopkeeper.job_history as dead
-                where outcome = 'dead' and ($1::bigint[] is null or id = any ($1)) and ($2::text is null or kind = $2)
+                where outcome = 'dead' and id = any ($1)
                     and not exists (select from shopkeeper.job where job.kind = dead.kind and job.key = dead.key)
                 returning *
             ), back as (
@@ -163,7 +216,7 @@ impl Store {
                 group by kind, priority, max_attempts, traceparent
             ), due as (
                 update shopkeeper.job set state = 'ready', run_at = now()
-                where state = 'scheduled' and id = any ($1) and ($2::text is null or kind = $2)
+                where state = 'scheduled' and id = any ($1)
                 returning kind
             ), woken as (
                 select pg_notify('shopkeeper_job', kind) from (select distinct kind from due) as kinds
@@ -172,11 +225,25 @@ impl Store {
                 (select count(*) from woken) as woken
             "#,
             ids,
-            kind,
         )
         .fetch_one(&self.pool)
         .await?;
         Ok((row.back + row.due).unsigned_abs())
+    }
+
+    /// A page of the dead jobs of a kind, the oldest death first.
+    async fn dead_jobs(&self, kind: &str, after: &DeadJob) -> Result<Vec<DeadJob>, StoreError> {
+        let page = sqlx::query_as!(
+            DeadJob,
+            "select finished_at, id from shopkeeper.job_history
+             where outcome = 'dead' and kind = $1 and (finished_at, id) > ($2, $3)
+             order by finished_at, id limit $4",
+            kind,
+            after.finished_at,
+            after.id,
+            i64::try_from(BATCH).unwrap_or(i64::MAX),
+        );
+        Ok(page.fetch_all(&self.pool).await?)
     }
 
     /// Lets jobs of these kinds run now that wait for a reason that begins so.
@@ -194,9 +261,14 @@ impl Store {
         Ok(())
     }
 
-    /// Takes jobs out, waiting or running: what a running one still writes is void, and its worker is
+    /// Takes jobs out, waiting or running, in batches: what a running one still writes is void, and its worker is
     /// told to leave it. Says how many.
     pub async fn cancel_jobs(&self, ids: &[i64]) -> Result<u64, StoreError> {
+        let selection = Selection::Ids(ids.to_vec());
+        self.in_batches(&selection, async |ids| self.cancel_batch(ids).await).await
+    }
+
+    async fn cancel_batch(&self, ids: &[i64]) -> Result<u64, StoreError> {
         self.transact(async |connection| {
         let gone = sqlx::query!(
             r#"
@@ -236,14 +308,14 @@ impl Store {
         .await
     }
 
-    /// Deletes dead jobs for good; says how many.
-    pub async fn discard_jobs(&self, ids: Option<&[i64]>, kind: Option<&str>) -> Result<u64, StoreError> {
-        let gone = sqlx::query!(
-            "delete from shopkeeper.job_history
-             where outcome = 'dead' and ($1::bigint[] is null or id = any ($1)) and ($2::text is null or kind = $2)",
-            ids,
-            kind,
-        );
+    /// Deletes dead jobs for good, in batches; says how many.
+    pub async fn discard_jobs(&self, selection: &Selection) -> Result<u64, StoreError> {
+        self.in_batches(selection, async |ids| self.discard_batch(ids).await).await
+    }
+
+    async fn discard_batch(&self, ids: &[i64]) -> Result<u64, StoreError> {
+        let gone =
+            sqlx::query!("delete from shopkeeper.job_history where outcome = 'dead' and id = any ($1)", ids);
         Ok(gone.execute(&self.pool).await?.rows_affected())
     }
 

@@ -1,0 +1,261 @@
+//! Every statement of the store finds what it wants by an index, so that it costs the same beside a million rows.
+//!
+//! The statements are those that the program is checked against, in `.sqlx`. With sequential scans switched off the planner
+//! shows one only where no index serves.
+
+use serde_json::Value;
+use shopkeeper::store::jobs::Selection;
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
+
+use crate::support::{World, execute};
+
+/// Tables that grow with the shop, its customers or time.
+const LARGE: &[&str] = &[
+    "answer",
+    "answer_event",
+    "chunk",
+    "chunk_1",
+    "delivery",
+    "document",
+    "document_index",
+    "embedding_cache",
+    "escalation",
+    "feedback",
+    "job",
+    "job_history",
+    "schedule_tick",
+    "session",
+    "token",
+];
+
+/// Statements that read all of something, by a part of their text, and why they may.
+const WHOLE: &[(&str, &str)] = &[
+    ("percentile_cont(array[0.5, 0.99])", "status counts documents"),
+    ("with counted as (", "the metrics count documents"),
+    ("with named as (", "status counts jobs"),
+    ("finished_at > now() - interval '1 minute'", "status estimates when the backlog is done"),
+    (
+        r#"count(*) as "documents!",
+                   count(*) filter"#,
+        "a version's coverage counts documents",
+    ),
+    ("as \"stuck_leases!\"", "doctor counts the jobs that run, which are few"),
+    ("from shopkeeper.left_behind as lacking", "a version that is promoted must lack nothing"),
+    ("from shopkeeper.token where session_id is null", "the tokens of services, which are few"),
+    ("as \"liked!\"", "an export of all that customers liked"),
+    ("delete from shopkeeper.answer_event", "events outlive their answer by an hour"),
+];
+
+/// Rows for the planner to take the tables for large.
+const ROWS: &str = "
+    set session_replication_role = replica;
+    insert into shopkeeper.job (kind, key, state, run_at)
+    select 'k' || n % 5, n, 'scheduled', now() + n * interval '1 minute' from generate_series(1, 20000) as n;
+    insert into shopkeeper.job_history (id, kind, key, payload, priority, outcome, attempts, created_at, run_at, finished_at)
+    select n, 'k' || n % 5, n, '{}', 0, case n % 2 when 0 then 'done' else 'dead' end, 1, now(), now(), now() - n * interval '1 s'
+    from generate_series(1, 20000) as n;
+    insert into shopkeeper.answer (client, session_id, request, question, status, created_at)
+    select 'c' || n % 5, 's' || n % 999, '{}', 'q', 'completed', now() - n * interval '1 s'
+    from generate_series(1, 20000) as n;
+    insert into shopkeeper.delivery (webhook, event, answer_id, body, status, created_at)
+    select 'w', 'answer.completed', id, '', 'delivered', created_at from shopkeeper.answer;
+    insert into shopkeeper.escalation (client, session_id, answer_id, reason, status, created_at)
+    select client, session_id, id, 'failed', 'acknowledged', created_at from shopkeeper.answer;
+    insert into shopkeeper.token (hash, client, scopes, session_id, expires_at)
+    select decode(md5(n::text), 'hex'), 'c', '{}', 's' || n, now() + n * interval '1 s' from generate_series(1, 20000) as n;
+    insert into shopkeeper.document (source, key, row_hash) select 's' || n % 5, n, 1 from generate_series(1, 20000) as n;
+    insert into shopkeeper.document_index (version, source, key, indexed_revision, state)
+    select 1, source, key, 1, 'fresh' from shopkeeper.document;
+    insert into shopkeeper.chunk (version, source, key, ordinal, input_hash, content, tokens, embedding)
+    select 1, source, key, 1, decode(md5(key), 'hex'), '', 1, array_fill(1, array[64])::real[]::vector::halfvec
+    from shopkeeper.document;
+    insert into shopkeeper.schedule (name) values ('s');
+    insert into shopkeeper.schedule_tick (schedule, tick, enqueued)
+    select 's', now() - n * interval '1 minute', 0 from generate_series(1, 20000) as n;
+    insert into shopkeeper.session (client, id) select 'c' || n % 5, 's' || n from generate_series(1, 20000) as n;
+    analyze";
+
+/// Statements whose filters may be left out are planned for their values: these are the ways in which they are asked.
+const FILTERED: &[(&str, &[&[&str]])] = &[
+    (
+        "order by seq desc limit $5",
+        &[
+            &["null", "null", "null", "null", "51"],
+            &["'c'", "null", "null", "null", "51"],
+            &["'c'", "'s'", "null", "null", "51"],
+            &["null", "'s'", "null", "1000", "51"],
+            &["null", "null", "'failed'", "null", "51"],
+        ],
+    ),
+    (
+        "order by created_at desc, id desc limit $3",
+        &[
+            &["null", "null", "51"],
+            &["'failed'", "null", "51"],
+            &["'pending'", "'6b3b0c4e-9f1c-4f41-8d3b-5d6f1f8a3a10'", "51"],
+        ],
+    ),
+    (
+        "order by escalation.created_at, escalation.id limit $4",
+        &[
+            &["null", "'open'", "null", "51"],
+            &["'c'", "'open'", "'6b3b0c4e-9f1c-4f41-8d3b-5d6f1f8a3a10'", "51"],
+        ],
+    ),
+    ("order by client limit 1", &[&["null", "'s'"], &["'c'", "'s'"]]),
+    ("update shopkeeper.session set owner", &[&["null", "'s'", "'bot'"], &["'c'", "'s'", "'bot'"]]),
+];
+
+fn statements() -> Vec<String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
+    let mut statements = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let query = serde_json::from_str::<Value>(&file).unwrap()["query"].as_str().unwrap().to_owned();
+        if LARGE.iter().any(|table| query.contains(&format!("shopkeeper.{table}"))) {
+            statements.push(query);
+        }
+    }
+    statements.sort_unstable();
+    statements
+}
+
+/// A statement in each of the ways in which it is planned.
+fn ways(statement: &str) -> Vec<String> {
+    let Some((_, ways)) = FILTERED.iter().find(|(part, _)| statement.contains(part)) else {
+        return vec![format!("explain (generic_plan, format json) {statement}")];
+    };
+    let ways = ways.iter().map(|values| {
+        let values = values.iter().enumerate().rev();
+        let filled = values
+            .fold(statement.to_owned(), |filled, (n, value)| filled.replace(&format!("${}", n + 1), value));
+        format!("explain (format json) {filled}")
+    });
+    ways.collect()
+}
+
+/// What of a plan reads all of a large table.
+fn whole_reads(plan: &Value, is_limited: bool, found: &mut Vec<String>) {
+    let kind = plan["Node Type"].as_str().unwrap_or_default();
+    let is_limited = is_limited || kind == "Limit";
+    let table = plan["Relation Name"].as_str().unwrap_or_default();
+    let is_bounded = plan.get("Index Cond").is_some() || plan.get("Recheck Cond").is_some() || is_limited;
+    if LARGE.contains(&table)
+        && (kind == "Seq Scan" || kind.ends_with("Scan") && kind != "Tid Scan" && !is_bounded)
+    {
+        found.push(format!("{kind} of {table}"));
+    }
+    for child in plan["Plans"].as_array().into_iter().flatten() {
+        whole_reads(child, is_limited, found);
+    }
+}
+
+async fn plan(connection: &mut PgConnection, explain: &str) -> Value {
+    let row = connection.fetch_one(sqlx::raw_sql(AssertSqlSafe(explain))).await;
+    let text: String = row.unwrap_or_else(|error| panic!("{error}: {explain}")).try_get_unchecked(0).unwrap();
+    serde_json::from_str::<Value>(&text).unwrap()[0]["Plan"].clone()
+}
+
+#[tokio::test]
+async fn no_statement_reads_all_of_a_large_table_unless_it_counts_it() {
+    let world = World::new().await;
+    execute(&world.url(), ROWS).await;
+    let mut connection = world.ours.acquire().await.unwrap();
+    // As the store does where it looks many rows up.
+    connection
+        .execute("set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off")
+        .await
+        .unwrap();
+    let (mut wrong, mut counted) = (Vec::new(), std::collections::BTreeSet::new());
+    for statement in statements() {
+        let mut found = Vec::new();
+        for way in ways(&statement) {
+            whole_reads(&plan(&mut connection, &way).await, false, &mut found);
+        }
+        match WHOLE.iter().find(|(part, _)| statement.contains(part)) {
+            Some((part, _)) => _ = (!found.is_empty()).then(|| counted.insert(*part)),
+            None if found.is_empty() => {}
+            None => wrong.push(format!("{}: {statement}\n", found.join(", "))),
+        }
+    }
+    assert!(wrong.is_empty(), "{} statements\n{}", wrong.len(), wrong.join("\n"));
+    assert_eq!(counted.len(), WHOLE.len(), "those that read no whole table are not to be excused");
+}
+
+/// Pages that a statement touches, with all that its functions and triggers do.
+async fn pages(connection: &mut PgConnection, statement: &str) -> i64 {
+    connection.execute("begin").await.unwrap();
+    let explain = format!("explain (analyze, buffers, format json) {statement}");
+    let plan = plan(connection, &explain).await;
+    connection.execute("rollback").await.unwrap();
+    plan["Shared Hit Blocks"].as_i64().unwrap() + plan["Shared Read Blocks"].as_i64().unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_is_read_and_ended_by_its_id_beside_many_that_are_open_and_handed_over() {
+    let world = World::new().await;
+    let id = "6b3b0c4e-9f1c-4f41-8d3b-5d6f1f8a3a10";
+    execute(
+        &world.url(),
+        &format!(
+            "alter table shopkeeper.answer set (autovacuum_enabled = off);
+             insert into shopkeeper.answer (id, client, session_id, request, question, status, fence, needs_escalation, escalation_reason)
+             values ('{id}', 'c', 's', '{{}}', 'q', 'in_progress', 7, true, 'failed'); analyze"
+        ),
+    )
+    .await;
+    let statements = [
+        format!("select shopkeeper.answer_object(known) from shopkeeper.answer as known where id = '{id}'"),
+        format!("select shopkeeper.end_answers(array['{id}'::uuid], 'cancelled')"),
+        "select pg_temp.give_up()".to_owned(),
+    ];
+    let mut connection = world.ours.acquire().await.unwrap();
+    // What a trigger touches is counted with the function that fires it.
+    let give_up = format!(
+        "create function pg_temp.give_up() returns void language sql as $$
+             insert into shopkeeper.job_history (id, kind, key, payload, priority, outcome, attempts, created_at, run_at)
+             values (1, 'answer_question', '{id}', '{{}}', 0, 'dead', 1, now(), now()) $$"
+    );
+    connection.execute(AssertSqlSafe(give_up)).await.unwrap();
+    let mut few = Vec::new();
+    for statement in &statements {
+        // Plans are made for these few, and kept.
+        for _ in 0..7 {
+            pages(&mut connection, statement).await;
+        }
+        few.push(pages(&mut connection, statement).await);
+    }
+    execute(
+        &world.url(),
+        "set session_replication_role = replica;
+         insert into shopkeeper.answer (client, session_id, request, question)
+         select 'c', 's' || n, '{}', 'q' from generate_series(1, 60000) as n;
+         insert into shopkeeper.escalation (client, session_id, answer_id, reason, status)
+         select client, session_id, id, 'failed', 'acknowledged' from shopkeeper.answer where session_id <> 's'",
+    )
+    .await;
+    for (statement, few) in statements.iter().zip(few) {
+        // A tree of an index grows deeper, and no more.
+        let many = pages(&mut connection, statement).await;
+        assert!(many <= 3 * few + 20, "{many} pages, {few} before: {statement}");
+    }
+}
+
+#[tokio::test]
+async fn dead_jobs_of_many_groups_are_retried_and_discarded_in_batches() {
+    let world = World::new().await;
+    let dead = "insert into shopkeeper.job_history
+            (id, kind, key, group_key, payload, priority, outcome, attempts, created_at, run_at, finished_at)
+        select n, 'scripted', n, 'g' || n, '{}', 0, 'dead', 1, now(), now(), now() + n * interval '1 ms'
+        from generate_series(1, 20000) as n";
+    execute(&world.url(), dead).await;
+    // The newer one of a key counts.
+    execute(&world.url(), "select shopkeeper.enqueue('scripted', '700')").await;
+    let all = Selection::Dead { kind: "scripted".to_owned() };
+    assert_eq!(world.store.retry_jobs(&all).await.unwrap(), 19_999);
+    assert_eq!((world.count("job").await, world.count("job_history").await), (20_000, 1));
+    execute(&world.url(), "delete from shopkeeper.job").await;
+    execute(&world.url(), &dead.replace("select n,", "select 30000 + n,")).await;
+    assert_eq!(world.store.discard_jobs(&all).await.unwrap(), 20_001);
+    assert_eq!(world.count("job_history").await, 0);
+}
