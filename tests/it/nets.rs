@@ -22,7 +22,7 @@ impl World {
     }
 
     /// Reads what triggers noted and refreshes what differs.
-    async fn hear(&self) {
+    pub(crate) async fn hear(&self) {
         watch(self, std::time::Duration::ZERO).look().await.unwrap();
         self.drain().await;
     }
@@ -130,7 +130,7 @@ async fn triggers_tell_of_inserts_updates_deletes_and_changed_keys_at_once() {
     let expected =
         ["Shirt. Wool.", "Shirt XL. The same shirt for tall people.", "Lamp. Shines.", "Rug. Lies."];
     assert_eq!(world.contents().await, expected);
-    let left: i64 = sqlx::query_scalar("select count(*) from shopkeeper.change")
+    let left: i64 = sqlx::query_scalar("select count(*) from shopkeeper_change.note")
         .fetch_one(&mut PgConnection::connect(&world.shop).await.unwrap())
         .await
         .unwrap();
@@ -204,7 +204,7 @@ async fn a_change_of_price_is_not_noted_and_one_of_the_condition_is() {
         .in_shop("update product set price = price + 1; update product set stock = stock where id = 1")
         .await;
     let mut shop = PgConnection::connect(&world.shop).await.unwrap();
-    let notes = "select count(*) from shopkeeper.change";
+    let notes = "select count(*) from shopkeeper_change.note";
     assert_eq!(sqlx::query_scalar::<_, i64>(notes).fetch_one(&mut shop).await.unwrap(), 0);
     world.in_shop("update product set stock = 0 where id = 1").await;
     world.hear().await;
@@ -270,7 +270,7 @@ async fn a_temporary_view_of_whoever_writes_to_a_table_is_not_run_as_the_install
             )
             .await;
     }
-    let notes: i64 = sqlx::query_scalar("select count(distinct key) from shopkeeper.change")
+    let notes: i64 = sqlx::query_scalar("select count(distinct key) from shopkeeper_change.note")
         .fetch_one(&mut PgConnection::connect(&world.shop).await.unwrap())
         .await
         .unwrap();
@@ -326,6 +326,93 @@ async fn triggers_are_shown_outdated_when_the_settings_changed_and_gone_when_rem
     world.source().remove_triggers().await.unwrap();
     assert_eq!(states(&world).await, ["missing"]);
     world.in_shop("update product set description = 'No one notes it.'").await;
+}
+
+#[tokio::test]
+async fn keys_are_noted_as_they_are_listed_whatever_their_type() {
+    for (key_type, keys) in [
+        ("char(5)", ["a", "b"]),
+        ("padded", ["a", "b"]),
+        ("boolean", ["true", "false"]),
+        ("numeric(4, 2)", ["1.50", "2.00"]),
+    ] {
+        let shop = format!(
+            "create domain padded as char(5);
+             create table product (id {key_type}, name text, description text, price numeric, stock int);
+             insert into product select key, 'Name', 'Text ' || key, 1, 1
+             from unnest(array['{}', '{}']::{key_type}[]) as key",
+            keys[0], keys[1]
+        );
+        let world = World::with(&shop, SOURCE).await;
+        world.sync().await;
+        world.install().await;
+        world.in_shop(&format!("delete from product where id = '{}'", keys[0])).await;
+        world.in_shop(&format!("update product set description = 'Heard.' where id = '{}'", keys[1])).await;
+        world.hear().await;
+        let indexed = world.contents().await;
+        assert!(indexed[0].contains("Heard."), "{key_type}: {indexed:?}");
+        let gone = world.count(&format!("document where key = '{}'", keys[0])).await;
+        assert_eq!(gone, 0, "{key_type}");
+    }
+}
+
+#[tokio::test]
+async fn a_partitioned_table_notes_what_changes_in_its_partitions() {
+    let shop = SHOP.replace("id integer primary key", "id integer").replace(
+        ");\ninsert",
+        ") partition by range (id);
+         create table low partition of product for values from (0) to (2);
+         create table high partition of product for values from (2) to (100) partition by range (id);
+         create table high_of_high partition of high for values from (2) to (100);
+         insert",
+    );
+    let world = World::with(&shop, SOURCE).await;
+    world.sync().await;
+    world.install().await;
+    world
+        .in_shop("insert into product values (4, 'Lamp', 'Shines.', 9, 1); delete from product where id = 3")
+        .await;
+    world.in_shop("update product set description = 'Low.' where id = 1").await;
+    world.in_shop("update product set description = 'High.' where id = 2").await;
+    world.in_shop("update product set id = 20 where id = 2").await;
+    world.hear().await;
+    let expected = ["Shirt. Low.", "Shirt XL. High.", "Lamp. Shines."];
+    assert_eq!(world.contents().await, expected);
+}
+
+#[tokio::test]
+async fn a_table_that_is_renamed_or_restored_from_a_dump_goes_on_noting() {
+    let world = World::new().await;
+    world.install().await;
+    let notes = async |world: &World| -> i64 {
+        let mut shop = PgConnection::connect(&world.shop).await.unwrap();
+        sqlx::query_scalar("select count(*) from shopkeeper_change.note").fetch_one(&mut shop).await.unwrap()
+    };
+    world
+        .in_shop(
+            "alter table product rename to item; update item set description = 'Renamed.' where id = 1;
+             alter table item rename to product",
+        )
+        .await;
+    assert_eq!(notes(&world).await, 1);
+    // A restore makes the table with another OID, and the functions as they were.
+    world
+        .in_shop(
+            "do $$ declare definitions text[] := array(
+                 select pg_get_triggerdef(oid) from pg_trigger where tgrelid = 'product'::regclass and not tgisinternal
+             ); definition text;
+             begin
+                 create table restored (like product including all);
+                 insert into restored select * from product;
+                 drop table product;
+                 alter table restored rename to product;
+                 foreach definition in array definitions loop execute definition; end loop;
+             end $$",
+        )
+        .await;
+    world.in_shop("update product set description = 'Restored.' where id = 1").await;
+    world.in_shop("insert into product values (4, 'Lamp', 'Shines.', 9, 1); truncate product").await;
+    assert_eq!(notes(&world).await, 4);
 }
 
 #[tokio::test]

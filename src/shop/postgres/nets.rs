@@ -118,14 +118,14 @@ impl PostgresSource {
         // Asked of the catalogue: a statement on a table that is not there would fill the shop's log.
         let is_there = "select exists (
              select from pg_class join pg_namespace on pg_namespace.oid = relnamespace
-             where nspname = 'shopkeeper' and relname = 'change' and has_schema_privilege(pg_namespace.oid, 'usage')
+             where nspname = 'shopkeeper_change' and relname = 'note' and has_schema_privilege(pg_namespace.oid, 'usage')
                  and has_table_privilege(pg_class.oid, 'select') and has_table_privilege(pg_class.oid, 'delete')
          )";
         let is_there = sqlx::query_scalar(is_there).fetch_one(&self.pool).await;
         if !is_there.map_err(|error| self.fail(&error))? {
             return Ok(Vec::new());
         }
-        let notes = "select id, key from shopkeeper.change where source = $1 order by id limit $2";
+        let notes = "select id, key from shopkeeper_change.note where source = $1 order by id limit $2";
         let rows = sqlx::query_as(notes).bind(&self.settings.name).bind(i64::from(limit));
         let rows = rows.fetch_all(&self.pool).await.map_err(|error| self.fail(&error))?;
         Ok(rows.into_iter().map(|(id, key)| Noted { id, key }).collect())
@@ -155,7 +155,7 @@ impl Nets for PostgresSource {
     }
 
     fn forget<'a>(&'a self, ids: &'a [i64]) -> BoxFuture<'a, Result<(), CatalogueError>> {
-        let forget = sqlx::query("delete from shopkeeper.change where id = any($1)").bind(ids);
+        let forget = sqlx::query("delete from shopkeeper_change.note where id = any($1)").bind(ids);
         self.in_time(forget.execute(&self.pool).map_ok(drop).map_err(|error| self.fail(&error))).boxed()
     }
 }
