@@ -116,7 +116,7 @@ pub struct Mark {
 pub enum MarkAt {
     /// Transactions before this one were over.
     Transaction(u64),
-    /// The shop's clock, less what a transaction may take.
+    /// The shop's clock, or the last time that the source names of a change, less what a transaction may take.
     Time(String),
 }
 

@@ -89,8 +89,8 @@ struct Statements {
     /// Fails when `$1` is not a key.
     cast: String,
     key_type: String,
-    /// What changed since a mark; nothing when that cannot be known.
-    poll: Option<nets::Poll>,
+    /// What is listed of a row.
+    row: String,
 }
 
 /// How long a connection may take to come about.
@@ -142,7 +142,7 @@ impl PostgresSource {
                 ),
                 cast: format!("select $1::text::{key_type}"),
                 key_type,
-                poll: nets::Poll::of(&self.pool, &self.settings, &row).await.map_err(fail)?,
+                row,
             })
         };
         self.statements.get_or_try_init(|| look).await
@@ -266,9 +266,9 @@ impl Catalogue for PostgresSource {
         self.in_time(self.rows(keys)).boxed()
     }
 
-    /// Connects, once, and checks that each column that the settings name is there.
+    /// Connects, once, and checks that each column that the settings name is there, and that the source can be polled.
     fn check(&self) -> BoxFuture<'_, Result<(), CatalogueError>> {
-        self.in_time(self.statements().map_ok(|_| ())).boxed()
+        self.in_time(self.polling().map_ok(|_| ())).boxed()
     }
 
     fn nets(&self) -> Option<&dyn Nets> {
