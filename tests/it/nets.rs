@@ -1,8 +1,12 @@
 //! The nets between two listings: polling, triggers, and what other services say. Each trap is one that a
 //! naive way falls into.
 
+use futures::StreamExt;
 use shopkeeper::{
-    jobs::watch_catalogue::WatchCatalogue, offline::Operation, shop::postgres::trigger::TriggerStatus,
+    catalogue::{Catalogue, Mark, MarkAt, Nets},
+    jobs::watch_catalogue::WatchCatalogue,
+    offline::Operation,
+    shop::postgres::trigger::TriggerStatus,
 };
 use sqlx::{Connection, PgConnection};
 
@@ -585,4 +589,26 @@ async fn one_document_is_refreshed_by_sql_also_one_that_is_new_or_gone() {
     assert_eq!(world.sync().await.removed, 0);
     let wrong = sqlx::query("select shopkeeper.refresh('nothing', '1')").execute(&world.ours).await;
     assert!(wrong.unwrap_err().to_string().contains("there is no source \"nothing\""));
+}
+
+#[tokio::test]
+async fn nothing_is_open_in_the_shop_while_what_it_listed_is_written() {
+    let world = World::new().await;
+    let open = async || -> i64 {
+        let open = "select count(*) from pg_stat_activity
+             where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null";
+        sqlx::query_scalar(open)
+            .fetch_one(&mut PgConnection::connect(&world.shop).await.unwrap())
+            .await
+            .unwrap()
+    };
+    let source = world.source();
+    let mut listing = source.list();
+    assert_eq!(listing.next().await.unwrap().unwrap().key, "1");
+    assert_eq!(open().await, 0, "a listing");
+    let now = source.mark().await.unwrap().unwrap();
+    let mut changed = source.changed(&Mark { at: MarkAt::Transaction(3), ..now });
+    assert_eq!(changed.next().await.unwrap().unwrap().key, "1");
+    assert_eq!(open().await, 0, "a poll");
+    assert_eq!((listing.count().await, changed.count().await), (2, 2), "and nothing of it is lost");
 }

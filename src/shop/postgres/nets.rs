@@ -13,7 +13,7 @@
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
 use sqlx::{AssertSqlSafe, Column, Connection, Executor, SqlSafeStr, TypeInfo};
 
-use super::{PostgresSource, Relation, failure, filter, from_clause, literal, quote, table};
+use super::{PostgresSource, Relation, failure, filter, from_clause, literal, quote, spool::Spool, table};
 use crate::catalogue::{CatalogueError, Listed, Mark, MarkAt, Nets, Noted};
 
 /// How long a shop's transaction may have been open before its rows are missed by their `updated_at`.
@@ -176,25 +176,24 @@ impl PostgresSource {
         Ok(rows.map_err(|error| self.fail(&error))?.into_iter().filter_map(listed).collect())
     }
 
-    fn stream_changed(
-        &self,
-        since: Mark,
-    ) -> impl futures::Stream<Item = Result<Listed, CatalogueError>> + '_ {
-        async_stream::try_stream! {
-            let Some(poll) = self.in_time(self.polling()).await? else { return };
-            let query = sqlx::query_as(AssertSqlSafe(poll.changed));
-            let query = match since.at {
-                // The low 32 bits are what a row has.
-                MarkAt::Transaction(transaction) => query.bind(i64::try_from(transaction & 0xFFFF_FFFF).unwrap_or_default()),
-                MarkAt::Time(time) => query.bind(time),
-            };
-            let mut rows = query.fetch(&self.pool);
-            while let Some(row) = self.in_time(rows.try_next().map_err(|error| self.fail(&error))).await? {
-                if let Some(listed) = listed(row) {
-                    yield listed;
-                }
+    async fn changes(&self, since: Mark) -> Result<Spool, CatalogueError> {
+        let mut spool = Spool::new();
+        let Some(poll) = self.in_time(self.polling()).await? else { return Ok(spool) };
+        let query = sqlx::query_as(AssertSqlSafe(poll.changed));
+        let query = match since.at {
+            // The low 32 bits are what a row has.
+            MarkAt::Transaction(transaction) => {
+                query.bind(i64::try_from(transaction & 0xFFFF_FFFF).unwrap_or_default())
             }
+            MarkAt::Time(time) => query.bind(time),
+        };
+        let page = usize::try_from(self.settings.page_rows).unwrap_or(usize::MAX);
+        let mut pages = query.fetch(&self.pool).map_err(|error| self.fail(&error)).try_chunks(page);
+        while let Some(page) = self.in_time(pages.try_next().map_err(|error| error.1)).await? {
+            let page = page.into_iter().filter_map(listed).collect();
+            spool = spool.append(page).await.map_err(|error| self.not_kept(&error))?;
         }
+        Ok(spool)
     }
 
     async fn noted(&self, limit: u32) -> Result<Vec<Noted>, CatalogueError> {
@@ -230,7 +229,7 @@ impl Nets for PostgresSource {
     }
 
     fn changed(&self, since: &Mark) -> BoxStream<'_, Result<Listed, CatalogueError>> {
-        self.stream_changed(since.clone()).boxed()
+        self.spooled(self.changes(since.clone())).boxed()
     }
 
     fn noted(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Noted>, CatalogueError>> {
