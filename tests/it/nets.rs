@@ -612,3 +612,76 @@ async fn nothing_is_open_in_the_shop_while_what_it_listed_is_written() {
     assert_eq!(open().await, 0, "a poll");
     assert_eq!((listing.count().await, changed.count().await), (2, 2), "and nothing of it is lost");
 }
+
+/// A connection that keeps everybody from noting documents, and a world with these many notes to be drained.
+async fn held_up(notes: u32) -> (World, PgConnection) {
+    let world = World::new().await;
+    world.sync().await;
+    world.install().await;
+    world.in_shop("update product set description = 'Noted.'").await;
+    world
+        .in_shop(&format!(
+            "insert into shopkeeper_change.note (source, key)
+             select 'product', (n % 3 + 1)::text from generate_series(1, {notes}) as n"
+        ))
+        .await;
+    let mut lock = PgConnection::connect(&world.url()).await.unwrap();
+    sqlx::raw_sql("begin; lock table shopkeeper.document in exclusive mode")
+        .execute(&mut lock)
+        .await
+        .unwrap();
+    (world, lock)
+}
+
+async fn notes(world: &World) -> i64 {
+    let mut shop = PgConnection::connect(&world.shop).await.unwrap();
+    sqlx::query_scalar("select count(*) from shopkeeper_change.note").fetch_one(&mut shop).await.unwrap()
+}
+
+const WAITS: &str =
+    "exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')";
+
+#[tokio::test]
+async fn a_stop_ends_the_draining_of_notes_at_once_and_the_next_daemon_goes_on() {
+    let (world, mut lock) = held_up(5000).await;
+    let (stop, watch) =
+        (tokio_util::sync::CancellationToken::new(), watch(&world, std::time::Duration::ZERO));
+    let (stopped, stopping) = (stop.clone(), async {
+        world.until("the first batch waits", WAITS).await;
+        stop.cancel();
+    });
+    let ended = async { tokio::join!(watch.run(&stopped), stopping) };
+    tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.expect("it goes on");
+    assert_eq!(notes(&world).await, 5003, "what was not noted is not forgotten");
+    sqlx::raw_sql("rollback").execute(&mut lock).await.unwrap();
+    world.hear().await;
+    assert_eq!(notes(&world).await, 0);
+    assert_eq!(world.contents().await.iter().filter(|content| content.contains("Noted.")).count(), 3);
+}
+
+#[tokio::test]
+async fn a_daemon_that_drains_for_long_keeps_its_watch_and_leaves_when_it_is_lost() {
+    let (world, mut lock) = held_up(5000).await;
+    let one = watch(&world, std::time::Duration::ZERO);
+    let other = WatchCatalogue { watcher: "other".to_owned(), ..watch(&world, std::time::Duration::ZERO) };
+    let watching = async {
+        world.until("the first batch waits", WAITS).await;
+        execute(&world.url(), "create table watched as select watch_until from shopkeeper.source").await;
+        let is_renewed = "(select watch_until from shopkeeper.source) > (select watch_until from watched)";
+        world.until("the watch is renewed", is_renewed).await;
+        other.look().await.unwrap();
+        assert_eq!(notes(&world).await, 5003, "it is not its turn");
+        // As after a pause of the process that was longer than the watch.
+        let to_other =
+            "update shopkeeper.source set watcher = 'other', watch_until = now() + interval '1 hour'";
+        execute(&world.url(), to_other).await;
+    };
+    let ended = async { tokio::join!(one.look(), watching).0 };
+    tokio::time::timeout(std::time::Duration::from_secs(25), ended).await.expect("it goes on").unwrap();
+    assert_eq!(notes(&world).await, 5003);
+    sqlx::raw_sql("rollback").execute(&mut lock).await.unwrap();
+    one.look().await.unwrap();
+    assert_eq!(notes(&world).await, 5003, "it is not its turn any more");
+    other.look().await.unwrap();
+    assert_eq!(notes(&world).await, 0);
+}

@@ -184,8 +184,13 @@ async fn many_new_documents_are_few_jobs_and_go_on_alone_where_they_fail_or_thei
 pub(crate) async fn index(world: &World, source: &str, keys: &[&str]) -> Result<Outcome, JobError> {
     let keys = keys.iter().map(|key| (*key).to_owned()).collect();
     let payload = index_documents::Payload { source: source.to_owned(), keys };
-    let attempt =
-        Attempt { lease: Lease { job: 0, fence: 0 }, key: source.to_owned(), number: 1, is_last: false };
+    let attempt = Attempt {
+        lease: Lease { job: 0, fence: 0 },
+        key: source.to_owned(),
+        number: 1,
+        is_last: false,
+        stop: tokio_util::sync::CancellationToken::new(),
+    };
     world.parts.index.run(payload, &attempt).await
 }
 
