@@ -258,8 +258,11 @@ impl PostgresSource {
         for key in keys {
             let cast =
                 sqlx::query(AssertSqlSafe(statements.cast.as_str())).bind(key).execute(&self.pool).await;
-            if !cast.is_err_and(|error| is_bad_value(&error)) {
-                possible.push(key.clone());
+            match cast {
+                Ok(_) => possible.push(key.clone()),
+                Err(error) if is_bad_value(&error) => {}
+                // It would be the same with the others.
+                Err(error) => return Err(failure(&self.settings.name, &error)),
             }
         }
         Ok(possible)
