@@ -53,7 +53,8 @@ pub struct Listed {
 
 /// A shop's documents of one source.
 pub trait Catalogue: Send + Sync {
-    /// Lists every document once, ordered by the bytes of its key, from one snapshot.
+    /// Lists every document once, ordered by the bytes of its key, from one snapshot. Nothing is open at the source any
+    /// more when the first entry is given, so that the consumer may wait between entries.
     fn list(&self) -> BoxStream<'_, Result<Listed, CatalogueError>>;
 
     /// Reads the documents of these keys as they are now. A key that is not there is left out; a row
@@ -90,7 +91,8 @@ pub trait Nets: Send + Sync {
     /// source cannot be polled.
     fn mark(&self) -> BoxFuture<'_, Result<Option<Mark>, CatalogueError>>;
 
-    /// Lists what may have changed since a mark, in any order; more than that is harmless.
+    /// Lists what may have changed since a mark, in any order; more than that is harmless. Nothing is open at the source
+    /// any more when the first entry is given.
     fn changed(&self, since: &Mark) -> BoxStream<'_, Result<Listed, CatalogueError>>;
 
     /// What the triggers noted, oldest first, at most so many; nothing when none are installed.
@@ -116,7 +118,7 @@ pub struct Mark {
 pub enum MarkAt {
     /// Transactions before this one were over.
     Transaction(u64),
-    /// The shop's clock, less what a transaction may take.
+    /// The shop's clock, or the last time that the source names of a change, less what a transaction may take.
     Time(String),
 }
 

@@ -18,6 +18,7 @@
 use std::{future::Future, time::Duration};
 
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalogue::CatalogueError,
@@ -69,6 +70,21 @@ pub struct Attempt {
     pub number: u32,
     /// After this one the job is dead when it fails.
     pub is_last: bool,
+    /// Cancelled when the daemon stops.
+    pub stop: CancellationToken,
+}
+
+impl Attempt {
+    /// Does work that may go on for as long as there is some, and leaves it when the daemon stops: others go on with it,
+    /// and the attempt does not count.
+    async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, JobError>>,
+    ) -> Result<T, JobError> {
+        self.stop.run_until_cancelled(work).await.unwrap_or_else(|| {
+            Err(JobError::Snooze { after: Duration::ZERO, reason: "its daemon was stopped".to_owned() })
+        })
+    }
 }
 
 /// How a run ended well.

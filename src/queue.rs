@@ -114,9 +114,10 @@ impl Queue {
             self.stop.clone(),
         );
         let worker = WorkerBuilder::new(J::KIND).backend(backend).build({
-            let (slots, given_up) = (slots.clone(), self.given_up.clone());
+            let (slots, given_up, stop) = (slots.clone(), self.given_up.clone(), self.stop.clone());
             move |claimed: Claimed| {
-                let (job, slots, given_up) = (job.clone(), slots.clone(), given_up.clone());
+                let (job, slots, given_up, stop) =
+                    (job.clone(), slots.clone(), given_up.clone(), stop.clone());
                 async move {
                     let lease = claimed.job.lease;
                     let span = tracing::info_span!(
@@ -129,7 +130,7 @@ impl Queue {
                     telemetry::follow(&span, traceparent.as_deref(), *attempt == 1);
                     // A task of its own: it may use another core, its panic is its own outcome, and it is
                     // left when its lease is lost.
-                    let run = run(job, claimed.job.clone());
+                    let run = run(job, claimed.job.clone(), stop);
                     let run = async move {
                         given_up.run_until_cancelled(run).await.unwrap_or(Err(JobError::LeaseLost))
                     };
@@ -159,7 +160,7 @@ impl Queue {
     }
 }
 
-async fn run<J: Job>(job: Arc<J>, claimed: ClaimedJob) -> Result<Outcome, JobError> {
+async fn run<J: Job>(job: Arc<J>, claimed: ClaimedJob, stop: CancellationToken) -> Result<Outcome, JobError> {
     let payload = serde_json::from_value(claimed.payload)
         .map_err(|error| JobError::Dead(format!("the payload is not one of {}: {error}", J::KIND)))?;
     let attempt = Attempt {
@@ -167,6 +168,7 @@ async fn run<J: Job>(job: Arc<J>, claimed: ClaimedJob) -> Result<Outcome, JobErr
         key: claimed.key.unwrap_or_default(),
         number: claimed.attempt,
         is_last: claimed.attempt >= claimed.max_attempts,
+        stop,
     };
     let Some(limit) = claimed.time_limit else { return job.run(payload, &attempt).await };
     tokio::time::timeout(limit, job.run(payload, &attempt)).await.unwrap_or_else(|_| {

@@ -330,7 +330,8 @@ impl From<sqlx::Error> for StoreError {
                     pool::suspect();
                     Self::unreachable(database.message())
                 }
-                "57014" => Self::TooSlow(database.message().to_owned()),
+                // By statement_timeout, or a lock_timeout of the role.
+                "57014" | "55P03" => Self::TooSlow(database.message().to_owned()),
                 code if wire::passes(code) => Self::unreachable(database.message()),
                 _ => Self::Failed(database.message().to_owned()),
             },

@@ -93,7 +93,9 @@ pub async fn in_time<T, E>(
     })
 }
 
-/// Whether an error of this SQLSTATE passes by itself: connection, resources, shutdown, serialization, deadlock.
+/// Whether an error of this SQLSTATE passes by itself: connection, resources, shutdown, serialization, deadlock, and time
+/// limits of locks and transactions, which a role or a database may have.
 pub fn passes(code: &str) -> bool {
     ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class))
+        || matches!(code, "55P03" | "25P03" | "25P04")
 }

@@ -278,7 +278,7 @@ impl Bench<'_> {
             seconds[turn % 2].push(began.elapsed().as_secs_f64());
         }
         let notes: i64 =
-            sqlx::query_scalar("select count(*) from shopkeeper.change").fetch_one(&place.pool).await?;
+            sqlx::query_scalar("select count(*) from shopkeeper_change.note").fetch_one(&place.pool).await?;
         if notes > 0 {
             bail!("{notes} changes of prices were noted");
         }

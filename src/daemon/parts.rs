@@ -216,7 +216,7 @@ impl Parts {
                 tracing::warn!("{error}; trying on");
             }
             Err(error @ CatalogueError::Misfit { .. }) => {
-                tracing::error!("{error}; what is indexed of it stays as it is");
+                tracing::error!("{error}; what cannot be read of it stays as it is");
             }
         }))
         .await;

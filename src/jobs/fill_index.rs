@@ -49,7 +49,7 @@ impl Job for FillIndex {
     const KIND: &'static str = "fill_index";
     type Payload = Payload;
 
-    async fn run(&self, payload: Payload, _: &Attempt) -> Result<Outcome, JobError> {
+    async fn run(&self, payload: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {
         let all = self.store.index_versions().await?;
         let Some(version) = all.into_iter().find(|version| version.id == payload.version) else {
             return Ok(Outcome::Done(Vec::new()));
@@ -62,7 +62,7 @@ impl Job for FillIndex {
             let reason = "there are sources that were never listed".to_owned();
             return Err(JobError::Snooze { after: WAIT, reason });
         }
-        if !self.fill(version.id).await? {
+        if !attempt.unless_stopped(self.fill(version.id)).await? {
             tracing::info!(version = version.id, "index version {} was dropped meanwhile", version.id);
             return Ok(Outcome::Done(Vec::new()));
         }

@@ -32,7 +32,13 @@ impl Job for PruneHistory {
     const KIND: &'static str = "prune_history";
     type Payload = Payload;
 
-    async fn run(&self, _: Payload, _: &Attempt) -> Result<Outcome, JobError> {
+    async fn run(&self, _: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {
+        attempt.unless_stopped(self.prune()).await.map(|()| Outcome::Done(Vec::new()))
+    }
+}
+
+impl PruneHistory {
+    async fn prune(&self) -> Result<(), JobError> {
         let store = &self.store;
         if let Some(age) = self.job_history {
             let jobs = all(|| store.prune_jobs(age)).await?;
@@ -56,7 +62,7 @@ impl Job for PruneHistory {
         }
         let vectors = all(|| store.prune_cache(self.cache_entries)).await?;
         tracing::info!(vectors, "forgot {vectors} vectors of what left the index");
-        Ok(Outcome::Done(Vec::new()))
+        Ok(())
     }
 }
 

@@ -17,13 +17,13 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    Attempt, Job, JobError, Outcome,
+    Attempt, Job, JobError, OUTAGE, Outcome,
     versions::{Version, Versions},
 };
 use crate::{
     catalogue::{Catalogue, DocumentId, MassDelete},
     store::{
-        Store,
+        Store, StoreError,
         jobs::{Lease, NewJob},
     },
 };
@@ -63,6 +63,15 @@ pub struct Payload {
     pub source: String,
     /// The row's key as text.
     pub key: String,
+}
+
+/// How a job goes on after a failure of a statement for many documents. When that takes too long, no document of it is
+/// to blame: each waits, and none is charged.
+fn job_error(error: StoreError) -> JobError {
+    match error {
+        StoreError::TooSlow(_) => JobError::Snooze { after: OUTAGE, reason: error.to_string() },
+        error => error.into(),
+    }
 }
 
 impl Job for RefreshDocument {

@@ -1,11 +1,16 @@
 //! Watches a source between its listings: reads what triggers noted each second, and polls it as often as
-//! the settings say. One daemon watches a source; another takes over when it is gone.
+//! the settings say. One daemon watches a source; another takes over when it is gone. The watch is renewed as long as
+//! the work goes on, and the work is left at once when the watch is lost or the daemon stops.
 //!
 //! Both nets only say where to look: what they name is compared with what is known, so that a repeat is
 //! harmless. Notes are forgotten after the jobs that follow from them were committed, and exactly those
 //! that were read.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
@@ -24,8 +29,9 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(1);
 /// The longest pause after one that failed.
 const MAX_PAUSE: Duration = Duration::from_secs(15);
-/// How long a daemon watches before it says so again; a poll may take longer, then two may poll.
+/// How long a watch holds unless it is renewed, and how often it is.
 const WATCH: Duration = Duration::from_secs(10);
+const RENEW: Duration = Duration::from_secs(3);
 /// Notes read, and documents compared, at once.
 const BATCH: usize = 1000;
 
@@ -46,7 +52,7 @@ impl WatchCatalogue {
     pub async fn run(&self, stop: &CancellationToken) {
         let (mut is_well, mut pause) = (true, LOOK);
         while !stop.is_cancelled() {
-            let looked = self.look().await;
+            let looked = stop.run_until_cancelled(self.look()).await.unwrap_or(Ok(()));
             // What failed may have read a whole table for it.
             pause = if looked.is_ok() { LOOK } else { (pause * 2).min(MAX_PAUSE) };
             match looked {
@@ -64,14 +70,40 @@ impl WatchCatalogue {
         }
     }
 
-    /// Looks once, if nobody else watches; says nothing of what did not change.
+    /// Looks once, if nobody else watches; says nothing of what did not change. What it has done when it is dropped stays
+    /// done, and the rest is found again.
     pub async fn look(&self) -> Result<(), SyncError> {
         let Some(nets) = self.sync.source(&self.source)?.catalogue.nets() else { return Ok(()) };
         let store = &self.sync.store;
+        let since = Instant::now();
         let Some(watched) = store.watch(&self.source, &self.watcher, WATCH).await? else { return Ok(()) };
-        self.read_notes(nets, store).await?;
-        let is_due = watched.polled_ago.is_none_or(|ago| ago >= self.poll);
-        if !self.poll.is_zero() && is_due { self.poll(nets, store, &watched).await } else { Ok(()) }
+        let work = async {
+            self.read_notes(nets, store).await?;
+            let is_due = watched.polled_ago.is_none_or(|ago| ago >= self.poll);
+            if !self.poll.is_zero() && is_due { self.poll(nets, store, &watched).await } else { Ok(()) }
+        };
+        tokio::select! {
+            done = work => done,
+            () = self.lost(store, since) => {
+                tracing::info!(source = self.source, "the watch over source `{}` was lost to another daemon", self.source);
+                Ok(())
+            }
+        }
+    }
+
+    /// Renews the watch that was asked for at this time, and ends when it may be another's.
+    async fn lost(&self, store: &Store, mut since: Instant) {
+        loop {
+            tokio::time::sleep(RENEW).await;
+            let asked = Instant::now();
+            let renewed = store.watch(&self.source, &self.watcher, WATCH);
+            match tokio::time::timeout(WATCH.saturating_sub(since.elapsed()), renewed).await {
+                Ok(Ok(Some(_))) => since = asked,
+                // The database may be back before the watch has ended.
+                Ok(Err(_)) => {}
+                Ok(Ok(None)) | Err(_) => return,
+            }
+        }
     }
 
     async fn read_notes(&self, nets: &dyn Nets, store: &Store) -> Result<(), SyncError> {
@@ -120,7 +152,6 @@ impl WatchCatalogue {
         let mut batches = nets.changed(since).map_err(SyncError::from).try_chunks(BATCH);
         while let Some(batch) = batches.next().await {
             self.compare(store, batch.map_err(|error| error.1)?).await?;
-            store.watch(&self.source, &self.watcher, WATCH).await?;
         }
         Ok(())
     }

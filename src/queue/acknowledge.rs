@@ -293,8 +293,10 @@ async fn persist<E: End>(slots: &Slots, batch: Vec<E>, deadline: Instant) -> Lef
                 batches.push(batch);
             }
             Err(StoreError::Unreachable(error) | StoreError::TooSlow(error)) => {
-                tracing::warn!(jobs = batch.len(), %error, "outcomes were not written; their leases run out");
-                slots.held.remove(&leases(&batch));
+                // Those that are tried one by one would each take as long.
+                let unwritten: Vec<_> = batches.drain(..).chain([batch]).flatten().collect();
+                tracing::warn!(jobs = unwritten.len(), %error, "outcomes were not written; their leases run out");
+                slots.held.remove(&leases(&unwritten));
             }
             Err(error) if batch.len() == 1 => left.refused.extend(batch.pop().map(|one| (one, error))),
             Err(_) => batches.extend(batch.into_iter().map(|one| vec![one])),

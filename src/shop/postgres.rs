@@ -1,7 +1,7 @@
 //! A shop's PostgreSQL: a table, a view or a query with one row for each document. SELECT is enough.
 //!
-//! A listing streams key and row hash, ordered by the bytes of the key, from one repeatable-read
-//! snapshot through a cursor. The hash covers the columns that are read and the source's settings, so
+//! A listing is key and row hash, ordered by the bytes of the key, read from one repeatable-read
+//! snapshot through a cursor, and kept until the snapshot is closed. The hash covers the columns that are read and the source's settings, so
 //! an edited template is a change of every row. Session settings that decide how values are written
 //! are fixed, so that a hash depends on nothing else.
 //!
@@ -28,7 +28,10 @@ use crate::{
 };
 
 mod nets;
+mod spool;
 pub mod trigger;
+
+use spool::Spool;
 
 /// Where a source is and how one of its documents is rendered.
 #[derive(Clone, Debug)]
@@ -89,8 +92,8 @@ struct Statements {
     /// Fails when `$1` is not a key.
     cast: String,
     key_type: String,
-    /// What changed since a mark; nothing when that cannot be known.
-    poll: Option<nets::Poll>,
+    /// What is listed of a row.
+    row: String,
 }
 
 /// How long a connection may take to come about.
@@ -142,36 +145,67 @@ impl PostgresSource {
                 ),
                 cast: format!("select $1::text::{key_type}"),
                 key_type,
-                poll: nets::Poll::of(&self.pool, &self.settings, &row).await.map_err(fail)?,
+                row,
             })
         };
         self.statements.get_or_try_init(|| look).await
     }
 
     fn stream(&self) -> impl futures::Stream<Item = Result<Listed, CatalogueError>> + '_ {
+        self.spooled(self.listing())
+    }
+
+    /// Gives the entries once nothing is open in the shop's database any more.
+    fn spooled<'a>(
+        &'a self,
+        spooling: impl Future<Output = Result<Spool, CatalogueError>> + Send + 'a,
+    ) -> impl futures::Stream<Item = Result<Listed, CatalogueError>> + Send + 'a {
         async_stream::try_stream! {
-            let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
-            // Before a connection is taken: this may need one too.
-            let statements = self.in_time(self.statements()).await?;
-            let mut lent = self.in_time(self.lent()).await?;
-            let mut snapshot = self.in_time(self.snapshot(&mut lent, statements)).await?;
-            let fetch = format!("fetch forward {} from listing", self.settings.page_rows);
+            let mut spooled = spooling.await?.rewind().await.map_err(|error| self.not_kept(&error))?;
             loop {
-                let rows = sqlx::query_as(AssertSqlSafe(fetch.as_str())).fetch_all(&mut *snapshot);
-                let rows: Vec<(Option<String>, i64)> = self.in_time(rows.map_err(fail)).await?;
-                if rows.is_empty() {
+                let (page, rest) = spooled.page().await.map_err(|error| self.not_kept(&error))?;
+                if page.is_empty() {
                     break;
                 }
-                for (key, row_hash) in rows {
-                    let key = key.ok_or_else(|| CatalogueError::Misfit {
-                        source_name: self.settings.name.clone(),
-                        reason: "a row has no key: the key column is null".to_owned(),
-                    })?;
-                    yield Listed { key, row_hash };
+                for listed in page {
+                    yield listed;
                 }
+                spooled = rest;
             }
-            self.in_time(snapshot.rollback().map_err(fail)).await?;
         }
+    }
+
+    /// Reads the listing to its end and closes its snapshot.
+    async fn listing(&self) -> Result<Spool, CatalogueError> {
+        let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
+        // Before a connection is taken: this may need one too.
+        let statements = self.in_time(self.statements()).await?;
+        let mut lent = self.in_time(self.lent()).await?;
+        let mut snapshot = self.in_time(self.snapshot(&mut lent, statements)).await?;
+        let fetch = format!("fetch forward {} from listing", self.settings.page_rows);
+        let mut spool = Spool::new();
+        loop {
+            let rows = sqlx::query_as(AssertSqlSafe(fetch.as_str())).fetch_all(&mut *snapshot);
+            let rows: Vec<(Option<String>, i64)> = self.in_time(rows.map_err(fail)).await?;
+            if rows.is_empty() {
+                break;
+            }
+            let without_key = || CatalogueError::Misfit {
+                source_name: self.settings.name.clone(),
+                reason: "a row has no key: the key column is null".to_owned(),
+            };
+            let listed = rows
+                .into_iter()
+                .map(|(key, row_hash)| Ok(Listed { key: key.ok_or_else(without_key)?, row_hash }))
+                .collect::<Result<_, _>>()?;
+            spool = spool.append(listed).await.map_err(|error| self.not_kept(&error))?;
+        }
+        self.in_time(snapshot.rollback().map_err(fail)).await?;
+        Ok(spool)
+    }
+
+    fn not_kept(&self, error: &std::io::Error) -> CatalogueError {
+        unreachable(&self.settings.name, format!("its listing cannot be kept: {error}"))
     }
 
     async fn lent(&self) -> Result<Lent, CatalogueError> {
@@ -224,8 +258,11 @@ impl PostgresSource {
         for key in keys {
             let cast =
                 sqlx::query(AssertSqlSafe(statements.cast.as_str())).bind(key).execute(&self.pool).await;
-            if !cast.is_err_and(|error| is_bad_value(&error)) {
-                possible.push(key.clone());
+            match cast {
+                Ok(_) => possible.push(key.clone()),
+                Err(error) if is_bad_value(&error) => {}
+                // It would be the same with the others.
+                Err(error) => return Err(failure(&self.settings.name, &error)),
             }
         }
         Ok(possible)
@@ -266,9 +303,9 @@ impl Catalogue for PostgresSource {
         self.in_time(self.rows(keys)).boxed()
     }
 
-    /// Connects, once, and checks that each column that the settings name is there.
+    /// Connects, once, and checks that each column that the settings name is there, and that the source can be polled.
     fn check(&self) -> BoxFuture<'_, Result<(), CatalogueError>> {
-        self.in_time(self.statements().map_ok(|_| ())).boxed()
+        self.in_time(self.polling().map_ok(|_| ())).boxed()
     }
 
     fn nets(&self) -> Option<&dyn Nets> {

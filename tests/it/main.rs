@@ -16,6 +16,7 @@ mod chaos;
 mod cli;
 mod clients;
 mod coalescing;
+mod definer;
 mod demo;
 mod doctor;
 mod eval;

@@ -5,22 +5,23 @@ use std::{collections::BTreeMap, fmt::Write, time::Duration};
 use proptest::{prelude::*, test_runner::TestRunner};
 use shopkeeper::{
     catalogue::DocumentId,
+    daemon::Workers,
     jobs::{
         Attempt, Job, JobError, Outcome, index_documents, refresh_document::RefreshDocument,
         watch_catalogue::WatchCatalogue,
     },
     offline::{Fault, Operation},
     store::{
-        StoreError,
+        Store, StoreError,
         documents::{Refreshed, Written},
         jobs::{Claim, Lease},
     },
 };
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
 use crate::{
     given_up::written,
-    support::{Process, SHOP, SOURCE, World, command, execute},
+    support::{Process, SHOP, SOURCE, World, command, execute, reach},
 };
 
 /// A shop of so many products with one short text each.
@@ -153,6 +154,51 @@ async fn a_model_server_that_is_away_in_the_middle_costs_no_document_an_attempt(
 }
 
 #[tokio::test]
+async fn a_lock_costs_a_batch_one_time_out_and_no_document_an_attempt() {
+    // Of the whole partition, and of one document; against our time limit, and one of the role.
+    for (lock, limit) in [
+        ("lock table shopkeeper.chunk_1 in share mode", "statement_timeout"),
+        ("select from shopkeeper.document where key = '7' for update", "statement_timeout"),
+        ("lock table shopkeeper.chunk_1 in share mode", "lock_timeout"),
+    ] {
+        let world = World::with(&many(200), SOURCE).await;
+        world.sync().await;
+        world.in_shop("update product set description = 'It is new.'").await;
+        world.try_sync().await.unwrap();
+        let mut reach = reach(&world.url());
+        if limit == "statement_timeout" {
+            reach.statement_timeout = Duration::from_secs(1);
+        } else {
+            let name = reach.url.rsplit('/').next().unwrap().split('?').next().unwrap();
+            execute(&reach.url, &format!("alter database {name} set lock_timeout = '1s'")).await;
+        }
+        let store = Store::open(&reach).await.unwrap();
+        let parts = shopkeeper::daemon::assemble(&world.config, &store).await.unwrap();
+        let mut holder = PgConnection::connect(&world.url()).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(format!("begin; {lock}"))).execute(&mut holder).await.unwrap();
+        let rolled_back = "select xact_rollback from pg_stat_database where datname = current_database()";
+        let before: i64 = world.value(rolled_back).await;
+
+        let workers = Workers::new(&store);
+        workers.start_refreshing(&parts, &world.config.queue);
+        let all_wait = "count(*) = 200 and bool_and(last_error ~ 'takes too long') from shopkeeper.job";
+        world.until("all wait", all_wait).await;
+        workers.stop().await;
+        // What a connection counts is seen when it ends.
+        store.close().await;
+        assert_eq!(world.count("job where attempts > 0").await, 0, "{lock}, {limit}");
+        let time_outs: i64 = world.value::<i64>(rolled_back).await - before;
+        assert!(time_outs < 20, "{lock}, {limit}: {time_outs} time-outs");
+
+        sqlx::raw_sql("rollback").execute(&mut holder).await.unwrap();
+        world.hurry().await;
+        world.drain().await;
+        assert_eq!(world.count("chunk where content ~ 'It is new'").await, 200, "{lock}, {limit}");
+        assert_eq!(world.count("job_history where outcome = 'dead'").await, 0);
+    }
+}
+
+#[tokio::test]
 async fn many_new_documents_are_few_jobs_and_go_on_alone_where_they_fail_or_their_worker_dies() {
     let world = World::with(&many(300), SOURCE).await;
     let report = world.try_sync().await.unwrap();
@@ -184,8 +230,13 @@ async fn many_new_documents_are_few_jobs_and_go_on_alone_where_they_fail_or_thei
 pub(crate) async fn index(world: &World, source: &str, keys: &[&str]) -> Result<Outcome, JobError> {
     let keys = keys.iter().map(|key| (*key).to_owned()).collect();
     let payload = index_documents::Payload { source: source.to_owned(), keys };
-    let attempt =
-        Attempt { lease: Lease { job: 0, fence: 0 }, key: source.to_owned(), number: 1, is_last: false };
+    let attempt = Attempt {
+        lease: Lease { job: 0, fence: 0 },
+        key: source.to_owned(),
+        number: 1,
+        is_last: false,
+        stop: tokio_util::sync::CancellationToken::new(),
+    };
     world.parts.index.run(payload, &attempt).await
 }
 

@@ -297,6 +297,26 @@ async fn a_version_is_not_filled_with_what_a_job_for_many_will_write() {
 }
 
 #[tokio::test]
+async fn a_filling_that_waits_for_others_ends_with_its_daemon_and_goes_on_with_the_next() {
+    let world = World::with(SHOP, &(SOURCE.to_owned() + NEXT)).await;
+    world.sync().await;
+    let payload = serde_json::json!({ "source": "product", "keys": ["1", "2", "3"] });
+    world.store.enqueue("index_documents", &["product/many".to_owned()], &[payload]).await.unwrap();
+    let later = "update shopkeeper.job set state = 'scheduled', run_at = now() + interval '1 hour'";
+    execute(&world.url(), later).await;
+    create(&world).await;
+    let workers = world.workers();
+    let is_running = "exists (select from shopkeeper.job where kind = 'fill_index' and state = 'running')";
+    world.until("it is being filled", is_running).await;
+    tokio::time::timeout(LIMIT, workers.stop()).await.expect("it is waited for");
+    let attempts: i32 = world.value("select attempts from shopkeeper.job where kind = 'fill_index'").await;
+    assert_eq!(attempts, 0, "it is not charged");
+    world.hurry().await;
+    world.drain().await;
+    assert_eq!(world.count("chunk where version = 2").await, 3);
+}
+
+#[tokio::test]
 async fn a_version_that_is_dropped_while_it_is_filled_leaves_nothing_behind() {
     let shop = format!(
         "{SHOP}; insert into product select id, 'Product ' || id, 'One of many.', 1, 1 from generate_series(10, 1500) as id"

@@ -14,6 +14,7 @@ use super::{
         JobError,
         gather::{Gather, Limits, halving},
     },
+    job_error,
     refresher::{Look, Looked, Refreshing, Text},
 };
 use crate::{
@@ -51,7 +52,7 @@ pub(super) fn finds(shared: &Arc<Refreshing>) -> Gather<InputHash, Result<Option
         async move {
             match shared.store.vectors(&shared.version.index, &hashes).await {
                 Ok(found) => hashes.iter().map(|hash| Ok(found.get(hash).cloned())).collect(),
-                Err(error) => hashes.iter().map(|_| Err(JobError::from(error.clone()))).collect(),
+                Err(error) => hashes.iter().map(|_| Err(job_error(error.clone()))).collect(),
             }
         }
         .boxed()
@@ -65,7 +66,8 @@ impl Refreshing {
         &self,
         asked: &[(DocumentId, Option<Lease>)],
     ) -> Result<Vec<Result<Option<Looked>, JobError>>, JobError> {
-        let known = self.store.indexed(self.version.index.id, asked.iter().map(|(id, _)| id)).await?;
+        let known = self.store.indexed(self.version.index.id, asked.iter().map(|(id, _)| id)).await;
+        let known = known.map_err(job_error)?;
         let mut by_source: HashMap<_, Vec<_>> = HashMap::new();
         for (id, known) in &known {
             by_source.entry(id.source.as_str()).or_default().push((id.key.clone(), known.row_hash));

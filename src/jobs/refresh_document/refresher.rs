@@ -36,6 +36,8 @@ pub(super) struct Refreshing {
     pub(super) running: AtomicUsize,
     /// Those of them that wait for their vectors.
     pub(super) waiting: AtomicUsize,
+    /// Documents that are written in one transaction: fewer after one that took too long.
+    pub(super) together: AtomicUsize,
 }
 
 /// Counts one as long as it lives.
@@ -107,7 +109,8 @@ impl Refresher {
         version: Version,
     ) -> Self {
         let (running, waiting) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let shared = Arc::new(Refreshing { store, catalogues, guards, version, running, waiting });
+        let together = AtomicUsize::new(write::LIMITS.items);
+        let shared = Arc::new(Refreshing { store, catalogues, guards, version, running, waiting, together });
         Self {
             looks: shared.catalogues.keys().map(|source| (source.clone(), look::looks(&shared))).collect(),
             strays: look::looks(&shared),

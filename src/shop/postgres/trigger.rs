@@ -1,12 +1,16 @@
 //! Triggers in the shop's database that note which documents may have changed.
 //!
-//! They append to `shopkeeper.change` and do nothing else: no queue, no unique key, no network, so that a
+//! They append to `shopkeeper_change.note` and do nothing else: no queue, no unique key, no network, so that a
 //! shop's transaction never waits for us and never fails because of us. An update notes a document only
 //! when a column changed that decides its text: a change of price alone costs no more than the comparison.
 //!
-//! The functions run with the rights of who installed them, because a shop's own roles cannot write our notes.
-//! They look up names as that role did, but never among temporary tables first: those belong to whoever is
-//! connected, who could have a view of the same name run what he likes.
+//! The functions run with the rights of the role that installed them, because a shop's own roles cannot write
+//! notes. Whoever else could run one would run what it calls with those rights, so each of them
+//! - stands in a schema where only its owner has rights, and is executable by nobody else;
+//! - refuses any table but the one that it was made for;
+//! - resolves names in the installer's schemas, temporary tables last: those belong to the session that writes;
+//! - casts no value of the table: the table's owner may have defined the cast. A type's output function is safe,
+//!   since only a superuser can define one.
 
 use sqlx::AssertSqlSafe;
 
@@ -37,24 +41,61 @@ pub struct TriggerStatus {
     pub waiting: i64,
 }
 
-const TABLE: &str = "create schema if not exists shopkeeper;
-create table if not exists shopkeeper.change (
-    id     bigint generated always as identity primary key,
-    source text not null,
-    key    text,
-    at     timestamptz not null default now()
-);
-create index if not exists change_source on shopkeeper.change (source, id);
-comment on table shopkeeper.change is 'Documents that may have changed; a null key is all of a source.';
+/// Makes the schema and the table of notes. Refuses those that another role made first: their owner could change
+/// what the functions write to, or read it.
+const TABLE: &str = "do $shopkeeper_install$ declare
+    owner text := (
+        select pg_catalog.pg_get_userbyid(nspowner)::pg_catalog.text from pg_catalog.pg_namespace
+        where nspname operator(pg_catalog.=) 'shopkeeper_change'::pg_catalog.name
+    );
+begin
+    if owner is null then
+        create schema shopkeeper_change;
+        owner := current_user;
+    end if;
+    if owner operator(pg_catalog.=) current_user::pg_catalog.text then
+        create table if not exists shopkeeper_change.note (
+            id     bigint generated always as identity primary key,
+            source text not null,
+            key    text,
+            at     timestamptz not null default now()
+        );
+        owner := (
+            select pg_catalog.pg_get_userbyid(relowner)::pg_catalog.text from pg_catalog.pg_class
+            where oid operator(pg_catalog.=) 'shopkeeper_change.note'::pg_catalog.regclass::pg_catalog.oid
+        );
+    end if;
+    if owner operator(pg_catalog.<>) current_user::pg_catalog.text then
+        raise insufficient_privilege using
+            message = pg_catalog.format('the schema shopkeeper_change belongs to the role %I, not to %I', owner, current_user),
+            hint = 'Install the triggers as its owner, or drop the schema if nothing of yours is in it.';
+    end if;
+end $shopkeeper_install$;
+revoke all on schema shopkeeper_change from public;
+create index if not exists note_source on shopkeeper_change.note (source, id);
+comment on table shopkeeper_change.note is 'Documents that may have changed; a null key is all of a source.';
 ";
 
-/// Sets, until the transaction ends, the installer's own schemas with temporary tables last: those that are not
-/// named come first of all.
-const PATH: &str = "perform set_config('search_path', concat_ws(', ', (
-    select string_agg(quote_ident(schema), ', ' order by position)
-    from unnest(current_schemas(false)) with ordinality as path (schema, position)
-    where schema not like 'pg\\_temp%'
+/// Sets, until the transaction ends, the installer's own schemas with temporary tables last, and the server's own
+/// names first: where a schema is not named, it comes first.
+const PATH: &str = "perform pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', (
+    select pg_catalog.string_agg(pg_catalog.quote_ident(schema::pg_catalog.text), ', ' order by position)
+    from pg_catalog.unnest(pg_catalog.current_schemas(false)) with ordinality as path (schema, position)
+    where not pg_catalog.starts_with(schema::pg_catalog.text, 'pg_temp')
+        and schema operator(pg_catalog.<>) 'pg_catalog'::pg_catalog.name
 ), 'pg_temp'), true);";
+
+/// The text of `noted.key` as the listing's `key::text` has it, by the type's output function: the two differ where the
+/// type is `character` or `boolean`, or a domain over one.
+const KEY: &str = "case (
+        select coalesce(nullif(typbasetype, 0::pg_catalog.oid), oid)::pg_catalog.regtype from pg_catalog.pg_type
+        where oid = pg_catalog.pg_typeof(noted.key)::pg_catalog.oid
+    )
+        when 'pg_catalog.bpchar'::pg_catalog.regtype then pg_catalog.rtrim(pg_catalog.format('%s', noted.key), ' ')
+        when 'pg_catalog.bool'::pg_catalog.regtype then
+            case pg_catalog.format('%s', noted.key) when 't' then 'true' else 'false' end
+        else pg_catalog.format('%s', noted.key)
+    end";
 
 impl PostgresSource {
     /// The tables that get triggers.
@@ -122,7 +163,7 @@ impl PostgresSource {
 
     fn triggers(&self, number: usize, watched: &Related) -> String {
         let (name, table, source) = (self.name(number), table(&watched.table), literal(&self.settings.name));
-        let function = |event: &str| format!("shopkeeper.{}", quote(&format!("note_{name}_{event}")));
+        let function = |event: &str| function(&format!("note_{name}_{event}"));
         let trigger = |event: &str| quote(&format!("shopkeeper_{name}_{event}"));
         // By their images, since not every type has an equality.
         let of = |row: &str| {
@@ -136,7 +177,7 @@ impl PostgresSource {
         let condition = format!("pg_catalog.record_image_ne({}, {})", of("old"), of("new"));
         let note = |rows: &str| {
             format!(
-                "insert into shopkeeper.change (source, key)\n    select distinct {source}, noted.key::text\n    \
+                "insert into shopkeeper_change.note (source, key)\n    select distinct {source}, {KEY}\n    \
                  from {rows} as row_ cross join lateral (\n{}\n) as noted (key) where noted.key is not null;",
                 watched.keys
             )
@@ -146,18 +187,13 @@ impl PostgresSource {
             ("insert", note("changed")),
             ("delete", note("changed")),
             ("update", note("(select old.* union all select new.*)")),
-            ("truncate", format!("insert into shopkeeper.change (source) values ({source});")),
+            ("truncate", format!("insert into shopkeeper_change.note (source) values ({source});")),
         ];
         for (event, body) in bodies {
             let (function, trigger) = (function(event), trigger(event));
-            sql.extend([format!(
-                "do $shopkeeper_install$ begin\n{PATH}\n\
-                 create or replace function {function}() returns trigger language plpgsql\n\
-                 security definer set search_path from current\n\
-                 as $shopkeeper$ begin\n    {body}\n    return null;\nend $shopkeeper$;\n\
-                 end $shopkeeper_install$;\n\
-                 drop trigger if exists {trigger} on {table};\n"
-            )]);
+            sql.push_str(&installed(&function, &table, &body));
+            sql.extend([format!("drop trigger if exists {trigger} on {table};\n")]);
+            sql.push_str(&drop_former(&format!("note_{name}_{event}")));
             let how = match event {
                 "insert" => "referencing new table as changed for each statement".to_owned(),
                 "delete" => "referencing old table as changed for each statement".to_owned(),
@@ -165,7 +201,7 @@ impl PostgresSource {
                 _ => "for each statement".to_owned(),
             };
             sql.extend([format!(
-                "create trigger {trigger} after {event} on {table} {how} execute function {function}();\n"
+                "create trigger {trigger} after {event} on {table} {how} execute function {function};\n"
             )]);
         }
         let hash = blake3::hash(sql.as_bytes()).to_hex();
@@ -198,17 +234,19 @@ impl PostgresSource {
             let name = self.name(number);
             for event in ["insert", "delete", "update", "truncate"] {
                 let trigger = quote(&format!("shopkeeper_{name}_{event}"));
-                let function = quote(&format!("note_{name}_{event}"));
+                let note = format!("note_{name}_{event}");
                 sql.extend([format!(
-                    "drop trigger if exists {trigger} on {};\ndrop function if exists shopkeeper.{function}();\n",
-                    table(&watched.table)
+                    "drop trigger if exists {trigger} on {};\ndrop function if exists {};\n",
+                    table(&watched.table),
+                    function(&note)
                 )]);
+                sql.push_str(&drop_former(&note));
             }
         }
         let source = literal(&self.settings.name);
         sql.extend([format!(
-            "do $$ begin if to_regclass('shopkeeper.change') is not null then
-                 delete from shopkeeper.change where source = {source};
+            "do $$ begin if to_regclass('shopkeeper_change.note') is not null then
+                 delete from shopkeeper_change.note where source = {source};
              end if; end $$;\n"
         )]);
         Ok(sql)
@@ -229,12 +267,12 @@ impl PostgresSource {
 
     async fn looked_up(&self) -> Result<Vec<TriggerStatus>, CatalogueError> {
         let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
-        let has_notes: bool = sqlx::query_scalar("select to_regclass('shopkeeper.change') is not null")
+        let has_notes: bool = sqlx::query_scalar("select to_regclass('shopkeeper_change.note') is not null")
             .fetch_one(&self.pool)
             .await
             .map_err(fail)?;
         let waiting: i64 = if has_notes {
-            let count = "select count(*) from shopkeeper.change where source = $1";
+            let count = "select count(*) from shopkeeper_change.note where source = $1";
             sqlx::query_scalar(count).bind(&self.settings.name).fetch_one(&self.pool).await.map_err(fail)?
         } else {
             0
@@ -260,4 +298,66 @@ impl PostgresSource {
         }
         Ok(status)
     }
+}
+
+fn function(name: &str) -> String {
+    format!("shopkeeper_change.{}()", quote(name))
+}
+
+/// Drops a function of the versions that left it executable by every role; there it stood in another schema, on which
+/// the installer may have no rights.
+fn drop_former(name: &str) -> String {
+    format!(
+        "do $shopkeeper_install$ begin
+    if exists (
+        select from pg_catalog.pg_proc join pg_catalog.pg_namespace on pg_namespace.oid = pronamespace
+        where nspname = 'shopkeeper' and proname = {}
+    ) then
+        drop function shopkeeper.{}();
+    end if;
+end $shopkeeper_install$;\n",
+        literal(name),
+        quote(name)
+    )
+}
+
+/// Creates a trigger's function in one statement, so that at no moment another role may execute it.
+///
+/// A row trigger fires for each partition with the partition's OID, so its ancestors count. The table's name counts as
+/// well as its OID, because a database that was restored from a dump has other OIDs, and the shop's writes must not fail
+/// there.
+fn installed(function: &str, table: &str, body: &str) -> String {
+    let table = literal(table);
+    format!(
+        "do $shopkeeper_install$ declare
+    made_for constant pg_catalog.oid := {table}::pg_catalog.regclass::pg_catalog.oid;
+    named constant pg_catalog.text := (
+        select pg_catalog.format('%I.%I', nspname, relname) from pg_catalog.pg_class
+        join pg_catalog.pg_namespace on pg_namespace.oid operator(pg_catalog.=) relnamespace
+        where pg_class.oid operator(pg_catalog.=) made_for
+    );
+begin
+{PATH}
+execute pg_catalog.concat($shopkeeper_function$create or replace function {function} returns trigger language plpgsql
+security definer set search_path from current
+as $shopkeeper$ begin
+    if tg_relid <> $shopkeeper_function$, made_for, $shopkeeper_function$::pg_catalog.oid then
+        if not exists (
+            select from (
+                select tg_relid union all select relid from pg_catalog.pg_partition_ancestors(tg_relid)
+            ) as fired (relid)
+            where relid = $shopkeeper_function$, made_for, $shopkeeper_function$::pg_catalog.oid
+                or relid = pg_catalog.to_regclass($shopkeeper_function$, pg_catalog.quote_literal(named),
+                    $shopkeeper_function$)::pg_catalog.oid
+        ) then
+            raise insufficient_privilege using message = 'this function of shopkeeper notes changes of another table';
+        end if;
+    end if;
+    {body}
+    return null;
+end $shopkeeper$$shopkeeper_function$);
+revoke all on function {function} from public;
+end $shopkeeper_install$;
+"
+    )
 }

@@ -1,0 +1,353 @@
+//! Functions that run with their owner's rights, seen by roles that want more rights than they have.
+
+use shopkeeper::store::schema::CLIENT_GRANTS;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::support::{SHOP, SOURCE, World, database, execute};
+
+/// A role that logs in to a database by itself.
+struct Caller {
+    role: String,
+    connection: PgConnection,
+}
+
+impl Caller {
+    /// Makes a role, a member of these roles, and connects as it.
+    async fn new(admin: &str, member_of: &str) -> Self {
+        let mut url: url::Url = admin.parse().unwrap();
+        let role = format!("caller_of_{}", url.path().trim_start_matches('/'));
+        execute(admin, &format!("create role {role} login password 'x' {member_of}")).await;
+        url.set_username(&role).unwrap();
+        url.set_password(Some("x")).unwrap();
+        let connection = PgConnection::connect(url.as_str()).await.unwrap();
+        Self { role, connection }
+    }
+
+    async fn try_to(&mut self, statements: &str) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut self.connection).await.map(drop)
+    }
+
+    async fn does(&mut self, statements: &str) {
+        let done = self.try_to(statements).await;
+        assert!(done.is_ok(), "{statements}: {}", done.unwrap_err());
+    }
+
+    /// The message of a refusal for want of a right.
+    async fn is_refused(&mut self, statements: &str) -> String {
+        let error = self.try_to(statements).await.expect_err(statements);
+        let error = error.into_database_error().unwrap();
+        assert_eq!(error.code().as_deref(), Some("42501"), "{statements}: {error}");
+        error.message().to_owned()
+    }
+
+    async fn has_no_more_rights(&mut self) {
+        let is_superuser = "select rolsuper or rolcreaterole from pg_roles where rolname = session_user";
+        let is_superuser: bool =
+            sqlx::query_scalar(is_superuser).fetch_one(&mut self.connection).await.unwrap();
+        assert!(!is_superuser, "{} became a superuser", self.role);
+    }
+}
+
+/// A type whose cast to text makes a role a superuser, when it runs with the rights to do that.
+fn evil_type(schema: &str, role: &str) -> String {
+    format!(
+        "create type {schema}.evil as (id integer);
+         create function {schema}.seize({schema}.evil) returns text language plpgsql as
+             $$ begin execute 'alter role {role} superuser'; return 'seized'; end $$;
+         create cast ({schema}.evil as text) with function {schema}.seize({schema}.evil);"
+    )
+}
+
+/// One column of a database, as text.
+async fn column(url: &str, statement: &str) -> Vec<String> {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    sqlx::query_scalar(AssertSqlSafe(statement)).fetch_all(&mut connection).await.unwrap()
+}
+
+/// Our database with the printed grants, and somebody who has them.
+async fn client_of(world: &World) -> Caller {
+    execute(&world.url(), CLIENT_GRANTS).await;
+    Caller::new(&world.url(), "in role shopkeeper_client").await
+}
+
+async fn install(world: &World) {
+    world.parts.postgres_sources().next().unwrap().1.install_triggers().await.unwrap();
+}
+
+/// What a client may execute.
+const GRANTED: [&str; 7] =
+    ["ask", "cancel_answer", "feedback", "forget_customer", "forget_session", "refresh", "search"];
+
+/// Functions with their owner's rights.
+const DEFINERS: &str = "from pg_proc join pg_namespace on pg_namespace.oid = pronamespace
+     where prosecdef and nspname in ('shopkeeper', 'shopkeeper_change')";
+
+#[tokio::test]
+async fn every_function_with_its_owners_rights_is_known_and_closed_to_all_but_the_granted() {
+    let world = World::new().await;
+    install(&world).await;
+    execute(&world.url(), CLIENT_GRANTS).await;
+    let names = format!("select proname::text {DEFINERS} order by 1");
+    let mut ours = GRANTED.to_vec();
+    ours.extend(["check_asked_names", "give_up", "settled"]);
+    ours.sort_unstable();
+    assert_eq!(column(&world.url(), &names).await, ours);
+    let of_triggers =
+        ["delete", "insert", "truncate", "update"].map(|event| format!("note_product_0_{event}"));
+    assert_eq!(column(&world.shop, &names).await, of_triggers);
+    for url in [&world.url(), &world.shop] {
+        let not_pinned = format!(
+            "select proname::text {DEFINERS} and not exists (
+                 select from unnest(proconfig) as setting where setting ~ '^search_path=(.*, )?pg_temp$'
+             )"
+        );
+        assert!(column(url, &not_pinned).await.is_empty(), "search_path must end in pg_temp");
+        // What is called for any type, a cast or an operator, may be the caller's.
+        let for_any_type = format!(
+            "select proname::text {DEFINERS} and exists (
+                 select from pg_type where pg_type.oid = any (proargtypes) and typtype = 'p'
+             )"
+        );
+        assert!(column(url, &for_any_type).await.is_empty());
+        let open = "select p.oid::regprocedure::text from pg_proc as p
+             cross join aclexplode(coalesce(proacl, acldefault('f', proowner))) as acl
+             where pronamespace in (
+                 select oid from pg_namespace where nspname in ('shopkeeper', 'shopkeeper_change')
+             ) and acl.grantee = 0";
+        assert!(column(url, open).await.is_empty(), "no function is executable by everybody");
+        let granted = "select distinct proname::text from pg_proc
+             join pg_namespace on pg_namespace.oid = pronamespace
+             where nspname in ('shopkeeper', 'shopkeeper_change')
+                 and has_function_privilege('shopkeeper_client', pg_proc.oid, 'execute') order by 1";
+        let expected = if url == &world.shop { &[] } else { &GRANTED[..] };
+        assert_eq!(column(url, granted).await, expected);
+        let schemas = "select nspname::text from pg_namespace where nspname like 'shopkeeper%'
+             and (has_schema_privilege('shopkeeper_client', oid, 'usage')
+                 or has_schema_privilege('shopkeeper_client', oid, 'create'))";
+        let expected: &[&str] = if url == &world.shop { &[] } else { &["shopkeeper"] };
+        assert_eq!(column(url, schemas).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_client_calls_no_internal_function_reads_no_table_and_creates_nothing() {
+    let world = World::new().await;
+    world.sync().await;
+    let mut client = client_of(&world).await;
+    let calls = "select case when prorettype = 'trigger'::regtype
+             then format('create temporary table bait (id int); create trigger bait after insert on bait
+                 for each row execute function %s', p.oid::regprocedure)
+             else format('select shopkeeper.%I(%s)', proname, (
+                 select string_agg('null::' || format_type(type, null), ', ' order by n)
+                 from unnest(proargtypes) with ordinality as argument (type, n)
+             )) end
+         from pg_proc as p where pronamespace = 'shopkeeper'::regnamespace
+             and not has_function_privilege('shopkeeper_client', p.oid, 'execute')";
+    let calls = column(&world.url(), calls).await;
+    assert!(calls.len() > 20, "{calls:?}");
+    for call in calls {
+        assert!(client.is_refused(&call).await.contains("permission denied for function"), "{call}");
+        client.does("drop table if exists pg_temp.bait").await;
+    }
+    let tables = "select oid::regclass::text from pg_class where relnamespace = 'shopkeeper'::regnamespace
+         and relkind in ('r', 'p', 'v', 'm', 'S') and relname not in ('answers', 'chunks')";
+    let tables = column(&world.url(), tables).await;
+    assert!(tables.len() > 20, "{tables:?}");
+    for table in tables {
+        client.is_refused(&format!("select * from {table}")).await;
+    }
+    for statement in [
+        "create table shopkeeper.mine (id int)",
+        "create view shopkeeper.mine as select 1",
+        "create function shopkeeper.mine() returns int return 1",
+        "create type shopkeeper.mine as (id int)",
+        "create trigger mine after insert on shopkeeper.answer for each row
+             execute function suppress_redundant_updates_trigger()",
+        "insert into shopkeeper.answers (id) values (gen_random_uuid())",
+        "delete from shopkeeper.answers",
+        "alter function shopkeeper.ask set search_path = pg_temp",
+        "alter function shopkeeper.search(public.vector, integer, text) security invoker",
+        "create schema shopkeeper_change",
+    ] {
+        client.is_refused(statement).await;
+    }
+    client.has_no_more_rights().await;
+}
+
+#[tokio::test]
+async fn what_a_client_puts_before_our_names_is_not_run_with_our_rights() {
+    let world = World::new().await;
+    world.sync().await;
+    let mut client = client_of(&world).await;
+    // Each says so when it runs as somebody else.
+    let caught = "language plpgsql as $$ begin
+             if current_user <> session_user then raise 'it ran as %', current_user; end if; return null; end $$";
+    let mut shadows = format!("create function pg_temp.caught() returns boolean {caught};");
+    let tables = "select relname::text from pg_class where relnamespace = 'shopkeeper'::regnamespace
+         and relkind in ('r', 'p', 'v') and not relispartition";
+    for table in column(&world.url(), tables).await {
+        shadows += &format!(
+            "create temporary view {table} as select pg_temp.caught() as id, pg_temp.caught() as name;"
+        );
+    }
+    let functions = "select distinct on (proname, pg_get_function_identity_arguments(oid)) format(
+             'create function pg_temp.%I(%s) returns %s', proname, (
+                 select string_agg(format_type(type, null), ', ' order by n)
+                 from unnest(proargtypes) with ordinality as argument (type, n)
+             ), 'boolean')
+         from pg_proc where pronamespace = 'shopkeeper'::regnamespace and prorettype <> 'trigger'::regtype
+             or oid in ('to_jsonb(anyelement)'::regprocedure)";
+    for function in column(&world.url(), functions).await {
+        // Of the types that a client can name.
+        if !function.contains("anyelement") && !function.contains("shopkeeper.") {
+            shadows += &format!("{function} {caught};");
+        }
+    }
+    for (name, left, right) in
+        [("=", "text", "text"), ("<>", "text", "text"), ("->>", "jsonb", "text"), ("=", "uuid", "uuid")]
+    {
+        shadows += &format!(
+            "create function pg_temp.caught({left}, {right}) returns boolean {caught};
+             create operator pg_temp.{name} (function = pg_temp.caught, leftarg = {left}, rightarg = {right});"
+        )
+        .replace("caught", &format!("caught_{}", shadows.len()));
+    }
+    client.does(&shadows).await;
+    client
+        .does(
+            "set search_path = pg_temp, pg_catalog, public;
+             select shopkeeper.ask('Is it waterproof?', session_id => 's', customer_id => 'c', idempotency_key => 'k',
+                 sources => array['product'], metadata => '{\"a\": 1}', history => '[]', on_busy => 'supersede');
+             select shopkeeper.refresh('product', '1');
+             select * from shopkeeper.search((select embedding from shopkeeper.chunks limit 1), 2, 'product');
+             select shopkeeper.feedback(id, 'up') from shopkeeper.answers;
+             select shopkeeper.cancel_answer(id) from shopkeeper.answers;
+             select shopkeeper.forget_session('s'); select shopkeeper.forget_customer('c')",
+        )
+        .await;
+    client.has_no_more_rights().await;
+}
+
+#[tokio::test]
+async fn a_function_of_a_trigger_is_run_by_nobody_for_a_table_of_his_own() {
+    let world = World::new().await;
+    install(&world).await;
+    let mut caller = Caller::new(&world.shop, "").await;
+    caller.does("create temporary table first (id int)").await;
+    caller.does(&evil_type("pg_temp", &caller.role.clone())).await;
+    caller.does("create temporary table bait (id pg_temp.evil)").await;
+    let attach =
+        "create trigger bait after insert on bait referencing new table as changed for each statement
+         execute function shopkeeper_change.note_product_0_insert()";
+    assert!(caller.is_refused(attach).await.contains("schema shopkeeper_change"));
+    // If somebody grants too much, the next bar holds.
+    let role = caller.role.clone();
+    world.in_shop(&format!("grant usage on schema shopkeeper_change to {role}")).await;
+    let refusal = caller.is_refused(attach).await;
+    assert_eq!(refusal, "permission denied for function shopkeeper_change.note_product_0_insert");
+    let grant = "grant execute on function shopkeeper_change.note_product_0_insert()";
+    world.in_shop(&format!("{grant} to {role}")).await;
+    caller.does(attach).await;
+    let refusal = caller.is_refused("insert into bait values (row(1))").await;
+    assert_eq!(refusal, "this function of shopkeeper notes changes of another table");
+    caller.has_no_more_rights().await;
+    world.in_shop("update product set description = 'Noted.'").await;
+    let notes = "select key from shopkeeper_change.note order by key";
+    assert_eq!(column(&world.shop, notes).await, ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn a_cast_of_the_tables_owner_is_not_run_as_the_installer() {
+    let world = World::new().await;
+    install(&world).await;
+    let mut owner = Caller::new(&world.shop, "").await;
+    let role = owner.role.clone();
+    world
+        .in_shop(&format!("alter table product owner to {role}; create schema mine authorization {role}"))
+        .await;
+    owner.does(&evil_type("mine", &role)).await;
+    owner
+        .does(
+            "drop trigger shopkeeper_product_0_update on product;
+             alter table product drop constraint product_pkey;
+             alter table product alter id type mine.evil using row(id)::mine.evil;
+             insert into product values (row(7), 'Lamp', 'Shines.', 9, 1);
+             delete from product where (id).id = 2;",
+        )
+        .await;
+    owner.has_no_more_rights().await;
+    assert_eq!(
+        column(&world.shop, "select key from shopkeeper_change.note order by id").await,
+        ["(7)", "(2)"]
+    );
+}
+
+#[tokio::test]
+async fn triggers_are_not_installed_into_what_somebody_else_made() {
+    let world = World::new().await;
+    let mut squatter = Caller::new(&world.shop, "").await;
+    let role = squatter.role.clone();
+    let name = role.replace("caller_of_", "");
+    world.in_shop(&format!("grant create on database {name} to {role}")).await;
+    squatter.does("create schema shopkeeper_change; create table shopkeeper_change.note (id bigint)").await;
+    let source = world.parts.postgres_sources().next().unwrap().1;
+    let printed = source.trigger_sql().await.unwrap();
+    let is_refused = async || {
+        let message = format!("the schema shopkeeper_change belongs to the role {role}, not to postgres");
+        let refused = source.install_triggers().await.unwrap_err().to_string();
+        assert!(refused.contains(&message), "{refused}");
+        let refused = shopkeeper::embedded::execute(&world.shop, &printed).await.unwrap_err();
+        assert!(format!("{refused:#}").contains(&message), "{refused:#}");
+    };
+    is_refused().await;
+    // Also where only the table is another's.
+    world.in_shop("alter schema shopkeeper_change owner to postgres").await;
+    is_refused().await;
+    let triggers = "select tgname::text from pg_trigger where not tgisinternal";
+    assert!(column(&world.shop, triggers).await.is_empty(), "nothing is installed by halves");
+    world.in_shop("drop schema shopkeeper_change cascade").await;
+    source.install_triggers().await.unwrap();
+    squatter.is_refused("select * from shopkeeper_change.note").await;
+}
+
+#[tokio::test]
+async fn functions_that_everybody_could_run_are_dropped_when_the_triggers_are_installed_again() {
+    let world = World::new().await;
+    world
+        .in_shop(
+            "create schema shopkeeper; create table shopkeeper.change (source text, key text);
+             create function shopkeeper.note_product_0_insert() returns trigger language plpgsql security definer as
+                 $$ begin return null; end $$;
+             create trigger shopkeeper_product_0_insert after insert on product
+                 execute function shopkeeper.note_product_0_insert()",
+        )
+        .await;
+    install(&world).await;
+    let left = "select proname::text from pg_proc where pronamespace = 'shopkeeper'::regnamespace";
+    assert!(column(&world.shop, left).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_daemons_role_reads_notes_with_the_grants_that_the_manual_names() {
+    let shop = database("template1").await;
+    execute(&shop, SHOP).await;
+    let reader = Caller::new(&shop, "").await;
+    let mut url: url::Url = shop.parse().unwrap();
+    url.set_username(&reader.role).unwrap();
+    url.set_password(Some("x")).unwrap();
+    let world = World::on(url.to_string(), SOURCE).await;
+    let sql = world.parts.postgres_sources().next().unwrap().1.trigger_sql();
+    execute(&shop, &format!("grant select on product to {}", reader.role)).await;
+    execute(&shop, &sql.await.unwrap()).await;
+    world.sync().await;
+    execute(&shop, "update product set description = 'Read.' where id = 1").await;
+    let manual = include_str!("../../docs/catalogue.md");
+    for grant in ["grant usage on schema shopkeeper_change", "grant select, delete on shopkeeper_change.note"]
+    {
+        assert!(manual.contains(grant));
+        execute(&shop, &format!("{grant} to {}", reader.role)).await;
+    }
+    world.hear().await;
+    assert!(world.index().await.concat().contains("Read."));
+    assert!(column(&shop, "select key from shopkeeper_change.note").await.is_empty());
+}
