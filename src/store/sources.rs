@@ -31,8 +31,10 @@ pub struct ListingLock(PgConnection);
 
 impl ListingLock {
     /// Lets others list the source.
-    pub async fn release(self) {
-        // The lock goes with the connection, in whatever way that ends.
+    pub async fn release(mut self) {
+        // The lock goes with the connection, in whatever way that ends. But the server takes its time to notice, and the
+        // next one need not wait for that.
+        let _ = sqlx::query("select pg_advisory_unlock_all()").execute(&mut self.0).await;
         let _ = self.0.close().await;
     }
 }

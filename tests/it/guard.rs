@@ -48,7 +48,15 @@ async fn a_shop_that_is_reloaded_in_two_transactions_loses_nothing_to_the_jobs_i
     let source = product(&world).await;
     assert_eq!((&source["withheld"], &source["stale"]), (&300.into(), &0.into()), "{source}");
     assert!(source["withheld_since"].is_string(), "{source}");
-    // A listing was asked for, and refused.
+    // A listing is asked for, and refused.
+    let workers = world.workers();
+    world
+        .until(
+            "it is refused",
+            "exists (select from shopkeeper.job_history where outcome = 'dead' and kind = 'sync_catalogue')",
+        )
+        .await;
+    workers.stop().await;
     let told: String = world
         .value("select error from shopkeeper.job_history where outcome = 'dead' and kind = 'sync_catalogue'")
         .await;
