@@ -112,6 +112,19 @@ impl Store {
         Ok(answer.fetch_optional(&self.pool).await?.map(|answer| answer.0))
     }
 
+    /// Whether a client's key is that of a question: then [`ask`](Self::ask) accepts no other one.
+    pub async fn knows_key(&self, client: &str, idempotency_key: &str) -> Result<bool, StoreError> {
+        let known = sqlx::query_scalar!(
+            r#"select exists (
+                   select from shopkeeper.answer where client = $1 and idempotency_key = $2
+                       and created_at >= now() - interval '24 hours'
+               ) as "known!""#,
+            client,
+            idempotency_key,
+        );
+        Ok(known.fetch_one(&self.pool).await?)
+    }
+
     /// Whether more questions wait than this.
     pub async fn has_more_queued_than(&self, number: u32) -> Result<bool, StoreError> {
         let more = sqlx::query_scalar!(
