@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::{
     Passage,
     codes::{code_runs, spelled},
+    object::{Stored, field},
 };
 
 /// A place in an answer that cites a passage.
@@ -57,6 +58,7 @@ pub fn cited(text: &str, passages: usize) -> (Vec<Citation>, Vec<u32>) {
 
 /// What of an answer is not founded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(from = "Stored")]
 pub struct Grounding {
     /// Whether it was looked at.
     pub checked: bool,
@@ -66,6 +68,18 @@ pub struct Grounding {
     pub invalid_citations: Vec<u32>,
     /// Addresses that are not those of the passages' documents.
     pub invalid_links: Vec<String>,
+}
+
+/// As it was stored, also by a program that looked at less.
+impl From<Stored> for Grounding {
+    fn from(stored: Stored) -> Self {
+        Self {
+            checked: field(&stored, "checked"),
+            unsupported_numbers: field(&stored, "unsupported_numbers"),
+            invalid_citations: field(&stored, "invalid_citations"),
+            invalid_links: field(&stored, "invalid_links"),
+        }
+    }
 }
 
 impl Grounding {

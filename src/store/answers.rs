@@ -6,7 +6,7 @@ use serde_json::{Value, json, value::RawValue};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Store, StoreError, jobs::Lease, usage, usage::Cost};
+use super::{Store, StoreError, jobs::Lease, usage, usage::Cost, without_nul};
 use crate::answer::{Question, object::AnswerObject};
 
 mod events;
@@ -293,7 +293,7 @@ impl Store {
             taken.id,
             taken.lease.job,
             taken.lease.fence,
-            columns,
+            without_nul(columns),
             usage::shard(),
             settled.cost.map(|cost| i64::try_from(cost.tokens).unwrap_or(i64::MAX)),
             settled.cost.map(|cost| cost.usd),

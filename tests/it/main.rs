@@ -36,6 +36,7 @@ mod proxy;
 mod queue;
 mod queue_control;
 mod queue_ends;
+mod readable;
 mod refresh;
 mod refusals;
 mod running;
