@@ -228,7 +228,7 @@ impl Caller {
         ];
         match fields.iter().find(|(_, is_set)| *is_set) {
             Some((field, _)) => Err(forbidden(&format!("a token for one session may not set {field}"))),
-            None => Ok(Question { session_id, sources, customer_id, ..asked }),
+            None => Ok(Question { session_id, customer_id, sources, ..asked }),
         }
     }
 

@@ -143,7 +143,9 @@ impl Endpoint {
             }
         };
         let (places, number) = spoiled;
-        places.into_iter().for_each(|place| vectors.fill(place, number));
+        for place in places {
+            vectors.fill(place, number);
+        }
         Ok(form.answer(&vectors, tokens, fault))
     }
 

@@ -24,7 +24,7 @@ struct Row {
 impl Row {
     /// The passage, unless it cannot be compared with the question: a stored vector of zeros has no direction.
     fn passage(self, is_named: bool) -> Option<Passage> {
-        self.distance.is_finite().then(|| Passage {
+        self.distance.is_finite().then_some(Passage {
             source: self.source,
             key: self.key,
             title: self.title,

@@ -195,7 +195,7 @@ async fn a_browser_says_what_a_visitor_may_say_and_whose_it_is_was_fixed_with_it
     let daemon = TestDaemon::start(&world).await;
     let scopes = [Scope::AnswersWrite, Scope::AnswersRead, Scope::SessionsErase];
     let chat = token(&world, "chat", &scopes, None).await;
-    let make = async |session: &str, body: &str| {
+    let post = async |session: &str, body: &str| {
         let path = format!("/v1/sessions/{session}/token");
         sent(request(&daemon, Method::POST, &path, &chat).body(body.to_owned())).await
     };
@@ -205,12 +205,12 @@ async fn a_browser_says_what_a_visitor_may_say_and_whose_it_is_was_fixed_with_it
         (r#"{"customer": "a"}"#, "unknown field `customer`"),
         ("[]", "no JSON object"),
     ] {
-        let (status, problem) = make("mine", body).await;
+        let (status, problem) = post("mine", body).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
         assert!(problem["detail"].as_str().unwrap().contains(says), "{body}: {problem}");
     }
     let made = async |session: &str, body: &str| {
-        let (status, made) = make(session, body).await;
+        let (status, made) = post(session, body).await;
         assert_eq!(status, StatusCode::CREATED, "{made}");
         made["token"].as_str().unwrap().to_owned()
     };
