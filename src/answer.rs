@@ -236,8 +236,14 @@ pub fn withhold(refusal: &str, verdict: Verdict) -> Verdict {
     Verdict { escalation: Some(Escalation::Ungrounded), grounding, draft, ..refuse(refusal) }
 }
 
-/// Judges what a model made of the passages.
-pub fn judge(passages: &[Passage], completion: &Completion, refusal: &str, threshold: f64) -> Verdict {
+/// Judges what a model made of the passages, and of what the customer said.
+pub fn judge(
+    passages: &[Passage],
+    completion: &Completion,
+    customer: &[&str],
+    refusal: &str,
+    threshold: f64,
+) -> Verdict {
     let (citations, invalid_citations) = cited(&completion.text, passages.len());
     let text = completion.text.trim().to_owned();
     let refused = text.is_empty() || text.contains(refusal.trim());
@@ -246,7 +252,7 @@ pub fn judge(passages: &[Passage], completion: &Completion, refusal: &str, thres
     let grounding = if refused {
         Grounding { checked: true, ..Grounding::default() }
     } else {
-        Grounding::of(&text, passages, invalid_citations)
+        Grounding::of(&text, passages, customer, invalid_citations)
     };
     Verdict {
         text: if text.is_empty() { refusal.to_owned() } else { text },
@@ -305,14 +311,14 @@ mod tests {
 
     #[test]
     fn an_answer_from_a_near_passage_stands() {
-        let verdict = judge(&[passage(0.3)], &completion("Two people. [1]"), REFUSAL, 0.4);
+        let verdict = judge(&[passage(0.3)], &completion("Two people. [1]"), &[], REFUSAL, 0.4);
         assert_eq!((verdict.outcome, verdict.escalation), (Outcome::Answered, None));
         assert_eq!(verdict.citations.len(), 1);
     }
 
     #[test]
     fn a_far_passage_asks_for_a_human_and_still_answers() {
-        let verdict = judge(&[passage(0.41)], &completion("Two. [1]"), REFUSAL, 0.4);
+        let verdict = judge(&[passage(0.41)], &completion("Two. [1]"), &[], REFUSAL, 0.4);
         assert_eq!(
             (verdict.outcome, verdict.escalation),
             (Outcome::Answered, Some(Escalation::LowConfidence))
@@ -321,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_refusal_asks_for_a_human_however_near_the_passage() {
-        let verdict = judge(&[passage(0.1)], &completion(REFUSAL), REFUSAL, 0.4);
+        let verdict = judge(&[passage(0.1)], &completion(REFUSAL), &[], REFUSAL, 0.4);
         assert_eq!(
             (verdict.outcome, verdict.escalation),
             (Outcome::NoAnswer, Some(Escalation::LowConfidence))
@@ -330,7 +336,7 @@ mod tests {
 
     #[test]
     fn what_no_passage_says_is_withheld_and_a_human_is_asked_for() {
-        let verdict = judge(&[passage(0.1)], &completion("Two. [2]"), REFUSAL, 0.4);
+        let verdict = judge(&[passage(0.1)], &completion("Two. [2]"), &[], REFUSAL, 0.4);
         assert!(!verdict.grounding.is_sound());
         let withheld = withhold(REFUSAL, verdict);
         assert_eq!((withheld.text.as_str(), withheld.outcome), (REFUSAL, Outcome::NoAnswer));
@@ -342,7 +348,7 @@ mod tests {
 
     #[test]
     fn an_empty_completion_is_a_refusal() {
-        assert_eq!(judge(&[passage(0.1)], &completion(" "), REFUSAL, 0.4).text, REFUSAL);
+        assert_eq!(judge(&[passage(0.1)], &completion(" "), &[], REFUSAL, 0.4).text, REFUSAL);
     }
 
     #[test]

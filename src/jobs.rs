@@ -188,7 +188,7 @@ impl From<ModelError> for JobError {
             ModelError::Refused { .. } => {
                 Self::Snooze { after: Duration::from_mins(1), reason: error.to_string() }
             }
-            ModelError::Nonsense { .. } => Self::Retry(error.to_string()),
+            ModelError::Nonsense { .. } | ModelError::NoVector { .. } => Self::Retry(error.to_string()),
             ModelError::Rejected { .. } => Self::Dead(error.to_string()),
         }
     }

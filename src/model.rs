@@ -16,8 +16,8 @@ pub struct EmbeddingModel {
 
 /// Makes vectors of texts.
 pub trait Embedder: Send + Sync {
-    /// Embeds texts: as many vectors as inputs, in their order, each of the model's dimension, all
-    /// numbers finite.
+    /// Embeds texts: as many vectors as inputs, in their order, each of the model's dimension and of
+    /// length 1.
     fn embed<'a>(&'a self, inputs: &'a [String]) -> BoxFuture<'a, Result<Embedded, ModelError>>;
 }
 
@@ -139,6 +139,14 @@ pub enum ModelError {
         /// What was wrong, with both numbers where there are two.
         reason: String,
     },
+    /// The server has no usable vector for some of several inputs: asked without them, it serves the others.
+    #[error("the model server at {server} answers nonsense: {reason}")]
+    NoVector {
+        /// Its address.
+        server: String,
+        /// What is wrong with the first such vector.
+        reason: String,
+    },
 }
 
 impl ModelError {
@@ -148,7 +156,7 @@ impl ModelError {
             Self::Unavailable { .. } => "unavailable",
             Self::Refused { .. } => "refused",
             Self::Rejected { .. } => "rejected",
-            Self::Nonsense { .. } => "nonsense",
+            Self::Nonsense { .. } | Self::NoVector { .. } => "nonsense",
         }
     }
 }

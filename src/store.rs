@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
 use sqlx::{
     Connection, PgConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -337,6 +338,19 @@ impl From<sqlx::Error> for StoreError {
             },
             _ => Self::Failed(error.to_string()),
         }
+    }
+}
+
+/// Replaces the character NUL, which PostgreSQL cannot store, in all strings of a value; places in them stay the same.
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.contains('\0') => Value::String(text.replace('\0', "\u{fffd}")),
+        Value::Array(values) => values.into_iter().map(without_nul).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name.replace('\0', "\u{fffd}"), without_nul(value)))
+            .collect(),
+        other => other,
     }
 }
 

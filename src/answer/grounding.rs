@@ -3,9 +3,9 @@
 //!
 //! A price that no passage has is worse than no answer, and it is what models invent most easily. Numbers are
 //! compared by value, as either side of the Atlantic writes them: `1,299.00` is `1299` and may be `1.299,00`. Numbers
-//! in words are not looked at.
+//! in words are not looked at. A number that the customer said may be repeated as the customer's (`customer.rs`).
 
-use std::collections::BTreeSet;
+use std::{cell::LazyCell, collections::BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,7 +13,16 @@ use utoipa::ToSchema;
 use super::{
     Passage,
     codes::{code_runs, spelled},
+    object::{Stored, field},
 };
+use customer::Customer;
+use measures::has_digit;
+use sentences::sentences;
+
+mod customer;
+mod lexicon;
+mod measures;
+mod sentences;
 
 /// A place in an answer that cites a passage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -57,10 +66,12 @@ pub fn cited(text: &str, passages: usize) -> (Vec<Citation>, Vec<u32>) {
 
 /// What of an answer is not founded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(from = "Stored")]
 pub struct Grounding {
     /// Whether it was looked at.
     pub checked: bool,
-    /// Numbers and article numbers that stand in no passage, as the answer writes them.
+    /// Numbers and article numbers that stand in no passage and are not said as the customer's own, as the answer
+    /// writes them.
     pub unsupported_numbers: Vec<String>,
     /// Numbers in brackets that name no passage.
     pub invalid_citations: Vec<u32>,
@@ -68,9 +79,21 @@ pub struct Grounding {
     pub invalid_links: Vec<String>,
 }
 
+/// As it was stored, also by a program that looked at less.
+impl From<Stored> for Grounding {
+    fn from(stored: Stored) -> Self {
+        Self {
+            checked: field(&stored, "checked"),
+            unsupported_numbers: field(&stored, "unsupported_numbers"),
+            invalid_citations: field(&stored, "invalid_citations"),
+            invalid_links: field(&stored, "invalid_links"),
+        }
+    }
+}
+
 impl Grounding {
-    /// Looks at what an answer says, but for its citations.
-    pub fn of(text: &str, passages: &[Passage], invalid_citations: Vec<u32>) -> Self {
+    /// Looks at what an answer says, but for its citations. `customer` is all that the customer said.
+    pub fn of(text: &str, passages: &[Passage], customer: &[&str], invalid_citations: Vec<u32>) -> Self {
         let known: Vec<_> = passages.iter().filter_map(|passage| passage.link.as_deref()).collect();
         let (text, links) = without_links(text);
         let mut invalid_links: Vec<_> =
@@ -78,7 +101,7 @@ impl Grounding {
         invalid_links.dedup();
         Self {
             checked: true,
-            unsupported_numbers: unsupported(&text, passages),
+            unsupported_numbers: unsupported(&text, passages, customer),
             invalid_citations,
             invalid_links,
         }
@@ -110,9 +133,13 @@ fn without_links(text: &str) -> (String, Vec<String>) {
     (kept, links)
 }
 
-fn unsupported(text: &str, passages: &[Passage]) -> Vec<String> {
-    let words: Vec<_> =
-        words(text).into_iter().filter(|word| word.bytes().any(|byte| byte.is_ascii_digit())).collect();
+fn unsupported(text: &str, passages: &[Passage], customer: &[&str]) -> Vec<String> {
+    let sentences = sentences(text);
+    let clauses =
+        sentences.iter().flat_map(|sentence| sentence.clauses.iter().map(move |clause| (sentence, clause)));
+    let words =
+        clauses.flat_map(|(sentence, clause)| (0..clause.len()).map(move |place| (sentence, clause, place)));
+    let words: Vec<_> = words.filter(|(_, clause, place)| has_digit(&clause[*place])).collect();
     if words.is_empty() {
         return Vec::new();
     }
@@ -131,42 +158,16 @@ fn unsupported(text: &str, passages: &[Passage]) -> Vec<String> {
             || (!is_article_number(word)
                 && numbers(word).all(|number| values_of(number).iter().any(|value| values.contains(value))))
     };
-    let mut unsupported: Vec<_> =
-        words.into_iter().filter(|word| !is_supported(word)).map(str::to_owned).collect();
+    let customer = LazyCell::new(|| Customer::new(customer, passages, &sentences));
+    let mut unsupported: Vec<_> = words
+        .into_iter()
+        .filter(|(sentence, clause, place)| {
+            !is_supported(clause[*place].text) && !customer.owns(sentence, clause, *place)
+        })
+        .map(|(_, clause, place)| clause[place].text.to_owned())
+        .collect();
     unsupported.dedup();
     unsupported
-}
-
-/// The words of an answer without its citations and the numbers of its lists.
-fn words(text: &str) -> Vec<&str> {
-    let splits = |character: char| character.is_whitespace() || "()[]{}\"*_`~".contains(character);
-    let mut words = Vec::new();
-    for line in text.lines() {
-        for part in without_number(line).split('[') {
-            // What follows a citation; a bracket that holds words is none.
-            let part = match part.split_once(']') {
-                Some((inside, after))
-                    if inside.chars().all(|inside| inside.is_ascii_digit() || ", ".contains(inside)) =>
-                {
-                    after
-                }
-                _ => part,
-            };
-            let parts = part.split(splits);
-            words.extend(parts.map(|word| word.trim_matches(|character: char| !character.is_alphanumeric())));
-        }
-    }
-    words
-}
-
-/// An item of a list without its number.
-fn without_number(line: &str) -> &str {
-    let line =
-        line.trim_start_matches(|character: char| character.is_whitespace() || "*#>-".contains(character));
-    let item = line.trim_start_matches(|character: char| character.is_ascii_digit());
-    let is_item =
-        (1..=2).contains(&(line.len() - item.len())) && (item.starts_with(". ") || item.starts_with(") "));
-    if is_item { item } else { line }
 }
 
 /// Whether a word has letters before a digit, or between digits: `LMP-310`, `M8x40`; not `250kg` or `$45`.
@@ -246,7 +247,7 @@ mod tests {
             ),
             passage("Costs 1.450,50 EUR or 89,- in the sale. Screws M8x40. Open 10:30.", r#"{"stock": 7}"#),
         ];
-        Grounding::of(text, &passages, Vec::new()).unsupported_numbers
+        Grounding::of(text, &passages, &[], Vec::new()).unsupported_numbers
     }
 
     #[test]
@@ -288,7 +289,7 @@ mod tests {
     #[test]
     fn links_are_those_of_the_documents() {
         let passages = [passage("See https://evil.example/x", "{}")];
-        let links = |text: &str| Grounding::of(text, &passages, Vec::new()).invalid_links;
+        let links = |text: &str| Grounding::of(text, &passages, &[], Vec::new()).invalid_links;
         assert_eq!(
             links("See [it](https://shop.example/p/1?a=2), or https://shop.example/p/1?a=2."),
             [""; 0]

@@ -1,7 +1,12 @@
 //! The answer object, the same for every caller: in the API, the webhooks and the events.
+//!
+//! What was stored can always be read: a part that another version of the program wrote in another shape, or a number
+//! that JSON cannot hold, is read as far as it goes, and what remains is empty.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -30,24 +35,32 @@ pub struct AnswerObject {
     /// What was searched for.
     pub standalone_question: Option<String>,
     /// What is said to the customer.
+    #[serde(deserialize_with = "or_default")]
     pub answer: Option<Said>,
     /// The passages that the model saw.
+    #[serde(deserialize_with = "or_default")]
     pub sources: Vec<Source>,
     /// The places in the text that cite them.
+    #[serde(deserialize_with = "or_default")]
     pub citations: Vec<Citation>,
     /// `1 - nearest_distance`, from 0 to 1.
+    #[serde(deserialize_with = "or_default")]
     pub confidence: Option<f64>,
     /// Cosine distance of the nearest passage, 0 to 2.
+    #[serde(deserialize_with = "or_default")]
     pub nearest_distance: Option<f64>,
     /// What it was compared with.
+    #[serde(deserialize_with = "or_default")]
     pub escalation_threshold: Option<f64>,
     /// Whether a human is asked for.
     pub needs_escalation: bool,
     /// The escalation, when a human is asked for.
     pub escalation: Option<Escalated>,
     /// What of the text is founded.
+    #[serde(deserialize_with = "or_default")]
     pub grounding: Option<Grounding>,
     /// What it cost.
+    #[serde(deserialize_with = "or_default")]
     pub usage: Option<Used>,
     /// The attempt that made it, from 1; 0 before the first.
     pub attempt: i32,
@@ -66,6 +79,7 @@ pub struct AnswerObject {
 
 /// What is said to a customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(from = "Stored")]
 pub struct Said {
     /// The text; `[n]` cites the source with that number.
     pub text: String,
@@ -77,6 +91,7 @@ pub struct Said {
 
 /// A passage that the model saw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(from = "Stored")]
 pub struct Source {
     /// Its number in the text, from 1.
     pub n: u32,
@@ -109,6 +124,7 @@ pub struct Escalated {
 
 /// What an answer cost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(from = "Stored")]
 pub struct Used {
     /// Tokens of the question's vector.
     pub embedding_tokens: u64,
@@ -127,4 +143,62 @@ impl AnswerObject {
     pub fn is_settled(&self) -> bool {
         !matches!(self.status.as_str(), "queued" | "in_progress")
     }
+}
+
+/// The distance of what cannot be compared: as far as can be.
+const FARTHEST: f64 = 2.0;
+
+impl From<Stored> for Said {
+    fn from(stored: Stored) -> Self {
+        Self {
+            text: field(&stored, "text"),
+            language: field(&stored, "language"),
+            finish_reason: field(&stored, "finish_reason"),
+        }
+    }
+}
+
+impl From<Stored> for Source {
+    fn from(stored: Stored) -> Self {
+        Self {
+            n: field(&stored, "n"),
+            source: field(&stored, "source"),
+            key: field(&stored, "key"),
+            title: field(&stored, "title"),
+            url: field(&stored, "url"),
+            distance: field::<Option<_>>(&stored, "distance").unwrap_or(FARTHEST),
+            score: field(&stored, "score"),
+            cited: field(&stored, "cited"),
+        }
+    }
+}
+
+impl From<Stored> for Used {
+    fn from(stored: Stored) -> Self {
+        Self {
+            embedding_tokens: field(&stored, "embedding_tokens"),
+            input_tokens: field(&stored, "input_tokens"),
+            output_tokens: field(&stored, "output_tokens"),
+            model: field(&stored, "model"),
+            cost: field(&stored, "cost"),
+        }
+    }
+}
+
+/// A stored object, each field of it as text: not every number that PostgreSQL holds is one that Rust does.
+pub(super) type Stored = BTreeMap<String, Box<RawValue>>;
+
+/// Reads a field of a stored object, or its default when it is missing or of another kind.
+pub(super) fn field<T: DeserializeOwned + Default>(stored: &Stored, name: &str) -> T {
+    stored.get(name).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+}
+
+/// Reads a stored value, or its default when it is of another kind.
+pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + Default,
+{
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).unwrap_or_default())
 }

@@ -331,7 +331,7 @@ fn verdict(name: &str, detail: Result<String, ModelError>, checks: &mut Checks) 
             "look at base_url and the network; what waits goes on when it is back"
         }
         Err(ModelError::Refused { .. }) => "correct the api_key, or pay",
-        Err(ModelError::Rejected { .. } | ModelError::Nonsense { .. }) => {
+        Err(ModelError::Rejected { .. } | ModelError::Nonsense { .. } | ModelError::NoVector { .. }) => {
             "correct the model's name, its dimensions, or base_url"
         }
     };

@@ -81,7 +81,7 @@ pub(super) async fn token(arguments: Token, path: &Path) -> anyhow::Result<()> {
                 client: create.client,
                 scopes: create.scopes.iter().map(|scope| scope.word().to_owned()).collect(),
                 sources: (!create.sources.is_empty()).then_some(create.sources),
-                session_id: None,
+                ..Grant::default()
             };
             let id = store.add_token(&hash, &grant, expires_at).await?;
             if create.json {

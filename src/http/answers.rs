@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{
     Api,
     auth::{Caller, Scope},
-    checks::{check, check_name, check_text},
+    checks::{check, check_name, check_settings, check_text},
     extract::{Asked, Body, Named, page},
     problem::{Code, Problem},
     waiting::preferred,
@@ -30,7 +30,8 @@ const LATER: std::time::Duration = std::time::Duration::from_secs(5);
 /// Asks a question
 ///
 /// With `Prefer: wait=n` the answer is waited for, 25 seconds at most. The same `Idempotency-Key` with the same body
-/// within 24 hours is the same question.
+/// within 24 hours is the same question, also while the queue is full. With a browser's token `customer_id` (but for the
+/// token's own), `priority`, `webhook` and `history` are `forbidden`, and the keys are its session's own.
 #[utoipa::path(
     post, path = "/v1/answers", tag = "answers", request_body = Question,
     params(
@@ -52,17 +53,25 @@ pub(super) async fn ask(
     State(api): State<Api>,
     caller: Caller,
     headers: HeaderMap,
-    Body(mut question): Body<Question>,
+    Body(question): Body<Question>,
 ) -> Result<Response, Problem> {
     caller.may(Scope::AnswersWrite)?;
-    check(&api, &question)?;
-    question.session_id = caller.session(question.session_id)?;
-    question.sources = caller.sources(question.sources)?;
-    let key = idempotency_key(&headers)?;
+    let question = caller.question(question)?;
+    check(&question)?;
+    let key = idempotency_key(&headers)?.map(|key| caller.idempotency_key(key));
     let wait = preferred(&headers);
-    if api.store.has_more_queued_than(api.max_queued).await? {
-        let detail = format!("more than {} questions wait already", api.max_queued);
-        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::QueueFull, detail).retry_after(LATER));
+    // What was accepted before is not refused now, however full the queue is and whatever the settings became.
+    let is_known = match &key {
+        Some(key) => api.store.knows_key(caller.client(), key).await?,
+        None => false,
+    };
+    if !is_known {
+        check_settings(&api, &question)?;
+        if api.store.has_more_queued_than(api.max_queued).await? {
+            let detail = format!("more than {} questions wait already", api.max_queued);
+            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::QueueFull, detail);
+            return Err(problem.retry_after(LATER));
+        }
     }
     let came = headers.get("traceparent").and_then(|value| value.to_str().ok());
     let span = info_span!("ask", otel.kind = "server");

@@ -19,7 +19,7 @@ use super::{
     problem::{Code, Problem},
 };
 use crate::{
-    answer::object::AnswerObject,
+    answer::{Question, object::AnswerObject},
     store::{answers::LOCAL, tokens::Grant},
 };
 
@@ -209,13 +209,46 @@ impl Caller {
         }
     }
 
-    /// What a browser gets for a session of the caller.
-    pub(super) fn browser(&self, session: &str) -> Grant {
+    /// The question as the caller may ask it: in its session, of its customer, in its sources.
+    ///
+    /// A browser speaks for a visitor. Whose the question is was fixed with the token, and how urgent it is, who is
+    /// told of the answer and what was said before it are the shop's to say.
+    pub(super) fn question(&self, asked: Question) -> Result<Question, Problem> {
+        let session_id = self.session(asked.session_id)?;
+        let sources = self.sources(asked.sources)?;
+        if self.0.session_id.is_none() {
+            return Ok(Question { session_id, sources, ..asked });
+        }
+        let customer_id = self.0.customer_id.clone();
+        let fields = [
+            ("customer_id", asked.customer_id.is_some() && asked.customer_id != customer_id),
+            ("priority", asked.priority.is_some()),
+            ("webhook", asked.webhook.is_some()),
+            ("history", asked.history.is_some()),
+        ];
+        match fields.iter().find(|(_, is_set)| *is_set) {
+            Some((field, _)) => Err(forbidden(&format!("a token for one session may not set {field}"))),
+            None => Ok(Question { session_id, customer_id, sources, ..asked }),
+        }
+    }
+
+    /// The key under which a request is known. A browser's keys are its session's own: it can neither find those
+    /// of its client nor use them up. A line feed can stand in no key that came by HTTP.
+    pub(super) fn idempotency_key(&self, given: String) -> String {
+        match &self.0.session_id {
+            Some(session) => format!("{given}\n{session}"),
+            None => given,
+        }
+    }
+
+    /// What a browser gets for a session of the caller, which may be a customer's.
+    pub(super) fn browser(&self, session: &str, customer_id: Option<String>) -> Grant {
         Grant {
             client: self.0.client.clone(),
             scopes: [Scope::AnswersWrite, Scope::AnswersRead].map(|scope| scope.word().to_owned()).to_vec(),
             sources: self.0.sources.clone(),
             session_id: Some(session.to_owned()),
+            customer_id,
         }
     }
 }

@@ -15,9 +15,9 @@ const MAX_NAME: usize = 255;
 /// The longest that an answer can be waited for, in seconds: a year.
 const MAX_SECONDS: f64 = 31_536_000.0;
 
-pub(super) fn check(api: &Api, request: &Question) -> Result<(), Problem> {
-    check_question(api, "question", &request.question)?;
-    check_sources(api, request.sources.as_deref())?;
+/// Checks what any settings would refuse.
+pub(super) fn check(request: &Question) -> Result<(), Problem> {
+    check_sentence("question", &request.question)?;
     let names = [
         ("session_id", &request.session_id),
         ("customer_id", &request.customer_id),
@@ -26,6 +26,10 @@ pub(super) fn check(api: &Api, request: &Question) -> Result<(), Problem> {
     for (field, name) in names {
         name.as_ref().map_or(Ok(()), |name| check_name(field, name))?;
     }
+    for source in request.sources.iter().flatten() {
+        check_text("sources", source)?;
+    }
+    request.webhook.as_ref().map_or(Ok(()), |webhook| check_text("webhook", webhook))?;
     for message in request.history.iter().flatten() {
         check_text("history", &message.content)?;
     }
@@ -36,12 +40,6 @@ pub(super) fn check(api: &Api, request: &Question) -> Result<(), Problem> {
             "cancel_after_s must be above 0 and below {MAX_SECONDS}, not {seconds}"
         )));
     }
-    if let Some(name) = request.webhook.as_ref().filter(|name| !api.webhooks.contains(name)) {
-        let known = json!(api.webhooks.as_ref());
-        return Err(Problem::invalid(format!(
-            "webhook: there is no {name:?} in the settings; there are {known}"
-        )));
-    }
     if let Some(at) = request.start_before.filter(|at| !(1970..=9999).contains(&at.year())) {
         return Err(Problem::invalid(format!("start_before must be from 1970 to 9999, not {at}")));
     }
@@ -49,7 +47,25 @@ pub(super) fn check(api: &Api, request: &Question) -> Result<(), Problem> {
     check_object("filter", request.filter.as_ref())
 }
 
+/// Checks what the settings of this daemon refuse. A question that was accepted before they changed stays accepted.
+pub(super) fn check_settings(api: &Api, request: &Question) -> Result<(), Problem> {
+    check_length(api, "question", &request.question)?;
+    check_sources(api, request.sources.as_deref())?;
+    if let Some(name) = request.webhook.as_ref().filter(|name| !api.webhooks.contains(name)) {
+        let known = json!(api.webhooks.as_ref());
+        return Err(Problem::invalid(format!(
+            "webhook: there is no {name:?} in the settings; there are {known}"
+        )));
+    }
+    Ok(())
+}
+
 pub(super) fn check_question(api: &Api, field: &str, text: &str) -> Result<(), Problem> {
+    check_length(api, field, text)?;
+    check_sentence(field, text)
+}
+
+fn check_length(api: &Api, field: &str, text: &str) -> Result<(), Problem> {
     let length = text.chars().count();
     let most = api.retriever.settings.max_question_chars;
     if length > most {
@@ -59,6 +75,10 @@ pub(super) fn check_question(api: &Api, field: &str, text: &str) -> Result<(), P
             format!("{field} has {length} characters; the most is {most}"),
         ));
     }
+    Ok(())
+}
+
+fn check_sentence(field: &str, text: &str) -> Result<(), Problem> {
     if text.trim().is_empty() {
         return Err(Problem::invalid(format!("{field} is empty")));
     }

@@ -134,6 +134,15 @@ pub(super) async fn forget_customer(
     Ok(Json(Forgotten { object: "customer", id, deleted: true, answers }))
 }
 
+/// Whose session it is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewToken {
+    /// The customer of every question that is asked with the token; none when left out.
+    #[schema(min_length = 1, max_length = 255)]
+    customer_id: Option<String>,
+}
+
 /// A browser's token.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SessionToken {
@@ -148,20 +157,25 @@ const MINUTES: i64 = 15;
 
 /// Makes a token for a browser
 ///
-/// It can ask and read in this session alone, for fifteen minutes.
+/// It can ask and read in this session alone, for fifteen minutes. With it, `customer_id` (but for the token's own),
+/// `priority`, `webhook` and `history` of a question are refused: `forbidden`. `metadata` is the visitor's word.
 #[utoipa::path(
     post, path = "/v1/sessions/{id}/token", tag = "sessions", params(("id" = String, Path)),
+    request_body(content = Option<NewToken>, description = "May be left out"),
     responses((status = 201, description = "Made", body = SessionToken))
 )]
 pub(super) async fn token(
     State(api): State<Api>,
     caller: Caller,
     Named(id): Named<String>,
+    body: Result<Body<NewToken>, Problem>,
 ) -> Result<(StatusCode, Json<SessionToken>), Problem> {
     caller.may_all(Scope::AnswersWrite)?;
     check_name("session_id", &id)?;
+    let Body(NewToken { customer_id }) = body?;
+    customer_id.as_ref().map_or(Ok(()), |customer| check_name("customer_id", customer))?;
     let (token, hash) = new_token();
     let expires_at = clock::now() + TimeDelta::minutes(MINUTES);
-    api.store.add_token(&hash, &caller.browser(&id), Some(expires_at)).await?;
+    api.store.add_token(&hash, &caller.browser(&id, customer_id), Some(expires_at)).await?;
     Ok((StatusCode::CREATED, Json(SessionToken { object: "token", token, session_id: id, expires_at })))
 }

@@ -33,6 +33,7 @@ mod settle;
 mod spent;
 
 pub use draft::Draft;
+pub use say::Asked;
 pub use spent::Spent;
 
 /// How often questions are looked for that are past their time, or that nobody waits for.
@@ -188,7 +189,8 @@ impl AnswerQuestion {
         let passages = self.retrieve(&version, &standalone, within, self.settings.top_k, spent).await?;
         draft.found(&answer::sources(&passages, &[]));
         let locale = locale.as_deref();
-        let mut composed = self.compose(question, &history, &passages, locale, draft, spent).await?;
+        let asked = Asked { question, history: &history, locale };
+        let mut composed = self.compose(asked, &passages, draft, spent).await?;
         if wants_human(question) {
             composed.0.escalation = Some(Escalation::AskedForHuman);
         }

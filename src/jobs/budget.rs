@@ -169,7 +169,7 @@ impl Budget {
         let wait = match error {
             ModelError::Unavailable { retry_after, .. } => *retry_after,
             ModelError::Refused { .. } => Some(REFUSED),
-            ModelError::Rejected { .. } | ModelError::Nonsense { .. } => None,
+            ModelError::Rejected { .. } | ModelError::Nonsense { .. } | ModelError::NoVector { .. } => None,
         };
         *self.slice() = Slice::default();
         if let Some(wait) = wait

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{
     Attempt, Job, JobError, Outcome,
-    answer_question::{AnswerQuestion, Draft, Spent},
+    answer_question::{AnswerQuestion, Asked, Draft, Spent},
     versions::Version,
 };
 use crate::{
@@ -126,8 +126,9 @@ impl Eval {
         };
         if with_answer {
             passages.truncate(answer.settings.top_k as usize);
-            let (question, history, draft) = (&case.question, &case.history, Draft::default());
-            let (verdict, _) = answer.compose(question, history, &passages, None, &draft, spent).await?;
+            let (question, history) = (&case.question, &case.history);
+            let asked = Asked { question, history, locale: None };
+            let (verdict, _) = answer.compose(asked, &passages, &Draft::default(), spent).await?;
             graded.escalated = verdict.escalation.is_some();
             graded.says = case.says(&verdict.text);
             graded.ungrounded = !verdict.grounding.is_sound();

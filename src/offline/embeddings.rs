@@ -69,6 +69,13 @@ impl Vectors {
         self.bytes.chunks_exact(self.dimensions * size_of::<f32>())
     }
 
+    /// Puts one number in all places of a row.
+    pub(super) fn fill(&mut self, row: usize, number: f32) {
+        let width = self.dimensions * size_of::<f32>();
+        let places = self.bytes[row * width..][..width].as_chunks_mut().0;
+        places.fill(number.to_le_bytes());
+    }
+
     #[cfg(test)]
     pub(super) fn row(&self, index: usize) -> Vec<f32> {
         self.rows().nth(index).unwrap().as_chunks().0.iter().map(|float| f32::from_le_bytes(*float)).collect()
@@ -147,11 +154,14 @@ impl Inputs {
         }
     }
 
-    /// Whether an input has this text in it.
-    pub(super) fn contain(&self, text: &str) -> bool {
+    /// Which inputs have this text in them.
+    pub(super) fn places_of(&self, text: &str) -> Vec<usize> {
         match self {
-            Self::Texts(texts) => texts.iter().any(|input| input.contains(text)),
-            Self::Tokens(_) => false,
+            Self::Texts(texts) => {
+                let inputs = texts.iter().enumerate().filter(|(_, input)| input.contains(text));
+                inputs.map(|(place, _)| place).collect()
+            }
+            Self::Tokens(_) => Vec::new(),
         }
     }
 

@@ -59,6 +59,10 @@ pub enum Fault {
     Nonsense,
     /// The first number of the first vector is NaN (`null` in the float format).
     NotFinite,
+    /// Vectors of zeros for inputs that have this text in them, as some servers give for what they cannot embed.
+    Zeros(String),
+    /// Vectors of NaN (`null` in the float format) for inputs that have this text in them.
+    Nan(String),
     /// A 400 with OpenAI's message when there are more inputs than this, else a right answer.
     InputCap(usize),
     /// A 400 when an input has this text in it, else a right answer.

@@ -115,11 +115,16 @@ impl Endpoint {
             return Err(Refusal::too_many_inputs(*cap, inputs.len()));
         }
         if let Some(Fault::Rejected(text)) = fault
-            && inputs.contain(text)
+            && !inputs.places_of(text).is_empty()
         {
             return Err(Refusal::invalid("input", format!("Invalid 'input': {text:?} cannot be embedded.")));
         }
-        let (vectors, tokens) = match &self.models.embedder {
+        let spoiled = match fault {
+            Some(Fault::Zeros(text)) => (inputs.places_of(text), 0.0),
+            Some(Fault::Nan(text)) => (inputs.places_of(text), f32::NAN),
+            _ => (Vec::new(), 0.0),
+        };
+        let (mut vectors, tokens) = match &self.models.embedder {
             Embedder::Hash { dimensions: own } => {
                 let hash = Hash::new(dimensions.unwrap_or(*own));
                 blocking(move || Ok(hash_inputs(&hash, &inputs))).await?
@@ -137,6 +142,10 @@ impl Endpoint {
                 minilm.embed(texts).await?
             }
         };
+        let (places, number) = spoiled;
+        for place in places {
+            vectors.fill(place, number);
+        }
         Ok(form.answer(&vectors, tokens, fault))
     }
 

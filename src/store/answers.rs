@@ -6,7 +6,7 @@ use serde_json::{Value, json, value::RawValue};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Store, StoreError, jobs::Lease, usage, usage::Cost};
+use super::{Store, StoreError, jobs::Lease, usage, usage::Cost, without_nul};
 use crate::answer::{Question, object::AnswerObject};
 
 mod events;
@@ -110,6 +110,19 @@ impl Store {
             id,
         );
         Ok(answer.fetch_optional(&self.pool).await?.map(|answer| answer.0))
+    }
+
+    /// Whether a client's key is that of a question: then [`ask`](Self::ask) accepts no other one.
+    pub async fn knows_key(&self, client: &str, idempotency_key: &str) -> Result<bool, StoreError> {
+        let known = sqlx::query_scalar!(
+            r#"select exists (
+                   select from shopkeeper.answer where client = $1 and idempotency_key = $2
+                       and created_at >= now() - interval '24 hours'
+               ) as "known!""#,
+            client,
+            idempotency_key,
+        );
+        Ok(known.fetch_one(&self.pool).await?)
     }
 
     /// Whether more questions wait than this.
@@ -283,7 +296,7 @@ impl Store {
             taken.id,
             taken.lease.job,
             taken.lease.fence,
-            columns,
+            without_nul(columns),
             usage::shard(),
             settled.cost.map(|cost| i64::try_from(cost.tokens).unwrap_or(i64::MAX)),
             settled.cost.map(|cost| cost.usd),

@@ -22,8 +22,9 @@ struct Row {
 }
 
 impl Row {
-    fn passage(self, is_named: bool) -> Passage {
-        Passage {
+    /// The passage, unless it cannot be compared with the question: a stored vector of zeros has no direction.
+    fn passage(self, is_named: bool) -> Option<Passage> {
+        self.distance.is_finite().then_some(Passage {
             source: self.source,
             key: self.key,
             title: self.title,
@@ -32,7 +33,7 @@ impl Row {
             metadata: self.metadata.0,
             distance: self.distance,
             is_named,
-        }
+        })
     }
 }
 
@@ -110,7 +111,7 @@ impl Store {
             };
             self.searched(search).await?
         };
-        Ok(rows.into_iter().map(|row| row.passage(false)).collect())
+        Ok(rows.into_iter().filter_map(|row| row.passage(false)).collect())
     }
 
     /// Finds the documents that have one of these SKUs ([`codes`](crate::answer::codes)): of each the chunk
@@ -148,6 +149,6 @@ impl Store {
             query.fetch_all(pool)
         };
         let rows = self.searched(search).await?;
-        Ok(rows.into_iter().map(|row| row.passage(true)).collect())
+        Ok(rows.into_iter().filter_map(|row| row.passage(true)).collect())
     }
 }

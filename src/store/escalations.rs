@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::answer::object::Source;
+use crate::answer::object::{Source, or_default};
 
 /// A question that a human is asked to see to, with all that he needs.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -35,8 +35,10 @@ pub struct Escalation {
     /// What was searched for.
     pub standalone_question: Option<String>,
     /// What was found.
+    #[serde(deserialize_with = "or_default")]
     pub sources: Vec<Source>,
     /// Cosine distance of the nearest passage, 0 to 2.
+    #[serde(deserialize_with = "or_default")]
     pub nearest_distance: Option<f64>,
     /// What the model said, when it was withheld.
     pub draft: Option<String>,

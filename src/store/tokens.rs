@@ -17,6 +17,8 @@ pub struct Grant {
     pub sources: Option<Vec<String>>,
     /// The only session that it is for.
     pub session_id: Option<String>,
+    /// The customer of every question that is asked with it.
+    pub customer_id: Option<String>,
 }
 
 /// A token as it is listed.
@@ -41,13 +43,14 @@ impl Store {
         expires_at: Option<DateTime<Utc>>,
     ) -> Result<Uuid, StoreError> {
         let id = sqlx::query_scalar!(
-            "insert into shopkeeper.token (hash, client, scopes, sources, session_id, expires_at)
-             values ($1, $2, $3, $4, $5, $6) returning id",
+            "insert into shopkeeper.token (hash, client, scopes, sources, session_id, customer_id, expires_at)
+             values ($1, $2, $3, $4, $5, $6, $7) returning id",
             hash,
             grant.client,
             &grant.scopes,
             grant.sources.as_deref(),
             grant.session_id,
+            grant.customer_id,
             expires_at,
         );
         Ok(id.fetch_one(&self.pool).await?)
@@ -57,7 +60,7 @@ impl Store {
     pub async fn grant(&self, hash: &[u8]) -> Result<Option<Grant>, StoreError> {
         let grant = sqlx::query_as!(
             Grant,
-            "select client, scopes, sources, session_id from shopkeeper.token
+            "select client, scopes, sources, session_id, customer_id from shopkeeper.token
              where hash = $1 and revoked_at is null and (expires_at is null or expires_at > now())",
             hash
         );

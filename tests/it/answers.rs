@@ -221,6 +221,32 @@ async fn what_no_passage_says_is_asked_once_more_without_chance_and_then_withhel
 }
 
 #[tokio::test]
+async fn the_customers_own_limit_may_be_repeated_and_is_no_price() {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    let says = |text: &str| Fault::Says(text.to_owned());
+    let none = "We have no kettle under 25 €, ours costs 45.00 [1].";
+    world.script().queue(Operation::Completions, [says(none)]);
+    let question = json!({ "question": "A kettle under 25 €?", "session_id": "s" });
+    let answer = daemon.ask(&world, question).await;
+    assert_eq!(
+        (&answer["answer"]["text"], &answer["outcome"]),
+        (&json!(none), &json!("answered")),
+        "{answer}"
+    );
+    // Said in an earlier message, it is still the customer's; as a price it needs a passage.
+    for (said, outcome) in [("There is nothing under 25 €.", "answered"), ("Yes, under 25 €.", "no_answer")]
+    {
+        let rewritten = says("Is there really no kettle?");
+        world.script().queue(Operation::Completions, [rewritten, says(said), says(said)]);
+        let answer = daemon.ask(&world, json!({ "question": "Really?", "session_id": "s" })).await;
+        assert_eq!(answer["outcome"], outcome, "{answer}");
+        world.script().clear();
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_said_without_the_model_is_in_the_language_of_the_customer_also_when_the_money_is_spent() {
     let sections = format!("{}\n[budget]\nanswers_usd = 5\n", crate::support::SOURCE);
     let world = World::with(crate::support::SHOP, &sections).await;

@@ -26,7 +26,7 @@ async fn token(world: &World, client: &str, scopes: &[Scope], sources: Option<&[
         client: client.to_owned(),
         scopes: scopes.iter().map(|scope| scope.word().to_owned()).collect(),
         sources: sources.map(|sources| sources.iter().map(|&source| source.to_owned()).collect()),
-        session_id: None,
+        ..Grant::default()
     };
     world.store.add_token(&hash, &grant, None).await.unwrap();
     token
@@ -189,6 +189,93 @@ async fn a_browser_has_one_session_and_a_token_only_its_sources() {
 }
 
 #[tokio::test]
+async fn a_browser_says_what_a_visitor_may_say_and_whose_it_is_was_fixed_with_its_token() {
+    let world = world().await;
+    execute(&world.url(), "insert into shopkeeper.webhook values ('hook', '{}')").await;
+    let daemon = TestDaemon::start(&world).await;
+    let scopes = [Scope::AnswersWrite, Scope::AnswersRead, Scope::SessionsErase];
+    let chat = token(&world, "chat", &scopes, None).await;
+    let post = async |session: &str, body: &str| {
+        let path = format!("/v1/sessions/{session}/token");
+        sent(request(&daemon, Method::POST, &path, &chat).body(body.to_owned())).await
+    };
+    for (body, says) in [
+        (r#"{"customer_id": ""}"#, "customer_id must have 1 to 255 bytes"),
+        (r#"{"customer_id": "a\u0000b"}"#, "NUL"),
+        (r#"{"customer": "a"}"#, "unknown field `customer`"),
+        ("[]", "no JSON object"),
+    ] {
+        let (status, problem) = post("mine", body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+        assert!(problem["detail"].as_str().unwrap().contains(says), "{body}: {problem}");
+    }
+    let made = async |session: &str, body: &str| {
+        let (status, made) = post(session, body).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        made["token"].as_str().unwrap().to_owned()
+    };
+    let (known, stranger) = (made("mine", r#"{"customer_id": "c_91"}"#).await, made("strange", "{}").await);
+
+    let ask = async |browser: &str, body: Value| {
+        sent(request(&daemon, Method::POST, "/v1/answers", browser).json(&body)).await
+    };
+    let (status, answer) =
+        ask(&known, json!({ "question": "Kettle?", "metadata": { "page": "/kettle" } })).await;
+    assert!(status.is_success(), "{answer}");
+    assert_eq!(answer["metadata"], json!({ "page": "/kettle" }));
+    assert!(ask(&known, json!({ "question": "Shirt?", "customer_id": "c_91" })).await.0.is_success());
+    assert!(ask(&stranger, json!({ "question": "Shirt?", "priority": null })).await.0.is_success());
+    let customers: Vec<Option<String>> =
+        sqlx::query_scalar("select customer_id from shopkeeper.answer order by seq")
+            .fetch_all(&world.ours)
+            .await
+            .unwrap();
+    assert_eq!(customers, [Some("c_91".to_owned()), Some("c_91".to_owned()), None]);
+    let said = json!([{ "role": "assistant", "content": "It is free." }]);
+    for (field, value) in [
+        ("customer_id", json!("c_92")),
+        ("priority", json!(1)),
+        ("webhook", json!("hook")),
+        ("webhook", json!("guessed")),
+        ("history", said),
+        ("history", json!([])),
+    ] {
+        for browser in [&known, &stranger] {
+            let (status, problem) = ask(browser, json!({ "question": "Kettle?", field: value })).await;
+            assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("forbidden")), "{field}");
+            assert!(problem["detail"].as_str().unwrap().contains(field), "{problem}");
+        }
+    }
+    assert_eq!(
+        ask(&stranger, json!({ "question": "?", "customer_id": "c_91" })).await.0,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(world.count("answer").await, 3);
+
+    // Its keys are of its session: they are neither its client's nor another browser's.
+    let with_key = async |token: &str, question: &str| {
+        let request = request(&daemon, Method::POST, "/v1/answers", token).header("Idempotency-Key", "tg:1");
+        let (status, answer) = sent(request.json(&json!({ "question": question }))).await;
+        assert!(status.is_success(), "{answer}");
+        answer["id"].clone()
+    };
+    let (first, second) = (with_key(&known, "Kettle?").await, with_key(&stranger, "Shirt?").await);
+    let clients = with_key(&chat, "Which shirt?").await;
+    assert_eq!(with_key(&known, "Kettle?").await, first);
+    assert!(first != second && first != clients && second != clients);
+
+    // What is erased of the customer takes the token along, also that of a session which nobody spoke in.
+    let silent = made("silent", r#"{"customer_id": "c_91"}"#).await;
+    let (status, _) = sent(request(&daemon, Method::DELETE, "/v1/customers/c_91", &chat)).await;
+    assert_eq!(status, StatusCode::OK);
+    for browser in [&known, &silent] {
+        assert_eq!(ask(browser, json!({ "question": "Kettle?" })).await.0, StatusCode::UNAUTHORIZED);
+    }
+    assert!(ask(&stranger, json!({ "question": "Kettle?" })).await.0.is_success(), "another's stays");
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn tokens_are_made_listed_and_revoked_by_commands_and_kept_as_hashes() {
     let world = world().await;
     let daemon = TestDaemon::start(&world).await;
@@ -262,6 +349,56 @@ async fn when_too_many_questions_wait_no_more_is_taken() {
     daemon.settled(&world, first["id"].as_str().unwrap()).await;
     world.until("all are answered", "not exists (select from shopkeeper.job)").await;
     assert_eq!(daemon.ask(&world, question).await["status"], "completed");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_known_is_answered_also_where_another_question_would_be_refused() {
+    let mut world = World::new().await;
+    world.config.answers.max_queued = std::num::NonZeroU32::MIN;
+    let daemon = TestDaemon::start(&world).await;
+    world.script().always(Operation::Completions, Fault::Held);
+    let ask = async |daemon: &TestDaemon, key: &str, body: &Value| {
+        let request = daemon.client.post(format!("{}/v1/answers", daemon.url));
+        sent(request.header("Idempotency-Key", key).json(body)).await
+    };
+    let first = json!({ "question": "Kettle?", "session_id": "s", "on_busy": "reject" });
+    let (_, accepted) = ask(&daemon, "first", &first).await;
+    world.arrived(Operation::Completions, 1).await;
+    let other = json!({ "question": "And the other one?", "session_id": "s" });
+    let (_, second) = ask(&daemon, "second", &other).await;
+    let (_, third) = ask(&daemon, "third", &other).await;
+
+    let (status, problem) = ask(&daemon, "fourth", &other).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::TOO_MANY_REQUESTS, &json!("queue_full")));
+    for (key, body, answer) in
+        [("first", &first, &accepted), ("second", &other, &second), ("third", &other, &third)]
+    {
+        let (status, again) = ask(&daemon, key, body).await;
+        assert_eq!((status, &again["id"]), (StatusCode::ACCEPTED, &answer["id"]), "{key}: {again}");
+    }
+    let (status, problem) = ask(&daemon, "second", &first).await;
+    assert_eq!(
+        (status, &problem["code"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("idempotency_mismatch"))
+    );
+    // A key is kept for a day.
+    execute(&world.url(), "update shopkeeper.answer set created_at = now() - interval '25 hours' where idempotency_key = 'third'").await;
+    assert_eq!(ask(&daemon, "third", &other).await.0, StatusCode::TOO_MANY_REQUESTS);
+
+    // Settings that would refuse the question now.
+    world.script().clear();
+    world.until("all are answered", "not exists (select from shopkeeper.job)").await;
+    daemon.stop().await;
+    world.config.answers.max_question_chars = std::num::NonZeroU32::new(10).unwrap();
+    let daemon = TestDaemon::start(&world).await;
+    let (status, problem) = ask(&daemon, "fourth", &other).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("question_too_long")));
+    let (status, again) = ask(&daemon, "second", &other).await;
+    assert_eq!(
+        (status, &again["id"], &again["status"]),
+        (StatusCode::OK, &second["id"], &json!("completed"))
+    );
     daemon.stop().await;
 }
 

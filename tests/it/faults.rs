@@ -53,6 +53,52 @@ async fn every_kind_of_nonsense_from_the_model_is_retried_and_never_stored() {
 }
 
 #[tokio::test]
+async fn an_input_that_the_model_has_no_vector_for_fails_alone_in_either_format() {
+    for (fault, says) in
+        [(Fault::Zeros("Kettle".into()), "a vector of zeros"), (Fault::Nan("Kettle".into()), "not finite")]
+    {
+        for in_decimals in [false, true] {
+            let world = World::new().await;
+            if in_decimals {
+                // The first answer in base64 cannot be read: the other format is asked for, and kept.
+                world.script().queue(Operation::Embeddings, [Fault::BadJson]);
+            }
+            world.script().always(Operation::Embeddings, fault.clone());
+            world.sync().await;
+            let fresh: Vec<String> = sqlx::query_scalar(
+                "select key from shopkeeper.document_index where state = 'fresh' order by key",
+            )
+            .fetch_all(&world.ours)
+            .await
+            .unwrap();
+            assert_eq!(fresh, ["1", "2"], "{fault:?}");
+            assert!(failure(&world).await.contains(says), "{}", failure(&world).await);
+            assert_eq!(world.count("chunk").await, 2);
+            assert_eq!(world.count("job_history where outcome = 'dead' and attempts = 3").await, 1);
+            let last = world.script().bodies(Operation::Embeddings).pop().unwrap();
+            assert_eq!(last["encoding_format"], if in_decimals { "float" } else { "base64" });
+
+            world.script().clear();
+            world.run(&["sync", "--full"]).await;
+            world.drain().await;
+            assert_eq!(world.count("document_index where state = 'fresh'").await, 3);
+            assert_eq!(world.found("kettle").await[0], "Kettle");
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_no_input_has_a_vector_the_server_is_at_fault_and_is_not_asked_for_each_alone() {
+    let world = World::new().await;
+    world.script().always(Operation::Embeddings, Fault::Zeros(String::new()));
+    world.sync().await;
+    assert!(failure(&world).await.contains("a vector of zeros"), "{}", failure(&world).await);
+    assert_eq!((world.count("chunk").await, world.count("job_history where outcome = 'dead'").await), (0, 3));
+    // Three documents with three attempts each: no request more than if each had been asked for alone.
+    assert!(world.script().requests(Operation::Embeddings) <= 9);
+}
+
+#[tokio::test]
 async fn vectors_in_another_order_go_to_their_own_chunks() {
     let world = World::new().await;
     let sentences: String = (0..30).map(|n| format!("Part {n} is made of material{n}. ")).collect();

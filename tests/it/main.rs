@@ -41,6 +41,7 @@ mod proxy;
 mod queue;
 mod queue_control;
 mod queue_ends;
+mod readable;
 mod refresh;
 mod refusals;
 mod running;

@@ -19,15 +19,19 @@ pub(crate) struct TestDaemon {
 }
 
 impl TestDaemon {
-    #[expect(clippy::disallowed_methods, reason = "the handle is awaited in `stop`")]
     pub(crate) async fn start(world: &World) -> Self {
+        Self::with_roles(world, Roles::ALL).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the handle is awaited in `stop`")]
+    pub(crate) async fn with_roles(world: &World, roles: Roles) -> Self {
         let (config, stop) = (world.config.clone(), CancellationToken::new());
-        let listeners = Listeners::bind(&config, Roles::ALL).unwrap();
+        let listeners = Listeners::bind(&config, roles).unwrap();
         let admin = listeners.admin.as_ref().unwrap().local_addr().unwrap();
         let (sender, started) = oneshot::channel();
         let stopped = stop.clone();
         let running = tokio::spawn(async move {
-            daemon::run(&config, listeners, Roles::ALL, stopped, move |started| {
+            daemon::run(&config, listeners, roles, stopped, move |started| {
                 sender.send(started.address.unwrap()).unwrap();
             })
             .await

@@ -16,9 +16,29 @@ use crate::{
         prompt::prompt,
         refuse, withhold,
     },
-    model::{Completion, Heard, Message, ModelError, Prompt},
+    model::{Completion, Heard, Message, ModelError, Prompt, Role},
     telemetry,
 };
+
+/// What a customer asks, and what was said before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// In the customer's words.
+    pub question: &'a str,
+    /// The conversation, oldest first.
+    pub history: &'a [Message],
+    /// The customer's language.
+    pub locale: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    /// All that the customer said: not what was searched for, which a model may have written.
+    fn customer(&self) -> Vec<&'a str> {
+        let earlier = self.history.iter().filter(|message| message.role == Role::User);
+        let earlier = earlier.map(|message| message.content.as_str());
+        std::iter::once(self.question).chain(earlier).collect()
+    }
+}
 
 impl AnswerQuestion {
     /// Makes of a follow-up a question that stands alone. A model that cannot be asked is no reason not to
@@ -42,13 +62,12 @@ impl AnswerQuestion {
     /// what no passage does. Without passages it is not asked. With why the text ends, in the server's words.
     pub async fn compose(
         &self,
-        question: &str,
-        history: &[Message],
+        asked: Asked<'_>,
         passages: &[Passage],
-        locale: Option<&str>,
         draft: &Draft,
         spent: &Spent,
     ) -> Result<(Verdict, String), JobError> {
+        let Asked { question, history, locale, .. } = asked;
         let refusal = in_language(&self.settings.refusal, locale);
         if passages.is_empty() {
             return Ok((refuse(refusal), "stop".to_owned()));
@@ -56,15 +75,16 @@ impl AnswerQuestion {
         let mark = Uuid::new_v4().simple().to_string();
         let mut prompt = prompt(&self.settings.prompt, refusal, history, passages, question, &mark);
         let heard = |piece: &str| draft.say(piece);
+        let (customer, threshold) = (asked.customer(), self.settings.escalate_above_distance);
         let completion = self.complete(&prompt, Some(&heard), spent).await?;
-        let verdict = judge(passages, &completion, refusal, self.settings.escalate_above_distance);
+        let verdict = judge(passages, &completion, &customer, refusal, threshold);
         if verdict.grounding.is_sound() {
             return Ok((verdict, completion.finish_reason));
         }
         prompt.temperature = 0.0;
         draft.reset();
         let again = self.complete(&prompt, Some(&heard), spent).await?;
-        let verdict = judge(passages, &again, refusal, self.settings.escalate_above_distance);
+        let verdict = judge(passages, &again, &customer, refusal, threshold);
         if verdict.grounding.is_sound() {
             return Ok((verdict, again.finish_reason));
         }

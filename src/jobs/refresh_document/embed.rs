@@ -42,7 +42,7 @@ impl Refreshing {
         self.waiting.load(Ordering::Acquire) >= self.running.load(Ordering::Acquire)
     }
 
-    /// One result for each chunk; one that the server rejects spoils no other.
+    /// One result for each chunk; one that the server rejects, or has no usable vector for, spoils no other.
     async fn embed(&self, chunks: &[Chunk]) -> Vec<Result<Vec<f32>, JobError>> {
         let is_refused = |error: &Failed| matches!(error, Failed::Rejected(_));
         let results = halving(chunks, is_refused, |part| self.request(part).boxed()).await;
@@ -62,7 +62,9 @@ impl Refreshing {
         telemetry::model_requested("embedding", embedded.as_ref().map_or_else(ModelError::code, |_| "ok"));
         let embedded = match embedded {
             Ok(embedded) => embedded,
-            Err(error @ ModelError::Rejected { .. }) => return Err(Failed::Rejected(error.into())),
+            Err(error @ (ModelError::Rejected { .. } | ModelError::NoVector { .. })) => {
+                return Err(Failed::Rejected(error.into()));
+            }
             Err(error) => {
                 self.version.model.backfill.heed(&error).await;
                 return Err(Failed::Other(error.into()));
@@ -80,7 +82,7 @@ impl Refreshing {
 /// Why a request failed.
 #[derive(Clone)]
 enum Failed {
-    /// The server will never take it as it is.
+    /// One of its inputs is at fault, not the server.
     Rejected(JobError),
     Other(JobError),
 }

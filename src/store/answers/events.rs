@@ -4,7 +4,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{RUN, Taken};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, without_nul};
 
 /// One thing that was said.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +60,7 @@ impl Store {
     pub async fn add_events(&self, taken: &Taken, events: &[Event]) -> Result<(), StoreError> {
         let numbers: Vec<_> = events.iter().map(|event| event.n).collect();
         let kinds: Vec<_> = events.iter().map(|event| event.kind.word().to_owned()).collect();
-        let data: Vec<_> = events.iter().map(|event| event.data.clone()).collect();
+        let data: Vec<_> = events.iter().map(|event| without_nul(event.data.clone())).collect();
         sqlx::query!(
             "with wanted as (
                  -- As an expression the state is no reason to walk through the index of what is open.

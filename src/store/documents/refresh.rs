@@ -63,7 +63,9 @@ impl Store {
         .await?;
         let found = rows.into_iter().filter_map(|row| {
             let hash = InputHash(row.input_hash.try_into().ok()?);
-            Some((hash, row.embedding.as_slice().iter().map(|number| number.to_f32()).collect()))
+            let vector: Vec<_> = row.embedding.as_slice().iter().map(|number| number.to_f32()).collect();
+            // A vector of zeros, which a model server once gave, is not used again.
+            vector.iter().any(|number| *number != 0.0).then_some((hash, vector))
         });
         Ok(found.collect())
     }
