@@ -65,7 +65,7 @@ async fn claim(slots: Slots, bell: Arc<Notify>, stop: CancellationToken) {
         }
         let is_full = claimed.is_ok_and(|found| found == want.jobs);
         // Nothing is ready: perhaps a group can go on that nobody looked after.
-        if is_full || is_reachable && !want.ahead && groups.advance(&slots.store, Some(slots.kind)).await {
+        if is_full || is_reachable && !want.ahead && groups.run(slots.store.advance(slots.kind)).await {
             continue;
         }
         // There may be more, but not ahead of the slots, or the limit over all daemons was reached: then an

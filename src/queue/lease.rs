@@ -72,7 +72,7 @@ impl Held {
         }
     }
 
-    /// Renews every lease three times in its length, and at once when jobs were cancelled. Runs until
+    /// Renews every lease at least three times in its length, and at once when jobs were cancelled. Runs until
     /// stopped; the database may be away meanwhile.
     pub(super) async fn keep(
         &self,
@@ -81,7 +81,7 @@ impl Held {
         cancelled: &Arc<Notify>,
         stop: &CancellationToken,
     ) {
-        let mut wait = length / 3;
+        let mut wait = next_renewal(length);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -94,7 +94,7 @@ impl Held {
             }
             match store.renew(&leases, length).await {
                 Ok(lost) => {
-                    wait = length / 3;
+                    wait = next_renewal(length);
                     self.leave(&lost);
                 }
                 Err(error) => {
@@ -104,4 +104,10 @@ impl Held {
             }
         }
     }
+}
+
+/// How long after a renewal the next one comes: a bit sooner than it must, so that different kinds of jobs seldom renew
+/// at the same time, and one connection is enough for them.
+fn next_renewal(length: Duration) -> Duration {
+    (length / 3).mul_f64(0.8 + 0.2 * rand::random::<f64>())
 }

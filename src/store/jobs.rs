@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection, postgres::types::PgInterval};
 
-use super::{Store, StoreError};
+use super::{PROMPT, Store, StoreError};
 
 mod control;
 mod outcome;
@@ -122,8 +122,9 @@ impl Store {
     /// does not take the others' leases with it.
     pub async fn renew(&self, leases: &[Lease], length: Duration) -> Result<Vec<Lease>, StoreError> {
         let (jobs, fences) = columns(leases);
+        let limit = PROMPT.min(length / 2);
         let held = self
-            .vital(length / 2, async |connection| {
+            .renewing(limit, async |connection| {
                 sqlx::query!(
                     "update shopkeeper.job set lease_until = now() + $3
                      where id = any (array(

@@ -110,7 +110,7 @@ impl Running {
     }
 
     /// Returns when so many of its jobs wait at the gate.
-    async fn at_work(&self, jobs: u32) {
+    pub(crate) async fn at_work(&self, jobs: u32) {
         let full = async {
             while self.job.running.load(Ordering::SeqCst) < jobs {
                 self.job.started.notified().await;

@@ -21,6 +21,7 @@ use crate::{
     support::{LIMIT, World, execute, reach},
 };
 
+const SECOND: Duration = Duration::from_secs(1);
 const ENQUEUE_K: &str = "select shopkeeper.enqueue('scripted', 'k', '{\"wish\": \"nothing\"}')";
 
 #[tokio::test]
@@ -48,6 +49,58 @@ async fn an_open_transaction_that_enqueues_a_running_key_holds_up_no_other_end()
     world.until("it ran again for whom it was enqueued", EMPTY).await;
     assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 5);
     assert_eq!(world.count("job_history where outcome = 'done' and attempts = 1").await, 4);
+}
+
+#[tokio::test]
+async fn leases_are_renewed_while_the_upkeep_waits_for_a_lock() {
+    let world = World::new().await;
+    enqueue(&world, "k", "nothing").await;
+    let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
+    let limits = Limits { lease: Duration::from_secs(2), ..LIMITS };
+    let running = Running::start(&world, gated, limits);
+    running.at_work(1).await;
+    // The second job of a group whose head is gone: the upkeep lets it run, once its row can be locked.
+    for key in ["head", "next"] {
+        let enqueue = format!("select shopkeeper.enqueue('grouped', '{key}', group_key => 'g')");
+        execute(&world.url(), &enqueue).await;
+    }
+    let mut open = world.ours.begin().await.unwrap();
+    sqlx::query("select from shopkeeper.job where key = 'next' for update")
+        .execute(&mut *open)
+        .await
+        .unwrap();
+    execute(&world.url(), "delete from shopkeeper.job where key = 'head'").await;
+    let waits = "exists (select from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock' and query ~ 'advance_all')";
+    world.until("the upkeep waits", waits).await;
+    let lease = |condition: &str| format!("({condition}) from shopkeeper.job where key = 'k'");
+    let first: chrono::DateTime<chrono::Utc> =
+        world.value("select lease_until from shopkeeper.job where key = 'k'").await;
+    let beyond = format!("lease_until < now() or lease_until > '{first}'::timestamptz + interval '4 s'");
+    world.until("the lease was renewed far beyond its length, or ran out", &lease(&beyond)).await;
+    assert!(world.value::<bool>(&format!("select {}", lease("lease_until > now()"))).await, "it ran out");
+    running.job.gate.as_ref().unwrap().add_permits(10);
+    world.until("it is done", EMPTY).await;
+    open.rollback().await.unwrap();
+    assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_renewal_whose_connection_was_cut_holds_up_no_other() {
+    let world = World::new().await;
+    enqueue(&world, "k", "nothing").await;
+    let minute = Duration::from_mins(1);
+    let leases = [claim(&world, "w", 1, minute).await[0].lease];
+    let proxy = Proxy::start(&world.url()).await;
+    let through = world.through(&proxy.url()).await;
+    assert!(through.renew(&leases, minute).await.unwrap().is_empty());
+    proxy.swallow();
+    proxy.pass_new();
+    tokio::select! {
+        biased;
+        cut = through.renew(&leases, minute) => panic!("it came first: {cut:?}"),
+        other = through.renew(&leases, 2 * SECOND) => assert!(other.unwrap().is_empty()),
+    }
 }
 
 #[tokio::test]
