@@ -24,7 +24,7 @@ use super::{Comparison, median, percentile};
 use crate::{
     embedded::{create_databases, execute, folder::DataFolder, packages, postgres::Postgres},
     jobs::{Attempt, Job, JobError, Outcome},
-    queue::{Backoff, Limits, Queue, Wake},
+    queue::{AHEAD, Backoff, Limits, Queue, Wake},
     store::{Reach, Store},
 };
 
@@ -189,6 +189,7 @@ impl Contestant for Ours {
             concurrency,
             fleet_concurrency: None,
             max_attempts: 10,
+            ahead: AHEAD,
             lease: Duration::from_mins(1),
             backoff: Backoff { first: Duration::from_secs(1), max: Duration::from_mins(1) },
         };

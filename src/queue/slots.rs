@@ -20,9 +20,8 @@ use crate::store::{
     jobs::{Claim, ClaimedJob},
 };
 
-/// How much work is claimed ahead of the free slots: what the slots get through in this time, which is a
-/// few times what a claim takes. Longer jobs are not claimed ahead, so that another daemon can have them.
-const AHEAD: Duration = Duration::from_millis(20);
+/// What is usual for [`Limits::ahead`]: a few times what a claim takes.
+pub const AHEAD: Duration = Duration::from_millis(20);
 /// The most jobs that are claimed ahead.
 const MAX_AHEAD: u32 = 500;
 /// When nothing has started or ended for so long, what runs is long: what was claimed ahead is given back.
@@ -61,7 +60,7 @@ struct Line {
     waiting: VecDeque<ClaimedJob>,
     /// Slots that are taken.
     running: u32,
-    /// When a job started or ended last.
+    /// When a job started or ended last, or came into an empty line.
     moved: Option<Instant>,
 }
 
@@ -184,7 +183,7 @@ impl Shared {
         if run_time == 0 || self.limits.fleet_concurrency.is_some() {
             return 0;
         }
-        let rounds = u32::try_from(AHEAD.as_micros() / u128::from(run_time)).unwrap_or(u32::MAX);
+        let rounds = u32::try_from(self.limits.ahead.as_micros() / u128::from(run_time)).unwrap_or(u32::MAX);
         rounds.saturating_mul(self.limits.concurrency).min(MAX_AHEAD)
     }
 
@@ -204,7 +203,13 @@ impl Shared {
             .await?;
         let found = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
         self.held.add(&claimed);
-        self.line().waiting.extend(claimed);
+        let mut line = self.line();
+        if line.waiting.is_empty() {
+            // They could not start before: a long idle time is no stall.
+            line.moved = Some(Instant::now());
+        }
+        line.waiting.extend(claimed);
+        drop(line);
         self.start.wake();
         Ok(found)
     }
