@@ -27,6 +27,7 @@ mod pulse;
 mod retry;
 mod schedule;
 mod slots;
+mod strays;
 mod upkeep;
 mod wake;
 

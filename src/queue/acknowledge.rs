@@ -154,18 +154,19 @@ struct Ends {
 impl Ends {
     /// Of outcomes; what its handler has written is settled.
     fn of(slots: &Slots, batch: impl Iterator<Item = Ended>) -> Self {
-        let (mut ends, mut settled) = (Self::default(), Vec::new());
+        let (mut ends, mut settled, mut left) = (Self::default(), Vec::new(), Vec::new());
         for Ended { lease, attempt, outcome } in batch {
             match outcome {
                 Ok(Outcome::Committed) => settled.push(lease),
                 Ok(Outcome::Done(follow_ups)) => ends.finished.push(Finished { lease, follow_ups }),
                 Err(error) => match failure(slots, lease, attempt, &error) {
                     Some(failure) => ends.failed.push(Failed { lease, failure, error: error.to_string() }),
-                    None => settled.push(lease),
+                    None => left.push(lease),
                 },
             }
         }
         slots.held.remove(&settled);
+        slots.abandon(&left);
         ends
     }
 
@@ -187,7 +188,7 @@ impl Ends {
         let failed = persist(slots, failed, deadline).await;
         for (failed, error) in failed.refused {
             tracing::error!(job.id = failed.lease.job, %error, "the failure of job {} cannot be written", failed.lease.job);
-            slots.held.remove(&[failed.lease]);
+            slots.abandon(&[failed.lease]);
         }
         Self { finished: finished.busy, failed: failed.busy }
     }
@@ -294,7 +295,7 @@ async fn persist<E: End>(slots: &Slots, batch: Vec<E>, deadline: Instant) -> Lef
             }
             Err(StoreError::Unreachable(error) | StoreError::TooSlow(error)) => {
                 tracing::warn!(jobs = batch.len(), %error, "outcomes were not written; their leases run out");
-                slots.held.remove(&leases(&batch));
+                slots.abandon(&leases(&batch));
             }
             Err(error) if batch.len() == 1 => left.refused.extend(batch.pop().map(|one| (one, error))),
             Err(_) => batches.extend(batch.into_iter().map(|one| vec![one])),

@@ -2,7 +2,7 @@
 //! slow server, keeps its lease as long as this process lives. A job whose lease is lost is left.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -20,11 +20,19 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// The leases that a worker holds, and the runs of those jobs that have started.
 #[derive(Debug, Default)]
-pub(super) struct Held(Mutex<HashMap<i64, (Lease, Option<AbortHandle>)>>);
+pub(super) struct Held {
+    leases: Mutex<HashMap<i64, (Lease, Option<AbortHandle>)>>,
+    /// Of jobs that ran and whose outcome could not be written: they are not renewed, and end as if the worker were gone.
+    abandoned: Mutex<HashSet<Lease>>,
+}
 
 impl Held {
     fn leases(&self) -> MutexGuard<'_, HashMap<i64, (Lease, Option<AbortHandle>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn abandoned(&self) -> MutexGuard<'_, HashSet<Lease>> {
+        self.abandoned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A job that was lost and is claimed again here leaves the run that it had.
@@ -52,6 +60,24 @@ impl Held {
                 held.remove(&lease.job);
             }
         }
+    }
+
+    /// Lets leases of jobs that ran, and of whose outcome the database does not know, run out.
+    pub(super) fn abandon(&self, leases: &[Lease]) {
+        self.abandoned().extend(leases);
+        self.remove(leases);
+    }
+
+    /// The leases that this worker knows of, abandoned ones among them.
+    pub(super) fn known(&self) -> HashSet<Lease> {
+        let mut known: HashSet<_> = self.leases().values().map(|(lease, _)| *lease).collect();
+        known.extend(self.abandoned().iter());
+        known
+    }
+
+    /// Forgets those abandoned leases that the database no longer has.
+    pub(super) fn forget_abandoned(&self, claimed: &[Lease]) {
+        self.abandoned().retain(|lease| claimed.contains(lease));
     }
 
     /// Whether it is still held, as far as is known here.

@@ -14,10 +14,10 @@ use futures::task::AtomicWaker;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Limits, Pulse, Wake, lease::Held};
+use super::{Limits, Pulse, Wake, lease::Held, strays::Doubt};
 use crate::store::{
     Store, StoreError,
-    jobs::{Claim, ClaimedJob},
+    jobs::{Claim, ClaimedJob, Lease},
 };
 
 /// What is usual for [`Limits::ahead`]: a few times what a claim takes.
@@ -37,7 +37,7 @@ pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) kind: &'static str,
     pub(super) pulse: Pulse,
-    worker: Arc<str>,
+    pub(super) worker: Arc<str>,
     pub(super) limits: Limits,
     line: Mutex<Line>,
     /// Woken when a job may start.
@@ -47,6 +47,7 @@ pub(super) struct Shared {
     /// A moving average of how long jobs run, in microseconds; zero before the first.
     run_time: AtomicU64,
     pub(super) held: Held,
+    pub(super) doubt: Doubt,
     /// The runs of jobs.
     pub(super) tasks: TaskTracker,
     /// Ends the keeping of leases.
@@ -104,6 +105,7 @@ impl Slots {
             moved: Notify::new(),
             run_time: AtomicU64::new(0),
             held: Held::default(),
+            doubt: Doubt::default(),
             tasks: TaskTracker::new(),
             closed: CancellationToken::new(),
         }))
@@ -189,7 +191,7 @@ impl Shared {
 
     /// Claims jobs and puts them into the line; says how many.
     pub(super) async fn claim(&self, want: Want) -> Result<u32, StoreError> {
-        let claimed = self
+        let claim = self
             .store
             .claim(Claim {
                 kind: self.kind,
@@ -200,7 +202,9 @@ impl Shared {
                 lease: self.limits.lease,
                 max_attempts: self.limits.max_attempts,
             })
-            .await?;
+            .await;
+        // It may have been done all the same, or be done yet.
+        let claimed = claim.inspect_err(|_| self.doubt.raise(self.limits.lease))?;
         let found = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
         self.held.add(&claimed);
         let mut line = self.line();
@@ -220,10 +224,25 @@ impl Shared {
             return;
         }
         let leases: Vec<_> = jobs.iter().map(|job| job.lease).collect();
-        if let Err(error) = self.store.give_back(&leases).await {
-            tracing::warn!(%error, "claimed jobs could not be given back; their leases will run out");
+        match self.store.give_back(&leases).await {
+            Ok(back) if back == leases.len() => {}
+            // Somebody has locked the rows of the others.
+            Ok(_) => self.doubt.raise(self.limits.lease),
+            Err(error) => {
+                tracing::warn!(%error, "claimed jobs could not be given back; trying on");
+                self.doubt.raise(self.limits.lease);
+            }
         }
         self.held.remove(&leases);
+    }
+
+    /// Lets leases of jobs that ran, and of whose outcome the database does not know, run out.
+    pub(super) fn abandon(&self, leases: &[Lease]) {
+        if leases.is_empty() {
+            return;
+        }
+        self.held.abandon(leases);
+        self.doubt.raise(self.limits.lease);
     }
 
     fn ran(&self, time: Duration) {

@@ -14,6 +14,8 @@ use tokio::{
 enum Passing {
     All,
     Nothing,
+    /// What clients send, and nothing of what the server does.
+    Requests,
     /// Of connections that began later than the last time nothing passed.
     New,
 }
@@ -41,8 +43,8 @@ impl Proxy {
                     (client.into_split(), server.into_split());
                 let is_new = *heard.borrow() == Passing::New;
                 let mut pumps = pumps.lock().await;
-                pumps.spawn(pump(from_client, to_server, heard.clone(), is_new));
-                pumps.spawn(pump(from_server, to_client, heard.clone(), is_new));
+                pumps.spawn(pump(from_client, to_server, heard.clone(), is_new, true));
+                pumps.spawn(pump(from_server, to_client, heard.clone(), is_new, false));
             }
         });
         Self { url, passing, _tasks: tasks }
@@ -58,6 +60,11 @@ impl Proxy {
         self.passing.send_replace(Passing::Nothing);
     }
 
+    /// From now on the server hears what clients say, and they hear nothing.
+    pub(crate) fn lose_replies(&self) {
+        self.passing.send_replace(Passing::Requests);
+    }
+
     /// Connections made from now on work; the others stay dead.
     pub(crate) fn pass_new(&self) {
         self.passing.send_replace(Passing::New);
@@ -69,12 +76,14 @@ async fn pump(
     mut to: OwnedWriteHalf,
     passing: watch::Receiver<Passing>,
     is_new: bool,
+    is_request: bool,
 ) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(read) = from.read(&mut buffer).await {
         let passes = match *passing.borrow() {
             Passing::All => true,
             Passing::Nothing => false,
+            Passing::Requests => is_request,
             Passing::New => is_new,
         };
         // Of a connection that is cut, its end is not heard either.

@@ -370,6 +370,73 @@ async fn a_network_that_swallows_everything_without_a_word_is_survived() {
     assert_eq!(world.count("job_history where outcome = 'done'").await, 5);
 }
 
+/// How many claims wait for the lock of the table.
+fn claims_that_wait(claims: u32) -> String {
+    format!(
+        "count(*) = {claims} from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock' and query ~ 'shopkeeper.claim\\('"
+    )
+}
+
+#[tokio::test]
+async fn a_job_of_a_claim_whose_reply_was_lost_runs_soon_and_is_charged_once() {
+    let world = World::new().await;
+    let proxy = Proxy::start(&world.url()).await;
+    let through = world.through(&proxy.url()).await;
+    enqueue(&world, "k", "nothing").await;
+    let mut open = world.ours.begin().await.unwrap();
+    sqlx::query("lock table shopkeeper.job in exclusive mode").execute(&mut *open).await.unwrap();
+    let limits = Limits { lease: Duration::from_hours(1), ..LIMITS };
+    let running = Running::start_on(through, Scripted::default(), limits);
+    world.until("a claim waits", &claims_that_wait(1)).await;
+    proxy.lose_replies();
+    open.rollback().await.unwrap();
+    world.until("the claim is done", "count(*) = 1 from shopkeeper.job where state = 'running'").await;
+    proxy.pass_new();
+    world.until("its job is done", EMPTY).await;
+    running.stop().await;
+    assert_eq!(world.count("job_history where attempts = 1").await, 1);
+}
+
+#[tokio::test]
+async fn a_job_of_a_claim_that_ends_after_it_was_given_up_runs_soon_and_is_charged_once() {
+    let world = World::new().await;
+    enqueue(&world, "k", "nothing").await;
+    let mut open = world.ours.begin().await.unwrap();
+    sqlx::query("lock table shopkeeper.job in exclusive mode").execute(&mut *open).await.unwrap();
+    let limits = Limits { lease: Duration::from_hours(1), ..LIMITS };
+    let running = Running::start(&world, Scripted::default(), limits);
+    // Nobody waits for the first one any more.
+    world.until("a second claim waits behind the first", &claims_that_wait(2)).await;
+    open.rollback().await.unwrap();
+    world.until("the job is done", EMPTY).await;
+    running.stop().await;
+    assert_eq!(world.count("job_history where attempts = 1").await, 1);
+}
+
+#[tokio::test]
+async fn a_job_that_somebody_has_locked_is_given_back_when_he_lets_go_of_it() {
+    let world = World::new().await;
+    let gated = Scripted { gate: Some(Semaphore::new(1)), ..Scripted::default() };
+    let limits = Limits { ahead: LIMIT, lease: Duration::from_hours(1), ..LIMITS };
+    let running = Running::start(&world, gated, limits);
+    enqueue_at_gate(&world, 0..1).await;
+    world.until("it knows how long they are", EMPTY).await;
+    enqueue_at_gate(&world, 0..5).await;
+    world.until("one is claimed ahead", "count(*) = 5 from shopkeeper.job where state = 'running'").await;
+    let mut open = world.ours.begin().await.unwrap();
+    sqlx::query("select from shopkeeper.job where ahead for update").execute(&mut *open).await.unwrap();
+    running.stop.cancel();
+    let tried = "exists (select from pg_stat_activity
+         where datname = current_database() and query ~ 'with back as' and state = 'idle')";
+    world.until("it was to be given back", tried).await;
+    open.rollback().await.unwrap();
+    let back = "count(*) = 1 from shopkeeper.job where state = 'ready' and attempts = 0";
+    world.until("it is given back", back).await;
+    running.job.gate.as_ref().unwrap().add_permits(4);
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn what_runs_on_for_too_long_after_a_stop_is_left_to_others() {
     let world = World::new().await;
