@@ -24,6 +24,7 @@ enum Passing {
 pub(crate) struct Proxy {
     url: url::Url,
     passing: watch::Sender<Passing>,
+    accepted: watch::Receiver<u32>,
     _tasks: Arc<tokio::sync::Mutex<JoinSet<()>>>,
 }
 
@@ -34,6 +35,7 @@ impl Proxy {
         let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
         url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
         let (passing, heard) = watch::channel(Passing::All);
+        let (accept, accepted) = watch::channel(0);
         let tasks = Arc::new(tokio::sync::Mutex::new(JoinSet::new()));
         let pumps = tasks.clone();
         tasks.lock().await.spawn(async move {
@@ -42,17 +44,25 @@ impl Proxy {
                 let ((from_client, to_client), (from_server, to_server)) =
                     (client.into_split(), server.into_split());
                 let is_new = *heard.borrow() == Passing::New;
+                accept.send_modify(|accepted| *accepted += 1);
                 let mut pumps = pumps.lock().await;
                 pumps.spawn(pump(from_client, to_server, heard.clone(), is_new, true));
                 pumps.spawn(pump(from_server, to_client, heard.clone(), is_new, false));
             }
         });
-        Self { url, passing, _tasks: tasks }
+        Self { url, passing, accepted, _tasks: tasks }
     }
 
     /// The database, by this way.
     pub(crate) fn url(&self) -> String {
         self.url.to_string()
+    }
+
+    /// Connections that were made so far.
+    pub(crate) fn accepted(&self) -> watch::Receiver<u32> {
+        let mut accepted = self.accepted.clone();
+        accepted.mark_unchanged();
+        accepted
     }
 
     /// From now on nothing arrives, and nobody is told.
