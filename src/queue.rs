@@ -29,6 +29,7 @@ mod schedule;
 mod slots;
 mod strays;
 mod upkeep;
+mod waits;
 mod wake;
 
 use backend::Claimed;
