@@ -21,8 +21,10 @@ check:
 	else echo "not checked: licences, because cargo-deny is not installed (cargo install cargo-deny)"; fi
 
 # Our figures beside those of others, in one run on this machine. ARGS=--json for machines. The peers need a PostgreSQL
-# with its contrib extensions, which the downloaded one does not have.
-PG_BIN ?= $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
+# with its contrib extensions, which the downloaded one does not have, and we need pgvector: the newest installed one that
+# has it.
+PG_BIN ?= $(patsubst /usr/share/postgresql/%/extension/vector.control,/usr/lib/postgresql/%/bin,\
+	$(lastword $(sort $(wildcard /usr/share/postgresql/*/extension/vector.control))))
 bench:
 	$(CARGO) run --locked --release --features bench-peers -- bench queue $(addprefix --pg-bin ,$(PG_BIN)) $(ARGS)
 

@@ -28,7 +28,7 @@ use crate::{
         sync_catalogue::SyncCatalogue,
         watch_catalogue::WatchCatalogue,
     },
-    queue::{Backoff, CatchUp, Limits, Pulse, Queue, Schedule, Ticks, Wake},
+    queue::{self, Backoff, CatchUp, Limits, Pulse, Queue, Schedule, Ticks, Wake},
     store::{Reach, Store},
     telemetry,
 };
@@ -58,6 +58,7 @@ fn limits(limits: &QueueLimits) -> Limits {
         concurrency: limits.concurrency.get(),
         fleet_concurrency: (limits.fleet_concurrency > 0).then_some(limits.fleet_concurrency),
         max_attempts: limits.max_attempts.get(),
+        ahead: queue::AHEAD,
         lease: limits.lease.0,
         backoff: Backoff { first: limits.backoff.first.0, max: limits.backoff.max.0 },
     }

@@ -27,13 +27,16 @@ mod pulse;
 mod retry;
 mod schedule;
 mod slots;
+mod strays;
 mod upkeep;
+mod waits;
 mod wake;
 
 use backend::Claimed;
 pub use pulse::Pulse;
 pub use retry::Backoff;
 pub use schedule::{CatchUp, Schedule, Ticks};
+pub use slots::AHEAD;
 use slots::Slots;
 pub use wake::Wake;
 
@@ -46,6 +49,9 @@ pub struct Limits {
     pub fleet_concurrency: Option<u32>,
     /// Attempts before a job is dead, for jobs that do not say it themselves.
     pub max_attempts: u32,
+    /// How much work may be claimed beyond the free slots: what the slots get through in this time. Longer jobs are left
+    /// to other daemons.
+    pub ahead: Duration,
     /// How long a claim holds without renewal.
     pub lease: Duration,
     /// How long a job waits between attempts.

@@ -37,8 +37,10 @@ pub mod versions;
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: Pool,
-    /// One connection more, for what must not wait until a handler gives one back: the renewal of leases.
-    vital: Pool,
+    /// For the renewal of leases and nothing else.
+    renewals: Pool,
+    /// One connection for the upkeep of the queue, which must not wait until a handler gives one back.
+    upkeep: Pool,
     /// Past a pooler, for what is said to a connection and not to a transaction.
     direct: Pool,
     replica: Option<Replica>,
@@ -69,6 +71,9 @@ pub struct Reach {
 
 /// Connections past a pooler, for what takes long.
 const DIRECT_CONNECTIONS: u32 = 4;
+/// Connections for the renewal of leases. One is usually enough; when it does not answer, the leases of other kinds of
+/// jobs are renewed over another.
+const RENEWAL_CONNECTIONS: u32 = 3;
 /// How long a connection may be unused and still be taken for alive.
 const IDLE: Duration = Duration::from_secs(1);
 /// How long a connection may take to come about.
@@ -142,7 +147,9 @@ impl Store {
             pool: pool(options, reach.max_connections, false, REPLICA_TIMEOUT, false),
             away: Arc::default(),
         });
-        Ok(Self { vital: pool(options, 1, is_pooled, CONNECT_TIMEOUT, true), pool: main, direct, replica })
+        let renewals = pool(options.clone(), RENEWAL_CONNECTIONS, is_pooled, CONNECT_TIMEOUT, true);
+        let upkeep = pool(options, 1, is_pooled, CONNECT_TIMEOUT, true);
+        Ok(Self { pool: main, renewals, upkeep, direct, replica })
     }
 
     /// Does work of several statements, all of it or nothing.
@@ -190,13 +197,21 @@ impl Store {
         self.pool.run(Some(PROMPT), work).await
     }
 
-    /// Does work over the connection that nothing else takes, or gives it up after this time.
-    async fn vital<T>(
+    /// Renews leases over connections that nothing else takes, or gives up after this time.
+    async fn renewing<T>(
         &self,
         limit: Duration,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.vital.run(Some(limit), work).await
+        self.renewals.run(Some(limit), work).await
+    }
+
+    /// Does the upkeep of the queue over a connection of its own, or gives it up.
+    async fn upkeeping<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.upkeep.run(Some(PROMPT), work).await
     }
 
     /// Whether the database answers now, within two seconds, and can be written.
@@ -217,7 +232,7 @@ impl Store {
     /// Closes the connections.
     pub async fn close(&self) {
         let replica = self.replica.as_ref().map(|replica| &replica.pool);
-        let pools = [&self.pool, &self.vital, &self.direct].into_iter().chain(replica);
+        let pools = [&self.pool, &self.renewals, &self.upkeep, &self.direct].into_iter().chain(replica);
         futures::future::join_all(pools.map(|pool| pool.plain().close())).await;
     }
 }

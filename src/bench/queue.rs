@@ -22,9 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Comparison, median, percentile};
 use crate::{
-    embedded::{create_databases, execute, folder::DataFolder, packages, postgres::Postgres},
+    embedded::{create_databases, folder::DataFolder, packages, postgres::Postgres},
     jobs::{Attempt, Job, JobError, Outcome},
-    queue::{Backoff, Limits, Queue, Wake},
+    queue::{AHEAD, Backoff, Limits, Queue, Wake},
     store::{Reach, Store},
 };
 
@@ -41,7 +41,6 @@ pub struct Effort {
     pub rounds: u32,
 }
 
-const QUEUE: &str = include_str!("../../migrations/20261123000100_create_queue.sql");
 /// Jobs of one bulk.
 const BULK: u64 = 1000;
 /// Between two jobs whose start is timed.
@@ -189,6 +188,7 @@ impl Contestant for Ours {
             concurrency,
             fleet_concurrency: None,
             max_attempts: 10,
+            ahead: AHEAD,
             lease: Duration::from_mins(1),
             backoff: Backoff { first: Duration::from_secs(1), max: Duration::from_mins(1) },
         };
@@ -233,10 +233,9 @@ pub async fn queue(
         max_connections: 20,
         statement_timeout: Duration::from_secs(30),
     };
-    // The queue alone: the server may be one without pgvector.
-    execute(&reach.url, &format!("create schema shopkeeper; {QUEUE}")).await?;
+    let store = Store::open_migrated(&reach).await?;
     let pool = PgPoolOptions::new().max_connections(1).connect(&reach.url).await?;
-    let ours = Ours { store: Store::connect(&reach).await?, pool, keys: AtomicU64::new(0) };
+    let ours = Ours { store, pool, keys: AtomicU64::new(0) };
     #[cfg_attr(not(feature = "bench-peers"), expect(unused_mut))]
     let mut contestants: Vec<Box<dyn Contestant>> = vec![Box::new(ours)];
     #[cfg(feature = "bench-peers")]

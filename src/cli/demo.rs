@@ -55,10 +55,15 @@ async fn with_daemon(embedded: &Embedded, listeners: Listeners, once: bool) -> a
         // Nobody waits for it when the show failed first.
         let _ = sender.send(address);
     });
+    let sync = Sync { config: &config, store: &store, parts: &parts };
+    // Before the daemon starts, which lists sources that never were.
+    let first_sync = async {
+        output::line("\n1. Sync: every document is read, cut into chunks and embedded.\n");
+        sync.run().await
+    };
     let show = async {
         let address = started.await.ok().flatten().context("the daemon did not start")?;
-        let show =
-            Show { config: &config, store: &store, parts: &parts, address, client: reqwest::Client::new() };
+        let show = Show { sync: &sync, address, client: reqwest::Client::new() };
         let shown = show.run(&embedded.shop).await;
         if once || shown.is_err() {
             stop.cancel();
@@ -69,6 +74,10 @@ async fn with_daemon(embedded: &Embedded, listeners: Listeners, once: bool) -> a
     };
     until_signalled(
         async {
+            first_sync.await?;
+            if stop.is_cancelled() {
+                return Ok(());
+            }
             let (daemon, shown) = tokio::join!(daemon, show);
             // A daemon that did not start is why there was no show.
             daemon.and(shown)
@@ -94,20 +103,32 @@ fn tell(settings: &Path, api: SocketAddr, admin: Option<SocketAddr>) {
     output::line("\n(`shopkeeper` is target/debug/shopkeeper when it was started by make.)");
 }
 
-/// The steps, each on the real thing.
-struct Show<'a> {
+/// Syncs the shop and shows what was found.
+struct Sync<'a> {
     config: &'a Config,
     store: &'a Store,
     parts: &'a Parts,
+}
+
+impl Sync<'_> {
+    async fn run(&self) -> anyhow::Result<()> {
+        let names: Vec<_> = self.config.sources.iter().map(|source| source.name.clone()).collect();
+        let order = Order { names: &names, options: SyncOptions::default(), wait: true };
+        let (reports, error) = sync::sync_all(self.config, self.store, self.parts, &order).await;
+        sync::show(&reports, false)?;
+        error.map_or(Ok(()), Err)
+    }
+}
+
+/// The steps after the first sync, each on the real thing.
+struct Show<'a> {
+    sync: &'a Sync<'a>,
     address: SocketAddr,
     client: reqwest::Client,
 }
 
 impl Show<'_> {
     async fn run(&self, shop: &str) -> anyhow::Result<()> {
-        output::line("\n1. Sync: every document is read, cut into chunks and embedded.\n");
-        self.sync().await?;
-
         output::line("\n2. Ask, by HTTP:\n");
         let question = "How much is the Minnow Beach Shelter?";
         self.ask(question).await?;
@@ -120,7 +141,7 @@ impl Show<'_> {
         );
         output::line(format!("   {change}\n"));
         execute(shop, change).await?;
-        self.sync().await?;
+        self.sync.run().await?;
         output::line("");
         let answer = self.ask(question).await?;
         expect(&answer, "39.50")?;
@@ -131,7 +152,7 @@ impl Show<'_> {
         output::line("\n4. The shop deletes the product, then syncs: it is gone.\n");
         output::line(format!("   {delete}\n"));
         execute(shop, delete).await?;
-        self.sync().await?;
+        self.sync.run().await?;
         output::line("");
         let answer = self.ask(question).await?;
         expect(&answer, "I don't have information")?;
@@ -140,14 +161,6 @@ impl Show<'_> {
             bail!("the deleted product was found");
         }
         Ok(())
-    }
-
-    async fn sync(&self) -> anyhow::Result<()> {
-        let names: Vec<_> = self.config.sources.iter().map(|source| source.name.clone()).collect();
-        let order = Order { names: &names, options: SyncOptions::default(), wait: true };
-        let (reports, error) = sync::sync_all(self.config, self.store, self.parts, &order).await;
-        sync::show(&reports, false)?;
-        error.map_or(Ok(()), Err)
     }
 
     /// Asks by HTTP and looks until there is an answer.

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 use tower::{Layer, Service};
 
-use super::{backend::Claimed, slots::Slots};
+use super::{backend::Claimed, slots::Slots, waits::Waits};
 use crate::{
     jobs::{JobError, Outcome},
     store::{
@@ -52,9 +52,11 @@ pub(super) fn start(slots: Slots) -> (Acknowledge, impl Future<Output = ()>) {
     let (outcomes, mut ended) = mpsc::unbounded_channel();
     let acknowledge = Acknowledge { slots: slots.clone(), outcomes: Arc::new(Mutex::new(Some(outcomes))) };
     let writing = async move {
-        let (mut batch, late) = (Vec::with_capacity(BATCH), TaskTracker::new());
+        let (mut batch, late, mut waits) = (Vec::with_capacity(BATCH), TaskTracker::new(), Waits::default());
         while ended.recv_many(&mut batch, BATCH).await > 0 {
-            let busy = Ends::of(&slots, batch.drain(..)).write(&slots).await;
+            let ends = Ends::of(&slots, batch.drain(..), &mut waits);
+            waits.log(slots.kind);
+            let busy = ends.write(&slots).await;
             if !busy.is_empty() {
                 late.spawn(busy.write_late(slots.clone()));
             }
@@ -153,19 +155,40 @@ struct Ends {
 
 impl Ends {
     /// Of outcomes; what its handler has written is settled.
-    fn of(slots: &Slots, batch: impl Iterator<Item = Ended>) -> Self {
-        let (mut ends, mut settled) = (Self::default(), Vec::new());
+    fn of(slots: &Slots, batch: impl Iterator<Item = Ended>, waits: &mut Waits) -> Self {
+        let (mut ends, mut settled, mut left) = (Self::default(), Vec::new(), Vec::new());
         for Ended { lease, attempt, outcome } in batch {
             match outcome {
                 Ok(Outcome::Committed) => settled.push(lease),
                 Ok(Outcome::Done(follow_ups)) => ends.finished.push(Finished { lease, follow_ups }),
-                Err(error) => match failure(slots, lease, attempt, &error) {
-                    Some(failure) => ends.failed.push(Failed { lease, failure, error: error.to_string() }),
-                    None => settled.push(lease),
+                Err(error) => match failure(slots, attempt, &error) {
+                    Some(failure) => {
+                        let error = error.to_string();
+                        if let Failure::Snooze(after) = failure {
+                            waits.add(lease.job, error.clone(), after);
+                        } else {
+                            tracing::warn!(
+                                job.id = lease.job,
+                                attempt,
+                                "job {} did not succeed: {error}",
+                                lease.job
+                            );
+                        }
+                        ends.failed.push(Failed { lease, failure, error });
+                    }
+                    None => {
+                        tracing::info!(
+                            job.id = lease.job,
+                            "job {} is no longer ours: its lease was lost",
+                            lease.job
+                        );
+                        left.push(lease);
+                    }
                 },
             }
         }
         slots.held.remove(&settled);
+        slots.abandon(&left);
         ends
     }
 
@@ -187,7 +210,7 @@ impl Ends {
         let failed = persist(slots, failed, deadline).await;
         for (failed, error) in failed.refused {
             tracing::error!(job.id = failed.lease.job, %error, "the failure of job {} cannot be written", failed.lease.job);
-            slots.held.remove(&[failed.lease]);
+            slots.abandon(&[failed.lease]);
         }
         Self { finished: finished.busy, failed: failed.busy }
     }
@@ -206,12 +229,9 @@ impl Ends {
 }
 
 /// How the queue goes on with a job that did not succeed; none when it is no longer ours.
-fn failure(slots: &Slots, lease: Lease, attempt: u32, error: &BoxDynError) -> Option<Failure> {
-    let failure = match error.downcast_ref::<JobError>() {
-        Some(JobError::LeaseLost) => {
-            tracing::info!(job.id = lease.job, "job {} is no longer ours: its lease was lost", lease.job);
-            return None;
-        }
+fn failure(slots: &Slots, attempt: u32, error: &BoxDynError) -> Option<Failure> {
+    Some(match error.downcast_ref::<JobError>() {
+        Some(JobError::LeaseLost) => return None,
         Some(JobError::Snooze { after, .. } | JobError::Withheld { after, .. }) => {
             Failure::Snooze(spread(*after, rand::random()))
         }
@@ -219,9 +239,7 @@ fn failure(slots: &Slots, lease: Lease, attempt: u32, error: &BoxDynError) -> Op
         Some(JobError::Retry(_)) | None => {
             Failure::Retry(slots.limits.backoff.after(attempt, rand::random()))
         }
-    };
-    tracing::warn!(job.id = lease.job, attempt, "job {} did not succeed: {error}", lease.job);
-    Some(failure)
+    })
 }
 
 /// The most that is added to a wait.
@@ -296,7 +314,7 @@ async fn persist<E: End>(slots: &Slots, batch: Vec<E>, deadline: Instant) -> Lef
                 // Those that are tried one by one would each take as long.
                 let unwritten: Vec<_> = batches.drain(..).chain([batch]).flatten().collect();
                 tracing::warn!(jobs = unwritten.len(), %error, "outcomes were not written; their leases run out");
-                slots.held.remove(&leases(&unwritten));
+                slots.abandon(&leases(&unwritten));
             }
             Err(error) if batch.len() == 1 => left.refused.extend(batch.pop().map(|one| (one, error))),
             Err(_) => batches.extend(batch.into_iter().map(|one| vec![one])),

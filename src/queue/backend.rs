@@ -43,6 +43,7 @@ async fn claim(slots: Slots, bell: Arc<Notify>, stop: CancellationToken) {
         slots.give_back(slots.surplus()).await;
         let Some(want) = slots.want() else {
             slots.pulse.beat(slots.kind);
+            slots.give_back_strays().await;
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = slots.moved.notified() => {}
@@ -62,10 +63,11 @@ async fn claim(slots: Slots, bell: Arc<Notify>, stop: CancellationToken) {
         is_reachable = claimed.is_ok();
         if is_reachable {
             slots.pulse.beat(slots.kind);
+            slots.give_back_strays().await;
         }
         let is_full = claimed.is_ok_and(|found| found == want.jobs);
         // Nothing is ready: perhaps a group can go on that nobody looked after.
-        if is_full || is_reachable && !want.ahead && groups.advance(&slots.store, Some(slots.kind)).await {
+        if is_full || is_reachable && !want.ahead && groups.run(slots.store.advance(slots.kind)).await {
             continue;
         }
         // There may be more, but not ahead of the slots, or the limit over all daemons was reached: then an
@@ -79,6 +81,7 @@ async fn claim(slots: Slots, bell: Arc<Notify>, stop: CancellationToken) {
         }
     }
     slots.give_back(slots.take_line()).await;
+    slots.give_back_last_strays().await;
 }
 
 /// The backend that apalis polls.

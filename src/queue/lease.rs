@@ -2,7 +2,7 @@
 //! slow server, keeps its lease as long as this process lives. A job whose lease is lost is left.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -20,11 +20,19 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// The leases that a worker holds, and the runs of those jobs that have started.
 #[derive(Debug, Default)]
-pub(super) struct Held(Mutex<HashMap<i64, (Lease, Option<AbortHandle>)>>);
+pub(super) struct Held {
+    leases: Mutex<HashMap<i64, (Lease, Option<AbortHandle>)>>,
+    /// Of jobs that ran and whose outcome could not be written: they are not renewed, and end as if the worker were gone.
+    abandoned: Mutex<HashSet<Lease>>,
+}
 
 impl Held {
     fn leases(&self) -> MutexGuard<'_, HashMap<i64, (Lease, Option<AbortHandle>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn abandoned(&self) -> MutexGuard<'_, HashSet<Lease>> {
+        self.abandoned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A job that was lost and is claimed again here leaves the run that it had.
@@ -54,6 +62,24 @@ impl Held {
         }
     }
 
+    /// Lets leases of jobs that ran, and of whose outcome the database does not know, run out.
+    pub(super) fn abandon(&self, leases: &[Lease]) {
+        self.abandoned().extend(leases);
+        self.remove(leases);
+    }
+
+    /// The leases that this worker knows of, abandoned ones among them.
+    pub(super) fn known(&self) -> HashSet<Lease> {
+        let mut known: HashSet<_> = self.leases().values().map(|(lease, _)| *lease).collect();
+        known.extend(self.abandoned().iter());
+        known
+    }
+
+    /// Forgets those abandoned leases that the database no longer has.
+    pub(super) fn forget_abandoned(&self, claimed: &[Lease]) {
+        self.abandoned().retain(|lease| claimed.contains(lease));
+    }
+
     /// Whether it is still held, as far as is known here.
     pub(super) fn is_held(&self, lease: Lease) -> bool {
         self.leases().get(&lease.job).is_some_and(|(own, _)| *own == lease)
@@ -72,7 +98,7 @@ impl Held {
         }
     }
 
-    /// Renews every lease three times in its length, and at once when jobs were cancelled. Runs until
+    /// Renews every lease at least three times in its length, and at once when jobs were cancelled. Runs until
     /// stopped; the database may be away meanwhile.
     pub(super) async fn keep(
         &self,
@@ -81,7 +107,7 @@ impl Held {
         cancelled: &Arc<Notify>,
         stop: &CancellationToken,
     ) {
-        let mut wait = length / 3;
+        let mut wait = next_renewal(length);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -94,7 +120,7 @@ impl Held {
             }
             match store.renew(&leases, length).await {
                 Ok(lost) => {
-                    wait = length / 3;
+                    wait = next_renewal(length);
                     self.leave(&lost);
                 }
                 Err(error) => {
@@ -104,4 +130,10 @@ impl Held {
             }
         }
     }
+}
+
+/// How long after a renewal the next one comes: a bit sooner than it must, so that different kinds of jobs seldom renew
+/// at the same time, and one connection is enough for them.
+fn next_renewal(length: Duration) -> Duration {
+    (length / 3).mul_f64(0.8 + 0.2 * rand::random::<f64>())
 }

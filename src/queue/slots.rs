@@ -14,15 +14,14 @@ use futures::task::AtomicWaker;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Limits, Pulse, Wake, lease::Held};
+use super::{Limits, Pulse, Wake, lease::Held, strays::Doubt};
 use crate::store::{
     Store, StoreError,
-    jobs::{Claim, ClaimedJob},
+    jobs::{Claim, ClaimedJob, Lease},
 };
 
-/// How much work is claimed ahead of the free slots: what the slots get through in this time, which is a
-/// few times what a claim takes. Longer jobs are not claimed ahead, so that another daemon can have them.
-const AHEAD: Duration = Duration::from_millis(20);
+/// What is usual for [`Limits::ahead`]: a few times what a claim takes.
+pub const AHEAD: Duration = Duration::from_millis(20);
 /// The most jobs that are claimed ahead.
 const MAX_AHEAD: u32 = 500;
 /// When nothing has started or ended for so long, what runs is long: what was claimed ahead is given back.
@@ -38,7 +37,7 @@ pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) kind: &'static str,
     pub(super) pulse: Pulse,
-    worker: Arc<str>,
+    pub(super) worker: Arc<str>,
     pub(super) limits: Limits,
     line: Mutex<Line>,
     /// Woken when a job may start.
@@ -48,6 +47,7 @@ pub(super) struct Shared {
     /// A moving average of how long jobs run, in microseconds; zero before the first.
     run_time: AtomicU64,
     pub(super) held: Held,
+    pub(super) doubt: Doubt,
     /// The runs of jobs.
     pub(super) tasks: TaskTracker,
     /// Ends the keeping of leases.
@@ -61,7 +61,7 @@ struct Line {
     waiting: VecDeque<ClaimedJob>,
     /// Slots that are taken.
     running: u32,
-    /// When a job started or ended last.
+    /// When a job started or ended last, or came into an empty line.
     moved: Option<Instant>,
 }
 
@@ -105,6 +105,7 @@ impl Slots {
             moved: Notify::new(),
             run_time: AtomicU64::new(0),
             held: Held::default(),
+            doubt: Doubt::default(),
             tasks: TaskTracker::new(),
             closed: CancellationToken::new(),
         }))
@@ -184,13 +185,13 @@ impl Shared {
         if run_time == 0 || self.limits.fleet_concurrency.is_some() {
             return 0;
         }
-        let rounds = u32::try_from(AHEAD.as_micros() / u128::from(run_time)).unwrap_or(u32::MAX);
+        let rounds = u32::try_from(self.limits.ahead.as_micros() / u128::from(run_time)).unwrap_or(u32::MAX);
         rounds.saturating_mul(self.limits.concurrency).min(MAX_AHEAD)
     }
 
     /// Claims jobs and puts them into the line; says how many.
     pub(super) async fn claim(&self, want: Want) -> Result<u32, StoreError> {
-        let claimed = self
+        let claim = self
             .store
             .claim(Claim {
                 kind: self.kind,
@@ -201,10 +202,18 @@ impl Shared {
                 lease: self.limits.lease,
                 max_attempts: self.limits.max_attempts,
             })
-            .await?;
+            .await;
+        // It may have been done all the same, or be done yet.
+        let claimed = claim.inspect_err(|_| self.doubt.raise(self.limits.lease))?;
         let found = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
         self.held.add(&claimed);
-        self.line().waiting.extend(claimed);
+        let mut line = self.line();
+        if line.waiting.is_empty() {
+            // They could not start before: a long idle time is no stall.
+            line.moved = Some(Instant::now());
+        }
+        line.waiting.extend(claimed);
+        drop(line);
         self.start.wake();
         Ok(found)
     }
@@ -215,10 +224,25 @@ impl Shared {
             return;
         }
         let leases: Vec<_> = jobs.iter().map(|job| job.lease).collect();
-        if let Err(error) = self.store.give_back(&leases).await {
-            tracing::warn!(%error, "claimed jobs could not be given back; their leases will run out");
+        match self.store.give_back(&leases).await {
+            Ok(back) if back == leases.len() => {}
+            // Somebody has locked the rows of the others.
+            Ok(_) => self.doubt.raise(self.limits.lease),
+            Err(error) => {
+                tracing::warn!(%error, "claimed jobs could not be given back; trying on");
+                self.doubt.raise(self.limits.lease);
+            }
         }
         self.held.remove(&leases);
+    }
+
+    /// Lets leases of jobs that ran, and of whose outcome the database does not know, run out.
+    pub(super) fn abandon(&self, leases: &[Lease]) {
+        if leases.is_empty() {
+            return;
+        }
+        self.held.abandon(leases);
+        self.doubt.raise(self.limits.lease);
     }
 
     fn ran(&self, time: Duration) {

@@ -52,7 +52,7 @@ async fn look(store: &Store, groups: &mut Sweep, rescue_from: Instant) -> Result
     }
     let promoted = store.promote().await?;
     // Workers that find nothing do this for their kind; those that are busy do not come to it.
-    groups.advance(store, None).await;
+    groups.run(store.advance_all()).await;
     // A whole batch was due: there may be more.
     if promoted.is_full {
         return Ok(Duration::ZERO);
@@ -71,13 +71,13 @@ impl Default for Sweep {
 }
 
 impl Sweep {
-    /// Says whether there were any; of one kind or of all.
-    pub(super) async fn advance(&mut self, store: &Store, kind: Option<&str>) -> bool {
+    /// Runs it if it is time, and says whether there were any.
+    pub(super) async fn run(&mut self, advance: impl Future<Output = Result<u64, StoreError>>) -> bool {
         let began = Instant::now();
         if began < self.0 {
             return false;
         }
-        let advanced = store.advance(kind).await;
+        let advanced = advance.await;
         self.0 = Instant::now() + 20 * began.elapsed();
         advanced.is_ok_and(|advanced| advanced > 0)
     }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection, postgres::types::PgInterval};
 
-use super::{Store, StoreError};
+use super::{PROMPT, Store, StoreError};
 
 mod control;
 mod outcome;
@@ -74,7 +74,7 @@ pub struct ClaimedJob {
 }
 
 /// The right to write in a job's name, void as soon as another worker claims it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// The job's id.
     pub job: i64,
@@ -122,8 +122,9 @@ impl Store {
     /// does not take the others' leases with it.
     pub async fn renew(&self, leases: &[Lease], length: Duration) -> Result<Vec<Lease>, StoreError> {
         let (jobs, fences) = columns(leases);
+        let limit = PROMPT.min(length / 2);
         let held = self
-            .vital(length / 2, async |connection| {
+            .renewing(limit, async |connection| {
                 sqlx::query!(
                     "update shopkeeper.job set lease_until = now() + $3
                      where id = any (array(
@@ -143,12 +144,27 @@ impl Store {
         Ok(leases.iter().filter(|lease| !held.contains(&lease.job)).copied().collect())
     }
 
+    /// Lists the jobs of a kind that a worker holds, as far as the database knows; so many at most.
+    pub async fn claimed_by(&self, kind: &str, worker: &str, limit: usize) -> Result<Vec<Lease>, StoreError> {
+        self.promptly(async |connection| {
+            let claimed = sqlx::query_as!(
+                Lease,
+                r#"select id as "job!", fence as "fence!" from shopkeeper.claimed_by($1, $2, $3)"#,
+                kind,
+                worker,
+                i64::try_from(limit).unwrap_or(i64::MAX),
+            );
+            Ok(claimed.fetch_all(connection).await?)
+        })
+        .await
+    }
+
     /// Gives claimed jobs that never started back, as if they had not been claimed, and wakes those who
-    /// run them.
-    pub async fn give_back(&self, leases: &[Lease]) -> Result<(), StoreError> {
+    /// run them. Says how many; one whose row somebody has locked is left as it is.
+    pub async fn give_back(&self, leases: &[Lease]) -> Result<usize, StoreError> {
         let (jobs, fences) = columns(leases);
         self.promptly(async |connection| {
-            sqlx::query!(
+            let back = sqlx::query_scalar!(
                 r#"with back as (
                      update shopkeeper.job
                      set state = 'ready', worker = null, lease_until = null, attempts = attempts - 1, dirty = false
@@ -158,14 +174,15 @@ impl Store {
                          for update skip locked
                      ))
                      returning kind
+                 ), rung as (
+                     select pg_notify('shopkeeper_job', kind), jobs
+                     from (select kind, count(*) as jobs from back group by kind) as kinds
                  )
-                 select count(pg_notify('shopkeeper_job', kind)) from (select distinct kind from back) as kinds"#,
+                 select coalesce(sum(jobs), 0)::bigint as "back!" from rung"#,
                 &jobs,
                 &fences,
-            )
-            .fetch_one(connection)
-            .await?;
-            Ok(())
+            );
+            Ok(usize::try_from(back.fetch_one(connection).await?).unwrap_or_default())
         })
         .await
     }

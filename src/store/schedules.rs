@@ -181,8 +181,10 @@ async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Opti
         let limit = firing.time_limit.map(jobs::interval);
         let enqueued =
             jobs::enqueue_at(&mut transaction, firing.kind, &keys, &payloads, Some(firing.run_at), 0).await?;
+        // Only rows that this transaction inserted have its start as their `created_at`: a job that was merged is
+        // somebody else's, and is not ours to limit.
         sqlx::query!(
-            "update shopkeeper.job set time_limit = $3 where kind = $1 and key = any ($2) and worker is null",
+            "update shopkeeper.job set time_limit = $3 where kind = $1 and key = any ($2) and created_at = now()",
             firing.kind,
             &keys,
             limit,

@@ -51,6 +51,14 @@ async fn the_help_says_what_there_is() {
 }
 
 #[tokio::test]
+async fn the_queue_is_measured_with_all_that_its_schema_has_by_now() {
+    let measured = program(&words("bench queue --jobs 100 --rounds 1 --json"), &[]).await;
+    let measured: serde_json::Value = serde_json::from_str(&stdout(&measured)).unwrap();
+    let drained = measured["results"].as_array().unwrap().iter().find(|result| result["name"] == "drain_c50");
+    assert!(drained.unwrap()["value"].as_f64().unwrap() > 0.0, "{measured}");
+}
+
+#[tokio::test]
 async fn every_fault_of_the_settings_is_told_at_once_with_its_line_and_the_nearest_key() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("jobs.toml");

@@ -20,6 +20,9 @@ async fn two_demos_at_once_do_not_disturb_each_other_and_a_second_start_is_quick
     for output in futures::future::try_join_all(runs).await.unwrap() {
         assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
         assert!(stdout(&output).contains("39.50"), "{}", stdout(&output));
+        // A newcomer reads no warning, and nothing else that is not part of the show.
+        assert_eq!(stderr(&output), "");
+        assert!(!stdout(&output).contains("WARN"), "{}", stdout(&output));
     }
     let mut again = demo(&home);
     let output = tokio::task::spawn_blocking(move || again.output().unwrap()).await.unwrap();

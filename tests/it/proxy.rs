@@ -14,6 +14,8 @@ use tokio::{
 enum Passing {
     All,
     Nothing,
+    /// What clients send, and nothing of what the server does.
+    Requests,
     /// Of connections that began later than the last time nothing passed.
     New,
 }
@@ -22,6 +24,7 @@ enum Passing {
 pub(crate) struct Proxy {
     url: url::Url,
     passing: watch::Sender<Passing>,
+    accepted: watch::Receiver<u32>,
     _tasks: Arc<tokio::sync::Mutex<JoinSet<()>>>,
 }
 
@@ -32,6 +35,7 @@ impl Proxy {
         let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
         url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
         let (passing, heard) = watch::channel(Passing::All);
+        let (accept, accepted) = watch::channel(0);
         let tasks = Arc::new(tokio::sync::Mutex::new(JoinSet::new()));
         let pumps = tasks.clone();
         tasks.lock().await.spawn(async move {
@@ -40,12 +44,13 @@ impl Proxy {
                 let ((from_client, to_client), (from_server, to_server)) =
                     (client.into_split(), server.into_split());
                 let is_new = *heard.borrow() == Passing::New;
+                accept.send_modify(|accepted| *accepted += 1);
                 let mut pumps = pumps.lock().await;
-                pumps.spawn(pump(from_client, to_server, heard.clone(), is_new));
-                pumps.spawn(pump(from_server, to_client, heard.clone(), is_new));
+                pumps.spawn(pump(from_client, to_server, heard.clone(), is_new, true));
+                pumps.spawn(pump(from_server, to_client, heard.clone(), is_new, false));
             }
         });
-        Self { url, passing, _tasks: tasks }
+        Self { url, passing, accepted, _tasks: tasks }
     }
 
     /// The database, by this way.
@@ -53,9 +58,21 @@ impl Proxy {
         self.url.to_string()
     }
 
+    /// Connections that were made so far.
+    pub(crate) fn accepted(&self) -> watch::Receiver<u32> {
+        let mut accepted = self.accepted.clone();
+        accepted.mark_unchanged();
+        accepted
+    }
+
     /// From now on nothing arrives, and nobody is told.
     pub(crate) fn swallow(&self) {
         self.passing.send_replace(Passing::Nothing);
+    }
+
+    /// From now on the server hears what clients say, and they hear nothing.
+    pub(crate) fn lose_replies(&self) {
+        self.passing.send_replace(Passing::Requests);
     }
 
     /// Connections made from now on work; the others stay dead.
@@ -69,12 +86,14 @@ async fn pump(
     mut to: OwnedWriteHalf,
     passing: watch::Receiver<Passing>,
     is_new: bool,
+    is_request: bool,
 ) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(read) = from.read(&mut buffer).await {
         let passes = match *passing.borrow() {
             Passing::All => true,
             Passing::Nothing => false,
+            Passing::Requests => is_request,
             Passing::New => is_new,
         };
         // Of a connection that is cut, its end is not heard either.

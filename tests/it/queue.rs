@@ -10,7 +10,7 @@ use std::{
 
 use shopkeeper::{
     jobs::{Attempt, Job, JobError, Outcome},
-    queue::{Backoff, Limits, Queue, Wake},
+    queue::{AHEAD, Backoff, Limits, Queue, Wake},
     store::{
         Store,
         jobs::{Claim, ClaimedJob, Finished, NewJob, Unwritten},
@@ -28,8 +28,6 @@ pub(crate) struct Scripted {
     pub(crate) running: AtomicU32,
     pub(crate) most_running: AtomicU32,
     pub(crate) started: Notify,
-    /// What jobs that wish to wait wait for.
-    pub(crate) waiting: Notify,
     pub(crate) gate: Option<Semaphore>,
 }
 
@@ -57,10 +55,7 @@ impl Job for Scripted {
             "fail once" if attempt.number == 1 => Err(JobError::Retry("as wished".into())),
             "die" => Err(JobError::Dead("as wished".into())),
             "snooze" => Err(JobError::Snooze { after: Duration::from_secs(100), reason: "as wished".into() }),
-            "wait" => {
-                self.waiting.notified().await;
-                Ok(Outcome::Done(Vec::new()))
-            }
+            "wait" => std::future::pending().await,
             "follow with nonsense" => Ok(Outcome::Done(vec![NewJob {
                 kind: "scripted",
                 key: "never".into(),
@@ -80,6 +75,7 @@ pub(crate) const LIMITS: Limits = Limits {
     concurrency: 4,
     fleet_concurrency: None,
     max_attempts: 3,
+    ahead: AHEAD,
     lease: Duration::from_secs(3),
     backoff: Backoff { first: Duration::from_millis(1), max: Duration::from_millis(1) },
 };
@@ -110,7 +106,7 @@ impl Running {
     }
 
     /// Returns when so many of its jobs wait at the gate.
-    async fn at_work(&self, jobs: u32) {
+    pub(crate) async fn at_work(&self, jobs: u32) {
         let full = async {
             while self.job.running.load(Ordering::SeqCst) < jobs {
                 self.job.started.notified().await;

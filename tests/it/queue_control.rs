@@ -130,13 +130,15 @@ async fn a_dead_head_frees_the_next_of_its_group_and_a_retried_one_does_not() {
 
 /// Pages that a claim of ten touches.
 async fn pages(world: &World) -> i64 {
+    pages_of(world, "shopkeeper.claim('scripted', 10, false, 'w', '1 min', 3)").await
+}
+
+/// Pages that a function touches which gives ten rows.
+async fn pages_of(world: &World, call: &str) -> i64 {
     let mut transaction = world.ours.begin().await.unwrap();
-    let plan: serde_json::Value = sqlx::query_scalar(
-        "explain (analyze, buffers, format json) select * from shopkeeper.claim('scripted', 10, false, 'w', '1 min', 3)",
-    )
-    .fetch_one(&mut *transaction)
-    .await
-    .unwrap();
+    let explain = format!("explain (analyze, buffers, format json) select * from {call}");
+    let plan: serde_json::Value =
+        sqlx::query_scalar(AssertSqlSafe(explain)).fetch_one(&mut *transaction).await.unwrap();
     transaction.rollback().await.unwrap();
     let plan = &plan[0]["Plan"];
     assert_eq!(plan["Actual Rows"].as_f64(), Some(10.0), "{plan}");
@@ -172,6 +174,30 @@ async fn a_claim_touches_no_more_pages_beside_a_million_rows_than_beside_a_thous
     assert!(2 * pages(&world).await <= 3 * few, "beside history: {} and {few}", pages(&world).await);
     fill("shopkeeper.job (kind, state)", &ready.replace("{}", "1000000")).await;
     assert!(2 * pages(&world).await <= 3 * few, "beside waiting ones: {} and {few}", pages(&world).await);
+}
+
+#[tokio::test]
+async fn the_claims_of_a_worker_are_found_beside_a_million_of_others_without_reading_them() {
+    let world = World::new().await;
+    let fill = async |worker: &str, jobs: u32| {
+        let statement = format!(
+            "insert into shopkeeper.job (kind, state, worker, lease_until)
+             select 'scripted', 'running', '{worker}', now() + interval '1 hour' from generate_series(1, {jobs})"
+        );
+        execute(&world.url(), &statement).await;
+    };
+    fill("w", 10).await;
+    execute(
+        &world.url(),
+        "analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)",
+    )
+    .await;
+    fill("another", 1_000_000).await;
+    let claimed = "shopkeeper.claimed_by('scripted', 'w', 1000)";
+    // The first call of each connection reads the catalogue.
+    let pages =
+        [pages_of(&world, claimed).await, pages_of(&world, claimed).await, pages_of(&world, claimed).await];
+    assert!(pages[2] < 20, "{pages:?}");
 }
 
 #[tokio::test]

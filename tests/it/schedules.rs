@@ -46,6 +46,35 @@ async fn a_run_that_takes_longer_than_its_schedule_allows_is_ended_and_tried_aga
 }
 
 #[tokio::test]
+async fn the_time_limit_of_a_schedule_is_not_put_on_jobs_that_others_enqueued() {
+    let world = World::new().await;
+    for key in ["theirs", "running"] {
+        enqueue(&world, key, "nothing").await;
+    }
+    execute(
+        &world.url(),
+        "update shopkeeper.job set state = 'running', worker = 'w', lease_until = now() + interval '1 hour'
+         where key = 'running'",
+    )
+    .await;
+    let firing = Firing {
+        schedule: "nightly",
+        tick: "2026-01-01T00:00:00Z".parse().unwrap(),
+        kind: Scripted::KIND,
+        keys: &["theirs", "running", "own"].map(str::to_owned),
+        payloads: &[1, 2, 3].map(|_| json!({ "wish": "nothing" })),
+        run_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+        skip_live: false,
+        time_limit: Some(Duration::from_mins(30)),
+    };
+    assert_eq!(world.store.fire(&firing).await.unwrap(), Some(3));
+    let limited: Vec<String> = world
+        .value("select array_agg(key order by key) from shopkeeper.job where time_limit is not null")
+        .await;
+    assert_eq!(limited, ["own"]);
+}
+
+#[tokio::test]
 async fn a_schedule_whose_job_is_locked_keeps_no_other_from_its_ticks() {
     let world = World::new().await;
     let schedule = |key: &str| Schedule {

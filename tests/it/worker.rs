@@ -10,7 +10,7 @@ use std::{
 
 use shopkeeper::{
     jobs::{Attempt, Job, JobError, Outcome},
-    queue::{Backoff, CatchUp, Limits, Queue, Schedule, Ticks, Wake},
+    queue::{AHEAD, Backoff, CatchUp, Limits, Queue, Schedule, Ticks, Wake},
     store::Store,
 };
 use sqlx::{PgPool, postgres::PgPoolOptions};
@@ -152,6 +152,7 @@ async fn process() {
         concurrency: slots,
         fleet_concurrency: None,
         max_attempts: 100,
+        ahead: AHEAD,
         lease: LEASE,
         backoff: Backoff { first: Duration::from_millis(5), max: Duration::from_millis(50) },
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::interval;
-use crate::store::{PROMPT, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Rows that one statement takes.
 const BATCH: i64 = 1000;
@@ -25,7 +25,7 @@ impl Store {
     /// Makes delayed jobs that are due ready, and wakes those who run them.
     pub async fn promote(&self) -> Result<Promoted, StoreError> {
         let row = self
-            .vital(PROMPT, async |connection| {
+            .upkeeping(async |connection| {
                 let row = sqlx::query!(
                     r#"select promoted as "promoted!", next_in from shopkeeper.promote($1)"#,
                     BATCH
@@ -41,7 +41,7 @@ impl Store {
     /// started, so that a job that ends its worker dies in time.
     pub async fn rescue(&self) -> Result<u64, StoreError> {
         let freed = self
-            .vital(PROMPT, async |connection| {
+            .upkeeping(async |connection| {
                 let freed = sqlx::query_scalar!(r#"select shopkeeper.rescue($1) as "freed!""#, BATCH);
                 Ok(freed.fetch_one(connection).await?)
             })
@@ -50,20 +50,23 @@ impl Store {
     }
 
     /// Lets the next of each group run, where nobody did: who ended its head was gone too soon, or
-    /// somebody was just enqueueing into the group. Of one kind, or of all.
-    pub async fn advance(&self, kind: Option<&str>) -> Result<u64, StoreError> {
+    /// somebody was just enqueueing into the group.
+    pub async fn advance_all(&self) -> Result<u64, StoreError> {
         let advanced = self
-            .vital(PROMPT, async |connection| {
-                Ok(match kind {
-                    Some(kind) => {
-                        sqlx::query_scalar!("select shopkeeper.advance($1)", kind)
-                            .fetch_one(connection)
-                            .await?
-                    }
-                    None => {
-                        sqlx::query_scalar!("select shopkeeper.advance_all()").fetch_one(connection).await?
-                    }
-                })
+            .upkeeping(async |connection| {
+                let advanced = sqlx::query_scalar!("select shopkeeper.advance_all()");
+                Ok(advanced.fetch_one(connection).await?)
+            })
+            .await?;
+        Ok(advanced.unwrap_or_default().unsigned_abs())
+    }
+
+    /// Does the same for one kind, as its worker.
+    pub async fn advance(&self, kind: &str) -> Result<u64, StoreError> {
+        let advanced = self
+            .promptly(async |connection| {
+                let advanced = sqlx::query_scalar!("select shopkeeper.advance($1)", kind);
+                Ok(advanced.fetch_one(connection).await?)
             })
             .await?;
         Ok(advanced.unwrap_or_default().unsigned_abs())

@@ -1,0 +1,105 @@
+//! Finds strays: jobs that the database holds for a worker that does not know of them.
+//!
+//! A claim may be done although its reply is lost: the connection broke, or the statement was given up here and ended
+//! later on the server. Such a job never started, and would wait for the end of its lease and be charged an attempt. So
+//! a worker that is in doubt asks once a second which jobs it holds, and gives back those that it has never heard of.
+//! It is in doubt for the length of a lease: what a lost claim took is free by then in any case.
+//!
+//! Only the task that claims may do this: nobody else claims in its worker's name, so that a job which it does not
+//! know is a stray.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::slots::Shared;
+use crate::store::StoreError;
+
+/// How often strays are looked for.
+const LOOK: Duration = Duration::from_secs(1);
+/// Strays that are given back at once.
+const BATCH: usize = 1000;
+
+/// Whether a worker may hold jobs that it does not know of.
+#[derive(Debug, Default)]
+pub(super) struct Doubt(Mutex<Option<Until>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Until {
+    end: Instant,
+    next_look: Instant,
+}
+
+impl Doubt {
+    /// Is in doubt from now on, for the length of a lease.
+    pub(super) fn raise(&self, lease: Duration) {
+        let mut doubt = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let next_look = doubt.map_or(now, |until| until.next_look);
+        *doubt = Some(Until { end: now + lease, next_look });
+    }
+
+    /// Whether there is doubt.
+    fn stands(&self) -> bool {
+        let doubt = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        doubt.is_some_and(|until| Instant::now() <= until.end)
+    }
+
+    /// Whether strays are to be looked for now; the next time is a second later.
+    fn is_due(&self) -> bool {
+        let mut doubt = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match &mut *doubt {
+            Some(until) if until.end < now => *doubt = None,
+            Some(until) if until.next_look <= now => {
+                until.next_look = now + LOOK;
+                return true;
+            }
+            _ => {}
+        }
+        false
+    }
+}
+
+impl Shared {
+    /// Gives strays back uncharged, if there is doubt.
+    pub(super) async fn give_back_strays(&self) {
+        if !self.doubt.is_due() {
+            return;
+        }
+        match self.find_strays().await {
+            Ok(0) => {}
+            Ok(strays) => {
+                tracing::info!(
+                    kind = self.kind,
+                    strays,
+                    "gave back {strays} jobs whose claim was not heard of"
+                );
+            }
+            Err(error) => {
+                tracing::debug!(kind = self.kind, %error, "strays could not be given back; trying on");
+                self.doubt.raise(self.limits.lease);
+            }
+        }
+    }
+
+    /// Does so for as long as there is doubt and jobs still run, after the last claim.
+    pub(super) async fn give_back_last_strays(&self) {
+        self.give_back_strays().await;
+        // One task is this one.
+        while self.doubt.stands() && self.tasks.len() > 1 {
+            tokio::time::sleep(LOOK).await;
+            self.give_back_strays().await;
+        }
+    }
+
+    async fn find_strays(&self) -> Result<usize, StoreError> {
+        // Before the database is asked: what ends meanwhile is no stray.
+        let known = self.held.known();
+        let mut claimed = self.store.claimed_by(self.kind, &self.worker, known.len() + BATCH).await?;
+        self.held.forget_abandoned(&claimed);
+        claimed.retain(|lease| !known.contains(lease));
+        if claimed.is_empty() { Ok(0) } else { self.store.give_back(&claimed).await }
+    }
+}
