@@ -161,30 +161,29 @@ impl Ends {
             match outcome {
                 Ok(Outcome::Committed) => settled.push(lease),
                 Ok(Outcome::Done(follow_ups)) => ends.finished.push(Finished { lease, follow_ups }),
-                Err(error) => match failure(slots, attempt, &error) {
-                    Some(failure) => {
-                        let error = error.to_string();
-                        if let Failure::Snooze(after) = failure {
-                            waits.add(lease.job, error.clone(), after);
-                        } else {
-                            tracing::warn!(
-                                job.id = lease.job,
-                                attempt,
-                                "job {} did not succeed: {error}",
-                                lease.job
-                            );
-                        }
-                        ends.failed.push(Failed { lease, failure, error });
-                    }
-                    None => {
+                Err(error) => {
+                    let Some(failure) = failure(slots, attempt, &error) else {
                         tracing::info!(
                             job.id = lease.job,
                             "job {} is no longer ours: its lease was lost",
                             lease.job
                         );
                         left.push(lease);
+                        continue;
+                    };
+                    let error = error.to_string();
+                    if let Failure::Snooze(after) = failure {
+                        waits.add(lease.job, error.clone(), after);
+                    } else {
+                        tracing::warn!(
+                            job.id = lease.job,
+                            attempt,
+                            "job {} did not succeed: {error}",
+                            lease.job
+                        );
                     }
-                },
+                    ends.failed.push(Failed { lease, failure, error });
+                }
             }
         }
         slots.held.remove(&settled);
