@@ -206,13 +206,21 @@ impl Store {
         .await
     }
 
-    /// Enqueues the documents of a source that could not be indexed once more; says how many.
-    pub async fn retry_failed(&self, source: &str, refresh: &str) -> Result<u64, StoreError> {
+    /// Enqueues the documents of a source that could not be indexed once more, but for those that one of these model
+    /// servers rejects; says how many.
+    pub async fn retry_failed(
+        &self,
+        source: &str,
+        servers: &[String],
+        refresh: &str,
+    ) -> Result<u64, StoreError> {
         let keys = sqlx::query_scalar!(
             "select distinct failed.key from shopkeeper.document_index as failed
              join shopkeeper.document using (source, key)
-             where failed.source = $1 and failed.state = 'failed' order by failed.key",
+             where failed.source = $1 and failed.state = 'failed'
+                 and (failed.rejected_by is null or failed.rejected_by <> all ($2)) order by failed.key",
             source,
+            servers,
         );
         let keys = keys.fetch_all(&self.pool).await?;
         let mut enqueued = 0;
