@@ -21,7 +21,7 @@ use crate::{
     jobs::{JobError, Outcome},
     store::{
         Store, StoreError,
-        jobs::{Failed, Failure, Finished, Lease, Unwritten},
+        jobs::{Failed, Failure, Finished, Lease, Unwritten, WaitsFor},
     },
     telemetry,
 };
@@ -136,8 +136,10 @@ fn name(outcome: &Result<Outcome, BoxDynError>) -> &'static str {
     match outcome {
         Ok(_) => "done",
         Err(error) => match error.downcast_ref() {
-            Some(JobError::Snooze { .. } | JobError::Withheld { .. }) => "snoozed",
-            Some(JobError::Dead(_)) => "dead",
+            Some(JobError::Snooze { .. } | JobError::Withheld { .. } | JobError::Throttled { .. }) => {
+                "snoozed"
+            }
+            Some(JobError::Dead(_) | JobError::Rejected { .. }) => "dead",
             Some(JobError::LeaseLost) => "lease_lost",
             Some(JobError::Retry(_)) | None => "failed",
         },
@@ -212,10 +214,15 @@ fn failure(slots: &Slots, lease: Lease, attempt: u32, error: &BoxDynError) -> Op
             tracing::info!(job.id = lease.job, "job {} is no longer ours: its lease was lost", lease.job);
             return None;
         }
-        Some(JobError::Snooze { after, .. } | JobError::Withheld { after, .. }) => {
-            Failure::Snooze(spread(*after, rand::random()))
+        Some(JobError::Snooze { after, .. }) => Failure::Snooze(spread(*after, rand::random())),
+        Some(JobError::Withheld { after, by, .. }) => {
+            Failure::PutOff(spread(*after, rand::random()), by.clone())
+        }
+        Some(JobError::Throttled { after, by }) => {
+            Failure::PutOff(spread(*after, rand::random()), WaitsFor::RateLimit(by.clone()))
         }
         Some(JobError::Dead(_)) => Failure::Dead,
+        Some(JobError::Rejected { server, .. }) => Failure::Rejected { by: server.clone() },
         Some(JobError::Retry(_)) | None => {
             Failure::Retry(slots.limits.backoff.after(attempt, rand::random()))
         }
