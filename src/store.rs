@@ -231,7 +231,7 @@ fn options_of(url: &str) -> Result<PgConnectOptions, StoreError> {
     Ok(options.application_name("shopkeeper"))
 }
 
-/// SQLSTATE `protocol_violation`: what PgBouncer says when it refuses anything at all.
+/// SQLSTATE `protocol_violation`: what `PgBouncer` says when it refuses anything at all.
 const PROTOCOL_VIOLATION: &str = "08P01";
 
 /// How a server is reached that was reached now.
