@@ -220,9 +220,9 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<JobError>() {
         return match error {
             // What a job would wait for does not answer now.
-            JobError::Snooze { .. } => Some(UNREACHABLE),
+            JobError::Snooze { .. } | JobError::Throttled { .. } => Some(UNREACHABLE),
             JobError::Withheld { .. } => Some(REFUSED),
-            JobError::Retry(_) | JobError::Dead(_) | JobError::LeaseLost => None,
+            JobError::Retry(_) | JobError::Dead(_) | JobError::Rejected { .. } | JobError::LeaseLost => None,
         };
     }
     if let Some(error) = cause.downcast_ref::<PlanError>() {

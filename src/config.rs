@@ -145,11 +145,32 @@ pub struct Endpoint {
     /// The bearer key; local servers often want none.
     pub api_key: Option<Secret>,
     /// Requests a minute.
-    pub requests_per_minute: NonZeroU32,
+    pub requests_per_minute: RateLimit,
     /// Tokens a minute.
-    pub tokens_per_minute: NonZeroU32,
+    pub tokens_per_minute: RateLimit,
     /// The longest that one request may take.
     pub timeout: Span,
+}
+
+/// What all daemons together may ask of a model in a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateLimit {
+    /// Shown as `unlimited`; no setting says so.
+    Unlimited,
+    /// So many.
+    #[serde(untagged)]
+    PerMinute(NonZeroU32),
+}
+
+impl RateLimit {
+    /// So many; none is no limit.
+    pub fn per_minute(self) -> Option<u32> {
+        match self {
+            Self::Unlimited => None,
+            Self::PerMinute(most) => Some(most.get()),
+        }
+    }
 }
 
 /// `[embedding]`: how texts become vectors.

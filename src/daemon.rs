@@ -339,6 +339,9 @@ pub async fn run(
     servers.spawn(async move { waiting.listen(&answers).await });
     let (overdue, stopped) = (store.clone(), stop.clone());
     servers.spawn(async move { answer_question::end_overdue(&overdue, &stopped).await });
+    let (told, by, waiting, stopped) =
+        (store.clone(), workers.queue.worker().to_owned(), parts.waiting.clone(), stop.clone());
+    servers.spawn(async move { waiting.keep_telling(&told, &by, &stopped).await });
     // All models have one budget of money.
     if let (true, Some(model)) = (roles.has(Role::Refresh), parts.versions.models().first().cloned()) {
         let stopped = stop.clone();

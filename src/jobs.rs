@@ -25,7 +25,8 @@ use crate::{
     model::ModelError,
     store::{
         StoreError,
-        jobs::{Lease, NewJob},
+        jobs::{Lease, NewJob, WaitsFor},
+        usage::ModelAddress,
     },
 };
 
@@ -117,10 +118,28 @@ pub enum JobError {
         after: Duration,
         /// Who forbids it.
         reason: String,
+        /// The same as a value.
+        by: WaitsFor,
+    },
+    /// The budget of a model is used up for now: it waits likewise.
+    #[error("the budget of requests and tokens to {} at {} is used up", by.model, by.server)]
+    Throttled {
+        /// How long it waits.
+        after: Duration,
+        /// Whose budget.
+        by: ModelAddress,
     },
     /// It will never succeed as things are.
     #[error("{0}")]
     Dead(String),
+    /// The model will never take what it was asked.
+    #[error("{reason}")]
+    Rejected {
+        /// The model server's address.
+        server: String,
+        /// What was seen.
+        reason: String,
+    },
     /// Another worker has it; whatever was done here was not written.
     #[error("the lease was lost")]
     LeaseLost,
@@ -131,7 +150,8 @@ impl JobError {
     fn within(self, most: Duration) -> Self {
         match self {
             Self::Snooze { after, reason } => Self::Snooze { after: after.min(most), reason },
-            Self::Withheld { after, reason } => Self::Withheld { after: after.min(most), reason },
+            Self::Withheld { after, reason, by } => Self::Withheld { after: after.min(most), reason, by },
+            Self::Throttled { after, by } => Self::Throttled { after: after.min(most), by },
             other => other,
         }
     }
@@ -139,10 +159,15 @@ impl JobError {
     /// Whether the job ends with this failure.
     fn ends(&self, attempt: &Attempt) -> bool {
         match self {
-            Self::Dead(_) => true,
+            Self::Dead(_) | Self::Rejected { .. } => true,
             Self::Retry(_) => attempt.is_last,
-            Self::Snooze { .. } | Self::Withheld { .. } | Self::LeaseLost => false,
+            Self::Snooze { .. } | Self::Withheld { .. } | Self::Throttled { .. } | Self::LeaseLost => false,
         }
+    }
+
+    /// Whether the job waits and its attempt does not count.
+    fn waits(&self) -> bool {
+        matches!(self, Self::Snooze { .. } | Self::Withheld { .. } | Self::Throttled { .. })
     }
 }
 
@@ -189,7 +214,9 @@ impl From<ModelError> for JobError {
                 Self::Snooze { after: Duration::from_mins(1), reason: error.to_string() }
             }
             ModelError::Nonsense { .. } | ModelError::NoVector { .. } => Self::Retry(error.to_string()),
-            ModelError::Rejected { .. } => Self::Dead(error.to_string()),
+            ModelError::Rejected { ref server, .. } => {
+                Self::Rejected { server: server.clone(), reason: error.to_string() }
+            }
         }
     }
 }

@@ -19,7 +19,7 @@
 //! | use cases | [`jobs`] |
 //! | adapters | [`store`], [`shop`], [`openai`], [`webhook`] |
 //! | domain, pure | [`catalogue`], [`model`], [`index`], [`answer`] |
-//! | side | [`clock`], [`telemetry`], [`tls`], [`wire`], [`config`] (read by the entry only) |
+//! | side | [`clock`], [`telemetry`], [`retry_hint`], [`tls`], [`wire`], [`config`] (read by the entry only) |
 //!
 //! # Glossary
 //! - **source**: where documents come from, named in `jobs.toml`; **document**: one row of it, told apart by its key.
@@ -50,6 +50,7 @@ pub mod model;
 pub mod offline;
 pub mod openai;
 pub mod queue;
+pub mod retry_hint;
 pub mod shop;
 pub mod store;
 pub mod telemetry;

@@ -18,7 +18,20 @@ pub struct EmbeddingModel {
 pub trait Embedder: Send + Sync {
     /// Embeds texts: as many vectors as inputs, in their order, each of the model's dimension and of
     /// length 1.
-    fn embed<'a>(&'a self, inputs: &'a [String]) -> BoxFuture<'a, Result<Embedded, ModelError>>;
+    fn embed<'a>(
+        &'a self,
+        inputs: &'a [String],
+        again: &'a Again<'a>,
+    ) -> BoxFuture<'a, Result<Embedded, ModelError>>;
+}
+
+/// Waits until a request may be sent once more, in another way, and says whether it may be: whoever pays for the first
+/// one knows.
+pub type Again<'a> = dyn Fn() -> BoxFuture<'a, bool> + Send + Sync + 'a;
+
+/// For those who ask outside any budget.
+pub fn unlimited<'a>() -> BoxFuture<'a, bool> {
+    Box::pin(std::future::ready(true))
 }
 
 /// The vectors of one request.
@@ -48,6 +61,7 @@ pub trait Completer: Send + Sync {
         &'a self,
         prompt: &'a Prompt,
         heard: Option<&'a Heard<'a>>,
+        again: &'a Again<'a>,
     ) -> BoxFuture<'a, Result<Completion, ModelError>>;
 }
 

@@ -3,41 +3,34 @@
 //! Nothing is retried here: jobs are, with the wait that the server asks for. What the server says is
 //! counted and measured once, here, and trusted afterwards.
 
-use std::{
-    cell::Cell,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::{cell::Cell, sync::OnceLock, time::Duration};
 
 use async_openai::{
     Client,
-    config::OpenAIConfig,
+    config::Config,
     error::{ApiError, ApiErrorResponse, OpenAIError},
     middleware::{HttpRequestFactory, ReqwestService},
-    types::{
-        chat::{
-            ChatCompletionRequestAssistantMessage, ChatCompletionRequestMessage,
-            ChatCompletionRequestSystemMessage, ChatCompletionRequestUserMessage,
-            ChatCompletionStreamOptions, CompletionUsage, CreateChatCompletionRequest, FinishReason,
-        },
-        embeddings::{CreateEmbeddingRequest, EmbeddingInput, EncodingFormat},
-    },
+    types::embeddings::{CreateEmbeddingRequest, EmbeddingInput, EncodingFormat},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use futures::{FutureExt, StreamExt, future::BoxFuture};
-use reqwest::{StatusCode, header::HeaderMap};
+use futures::{FutureExt, future::BoxFuture};
+use reqwest::{
+    StatusCode,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue},
+};
+use secrecy::SecretString;
 use tower::ServiceExt;
 
 use crate::{
-    model::{
-        Completer, Completion, Embedded, Embedder, EmbeddingModel, Heard, Left, Message, ModelError, Prompt,
-        Role,
-    },
-    tls,
+    clock,
+    model::{Again, Embedded, Embedder, EmbeddingModel, Left, ModelError},
+    retry_hint, tls,
 };
 
+mod completer;
 mod vectors;
 
+pub use completer::OpenAiCompleter;
 use vectors::{Indexed, with_nulls};
 
 tokio::task_local! {
@@ -56,13 +49,58 @@ struct Said {
 
 /// Where a model is and what may be asked of it.
 pub struct Server {
-    client: Client<OpenAIConfig>,
+    client: Client<Access>,
     /// Its address as it may be told.
     address: String,
 }
 
+/// How requests reach a server. async-openai's own configuration sends `Authorization: Bearer ` also without a key, and
+/// takes an organization and a project from the environment whichever server they are for.
+struct Access {
+    base_url: String,
+    key: SecretString,
+    headers: HeaderMap,
+}
+
+impl Access {
+    /// A key that no header can carry is an error, which does not quote it.
+    fn new(base_url: &str, key: Option<&str>) -> Result<Self, &'static str> {
+        let mut headers = HeaderMap::new();
+        let key = key.unwrap_or_default();
+        if !key.is_empty() {
+            let bearer = HeaderValue::from_str(&format!("Bearer {key}"));
+            let mut bearer = bearer.map_err(|_| "its key has characters that no HTTP header may have")?;
+            bearer.set_sensitive(true);
+            headers.insert(AUTHORIZATION, bearer);
+        }
+        Ok(Self { base_url: base_url.trim_end_matches('/').to_owned(), key: key.into(), headers })
+    }
+}
+
+impl Config for Access {
+    fn headers(&self) -> HeaderMap {
+        self.headers.clone()
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base_url)
+    }
+
+    fn query(&self) -> Vec<(&str, &str)> {
+        Vec::new()
+    }
+
+    fn api_base(&self) -> &str {
+        &self.base_url
+    }
+
+    fn api_key(&self) -> &SecretString {
+        &self.key
+    }
+}
+
 impl Server {
-    /// Prepares a client; nothing is sent yet. Without a key none is sent, as local servers like it. The address is
+    /// Prepares a client; nothing is sent yet. Without a key, no `Authorization` header is sent. The address is
     /// told in errors as `shown`: it may hold a password.
     pub fn new(
         base_url: &str,
@@ -70,12 +108,10 @@ impl Server {
         api_key: Option<&str>,
         timeout: Duration,
     ) -> Result<Self, ModelError> {
+        let unusable = |reason| ModelError::Rejected { server: shown.clone(), reason };
         let http = reqwest::Client::builder().timeout(timeout).connect_timeout(timeout.min(CONNECT));
-        let http =
-            tls::client(http).map_err(|reason| ModelError::Rejected { server: shown.clone(), reason })?;
-        let config = OpenAIConfig::new()
-            .with_api_base(base_url.trim_end_matches('/'))
-            .with_api_key(api_key.unwrap_or_default());
+        let http = tls::client(http).map_err(unusable)?;
+        let access = Access::new(base_url, api_key).map_err(|reason| unusable(reason.to_owned()))?;
         let service = ReqwestService::new(http);
         let noting = tower::service_fn(move |request: HttpRequestFactory| {
             let service = service.clone();
@@ -85,7 +121,7 @@ impl Server {
                 Ok::<_, OpenAIError>(response)
             }
         });
-        Ok(Self { client: Client::with_config(config).with_http_service(noting), address: shown })
+        Ok(Self { client: Client::with_config(access).with_http_service(noting), address: shown })
     }
 
     /// Runs one request and says what its failure means; with what the server says may still be asked.
@@ -111,15 +147,8 @@ impl Server {
                 let code = response.api_error.code.as_deref().unwrap_or_default();
                 self.refusal(response.status_code, code, without_text(&response), retry_after)
             }
-            // A proxy's refusal has a body of its own kind. That there is nothing at the address may pass.
-            (_, Some(status)) => match self.refusal(status, "", status.to_string(), retry_after) {
-                ModelError::Rejected { reason, .. }
-                    if !matches!(status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE) =>
-                {
-                    self.nonsense(reason)
-                }
-                refusal => refusal,
-            },
+            // A proxy's refusal has a body of its own kind.
+            (_, Some(status)) => self.refusal(status, "", status.to_string(), retry_after),
             (OpenAIError::Reqwest(error), None) => {
                 let reason =
                     if error.is_timeout() { "no answer in time".to_owned() } else { tls::last_cause(&error) };
@@ -150,11 +179,19 @@ impl Server {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PAYMENT_REQUIRED => {
                 ModelError::Refused { server, reason }
             }
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT => {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                let retry_after = Some(retry_after.unwrap_or(OVERLOADED));
+                ModelError::Unavailable { server, reason, retry_after }
+            }
+            StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT => {
                 ModelError::Unavailable { server, reason, retry_after }
             }
             status if status.is_server_error() => ModelError::Unavailable { server, reason, retry_after },
-            _ => ModelError::Rejected { server, reason },
+            StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
+                ModelError::Rejected { server, reason }
+            }
+            // The address or the model's name is wrong: no other input would be taken, and this may pass.
+            _ => self.nonsense(reason),
         }
     }
 
@@ -175,85 +212,91 @@ fn fault(error: &serde_json::Error) -> String {
 
 /// What an error says in words that are the protocol's: its text may quote a question, or a key.
 fn without_text(response: &ApiErrorResponse) -> String {
-    let ApiError { message, r#type, code, param, .. } = &response.api_error;
+    let ApiError { r#type, code, param, .. } = &response.api_error;
     let words = [("type", r#type), ("code", code), ("param", param)];
-    let mut said: Vec<_> =
+    let said: Vec<_> =
         words.iter().filter_map(|(name, word)| Some(format!("{name} {}", word.as_ref()?))).collect();
-    if message.contains("stream") {
-        said.push(ABOUT_STREAMING.to_owned());
-    }
     if said.is_empty() {
         return response.status_code.to_string();
     }
     format!("{} ({})", response.status_code, said.join(", "))
 }
 
-/// Said of a server that does not give answers piece by piece.
-const ABOUT_STREAMING: &str = "about streaming";
-
 /// The longest that a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// The longest that a server can put us off, whatever it says.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// How long a server is left alone that has too much to do and does not say for how long.
+const OVERLOADED: Duration = Duration::from_secs(5);
 
-/// Standard and widespread: `Retry-After`, OpenAI's `retry-after-ms` and `x-ratelimit-…`.
+/// What is said before the body: the status, when to ask again, and `x-ratelimit-remaining-…`.
 fn said(status: StatusCode, headers: &HeaderMap) -> Said {
-    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    let number = |name: &str| text(name)?.parse().ok();
-    let milliseconds = number("retry-after-ms").map(Duration::from_millis);
-    let seconds = number("retry-after").map(Duration::from_secs);
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse().ok();
     let left = Left {
         requests: number("x-ratelimit-remaining-requests"),
         tokens: number("x-ratelimit-remaining-tokens"),
     };
-    // Whichever is used up: `1s`, `6m0s`.
-    let used_up = match left {
-        Left { requests: Some(0), .. } => text("x-ratelimit-reset-requests"),
-        Left { tokens: Some(0), .. } => text("x-ratelimit-reset-tokens"),
-        _ => None,
-    };
-    let reset = used_up.and_then(|wait| humantime::parse_duration(wait).ok());
-    let retry_after = milliseconds.or(seconds).or(reset).map(|wait| wait.min(LONGEST_RETRY_AFTER));
+    let retry_after = retry_hint::retry_after(headers, clock::now(), LONGEST_RETRY_AFTER);
     Said { status: Some(status), retry_after, left }
+}
+
+/// Asks once more in another way, when it is not known yet whether the way or what was asked is to blame; `refused` is
+/// what came of the first way.
+async fn otherwise<T>(
+    refused: ModelError,
+    again: &Again<'_>,
+    other: impl Future<Output = Result<T, ModelError>>,
+) -> Result<T, ModelError> {
+    if !again().await {
+        return Err(refused);
+    }
+    other.await.map_err(|second| match second {
+        ModelError::Unavailable { .. } | ModelError::Refused { .. } => second,
+        ModelError::Rejected { .. } | ModelError::Nonsense { .. } | ModelError::NoVector { .. } => refused,
+    })
 }
 
 /// Makes vectors at a server.
 pub struct OpenAiEmbedder {
     server: Server,
     model: EmbeddingModel,
-    /// Whether the server is asked for base64, a third of the bytes of numbers in decimals. Not every
-    /// server knows it.
-    base64: AtomicBool,
+    /// The format that this server is known to give. Base64, which is tried first, is a third of the bytes of numbers in
+    /// decimals.
+    format: OnceLock<EncodingFormat>,
 }
 
 impl OpenAiEmbedder {
     /// Uses this model of this server.
     pub fn new(server: Server, model: EmbeddingModel) -> Self {
-        Self { server, model, base64: AtomicBool::new(true) }
+        Self { server, model, format: OnceLock::new() }
     }
 
-    async fn request(&self, inputs: &[String]) -> Result<Embedded, ModelError> {
-        let (vectors, tokens, left) = if self.base64.load(Ordering::Relaxed) {
-            match self.in_base64(inputs).await {
-                Ok(response) => response,
-                Err(error @ (ModelError::Rejected { .. } | ModelError::Nonsense { .. })) => {
-                    // Either the format or the inputs: the other format tells.
-                    let response = self.in_decimals(inputs).await.map_err(|second| match second {
-                        ModelError::Unavailable { .. } | ModelError::Refused { .. } => second,
-                        ModelError::Rejected { .. }
-                        | ModelError::Nonsense { .. }
-                        | ModelError::NoVector { .. } => error,
-                    })?;
-                    self.base64.store(false, Ordering::Relaxed);
-                    response
-                }
-                Err(error) => return Err(error),
-            }
-        } else {
-            self.in_decimals(inputs).await?
+    async fn request(&self, inputs: &[String], again: &Again<'_>) -> Result<Embedded, ModelError> {
+        let (vectors, tokens, left) = match self.format.get() {
+            Some(EncodingFormat::Base64) => self.in_base64(inputs).await?,
+            Some(EncodingFormat::Float) => self.in_decimals(inputs).await?,
+            None => self.in_either(inputs, again).await?,
         };
         Ok(Embedded { vectors: self.checked(vectors, inputs.len())?, tokens: tokens.into(), left })
+    }
+
+    /// Finds out which format the server gives.
+    async fn in_either(
+        &self,
+        inputs: &[String],
+        again: &Again<'_>,
+    ) -> Result<(Vec<Indexed>, u32, Left), ModelError> {
+        let (format, response) = match self.in_base64(inputs).await {
+            Err(error @ (ModelError::Rejected { .. } | ModelError::Nonsense { .. })) => {
+                let response = otherwise(error, again, self.in_decimals(inputs)).await?;
+                (EncodingFormat::Float, response)
+            }
+            response => (EncodingFormat::Base64, response?),
+        };
+        // Another request may have found out meanwhile: both formats are given then.
+        let _ = self.format.set(format);
+        Ok(response)
     }
 
     async fn in_base64(&self, inputs: &[String]) -> Result<(Vec<Indexed>, u32, Left), ModelError> {
@@ -308,136 +351,18 @@ impl OpenAiEmbedder {
 }
 
 impl Embedder for OpenAiEmbedder {
-    fn embed<'a>(&'a self, inputs: &'a [String]) -> BoxFuture<'a, Result<Embedded, ModelError>> {
-        self.request(inputs).boxed()
-    }
-}
-
-/// Answers prompts at a server.
-pub struct OpenAiCompleter {
-    server: Server,
-    model: String,
-    /// Whether the server gives answers piece by piece.
-    streams: AtomicBool,
-}
-
-impl OpenAiCompleter {
-    /// Uses this model of this server.
-    pub fn new(server: Server, model: String) -> Self {
-        Self { server, model, streams: AtomicBool::new(true) }
-    }
-
-    fn wire(&self, prompt: &Prompt) -> CreateChatCompletionRequest {
-        let system = ChatCompletionRequestSystemMessage::from(prompt.system.as_str());
-        let mut messages: Vec<ChatCompletionRequestMessage> = vec![system.into()];
-        messages.extend(prompt.messages.iter().map(wire));
-        CreateChatCompletionRequest {
-            model: self.model.clone(),
-            messages,
-            temperature: Some(prompt.temperature),
-            max_completion_tokens: Some(prompt.max_tokens),
-            ..CreateChatCompletionRequest::default()
-        }
-    }
-
-    async fn at_once(&self, prompt: &Prompt) -> Result<Completion, ModelError> {
-        let request = self.wire(prompt);
-        let (response, left) = self.server.request(self.server.client.chat().create(request)).await?;
-        let Some(choice) = response.choices.into_iter().next() else {
-            return Err(self.server.nonsense("a completion without a choice".to_owned()));
-        };
-        let finish_reason = choice.finish_reason.map_or_else(|| "stop".to_owned(), word);
-        Ok(completion(
-            choice.message.content.unwrap_or_default(),
-            finish_reason,
-            response.usage.as_ref(),
-            left,
-        ))
-    }
-
-    async fn piece_by_piece(&self, prompt: &Prompt, heard: &Heard<'_>) -> Result<Completion, ModelError> {
-        let options = ChatCompletionStreamOptions { include_usage: Some(true), include_obfuscation: None };
-        let request = CreateChatCompletionRequest { stream_options: Some(options), ..self.wire(prompt) };
-        let request = async {
-            let mut stream = self.server.client.chat().create_stream(request).await?;
-            let (mut text, mut finish_reason, mut usage) = (String::new(), None, None);
-            while let Some(piece) = stream.next().await {
-                let piece = piece?;
-                usage = piece.usage.or(usage);
-                let Some(choice) = piece.choices.into_iter().next() else { continue };
-                finish_reason = choice.finish_reason.or(finish_reason);
-                if let Some(said) = choice.delta.content {
-                    heard(&said);
-                    text.push_str(&said);
-                }
-            }
-            Ok((text, finish_reason, usage))
-        };
-        let ((text, finish_reason, usage), left) = self.server.request(request).await?;
-        let Some(finish_reason) = finish_reason else {
-            return Err(self.server.nonsense("a stream that ends before the answer does".to_owned()));
-        };
-        Ok(completion(text, word(finish_reason), usage.as_ref(), left))
-    }
-
-    async fn request(&self, prompt: &Prompt, heard: Option<&Heard<'_>>) -> Result<Completion, ModelError> {
-        let Some(heard) = heard.filter(|_| self.streams.load(Ordering::Relaxed)) else {
-            return self.at_once(prompt).await;
-        };
-        match self.piece_by_piece(prompt, heard).await {
-            // Not every server can.
-            Err(ModelError::Rejected { reason, .. }) if reason.contains(ABOUT_STREAMING) => {
-                let completion = self.at_once(prompt).await?;
-                self.streams.store(false, Ordering::Relaxed);
-                Ok(completion)
-            }
-            other => other,
-        }
-    }
-}
-
-fn completion(
-    text: String,
-    finish_reason: String,
-    usage: Option<&CompletionUsage>,
-    left: Left,
-) -> Completion {
-    Completion {
-        text,
-        finish_reason,
-        input_tokens: usage.map_or(0, |usage| u64::from(usage.prompt_tokens)),
-        output_tokens: usage.map_or(0, |usage| u64::from(usage.completion_tokens)),
-        left,
-    }
-}
-
-/// The protocol's word for it.
-fn word(reason: FinishReason) -> String {
-    let value = serde_json::to_value(reason).ok();
-    value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-fn wire(message: &Message) -> ChatCompletionRequestMessage {
-    let content = message.content.as_str();
-    match message.role {
-        Role::User => ChatCompletionRequestUserMessage::from(content).into(),
-        Role::Assistant => ChatCompletionRequestAssistantMessage::from(content).into(),
-    }
-}
-
-impl Completer for OpenAiCompleter {
-    fn complete<'a>(
+    fn embed<'a>(
         &'a self,
-        prompt: &'a Prompt,
-        heard: Option<&'a Heard<'a>>,
-    ) -> BoxFuture<'a, Result<Completion, ModelError>> {
-        self.request(prompt, heard).boxed()
+        inputs: &'a [String],
+        again: &'a Again<'a>,
+    ) -> BoxFuture<'a, Result<Embedded, ModelError>> {
+        self.request(inputs, again).boxed()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::{HeaderName, HeaderValue};
+    use reqwest::header::HeaderName;
 
     use super::*;
 
@@ -455,26 +380,40 @@ mod tests {
         assert!(waits(&of(StatusCode::TOO_MANY_REQUESTS)) && waits(&of(StatusCode::BAD_GATEWAY)));
         assert_eq!(of(StatusCode::UNAUTHORIZED).code(), "refused");
         assert_eq!(of(StatusCode::PAYLOAD_TOO_LARGE).code(), "rejected");
+        assert_eq!(of(StatusCode::UNPROCESSABLE_ENTITY).code(), "rejected");
         assert_eq!(of(StatusCode::NOT_FOUND).code(), "nonsense");
         assert_eq!(of(StatusCode::OK).code(), "nonsense");
         assert!(!of(StatusCode::OK).to_string().contains("html"));
     }
 
     #[test]
-    fn a_server_puts_us_off_for_an_hour_at_most() {
-        let of = |pairs: &[(&'static str, &'static str)]| {
-            let pairs = pairs.iter();
+    fn an_overloaded_server_is_left_alone_for_a_second_to_an_hour_also_when_it_does_not_say_how_long() {
+        let server = Server::new("http://127.0.0.1:9", "shown".into(), None, Duration::from_secs(1)).unwrap();
+        let of = |status: StatusCode, headers: &[(&'static str, &'static str)]| {
+            let headers = headers.iter();
             let headers =
-                pairs.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-            said(StatusCode::TOO_MANY_REQUESTS, &headers.collect()).retry_after
+                headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            let said = said(status, &headers.collect());
+            let error = OpenAIError::InvalidArgument(String::new());
+            match server.classify(error, said) {
+                ModelError::Unavailable { retry_after, .. } => retry_after,
+                other => panic!("{other}"),
+            }
         };
-        assert_eq!(of(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
-        let hour = Some(Duration::from_hours(1));
-        assert_eq!(of(&[("retry-after", "18446744073709551615")]), hour);
-        assert_eq!(of(&[("retry-after-ms", "18446744073709551615")]), hour);
-        assert_eq!(
-            of(&[("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "300000d")]),
-            hour
-        );
+        let (second, hour) = (Some(Duration::from_secs(1)), Some(Duration::from_hours(1)));
+        for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
+            assert_eq!(of(status, &[]), Some(OVERLOADED));
+            assert_eq!(of(status, &[("retry-after", "0")]), second);
+            assert_eq!(of(status, &[("retry-after", "86400")]), hour);
+            assert_eq!(of(status, &[("retry-after", "Fri, 31 Dec 2100 23:59:59 GMT")]), hour);
+        }
+        assert_eq!(of(StatusCode::INTERNAL_SERVER_ERROR, &[]), None, "one request may fail");
+    }
+
+    #[test]
+    fn a_key_that_no_header_can_carry_is_an_error_that_does_not_quote_it() {
+        let error = Server::new("http://127.0.0.1:9", "shown".into(), Some("sk\n1"), Duration::from_secs(1));
+        let error = error.err().unwrap().to_string();
+        assert!(error.contains("its key has characters") && !error.contains("sk"), "{error}");
     }
 }

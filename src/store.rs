@@ -256,28 +256,40 @@ fn options_of(url: &str) -> Result<PgConnectOptions, StoreError> {
     Ok(options.application_name("shopkeeper"))
 }
 
+/// SQLSTATE `protocol_violation`: what `PgBouncer` says when it refuses anything at all.
+const PROTOCOL_VIOLATION: &str = "08P01";
+
 /// How a server is reached that was reached now.
 async fn connected(url: &str, is_pooled: bool) -> Result<PgConnectOptions, StoreError> {
     let options = options_of(url)?;
     let server = format!("{}:{}", options.get_host(), options.get_port());
-    let first = if is_pooled { pool::through_pooler(options.clone()) } else { options.clone() };
-    let connecting = PgConnection::connect_with(&first);
-    let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
-    connection
-        .map_err(|_| StoreError::Unreachable(format!("{server} does not answer{REMEDY}")))?
-        .map_err(|error| match StoreError::from(error) {
-            StoreError::Unreachable(reason) if reason.contains("unsupported startup parameter") => {
-                StoreError::Unsuitable(format!(
-                    "{server} is a pooler ({reason})\n  set database.direct_url to the database itself, or a source's \
-                     url to it"
-                ))
-            }
-            StoreError::Unreachable(reason) => StoreError::Unreachable(format!("{server}: {reason}{REMEDY}")),
-            other => other,
-        })?
-        .close()
-        .await?;
-    Ok(options)
+    let with_less = pool::through_pooler(options.clone());
+    let Err(error) = connect_once(if is_pooled { &with_less } else { &options }).await else {
+        return Ok(options);
+    };
+    let is_refused =
+        matches!(&error, sqlx::Error::Database(error) if error.code().as_deref() == Some(PROTOCOL_VIOLATION));
+    match StoreError::from(error) {
+        // It takes a connection, but not the parameters with which ours begin.
+        StoreError::Unreachable(reason)
+            if is_refused && !is_pooled && connect_once(&with_less).await.is_ok() =>
+        {
+            Err(StoreError::Unsuitable(format!(
+                "{server} is a pooler ({reason})\n  set database.direct_url to the database itself, or a source's \
+                 url to it"
+            )))
+        }
+        StoreError::Unreachable(reason) => {
+            Err(StoreError::Unreachable(format!("{server}: {reason}{REMEDY}")))
+        }
+        other => Err(other),
+    }
+}
+
+/// Connects, to see whether it can be done.
+async fn connect_once(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+    let connecting = async { PgConnection::connect_with(options).await?.close().await };
+    wire::in_time(Some(CONNECT_TIMEOUT), |error| error, connecting).await
 }
 
 /// Why the store could not do it.

@@ -2,7 +2,7 @@
 //! nowhere else.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::IsTerminal,
     sync::{Mutex, OnceLock, PoisonError},
     time::Duration,
@@ -83,6 +83,8 @@ const JOB_WAIT: &str = "shopkeeper_job_wait_seconds";
 const JOB_DURATION: &str = "shopkeeper_job_duration_seconds";
 const QUEUE_DEPTH: &str = "shopkeeper_queue_depth";
 const QUEUE_OLDEST: &str = "shopkeeper_queue_oldest_age_seconds";
+const WAITING: &str = "shopkeeper_budget_waiting_jobs";
+const WAITING_AGE: &str = "shopkeeper_budget_waiting_age_seconds";
 const SCHEDULE_LAST: &str = "shopkeeper_schedule_last_fired_timestamp_seconds";
 const BUILD: &str = "shopkeeper_build_info";
 const DOCUMENTS: &str = "shopkeeper_documents";
@@ -134,6 +136,11 @@ pub fn count() {
     metrics::describe_histogram!(JOB_DURATION, "How long runs of jobs took.");
     metrics::describe_gauge!(QUEUE_DEPTH, "Jobs in the queue, by state.");
     metrics::describe_gauge!(QUEUE_OLDEST, "How long the oldest ready job has been due.");
+    metrics::describe_gauge!(
+        WAITING,
+        "Jobs that wait for the budget of a model, tomorrow's money or the stop button."
+    );
+    metrics::describe_gauge!(WAITING_AGE, "How long there have been jobs that wait for this budget.");
     metrics::describe_gauge!(SCHEDULE_LAST, "The last tick that this process fired.");
     metrics::describe_gauge!(DOCUMENTS, "Documents of a source, by state; counted once a minute at most.");
     metrics::describe_histogram!(LAG, "From when a change was noticed to when it was indexed.");
@@ -183,6 +190,31 @@ pub fn queue(kind: &str, depths: &[(&'static str, i64)], oldest_seconds: f64) {
         metrics::gauge!(QUEUE_DEPTH, "kind" => kind.to_owned(), "state" => *state).set(*jobs as f64);
     }
     metrics::gauge!(QUEUE_OLDEST, "kind" => kind.to_owned()).set(oldest_seconds);
+}
+
+/// The labels of a figure.
+type Labels = [(&'static str, String); 4];
+
+/// Budgets that jobs have waited for.
+static WAITED: Mutex<BTreeSet<Labels>> = Mutex::new(BTreeSet::new());
+
+/// Notes how many jobs wait for each budget, and for how many seconds there have been any. What is left out waits no more.
+#[expect(clippy::cast_precision_loss, reason = "a count of jobs")]
+pub fn budget_waits(waits: impl Iterator<Item = (Labels, i64, f64)>) {
+    let mut waited = WAITED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut ended = waited.clone();
+    let set = |labels: &Labels, jobs: i64, age: f64| {
+        metrics::gauge!(WAITING, labels).set(jobs as f64);
+        metrics::gauge!(WAITING_AGE, labels).set(age);
+    };
+    for (labels, jobs, age) in waits {
+        set(&labels, jobs, age);
+        ended.remove(&labels);
+        waited.insert(labels);
+    }
+    for labels in ended {
+        set(&labels, 0, 0.0);
+    }
 }
 
 /// Notes that a schedule fired.

@@ -12,13 +12,12 @@ use chrono::{DateTime, Utc};
 use reqwest::{
     StatusCode,
     dns::{Addrs, Name, Resolve, Resolving},
-    header::{self, HeaderMap},
-    redirect,
+    header, redirect,
 };
 use url::{Host, Url};
 use uuid::Uuid;
 
-use crate::tls;
+use crate::{clock, retry_hint, tls};
 
 /// How long a receiver may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -95,7 +94,7 @@ impl Webhook {
             .header(standardwebhooks::HEADER_WEBHOOK_SIGNATURE, signature)
             .body(body.to_owned());
         let response = request.send().await.map_err(reason)?;
-        let retry_after = retry_after(response.headers());
+        let retry_after = retry_hint::retry_after(response.headers(), clock::now(), LONGEST_RETRY_AFTER);
         match response.status() {
             status if status.is_success() => Ok(status.as_u16()),
             StatusCode::GONE => Err(NotDelivered::Gone),
@@ -115,12 +114,6 @@ impl Webhook {
         }
         Err(NotDelivered::Private(address.to_string()))
     }
-}
-
-/// When the receiver wants to be asked again.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
 }
 
 fn reason(error: reqwest::Error) -> NotDelivered {
@@ -214,17 +207,6 @@ mod tests {
         assert_eq!(of(&["169.254.169.254"]), Err(NotDelivered::Private("169.254.169.254".to_owned())));
         let own = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
         assert_eq!(allowed([own].into_iter(), true), Ok(vec![own]), "where the settings allow it");
-    }
-
-    #[test]
-    fn a_receiver_puts_us_off_for_a_day_at_most() {
-        let of = |value: &'static str| {
-            let headers = [(header::RETRY_AFTER, header::HeaderValue::from_static(value))];
-            retry_after(&headers.into_iter().collect())
-        };
-        assert_eq!(of("120"), Some(Duration::from_mins(2)));
-        assert_eq!(of("18446744073709551615"), Some(Duration::from_hours(24)));
-        assert_eq!(of("tomorrow"), None);
     }
 
     #[test]

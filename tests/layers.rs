@@ -20,8 +20,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("offline", &["tls"]),
     ("store", &["wire"]),
     ("shop", &["tls", "wire"]),
-    ("openai", &["tls"]),
-    ("webhook", &["tls"]),
+    ("retry_hint", &[]),
+    ("openai", &["tls", "clock", "retry_hint"]),
+    ("webhook", &["tls", "clock", "retry_hint"]),
     ("jobs", &["store", "webhook", "clock", "telemetry"]),
     ("queue", &["jobs", "store", "clock", "telemetry"]),
     ("http", &["jobs", "store", "clock", "telemetry"]),
@@ -31,7 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ENTRY: &[&str] = &["bench", "cli", "daemon", "embedded"];
 
 /// Modules that stand apart: config, and what knows nothing of the domain.
-const APART: &[&str] = &["config", "clock", "telemetry", "tls", "wire"];
+const APART: &[&str] = &["config", "clock", "retry_hint", "telemetry", "tls", "wire"];
 
 /// Words that belong to one place, and the modules where they may stand.
 const RESERVED: &[(&str, &[&str])] = &[

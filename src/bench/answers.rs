@@ -31,6 +31,7 @@ use crate::{
     daemon::{self, Listeners, Parts, Roles, Started, Workers},
     embedded::{create_databases, execute, folder::DataFolder, packages, postgres::Postgres},
     jobs::sync_catalogue::SyncOptions,
+    model::unlimited,
     offline::{Completer, Embedder, Models, OfflineServer},
     store::{Store, answers::LOCAL, chunks::Within},
 };
@@ -176,7 +177,7 @@ impl Place {
         let version =
             self.parts.answer.versions.active().await.map_err(|error| anyhow::anyhow!("{error}"))?;
         let inputs: Vec<_> = (0..SINGLE * 2).map(|n| self.question(n)).collect();
-        let vectors = version.model.embedder.embed(&inputs).await?.vectors;
+        let vectors = version.model.embedder.embed(&inputs, &unlimited).await?.vectors;
         let statement = format!(
             "select source, key, content, embedding::halfvec({0}) <=> $1 as distance from shopkeeper.chunk_{1}
              order by embedding::halfvec({0}) <=> $1 limit 5",

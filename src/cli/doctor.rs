@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     daemon::{self, Parts},
     jobs::versions::Model,
-    model::{Message, ModelError, Prompt, Role},
+    model::{Message, ModelError, Prompt, Role, unlimited},
     store::{Store, status::SourceStatus},
 };
 
@@ -314,12 +314,12 @@ async fn models(config: &Config, store: &Store, parts: &Parts, checks: &mut Chec
         temperature: 0.0,
         max_tokens: 16,
     };
-    let answered = parts.answer.completer.complete(&prompt, None).await;
+    let answered = parts.answer.completer.complete(&prompt, None, &unlimited).await;
     verdict(&format!("model {}", config.answers.model), answered.map(|_| "answers".to_owned()), checks);
 }
 
 async fn embedding(model: &Model, checks: &mut Checks) {
-    let embedded = model.embedder.embed(&["Are you there?".to_owned()]).await;
+    let embedded = model.embedder.embed(&["Are you there?".to_owned()], &unlimited).await;
     let detail = embedded.map(|_| format!("gives vectors of {} dimensions", model.model.dimensions));
     verdict(&format!("model {}", model.model.name), detail, checks);
 }

@@ -16,7 +16,7 @@ use crate::{
     answer::evaluation::{Case, Graded, Report, Threshold, by_kind, calibrated, golden, judged, report},
     config::Config,
     daemon::{self, Parts},
-    jobs::versions::Version,
+    jobs::{answer_question::Spent, versions::Version},
     store::Store,
 };
 
@@ -251,7 +251,8 @@ impl Place {
         if !std::io::stderr().is_terminal() {
             bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         }
-        let graded = self.parts.eval.graded(version, cases, with_answers, || bar.inc(1)).await;
+        let graded =
+            self.parts.eval.graded(version, cases, with_answers, &Spent::default(), || bar.inc(1)).await;
         bar.finish_and_clear();
         Ok(graded?)
     }

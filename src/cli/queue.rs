@@ -6,7 +6,10 @@ use serde_json::json;
 use super::{CONFIGURATION, Ended, output, settings};
 use crate::{
     daemon::{self, Workers},
-    store::{Store, status::QueueStatus},
+    store::{
+        Store,
+        status::{BudgetWait, QueueStatus},
+    },
 };
 
 /// Look at the kinds of jobs, and stop or start them in all daemons
@@ -41,11 +44,11 @@ pub(super) async fn queue(queue: Queue, path: &std::path::Path) -> anyhow::Resul
     let store = Store::open(&daemon::reach(&config)).await?;
     match queue.verb {
         Verb::List { json: as_json } => {
-            let kinds = store.queue_status(Workers::KINDS).await?;
+            let (kinds, waits) = tokio::try_join!(store.queue_status(Workers::KINDS), store.budget_waits())?;
             if as_json {
-                return output::json(&json!({ "queue": kinds }));
+                return output::json(&json!({ "queue": kinds, "waiting": waits }));
             }
-            show(&kinds);
+            show(&kinds, &waits);
         }
         Verb::Pause { kind } => {
             store.pause(known(&kind)?).await?;
@@ -68,8 +71,8 @@ pub(super) fn known(kind: &str) -> Result<&str, Ended> {
     Err(Ended { code: CONFIGURATION, message })
 }
 
-/// Prints the kinds as a table.
-pub(super) fn show(kinds: &[QueueStatus]) {
+/// Prints the kinds as a table, and what waits for a budget.
+pub(super) fn show(kinds: &[QueueStatus], waits: &[BudgetWait]) {
     output::table(
         &["queue", "ready", "scheduled", "running", "dead", "oldest ready", ""],
         kinds.iter().map(|kind| {
@@ -84,4 +87,23 @@ pub(super) fn show(kinds: &[QueueStatus]) {
             ]
         }),
     );
+    for wait in waits {
+        output::line(describe(wait));
+    }
+}
+
+/// Which jobs wait for which budget, since when, and what can be done about it.
+fn describe(wait: &BudgetWait) -> String {
+    let BudgetWait { kind, jobs, .. } = wait;
+    let since = wait.since.format("%F %TZ");
+    let of = || {
+        let (model, server) = (wait.model.as_deref().unwrap_or("?"), wait.server.as_deref().unwrap_or("?"));
+        format!("{model} at {server} (requests_per_minute, tokens_per_minute, or what the server allows)")
+    };
+    let what = match wait.waits_for.as_str() {
+        "rate_limit" => format!("the budget of {}", of()),
+        "daily_budget" => "tomorrow's money (budget.embedding_usd, UTC)".to_owned(),
+        _ => "the stop button (`shopkeeper resume`)".to_owned(),
+    };
+    format!("{kind}: {jobs} wait for {what}, since {since}")
 }

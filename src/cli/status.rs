@@ -43,11 +43,12 @@ pub(super) async fn status(arguments: &Status, path: &Path) -> anyhow::Result<()
 }
 
 async fn show(arguments: &Status, config: &Config, store: &Store) -> anyhow::Result<()> {
-    let (mut sources, failures, pace, queue, index, usage, stopped) = tokio::try_join!(
+    let (mut sources, failures, pace, queue, waits, index, usage, stopped) = tokio::try_join!(
         store.source_status(),
         store.failures(),
         store.pace(REFRESHING),
         store.queue_status(Workers::KINDS),
+        store.budget_waits(),
         store.index_status(),
         store.usage_today(),
         store.stopped_since(),
@@ -61,7 +62,7 @@ async fn show(arguments: &Status, config: &Config, store: &Store) -> anyhow::Res
     if arguments.json {
         return output::json(&json!({
             "sources": sources, "queue": queue, "index": index, "usage_today": usage,
-            "failures": failures, "refresh": pace, "stopped_since": stopped,
+            "failures": failures, "refresh": pace, "stopped_since": stopped, "waiting": waits,
         }));
     }
     if let Some(since) = stopped {
@@ -108,7 +109,7 @@ async fn show(arguments: &Status, config: &Config, store: &Store) -> anyhow::Res
         output::line(format!("refreshing: {} pending, {} a minute{eta}", pace.pending, pace.per_minute));
     }
     output::line("");
-    super::queue::show(&queue);
+    super::queue::show(&queue, &waits);
     output::line("");
     output::table(
         &["index", "model", "dimensions", "state", "chunks"],

@@ -50,7 +50,7 @@ async fn is_refused(store: &Store, parts: &Parts) -> anyhow::Result<bool> {
     if store.stopped_since().await?.is_some() {
         return Ok(true);
     }
-    let daily = parts.versions.models().iter().find_map(|model| model.backfill.daily);
+    let daily = parts.versions.models().iter().find_map(|model| model.backfill.daily());
     let Some((operation, most)) = daily else { return Ok(false) };
     Ok(store.usd_today(operation).await? >= most)
 }

@@ -2,8 +2,10 @@
 
 use std::num::NonZeroU32;
 
+use url::{Host, Url};
+
 use super::{
-    Amount, Embedding, Endpoint, HttpUrl, Secret, Span, TokenizerChoice,
+    Amount, Embedding, Endpoint, HttpUrl, RateLimit, Secret, Span, TokenizerChoice,
     reader::{Faulty, Section, Setting},
     sections::{count, seconds},
     tree::Value,
@@ -14,12 +16,27 @@ const MAX_INDEXED_DIMENSIONS: u32 = 4000;
 
 const OPENAI: &str = "https://api.openai.com/v1";
 
+/// What may be asked of a server where nothing else is said, unless it is on this host.
+const REQUESTS_PER_MINUTE: u32 = 3000;
+const TOKENS_PER_MINUTE: u32 = 1_000_000;
+
+/// Whether a URL names this host by its loopback addresses.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
+}
+
 /// A model server as far as it could be read: each key for itself, so that one that is wrong hides no other.
 pub(super) struct Server {
     base_url: Result<HttpUrl, Faulty>,
     api_key: Result<Option<Secret>, Faulty>,
-    requests_per_minute: Result<NonZeroU32, Faulty>,
-    tokens_per_minute: Result<NonZeroU32, Faulty>,
+    /// None when nothing says how many.
+    requests_per_minute: Result<Option<NonZeroU32>, Faulty>,
+    tokens_per_minute: Result<Option<NonZeroU32>, Faulty>,
     timeout: Result<Span, Faulty>,
 }
 
@@ -36,8 +53,8 @@ impl Server {
         Self {
             base_url,
             api_key,
-            requests_per_minute: section.or("requests_per_minute", below.requests_per_minute),
-            tokens_per_minute: section.or("tokens_per_minute", below.tokens_per_minute),
+            requests_per_minute: section.or_none("requests_per_minute", below.requests_per_minute),
+            tokens_per_minute: section.or_none("tokens_per_minute", below.tokens_per_minute),
             timeout: section.or("timeout", below.timeout),
         }
     }
@@ -49,11 +66,19 @@ impl Server {
 
     /// The server, if all of it could be read.
     pub(super) fn endpoint(&self) -> Result<Endpoint, Faulty> {
+        let base_url = self.base_url.clone()?;
+        // A server of this host has nobody to share with: it takes what it can.
+        let is_local = is_loopback(base_url.expose());
+        let limit = |written: Option<NonZeroU32>, default| match written {
+            Some(most) => RateLimit::PerMinute(most),
+            None if is_local => RateLimit::Unlimited,
+            None => RateLimit::PerMinute(count(default)),
+        };
         Ok(Endpoint {
-            base_url: self.base_url.clone()?,
+            base_url,
             api_key: self.api_key.clone()?,
-            requests_per_minute: self.requests_per_minute?,
-            tokens_per_minute: self.tokens_per_minute?,
+            requests_per_minute: limit(self.requests_per_minute?, REQUESTS_PER_MINUTE),
+            tokens_per_minute: limit(self.tokens_per_minute?, TOKENS_PER_MINUTE),
             timeout: self.timeout?,
         })
     }
@@ -71,8 +96,8 @@ impl<'a> OpenAi<'a> {
         let defaults = Server {
             base_url: HttpUrl::read(&Value::Text(OPENAI.to_owned())).map_err(|_| Faulty),
             api_key: Ok(None),
-            requests_per_minute: Ok(count(3000)),
-            tokens_per_minute: Ok(count(1_000_000)),
+            requests_per_minute: Ok(None),
+            tokens_per_minute: Ok(None),
             timeout: Ok(seconds(60)),
         };
         let own_key = section.or_variable("api_key", "OPENAI_API_KEY");
@@ -227,4 +252,46 @@ fn tokenizer(section: &Section<'_>) -> Result<TokenizerChoice, Faulty> {
     }
     let message = format!("must be \"cl100k_base\" or {{ file = \"tokenizer.json\" }}, not {name:?}");
     Err(section.fault(KEY, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::PathBuf};
+
+    use crate::config::Config;
+
+    /// The limits of `[embedding]`, `[embedding.next]` and `[answers]` as they are shown.
+    fn limits(sections: &str) -> Vec<String> {
+        let settings = format!(
+            "[database]\nurl = \"postgres://u@h/ours\"\n[embedding.next]\nmodel = \"m\"\ndimensions = 7\n{sections}"
+        );
+        let environment = BTreeMap::from([("OPENAI_API_KEY".to_owned(), "sk-1".to_owned())]);
+        let config = Config::parse(&settings, "jobs.toml", PathBuf::new(), &environment).unwrap();
+        let shown: toml::Table = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
+        let (embedding, answers) = (&shown["embedding"], &shown["answers"]);
+        let of = |section: &toml::Value| {
+            format!("{} {}", section["requests_per_minute"], section["tokens_per_minute"])
+        };
+        vec![of(embedding), of(&embedding["next"]), of(answers)]
+    }
+
+    #[test]
+    fn a_model_server_of_this_host_has_no_limits_unless_they_are_set() {
+        const FREE: &str = "\"unlimited\" \"unlimited\"";
+        const USUAL: &str = "3000 1000000";
+        assert_eq!(limits(""), [USUAL; 3]);
+        for host in ["localhost:11434", "127.0.0.1:11434", "127.1.2.3", "[::1]:80", "[::ffff:127.0.0.1]"] {
+            assert_eq!(limits(&format!("[openai]\nbase_url = \"http://{host}/v1\"")), [FREE; 3], "{host}");
+        }
+        for host in ["192.168.0.7:11434", "localhost.example", "10.0.0.1"] {
+            assert_eq!(limits(&format!("[openai]\nbase_url = \"http://{host}/v1\"")), [USUAL; 3], "{host}");
+        }
+        let local = "base_url = \"http://localhost/v1\"";
+        assert_eq!(limits(&format!("[answers]\n{local}")), [USUAL, USUAL, FREE]);
+        // What is set holds, wherever it was set.
+        let inherited = format!("[openai]\nrequests_per_minute = 60\n[answers]\n{local}");
+        assert_eq!(limits(&inherited), ["60 1000000", "60 1000000", "60 \"unlimited\""]);
+        let own = format!("[openai]\n{local}\n[embedding]\ntokens_per_minute = 3000");
+        assert_eq!(limits(&own), ["\"unlimited\" 3000", "\"unlimited\" 3000", FREE]);
+    }
 }

@@ -172,6 +172,15 @@ impl<'a> Section<'a> {
         self.optional(key)?.map_or(other, Ok)
     }
 
+    /// The same of a key that need not be written anywhere.
+    pub(crate) fn or_none<T: Setting>(
+        &self,
+        key: &str,
+        other: Result<Option<T>, Faulty>,
+    ) -> Result<Option<T>, Faulty> {
+        self.optional(key)?.map_or(other, |value| Ok(Some(value)))
+    }
+
     /// The value of that one of two keys which is written; none, or both, is a fault.
     pub(crate) fn one_of<A: Setting, B: Setting, T>(
         &self,

@@ -22,7 +22,7 @@ use crate::{
     },
     jobs::{
         answer_question::{AnswerQuestion, AnswerSettings, Prices},
-        budget::Budget,
+        budget::{Budget, Waiting},
         deliver_webhook::DeliverWebhook,
         eval::Eval,
         fill_index::FillIndex,
@@ -38,7 +38,10 @@ use crate::{
         feed::{self, FeedSource},
         postgres::{self, PostgresSource, trigger},
     },
-    store::{Store, usage::Rates},
+    store::{
+        Store,
+        usage::{ModelAddress, Rates},
+    },
     webhook::Webhook,
 };
 
@@ -60,6 +63,8 @@ pub struct Parts {
     pub fill: Arc<FillIndex>,
     /// What is written and searched.
     pub versions: Arc<Versions>,
+    /// Jobs that wait in their slots for the budget of a model.
+    pub waiting: Waiting,
     catalogues: Vec<(String, Arc<dyn Catalogue>)>,
     postgres: Vec<(String, Arc<PostgresSource>)>,
 }
@@ -73,7 +78,8 @@ pub async fn prepare(config: &Config, store: &Store) -> anyhow::Result<Parts> {
 
 /// Builds the jobs. Only our own database is asked for anything, and nothing is written.
 pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
-    let versions = Arc::new(versions(config, store).await?);
+    let waiting = Waiting::default();
+    let versions = Arc::new(versions(config, store, &waiting).await?);
     // Documents are looked at again when they would be cut otherwise, for whichever model.
     let cutting: BTreeSet<_> = versions.models().iter().map(|model| model.chunking.settings()).collect();
     let sources = sources(config, &cutting.into_iter().collect::<Vec<_>>().join(", "))?;
@@ -104,11 +110,13 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         live: catalogues(&is_live),
         versions: versions.clone(),
         completer: Arc::new(completer),
-        completion_budget: budget(store, &config.answers.endpoint),
+        completion_budget: budget(store, &config.answers.endpoint, &config.answers.model, &waiting),
         settings: answer_settings(config),
     });
+    let embedding = std::iter::once(&config.embedding).chain(config.embedding.next.as_deref());
+    let servers = embedding.map(|embedding| embedding.endpoint.base_url.to_string()).collect();
     Ok(Parts {
-        sync: Arc::new(SyncCatalogue { store: store.clone(), sources: synced.collect() }),
+        sync: Arc::new(SyncCatalogue { store: store.clone(), sources: synced.collect(), servers }),
         index: Arc::new(IndexDocuments { refresh: refresh.clone() }),
         refresh,
         deliver: Arc::new(DeliverWebhook { store: store.clone(), webhooks: receivers(&config.webhooks)? }),
@@ -116,29 +124,26 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         eval: Arc::new(Eval { store: store.clone(), answer: answer.clone() }),
         answer,
         versions,
+        waiting,
         catalogues: catalogues(&|_| true).into_iter().collect(),
         postgres: sources.postgres,
     })
 }
 
 /// The models of the settings; the active index version must be of one of them.
-async fn versions(config: &Config, store: &Store) -> anyhow::Result<Versions> {
+async fn versions(config: &Config, store: &Store, waiting: &Waiting) -> anyhow::Result<Versions> {
     let next = config.embedding.next.as_deref();
     let models = std::iter::once(&config.embedding).chain(next);
     let daily = config.budget.embedding_usd.0;
     let models = models.map(|embedding| {
         let name = embedding.model.clone();
+        let budget = budget(store, &embedding.endpoint, &name, waiting);
         let model = EmbeddingModel { name, dimensions: embedding.dimensions.get() };
         anyhow::Ok(Arc::new(Model {
             embedder: Arc::new(OpenAiEmbedder::new(server(&embedding.endpoint)?, model.clone())),
             model,
-            budget: budget(store, &embedding.endpoint),
-            backfill: Budget {
-                reserve: BACKFILL_RESERVE,
-                daily: (daily > 0.0).then_some(("embedding", daily)),
-                slice: Arc::default(),
-                ..budget(store, &embedding.endpoint)
-            },
+            backfill: budget.after_others(BACKFILL_RESERVE, (daily > 0.0).then_some(("embedding", daily))),
+            budget,
             chunking: Arc::new(chunking(embedding)?),
             limits: BatchLimits {
                 inputs: embedding.max_inputs.get() as usize,
@@ -180,21 +185,16 @@ pub fn planner(parts: &Parts) -> PlanCatalogue {
     PlanCatalogue { sync: parts.sync.clone(), refresh: parts.refresh.clone() }
 }
 
-/// The share of a model server's budget that refreshing documents leaves to answers.
+/// The share of a model's budget that refreshing documents leaves to answers.
 const BACKFILL_RESERVE: f64 = 0.1;
 
-fn budget(store: &Store, endpoint: &Endpoint) -> Budget {
-    Budget {
-        store: store.clone(),
-        server: endpoint.base_url.to_string(),
-        rates: Rates {
-            requests: endpoint.requests_per_minute.get(),
-            tokens: endpoint.tokens_per_minute.get(),
-        },
-        reserve: 0.0,
-        daily: None,
-        slice: Arc::default(),
-    }
+fn budget(store: &Store, endpoint: &Endpoint, model: &str, waiting: &Waiting) -> Budget {
+    let of = ModelAddress { server: endpoint.base_url.to_string(), model: model.to_owned() };
+    let rates = Rates {
+        requests: endpoint.requests_per_minute.per_minute(),
+        tokens: endpoint.tokens_per_minute.per_minute(),
+    };
+    Budget::new(store.clone(), of, rates, waiting.clone())
 }
 
 impl Parts {

@@ -9,7 +9,7 @@ use axum::{Router, extract::State, http::header, response::IntoResponse, routing
 use tokio::sync::Mutex;
 
 use super::Api;
-use crate::{store::StoreError, telemetry};
+use crate::{clock, store::StoreError, telemetry};
 
 pub(super) fn routes(api: Api) -> Router {
     Router::new().route("/metrics", get(metrics)).with_state(api)
@@ -43,6 +43,17 @@ async fn metrics(State(api): State<Api>) -> impl IntoResponse {
             ];
             telemetry::queue(&kind.kind, &depths, kind.oldest_ready_seconds.unwrap_or(0.0));
         }
+        let waits = store.budget_waits().await?;
+        telemetry::budget_waits(waits.into_iter().map(|wait| {
+            let age = (clock::now() - wait.since).as_seconds_f64().max(0.0);
+            let labels = [
+                ("kind", wait.kind),
+                ("waits_for", wait.waits_for),
+                ("server", wait.server.unwrap_or_default()),
+                ("model", wait.model.unwrap_or_default()),
+            ];
+            (labels, wait.jobs, age)
+        }));
         Ok(())
     };
     jobs.count("the queue", Duration::ZERO, queue).await;

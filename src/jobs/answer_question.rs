@@ -13,7 +13,11 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span};
 
-use super::{Attempt, Job, JobError, OUTAGE, Outcome, budget::Budget, versions::Versions};
+use super::{
+    Attempt, Job, JobError, OUTAGE, Outcome,
+    budget::{Budget, JobRef},
+    versions::Versions,
+};
 use crate::{
     answer::{self, Escalation, Question, human::wants_human, prompt::PromptSettings},
     catalogue::Catalogue,
@@ -115,7 +119,8 @@ impl Job for AnswerQuestion {
         else {
             return Ok(Outcome::Done(Vec::new()));
         };
-        let (began, spent) = (Instant::now(), Spent::default());
+        let job = JobRef { kind: Self::KIND, id: attempt.lease.job };
+        let (began, spent) = (Instant::now(), Spent::of(job));
         let answer = tokio::select! {
             answer = self.answer(&taken, &spent) => answer,
             () = self.unwanted(&taken) => {
@@ -172,9 +177,7 @@ impl AnswerQuestion {
         };
         let left = self.settings.fallback_after.saturating_sub(taken.age + began.elapsed());
         match answer {
-            Err(JobError::Snooze { .. } | JobError::Withheld { .. }) if left.is_zero() => {
-                Ok(self.paused(locale))
-            }
+            Err(error) if error.waits() && left.is_zero() => Ok(self.paused(locale)),
             // However long the server wants to be left alone, the fallback comes soon after that time.
             other => other.map_err(|error| error.within(left.max(Duration::from_secs(1)))),
         }

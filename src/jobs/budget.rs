@@ -1,73 +1,80 @@
-//! What may be asked of a model server: so many requests and tokens a minute for all daemons together, and
-//! so many dollars a day.
+//! What may be asked of a model: so many requests and tokens a minute for all daemons together, and so many dollars a
+//! day.
 //!
-//! Answers go first: whoever refreshes documents leaves them a share of the budget. A server that asks for
-//! patience, or refuses everybody, is left alone by all daemons for as long.
+//! Every request that a job sends goes through [`Budget::embed`] or [`Budget::complete`]: they take it out of the budget,
+//! send it, and heed what the server says about its limits. Answers go first: whoever refreshes documents leaves them a
+//! share of the budget. A server that asks for patience, or refuses everybody, is left alone by all daemons for as long.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use chrono::{NaiveTime, TimeDelta};
+use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info_span};
 
 use super::JobError;
 use crate::{
     clock,
-    model::{Left, ModelError},
+    model::{Completer, Completion, Embedded, Embedder, Heard, Left, ModelError, Prompt},
     store::{
         Store, StoreError,
-        usage::{Cost, Rates},
+        jobs::WaitsFor,
+        usage::{Cost, ModelAddress, Rates},
     },
+    telemetry,
 };
 
-/// A share of the budget of one server.
+mod slice;
+mod waiting;
+
+use slice::Slice;
+pub use waiting::{JobRef, Waiting};
+
+/// A share of the budget of one model.
 #[derive(Clone)]
 pub struct Budget {
     /// Where it is kept.
-    pub store: Store,
-    /// The server's address.
-    pub server: String,
+    store: Store,
+    of: ModelAddress,
     /// For all daemons.
-    pub rates: Rates,
+    rates: Rates,
     /// The share of the full budget that is left for others, 0 to 1.
-    pub reserve: f64,
+    reserve: f64,
     /// Dollars that this operation may cost a day (UTC); none is no limit.
-    pub daily: Option<(&'static str, f64)>,
+    daily: Option<(&'static str, f64)>,
     /// What was taken out of the budget and not used yet.
-    pub slice: Arc<Mutex<Slice>>,
+    slice: Arc<Mutex<Slice>>,
+    waiting: Waiting,
 }
 
-/// A part of a budget that a process may use without asking again: a tenth of a second's worth, so that many short
-/// requests do not wait in line for the budget's row.
-#[derive(Debug, Default)]
-pub struct Slice {
-    requests: u32,
-    tokens: u64,
-    until: Option<Instant>,
+/// Why a request got no reply.
+#[derive(Clone, Debug)]
+pub enum AskError {
+    /// It was not sent: the budget has no room for it, or our database could not say.
+    Withheld(JobError),
+    /// It was sent.
+    Model(ModelError),
 }
 
-impl Slice {
-    fn take(&mut self, tokens: u64) -> bool {
-        let is_good = self.until.is_some_and(|until| Instant::now() < until);
-        if !is_good || self.requests == 0 || self.tokens < tokens {
-            return false;
+impl From<AskError> for JobError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Withheld(error) => error,
+            AskError::Model(error) => error.into(),
         }
-        self.requests -= 1;
-        self.tokens -= tokens;
-        true
     }
 }
 
 /// How often it is looked whether there is money for those who wait for tomorrow's.
 const RESUME: Duration = Duration::from_mins(1);
-/// How the reason begins of those who wait for tomorrow's money.
-const SPENT: &str = "today's budget of ";
-/// Slices in a minute.
-const SLICES: u32 = 600;
-/// How long a slice may be used.
-const GOOD: Duration = Duration::from_millis(200);
+/// Jobs that go on in one statement.
+const RESUMED: u32 = 1000;
 
 /// Longer than this is not waited for in a slot: the job waits in the queue.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -82,23 +89,93 @@ pub(super) async fn note(store: &Store, cost: Cost) {
 }
 
 impl Budget {
+    /// The whole budget of a model; jobs that wait for it are told to `waiting`.
+    pub fn new(store: Store, of: ModelAddress, rates: Rates, waiting: Waiting) -> Self {
+        Self { store, of, rates, reserve: 0.0, daily: None, slice: Arc::default(), waiting }
+    }
+
+    /// The same budget for those who leave a share of it to others, and may cost so many dollars a day (UTC).
+    #[must_use]
+    pub fn after_others(&self, reserve: f64, daily: Option<(&'static str, f64)>) -> Self {
+        Self { reserve, daily, slice: Arc::default(), ..self.clone() }
+    }
+
+    /// What may be asked in a minute.
+    pub fn rates(&self) -> Rates {
+        self.rates
+    }
+
+    /// What this may cost a day: the operation, and dollars.
+    pub fn daily(&self) -> Option<(&'static str, f64)> {
+        self.daily
+    }
+
+    /// Embeds texts of about so many tokens, as soon as the budget has room for it; these jobs wait for it.
+    pub async fn embed(
+        &self,
+        embedder: &dyn Embedder,
+        inputs: &[String],
+        tokens: u64,
+        jobs: &[JobRef],
+    ) -> Result<Embedded, AskError> {
+        let asking = self.begin(tokens, jobs).await?;
+        let span = info_span!(
+            "embeddings",
+            gen_ai.operation.name = "embeddings",
+            gen_ai.request.model = self.of.model
+        );
+        let again = || asking.again().boxed();
+        let reply = embedder.embed(inputs, &again).instrument(span).await;
+        let reply = asking.end("embedding", reply, |embedded| (embedded.tokens, embedded.left)).await?;
+        telemetry::model_charged(&self.of.model, "input", reply.tokens);
+        Ok(reply)
+    }
+
+    /// Completes a prompt; it and its answer are of about so many tokens at most. Otherwise like [`Budget::embed`].
+    pub async fn complete(
+        &self,
+        completer: &dyn Completer,
+        prompt: &Prompt,
+        heard: Option<&Heard<'_>>,
+        tokens: u64,
+        jobs: &[JobRef],
+    ) -> Result<Completion, AskError> {
+        let asking = self.begin(tokens, jobs).await?;
+        let span = info_span!("chat", gen_ai.operation.name = "chat", gen_ai.request.model = self.of.model);
+        let again = || asking.again().boxed();
+        let reply = completer.complete(prompt, heard, &again).instrument(span).await;
+        let charged =
+            |reply: &Completion| (reply.input_tokens.saturating_add(reply.output_tokens), reply.left);
+        let reply = asking.end("chat", reply, charged).await?;
+        telemetry::model_charged(&self.of.model, "input", reply.input_tokens);
+        telemetry::model_charged(&self.of.model, "output", reply.output_tokens);
+        Ok(reply)
+    }
+
+    async fn begin<'a>(&'a self, tokens: u64, jobs: &'a [JobRef]) -> Result<Asking<'a>, AskError> {
+        self.take(tokens, jobs).instrument(info_span!("budget")).await.map_err(AskError::Withheld)?;
+        Ok(Asking { budget: self, tokens, jobs, taken: AtomicU64::new(tokens), denied: OnceLock::new() })
+    }
+
     /// Waits until one request with so many tokens may be sent.
-    pub async fn take(&self, tokens: u64) -> Result<(), JobError> {
+    async fn take(&self, tokens: u64, jobs: &[JobRef]) -> Result<(), JobError> {
         self.require_money().await?;
         if self.slice().take(tokens) {
             return Ok(());
         }
-        let (mut requests, mut together) =
-            (self.rates.requests / SLICES, u64::from(self.rates.tokens / SLICES));
+        // What others did not use comes first.
+        let credit = Slice::borrow(&self.slice, tokens);
+        let tokens = tokens - credit.tokens();
+        let (mut requests, mut together) = Slice::size(self.rates);
         if requests < 2 || together < tokens {
             (requests, together) = (1, tokens);
         }
+        let mut waiting = None;
         loop {
-            let taken = self.store.take_budget(&self.server, self.rates, requests, together, self.reserve);
-            let wait = taken.await?;
+            let wait = self.draw(requests, together).await?;
             if wait.is_zero() {
-                let until = Some(Instant::now() + GOOD);
-                *self.slice() = Slice { requests: requests - 1, tokens: together - tokens, until };
+                credit.spend();
+                self.slice().refill(requests - 1, together - tokens);
                 return Ok(());
             }
             if requests > 1 {
@@ -107,19 +184,29 @@ impl Budget {
                 continue;
             }
             if wait > PATIENCE {
-                if self.store.stopped_since().await?.is_some() {
-                    let reason = "all spending is stopped: `shopkeeper resume` lets it go on".to_owned();
-                    return Err(JobError::Withheld { after: wait, reason });
-                }
-                let reason = format!("the budget of requests and tokens to {} is used up", self.server);
-                return Err(JobError::Snooze { after: wait, reason });
+                return Err(self.put_off(wait).await?);
             }
+            waiting.get_or_insert_with(|| self.waiting.enter(&self.of, jobs));
             tokio::time::sleep(wait).await;
         }
     }
 
+    /// Takes requests with so many tokens together out of the budget. Says how long to wait when nothing was taken.
+    async fn draw(&self, requests: u32, tokens: u64) -> Result<Duration, StoreError> {
+        self.store.take_budget(&self.of, self.rates, requests, tokens, self.reserve).await
+    }
+
+    /// Why a job has to wait for so long.
+    async fn put_off(&self, after: Duration) -> Result<JobError, StoreError> {
+        if self.store.stopped_since().await?.is_none() {
+            return Ok(JobError::Throttled { after, by: self.of.clone() });
+        }
+        let reason = "all spending is stopped: `shopkeeper resume` lets it go on".to_owned();
+        Ok(JobError::Withheld { after, reason, by: WaitsFor::Stop })
+    }
+
     fn slice(&self) -> MutexGuard<'_, Slice> {
-        self.slice.lock().unwrap_or_else(PoisonError::into_inner)
+        slice::lock(&self.slice)
     }
 
     /// Does what [`Budget::resume`] does each minute until stopped: a daemon with less money may still take such jobs.
@@ -136,11 +223,14 @@ impl Budget {
 
     /// Lets jobs of these kinds go on that wait for tomorrow's money, when there is some today: the budget was raised.
     pub async fn resume(&self, kinds: &[&str]) -> Result<(), StoreError> {
-        match self.require_money().await {
-            Ok(()) => self.store.hasten(kinds, SPENT).await,
+        if self.require_money().await.is_err() {
             // They wait on.
-            Err(_) => Ok(()),
+            return Ok(());
         }
+        for kind in kinds {
+            while self.store.hasten(kind, &WaitsFor::DailyBudget, RESUMED).await? >= RESUMED {}
+        }
+        Ok(())
     }
 
     async fn require_money(&self) -> Result<(), JobError> {
@@ -151,31 +241,87 @@ impl Budget {
         let now = clock::now();
         let midnight = (now + TimeDelta::days(1)).date_naive().and_time(NaiveTime::MIN).and_utc();
         let after = (midnight - now).to_std().unwrap_or_default();
-        let reason = format!("{SPENT}{limit} dollars for {operation} is used up");
-        Err(JobError::Withheld { after, reason })
+        let reason = format!("today's budget of {limit} dollars for {operation} is used up");
+        Err(JobError::Withheld { after, reason, by: WaitsFor::DailyBudget })
     }
 
-    /// Tells all daemons what a server says may still be asked of it: others may use the same key.
-    pub async fn correct(&self, left: Left) {
+    /// Tells all daemons what a server says may still be asked of this model: others may use the same key.
+    async fn correct(&self, left: Left) {
         if left != Left::default()
-            && let Err(error) = self.store.correct_budget(&self.server, left.requests, left.tokens).await
+            && let Err(error) = self.store.correct_budget(&self.of, left.requests, left.tokens).await
         {
             tracing::debug!(%error, "the budget could not be corrected");
         }
     }
 
     /// Tells all daemons when a server wants to be left alone.
-    pub async fn heed(&self, error: &ModelError) {
+    async fn heed(&self, error: &ModelError) {
         let wait = match error {
             ModelError::Unavailable { retry_after, .. } => *retry_after,
             ModelError::Refused { .. } => Some(REFUSED),
             ModelError::Rejected { .. } | ModelError::Nonsense { .. } | ModelError::NoVector { .. } => None,
         };
+        let Some(wait) = wait else { return };
         *self.slice() = Slice::default();
-        if let Some(wait) = wait
-            && let Err(error) = self.store.hold_budget(&self.server, self.rates, wait).await
-        {
+        if let Err(error) = self.store.hold_budget(&self.of, wait).await {
             tracing::debug!(%error, "the other daemons could not be told to wait");
+        }
+    }
+}
+
+/// A request that the budget has room for, until its reply is there.
+struct Asking<'a> {
+    budget: &'a Budget,
+    /// Of one request.
+    tokens: u64,
+    jobs: &'a [JobRef],
+    /// Tokens of all that were sent.
+    taken: AtomicU64,
+    /// Why it could not be sent once more.
+    denied: OnceLock<JobError>,
+}
+
+impl Asking<'_> {
+    /// Waits until the request may be sent once more, and says whether it may be.
+    async fn again(&self) -> bool {
+        match self.budget.take(self.tokens, self.jobs).await {
+            Ok(()) => {
+                self.taken.fetch_add(self.tokens, Ordering::Relaxed);
+                true
+            }
+            Err(error) => {
+                let _ = self.denied.set(error);
+                false
+            }
+        }
+    }
+
+    /// Heeds what came of it: `charged` says which tokens of a reply the server charged, and what it says is left.
+    async fn end<T>(
+        self,
+        operation: &'static str,
+        reply: Result<T, ModelError>,
+        charged: impl FnOnce(&T) -> (u64, Left),
+    ) -> Result<T, AskError> {
+        telemetry::model_requested(operation, reply.as_ref().map_or_else(ModelError::code, |_| "ok"));
+        if let Some(denied) = self.denied.into_inner() {
+            return Err(AskError::Withheld(denied));
+        }
+        match reply {
+            Ok(reply) => {
+                let (tokens, left) = charged(&reply);
+                self.budget.correct(left).await;
+                // A server that charges nothing only does not say what it was.
+                if let (1.., Some(rate)) = (tokens, self.budget.rates.tokens) {
+                    let unused = self.taken.into_inner().saturating_sub(tokens);
+                    self.budget.slice().give_back(unused, rate, left.tokens);
+                }
+                Ok(reply)
+            }
+            Err(error) => {
+                self.budget.heed(&error).await;
+                Err(AskError::Model(error))
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::{
     Attempt, Job, JobError, Outcome,
     answer_question::{AnswerQuestion, Asked, Draft, Spent},
+    budget::JobRef,
     versions::Version,
 };
 use crate::{
@@ -48,13 +49,14 @@ impl Job for Eval {
     const KIND: &'static str = "eval";
     type Payload = Payload;
 
-    async fn run(&self, payload: Payload, _: &Attempt) -> Result<Outcome, JobError> {
+    async fn run(&self, payload: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {
         let Payload { file, min_hit_at_5 } = payload;
         let unread = |reason: String| JobError::Dead(format!("{}: {reason}", file.display()));
         let text = tokio::fs::read_to_string(&file).await.map_err(|error| unread(error.to_string()))?;
         let cases = golden(&text).map_err(|error| unread(error.to_string()))?;
         let version = self.answer.versions.active().await?;
-        let graded = self.graded(&version, cases, false, || {}).await?;
+        let spent = Spent::of(JobRef { kind: Self::KIND, id: attempt.lease.job });
+        let graded = self.graded(&version, cases, false, &spent, || {}).await?;
         let report = report(&graded);
         let figures = [("hit_at_1", report.hit_at_1), ("hit_at_5", report.hit_at_5), ("mrr", report.mrr)];
         for (figure, value) in figures {
@@ -79,11 +81,11 @@ impl Eval {
         version: &Version,
         cases: Vec<Case>,
         with_answers: bool,
+        spent: &Spent,
         asked: impl Fn() + Sync,
     ) -> Result<Vec<(Case, Graded)>, JobError> {
-        let spent = Spent::default();
         let questions = stream::iter(cases).map(|case| {
-            let (asked, spent) = (&asked, &spent);
+            let asked = &asked;
             async move {
                 let graded = self.grade(version, &case, with_answers, spent).await?;
                 asked();
@@ -91,7 +93,7 @@ impl Eval {
             }
         });
         let graded = questions.buffered(AT_ONCE).try_collect().await;
-        self.answer.account(&spent).await;
+        self.answer.account(spent).await;
         graded
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Job, JobError, Outcome, refresh_document::RefreshDocument};
+use super::{Attempt, Job, JobError, Outcome, budget::JobRef, refresh_document::RefreshDocument};
 use crate::{catalogue::DocumentId, store::jobs::NewJob};
 
 /// Documents of one job.
@@ -43,16 +43,17 @@ impl Job for IndexDocuments {
         if attempt.number > 1 {
             return Ok(Outcome::Done(keys.iter().map(|key| alone(&source, key)).collect()));
         }
+        let job = JobRef { kind: Self::KIND, id: attempt.lease.job };
         let refreshed = join_all(keys.iter().map(async |key| {
             let id = DocumentId { source: source.clone(), key: key.clone() };
-            (key, self.refresh.refresh(id, None).await.err())
+            (key, self.refresh.refresh(id, None, job).await.err())
         }));
         let mut failed = Vec::new();
         for (key, error) in refreshed.await {
             match error {
                 None => {}
                 // Those that are indexed by now have nothing to do next time.
-                Some(error @ (JobError::Snooze { .. } | JobError::Withheld { .. })) => return Err(error),
+                Some(error) if error.waits() => return Err(error),
                 Some(_) => failed.push(alone(&source, key)),
             }
         }

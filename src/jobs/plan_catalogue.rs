@@ -92,11 +92,12 @@ impl PlanCatalogue {
 /// As few requests as the server's limits allow, as fast as it lets us send them.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
 fn eta(model: &Model, plan: &Plan) -> f64 {
-    let (limits, rates) = (model.limits, model.backfill.rates);
+    let (limits, rates) = (model.limits, model.backfill.rates());
     let inputs = plan.chunks - plan.cached_chunks;
     let requests =
         inputs.div_ceil(limits.inputs.max(1) as u64).max(plan.tokens.div_ceil(limits.tokens.max(1)));
-    60.0 * (requests as f64 / f64::from(rates.requests)).max(plan.tokens as f64 / f64::from(rates.tokens))
+    let minutes = |wanted: u64, rate: Option<u32>| rate.map_or(0.0, |rate| wanted as f64 / f64::from(rate));
+    60.0 * minutes(requests, rates.requests).max(minutes(plan.tokens, rates.tokens))
 }
 
 /// Why no plan could be made.

@@ -18,6 +18,7 @@ use serde::Deserialize;
 
 use super::{
     Attempt, Job, JobError, OUTAGE, Outcome,
+    budget::JobRef,
     versions::{Version, Versions},
 };
 use crate::{
@@ -80,7 +81,8 @@ impl Job for RefreshDocument {
 
     async fn run(&self, payload: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {
         let id = DocumentId { source: payload.source, key: payload.key };
-        match self.refresh(id, Some(attempt.lease)).await? {
+        let job = JobRef { kind: Self::KIND, id: attempt.lease.job };
+        match self.refresh(id, Some(attempt.lease), job).await? {
             Ended::Written => Ok(Outcome::Committed),
             Ended::NothingToDo => Ok(Outcome::Done(Vec::new())),
         }
@@ -101,12 +103,17 @@ impl RefreshDocument {
 
     /// Makes every index version hold a document as it is now; with a lease, that job is done then. Each version is
     /// written for itself, so that one whose model is away holds up no other; the job is done with the last of them.
-    pub(super) async fn refresh(&self, id: DocumentId, lease: Option<Lease>) -> Result<Ended, JobError> {
+    pub(super) async fn refresh(
+        &self,
+        id: DocumentId,
+        lease: Option<Lease>,
+        job: JobRef,
+    ) -> Result<Ended, JobError> {
         let versions = self.settings.versions.written().await?;
         let mut failed = None;
         for (number, version) in (1..).zip(versions.iter()) {
             let lease = lease.filter(|_| number == versions.len() && failed.is_none());
-            match self.refresher(version).refresh(id.clone(), lease).await {
+            match self.refresher(version).refresh(id.clone(), lease, job).await {
                 Ok(Ended::Written) => {}
                 Ok(Ended::NothingToDo) => return Ok(Ended::NothingToDo),
                 Err(error) => failed = failed.or(Some(error)),

@@ -37,6 +37,8 @@ pub struct SyncCatalogue {
     pub store: Store,
     /// Where they come from, by source.
     pub sources: BTreeMap<String, SyncedSource>,
+    /// The model servers of the settings: what one of them rejected is not tried again unasked.
+    pub servers: Vec<String>,
 }
 
 /// A source and how many of its removals are believed.
@@ -221,8 +223,8 @@ impl SyncCatalogue {
         for keys in removed.chunks(BATCH) {
             report.enqueued += self.store.note_unlisted(name, keys, RefreshDocument::KIND).await?;
         }
-        // What stood in their way may be gone.
-        report.enqueued += self.store.retry_failed(name, RefreshDocument::KIND).await?;
+        // What stood in their way may be gone. What a model rejects, it will reject again.
+        report.enqueued += self.store.retry_failed(name, &self.servers, RefreshDocument::KIND).await?;
         self.store.note_synced(name, report.listed).await?;
         telemetry::synced(name, clock::now());
         report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -67,6 +67,8 @@ pub enum Fault {
     InputCap(usize),
     /// A 400 when an input has this text in it, else a right answer.
     Rejected(String),
+    /// A 400 when this stands in the request's body, else a right answer: an option that the server does not know.
+    Refuses(String),
     /// A completion with this text, whatever was asked: a model that invents.
     Says(String),
     /// A right answer that says how little may still be asked this minute.

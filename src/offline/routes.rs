@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::json;
@@ -42,20 +43,20 @@ pub(super) fn router(models: Models, stop: CancellationToken) -> Router {
         .with_state(Arc::new(endpoint))
 }
 
-async fn embeddings(State(endpoint): State<Arc<Endpoint>>, body: Bytes) -> Response {
+async fn embeddings(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> Response {
     let question = Question::parse(&body);
     let inputs = question.as_ref().map_or(0, |question| question.inputs.len());
-    let scene = endpoint.models.script.enter(Operation::Embeddings, &body, inputs);
-    let reply = match stand_in(scene.fault.as_ref()) {
+    let scene = endpoint.models.script.enter(Operation::Embeddings, headers, &body, inputs);
+    let reply = match stand_in(scene.fault.as_ref(), &body) {
         Some(reply) => reply,
         None => endpoint.embed(question, scene.fault.as_ref()).await.unwrap_or_else(Reply::from),
     };
     endpoint.deliver(reply, scene).await
 }
 
-async fn completions(State(endpoint): State<Arc<Endpoint>>, body: Bytes) -> Response {
-    let scene = endpoint.models.script.enter(Operation::Completions, &body, 0);
-    let reply = match stand_in(scene.fault.as_ref()) {
+async fn completions(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> Response {
+    let scene = endpoint.models.script.enter(Operation::Completions, headers, &body, 0);
+    let reply = match stand_in(scene.fault.as_ref(), &body) {
         Some(reply) => reply,
         None => endpoint.complete(&body, scene.fault.as_ref()).unwrap_or_else(Reply::from),
     };
@@ -93,8 +94,11 @@ async fn unknown(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Res
 }
 
 /// The reply of a fault that needs no model.
-fn stand_in(fault: Option<&Fault>) -> Option<Reply> {
+fn stand_in(fault: Option<&Fault>, body: &[u8]) -> Option<Reply> {
     match fault? {
+        Fault::Refuses(text) if body.windows(text.len()).any(|part| part == text.as_bytes()) => {
+            Some(Refusal::invalid(None, format!("{text} is not supported.")).into())
+        }
         Fault::Status { code, retry_after } => Some(Refusal::of_status(*code, *retry_after).into()),
         Fault::InsufficientQuota => Some(Refusal::insufficient_quota().into()),
         Fault::Nonsense => Some(Reply::nonsense()),

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
+use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -49,7 +50,7 @@ struct Shared {
 struct State {
     embeddings: Faults,
     completions: Faults,
-    bodies: VecDeque<(Operation, Bytes)>,
+    bodies: VecDeque<(Operation, HeaderMap, Bytes)>,
     kept_bytes: usize,
 }
 
@@ -132,8 +133,15 @@ impl Script {
     /// Bodies of the newest requests for this operation, oldest first; `null` for one that is not JSON.
     pub fn bodies(&self, operation: Operation) -> Vec<Value> {
         let state = self.lock();
-        let of_operation = state.bodies.iter().filter(|(of, _)| *of == operation);
-        of_operation.map(|(_, body)| serde_json::from_slice(body).unwrap_or_default()).collect()
+        let of_operation = state.bodies.iter().filter(|(of, ..)| *of == operation);
+        of_operation.map(|(.., body)| serde_json::from_slice(body).unwrap_or_default()).collect()
+    }
+
+    /// Headers of the same requests.
+    pub fn headers(&self, operation: Operation) -> Vec<HeaderMap> {
+        let state = self.lock();
+        let of_operation = state.bodies.iter().filter(|(of, ..)| *of == operation);
+        of_operation.map(|(_, headers, _)| headers.clone()).collect()
     }
 
     /// Adds the lines of a script that came from another process.
@@ -148,9 +156,15 @@ impl Script {
     }
 
     /// Takes down a request and says what happens to it.
-    pub(super) fn enter(&self, operation: Operation, body: &Bytes, inputs: usize) -> Scene {
+    pub(super) fn enter(
+        &self,
+        operation: Operation,
+        headers: HeaderMap,
+        body: &Bytes,
+        inputs: usize,
+    ) -> Scene {
         let mut state = self.lock();
-        state.keep(operation, body.clone());
+        state.keep(operation, headers, body.clone());
         let fault = state.faults(operation).take();
         let releases = self.0.releases.subscribe();
         self.0.counts.send_modify(|counts| {
@@ -185,11 +199,11 @@ impl State {
         }
     }
 
-    fn keep(&mut self, operation: Operation, body: Bytes) {
+    fn keep(&mut self, operation: Operation, headers: HeaderMap, body: Bytes) {
         self.kept_bytes += body.len();
-        self.bodies.push_back((operation, body));
+        self.bodies.push_back((operation, headers, body));
         while self.bodies.len() > KEPT_BODIES || self.kept_bytes > KEPT_BYTES {
-            let Some((_, dropped)) = self.bodies.pop_front() else {
+            let Some((.., dropped)) = self.bodies.pop_front() else {
                 break;
             };
             self.kept_bytes -= dropped.len();
@@ -212,12 +226,12 @@ mod tests {
         let script = Script::default();
         script.always(Operation::Embeddings, Fault::BadJson);
         script.queue(Operation::Embeddings, [Fault::Nonsense, Fault::WrongCount]);
-        let next = || script.enter(Operation::Embeddings, &Bytes::new(), 0).fault;
+        let next = || script.enter(Operation::Embeddings, HeaderMap::new(), &Bytes::new(), 0).fault;
         assert_eq!([next(), next(), next()], [Fault::Nonsense, Fault::WrongCount, Fault::BadJson].map(Some));
         assert_eq!(next(), Some(Fault::BadJson));
-        assert_eq!(script.enter(Operation::Completions, &Bytes::new(), 0).fault, None);
+        assert_eq!(script.enter(Operation::Completions, HeaderMap::new(), &Bytes::new(), 0).fault, None);
         script.clear();
-        assert_eq!(script.enter(Operation::Embeddings, &Bytes::new(), 0).fault, None);
+        assert_eq!(script.enter(Operation::Embeddings, HeaderMap::new(), &Bytes::new(), 0).fault, None);
         assert_eq!(script.requests(Operation::Embeddings), 5);
     }
 
@@ -225,12 +239,12 @@ mod tests {
     fn kept_bodies_are_bounded_in_number_and_size() {
         let script = Script::default();
         for _ in 0..KEPT_BODIES + 5 {
-            script.enter(Operation::Completions, &Bytes::from_static(b"{}"), 0);
+            script.enter(Operation::Completions, HeaderMap::new(), &Bytes::from_static(b"{}"), 0);
         }
         assert_eq!(script.bodies(Operation::Completions).len(), KEPT_BODIES);
         let large = Bytes::from(vec![b' '; KEPT_BYTES / 2]);
         for _ in 0..4 {
-            script.enter(Operation::Embeddings, &large, 3);
+            script.enter(Operation::Embeddings, HeaderMap::new(), &large, 3);
         }
         assert_eq!(script.bodies(Operation::Embeddings).len(), 2);
         assert_eq!(script.inputs(), 12);

@@ -21,7 +21,7 @@ use crate::{
     jobs::{JobError, Outcome},
     store::{
         Store, StoreError,
-        jobs::{Failed, Failure, Finished, Lease, Unwritten},
+        jobs::{Failed, Failure, Finished, Lease, Unwritten, WaitsFor},
     },
     telemetry,
 };
@@ -138,8 +138,10 @@ fn name(outcome: &Result<Outcome, BoxDynError>) -> &'static str {
     match outcome {
         Ok(_) => "done",
         Err(error) => match error.downcast_ref() {
-            Some(JobError::Snooze { .. } | JobError::Withheld { .. }) => "snoozed",
-            Some(JobError::Dead(_)) => "dead",
+            Some(JobError::Snooze { .. } | JobError::Withheld { .. } | JobError::Throttled { .. }) => {
+                "snoozed"
+            }
+            Some(JobError::Dead(_) | JobError::Rejected { .. }) => "dead",
             Some(JobError::LeaseLost) => "lease_lost",
             Some(JobError::Retry(_)) | None => "failed",
         },
@@ -172,7 +174,7 @@ impl Ends {
                         continue;
                     };
                     let error = error.to_string();
-                    if let Failure::Snooze(after) = failure {
+                    if let Failure::Snooze(after) | Failure::PutOff(after, _) = failure {
                         waits.add(lease.job, error.clone(), after);
                     } else {
                         tracing::warn!(
@@ -231,10 +233,15 @@ impl Ends {
 fn failure(slots: &Slots, attempt: u32, error: &BoxDynError) -> Option<Failure> {
     Some(match error.downcast_ref::<JobError>() {
         Some(JobError::LeaseLost) => return None,
-        Some(JobError::Snooze { after, .. } | JobError::Withheld { after, .. }) => {
-            Failure::Snooze(spread(*after, rand::random()))
+        Some(JobError::Snooze { after, .. }) => Failure::Snooze(spread(*after, rand::random())),
+        Some(JobError::Withheld { after, by, .. }) => {
+            Failure::PutOff(spread(*after, rand::random()), by.clone())
+        }
+        Some(JobError::Throttled { after, by }) => {
+            Failure::PutOff(spread(*after, rand::random()), WaitsFor::RateLimit(by.clone()))
         }
         Some(JobError::Dead(_)) => Failure::Dead,
+        Some(JobError::Rejected { server, .. }) => Failure::Rejected { by: server.clone() },
         Some(JobError::Retry(_)) | None => {
             Failure::Retry(slots.limits.backoff.after(attempt, rand::random()))
         }

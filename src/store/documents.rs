@@ -208,18 +208,26 @@ impl Store {
         .await
     }
 
-    /// Enqueues the documents of a source that could not be indexed once more, page by page; says how many.
-    pub async fn retry_failed(&self, source: &str, refresh: &str) -> Result<u64, StoreError> {
+    /// Enqueues the documents of a source that could not be indexed once more, page by page, but for those that one of
+    /// these model servers rejects; says how many.
+    pub async fn retry_failed(
+        &self,
+        source: &str,
+        servers: &[String],
+        refresh: &str,
+    ) -> Result<u64, StoreError> {
         let (mut enqueued, mut after) = (0, String::new());
         loop {
             let keys = sqlx::query_scalar!(
                 "select distinct failed.key from shopkeeper.document_index as failed
                  join shopkeeper.document using (source, key)
                  where failed.source = $1 and failed.state = 'failed' and failed.key > $2
+                     and (failed.rejected_by is null or failed.rejected_by <> all ($4))
                  order by failed.key limit $3",
                 source,
                 after,
                 RETRIED,
+                servers,
             );
             let keys = keys.fetch_all(&self.pool).await?;
             let Some(last) = keys.last() else { return Ok(enqueued) };

@@ -94,6 +94,23 @@ pub struct QueueStatus {
     pub paused: bool,
 }
 
+/// Jobs of one kind that wait for one budget.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BudgetWait {
+    /// The kind of job.
+    pub kind: String,
+    /// `rate_limit`, `daily_budget` or `stop`.
+    pub waits_for: String,
+    /// Of `rate_limit`: the model server's address.
+    pub server: Option<String>,
+    /// Of `rate_limit`: the model there.
+    pub model: Option<String>,
+    /// Jobs that were put off, and running ones that wait in their slots.
+    pub jobs: i64,
+    /// How long there have been any.
+    pub since: DateTime<Utc>,
+}
+
 /// An index version and its size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct IndexStatus {
@@ -232,6 +249,28 @@ impl Store {
             source,
         );
         Ok(reasons.fetch_all(&self.pool).await?)
+    }
+
+    /// Which jobs wait for which budget. What a daemon said long ago of its slots does not count.
+    pub async fn budget_waits(&self) -> Result<Vec<BudgetWait>, StoreError> {
+        let rows = sqlx::query_as!(
+            BudgetWait,
+            r#"
+            with put_off as (
+                select kind, waits_for, waits_server as server, waits_model as model, count(*) as jobs,
+                    min(waits_since) as since
+                from shopkeeper.job where state = 'scheduled' and waits_for is not null group by 1, 2, 3, 4
+            ), in_slots as (
+                select kind, 'rate_limit' as waits_for, server, model, sum(jobs) as jobs, min(since) as since
+                from shopkeeper.budget_wait where seen_at > now() - interval '10 seconds' group by kind, server, model
+            )
+            select kind as "kind!", waits_for as "waits_for!", server, model, sum(jobs)::bigint as "jobs!",
+                coalesce(min(since), now()) as "since!"
+            from (select * from put_off union all select * from in_slots) as waits
+            group by kind, waits_for, server, model order by 1, 2, 3, 4
+            "#
+        );
+        Ok(rows.fetch_all(&self.pool).await?)
     }
 
     /// Why documents could not be indexed: the most frequent reasons first.

@@ -30,12 +30,32 @@ impl Cost {
     }
 }
 
-/// What a model server lets all daemons together do in a minute.
+/// What all daemons together may ask of a model in a minute; none is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Rates {
-    pub requests: u32,
-    pub tokens: u32,
+    pub requests: Option<u32>,
+    pub tokens: Option<u32>,
+}
+
+/// A model at its server: each has a budget of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ModelAddress {
+    /// The server's address.
+    pub server: String,
+    /// The model's name there.
+    pub model: String,
+}
+
+/// Running jobs of this process that wait in their slots for a budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotWait {
+    /// The kind of job.
+    pub kind: &'static str,
+    /// Whose budget.
+    pub of: ModelAddress,
+    /// How many.
+    pub jobs: u32,
 }
 
 /// What a day cost.
@@ -77,21 +97,22 @@ impl Store {
         Ok(())
     }
 
-    /// Takes requests with so many tokens together out of a model server's budget of a minute, which all daemons
+    /// Takes requests with so many tokens together out of a model's budget of a minute, which all daemons
     /// share. Says how long to wait when nothing was taken.
     pub async fn take_budget(
         &self,
-        server: &str,
+        of: &ModelAddress,
         per_minute: Rates,
         requests: u32,
         tokens: u64,
         reserve: f64,
     ) -> Result<Duration, StoreError> {
         let seconds = sqlx::query_scalar!(
-            r#"select shopkeeper.take_budget($1, $2, $3, $4, $5, $6) as "seconds!""#,
-            server,
-            f64::from(per_minute.requests),
-            f64::from(per_minute.tokens),
+            r#"select shopkeeper.take_budget($1, $2, $3, $4, $5, $6, $7) as "seconds!""#,
+            of.server,
+            of.model,
+            per_minute.requests.map(f64::from),
+            per_minute.tokens.map(f64::from),
             f64::from(requests),
             f64::from(u32::try_from(tokens).unwrap_or(u32::MAX)),
             reserve,
@@ -100,33 +121,31 @@ impl Store {
         Ok(Duration::try_from_secs_f64(seconds).unwrap_or_default())
     }
 
-    /// Nobody asks a model server for so long, or for longer if it said that before.
-    pub async fn hold_budget(
-        &self,
-        server: &str,
-        per_minute: Rates,
-        wait: Duration,
-    ) -> Result<(), StoreError> {
+    /// Nobody asks a model for so long, or for longer if its server said that before. Then its budget fills up from
+    /// nothing.
+    pub async fn hold_budget(&self, of: &ModelAddress, wait: Duration) -> Result<(), StoreError> {
         sqlx::query!(
-            "insert into shopkeeper.model_budget (server, requests, tokens) values ($1, -$2::float8, 0)
-             on conflict (server) do update set at = clock_timestamp(), requests = least(
-                 -$2::float8,
-                 model_budget.requests
-                     + $3::float8 * greatest(0, extract(epoch from clock_timestamp() - model_budget.at))::float8 / 60
-             )",
-            server,
-            wait.as_secs_f64() * f64::from(per_minute.requests) / 60.0,
-            f64::from(per_minute.requests),
+            "insert into shopkeeper.model_budget as budget (server, model, requests, tokens, held)
+             values ($1, $2, 0, 0, $3)
+             on conflict (server, model) do update set
+                 held = greatest(
+                     excluded.held,
+                     budget.held - greatest(0, extract(epoch from clock_timestamp() - budget.at))::float8
+                 ),
+                 requests = least(budget.requests, 0), at = clock_timestamp()",
+            of.server,
+            of.model,
+            wait.as_secs_f64(),
         )
         .execute(&self.pool)
         .await?;
         Ok(())
     }
 
-    /// Lowers what may be asked of a server to what it says is left.
+    /// Lowers what may be asked of a model to what its server says is left.
     pub async fn correct_budget(
         &self,
-        server: &str,
+        of: &ModelAddress,
         requests: Option<u64>,
         tokens: Option<u64>,
     ) -> Result<(), StoreError> {
@@ -136,11 +155,42 @@ impl Store {
         )]
         let number = |left: Option<u64>| left.map(|left| left as f64);
         sqlx::query!(
-            "update shopkeeper.model_budget set requests = least(requests, $2), tokens = least(tokens, $3)
-             where server = $1 and (requests > $2 or tokens > $3)",
-            server,
+            "update shopkeeper.model_budget set requests = least(requests, $3), tokens = least(tokens, $4)
+             where server = $1 and model = $2 and (requests > $3 or tokens > $4)",
+            of.server,
+            of.model,
             number(requests),
             number(tokens),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Notes which jobs of a daemon wait in their slots now. Of those that daemons said long ago, which have ended
+    /// without a word, nothing is kept.
+    pub async fn note_slot_waits(&self, worker: &str, waits: &[SlotWait]) -> Result<(), StoreError> {
+        let text =
+            |of: fn(&SlotWait) -> &str| waits.iter().map(|wait| of(wait).to_owned()).collect::<Vec<_>>();
+        let (kinds, servers, models) =
+            (text(|wait| wait.kind), text(|wait| &wait.of.server), text(|wait| &wait.of.model));
+        let jobs: Vec<_> = waits.iter().map(|wait| i32::try_from(wait.jobs).unwrap_or(i32::MAX)).collect();
+        sqlx::query!(
+            "with waits as materialized (
+                 select * from unnest($2::text[], $3::text[], $4::text[], $5::integer[]) as wait (kind, server, model, jobs)
+             ), ended as (
+                 delete from shopkeeper.budget_wait
+                 where seen_at < now() - interval '1 minute'
+                     or worker = $1 and (kind, server, model) not in (select kind, server, model from waits)
+             )
+             insert into shopkeeper.budget_wait (worker, kind, server, model, jobs)
+             select $1, kind, server, model, jobs from waits
+             on conflict (worker, kind, server, model) do update set jobs = excluded.jobs, seen_at = now()",
+            worker,
+            &kinds,
+            &servers,
+            &models,
+            &jobs,
         )
         .execute(&self.pool)
         .await?;

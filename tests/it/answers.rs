@@ -477,6 +477,12 @@ async fn the_metrics_have_these_names_and_labels() {
         )
         .await;
     world.until("the shop is indexed", "count(*) = 3 from shopkeeper.document_index").await;
+    execute(
+        &world.url(),
+        "insert into shopkeeper.job (kind, state, run_at, last_error, waits_for, waits_since)
+         values ('eval', 'scheduled', now() + interval '1 hour', 'it waits', 'stop', now())",
+    )
+    .await;
     let text = daemon.metrics().await;
     assert!(text.contains("shopkeeper_queue_depth{kind=\"refresh_document\",state=\"ready\"} 0\n"), "{text}");
     // Other tests of this process count too: names and labels are the same for all, values are not.

@@ -2,15 +2,31 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use shopkeeper::{
-    jobs::index_documents::REFRESHING,
+    jobs::{index_documents::REFRESHING, sync_catalogue::SyncOptions},
+    model::{Message, Prompt, Role},
     offline::{Fault, Operation},
-    store::usage::Rates,
+    store::usage::{ModelAddress, Rates},
 };
 
-use crate::support::{SOURCE, World, execute};
+use crate::{
+    running::TestDaemon,
+    support::{SOURCE, World, execute, stdout},
+};
 
-const RATES: Rates = Rates { requests: 60, tokens: 6000 };
+const RATES: Rates = Rates { requests: Some(60), tokens: Some(6000) };
+
+/// A small shop whose model server has these limits.
+async fn limited(limits: &str) -> World {
+    let mut world = World::new().await;
+    world.change_settings("timeout = \"20s\"", &format!("timeout = \"20s\"\n{limits}")).await;
+    world
+}
+
+fn model(server: &str, model: &str) -> ModelAddress {
+    ModelAddress { server: server.to_owned(), model: model.to_owned() }
+}
 
 #[tokio::test]
 async fn a_budget_is_shared_fills_up_steadily_and_leaves_answers_their_share() {
@@ -18,8 +34,8 @@ async fn a_budget_is_shared_fills_up_steadily_and_leaves_answers_their_share() {
     let began = Instant::now();
     // As long as this takes, a budget fills and a wait passes.
     let meanwhile = || began.elapsed();
-    let take =
-        async |tokens, reserve| world.store.take_budget("server", RATES, 1, tokens, reserve).await.unwrap();
+    let of = model("server", "m");
+    let take = async |tokens, reserve| world.store.take_budget(&of, RATES, 1, tokens, reserve).await.unwrap();
     // Ten seconds bring ten requests, of which backfill leaves some.
     let mut taken = 0;
     while take(1, 0.5).await.is_zero() {
@@ -32,25 +48,27 @@ async fn a_budget_is_shared_fills_up_steadily_and_leaves_answers_their_share() {
     assert!(take(2000, 0.0).await.is_zero());
     let wait = take(1, 0.0).await;
     assert!(wait + meanwhile() > Duration::from_secs(8) && wait < Duration::from_secs(11), "{wait:?}");
-    assert!(world.store.take_budget("another", RATES, 1, 1, 0.0).await.unwrap().is_zero());
-    world.store.hold_budget("another", RATES, Duration::from_secs(30)).await.unwrap();
-    let wait = world.store.take_budget("another", RATES, 1, 1, 0.0).await.unwrap();
+    let another = model("another", "m");
+    assert!(world.store.take_budget(&another, RATES, 1, 1, 0.0).await.unwrap().is_zero());
+    world.store.hold_budget(&another, Duration::from_secs(30)).await.unwrap();
+    let wait = world.store.take_budget(&another, RATES, 1, 1, 0.0).await.unwrap();
     assert!(wait + meanwhile() > Duration::from_secs(29) && wait < Duration::from_secs(32), "{wait:?}");
-    world.store.hold_budget("another", RATES, Duration::from_secs(1)).await.unwrap();
-    let wait = world.store.take_budget("another", RATES, 1, 1, 0.0).await.unwrap();
+    world.store.hold_budget(&another, Duration::from_secs(1)).await.unwrap();
+    let wait = world.store.take_budget(&another, RATES, 1, 1, 0.0).await.unwrap();
     assert!(wait + meanwhile() > Duration::from_secs(25), "what it said before holds: {wait:?}");
 }
 
 #[tokio::test]
 async fn a_clock_that_was_set_back_holds_no_budget() {
     let world = World::new().await;
-    let take = async || world.store.take_budget("server", RATES, 1, 1, 0.0).await.unwrap();
+    let of = model("server", "m");
+    let take = async || world.store.take_budget(&of, RATES, 1, 1, 0.0).await.unwrap();
     assert!(take().await.is_zero());
     let ahead = "update shopkeeper.model_budget set at = clock_timestamp() + interval '1 hour'";
     execute(&world.url(), ahead).await;
     assert!(take().await.is_zero());
     execute(&world.url(), ahead).await;
-    world.store.hold_budget("server", RATES, Duration::from_secs(2)).await.unwrap();
+    world.store.hold_budget(&of, Duration::from_secs(2)).await.unwrap();
     let wait = take().await;
     assert!(wait < Duration::from_secs(5), "{wait:?}");
 }
@@ -128,7 +146,7 @@ async fn what_a_search_and_an_answer_that_fails_cost_is_counted() {
 
 #[tokio::test]
 async fn what_a_server_says_is_left_holds_for_all() {
-    let world = World::new().await;
+    let world = limited("requests_per_minute = 3000\ntokens_per_minute = 1000000").await;
     world.script().queue(Operation::Embeddings, [Fault::Left { requests: 400, tokens: 7 }]);
     world.sync().await;
     let left: (f64, f64) = sqlx::query_as("select requests, tokens from shopkeeper.model_budget")
@@ -141,4 +159,340 @@ async fn what_a_server_says_is_left_holds_for_all() {
     world.sync().await;
     let requests: f64 = world.value("select requests from shopkeeper.model_budget").await;
     assert!(requests.abs() < 0.1, "{requests}");
+}
+
+#[tokio::test]
+async fn each_model_of_a_server_has_a_budget_of_its_own() {
+    let world = World::new().await;
+    let (chat, embedding) = (model("server", "chat"), model("server", "embedding"));
+    let large = Rates { requests: Some(3000), tokens: Some(1_000_000) };
+    let small = Rates { requests: Some(6), tokens: Some(30_000) };
+    let take = async |of, rates| world.store.take_budget(of, rates, 1, 1000, 0.0).await.unwrap();
+    assert!(take(&chat, small).await.is_zero());
+    assert!(!take(&chat, small).await.is_zero(), "its one request is spent");
+    world.store.hold_budget(&chat, Duration::from_mins(10)).await.unwrap();
+    for _ in 0..24 {
+        assert!(take(&embedding, large).await.is_zero());
+    }
+    world.store.correct_budget(&chat, Some(0), Some(0)).await.unwrap();
+    assert!(take(&embedding, large).await.is_zero());
+    world.store.correct_budget(&embedding, Some(0), Some(0)).await.unwrap();
+    let left: f64 =
+        world.value("select requests from shopkeeper.model_budget where model = 'embedding'").await;
+    assert!(left.abs() < 0.1, "{left}");
+    // A daemon of the version before knows servers only.
+    let before = "select shopkeeper.take_budget('server', 60, 6000, 1, 1, 0) = 0";
+    assert!(world.value::<bool>(before).await);
+}
+
+#[tokio::test]
+async fn a_model_without_limits_is_asked_at_once_unless_its_server_wants_patience() {
+    let world = World::new().await;
+    let of = model("server", "m");
+    let free = Rates { requests: None, tokens: None };
+    for _ in 0..100 {
+        let wait = world.store.take_budget(&of, free, 1, 1_000_000, 0.9).await.unwrap();
+        assert!(wait.is_zero(), "{wait:?}");
+    }
+    world.store.hold_budget(&of, Duration::from_mins(10)).await.unwrap();
+    let wait = world.store.take_budget(&of, free, 1, 1, 0.0).await.unwrap();
+    assert!(wait > Duration::from_mins(1), "{wait:?}");
+    // One limit alone holds by itself.
+    let (requests, tokens) = (Rates { requests: Some(6), ..free }, Rates { tokens: Some(60), ..free });
+    for (name, rates) in [("requests", requests), ("tokens", tokens)] {
+        let of = model(name, "m");
+        assert!(world.store.take_budget(&of, rates, 1, 100, 0.0).await.unwrap().is_zero());
+        assert!(!world.store.take_budget(&of, rates, 1, 100, 0.0).await.unwrap().is_zero(), "{name}");
+    }
+    // Our own, on a loopback address, has none.
+    let rates = world.parts.answer.completion_budget.rates();
+    assert_eq!(rates, free);
+}
+
+#[tokio::test]
+async fn an_overloaded_server_that_names_no_time_or_none_is_left_alone_all_the_same() {
+    for (retry_after, least) in [(Some(Duration::ZERO), 1), (None, 5)] {
+        for code in [429, 503] {
+            let world = World::new().await;
+            world.script().always(Operation::Embeddings, Fault::Status { code, retry_after });
+            world.try_sync().await.unwrap();
+            let workers = world.workers();
+            world.until("all wait", "count(*) = 3 from shopkeeper.job where last_error is not null").await;
+            let early = format!("job where run_at < started_at + interval '{least} seconds'");
+            assert_eq!(world.count(&early).await, 0, "{code} {retry_after:?}");
+            let others = format!(
+                "select at + held * interval '1 s' >= (select min(created_at) from shopkeeper.job) + interval '{least} s'
+                 from shopkeeper.model_budget"
+            );
+            assert!(world.value::<bool>(&others).await, "others wait too");
+            workers.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_a_key_gets_no_authorization_and_one_with_a_key_gets_it() {
+    let key = ("openai.key", "sk-test\n");
+    let mut world = World::with_files(crate::support::SHOP, SOURCE, &[key]).await;
+    let sent = async |world: &World| {
+        world.sync().await;
+        let id: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle holds two litres?')").await;
+        let workers = world.workers();
+        world
+            .until(
+                "it is answered",
+                &format!("status = 'completed' from shopkeeper.answer where id = '{id}'"),
+            )
+            .await;
+        workers.stop().await;
+        let headers = [Operation::Embeddings, Operation::Completions]
+            .map(|operation| world.script().headers(operation).pop().unwrap().remove("authorization"));
+        headers.map(|header| header.map(|header| header.to_str().unwrap().to_owned()))
+    };
+    assert_eq!(sent(&world).await, [None, None]);
+    let with_key = "timeout = \"20s\"\napi_key = { file = \"openai.key\" }";
+    world.change_settings("timeout = \"20s\"", with_key).await;
+    let bearer = Some("Bearer sk-test".to_owned());
+    assert_eq!(sent(&world).await, [bearer.clone(), bearer]);
+}
+
+#[tokio::test]
+async fn a_request_is_sent_in_another_form_once_and_then_never_again_in_the_first() {
+    let world = World::new().await;
+    let base64 = Fault::Refuses(r#""encoding_format":"base64""#.to_owned());
+    world.script().always(Operation::Embeddings, base64);
+    world.script().always(Operation::Completions, Fault::Refuses(r#""stream":true"#.to_owned()));
+    world.sync().await;
+    assert_eq!(world.count("document_index where state = 'fresh'").await, 3);
+    assert_eq!(world.script().requests(Operation::Embeddings), 2);
+    let answered = "not exists (select from shopkeeper.answer where status <> 'completed')";
+    for (asked, sent) in [(1, 2), (2, 3)] {
+        let _: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle holds two litres?')").await;
+        let workers = world.workers();
+        world.until("it is answered", answered).await;
+        workers.stop().await;
+        let requests = [Operation::Embeddings, Operation::Completions]
+            .map(|operation| world.script().requests(operation));
+        assert_eq!(requests, [2 + asked, sent]);
+    }
+}
+
+#[tokio::test]
+async fn a_second_request_in_another_form_waits_for_the_budget_like_any_other() {
+    // One request, and the next after ten seconds.
+    let world = limited("requests_per_minute = 6").await;
+    let base64 = Fault::Refuses(r#""encoding_format":"base64""#.to_owned());
+    world.script().always(Operation::Embeddings, base64);
+    world.try_sync().await.unwrap();
+    let workers = world.workers();
+    world.until("all wait", "count(*) = 3 from shopkeeper.job where waits_for = 'rate_limit'").await;
+    workers.stop().await;
+    assert_eq!(world.script().requests(Operation::Embeddings), 1);
+    let waits: (String, String) =
+        sqlx::query_as("select distinct waits_server, waits_model from shopkeeper.job")
+            .fetch_one(&world.ours)
+            .await
+            .unwrap();
+    assert_eq!(waits, (world.models.base_url().to_owned(), "hash".to_owned()));
+}
+
+#[tokio::test]
+async fn a_rejected_text_is_asked_once_and_again_only_when_something_changed_or_somebody_wants_it() {
+    let world = World::new().await;
+    world.sync().await;
+    world.script().always(Operation::Embeddings, Fault::Rejected("poison".to_owned()));
+    world.in_shop("update product set description = 'Full of poison.' where id = 3").await;
+    let requests = || world.script().requests(Operation::Embeddings);
+    let before = requests();
+    world.sync().await;
+    assert_eq!(requests(), before + 1, "the form is known, so the text is to blame");
+    assert_eq!(world.count("document_index where state = 'failed'").await, 1);
+    let server = world.models.base_url();
+    let rejecting: String =
+        world.value("select rejected_by from shopkeeper.document_index where state = 'failed'").await;
+    assert_eq!(rejecting, server);
+
+    assert_eq!(world.sync().await.enqueued, 0);
+    assert_eq!(requests(), before + 1);
+    // What else fails is tried by each sync.
+    world.script().always(Operation::Embeddings, Fault::WrongDimension);
+    world.in_shop("update product set description = 'Sound.' where id = 2").await;
+    world.sync().await;
+    assert_eq!(world.sync().await.enqueued, 1);
+    world.script().always(Operation::Embeddings, Fault::Rejected("poison".to_owned()));
+    world.sync().await;
+    assert_eq!(world.count("document_index where state = 'failed'").await, 1);
+
+    let before = requests();
+    let full = SyncOptions { full: true, ..SyncOptions::default() };
+    world.parts.sync.sync("product", full).await.unwrap();
+    world.drain().await;
+    assert_eq!(requests(), before + 1);
+    world.value::<i64>("select shopkeeper.refresh('product', '3')").await;
+    world.drain().await;
+    assert_eq!(requests(), before + 2);
+    // Another server may take it.
+    let other = ["http://another/v1".to_owned()];
+    assert_eq!(world.store.retry_failed("product", &other, "refresh_document").await.unwrap(), 1);
+    world.drain().await;
+    assert_eq!(requests(), before + 3);
+    world.in_shop("update product set description = 'Harmless.' where id = 3").await;
+    world.sync().await;
+    assert_eq!(requests(), before + 4);
+    assert_eq!(world.count("document_index where state = 'fresh'").await, 3);
+    assert_eq!(world.sync().await.enqueued, 0);
+}
+
+#[tokio::test]
+async fn tokens_that_an_answer_did_not_use_come_back() {
+    let world = limited("tokens_per_minute = 6000").await;
+    world.sync().await;
+    let prompt = Prompt {
+        system: "Answer.".to_owned(),
+        messages: vec![Message { role: Role::User, content: "Is it blue?".to_owned() }],
+        temperature: 0.0,
+        max_tokens: 50,
+    };
+    let (answer, left) =
+        (&world.parts.answer, "select tokens from shopkeeper.model_budget where model = 'extractive'");
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        let budget = &answer.completion_budget;
+        budget.complete(&*answer.completer, &prompt, None, 500, &[]).await.unwrap();
+        tokens.push(world.value::<f64>(left).await);
+    }
+    assert!((tokens[0] - 500.0).abs() < 0.1, "of a thousand: {tokens:?}");
+    assert!(tokens[1] > 400.0, "the second takes what the first did not use: {tokens:?}");
+}
+
+/// What `status --json` and `queue list --json` say of jobs that wait for a budget, and `status` in words.
+async fn waiting(world: &World) -> (Vec<Value>, String) {
+    let json = async |arguments: &[&str]| {
+        let said: Value = serde_json::from_str(&stdout(&world.run(arguments).await)).unwrap();
+        said["waiting"].as_array().unwrap().clone()
+    };
+    let status = json(&["status", "--json"]).await;
+    let listed = json(&["queue", "list", "--json"]).await;
+    let names = |waits: &[Value]| {
+        waits.iter().map(|wait| (wait["kind"].clone(), wait["model"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&status), names(&listed));
+    (status, stdout(&world.run(&["status"]).await))
+}
+
+async fn ask(world: &World, questions: usize) {
+    for _ in 0..questions {
+        let _: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle holds two litres?')").await;
+    }
+}
+
+#[tokio::test]
+async fn it_is_said_which_jobs_were_put_off_for_which_budget_and_since_when() {
+    // One answer, and the next after a minute.
+    let mut world = World::new().await;
+    world.change_settings("[answers]", "[answers]\nrequests_per_minute = 1").await;
+    let daemon = TestDaemon::start(&world).await;
+    ask(&world, 4).await;
+    world.until("three wait", "count(*) = 3 from shopkeeper.job where waits_for = 'rate_limit'").await;
+    let (waits, text) = waiting(&world).await;
+    let [wait] = &*waits else { panic!("{waits:?}") };
+    assert_eq!((&wait["kind"], &wait["jobs"]), (&json!("answer_question"), &json!(3)));
+    assert_eq!(wait["waits_for"], "rate_limit");
+    assert_eq!((&wait["server"], &wait["model"]), (&json!(world.models.base_url()), &json!("extractive")));
+    let since: chrono::DateTime<chrono::Utc> = serde_json::from_value(wait["since"].clone()).unwrap();
+    let first: chrono::DateTime<chrono::Utc> =
+        world.value("select min(waits_since) from shopkeeper.job").await;
+    assert_eq!(since, first);
+    let line = format!("answer_question: 3 wait for the budget of extractive at {}", world.models.base_url());
+    assert!(text.contains(&line), "{text}");
+    let metrics = daemon.metrics().await;
+    let labels = format!(
+        "{{kind=\"answer_question\",waits_for=\"rate_limit\",server=\"{}\",model=\"extractive\"}}",
+        world.models.base_url()
+    );
+    assert!(metrics.contains(&format!("shopkeeper_budget_waiting_jobs{labels} 3\n")), "{metrics}");
+    assert!(metrics.contains(&format!("shopkeeper_budget_waiting_age_seconds{labels} ")), "{metrics}");
+    // Put off once more for the same, they still wait since then.
+    world.hurry().await;
+    world.until("they were tried", "bool_and(waits_since < started_at) from shopkeeper.job").await;
+    world.until("three wait", "count(*) = 3 from shopkeeper.job where state = 'scheduled'").await;
+    assert_eq!(
+        world.value::<chrono::DateTime<chrono::Utc>>("select min(waits_since) from shopkeeper.job").await,
+        first
+    );
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn it_is_said_which_jobs_wait_in_their_slots_for_which_budget() {
+    // An answer every three seconds: none is put off.
+    let mut world = World::new().await;
+    world.change_settings("[answers]", "[answers]\nrequests_per_minute = 20").await;
+    let daemon = TestDaemon::start(&world).await;
+    ask(&world, 20).await;
+    world.until("some wait", "exists (select from shopkeeper.budget_wait where jobs > 5)").await;
+    let (waits, text) = waiting(&world).await;
+    let [wait] = &*waits else { panic!("{waits:?}") };
+    assert_eq!((&wait["kind"], &wait["model"]), (&json!("answer_question"), &json!("extractive")));
+    assert!(wait["jobs"].as_i64() > Some(1), "{wait}");
+    let since: chrono::DateTime<chrono::Utc> = world.value("select since from shopkeeper.budget_wait").await;
+    assert_eq!(
+        serde_json::from_value::<chrono::DateTime<chrono::Utc>>(wait["since"].clone()).unwrap(),
+        since
+    );
+    assert!(text.contains(" wait for the budget of extractive at "), "{text}");
+    // What a daemon said that has ended without a word soon holds no more.
+    execute(
+        &world.url(),
+        "insert into shopkeeper.budget_wait (worker, kind, server, model, jobs, seen_at)
+        values ('gone', 'eval', 's', 'm', 5, now() - interval '1 minute')",
+    )
+    .await;
+    assert!(waiting(&world).await.0.iter().all(|wait| wait["kind"] != "eval"));
+    world.value::<i64>("select count(shopkeeper.cancel_answer(id)) from shopkeeper.answer").await;
+    daemon.stop().await;
+    assert_eq!(world.count("budget_wait").await, 0, "a daemon that stops takes back what it said");
+}
+
+/// Pages that letting ten jobs go on touches.
+async fn pages(world: &World) -> i64 {
+    let mut transaction = world.ours.begin().await.unwrap();
+    let plan: Value = sqlx::query_scalar(
+        "explain (analyze, buffers, format json) select shopkeeper.hasten('refresh_document', 'daily_budget', 10)",
+    )
+    .fetch_one(&mut *transaction)
+    .await
+    .unwrap();
+    let hastened: i64 = sqlx::query_scalar("select count(*) from shopkeeper.job where state = 'ready'")
+        .fetch_one(&mut *transaction)
+        .await
+        .unwrap();
+    transaction.rollback().await.unwrap();
+    assert_eq!(hastened, 10);
+    let plan = &plan[0]["Plan"];
+    plan["Shared Hit Blocks"].as_i64().unwrap() + plan["Shared Read Blocks"].as_i64().unwrap()
+}
+
+#[tokio::test]
+async fn letting_jobs_go_on_touches_no_more_pages_beside_a_million_that_wait_for_something_else() {
+    let world = World::new().await;
+    let fill = async |jobs: u32, waits_for: &str| {
+        let statement = format!(
+            "insert into shopkeeper.job (kind, state, run_at, last_error, waits_for)
+             select 'refresh_document', 'scheduled', now() + interval '1 hour', 'it waits', {waits_for}
+             from generate_series(1, {jobs})"
+        );
+        execute(&world.url(), &statement).await;
+    };
+    fill(1000, "'daily_budget'").await;
+    // The planner believes that there are a thousand, whatever comes.
+    let forgetful = "analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)";
+    execute(&world.url(), forgetful).await;
+    pages(&world).await;
+    let few = pages(&world).await;
+    fill(500_000, "null").await;
+    fill(500_000, "'rate_limit'").await;
+    pages(&world).await;
+    let many = pages(&world).await;
+    assert!(many <= few + 30, "{few} pages, and {many} beside a million");
 }

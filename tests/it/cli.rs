@@ -229,7 +229,7 @@ async fn sync_status_search_and_ask_print_the_fields_of_the_contract() {
     assert_eq!(world.count("document_index where state = 'fresh'").await, 3, "--wait means fresh");
 
     let status: Value = serde_json::from_slice(&world.run(&["status", "--json"]).await.stdout).unwrap();
-    assert_eq!(keys(&status), "sources queue index usage_today failures refresh stopped_since");
+    assert_eq!(keys(&status), "sources queue index usage_today failures refresh stopped_since waiting");
     assert_eq!(
         keys(&status["sources"][0]),
         "source documents fresh stale failed chunks oldest_stale_seconds last_sync_at lag_p50_seconds lag_p99_seconds \

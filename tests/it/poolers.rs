@@ -14,12 +14,14 @@ use serde_json::{Value, json};
 use shopkeeper::{
     config::Config,
     embedded::{folder::DataFolder, packages, postgres::Postgres},
+    store::{Store, StoreError},
 };
 use sqlx::Connection;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
     running::TestDaemon,
-    support::{LIMIT, Process, SHOP, SOURCE, World, aloud, execute, stdout},
+    support::{LIMIT, Process, SHOP, SOURCE, World, aloud, database, execute, reach, stdout},
 };
 
 /// A program, which is not to be root.
@@ -228,4 +230,51 @@ async fn store_of(config: &Config) -> (shopkeeper::store::Store, shopkeeper::dae
     let store = shopkeeper::store::Store::open(&shopkeeper::daemon::reach(config)).await.unwrap();
     let parts = shopkeeper::daemon::prepare(config, &store).await.unwrap();
     (store, parts)
+}
+
+/// A server that refuses connections as a pooler does, in words that nobody knows: those that begin with parameters
+/// that it does not know, or all. The others it passes on.
+async fn refusing(database: &str, all: bool) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut url: url::Url = database.parse().unwrap();
+    let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
+    url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
+    let serve = async move |mut client: tokio::net::TcpStream| -> std::io::Result<()> {
+        let begin = loop {
+            let length = client.read_u32().await?;
+            let mut message = vec![0; length as usize - 4];
+            client.read_exact(&mut message).await?;
+            // A request for TLS comes before.
+            if length > 8 {
+                break [&length.to_be_bytes()[..], &message].concat();
+            }
+            client.write_all(b"N").await?;
+        };
+        if all || String::from_utf8_lossy(&begin).contains("extra_float_digits") {
+            let fields = b"SFATAL\0VFATAL\0C08P01\0Mso nicht\0\0";
+            let length = u32::try_from(fields.len() + 4).unwrap();
+            client.write_all(&[b"E", &length.to_be_bytes()[..], fields].concat()).await?;
+            return client.shutdown().await;
+        }
+        let mut server = tokio::net::TcpStream::connect(&target).await?;
+        server.write_all(&begin).await?;
+        tokio::io::copy_bidirectional(&mut client, &mut server).await.map(drop)
+    };
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let _ = serve(client).await;
+        }
+    });
+    url.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_is_told_from_a_server_that_is_away_by_what_it_does_and_not_by_its_words() {
+    let database = database("template_ours").await;
+    let error = Store::open(&reach(&refusing(&database, false).await)).await.unwrap_err();
+    let is_pooler = matches!(&error, StoreError::Unsuitable(text) if text.contains("is a pooler (") && text.contains("so nicht"));
+    assert!(is_pooler, "{error}");
+    let error = Store::open(&reach(&refusing(&database, true).await)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unreachable(_)), "{error}");
 }

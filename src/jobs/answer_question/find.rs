@@ -11,12 +11,11 @@ use tracing::{Instrument, info_span};
 use super::{
     super::{JobError, versions::Version},
     AnswerQuestion, Spent,
-    say::{about, heeded},
+    say::about,
 };
 use crate::{
     answer::{Passage, codes::codes},
     store::{chunks::Within, documents::IndexVersion},
-    telemetry,
 };
 
 /// How long an answer waits for the shop's present prices, as `live_metadata` says; then it takes the stored ones.
@@ -47,16 +46,8 @@ impl AnswerQuestion {
         spent: &Spent,
     ) -> Result<Vec<Passage>, JobError> {
         let Version { index, model } = version;
-        model.budget.take(about(question)).instrument(info_span!("budget")).await?;
-        let span = info_span!(
-            "embeddings",
-            gen_ai.operation.name = "embeddings",
-            gen_ai.request.model = index.model
-        );
-        let embedded = model.embedder.embed(&[question.to_owned()]).instrument(span).await;
-        let embedded = heeded(&model.budget, "embedding", embedded).await?;
-        model.budget.correct(embedded.left).await;
-        telemetry::model_charged(&index.model, "input", embedded.tokens);
+        let (inputs, tokens) = ([question.to_owned()], about(question));
+        let embedded = model.budget.embed(&*model.embedder, &inputs, tokens, spent.jobs()).await?;
         spent.embedded(embedded.tokens, model.price);
         // As many vectors as inputs: its adapter counts them.
         let vector = embedded.vectors.first().map_or(&[][..], Vec::as_slice);

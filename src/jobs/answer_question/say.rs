@@ -1,13 +1,8 @@
 //! Has the model say something: a follow-up that stands alone, an answer.
 
-use tracing::{Instrument, info_span};
 use uuid::Uuid;
 
-use super::{
-    super::{JobError, budget::Budget},
-    AnswerQuestion, Spent,
-    draft::Draft,
-};
+use super::{super::JobError, AnswerQuestion, Spent, draft::Draft};
 use crate::{
     answer::{
         Passage, Verdict,
@@ -16,8 +11,7 @@ use crate::{
         prompt::prompt,
         refuse, withhold,
     },
-    model::{Completion, Heard, Message, ModelError, Prompt, Role},
-    telemetry,
+    model::{Completion, Heard, Message, Prompt, Role},
 };
 
 /// What a customer asks, and what was said before it.
@@ -100,14 +94,8 @@ impl AnswerQuestion {
     ) -> Result<Completion, JobError> {
         let said = prompt.messages.iter().map(|message| about(&message.content)).sum::<u64>();
         let tokens = about(&prompt.system) + said + u64::from(prompt.max_tokens);
-        self.completion_budget.take(tokens).instrument(info_span!("budget")).await?;
-        let span =
-            info_span!("chat", gen_ai.operation.name = "chat", gen_ai.request.model = self.settings.model);
-        let completion = self.completer.complete(prompt, heard).instrument(span).await;
-        let completion = heeded(&self.completion_budget, "chat", completion).await?;
-        self.completion_budget.correct(completion.left).await;
-        telemetry::model_charged(&self.settings.model, "input", completion.input_tokens);
-        telemetry::model_charged(&self.settings.model, "output", completion.output_tokens);
+        let budget = &self.completion_budget;
+        let completion = budget.complete(&*self.completer, prompt, heard, tokens, spent.jobs()).await?;
         spent.completed(&completion, self.settings.prices);
         Ok(completion)
     }
@@ -116,16 +104,4 @@ impl AnswerQuestion {
 /// The tokens of a text, roughly: four characters each.
 pub(super) fn about(text: &str) -> u64 {
     text.chars().count().div_ceil(4) as u64
-}
-
-pub(super) async fn heeded<T>(
-    budget: &Budget,
-    operation: &'static str,
-    result: Result<T, ModelError>,
-) -> Result<T, ModelError> {
-    telemetry::model_requested(operation, result.as_ref().map_or_else(ModelError::code, |_| "ok"));
-    if let Err(error) = &result {
-        budget.heed(error).await;
-    }
-    result
 }

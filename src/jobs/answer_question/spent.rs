@@ -5,12 +5,18 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::{super::budget, AnswerQuestion, Prices};
+use super::{
+    super::budget::{self, JobRef},
+    AnswerQuestion, Prices,
+};
 use crate::{model::Completion, store::usage::Cost, telemetry};
 
 /// Adds up tokens and dollars.
 #[derive(Debug, Default)]
-pub struct Spent(Mutex<Sums>);
+pub struct Spent {
+    sums: Mutex<Sums>,
+    job: Option<JobRef>,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
@@ -21,6 +27,16 @@ struct Sums {
 }
 
 impl Spent {
+    /// Of what this job asks.
+    pub(in crate::jobs) fn of(job: JobRef) -> Self {
+        Self { job: Some(job), ..Self::default() }
+    }
+
+    /// Who waits for the models.
+    pub(super) fn jobs(&self) -> &[JobRef] {
+        self.job.as_slice()
+    }
+
     /// A text was embedded, at so many dollars for a million tokens.
     pub(super) fn embedded(&self, tokens: u64, price: f64) {
         self.add(&[(tokens, price)], |sums| sums.embedding += tokens);
@@ -57,13 +73,13 @@ impl Spent {
     fn add(&self, parts: &[(u64, f64)], count: impl FnOnce(&mut Sums)) {
         let Cost { operation, usd, .. } = Cost::of(OPERATION, parts);
         telemetry::model_cost(operation, usd);
-        let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
         sums.usd += usd;
         count(&mut sums);
     }
 
     fn sums(&self) -> Sums {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.sums.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use futures::future::join_all;
 
 use super::{
-    super::{BUSY, JobError, gather::Gather, versions::Version},
+    super::{BUSY, JobError, budget::JobRef, gather::Gather, versions::Version},
     embed, look, write,
 };
 use crate::{
@@ -64,7 +64,7 @@ pub(super) struct Refresher {
     /// For what the settings name no source of.
     strays: Look,
     finds: Gather<InputHash, Result<Option<Vec<f32>>, JobError>>,
-    embeds: Gather<Chunk, Result<Vec<f32>, JobError>>,
+    embeds: Gather<Wanted, Result<Vec<f32>, JobError>>,
     writes: Gather<Write, Result<Written, JobError>>,
 }
 
@@ -86,6 +86,12 @@ pub(super) struct Looked {
     pub(super) text: Option<Text>,
     /// When the document's revision was raised.
     pub(super) changed: Instant,
+}
+
+/// A chunk that has no vector yet, and the job that waits for it.
+pub(super) struct Wanted {
+    pub(super) chunk: Chunk,
+    pub(super) job: JobRef,
 }
 
 /// A text that differs from what is indexed.
@@ -122,14 +128,19 @@ impl Refresher {
     }
 
     /// Makes the version hold a document as it is now; with a lease, that job is done then.
-    pub(super) async fn refresh(&self, id: DocumentId, lease: Option<Lease>) -> Result<Ended, JobError> {
+    pub(super) async fn refresh(
+        &self,
+        id: DocumentId,
+        lease: Option<Lease>,
+        job: JobRef,
+    ) -> Result<Ended, JobError> {
         let _running = Counted::new(&self.shared.running);
         let looks = self.looks.get(&id.source).unwrap_or(&self.strays);
         let Some(Looked { mut write, text, changed }) = of(looks.ask((id, lease)).await)? else {
             return Ok(Ended::NothingToDo);
         };
         if let (Some(text), Refreshed::Content(content)) = (text, &mut write.refreshed) {
-            content.chunks = Some(self.chunks(&text).await?);
+            content.chunks = Some(self.chunks(&text, job).await?);
         }
         match of(self.writes.ask(write).await)? {
             Written::Fresh => {
@@ -146,7 +157,7 @@ impl Refresher {
 
     /// A text's chunks, each with its vector, but for those that the index holds. A text that comes twice
     /// is one chunk.
-    async fn chunks(&self, text: &Text) -> Result<Chunks, JobError> {
+    async fn chunks(&self, text: &Text, job: JobRef) -> Result<Chunks, JobError> {
         let (mut all, mut wanted, mut seen) = (Chunks::default(), Vec::new(), BTreeSet::new());
         for (ordinal, chunk) in (1..).zip(self.cut(&text.document).await?) {
             let hash = chunk.hash();
@@ -164,7 +175,7 @@ impl Refresher {
         let vectors = join_all(wanted.iter().zip(found).map(|((.., chunk), found)| async move {
             match of(found)? {
                 Some(vector) => Ok(vector),
-                None => of(self.embeds.ask(chunk.clone()).await),
+                None => of(self.embeds.ask(Wanted { chunk: chunk.clone(), job }).await),
             }
         }));
         let vectors = vectors.await;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::WaitsFor;
 use crate::store::{Store, StoreError};
 
 /// The states of a job, as they are named everywhere.
@@ -246,19 +247,15 @@ impl Store {
         Ok(page.fetch_all(&self.pool).await?)
     }
 
-    /// Lets jobs of these kinds run now that wait for a reason that begins so.
-    pub async fn hasten(&self, kinds: &[&str], reason: &str) -> Result<(), StoreError> {
-        let hasten = sqlx::query!(
-            "update shopkeeper.job set run_at = now() where id = any (array(
-                 select id from shopkeeper.job
-                 where kind = any ($1) and state = 'scheduled' and starts_with(last_error, $2)
-                 order by id for update skip locked
-             ))",
-            kinds as &[&str],
-            reason,
+    /// Lets jobs of a kind go on that wait for this, those that are due first and this many at most; says how many.
+    pub async fn hasten(&self, kind: &str, what: &WaitsFor, most: u32) -> Result<u32, StoreError> {
+        let hastened = sqlx::query_scalar!(
+            r#"select shopkeeper.hasten($1, $2, $3) as "hastened!""#,
+            kind,
+            what.word(),
+            i64::from(most),
         );
-        hasten.execute(&self.pool).await?;
-        Ok(())
+        Ok(u32::try_from(hastened.fetch_one(&self.pool).await?).unwrap_or(u32::MAX))
     }
 
     /// Takes jobs out, waiting or running, in batches: what a running one still writes is void, and its worker is

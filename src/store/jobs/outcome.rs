@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, collections::BTreeSet, time::Duration};
 use sqlx::{Connection, PgConnection};
 
 use super::{Lease, NewJob, columns, enqueue, held, ring};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, usage::ModelAddress};
 
 /// A job that succeeded, and what follows from it.
 #[derive(Clone, Debug)]
@@ -37,8 +37,37 @@ pub enum Failure {
     Retry(Duration),
     /// It is tried again after this time, and this attempt is not counted.
     Snooze(Duration),
+    /// The same, while it waits for this.
+    PutOff(Duration, WaitsFor),
     /// It is dead at once.
     Dead,
+    /// It is dead at once: a model server will never take what was asked.
+    Rejected {
+        /// The server's address.
+        by: String,
+    },
+}
+
+/// What a job waits for that was put off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// The budget of requests and tokens of a model.
+    RateLimit(ModelAddress),
+    /// Tomorrow's money.
+    DailyBudget,
+    /// That the stop button is let go.
+    Stop,
+}
+
+impl WaitsFor {
+    /// The word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::RateLimit(_) => "rate_limit",
+            Self::DailyBudget => "daily_budget",
+            Self::Stop => "stop",
+        }
+    }
 }
 
 /// Of an error's text, what is kept.
@@ -96,14 +125,26 @@ impl Store {
         let (jobs, fences) = columns(&leases);
         let mut delays = Vec::new();
         let (mut charged, mut dead, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut waits_for, mut servers, mut models) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rejected_by = Vec::new();
         for failed in failed {
-            let delay = match failed.failure {
-                Failure::Retry(delay) | Failure::Snooze(delay) => delay,
-                Failure::Dead => Duration::ZERO,
+            let (delay, wait, rejecting) = match &failed.failure {
+                Failure::Retry(delay) | Failure::Snooze(delay) => (*delay, None, None),
+                Failure::PutOff(delay, wait) => (*delay, Some(wait), None),
+                Failure::Dead => (Duration::ZERO, None, None),
+                Failure::Rejected { by } => (Duration::ZERO, None, Some(by.clone())),
             };
             delays.push(delay.as_secs_f64());
-            charged.push(!matches!(failed.failure, Failure::Snooze(_)));
-            dead.push(failed.failure == Failure::Dead);
+            charged.push(!matches!(failed.failure, Failure::Snooze(_) | Failure::PutOff(..)));
+            dead.push(matches!(failed.failure, Failure::Dead | Failure::Rejected { .. }));
+            let of = match wait {
+                Some(WaitsFor::RateLimit(of)) => Some(of),
+                _ => None,
+            };
+            waits_for.push(wait.map(|wait| wait.word().to_owned()));
+            servers.push(of.map(|of| of.server.clone()));
+            models.push(of.map(|of| of.model.clone()));
+            rejected_by.push(rejecting);
             errors.push(
                 failed.error.chars().take(MAX_ERROR_CHARS).collect::<String>().replace('\0', "\u{fffd}"),
             );
@@ -115,10 +156,18 @@ impl Store {
                 r#"
                 with held as materialized (
                     select job.id, job.kind, job.group_key, job.dirty, ended.error, ended.charged,
+                        ended.waits_for, ended.waits_server, ended.waits_model, ended.rejected_by,
+                        job.last_error is not null
+                            and (job.waits_for, job.waits_server, job.waits_model)
+                                is not distinct from (ended.waits_for, ended.waits_server, ended.waits_model) as waits_on,
                         case when ended.dead then 0 else ended.delay end as delay,
                         (ended.dead or (ended.charged and job.attempts >= job.max_attempts)) and not job.dirty as over
-                    from unnest($1::bigint[], $2::bigint[], $3::double precision[], $4::boolean[], $5::boolean[], $6::text[])
-                        as ended (id, fence, delay, charged, dead, error)
+                    from unnest(
+                        $1::bigint[], $2::bigint[], $3::double precision[], $4::boolean[], $5::boolean[], $6::text[],
+                        $7::text[], $8::text[], $9::text[], $10::text[]
+                    ) as ended (
+                        id, fence, delay, charged, dead, error, waits_for, waits_server, waits_model, rejected_by
+                    )
                     join shopkeeper.job as job on job.fence = ended.fence
                     where job.id = any ($1) and job.worker is not null
                     for update of job skip locked
@@ -127,18 +176,24 @@ impl Store {
                     set state = case when held.delay > 0 then 'scheduled' else 'ready' end,
                         worker = null, lease_until = null, last_error = held.error, dirty = false,
                         attempts = case when held.dirty then 0 when held.charged then attempts else attempts - 1 end,
-                        run_at = now() + make_interval(secs => held.delay)
+                        run_at = now() + make_interval(secs => held.delay), waits_for = held.waits_for,
+                        waits_server = held.waits_server, waits_model = held.waits_model,
+                        waits_since = case
+                            when held.waits_for is null then null
+                            when held.waits_on then coalesce(job.waits_since, now())
+                            else now()
+                        end
                     from held where job.id = any ($1) and job.id = held.id and not held.over
                 ), gone as (
                     delete from shopkeeper.job as job using held
                     where job.id = any ($1) and job.id = held.id and held.over
-                    returning job.*, held.error
+                    returning job.*, held.error, held.rejected_by
                 ), kept as (
                     insert into shopkeeper.job_history
-                        (id, kind, key, group_key, payload, priority, outcome, error, attempts, max_attempts, worker,
-                         traceparent, created_at, run_at, started_at)
-                    select id, kind, key, group_key, payload, priority, 'dead', error, attempts, max_attempts, worker,
-                        traceparent, created_at, run_at, started_at
+                        (id, kind, key, group_key, payload, priority, outcome, error, rejected_by, attempts, max_attempts,
+                         worker, traceparent, created_at, run_at, started_at)
+                    select id, kind, key, group_key, payload, priority, 'dead', error, rejected_by, attempts,
+                        max_attempts, worker, traceparent, created_at, run_at, started_at
                     from gone
                 )
                 select id as "id!", kind as "kind!", group_key, not over and delay <= 0 as "again!" from held
@@ -149,6 +204,10 @@ impl Store {
                 &charged,
                 &dead,
                 &errors,
+                &waits_for as &[Option<String>],
+                &servers as &[Option<String>],
+                &models as &[Option<String>],
+                &rejected_by as &[Option<String>],
             )
             .fetch_all(&mut *transaction)
             .await?;
