@@ -30,9 +30,11 @@ use crate::{
     telemetry,
 };
 
+mod local;
 mod slice;
 mod waiting;
 
+use local::LocalLimit;
 use slice::Slice;
 pub use waiting::{JobRef, Waiting};
 
@@ -50,6 +52,8 @@ pub struct Budget {
     daily: Option<(&'static str, f64)>,
     /// What was taken out of the budget and not used yet.
     slice: Arc<Mutex<Slice>>,
+    /// Where the database's role may not write the budget.
+    local: Arc<OnceLock<LocalLimit>>,
     waiting: Waiting,
 }
 
@@ -83,15 +87,25 @@ const REFUSED: Duration = Duration::from_mins(1);
 
 /// Adds to the day's sums. What was paid for is kept when that cannot be done: thrown away, it would be paid for again.
 pub(super) async fn note(store: &Store, cost: Cost) {
-    if let Err(error) = store.note_cost(cost).await {
-        tracing::warn!(%error, usd = cost.usd, "what a model was paid could not be noted: {error}");
+    match store.note_cost(cost).await {
+        Ok(()) => {}
+        Err(StoreError::Forbidden(_)) => {
+            tracing::warn!(
+                usd = cost.usd,
+                "the day's cost leaves this out: the database role may not write it"
+            );
+        }
+        Err(error) => {
+            tracing::warn!(%error, usd = cost.usd, "what a model was paid could not be noted: {error}")
+        }
     }
 }
 
 impl Budget {
     /// The whole budget of a model; jobs that wait for it are told to `waiting`.
     pub fn new(store: Store, of: ModelAddress, rates: Rates, waiting: Waiting) -> Self {
-        Self { store, of, rates, reserve: 0.0, daily: None, slice: Arc::default(), waiting }
+        let (slice, local) = (Arc::default(), Arc::default());
+        Self { store, of, rates, reserve: 0.0, daily: None, slice, local, waiting }
     }
 
     /// The same budget for those who leave a share of it to others, and may cost so many dollars a day (UTC).
@@ -193,7 +207,19 @@ impl Budget {
 
     /// Takes requests with so many tokens together out of the budget. Says how long to wait when nothing was taken.
     async fn draw(&self, requests: u32, tokens: u64) -> Result<Duration, StoreError> {
-        self.store.take_budget(&self.of, self.rates, requests, tokens, self.reserve).await
+        match self.store.take_budget(&self.of, self.rates, requests, tokens, self.reserve).await {
+            Err(StoreError::Forbidden(_)) => Ok(self.local_limit().take(requests, tokens)),
+            drawn => drawn,
+        }
+    }
+
+    fn local_limit(&self) -> &LocalLimit {
+        self.local.get_or_init(|| {
+            tracing::warn!(
+                "the database role may not write the budget that all daemons share: this process keeps to a limit of its own"
+            );
+            LocalLimit::new(self.rates)
+        })
     }
 
     /// Why a job has to wait for so long.

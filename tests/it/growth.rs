@@ -33,6 +33,7 @@ const WHOLE: &[(&str, &str)] = &[
     ("percentile_cont(array[0.5, 0.99])", "status counts documents"),
     ("with counted as (", "the metrics count documents"),
     ("with named as (", "status counts jobs"),
+    ("with put_off as (", "status counts jobs that wait for a budget"),
     ("finished_at > now() - interval '1 minute'", "status estimates when the backlog is done"),
     (
         r#"count(*) as "documents!",

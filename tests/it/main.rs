@@ -43,6 +43,7 @@ mod queue;
 mod queue_control;
 mod queue_ends;
 mod readable;
+mod reading;
 mod refresh;
 mod refusals;
 mod running;
