@@ -12,9 +12,10 @@ comment on column shopkeeper.job.waits_server is 'Of rate_limit: the model serve
 comment on column shopkeeper.job.waits_model is 'Of rate_limit: the model there.';
 comment on column shopkeeper.job.waits_since is 'When it was first put off for this, as long as it was put off for nothing else since.';
 
-create index job_waits on shopkeeper.job (kind, waits_for, run_at) where state = 'scheduled' and waits_for is not null;
+create index job_waits on shopkeeper.job (kind, waits_for, waits_since) where state = 'scheduled' and waits_for is not null;
 
--- Lets some jobs of a kind go on that wait for this; how many.
+-- Lets some jobs of a kind go on that wait for this, those first that have waited longest; how many. No other index has
+-- that order, so that a plan for a small table cannot walk through all that are scheduled in a large one.
 create function shopkeeper.hasten(kind text, waits_for text, jobs bigint) returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -32,7 +33,7 @@ begin
     where id = any (array(
         select id from shopkeeper.job
         where kind = hasten.kind and state = 'scheduled' and waits_for = hasten.waits_for
-        order by run_at limit hasten.jobs
+        order by waits_since limit hasten.jobs
         for update skip locked
     ));
     get diagnostics hastened = row_count;

@@ -476,22 +476,22 @@ async fn pages(world: &World) -> i64 {
 #[tokio::test]
 async fn letting_jobs_go_on_touches_no_more_pages_beside_a_million_that_wait_for_something_else() {
     let world = World::new().await;
-    let fill = async |jobs: u32, waits_for: &str| {
+    let fill = async |jobs: u32, waits_for: &str, hours: u32| {
         let statement = format!(
             "insert into shopkeeper.job (kind, state, run_at, last_error, waits_for)
-             select 'refresh_document', 'scheduled', now() + interval '1 hour', 'it waits', {waits_for}
+             select 'refresh_document', 'scheduled', now() + interval '{hours} hours', 'it waits', {waits_for}
              from generate_series(1, {jobs})"
         );
         execute(&world.url(), &statement).await;
     };
-    fill(1000, "'daily_budget'").await;
+    fill(1000, "'daily_budget'", 2).await;
     // The planner believes that there are a thousand, whatever comes.
     let forgetful = "analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)";
     execute(&world.url(), forgetful).await;
     pages(&world).await;
     let few = pages(&world).await;
-    fill(500_000, "null").await;
-    fill(500_000, "'rate_limit'").await;
+    fill(500_000, "null", 1).await;
+    fill(500_000, "'rate_limit'", 1).await;
     pages(&world).await;
     let many = pages(&world).await;
     assert!(many <= few + 30, "{few} pages, and {many} beside a million");

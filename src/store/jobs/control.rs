@@ -247,7 +247,7 @@ impl Store {
         Ok(page.fetch_all(&self.pool).await?)
     }
 
-    /// Lets jobs of a kind go on that wait for this, those that are due first and this many at most; says how many.
+    /// Lets jobs of a kind go on that wait for this, those that have waited longest and this many at most; says how many.
     pub async fn hasten(&self, kind: &str, what: &WaitsFor, most: u32) -> Result<u32, StoreError> {
         let hastened = sqlx::query_scalar!(
             r#"select shopkeeper.hasten($1, $2, $3) as "hastened!""#,
