@@ -96,7 +96,7 @@ pub(super) async fn note(store: &Store, cost: Cost) {
             );
         }
         Err(error) => {
-            tracing::warn!(%error, usd = cost.usd, "what a model was paid could not be noted: {error}")
+            tracing::warn!(%error, usd = cost.usd, "what a model was paid could not be noted: {error}");
         }
     }
 }

@@ -34,9 +34,12 @@ impl Store {
             let is_held = |write: &Write| write.lease.is_none_or(|lease| completed.contains(&lease.job));
             let held: Vec<_> = writes.iter().filter(|write| is_held(write)).collect();
             let written = write(connection, version, &held, guards).await?;
-            let ended = writes.iter().map(|write| match is_held(write) {
-                true => written.get(&write.id).copied().unwrap_or(Written::Superseded),
-                false => Written::NotHeld,
+            let ended = writes.iter().map(|write| {
+                if is_held(write) {
+                    written.get(&write.id).copied().unwrap_or(Written::Superseded)
+                } else {
+                    Written::NotHeld
+                }
             });
             Ok(ended.collect())
         })
