@@ -69,6 +69,19 @@ impl Line {
     fn waiting(&self) -> u32 {
         u32::try_from(self.waiting.len()).unwrap_or(u32::MAX)
     }
+
+    fn extend(&mut self, claimed: Vec<ClaimedJob>) {
+        if self.waiting.is_empty() {
+            // They could not start before: a long idle time is no stall.
+            self.moved = Some(Instant::now());
+        }
+        self.waiting.extend(claimed);
+    }
+
+    /// Whether jobs wait because those that run are long.
+    fn is_stalled(&self) -> bool {
+        !self.waiting.is_empty() && self.moved.is_some_and(|moved| moved.elapsed() > STALL)
+    }
 }
 
 /// What is to be claimed next.
@@ -161,7 +174,7 @@ impl Shared {
     /// Takes out of the line what was claimed ahead and should not have been: jobs have become longer.
     pub(super) fn surplus(&self) -> VecDeque<ClaimedJob> {
         let mut line = self.line();
-        if line.moved.is_some_and(|moved| moved.elapsed() > STALL) && !line.waiting.is_empty() {
+        if line.is_stalled() {
             self.run_time.fetch_max(u64::try_from(STALL.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
         let keep = self.limits.concurrency.saturating_sub(line.running) + self.ahead();
@@ -207,13 +220,7 @@ impl Shared {
         let claimed = claim.inspect_err(|_| self.doubt.raise(self.limits.lease))?;
         let found = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
         self.held.add(&claimed);
-        let mut line = self.line();
-        if line.waiting.is_empty() {
-            // They could not start before: a long idle time is no stall.
-            line.moved = Some(Instant::now());
-        }
-        line.waiting.extend(claimed);
-        drop(line);
+        self.line().extend(claimed);
         self.start.wake();
         Ok(found)
     }
@@ -250,5 +257,36 @@ impl Shared {
         let before = self.run_time.load(Ordering::Relaxed);
         let after = if before == 0 { time } else { before - before / 16 + time / 16 };
         self.run_time.store(after.max(1), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job() -> ClaimedJob {
+        ClaimedJob {
+            lease: Lease { job: 1, fence: 1 },
+            key: None,
+            payload: serde_json::Value::Null,
+            priority: 0,
+            attempt: 1,
+            max_attempts: 1,
+            waited: Duration::ZERO,
+            traceparent: None,
+            time_limit: None,
+        }
+    }
+
+    #[test]
+    fn a_line_stalls_while_jobs_wait_in_it_and_not_while_it_is_empty() {
+        let long_ago = Instant::now().checked_sub(10 * STALL).unwrap();
+        let mut line = Line { moved: Some(long_ago), ..Line::default() };
+        assert!(!line.is_stalled(), "idle");
+        line.extend(vec![job()]);
+        assert!(line.moved.unwrap() > long_ago, "an idle time is no stall");
+        line.moved = Some(long_ago);
+        line.extend(vec![job()]);
+        assert!(line.is_stalled(), "those that come later start nothing");
     }
 }
