@@ -177,7 +177,7 @@ pub struct Verdict {
 /// A passage as those see it who search.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "as in `Passage`")]
-pub struct Found<'a> {
+pub struct SearchHit<'a> {
     pub source: &'a str,
     pub key: &'a str,
     pub title: &'a str,
@@ -189,9 +189,9 @@ pub struct Found<'a> {
     pub metadata: &'a RawValue,
 }
 
-impl<'a> Found<'a> {
+impl<'a> SearchHit<'a> {
     /// Shows a passage.
-    pub fn of(passage: &'a Passage) -> Self {
+    pub fn new(passage: &'a Passage) -> Self {
         Self {
             source: &passage.source,
             key: &passage.key,

@@ -181,7 +181,7 @@ fn log_format(config: &Config) -> telemetry::Format {
 /// A verb ended with this code after it said why.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-struct Ended {
+struct Exit {
     code: u8,
     message: String,
 }
@@ -197,7 +197,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
-    if let Some(ended) = cause.downcast_ref::<Ended>() {
+    if let Some(ended) = cause.downcast_ref::<Exit>() {
         return Some(ended.code);
     }
     if cause.is::<ConfigError>() {

@@ -35,12 +35,12 @@ use vectors::{Indexed, with_nulls};
 
 tokio::task_local! {
     /// What the headers say of the response to the request under way.
-    static SAID: Cell<Said>;
+    static SAID: Cell<ResponseHints>;
 }
 
 /// What a response says before its body is read: the status, and the server's limits.
 #[derive(Clone, Copy, Default)]
-struct Said {
+struct ResponseHints {
     status: Option<StatusCode>,
     /// When it asks to be tried again.
     retry_after: Option<Duration>,
@@ -138,7 +138,7 @@ impl Server {
         .await
     }
 
-    fn classify(&self, error: OpenAIError, said: Said) -> ModelError {
+    fn classify(&self, error: OpenAIError, said: ResponseHints) -> ModelError {
         let (server, retry_after) = (self.address.clone(), said.retry_after);
         let refused = said.status.filter(|status| status.is_client_error() || status.is_server_error());
         match (error, refused) {
@@ -231,14 +231,14 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 const OVERLOADED: Duration = Duration::from_secs(5);
 
 /// What is said before the body: the status, when to ask again, and `x-ratelimit-remaining-…`.
-fn said(status: StatusCode, headers: &HeaderMap) -> Said {
+fn said(status: StatusCode, headers: &HeaderMap) -> ResponseHints {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse().ok();
     let left = Left {
         requests: number("x-ratelimit-remaining-requests"),
         tokens: number("x-ratelimit-remaining-tokens"),
     };
     let retry_after = retry_hint::retry_after(headers, clock::now(), LONGEST_RETRY_AFTER);
-    Said { status: Some(status), retry_after, left }
+    ResponseHints { status: Some(status), retry_after, left }
 }
 
 /// Asks once more in another way, when it is not known yet whether the way or what was asked is to blame; `refused` is
@@ -372,7 +372,7 @@ mod tests {
         let html = || serde_json::from_str::<()>("<html>").unwrap_err();
         let of = |status: StatusCode| {
             let retry_after = Some(Duration::from_secs(7));
-            let said = Said { status: Some(status), retry_after, left: Left::default() };
+            let said = ResponseHints { status: Some(status), retry_after, left: Left::default() };
             server.classify(OpenAIError::JSONDeserialize(html(), "<html>".into()), said)
         };
         let waits =

@@ -36,7 +36,7 @@ pub struct AnswerObject {
     pub standalone_question: Option<String>,
     /// What is said to the customer.
     #[serde(deserialize_with = "or_default")]
-    pub answer: Option<Said>,
+    pub answer: Option<AnswerText>,
     /// The passages that the model saw.
     #[serde(deserialize_with = "or_default")]
     pub sources: Vec<Source>,
@@ -80,7 +80,7 @@ pub struct AnswerObject {
 /// What is said to a customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(from = "Stored")]
-pub struct Said {
+pub struct AnswerText {
     /// The text; `[n]` cites the source with that number.
     pub text: String,
     /// The locale that was asked in.
@@ -148,7 +148,7 @@ impl AnswerObject {
 /// The distance of what cannot be compared: as far as can be.
 const FARTHEST: f64 = 2.0;
 
-impl From<Stored> for Said {
+impl From<Stored> for AnswerText {
     fn from(stored: Stored) -> Self {
         Self {
             text: field(&stored, "text"),

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio_util::sync::CancellationToken;
 
-use super::queue::{Contestant, SEEN};
+use super::queue::{Contestant, RUNS};
 
 /// Connections of each, as many as ours has.
 const CONNECTIONS: u32 = 20;
@@ -40,7 +40,7 @@ impl TaskHandler for Noop {
     const IDENTIFIER: &'static str = "noop";
 
     async fn run(self, _: graphile_worker::WorkerContext) -> impl IntoTaskHandlerResult {
-        SEEN.job(self.at);
+        RUNS.job(self.at);
         Ok::<(), String>(())
     }
 }
@@ -99,7 +99,7 @@ impl Contestant for Graphile {
 }
 
 async fn seen(job: Noop) -> Result<(), BoxDynError> {
-    SEEN.job(job.at);
+    RUNS.job(job.at);
     Ok(())
 }
 

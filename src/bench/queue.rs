@@ -58,13 +58,13 @@ pub(super) trait Contestant: Send + Sync {
     fn enqueue_bulk(&self, jobs: u64) -> BoxFuture<'_, anyhow::Result<()>>;
     /// Where and how to see whether jobs are left whose end is not written down.
     fn unfinished(&self) -> (&PgPool, &'static str);
-    /// Runs jobs until stopped; each is told to [`SEEN`].
+    /// Runs jobs until stopped; each is told to [`RUNS`].
     fn work(&self, concurrency: u32, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>>;
 }
 
 /// What the jobs of the present round have told. One for the process: the peers' handlers are plain
 /// functions.
-pub(super) static SEEN: Seen = Seen {
+pub(super) static RUNS: RunCounter = RunCounter {
     count: AtomicU64::new(0),
     target: AtomicU64::new(0),
     all: Notify::const_new(),
@@ -73,7 +73,7 @@ pub(super) static SEEN: Seen = Seen {
 };
 
 /// Counts jobs that ran.
-pub(super) struct Seen {
+pub(super) struct RunCounter {
     count: AtomicU64,
     target: AtomicU64,
     all: Notify,
@@ -82,7 +82,7 @@ pub(super) struct Seen {
     late: std::sync::Mutex<Vec<f64>>,
 }
 
-impl Seen {
+impl RunCounter {
     /// A job runs that was enqueued at this instant, if it says one.
     pub(super) fn job(&self, at: f64) {
         if at > 0.0 {
@@ -98,7 +98,7 @@ impl Seen {
         }
     }
 
-    fn expect(&self, jobs: u64) {
+    fn reset(&self, jobs: u64) {
         self.count.store(0, Ordering::Release);
         self.target.store(jobs, Ordering::Release);
         lock(&self.late).clear();
@@ -150,7 +150,7 @@ impl Job for Noop {
     type Payload = At;
 
     async fn run(&self, payload: At, _: &Attempt) -> Result<Outcome, JobError> {
-        SEEN.job(payload.at);
+        RUNS.job(payload.at);
         Ok(Outcome::Done(Vec::new()))
     }
 }
@@ -311,7 +311,7 @@ fn compare(measured: Vec<(Box<dyn Contestant>, Figures)>, bare: f64) -> Vec<Comp
 
 async fn measure(contestant: &dyn Contestant, effort: Effort, figures: &mut Figures) -> anyhow::Result<()> {
     let name = contestant.name();
-    SEEN.expect(effort.singles);
+    RUNS.reset(effort.singles);
     let started = Instant::now();
     for _ in 0..effort.singles {
         contestant.enqueue_one(0.0).await?;
@@ -319,7 +319,7 @@ async fn measure(contestant: &dyn Contestant, effort: Effort, figures: &mut Figu
     figures.enqueue_one.push(rate(effort.singles, started));
     drain(contestant, 50).await?;
     for (concurrency, rates) in [(10, &mut figures.drain_c10), (50, &mut figures.drain_c50)] {
-        SEEN.expect(effort.jobs);
+        RUNS.reset(effort.jobs);
         let started = Instant::now();
         let mut left = effort.jobs;
         while left > 0 {
@@ -332,7 +332,7 @@ async fn measure(contestant: &dyn Contestant, effort: Effort, figures: &mut Figu
         }
         rates.push(rate_of(effort.jobs, drain(contestant, concurrency).await?));
     }
-    SEEN.expect(effort.starts);
+    RUNS.reset(effort.starts);
     let stop = CancellationToken::new();
     let work = contestant.work(10, stop.clone());
     let ask = async {
@@ -342,14 +342,14 @@ async fn measure(contestant: &dyn Contestant, effort: Effort, figures: &mut Figu
             contestant.enqueue_one(now()).await?;
             tokio::time::sleep(PAUSE).await;
         }
-        SEEN.all(name).await?;
+        RUNS.all(name).await?;
         stop.cancel();
         anyhow::Ok(())
     };
     let (worked, asked) = tokio::join!(work, ask);
     asked?;
     worked?;
-    let late = SEEN.late();
+    let late = RUNS.late();
     figures.start_p50.push(percentile(&late, 0.5));
     figures.start_p99.push(percentile(&late, 0.99));
     Ok(())
@@ -360,7 +360,7 @@ async fn drain(contestant: &dyn Contestant, concurrency: u32) -> anyhow::Result<
     let stop = CancellationToken::new();
     let all = async {
         let ended = ended(contestant).await;
-        let took = lock(&SEEN.first).map(|first| first.elapsed()).unwrap_or_default();
+        let took = lock(&RUNS.first).map(|first| first.elapsed()).unwrap_or_default();
         stop.cancel();
         ended.map(|()| took)
     };
@@ -371,7 +371,7 @@ async fn drain(contestant: &dyn Contestant, concurrency: u32) -> anyhow::Result<
 
 /// Waits until every job ran and its end is written down.
 async fn ended(contestant: &dyn Contestant) -> anyhow::Result<()> {
-    SEEN.all(contestant.name()).await?;
+    RUNS.all(contestant.name()).await?;
     let (pool, unfinished) = contestant.unfinished();
     let deadline = Instant::now() + LIMIT;
     while sqlx::query_scalar(unfinished).fetch_one(pool).await? {

@@ -8,7 +8,7 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::{
-    Ended, FAILED, UNREACHABLE, output, settings,
+    Exit, FAILED, UNREACHABLE, output, settings,
     waiting::{Progress, Stopped},
 };
 use crate::{
@@ -44,7 +44,7 @@ pub(super) async fn ask(arguments: Ask, path: &Path) -> anyhow::Result<()> {
     if arguments.question.trim().is_empty() || length > most {
         let message =
             format!("a question has 1 to {most} characters (answers.max_question_chars), not {length}");
-        return Err(Ended { code: super::CONFIGURATION, message }.into());
+        return Err(Exit { code: super::CONFIGURATION, message }.into());
     }
     let store = Store::open(&daemon::reach(&config)).await?;
     let parts = daemon::prepare(&config, &store).await?;
@@ -65,7 +65,7 @@ pub(super) async fn ask(arguments: Ask, path: &Path) -> anyhow::Result<()> {
         }
     }
     match answer.error {
-        Some(message) => Err(Ended { code: FAILED, message }.into()),
+        Some(message) => Err(Exit { code: FAILED, message }.into()),
         None => Ok(()),
     }
 }
@@ -78,7 +78,7 @@ async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> 
     loop {
         let answer = store.answer(None, id).await?;
         let Some(answer) = answer else {
-            return Err(Ended { code: FAILED, message: "the question was erased".to_owned() }.into());
+            return Err(Exit { code: FAILED, message: "the question was erased".to_owned() }.into());
         };
         if answer.is_settled() {
             return Ok(answer);
@@ -91,7 +91,7 @@ async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> 
             let message = format!(
                 "the question waits for another attempt: {why}\n  it stays queued as {id}, and a daemon goes on with it"
             );
-            return Err(Ended { code: UNREACHABLE, message }.into());
+            return Err(Exit { code: UNREACHABLE, message }.into());
         }
         tokio::time::sleep(LOOK).await;
     }

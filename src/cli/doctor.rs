@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Ended, FAILED, output, settings};
+use super::{Exit, FAILED, output, settings};
 use crate::{
     clock,
     config::Config,
@@ -72,7 +72,7 @@ pub(super) async fn doctor(arguments: &Doctor, path: &Path) -> anyhow::Result<()
     if sick == 0 {
         return Ok(());
     }
-    Err(Ended { code: FAILED, message: format!("{sick} of {} checks are not ok", checks.0.len()) }.into())
+    Err(Exit { code: FAILED, message: format!("{sick} of {} checks are not ok", checks.0.len()) }.into())
 }
 
 async fn look(config: &Config, store: &Store, checks: &mut Checks) {

@@ -11,12 +11,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{CONFIGURATION, Ended, FAILED, output, settings};
+use super::{CONFIGURATION, Exit, FAILED, output, settings};
 use crate::{
     answer::evaluation::{Case, Graded, Report, Threshold, by_kind, calibrated, golden, judged, report},
     config::Config,
     daemon::{self, Parts},
-    jobs::{answer_question::Spent, versions::Version},
+    jobs::{answer_question::AnswerCost, versions::Version},
     store::Store,
 };
 
@@ -136,11 +136,11 @@ impl Set {
         let file = self.file.display();
         let text = std::fs::read_to_string(&self.file).with_context(|| format!("cannot read {file}"))?;
         let mut cases = golden(&text)
-            .map_err(|error| Ended { code: CONFIGURATION, message: format!("{file}: {error}") })?;
+            .map_err(|error| Exit { code: CONFIGURATION, message: format!("{file}: {error}") })?;
         cases.retain(|case| self.part == Part::All || case.held_out == (self.part == Part::HeldOut));
         if cases.is_empty() {
             let message = format!("{file}: no question is left of this part");
-            return Err(Ended { code: CONFIGURATION, message }.into());
+            return Err(Exit { code: CONFIGURATION, message }.into());
         }
         Ok(cases)
     }
@@ -167,7 +167,7 @@ impl Place {
         let message = format!(
             "there is no index version {number} whose model the settings name; see `shopkeeper index list`"
         );
-        found.ok_or_else(|| Ended { code: CONFIGURATION, message }.into())
+        found.ok_or_else(|| Exit { code: CONFIGURATION, message }.into())
     }
 
     async fn run(&self, run: &Run, cases: Vec<Case>) -> anyhow::Result<()> {
@@ -212,7 +212,7 @@ impl Place {
         let (Some(best), Some(present)) = (calibrated(&graded), judged(&graded, present)) else {
             let message = "a golden set for this needs questions that can be answered, and some that cannot: \
                            those with an empty `expected`";
-            return Err(Ended { code: FAILED, message: message.to_owned() }.into());
+            return Err(Exit { code: FAILED, message: message.to_owned() }.into());
         };
         if set.json {
             return output::json(&json!({
@@ -252,7 +252,7 @@ impl Place {
             bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         }
         let graded =
-            self.parts.eval.graded(version, cases, with_answers, &Spent::default(), || bar.inc(1)).await;
+            self.parts.eval.graded(version, cases, with_answers, &AnswerCost::default(), || bar.inc(1)).await;
         bar.finish_and_clear();
         Ok(graded?)
     }
@@ -325,5 +325,5 @@ fn reached(least: &[Least], report: &Report) -> anyhow::Result<()> {
         Some(format!("{figure} is {measured}, at least {value} is wanted"))
     });
     let below: Vec<_> = below.collect();
-    if below.is_empty() { Ok(()) } else { Err(Ended { code: FAILED, message: below.join("\n  ") }.into()) }
+    if below.is_empty() { Ok(()) } else { Err(Exit { code: FAILED, message: below.join("\n  ") }.into()) }
 }

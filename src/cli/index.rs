@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{
-    CONFIGURATION, Ended, FAILED, output, plan, settings,
+    CONFIGURATION, Exit, FAILED, output, plan, settings,
     waiting::{Progress, Stopped, backlog, given_up},
 };
 use crate::{
@@ -77,7 +77,7 @@ pub(super) async fn index(index: Index, path: &Path) -> anyhow::Result<()> {
         Verb::Promote { version, allow_missing } => promote(&store, version, allow_missing).await,
         Verb::Rollback { allow_missing } => {
             let message = "there is no version that was active before".to_owned();
-            let before = store.index_before().await?.ok_or(Ended { code: FAILED, message })?;
+            let before = store.index_before().await?.ok_or(Exit { code: FAILED, message })?;
             promote(&store, before, allow_missing).await
         }
         Verb::Drop { version } => drop_version(&store, version).await,
@@ -125,7 +125,7 @@ async fn create(config: &Config, store: &Store, yes: bool, wait: bool) -> anyhow
     let [_, model] = parts.versions.models() else {
         let message = "the settings name no model for another index\n  write [embedding.next] with its model and \
                        dimensions, and have every daemon read it";
-        return Err(Ended { code: CONFIGURATION, message: message.to_owned() }.into());
+        return Err(Exit { code: CONFIGURATION, message: message.to_owned() }.into());
     };
     let (name, dimensions) = (model.model.name.clone(), model.model.dimensions);
     let known = store.index_versions().await?;
@@ -142,9 +142,7 @@ async fn create(config: &Config, store: &Store, yes: bool, wait: bool) -> anyhow
     let sources: Vec<_> = config.sources.iter().map(|source| source.name.clone()).collect();
     plan::show(&plan::plans(&parts, &planned, &sources).await?);
     if !yes && !confirmed(&format!("fill an index with {name}, {dimensions} dimensions?"))? {
-        return Err(
-            Ended { code: FAILED, message: "nothing was done; give --yes to go on".to_owned() }.into()
-        );
+        return Err(Exit { code: FAILED, message: "nothing was done; give --yes to go on".to_owned() }.into());
     }
     let version = match known {
         Some(version) => version,
@@ -216,7 +214,7 @@ async fn watched(store: &Store, parts: &Parts, version: i32, sources: &[String])
             }
             None => {
                 let message = format!("index version {version} was dropped meanwhile");
-                return Err(Ended { code: FAILED, message }.into());
+                return Err(Exit { code: FAILED, message }.into());
             }
         }
         let coverage = store.coverage(version).await?;
@@ -254,7 +252,7 @@ const UNSEEN: Duration =
 async fn drop_version(store: &Store, version: i32) -> anyhow::Result<()> {
     if !store.retire_index(version).await? {
         let message = format!("index version {version} is the active one or does not exist");
-        return Err(Ended { code: FAILED, message }.into());
+        return Err(Exit { code: FAILED, message }.into());
     }
     tokio::time::sleep(UNSEEN).await;
     store.drop_index(version).await?;

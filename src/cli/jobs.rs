@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::{CONFIGURATION, Ended, output, queue, settings};
+use super::{CONFIGURATION, Exit, output, queue, settings};
 use crate::{
     daemon,
     store::{
@@ -153,13 +153,13 @@ fn said(count: u64, ids: &[i64], what: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn unknown(ids: &[i64]) -> Ended {
+fn unknown(ids: &[i64]) -> Exit {
     let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
     let message = format!(
         "no such job in a state where this can be done: {}\n  `shopkeeper jobs list` shows what there is",
         ids.join(", ")
     );
-    Ended { code: CONFIGURATION, message }
+    Exit { code: CONFIGURATION, message }
 }
 
 fn show_all(jobs: &[JobRow]) {

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{CONFIGURATION, Ended, output, settings};
+use super::{CONFIGURATION, Exit, output, settings};
 use crate::{
     daemon::{self, Workers},
     store::{
@@ -63,12 +63,12 @@ pub(super) async fn queue(queue: Queue, path: &std::path::Path) -> anyhow::Resul
 }
 
 /// A kind that this program runs: of another one there is nothing, which is not what was meant.
-pub(super) fn known(kind: &str) -> Result<&str, Ended> {
+pub(super) fn known(kind: &str) -> Result<&str, Exit> {
     if Workers::KINDS.contains(&kind) {
         return Ok(kind);
     }
     let message = format!("there is no kind of job {kind:?}; there are {}", Workers::KINDS.join(", "));
-    Err(Ended { code: CONFIGURATION, message })
+    Err(Exit { code: CONFIGURATION, message })
 }
 
 /// Prints the kinds as a table, and what waits for a budget.

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, FAILED, log_format, systemd::Systemd};
+use super::{Exit, FAILED, log_format, systemd::Systemd};
 use crate::{
     config::Config,
     daemon::{self, Listeners, Role, Roles, Started},
@@ -266,7 +266,7 @@ async fn in_order_or_at_once(
     let message = "stopped at once by a second signal; what ran is taken over when its lease runs out";
     tokio::select! {
         ended = ended => ended,
-        () = terminate.signalled() => Err(Ended { code: FAILED, message: message.to_owned() }.into()),
+        () = terminate.signalled() => Err(Exit { code: FAILED, message: message.to_owned() }.into()),
     }
 }
 

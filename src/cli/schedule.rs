@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{CONFIGURATION, Ended, output, settings};
+use super::{CONFIGURATION, Exit, output, settings};
 use crate::{daemon, queue::Schedule as Scheduled, store::Store};
 
 /// Look at schedules, run or stop them
@@ -84,11 +84,11 @@ pub(super) async fn schedule(schedule: Schedule, path: &Path) -> anyhow::Result<
     Ok(())
 }
 
-fn named<'a>(schedules: &'a [Scheduled], name: &str) -> Result<&'a Scheduled, Ended> {
+fn named<'a>(schedules: &'a [Scheduled], name: &str) -> Result<&'a Scheduled, Exit> {
     schedules.iter().find(|schedule| schedule.name == name).ok_or_else(|| {
         let names: Vec<_> = schedules.iter().map(|schedule| schedule.name.as_str()).collect();
         let message = format!("there is no schedule {name:?}; there are {}", names.join(", "));
-        Ended { code: CONFIGURATION, message }
+        Exit { code: CONFIGURATION, message }
     })
 }
 

@@ -5,9 +5,9 @@ use std::path::Path;
 use clap::Args;
 use serde_json::json;
 
-use super::{Ended, output, settings};
+use super::{Exit, output, settings};
 use crate::{
-    answer::Found,
+    answer::SearchHit,
     daemon,
     store::{Store, chunks::Within},
 };
@@ -36,7 +36,7 @@ pub(super) async fn search(arguments: Search, path: &Path) -> anyhow::Result<()>
     let within = Within { sources: sources.as_deref(), metadata: None };
     let passages = parts.answer.look_up(&arguments.text, within, top_k).await?;
     if arguments.json {
-        let results = passages.iter().map(Found::of);
+        let results = passages.iter().map(SearchHit::new);
         return output::json(&json!({ "results": results.collect::<Vec<_>>() }));
     }
     for passage in passages {
@@ -57,5 +57,5 @@ fn chosen(config: &crate::config::Config, source: Option<String>) -> anyhow::Res
     }
     let names: Vec<_> = config.sources.iter().map(|source| source.name.as_str()).collect();
     let message = format!("the settings have no source `{name}`; there are {}", names.join(", "));
-    Err(Ended { code: super::CONFIGURATION, message }.into())
+    Err(Exit { code: super::CONFIGURATION, message }.into())
 }

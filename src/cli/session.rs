@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Ended, FAILED, output, settings};
+use super::{Exit, FAILED, output, settings};
 use crate::{daemon, store::Store};
 
 /// Answers that `show` lists.
@@ -60,7 +60,7 @@ async fn show(store: &Store, which: &Which, json: bool) -> anyhow::Result<()> {
     let Which { session, client } = which;
     let Some(known) = store.session(Some(client), session).await? else {
         let message = format!("client {client} has no session {session}; see --client");
-        return Err(Ended { code: FAILED, message }.into());
+        return Err(Exit { code: FAILED, message }.into());
     };
     let mut answers = store.answers(Some(client), Some(session), None, None, SHOWN).await?;
     answers.reverse();

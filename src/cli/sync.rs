@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::{
-    Ended, FAILED, REFUSED, exit_code, output, settings,
+    Exit, FAILED, REFUSED, exit_code, output, settings,
     waiting::{Progress, Stopped, backlog, given_up},
 };
 use crate::{
@@ -80,7 +80,7 @@ pub(super) async fn sync(arguments: Sync, path: &Path) -> anyhow::Result<()> {
 
 /// What a sync of one source did, and which of its documents cannot be indexed.
 #[derive(Serialize)]
-pub(super) struct Synced {
+pub(super) struct SyncResult {
     #[serde(flatten)]
     report: SyncReport,
     /// Documents that cannot be indexed as they are now.
@@ -102,13 +102,13 @@ async fn remove_source(
     name: &str,
     documents: i64,
     is_allowed: bool,
-) -> anyhow::Result<Synced> {
+) -> anyhow::Result<SyncResult> {
     if !is_allowed {
         let message = format!(
             "the settings have no source `{name}` any more, and its {documents} documents are still searched\n  \
              to remove them, run `shopkeeper sync --source {name} --allow-mass-delete`"
         );
-        return Err(Ended { code: REFUSED, message }.into());
+        return Err(Exit { code: REFUSED, message }.into());
     }
     let bar = ProgressBar::new(documents.unsigned_abs())
         .with_style(ProgressStyle::with_template("removing {bar:30} {pos}/{len} documents")?);
@@ -120,7 +120,7 @@ async fn remove_source(
     bar.finish_and_clear();
     store.note_synced(name, 0).await?;
     report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok(Synced { report, failed: 0, reasons: Vec::new() })
+    Ok(SyncResult { report, failed: 0, reasons: Vec::new() })
 }
 
 /// Syncs sources one after the other. One that cannot be read does not keep the others from being synced;
@@ -130,7 +130,7 @@ pub(super) async fn sync_all(
     store: &Store,
     parts: &Parts,
     order: &Order<'_>,
-) -> (Vec<Synced>, Option<anyhow::Error>) {
+) -> (Vec<SyncResult>, Option<anyhow::Error>) {
     let mut reports = Vec::new();
     let mut worst = None;
     for name in order.names {
@@ -149,7 +149,7 @@ pub(super) async fn sync_all(
         match store.failures_of(&report.source).await {
             Ok(reasons) => {
                 let failed = reasons.iter().map(|reason| reason.documents).sum();
-                synced.push(Synced { report, failed, reasons });
+                synced.push(SyncResult { report, failed, reasons });
             }
             Err(error) => worst = Some(worse(worst, error.into())),
         }
@@ -182,19 +182,19 @@ async fn sync_in_turn(parts: &Parts, name: &str, options: SyncOptions) -> Result
 const BUSY: Duration = Duration::from_millis(500);
 
 /// Why documents failed that were waited for, if any did.
-fn failures(synced: &[Synced]) -> Option<anyhow::Error> {
+fn failures(synced: &[SyncResult]) -> Option<anyhow::Error> {
     let failed: i64 = synced.iter().map(|synced| synced.failed).sum();
     if failed == 0 {
         return None;
     }
     let mut message = format!("{failed} documents could not be indexed");
-    for Synced { report, reasons, .. } in synced {
+    for SyncResult { report, reasons, .. } in synced {
         for FailureReason { reason, documents } in reasons.iter().take(REASONS) {
             // Writing to a string cannot fail.
             let _ = write!(message, "\n  {documents} of {}: {reason}", report.source);
         }
     }
-    Some(Ended { code: FAILED, message }.into())
+    Some(Exit { code: FAILED, message }.into())
 }
 
 /// Reasons shown for one source; `--json` has them all.
@@ -208,11 +208,11 @@ fn worse(worst: Option<anyhow::Error>, new: anyhow::Error) -> anyhow::Error {
     keep
 }
 
-pub(super) fn show(synced: &[Synced], json: bool) -> anyhow::Result<()> {
+pub(super) fn show(synced: &[SyncResult], json: bool) -> anyhow::Result<()> {
     if json {
         return synced.iter().try_for_each(output::json);
     }
-    let rows = synced.iter().map(|Synced { report, failed, .. }| {
+    let rows = synced.iter().map(|SyncResult { report, failed, .. }| {
         let numbers = [
             report.listed,
             report.added,

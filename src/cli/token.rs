@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{CONFIGURATION, Ended, FAILED, output, settings};
+use super::{CONFIGURATION, Exit, FAILED, output, settings};
 use crate::{
     clock, daemon,
     http::{Scope, new_token},
@@ -73,7 +73,7 @@ pub(super) async fn token(arguments: Token, path: &Path) -> anyhow::Result<()> {
             let known = |name: &String| config.sources.iter().any(|source| source.name == *name);
             if let Some(unknown) = create.sources.iter().find(|name| !known(name)) {
                 let message = format!("the settings have no source {unknown:?}");
-                return Err(Ended { code: CONFIGURATION, message }.into());
+                return Err(Exit { code: CONFIGURATION, message }.into());
             }
             let (token, hash) = new_token();
             let expires_at = create.expires.map(end).transpose()?;
@@ -116,17 +116,17 @@ pub(super) async fn token(arguments: Token, path: &Path) -> anyhow::Result<()> {
                 output::line(format!("{id} is revoked: it is good for nothing from now on"));
                 return Ok(());
             }
-            Err(Ended { code: FAILED, message: format!("there is no token {id}") }.into())
+            Err(Exit { code: FAILED, message: format!("there is no token {id}") }.into())
         }
     }
 }
 
 /// When a token that is good for so long from now ends.
-fn end(time: std::time::Duration) -> Result<DateTime<Utc>, Ended> {
+fn end(time: std::time::Duration) -> Result<DateTime<Utc>, Exit> {
     let end = TimeDelta::from_std(time).ok().and_then(|time| clock::now().checked_add_signed(time));
     end.ok_or_else(|| {
         let time = humantime::format_duration(time);
-        Ended {
+        Exit {
             code: CONFIGURATION,
             message: format!("--expires {time} is too long; left out, it is for ever"),
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{CONFIGURATION, Ended, FAILED, output, settings};
+use super::{CONFIGURATION, Exit, FAILED, output, settings};
 use crate::{daemon, shop::postgres::PostgresSource, store::Store};
 
 /// Note changes in the shop's database at once, by triggers that append to a table of their own
@@ -42,7 +42,7 @@ pub(super) async fn trigger(trigger: Trigger, path: &Path) -> anyhow::Result<()>
     let sources: Vec<_> = parts.postgres_sources().filter(|(name, _)| wanted(name)).collect();
     if let (Some(source), true) = (&trigger.source, sources.is_empty()) {
         let message = format!("the settings have no source `{source}` in PostgreSQL");
-        return Err(Ended { code: CONFIGURATION, message }.into());
+        return Err(Exit { code: CONFIGURATION, message }.into());
     }
     if let Verb::Status { json } = trigger.verb {
         return status(&sources, json).await;
@@ -87,5 +87,5 @@ async fn status(sources: &[(&str, &PostgresSource)], json: bool) -> anyhow::Resu
     }
     let message = "not every table has its triggers\n  run `shopkeeper trigger install`, or give the output of \
                    `shopkeeper trigger print` to who may create them";
-    Err(Ended { code: FAILED, message: message.to_owned() }.into())
+    Err(Exit { code: FAILED, message: message.to_owned() }.into())
 }

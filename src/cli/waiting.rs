@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Ended, REFUSED, UNREACHABLE};
+use super::{Exit, REFUSED, UNREACHABLE};
 use crate::{
     daemon::Parts,
     jobs::index_documents::REFRESHING,
@@ -40,7 +40,7 @@ impl Progress {
 /// something cannot be reached.
 pub(super) async fn given_up(store: &Store, parts: &Parts, message: String) -> anyhow::Error {
     match is_refused(store, parts).await {
-        Ok(is_refused) => Ended { code: if is_refused { REFUSED } else { UNREACHABLE }, message }.into(),
+        Ok(is_refused) => Exit { code: if is_refused { REFUSED } else { UNREACHABLE }, message }.into(),
         Err(error) => error,
     }
 }

@@ -15,7 +15,7 @@ use super::{
     Api,
     auth::{Caller, Scope},
     checks::{check, check_name, check_settings, check_text},
-    extract::{Asked, Body, Named, page},
+    extract::{Body, PathParams, QueryParams, page},
     problem::{Code, Problem},
     waiting::preferred,
 };
@@ -98,7 +98,7 @@ pub(super) async fn ask(
 pub(super) async fn cancel(
     State(api): State<Api>,
     caller: Caller,
-    Named(id): Named<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<AnswerObject>, Problem> {
     caller.may(Scope::AnswersWrite)?;
     let answer = seen(&api, &caller, &id).await?;
@@ -143,7 +143,7 @@ const MAX_COMMENT: usize = 4000;
 pub(super) async fn rate(
     State(api): State<Api>,
     caller: Caller,
-    Named(id): Named<String>,
+    PathParams(id): PathParams<String>,
     Body(NewFeedback { rating, comment }): Body<NewFeedback>,
 ) -> Result<Json<Feedback>, Problem> {
     caller.may(Scope::AnswersWrite)?;
@@ -178,7 +178,7 @@ pub(super) async fn rate(
 pub(super) async fn read(
     State(api): State<Api>,
     caller: Caller,
-    Named(id): Named<String>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<Json<AnswerObject>, Problem> {
     caller.may(Scope::AnswersRead)?;
@@ -230,7 +230,7 @@ const STATUSES: [&str; 7] =
 pub(super) async fn list(
     State(api): State<Api>,
     caller: Caller,
-    Asked(filter): Asked<Filter>,
+    QueryParams(filter): QueryParams<Filter>,
 ) -> Result<Json<Answers>, Problem> {
     caller.may(Scope::AnswersRead)?;
     filter.session_id.as_ref().map_or(Ok(()), |session| check_name("session_id", session))?;

@@ -9,7 +9,7 @@ use super::{
     Api,
     auth::{Caller, Scope},
     checks::check_text,
-    extract::{Body, Named},
+    extract::{Body, PathParams},
     problem::{Code, Problem},
 };
 use crate::{
@@ -51,7 +51,7 @@ const MAX_KEY: usize = 1024;
 pub(super) async fn refresh(
     State(api): State<Api>,
     caller: Caller,
-    Named((source, key)): Named<(String, String)>,
+    PathParams((source, key)): PathParams<(String, String)>,
 ) -> Result<(StatusCode, Json<Refreshing>), Problem> {
     caller.may_all(Scope::Admin)?;
     known(&api, &source)?;

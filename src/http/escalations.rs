@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     Api,
     auth::{Caller, Scope},
-    extract::{Asked, Named, page},
+    extract::{PathParams, QueryParams, page},
     problem::{Code, Problem},
 };
 use crate::store::escalations::Escalation;
@@ -55,7 +55,7 @@ const PAGE: u32 = 50;
 pub(super) async fn list(
     State(api): State<Api>,
     caller: Caller,
-    Asked(Filter { status, cursor }): Asked<Filter>,
+    QueryParams(Filter { status, cursor }): QueryParams<Filter>,
 ) -> Result<Json<Escalations>, Problem> {
     caller.may_all(Scope::AnswersRead)?;
     let status = match status {
@@ -84,7 +84,7 @@ pub(super) struct Acknowledged {
 pub(super) async fn acknowledge(
     State(api): State<Api>,
     caller: Caller,
-    Named(id): Named<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<Acknowledged>, Problem> {
     caller.may_all(Scope::AnswersWrite)?;
     let none = || Problem::new(StatusCode::NOT_FOUND, Code::NotFound, "there is no such escalation");

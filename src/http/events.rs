@@ -25,7 +25,7 @@ use super::{
     Api,
     answers::seen,
     auth::{Caller, Scope},
-    extract::Named,
+    extract::PathParams,
     problem::Problem,
 };
 use crate::{
@@ -81,7 +81,7 @@ pub(super) struct AnswerEvent {
 pub(super) async fn watch(
     State(api): State<Api>,
     caller: Caller,
-    Named(id): Named<String>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     caller.may(Scope::AnswersRead)?;

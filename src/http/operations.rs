@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     Api,
     auth::{Caller, Scope},
-    extract::{Asked, Named, page},
+    extract::{PathParams, QueryParams, page},
     problem::{Code, Problem},
 };
 use crate::{
@@ -57,7 +57,7 @@ const PAGE: u32 = 50;
 pub(super) async fn deliveries(
     State(api): State<Api>,
     caller: Caller,
-    Asked(Filter { status, cursor }): Asked<Filter>,
+    QueryParams(Filter { status, cursor }): QueryParams<Filter>,
 ) -> Result<Json<Deliveries>, Problem> {
     caller.may_all(Scope::Admin)?;
     let status = status.map(|status| match status {
@@ -87,7 +87,7 @@ pub(super) struct Redelivery {
 pub(super) async fn redeliver(
     State(api): State<Api>,
     caller: Caller,
-    Named(id): Named<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<(StatusCode, Json<Redelivery>), Problem> {
     caller.may_all(Scope::Admin)?;
     let none = || Problem::new(StatusCode::NOT_FOUND, Code::NotFound, "there is no such delivery");
@@ -124,7 +124,7 @@ pub(super) struct Usage {
 pub(super) async fn usage(
     State(api): State<Api>,
     caller: Caller,
-    Asked(Days { days }): Asked<Days>,
+    QueryParams(Days { days }): QueryParams<Days>,
 ) -> Result<Json<Usage>, Problem> {
     caller.may_all(Scope::Admin)?;
     let days = days.unwrap_or(30);

@@ -17,7 +17,7 @@ use super::{
     extract::Body,
     problem::{Code, Problem},
 };
-use crate::{answer::Found, store::chunks::Within};
+use crate::{answer::SearchHit, store::chunks::Within};
 
 /// Passages that may be asked for.
 const MOST: u32 = 100;
@@ -40,7 +40,7 @@ pub(super) struct Search {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Results<'a> {
     object: &'static str,
-    results: Vec<Found<'a>>,
+    results: Vec<SearchHit<'a>>,
 }
 
 /// Finds the passages nearest to a text
@@ -72,6 +72,6 @@ pub(super) async fn search(
         let detail = "the embedding model or the database cannot be reached at the moment";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, detail)
     })?;
-    let results = found.iter().map(Found::of).collect();
+    let results = found.iter().map(SearchHit::new).collect();
     Ok(Json(Results { object: "list", results }).into_response())
 }

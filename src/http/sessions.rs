@@ -9,7 +9,7 @@ use super::{
     Api,
     auth::{Caller, Scope, new_token},
     checks::check_name,
-    extract::{Body, Named},
+    extract::{Body, PathParams},
     problem::{Code, Problem},
 };
 use crate::{clock, store::sessions::Session};
@@ -44,7 +44,7 @@ pub(super) struct SessionOwner {
 pub(super) async fn set_owner(
     State(api): State<Api>,
     caller: Caller,
-    Named(id): Named<String>,
+    PathParams(id): PathParams<String>,
     Body(NewOwner { owner }): Body<NewOwner>,
 ) -> Result<Json<SessionOwner>, Problem> {
     caller.may_all(Scope::AnswersWrite)?;
@@ -77,7 +77,7 @@ pub(super) struct SessionShown {
 pub(super) async fn read(
     State(api): State<Api>,
     caller: Caller,
-    Named(id): Named<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<SessionShown>, Problem> {
     caller.may(Scope::AnswersRead)?;
     check_name("session_id", &id)?;
@@ -110,7 +110,7 @@ pub(super) struct Forgotten {
 pub(super) async fn forget(
     State(api): State<Api>,
     caller: Caller,
-    Named(id): Named<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<Forgotten>, Problem> {
     caller.may_all(Scope::SessionsErase)?;
     check_name("session_id", &id)?;
@@ -126,7 +126,7 @@ pub(super) async fn forget(
 pub(super) async fn forget_customer(
     State(api): State<Api>,
     caller: Caller,
-    Named(id): Named<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<Forgotten>, Problem> {
     caller.may_all(Scope::SessionsErase)?;
     check_name("customer_id", &id)?;
@@ -167,7 +167,7 @@ const MINUTES: i64 = 15;
 pub(super) async fn token(
     State(api): State<Api>,
     caller: Caller,
-    Named(id): Named<String>,
+    PathParams(id): PathParams<String>,
     body: Result<Body<NewToken>, Problem>,
 ) -> Result<(StatusCode, Json<SessionToken>), Problem> {
     caller.may_all(Scope::AnswersWrite)?;

@@ -37,8 +37,8 @@ mod settle;
 mod spent;
 
 pub use draft::Draft;
-pub use say::Asked;
-pub use spent::Spent;
+pub use say::Conversation;
+pub use spent::AnswerCost;
 
 /// How often questions are looked for that are past their time, or that nobody waits for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -120,7 +120,7 @@ impl Job for AnswerQuestion {
             return Ok(Outcome::Done(Vec::new()));
         };
         let job = JobRef { kind: Self::KIND, id: attempt.lease.job };
-        let (began, spent) = (Instant::now(), Spent::of(job));
+        let (began, spent) = (Instant::now(), AnswerCost::of(job));
         let answer = tokio::select! {
             answer = self.answer(&taken, &spent) => answer,
             () = self.unwanted(&taken) => {
@@ -152,7 +152,7 @@ impl Job for AnswerQuestion {
 
 impl AnswerQuestion {
     /// Answers, or says the fallback while nothing may be spent, or the model has been away for too long.
-    async fn answer(&self, taken: &Taken, spent: &Spent) -> Result<Settled, JobError> {
+    async fn answer(&self, taken: &Taken, spent: &AnswerCost) -> Result<Settled, JobError> {
         let locale = taken.asked.locale.as_deref();
         let (length, most) = (taken.asked.question.chars().count(), self.settings.max_question_chars);
         if length > most {
@@ -183,7 +183,7 @@ impl AnswerQuestion {
         }
     }
 
-    async fn make(&self, taken: &Taken, draft: &Draft, spent: &Spent) -> Result<Settled, JobError> {
+    async fn make(&self, taken: &Taken, draft: &Draft, spent: &AnswerCost) -> Result<Settled, JobError> {
         let history = self.history(taken).instrument(info_span!("history")).await?;
         let version = self.versions.active().await?;
         let Question { question, sources, filter, locale, .. } = &taken.asked;
@@ -192,7 +192,7 @@ impl AnswerQuestion {
         let passages = self.retrieve(&version, &standalone, within, self.settings.top_k, spent).await?;
         draft.found(&answer::sources(&passages, &[]));
         let locale = locale.as_deref();
-        let asked = Asked { question, history: &history, locale };
+        let asked = Conversation { question, history: &history, locale };
         let mut composed = self.compose(asked, &passages, draft, spent).await?;
         if wants_human(question) {
             composed.0.escalation = Some(Escalation::AskedForHuman);

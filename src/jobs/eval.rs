@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{
     Attempt, Job, JobError, Outcome,
-    answer_question::{AnswerQuestion, Asked, Draft, Spent},
+    answer_question::{AnswerCost, AnswerQuestion, Conversation, Draft},
     budget::JobRef,
     versions::Version,
 };
@@ -55,7 +55,7 @@ impl Job for Eval {
         let text = tokio::fs::read_to_string(&file).await.map_err(|error| unread(error.to_string()))?;
         let cases = golden(&text).map_err(|error| unread(error.to_string()))?;
         let version = self.answer.versions.active().await?;
-        let spent = Spent::of(JobRef { kind: Self::KIND, id: attempt.lease.job });
+        let spent = AnswerCost::of(JobRef { kind: Self::KIND, id: attempt.lease.job });
         let graded = self.graded(&version, cases, false, &spent, || {}).await?;
         let report = report(&graded);
         let figures = [("hit_at_1", report.hit_at_1), ("hit_at_5", report.hit_at_5), ("mrr", report.mrr)];
@@ -81,7 +81,7 @@ impl Eval {
         version: &Version,
         cases: Vec<Case>,
         with_answers: bool,
-        spent: &Spent,
+        spent: &AnswerCost,
         asked: impl Fn() + Sync,
     ) -> Result<Vec<(Case, Graded)>, JobError> {
         let questions = stream::iter(cases).map(|case| {
@@ -113,7 +113,7 @@ impl Eval {
         version: &Version,
         case: &Case,
         with_answer: bool,
-        spent: &Spent,
+        spent: &AnswerCost,
     ) -> Result<Graded, JobError> {
         let answer = &self.answer;
         let standalone = answer.condense(&case.question, &case.history, spent).await;
@@ -129,7 +129,7 @@ impl Eval {
         if with_answer {
             passages.truncate(answer.settings.top_k as usize);
             let (question, history) = (&case.question, &case.history);
-            let asked = Asked { question, history, locale: None };
+            let asked = Conversation { question, history, locale: None };
             let (verdict, _) = answer.compose(asked, &passages, &Draft::default(), spent).await?;
             graded.escalated = verdict.escalation.is_some();
             graded.says = case.says(&verdict.text);

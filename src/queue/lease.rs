@@ -20,13 +20,13 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// The leases that a worker holds, and the runs of those jobs that have started.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct HeldLeases {
     leases: Mutex<HashMap<i64, (Lease, Option<AbortHandle>)>>,
     /// Of jobs that ran and whose outcome could not be written: they are not renewed, and end as if the worker were gone.
     abandoned: Mutex<HashSet<Lease>>,
 }
 
-impl Held {
+impl HeldLeases {
     fn leases(&self) -> MutexGuard<'_, HashMap<i64, (Lease, Option<AbortHandle>)>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -14,7 +14,7 @@ use futures::task::AtomicWaker;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Limits, Pulse, Wake, lease::Held, strays::Doubt};
+use super::{Limits, Pulse, Wake, lease::HeldLeases, strays::Doubt};
 use crate::store::{
     Store, StoreError,
     jobs::{Claim, ClaimedJob, Lease},
@@ -46,7 +46,7 @@ pub(super) struct Shared {
     pub(super) moved: Notify,
     /// A moving average of how long jobs run, in microseconds; zero before the first.
     run_time: AtomicU64,
-    pub(super) held: Held,
+    pub(super) held: HeldLeases,
     pub(super) doubt: Doubt,
     /// The runs of jobs.
     pub(super) tasks: TaskTracker,
@@ -117,7 +117,7 @@ impl Slots {
             start: AtomicWaker::new(),
             moved: Notify::new(),
             run_time: AtomicU64::new(0),
-            held: Held::default(),
+            held: HeldLeases::default(),
             doubt: Doubt::default(),
             tasks: TaskTracker::new(),
             closed: CancellationToken::new(),

@@ -328,9 +328,9 @@ async fn lock(
     connection: &mut PgConnection,
     sources: &[String],
     keys: &[String],
-) -> Result<Vec<Locked>, StoreError> {
+) -> Result<Vec<DocumentLock>, StoreError> {
     let locked = sqlx::query_as!(
-        Locked,
+        DocumentLock,
         r#"select source as "source!", key as "key!", revision as "revision!", may_leave as "may_leave!"
            from shopkeeper.lock_documents($1, $2)"#,
         sources,
@@ -340,7 +340,7 @@ async fn lock(
 }
 
 /// A document that is locked.
-struct Locked {
+struct DocumentLock {
     source: String,
     key: String,
     revision: i64,

@@ -10,7 +10,7 @@ use tracing::{Instrument, info_span};
 
 use super::{
     super::{JobError, versions::Version},
-    AnswerQuestion, Spent,
+    AnswerCost, AnswerQuestion,
     say::about,
 };
 use crate::{
@@ -29,7 +29,7 @@ impl AnswerQuestion {
         within: Within<'_>,
         top_k: u32,
     ) -> Result<Vec<Passage>, JobError> {
-        let (version, spent) = (self.versions.active().await?, Spent::default());
+        let (version, spent) = (self.versions.active().await?, AnswerCost::default());
         let found = self.retrieve(&version, text, within, top_k, &spent).await;
         self.account(&spent).await;
         found
@@ -43,7 +43,7 @@ impl AnswerQuestion {
         question: &str,
         within: Within<'_>,
         top_k: u32,
-        spent: &Spent,
+        spent: &AnswerCost,
     ) -> Result<Vec<Passage>, JobError> {
         let Version { index, model } = version;
         let (inputs, tokens) = ([question.to_owned()], about(question));

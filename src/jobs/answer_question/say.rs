@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{super::JobError, AnswerQuestion, Spent, draft::Draft};
+use super::{super::JobError, AnswerCost, AnswerQuestion, draft::Draft};
 use crate::{
     answer::{
         Passage, Verdict,
@@ -16,7 +16,7 @@ use crate::{
 
 /// What a customer asks, and what was said before it.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct Conversation<'a> {
     /// In the customer's words.
     pub question: &'a str,
     /// The conversation, oldest first.
@@ -25,7 +25,7 @@ pub struct Asked<'a> {
     pub locale: Option<&'a str>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> Conversation<'a> {
     /// All that the customer said: not what was searched for, which a model may have written.
     fn customer(&self) -> Vec<&'a str> {
         let earlier = self.history.iter().filter(|message| message.role == Role::User);
@@ -37,7 +37,7 @@ impl<'a> Asked<'a> {
 impl AnswerQuestion {
     /// Makes of a follow-up a question that stands alone. A model that cannot be asked is no reason not to
     /// answer: then the question before it is searched for with it.
-    pub async fn condense(&self, question: &str, history: &[Message], spent: &Spent) -> String {
+    pub async fn condense(&self, question: &str, history: &[Message], spent: &AnswerCost) -> String {
         if history.is_empty() {
             return question.to_owned();
         }
@@ -56,12 +56,12 @@ impl AnswerQuestion {
     /// what no passage does. Without passages it is not asked. With why the text ends, in the server's words.
     pub async fn compose(
         &self,
-        asked: Asked<'_>,
+        asked: Conversation<'_>,
         passages: &[Passage],
         draft: &Draft,
-        spent: &Spent,
+        spent: &AnswerCost,
     ) -> Result<(Verdict, String), JobError> {
-        let Asked { question, history, locale, .. } = asked;
+        let Conversation { question, history, locale, .. } = asked;
         let refusal = in_language(&self.settings.refusal, locale);
         if passages.is_empty() {
             return Ok((refuse(refusal), "stop".to_owned()));
@@ -90,7 +90,7 @@ impl AnswerQuestion {
         &self,
         prompt: &Prompt,
         heard: Option<&Heard<'_>>,
-        spent: &Spent,
+        spent: &AnswerCost,
     ) -> Result<Completion, JobError> {
         let said = prompt.messages.iter().map(|message| about(&message.content)).sum::<u64>();
         let tokens = about(&prompt.system) + said + u64::from(prompt.max_tokens);

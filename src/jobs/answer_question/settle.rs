@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{super::JobError, AnswerQuestion, Spent};
+use super::{super::JobError, AnswerCost, AnswerQuestion};
 use crate::{
     answer::{self, Escalation, Passage, Verdict, in_language, nearest, sources},
     store::answers::Settled,
@@ -15,7 +15,7 @@ impl AnswerQuestion {
         locale: Option<&str>,
         passages: &[Passage],
         (verdict, finish_reason): &(Verdict, String),
-        spent: &Spent,
+        spent: &AnswerCost,
     ) -> Settled {
         let incomplete_reason = match finish_reason.as_str() {
             "length" => Some("max_tokens"),

@@ -13,7 +13,7 @@ use crate::{model::Completion, store::usage::Cost, telemetry};
 
 /// Adds up tokens and dollars.
 #[derive(Debug, Default)]
-pub struct Spent {
+pub struct AnswerCost {
     sums: Mutex<Sums>,
     job: Option<JobRef>,
 }
@@ -26,7 +26,7 @@ struct Sums {
     usd: f64,
 }
 
-impl Spent {
+impl AnswerCost {
     /// Of what this job asks.
     pub(in crate::jobs) fn of(job: JobRef) -> Self {
         Self { job: Some(job), ..Self::default() }
@@ -88,7 +88,7 @@ const OPERATION: &str = "answer";
 
 impl AnswerQuestion {
     /// Adds to the day's sums what was spent on a question that is not settled with it.
-    pub async fn account(&self, spent: &Spent) {
+    pub async fn account(&self, spent: &AnswerCost) {
         if let Some(cost) = spent.cost() {
             budget::note(&self.store, cost).await;
         }

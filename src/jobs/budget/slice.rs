@@ -62,11 +62,11 @@ impl Slice {
     }
 
     /// Takes tokens that came back, this many at most, for as long as it is not sure that they will be used.
-    pub(super) fn borrow(slice: &Arc<Mutex<Self>>, most: u64) -> Borrowed {
+    pub(super) fn borrow(slice: &Arc<Mutex<Self>>, most: u64) -> Loan {
         let mut locked = lock(slice);
         let tokens = locked.credit().min(most);
         locked.credit -= tokens;
-        Borrowed { slice: slice.clone(), tokens }
+        Loan { slice: slice.clone(), tokens }
     }
 
     fn credit(&mut self) -> u64 {
@@ -82,12 +82,12 @@ fn is_good(until: Option<Instant>) -> bool {
 }
 
 /// Tokens that came back and are to be used; dropped, they are given back.
-pub(super) struct Borrowed {
+pub(super) struct Loan {
     slice: Arc<Mutex<Slice>>,
     tokens: u64,
 }
 
-impl Borrowed {
+impl Loan {
     pub(super) fn tokens(&self) -> u64 {
         self.tokens
     }
@@ -98,7 +98,7 @@ impl Borrowed {
     }
 }
 
-impl Drop for Borrowed {
+impl Drop for Loan {
     fn drop(&mut self) {
         // Not for longer than they were good for.
         lock(&self.slice).credit += self.tokens;

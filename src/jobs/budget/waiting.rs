@@ -30,7 +30,7 @@ pub struct Waiting(Arc<Mutex<Jobs>>);
 type Jobs = HashMap<(JobRef, ModelAddress), usize>;
 
 /// Jobs wait as long as this lives.
-pub(super) struct Entered {
+pub(super) struct WaitingEntry {
     waiting: Waiting,
     jobs: Vec<(JobRef, ModelAddress)>,
 }
@@ -39,14 +39,14 @@ pub(super) struct Entered {
 const TELL: Duration = Duration::from_secs(1);
 
 impl Waiting {
-    pub(super) fn enter(&self, of: &ModelAddress, jobs: &[JobRef]) -> Entered {
+    pub(super) fn enter(&self, of: &ModelAddress, jobs: &[JobRef]) -> WaitingEntry {
         let jobs: Vec<_> = jobs.iter().map(|job| (*job, of.clone())).collect();
         let mut locked = self.lock();
         for job in &jobs {
             *locked.entry(job.clone()).or_default() += 1;
         }
         drop(locked);
-        Entered { waiting: self.clone(), jobs }
+        WaitingEntry { waiting: self.clone(), jobs }
     }
 
     /// Tells others through our database, each second while any job waits, until stopped.
@@ -80,7 +80,7 @@ impl Waiting {
     }
 }
 
-impl Drop for Entered {
+impl Drop for WaitingEntry {
     fn drop(&mut self) {
         let mut locked = self.waiting.lock();
         for job in &self.jobs {

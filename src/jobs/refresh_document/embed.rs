@@ -13,7 +13,7 @@ use super::{
         budget::{self, AskError},
         gather::{Gather, Limits, halving},
     },
-    refresher::{Refreshing, Wanted},
+    refresher::{ChunkRequest, Refreshing},
 };
 use crate::{model::ModelError, store::usage::Cost, telemetry};
 
@@ -22,7 +22,7 @@ const LINGER: Duration = Duration::from_millis(50);
 /// Requests under way at once.
 const AT_ONCE: usize = 4;
 
-pub(super) fn embeds(shared: &Arc<Refreshing>) -> Gather<Wanted, Result<Vec<f32>, JobError>> {
+pub(super) fn embeds(shared: &Arc<Refreshing>) -> Gather<ChunkRequest, Result<Vec<f32>, JobError>> {
     let limits = Limits {
         items: shared.version.model.limits.inputs,
         weight: shared.version.model.limits.tokens,
@@ -30,7 +30,7 @@ pub(super) fn embeds(shared: &Arc<Refreshing>) -> Gather<Wanted, Result<Vec<f32>
         at_once: AT_ONCE,
     };
     let (shared, running) = (shared.clone(), shared.clone());
-    let work = move |wanted: Vec<Wanted>| {
+    let work = move |wanted: Vec<ChunkRequest>| {
         let shared = shared.clone();
         async move { shared.embed(&wanted).await }.boxed()
     };
@@ -44,7 +44,7 @@ impl Refreshing {
     }
 
     /// One result for each chunk; one that the server rejects, or has no usable vector for, spoils no other.
-    async fn embed(&self, wanted: &[Wanted]) -> Vec<Result<Vec<f32>, JobError>> {
+    async fn embed(&self, wanted: &[ChunkRequest]) -> Vec<Result<Vec<f32>, JobError>> {
         let is_refused = |error: &AskError| {
             matches!(error, AskError::Model(ModelError::Rejected { .. } | ModelError::NoVector { .. }))
         };
@@ -53,7 +53,7 @@ impl Refreshing {
     }
 
     /// One vector for each chunk.
-    async fn request(&self, wanted: &[Wanted]) -> Result<Vec<Vec<f32>>, AskError> {
+    async fn request(&self, wanted: &[ChunkRequest]) -> Result<Vec<Vec<f32>>, AskError> {
         let inputs: Vec<_> = wanted.iter().map(|wanted| wanted.chunk.input.clone()).collect();
         let tokens = wanted.iter().map(|wanted| u64::from(wanted.chunk.tokens)).sum();
         let jobs: Vec<_> = wanted.iter().map(|wanted| wanted.job).collect();

@@ -64,7 +64,7 @@ pub(super) struct Refresher {
     /// For what the settings name no source of.
     strays: Look,
     finds: Gather<InputHash, Result<Option<Vec<f32>>, JobError>>,
-    embeds: Gather<Wanted, Result<Vec<f32>, JobError>>,
+    embeds: Gather<ChunkRequest, Result<Vec<f32>, JobError>>,
     writes: Gather<Write, Result<Written, JobError>>,
 }
 
@@ -89,7 +89,7 @@ pub(super) struct Looked {
 }
 
 /// A chunk that has no vector yet, and the job that waits for it.
-pub(super) struct Wanted {
+pub(super) struct ChunkRequest {
     pub(super) chunk: Chunk,
     pub(super) job: JobRef,
 }
@@ -175,7 +175,7 @@ impl Refresher {
         let vectors = join_all(wanted.iter().zip(found).map(|((.., chunk), found)| async move {
             match of(found)? {
                 Some(vector) => Ok(vector),
-                None => of(self.embeds.ask(Wanted { chunk: chunk.clone(), job }).await),
+                None => of(self.embeds.ask(ChunkRequest { chunk: chunk.clone(), job }).await),
             }
         }));
         let vectors = vectors.await;

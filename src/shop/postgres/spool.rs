@@ -22,7 +22,7 @@ pub(super) struct Spool {
 }
 
 /// Entries that were written, from the first one on.
-pub(super) struct Spooled {
+pub(super) struct SpoolReader {
     file: BufReader<SpooledTempFile>,
     left: u64,
 }
@@ -48,17 +48,17 @@ impl Spool {
     }
 
     /// Ends the writing.
-    pub(super) async fn rewind(self) -> io::Result<Spooled> {
+    pub(super) async fn rewind(self) -> io::Result<SpoolReader> {
         unblocked(move || {
             let mut file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
             file.rewind()?;
-            Ok(Spooled { file: BufReader::new(file), left: self.entries })
+            Ok(SpoolReader { file: BufReader::new(file), left: self.entries })
         })
         .await
     }
 }
 
-impl Spooled {
+impl SpoolReader {
     /// The next entries, in the order in which they were written; empty after the last one.
     pub(super) async fn page(mut self) -> io::Result<(Vec<Listed>, Self)> {
         unblocked(move || {

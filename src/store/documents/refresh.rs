@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use pgvector::HalfVector;
 use sqlx::PgConnection;
 
-use super::{Content, IndexVersion, Locked, Refreshed, Write, Written, lock};
+use super::{Content, DocumentLock, IndexVersion, Refreshed, Write, Written, lock};
 use crate::{
     catalogue::{DocumentId, MassDelete},
     index::{Chunks, InputHash},
@@ -103,7 +103,7 @@ async fn write(
     let (sources, keys) = keys(writes.iter().map(|write| &write.id));
     let locked = lock(connection, &sources, &keys).await?.into_iter();
     let locked: HashMap<_, _> = locked
-        .map(|Locked { source, key, revision, may_leave }| {
+        .map(|DocumentLock { source, key, revision, may_leave }| {
             (DocumentId { source, key }, (revision, may_leave))
         })
         .collect();
