@@ -15,7 +15,7 @@ comment on column shopkeeper.document.row_hash is
     'Of the row when it was last listed; 0 when another row was read since; null once the document is allowed to leave.';
 
 -- Decides whether documents of a source may leave: not when, with those that left since its last complete listing, they are
--- more than `allowance` and more than this share of what was listed then. Counts them either way; a listing sees all that wait.
+-- more than `allowance` and more than this share of what was listed then. A listing names all that are gone at once.
 -- Callers that also lock jobs or documents do so before.
 create function shopkeeper.let_leave(
     source text, documents bigint, share double precision, allowance bigint, by_listing boolean,
@@ -36,7 +36,8 @@ begin
     leaving := coalesce(leaving, let_leave.documents);
     allowed := leaving <= let_leave.allowance or leaving <= let_leave.share * known;
     update shopkeeper.source as guarded
-    set removed = guarded.removed + case when allowed then let_leave.documents else 0 end,
+    -- A listing starts the count anew when it is complete. Until then it may be repeated.
+    set removed = guarded.removed + case when allowed and not let_leave.by_listing then let_leave.documents else 0 end,
         withheld = case
             when allowed then guarded.withheld
             when let_leave.by_listing then let_leave.documents
@@ -55,6 +56,7 @@ create function shopkeeper.lock_documents(sources text[], keys text[])
 returns table (source text, key text, revision bigint, may_leave boolean)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set jit = off
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_hashjoin = off

@@ -10,12 +10,12 @@ create type shopkeeper.near as (source text, key text, content text, distance do
 create function shopkeeper.filter_condition(sources text[], filter jsonb) returns text
 language sql immutable
 set search_path = pg_catalog, pg_temp
-return concat_ws(
+return coalesce(nullif(concat_ws(
     ' and ',
     case when sources is not null then format('source = any (%L::text[])', sources) end,
     -- The second condition makes the first one fit the index.
     case when filter is not null then format('metadata @> %L::jsonb and metadata <> ''{}''', filter) end
-);
+), ''), 'true');
 
 -- How many chunks a walk through the HNSW index may meet before it is given up, for a filter that lets many through; null
 -- where so few match, by the planner's statistics, that it costs less to look at each of them. A walk meets a match after

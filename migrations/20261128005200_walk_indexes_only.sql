@@ -16,6 +16,7 @@ create index document_index_retry on shopkeeper.document_index (source, key) whe
 create or replace function shopkeeper.answer_object(answer shopkeeper.answer) returns jsonb
 language sql stable
 set search_path = pg_catalog, pg_temp
+set jit = off
 set enable_seqscan = off
 return jsonb_build_object(
     'id', answer.id, 'object', 'answer', 'session_id', answer.session_id, 'seq', answer.seq, 'status', answer.status,
@@ -47,6 +48,7 @@ return jsonb_build_object(
 create or replace function shopkeeper.end_answers(answers uuid[], status text, outcome text default null) returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set jit = off
 set enable_seqscan = off
 as $$
 #variable_conflict use_column
@@ -69,6 +71,7 @@ create or replace function shopkeeper.settle(
 ) returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set jit = off
 set enable_seqscan = off
 as $$
 #variable_conflict use_column
@@ -119,6 +122,7 @@ create or replace function shopkeeper.give_up() returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set jit = off
 set enable_seqscan = off
 as $$
 declare

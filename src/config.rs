@@ -54,6 +54,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether the settings have a source of this name.
+    pub fn has_source(&self, name: &str) -> bool {
+        self.sources.iter().any(|source| source.name == name)
+    }
+
     /// Reads the file and the environment.
     ///
     /// `environment` is handed in, so that a test can say what it is.

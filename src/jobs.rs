@@ -76,14 +76,13 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Does work that may go on for as long as there is some, and leaves it when the daemon stops: others go on with it,
-    /// and the attempt does not count.
+    /// Runs long work until the daemon stops. Then another daemon continues it, and the attempt is not counted.
     async fn unless_stopped<T>(
         &self,
         work: impl Future<Output = Result<T, JobError>>,
     ) -> Result<T, JobError> {
         self.stop.run_until_cancelled(work).await.unwrap_or_else(|| {
-            Err(JobError::Snooze { after: Duration::ZERO, reason: "its daemon was stopped".to_owned() })
+            Err(JobError::Snooze { after: Duration::ZERO, reason: "the daemon is shutting down".to_owned() })
         })
     }
 }
@@ -118,7 +117,7 @@ pub enum JobError {
         after: Duration,
         /// Who forbids it.
         reason: String,
-        /// The same as a value.
+        /// What it waits for.
         by: WaitsFor,
     },
     /// The budget of a model is used up for now: it waits likewise.

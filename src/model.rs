@@ -25,11 +25,11 @@ pub trait Embedder: Send + Sync {
     ) -> BoxFuture<'a, Result<Embedded, ModelError>>;
 }
 
-/// Waits until a request may be sent once more, in another way, and says whether it may be: whoever pays for the first
-/// one knows.
+/// Waits until the budget allows a second request in another format; returns false if it does not. The caller that
+/// paid for the first request supplies it.
 pub type Again<'a> = dyn Fn() -> BoxFuture<'a, bool> + Send + Sync + 'a;
 
-/// For those who ask outside any budget.
+/// An [`Again`] for requests that no budget limits.
 pub fn unlimited<'a>() -> BoxFuture<'a, bool> {
     Box::pin(std::future::ready(true))
 }

@@ -227,7 +227,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 /// The longest that a server can put us off, whatever it says.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
-/// How long a server is left alone that has too much to do and does not say for how long.
+/// Back-off for an overloaded server that sends no `Retry-After`.
 const OVERLOADED: Duration = Duration::from_secs(5);
 
 /// What is said before the body: the status, when to ask again, and `x-ratelimit-remaining-…`.
@@ -241,8 +241,8 @@ fn said(status: StatusCode, headers: &HeaderMap) -> ResponseHints {
     ResponseHints { status: Some(status), retry_after, left }
 }
 
-/// Asks once more in another way, when it is not known yet whether the way or what was asked is to blame; `refused` is
-/// what came of the first way.
+/// Repeats a request in another format while it is unknown whether the format or the input was refused; `refused` is
+/// the first error.
 async fn otherwise<T>(
     refused: ModelError,
     again: &Again<'_>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use reqwest::header::HeaderMap;
 
-/// Nobody is asked again sooner, whatever it says.
+/// The shortest wait before a retry, whatever the server says.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// From here on a number is no length of time but a Unix time: in seconds, or from the second one on in milliseconds.
 const TIMESTAMPS: [f64; 2] = [1e9, 1e11];

@@ -110,6 +110,8 @@ impl Store {
         let settings = [
             ("statement_timeout", format!("{}ms", reach.statement_timeout.as_millis())),
             ("idle_in_transaction_session_timeout", PAUSE.to_owned()),
+            // Every statement is short, and a plan without sequential scans looks dear enough to be compiled.
+            ("jit", "off".to_owned()),
             // A filtered search goes on through the index until it has enough.
             ("hnsw.iterative_scan", "strict_order".to_owned()),
         ];

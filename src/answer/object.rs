@@ -145,7 +145,7 @@ impl AnswerObject {
     }
 }
 
-/// The distance of what cannot be compared: as far as can be.
+/// Used when a distance cannot be read: the largest cosine distance.
 const FARTHEST: f64 = 2.0;
 
 impl From<Stored> for AnswerText {

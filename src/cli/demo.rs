@@ -56,7 +56,7 @@ async fn with_daemon(embedded: &Embedded, listeners: Listeners, once: bool) -> a
         let _ = sender.send(address);
     });
     let sync = Sync { config: &config, store: &store, parts: &parts };
-    // Before the daemon starts, which lists sources that never were.
+    // Runs before the daemon starts, because the daemon itself syncs sources that were never listed.
     let first_sync = async {
         output::line("\n1. Sync: every document is read, cut into chunks and embedded.\n");
         sync.run().await

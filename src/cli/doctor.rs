@@ -230,7 +230,7 @@ async fn coverage(config: &Config, store: &Store, checks: &mut Checks) {
         Ok(sources) => sources,
     };
     for source in sources {
-        if !config.sources.iter().any(|known| known.name == source.source) {
+        if !config.has_source(&source.source) {
             gone(&source, checks);
             continue;
         }

@@ -102,8 +102,8 @@ fn describe(wait: &BudgetWait) -> String {
     };
     let what = match wait.waits_for.as_str() {
         "rate_limit" => format!("the budget of {}", of()),
-        "daily_budget" => "tomorrow's money (budget.embedding_usd, UTC)".to_owned(),
-        _ => "the stop button (`shopkeeper resume`)".to_owned(),
+        "daily_budget" => "the daily budget to reset at midnight UTC (budget.embedding_usd)".to_owned(),
+        _ => "spending to be resumed (`shopkeeper resume`)".to_owned(),
     };
     format!("{kind}: {jobs} wait for {what}, since {since}")
 }

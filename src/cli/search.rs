@@ -52,7 +52,7 @@ pub(super) async fn search(arguments: Search, path: &Path) -> anyhow::Result<()>
 /// The sources to search: one that the settings have, or all.
 fn chosen(config: &crate::config::Config, source: Option<String>) -> anyhow::Result<Option<Vec<String>>> {
     let Some(name) = source else { return Ok(None) };
-    if config.sources.iter().any(|source| source.name == name) {
+    if config.has_source(&name) {
         return Ok(Some(vec![name]));
     }
     let names: Vec<_> = config.sources.iter().map(|source| source.name.as_str()).collect();

@@ -54,7 +54,7 @@ async fn show(arguments: &Status, config: &Config, store: &Store) -> anyhow::Res
         store.stopped_since(),
     )?;
     for source in &mut sources {
-        if !config.sources.iter().any(|known| known.name == source.source) {
+        if !config.has_source(&source.source) {
             // Nobody lists it, and nothing of it leaves unasked.
             source.withheld = source.documents;
         }
@@ -96,8 +96,10 @@ async fn show(arguments: &Status, config: &Config, store: &Store) -> anyhow::Res
         }),
     );
     for SourceStatus { source, withheld, .. } in sources.iter().filter(|source| source.withheld > 0) {
+        let why =
+            if config.has_source(source) { "their rows are gone" } else { "the source left the settings" };
         output::line(format!(
-            "{withheld} documents of {source} stay although their rows are gone: `shopkeeper sync --source {source} \
+            "{withheld} documents of {source} stay although {why}: `shopkeeper sync --source {source} \
              --allow-mass-delete` removes them"
         ));
     }

@@ -96,7 +96,7 @@ async fn left_over(store: &Store, name: &str) -> anyhow::Result<Option<i64>> {
     Ok(documents.filter(|documents| *documents > 0))
 }
 
-/// Removes the documents of a source that left the settings: all of them at once, which the guard lets nobody do unasked.
+/// Removes the documents of a source that left the settings: all at once, which the mass-delete guard allows only when asked.
 async fn remove_source(
     store: &Store,
     name: &str,

@@ -70,8 +70,7 @@ pub(super) async fn token(arguments: Token, path: &Path) -> anyhow::Result<()> {
     let store = Store::open(&daemon::reach(&config)).await?;
     match arguments.verb {
         Verb::Create(create) => {
-            let known = |name: &String| config.sources.iter().any(|source| source.name == *name);
-            if let Some(unknown) = create.sources.iter().find(|name| !known(name)) {
+            if let Some(unknown) = create.sources.iter().find(|name| !config.has_source(name)) {
                 let message = format!("the settings have no source {unknown:?}");
                 return Err(Exit { code: CONFIGURATION, message }.into());
             }

@@ -2,8 +2,8 @@
 //! day.
 //!
 //! Every request that a job sends goes through [`Budget::embed`] or [`Budget::complete`]: they take it out of the budget,
-//! send it, and heed what the server says about its limits. Answers go first: whoever refreshes documents leaves them a
-//! share of the budget. A server that asks for patience, or refuses everybody, is left alone by all daemons for as long.
+//! send it, and apply what the server says about its limits. Answers go first: whoever refreshes documents leaves them a
+//! share of the budget. If a server asks clients to back off, or refuses all requests, no daemon sends to it for that time.
 
 use std::{
     sync::{
@@ -62,7 +62,7 @@ pub struct Budget {
 pub enum AskError {
     /// It was not sent: the budget has no room for it, or our database could not say.
     Withheld(JobError),
-    /// It was sent.
+    /// The model server returned an error.
     Model(ModelError),
 }
 
@@ -77,9 +77,11 @@ impl From<AskError> for JobError {
 
 /// How often it is looked whether there is money for those who wait for tomorrow's.
 const RESUME: Duration = Duration::from_mins(1);
-/// Jobs that go on in one statement.
+/// Jobs resumed per statement.
 const RESUMED: u32 = 1000;
 
+/// How long a job waits before it looks again whether spending is still stopped, as in `shopkeeper.take_budget`.
+const STOPPED: Duration = Duration::from_mins(1);
 /// Longer than this is not waited for in a slot: the job waits in the queue.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a server is left alone that refuses the key or the account.
@@ -92,7 +94,7 @@ pub(super) async fn note(store: &Store, cost: Cost) {
         Err(StoreError::Forbidden(_)) => {
             tracing::warn!(
                 usd = cost.usd,
-                "the day's cost leaves this out: the database role may not write it"
+                "this cost is missing from the day's total: the database role may not write usage"
             );
         }
         Err(error) => {
@@ -102,13 +104,13 @@ pub(super) async fn note(store: &Store, cost: Cost) {
 }
 
 impl Budget {
-    /// The whole budget of a model; jobs that wait for it are told to `waiting`.
+    /// The whole budget of a model; jobs waiting for it are recorded in `waiting`.
     pub fn new(store: Store, of: ModelAddress, rates: Rates, waiting: Waiting) -> Self {
         let (slice, local) = (Arc::default(), Arc::default());
         Self { store, of, rates, reserve: 0.0, daily: None, slice, local, waiting }
     }
 
-    /// The same budget for those who leave a share of it to others, and may cost so many dollars a day (UTC).
+    /// The same budget with a share reserved for other callers and a daily limit in dollars (UTC).
     #[must_use]
     pub fn after_others(&self, reserve: f64, daily: Option<(&'static str, f64)>) -> Self {
         Self { reserve, daily, slice: Arc::default(), ..self.clone() }
@@ -177,7 +179,7 @@ impl Budget {
         if self.slice().take(tokens) {
             return Ok(());
         }
-        // What others did not use comes first.
+        // Use returned tokens first.
         let credit = Slice::borrow(&self.slice, tokens);
         let tokens = tokens - credit.tokens();
         let (mut requests, mut together) = Slice::size(self.rates);
@@ -207,16 +209,22 @@ impl Budget {
 
     /// Takes requests with so many tokens together out of the budget. Says how long to wait when nothing was taken.
     async fn draw(&self, requests: u32, tokens: u64) -> Result<Duration, StoreError> {
-        match self.store.take_budget(&self.of, self.rates, requests, tokens, self.reserve).await {
-            Err(StoreError::Forbidden(_)) => Ok(self.local_limit().take(requests, tokens)),
-            drawn => drawn,
+        if self.local.get().is_none() {
+            match self.store.take_budget(&self.of, self.rates, requests, tokens, self.reserve).await {
+                Err(StoreError::Forbidden(_)) => {}
+                drawn => return drawn,
+            }
         }
+        if self.store.stopped_since().await?.is_some() {
+            return Ok(STOPPED);
+        }
+        Ok(self.local_limit().take(requests, tokens))
     }
 
     fn local_limit(&self) -> &LocalLimit {
         self.local.get_or_init(|| {
             tracing::warn!(
-                "the database role may not write the budget that all daemons share: this process keeps to a limit of its own"
+                "the database role may not write the budget that all daemons share: this process applies the limits by itself"
             );
             LocalLimit::new(self.rates)
         })
@@ -322,7 +330,7 @@ impl Asking<'_> {
         }
     }
 
-    /// Heeds what came of it: `charged` says which tokens of a reply the server charged, and what it says is left.
+    /// Applies the outcome to the budget. `charged` returns the tokens that the server charged and the limits left.
     async fn end<T>(
         self,
         operation: &'static str,
@@ -337,7 +345,7 @@ impl Asking<'_> {
             Ok(reply) => {
                 let (tokens, left) = charged(&reply);
                 self.budget.correct(left).await;
-                // A server that charges nothing only does not say what it was.
+                // Zero means that the server did not report usage.
                 if let (1.., Some(rate)) = (tokens, self.budget.rates.tokens) {
                     let unused = self.taken.into_inner().saturating_sub(tokens);
                     self.budget.slice().give_back(unused, rate, left.tokens);

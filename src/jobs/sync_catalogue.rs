@@ -41,7 +41,7 @@ pub struct SyncCatalogue {
     pub servers: Vec<String>,
 }
 
-/// A source and how many of its removals are believed.
+/// A source and its limit on removals between complete listings.
 #[derive(Clone)]
 pub struct SyncedSource {
     /// Where its documents come from.

@@ -183,10 +183,13 @@ impl PostgresSource {
         let mut lent = self.in_time(self.lent()).await?;
         let mut snapshot = self.in_time(self.snapshot(&mut lent, statements)).await?;
         let fetch = format!("fetch forward {} from listing", self.settings.page_rows);
-        let mut spool = Spool::new();
+        let (mut spool, mut listed) = (Spool::new(), Vec::new());
         loop {
-            let rows = sqlx::query_as(AssertSqlSafe(fetch.as_str())).fetch_all(&mut *snapshot);
-            let rows: Vec<(Option<String>, i64)> = self.in_time(rows.map_err(fail)).await?;
+            let read = sqlx::query_as(AssertSqlSafe(fetch.as_str())).fetch_all(&mut *snapshot);
+            // A page is written while the next one is read.
+            let kept = spool.append(listed).map_err(|error| self.not_kept(&error));
+            let rows: Vec<(Option<String>, i64)>;
+            (rows, spool) = tokio::try_join!(self.in_time(read.map_err(fail)), kept)?;
             if rows.is_empty() {
                 break;
             }
@@ -194,11 +197,10 @@ impl PostgresSource {
                 source_name: self.settings.name.clone(),
                 reason: "a row has no key: the key column is null".to_owned(),
             };
-            let listed = rows
+            listed = rows
                 .into_iter()
                 .map(|(key, row_hash)| Ok(Listed { key: key.ok_or_else(without_key)?, row_hash }))
                 .collect::<Result<_, _>>()?;
-            spool = spool.append(listed).await.map_err(|error| self.not_kept(&error))?;
         }
         self.in_time(snapshot.rollback().map_err(fail)).await?;
         Ok(spool)

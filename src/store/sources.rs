@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use futures::TryFutureExt;
 use sqlx::{Connection, PgConnection, types::Json};
 
-use super::{Store, StoreError, jobs::interval};
-use crate::catalogue::{Mark, MassDelete};
+use super::{PROMPT, Store, StoreError, jobs::interval};
+use crate::{
+    catalogue::{Mark, MassDelete},
+    wire,
+};
 
 /// What a watcher does next with its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +38,11 @@ impl ListingLock {
     pub async fn release(mut self) {
         // The lock goes with the connection, in whatever way that ends. But the server takes its time to notice, and the
         // next one need not wait for that.
-        let _ = sqlx::query("select pg_advisory_unlock_all()").execute(&mut self.0).await;
-        let _ = self.0.close().await;
+        let _ = tokio::time::timeout(PROMPT, async {
+            let _ = sqlx::query("select pg_advisory_unlock_all()").execute(&mut self.0).await;
+            self.0.close().await
+        })
+        .await;
     }
 }
 
@@ -49,7 +56,8 @@ impl Store {
             r#"select pg_try_advisory_lock(hashtextextended('shopkeeper listing ' || $1, 0)) as "locked!""#,
             source,
         );
-        let locked = locked.fetch_one(&mut connection).await?;
+        let locked = locked.fetch_one(&mut connection).map_err(StoreError::from);
+        let locked = wire::in_time(Some(PROMPT), StoreError::from, locked).await?;
         let lock = ListingLock(connection);
         if locked {
             return Ok(Some(lock));

@@ -273,14 +273,16 @@ impl Store {
         Ok(rows.fetch_all(&self.pool).await?)
     }
 
-    /// Why documents could not be indexed: the most frequent reasons first.
+    /// Why documents could not be indexed at their present revision: the most frequent reasons first.
     pub async fn failures(&self) -> Result<Vec<Failure>, StoreError> {
         let failures = sqlx::query_as!(
             Failure,
-            r#"select source, coalesce(error, '') as "reason!", count(*) as "documents!"
-               from shopkeeper.document_index
-               where state = 'failed' and version = (select id from shopkeeper.index_version where state = 'active')
-               group by source, error order by 3 desc, 1, 2 limit 10"#
+            r#"select source, coalesce(indexed.error, '') as "reason!", count(*) as "documents!"
+               from shopkeeper.document_index as indexed
+               join shopkeeper.document as document using (source, key)
+               where indexed.state = 'failed' and indexed_revision = document.revision
+                   and version = (select id from shopkeeper.index_version where state = 'active')
+               group by source, indexed.error order by 3 desc, 1, 2 limit 10"#
         );
         Ok(failures.fetch_all(&self.pool).await?)
     }

@@ -132,7 +132,7 @@ impl Store {
                      excluded.held,
                      budget.held - greatest(0, extract(epoch from clock_timestamp() - budget.at))::float8
                  ),
-                 requests = least(budget.requests, 0), at = clock_timestamp()",
+                 requests = least(budget.requests, 0), tokens = least(budget.tokens, 0), at = clock_timestamp()",
             of.server,
             of.model,
             wait.as_secs_f64(),

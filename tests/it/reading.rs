@@ -94,7 +94,7 @@ async fn a_role_that_may_only_read_runs_every_verb_that_reads() {
     let (_, found, said) = run(&world, "search kettle --json").await;
     let found: Value = serde_json::from_str(&found).unwrap();
     assert_eq!(found["results"].as_array().unwrap().len(), 3, "{found}");
-    assert!(said.contains("limit of its own"), "{said}");
+    assert!(said.contains("applies the limits by itself"), "{said}");
     std::fs::write(world.folder.path().join("database.url"), url.as_str()).unwrap();
     assert_eq!(state(&world).await, before);
 }

@@ -95,7 +95,7 @@ pub(super) fn measures(text: &str) -> Vec<Measure> {
     measures.collect()
 }
 
-/// The numbers of a passage that say how large or how dear something is.
+/// The numbers in a passage that are sizes or prices.
 pub(super) fn of_passage(passage: &Passage) -> Vec<Measure> {
     let mut found = measures(&passage.title);
     found.extend(measures(&passage.content));

@@ -1,10 +1,10 @@
-//! Room on disks: of the server's, SQL says only what we take of it; on this host are feeds that are being read, and
+//! Room on disks: of the server's, SQL says only what we take of it; on this host are listings that are being read, and
 //! what the embedded default keeps.
 
 use std::path::{Path, PathBuf};
 
 use super::Checks;
-use crate::config::{Config, SourceKind};
+use crate::config::Config;
 
 /// With less a folder is as good as full, in bytes.
 const LEAST: u64 = 512 << 20;
@@ -25,15 +25,14 @@ pub(super) fn look(config: &Config, ours: i64, checks: &mut Checks) {
     checks.add("disk", ok, format!("{server}; here {seen}"), "free some, or name another folder in TMPDIR");
 }
 
-/// Where this process writes: feeds while they are read, and the downloads of the embedded default.
+/// Where this process writes: listings while they are read, and the downloads of the embedded default.
 fn folders(config: &Config) -> Vec<PathBuf> {
-    let is_feed = config.sources.iter().any(|source| matches!(source.kind, SourceKind::Feed(_)));
-    let feeds = is_feed.then(std::env::temp_dir);
+    let listings = (!config.sources.is_empty()).then(std::env::temp_dir);
     #[cfg(feature = "embedded")]
     let kept = crate::embedded::packages::cache().ok().filter(|cache| cache.is_dir());
     #[cfg(not(feature = "embedded"))]
     let kept = None;
-    feeds.into_iter().chain(kept).collect()
+    listings.into_iter().chain(kept).collect()
 }
 
 /// What is free in a folder, in bytes.

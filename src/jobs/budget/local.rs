@@ -1,4 +1,4 @@
-//! The budget of a process whose database role may not write: nobody shares it.
+//! A per-process rate limit, used when the database role may not write the shared budget.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -31,9 +31,10 @@ impl LocalLimit {
         let of = |limiter: &Option<DefaultDirectRateLimiter>, cells: u32| {
             limiter.as_ref().zip(NonZeroU32::new(cells)).map_or(Duration::ZERO, |(limit, n)| wait(limit, n))
         };
-        match of(&self.tokens, u32::try_from(tokens).unwrap_or(u32::MAX)) {
-            Duration::ZERO => of(&self.requests, requests),
-            for_tokens => for_tokens,
+        // Requests first: what one limit grants is lost when the other one refuses, and tokens are dearer.
+        match of(&self.requests, requests) {
+            Duration::ZERO => of(&self.tokens, u32::try_from(tokens).unwrap_or(u32::MAX)),
+            for_requests => for_requests,
         }
     }
 }
@@ -44,12 +45,17 @@ mod tests {
 
     #[test]
     fn what_a_minute_does_not_bring_is_waited_for_but_for_a_request_that_is_larger_than_that() {
-        let limit = LocalLimit::new(Rates { requests: Some(2), tokens: Some(100) });
+        let limit = LocalLimit::new(Rates { requests: Some(3), tokens: Some(100) });
         assert_eq!((limit.take(1, 60), limit.take(1, 1000)), (Duration::ZERO, Duration::ZERO));
         let wait = limit.take(1, 60);
         assert!(wait > Duration::from_secs(5) && wait < Duration::from_mins(1), "for tokens: {wait:?}");
-        let wait = limit.take(1, 1);
-        assert!(wait > Duration::from_secs(20) && wait < Duration::from_secs(31), "for a request: {wait:?}");
+        let wait = limit.take(1, 40);
+        assert!(wait > Duration::from_secs(10) && wait < Duration::from_secs(21), "for a request: {wait:?}");
+        let limit = LocalLimit::new(Rates { requests: Some(1), tokens: Some(100) });
+        assert_eq!(limit.take(1, 10), Duration::ZERO);
+        assert_ne!(limit.take(1, 90), Duration::ZERO);
+        let tokens = LocalLimit { requests: None, ..limit };
+        assert_eq!(tokens.take(1, 90), Duration::ZERO, "a refused request costs no tokens");
         let unlimited = LocalLimit::new(Rates { requests: None, tokens: None });
         assert_eq!(unlimited.take(u32::MAX, u64::MAX), Duration::ZERO);
     }

@@ -61,7 +61,7 @@ impl Slice {
         self.credit_until = Some(Instant::now() + CREDIT);
     }
 
-    /// Takes tokens that came back, this many at most, for as long as it is not sure that they will be used.
+    /// Reserves up to `most` returned tokens; dropping the reservation gives them back.
     pub(super) fn borrow(slice: &Arc<Mutex<Self>>, most: u64) -> Loan {
         let mut locked = lock(slice);
         let tokens = locked.credit().min(most);

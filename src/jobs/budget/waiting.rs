@@ -1,4 +1,4 @@
-//! Which jobs of this process wait in their slots for a budget, and how others get to know.
+//! Tracks which jobs of this process wait in their slots for a budget, and publishes the counts in the database.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -29,7 +29,7 @@ pub struct Waiting(Arc<Mutex<Jobs>>);
 /// How many requests a job waits with.
 type Jobs = HashMap<(JobRef, ModelAddress), usize>;
 
-/// Jobs wait as long as this lives.
+/// Guard: the jobs count as waiting until it is dropped.
 pub(super) struct WaitingEntry {
     waiting: Waiting,
     jobs: Vec<(JobRef, ModelAddress)>,

@@ -20,8 +20,8 @@ use crate::catalogue::{CatalogueError, Listed, Mark, MarkAt, Nets, Noted};
 const OVERLAP: &str = "10 minutes";
 /// The same where the clock is a local one, which in autumn repeats an hour.
 const LOCAL_OVERLAP: &str = "70 minutes";
-/// The latest that any time zone's clock shows, as a local time: what is later is no time of a change, and as the mark it
-/// would hide every change until then.
+/// The latest that any time zone's clock shows, as a local time: a later value cannot be the time of a change; as a mark
+/// it would hide every change until then.
 const LATEST: &str = "(now() at time zone 'UTC' + interval '14 hours')";
 
 /// How a source is polled.

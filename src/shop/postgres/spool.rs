@@ -1,8 +1,8 @@
 //! Keeps a listing until it is used: in memory while it is small, then in a file without a name.
 //!
 //! Whoever uses a listing writes to another database with each part of it, and may wait there. A transaction that stays
-//! open in the shop for so long keeps its vacuum from removing dead rows, and its migrations from their locks. So a
-//! listing is read to its end first, and what is left of it is this.
+//! open in the shop for so long keeps its vacuum from removing dead rows, and its migrations from their locks. So the
+//! whole listing is read first, and kept here.
 
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 
@@ -13,7 +13,9 @@ use crate::catalogue::Listed;
 /// Bytes that are kept in memory: some hundreds of thousands of entries.
 const IN_MEMORY: usize = 8 << 20;
 /// Entries that are read at once.
-const PAGE: u64 = 1000;
+const PAGE: u64 = 5000;
+/// Bytes that are read or written at once.
+const BUFFER: usize = 256 << 10;
 
 /// Where entries are written.
 pub(super) struct Spool {
@@ -29,7 +31,7 @@ pub(super) struct SpoolReader {
 
 impl Spool {
     pub(super) fn new() -> Self {
-        Self { file: BufWriter::new(spooled_tempfile(IN_MEMORY)), entries: 0 }
+        Self { file: BufWriter::with_capacity(BUFFER, spooled_tempfile(IN_MEMORY)), entries: 0 }
     }
 
     /// Appends entries.
@@ -52,7 +54,7 @@ impl Spool {
         unblocked(move || {
             let mut file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
             file.rewind()?;
-            Ok(SpoolReader { file: BufReader::new(file), left: self.entries })
+            Ok(SpoolReader { file: BufReader::with_capacity(BUFFER, file), left: self.entries })
         })
         .await
     }
@@ -81,7 +83,7 @@ impl SpoolReader {
     }
 }
 
-/// Works on a file where a slow disk holds nobody up.
+/// Runs file I/O on a blocking thread, so that a slow disk does not stall the runtime.
 async fn unblocked<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {

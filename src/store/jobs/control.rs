@@ -186,7 +186,9 @@ impl Store {
             }
             Selection::Dead { kind } => {
                 let mut after = DeadJob { finished_at: DateTime::UNIX_EPOCH, id: 0 };
-                while let page = self.dead_jobs(kind, &after).await?
+                // Those that die again meanwhile are not taken again.
+                let until = sqlx::query_scalar!(r#"select now() as "now!""#).fetch_one(&self.pool).await?;
+                while let page = self.dead_jobs(kind, &after, until).await?
                     && let Some(last) = page.last()
                 {
                     jobs += work(&page.iter().map(|job| job.id).collect::<Vec<_>>()).await?;
@@ -233,16 +235,22 @@ impl Store {
     }
 
     /// A page of the dead jobs of a kind, the oldest death first.
-    async fn dead_jobs(&self, kind: &str, after: &DeadJob) -> Result<Vec<DeadJob>, StoreError> {
+    async fn dead_jobs(
+        &self,
+        kind: &str,
+        after: &DeadJob,
+        until: DateTime<Utc>,
+    ) -> Result<Vec<DeadJob>, StoreError> {
         let page = sqlx::query_as!(
             DeadJob,
             "select finished_at, id from shopkeeper.job_history
-             where outcome = 'dead' and kind = $1 and (finished_at, id) > ($2, $3)
+             where outcome = 'dead' and kind = $1 and (finished_at, id) > ($2, $3) and finished_at <= $5
              order by finished_at, id limit $4",
             kind,
             after.finished_at,
             after.id,
             i64::try_from(BATCH).unwrap_or(i64::MAX),
+            until,
         );
         Ok(page.fetch_all(&self.pool).await?)
     }
