@@ -8,7 +8,6 @@ create function shopkeeper.claimed_by(kind text, worker text, jobs bigint, out i
 returns setof record
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
-set jit = off
 set enable_seqscan = off
 set enable_bitmapscan = off
 set plan_cache_mode = force_generic_plan

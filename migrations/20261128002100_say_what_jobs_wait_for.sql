@@ -19,7 +19,6 @@ create index job_waits on shopkeeper.job (kind, waits_for, waits_since) where st
 create function shopkeeper.hasten(kind text, waits_for text, jobs bigint) returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
-set jit = off
 set enable_seqscan = off
 set enable_bitmapscan = off
 set plan_cache_mode = force_generic_plan

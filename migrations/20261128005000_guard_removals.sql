@@ -56,7 +56,6 @@ create function shopkeeper.lock_documents(sources text[], keys text[])
 returns table (source text, key text, revision bigint, may_leave boolean)
 language plpgsql
 set search_path = pg_catalog, pg_temp
-set jit = off
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_hashjoin = off

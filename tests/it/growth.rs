@@ -265,3 +265,13 @@ async fn dead_jobs_of_many_groups_are_retried_and_discarded_in_batches() {
     assert_eq!(world.store.discard_jobs(&all).await.unwrap(), 20_001);
     assert_eq!(world.count("job_history").await, 1);
 }
+
+#[tokio::test]
+async fn no_function_that_walks_indexes_only_is_compiled() {
+    let world = World::new().await;
+    let functions = "select count(*) from pg_proc
+        where pronamespace = 'shopkeeper'::regnamespace and 'enable_seqscan=off' = any (proconfig)";
+    assert!(world.value::<i64>(functions).await > 5);
+    let compiled = format!("{functions} and not 'jit=off' = any (proconfig)");
+    assert_eq!(world.value::<i64>(&compiled).await, 0);
+}

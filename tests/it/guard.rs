@@ -145,8 +145,11 @@ async fn few_documents_are_believed_and_so_is_a_small_share() {
         let world = World::new().await;
         world.store.note_synced("product", known).await.unwrap();
         let guard = world.parts.sync.sources["product"].mass_delete;
-        let departure = world.store.let_leave("product", gone, guard, true).await.unwrap();
-        assert_eq!((departure.allowed, departure.known), (allowed, known), "{gone} of {known}");
+        // A listing that fails before its end is repeated, and names the same documents.
+        for _ in 0..2 {
+            let departure = world.store.let_leave("product", gone, guard, true).await.unwrap();
+            assert_eq!((departure.allowed, departure.known), (allowed, known), "{gone} of {known}");
+        }
     }
 }
 

@@ -95,6 +95,11 @@ async fn a_role_that_may_only_read_runs_every_verb_that_reads() {
     let found: Value = serde_json::from_str(&found).unwrap();
     assert_eq!(found["results"].as_array().unwrap().len(), 3, "{found}");
     assert!(said.contains("applies the limits by itself"), "{said}");
+    // The stop holds for it as well.
+    execute(url.as_str(), "insert into shopkeeper.stop default values").await;
+    let (code, _, refused) = run(&world, "search bottle --json").await;
+    assert!(code != 0 && refused.contains("all spending is stopped"), "{code}: {refused}");
+    execute(url.as_str(), "delete from shopkeeper.stop").await;
     std::fs::write(world.folder.path().join("database.url"), url.as_str()).unwrap();
     assert_eq!(state(&world).await, before);
 }
