@@ -96,10 +96,13 @@ async fn show(arguments: &Status, config: &Config, store: &Store) -> anyhow::Res
         }),
     );
     for SourceStatus { source, withheld, .. } in sources.iter().filter(|source| source.withheld > 0) {
-        let why =
-            if config.has_source(source) { "their rows are gone" } else { "the source left the settings" };
+        let stay = if config.has_source(source) {
+            "stay although their rows are gone"
+        } else {
+            "stay although the source left the settings"
+        };
         output::line(format!(
-            "{withheld} documents of {source} stay although {why}: `shopkeeper sync --source {source} \
+            "{withheld} documents of {source} {stay}: `shopkeeper sync --source {source} \
              --allow-mass-delete` removes them"
         ));
     }
