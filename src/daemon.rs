@@ -1,6 +1,7 @@
 //! The composition root: settings become parts, parts become a daemon, and the daemon ends in order.
 
 use std::{
+    fmt::Display,
     net::{self, SocketAddr},
     num::NonZeroU32,
     sync::Arc,
@@ -16,7 +17,7 @@ use crate::{
     config::{self, Config, Overlap, QueueLimits, Queues, RequireToken, ScheduledJob, Source, SourceKind},
     http::{self, Api, Counted, Rate, Readiness, Waiting},
     jobs::{
-        Job,
+        BatchJob, Job,
         answer_question::{self, AnswerQuestion},
         deliver_webhook::DeliverWebhook,
         eval::Eval,
@@ -127,6 +128,12 @@ fn prune_job() -> (&'static str, Vec<String>, Vec<serde_json::Value>) {
     (PruneHistory::KIND, vec![prune_history::KEY.to_owned()], vec![serde_json::json!({})])
 }
 
+fn report(kind: &str, ended: Result<(), impl Display>) {
+    if let Err(error) = ended {
+        tracing::error!(kind, %error, "a worker ended: {error}");
+    }
+}
+
 /// Workers that run beside something else, and end with it.
 pub struct Workers {
     queue: Queue,
@@ -162,16 +169,18 @@ impl Workers {
     /// Runs jobs of one kind, as the settings say.
     pub fn start<J: Job>(&self, job: &Arc<J>, settings: &QueueLimits) {
         let (queue, job, limits) = (self.queue.clone(), job.clone(), limits(settings));
-        self.tasks.spawn(async move {
-            if let Err(error) = queue.work(job, limits).await {
-                tracing::error!(kind = J::KIND, %error, "a worker ended: {error}");
-            }
-        });
+        self.tasks.spawn(async move { report(J::KIND, queue.work(job, limits).await) });
+    }
+
+    /// Does so for a kind whose jobs are run many at a time.
+    fn start_batches<J: BatchJob>(&self, job: &Arc<J>, settings: &QueueLimits) {
+        let (queue, job, limits) = (self.queue.clone(), job.clone(), limits(settings));
+        self.tasks.spawn(async move { report(J::KIND, queue.work_batches(job, limits).await) });
     }
 
     /// Runs the jobs that refresh documents, as the settings say.
     pub fn start_refreshing(&self, parts: &Parts, settings: &Queues) {
-        self.start(&parts.refresh, &settings.refresh_document);
+        self.start_batches(&parts.refresh, &settings.refresh_document);
         self.start(&parts.index, &settings.index_documents);
     }
 

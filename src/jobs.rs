@@ -35,7 +35,7 @@ pub mod budget;
 pub mod deliver_webhook;
 pub mod eval;
 pub mod fill_index;
-pub mod gather;
+mod halving;
 pub mod index_documents;
 pub mod maintain_index;
 pub mod plan_catalogue;
@@ -60,6 +60,36 @@ pub trait Job: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Outcome, JobError>> + Send;
 }
 
+/// A kind of job of which many are run together: the queue hands over what one claim brought.
+///
+/// A run that panics, or takes longer than it may, blames none of its jobs: each is run once more, alone.
+pub trait BatchJob: Send + Sync + 'static {
+    /// Its name everywhere: queue, logs, metrics, settings.
+    const KIND: &'static str;
+    /// The most jobs of one run.
+    const MOST: usize;
+    /// The arguments of one job.
+    type Payload: DeserializeOwned + Send;
+
+    /// Only jobs of the same lane are run together, so that a lane that hangs holds up no other.
+    fn lane(payload: &Self::Payload) -> &str;
+
+    /// Runs them once. Returns one result for each, in their order.
+    fn run(
+        &self,
+        batch: Vec<Claimed<Self::Payload>>,
+    ) -> impl Future<Output = Vec<Result<Outcome, JobError>>> + Send;
+}
+
+/// A job that this worker holds.
+#[derive(Clone, Debug)]
+pub struct Claimed<P> {
+    /// Its arguments.
+    pub payload: P,
+    /// Which run of it this is.
+    pub attempt: Attempt,
+}
+
 /// Which run of a job this is.
 #[derive(Clone, Debug)]
 pub struct Attempt {
@@ -73,6 +103,8 @@ pub struct Attempt {
     pub is_last: bool,
     /// Cancelled when the daemon stops.
     pub stop: CancellationToken,
+    /// Cancelled when the lease is lost: nothing that is done after that is written.
+    pub lost: CancellationToken,
 }
 
 impl Attempt {
@@ -165,7 +197,7 @@ impl JobError {
     }
 
     /// Whether the job waits and its attempt does not count.
-    fn waits(&self) -> bool {
+    pub fn waits(&self) -> bool {
         matches!(self, Self::Snooze { .. } | Self::Withheld { .. } | Self::Throttled { .. })
     }
 }

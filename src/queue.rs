@@ -3,21 +3,19 @@
 //! apalis drives the workers; the storage is ours (`queue/backend.rs`), because its own for PostgreSQL loses
 //! and doubles jobs under failures (`docs/decisions/0001-apalis-over-our-own-backend.md`). Each kind of
 //! job has one worker in a daemon. A worker claims jobs for its free slots, and a few more where they are
-//! short; renews their leases apart from the jobs; and acknowledges outcomes in batches, each under its
-//! job's fence. What belongs to no worker is done by the upkeep: delayed jobs that are due, and jobs whose
-//! worker is gone.
+//! short; runs each by itself, or in batches where the kind is a [`BatchJob`]; renews their leases apart from
+//! the jobs; and acknowledges outcomes in batches, each under its job's fence. What belongs to no worker is done
+//! by the upkeep: delayed jobs that are due, and jobs whose worker is gone.
 
 use std::{sync::Arc, time::Duration};
 
-use apalis::prelude::{BoxDynError, WorkerBuilder};
+use apalis::prelude::{WorkerBuilder, WorkerError};
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
 
 use crate::{
-    jobs::{Attempt, Job, JobError, Outcome},
-    store::{Store, jobs::ClaimedJob},
-    telemetry,
+    jobs::{BatchJob, Job},
+    store::Store,
 };
 
 mod acknowledge;
@@ -25,6 +23,7 @@ mod backend;
 mod lease;
 mod pulse;
 mod retry;
+mod run;
 mod schedule;
 mod slots;
 mod strays;
@@ -32,12 +31,12 @@ mod upkeep;
 mod waits;
 mod wake;
 
-use backend::Claimed;
 pub use pulse::Pulse;
 pub use retry::Backoff;
+use run::{Runner, Single};
 pub use schedule::{CatchUp, Schedule, Ticks};
 pub use slots::AHEAD;
-use slots::Slots;
+use slots::{SlotGuard, Slots};
 pub use wake::Wake;
 
 /// How one kind of job is run in this daemon.
@@ -105,49 +104,28 @@ impl Queue {
     }
 
     /// Runs jobs of one kind until the queue is stopped and what ran is finished and acknowledged.
-    pub async fn work<J: Job>(
-        &self,
-        job: Arc<J>,
-        limits: Limits,
-    ) -> Result<(), apalis::prelude::WorkerError> {
-        let slots = Slots::new(&self.store, J::KIND, &self.worker, &self.pulse, limits);
+    pub async fn work<J: Job>(&self, job: Arc<J>, limits: Limits) -> Result<(), WorkerError> {
+        self.work_batches(Arc::new(Single(job)), limits).await
+    }
+
+    /// Does so for a kind whose jobs are run many at a time.
+    pub async fn work_batches<J: BatchJob>(&self, job: Arc<J>, limits: Limits) -> Result<(), WorkerError> {
+        let slots = Slots::new(&self.store, J::KIND, J::MOST, &self.worker, &self.pulse, limits);
         let (acknowledge, acknowledging) = acknowledge::start(slots.clone());
         let keeping = slots.keep(&self.wake);
-        let backend = backend::QueueBackend::new(
-            slots.clone(),
-            acknowledge.clone(),
-            self.wake.of(J::KIND),
-            self.stop.clone(),
-        );
-        let worker = WorkerBuilder::new(J::KIND).backend(backend).build({
-            let (slots, given_up, stop) = (slots.clone(), self.given_up.clone(), self.stop.clone());
-            move |claimed: Claimed| {
-                let (job, slots, given_up, stop) =
-                    (job.clone(), slots.clone(), given_up.clone(), stop.clone());
-                async move {
-                    let lease = claimed.job.lease;
-                    let span = tracing::info_span!(
-                        "job",
-                        kind = J::KIND,
-                        job.id = lease.job,
-                        job.attempt = claimed.job.attempt
-                    );
-                    let ClaimedJob { traceparent, attempt, .. } = &claimed.job;
-                    telemetry::follow(&span, traceparent.as_deref(), *attempt == 1);
-                    // A task of its own: it may use another core, its panic is its own outcome, and it is
-                    // left when its lease is lost.
-                    let run = run(job, claimed.job.clone(), stop);
-                    let run = async move {
-                        given_up.run_until_cancelled(run).await.unwrap_or(Err(JobError::LeaseLost))
-                    };
-                    let running = slots.tasks.spawn(run.instrument(span));
-                    slots.held.started(lease, running.abort_handle());
-                    let outcome = running.await.unwrap_or_else(|error| Err(aborted(error)));
-                    drop(claimed);
-                    outcome.map_err(BoxDynError::from)
-                }
-            }
+        let backend = backend::QueueBackend::new(slots.clone(), self.wake.of(J::KIND), self.stop.clone());
+        let runner = Arc::new(Runner {
+            job,
+            slots: slots.clone(),
+            acknowledge: acknowledge.clone(),
+            stop: self.stop.clone(),
+            given_up: self.given_up.clone(),
         });
+        let run = move |batch: Vec<SlotGuard>| {
+            let runner = runner.clone();
+            async move { runner.run(batch).await }
+        };
+        let worker = WorkerBuilder::new(J::KIND).backend(backend).build(run);
         // Boxed, because the compiler cannot see through the unboxed one that it is `Send`.
         let work = async {
             let result = worker.run().boxed().await;
@@ -164,29 +142,4 @@ impl Queue {
         let (result, (), ()) = tokio::join!(work, acknowledged, keeping);
         result
     }
-}
-
-async fn run<J: Job>(job: Arc<J>, claimed: ClaimedJob, stop: CancellationToken) -> Result<Outcome, JobError> {
-    let payload = serde_json::from_value(claimed.payload)
-        .map_err(|error| JobError::Dead(format!("the payload is not one of {}: {error}", J::KIND)))?;
-    let attempt = Attempt {
-        lease: claimed.lease,
-        key: claimed.key.unwrap_or_default(),
-        number: claimed.attempt,
-        is_last: claimed.attempt >= claimed.max_attempts,
-        stop,
-    };
-    let Some(limit) = claimed.time_limit else { return job.run(payload, &attempt).await };
-    tokio::time::timeout(limit, job.run(payload, &attempt)).await.unwrap_or_else(|_| {
-        let limit = humantime::format_duration(limit);
-        Err(JobError::Retry(format!("it took longer than the {limit} that its schedule allows")))
-    })
-}
-
-/// What became of a run that did not come to its end.
-fn aborted(error: tokio::task::JoinError) -> JobError {
-    let Ok(panic) = error.try_into_panic() else { return JobError::LeaseLost };
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-    JobError::Retry(format!("the job panicked: {text}"))
 }

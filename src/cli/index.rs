@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     daemon::{self, Parts, Workers},
     jobs::{
-        Job,
+        BatchJob, Job,
         fill_index::FillIndex,
         index_documents::IndexDocuments,
         refresh_document::RefreshDocument,

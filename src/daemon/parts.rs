@@ -28,7 +28,7 @@ use crate::{
         fill_index::FillIndex,
         index_documents::IndexDocuments,
         plan_catalogue::PlanCatalogue,
-        refresh_document::{RefreshDocument, RefreshSettings},
+        refresh_document::RefreshDocument,
         sync_catalogue::{SyncCatalogue, SyncedSource},
         versions::{Model, Versions},
     },
@@ -99,12 +99,9 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     let guards = config.sources.iter().map(|source| (source.name.clone(), guard(source)));
     // A feed is not asked for single rows: what is stored of it is what is known.
     let is_live = |source: &Source| matches!(&source.kind, SourceKind::Postgres(connection) if connection.live_metadata);
-    let refresh = Arc::new(RefreshDocument::new(RefreshSettings {
-        store: store.clone(),
-        catalogues: Arc::new(catalogues(&|_| true)),
-        guards: Arc::new(guards.collect()),
-        versions: versions.clone(),
-    }));
+    let refresh =
+        RefreshDocument::new(store.clone(), catalogues(&|_| true), guards.collect(), versions.clone());
+    let refresh = Arc::new(refresh);
     let answer = Arc::new(AnswerQuestion {
         store: store.clone(),
         live: catalogues(&is_live),
@@ -146,8 +143,8 @@ async fn versions(config: &Config, store: &Store, waiting: &Waiting) -> anyhow::
             budget,
             chunking: Arc::new(chunking(embedding)?),
             limits: BatchLimits {
-                inputs: embedding.max_inputs.get() as usize,
-                tokens: embedding.max_request_tokens.get().into(),
+                items: embedding.max_inputs.get() as usize,
+                weight: embedding.max_request_tokens.get().into(),
             },
             price: embedding.usd_per_million_tokens.0,
         }))

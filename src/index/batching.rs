@@ -1,10 +1,53 @@
-//! What a request for embeddings may hold.
+//! What one request or transaction may hold.
 
-/// What one request may hold.
+/// What one request or transaction may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchLimits {
-    /// Inputs.
-    pub inputs: usize,
-    /// Tokens of all inputs together; a single input may be over it, since it cannot be cut.
-    pub tokens: u64,
+    /// Items: inputs of a request for embeddings.
+    pub items: usize,
+    /// What they may weigh together, such as the tokens of all inputs. A heavier item goes alone, since it cannot be cut.
+    pub weight: u64,
+}
+
+impl BatchLimits {
+    /// The longest beginning that is within the limits.
+    pub fn first<T>(self, items: &[T], weight: impl Fn(&T) -> u64) -> &[T] {
+        let mut sum = 0_u64;
+        let fit = items.iter().take(self.items).take_while(|item| {
+            sum = sum.saturating_add(weight(item));
+            sum <= self.weight
+        });
+        &items[..fit.count().max(1).min(items.len())]
+    }
+
+    /// Parts items into as few pieces as the limits allow, in their order.
+    pub fn parts<T>(self, mut items: &[T], weight: impl Fn(&T) -> u64) -> Vec<&[T]> {
+        let mut parts = Vec::new();
+        while !items.is_empty() {
+            let part = self.first(items, &weight);
+            parts.push(part);
+            items = &items[part.len()..];
+        }
+        parts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(weights: &[u64]) -> Vec<&[u64]> {
+        BatchLimits { items: 4, weight: 100 }.parts(weights, |weight| *weight)
+    }
+
+    #[test]
+    fn a_batch_is_parted_into_as_few_as_the_limits_allow() {
+        assert_eq!(parts(&[1; 10]), [[1; 4].as_slice(), &[1; 4], &[1; 2]]);
+        assert!(parts(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_is_too_heavy_goes_alone() {
+        assert_eq!(parts(&[60, 50, 40, 300, 300, 1]), [[60].as_slice(), &[50, 40], &[300], &[300], &[1]]);
+    }
 }

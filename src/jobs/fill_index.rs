@@ -12,8 +12,8 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    Attempt, Job, JobError, Outcome, index_documents::IndexDocuments, refresh_document::RefreshDocument,
-    versions::Versions,
+    Attempt, BatchJob, Job, JobError, Outcome, index_documents::IndexDocuments,
+    refresh_document::RefreshDocument, versions::Versions,
 };
 use crate::store::{Store, StoreError};
 

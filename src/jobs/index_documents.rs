@@ -7,11 +7,14 @@
 
 use std::sync::Arc;
 
-use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Job, JobError, Outcome, budget::JobRef, refresh_document::RefreshDocument};
-use crate::{catalogue::DocumentId, store::jobs::NewJob};
+use super::{
+    Attempt, BatchJob, Job, JobError, Outcome,
+    budget::JobRef,
+    refresh_document::{RefreshDocument, Request},
+};
+use crate::store::jobs::NewJob;
 
 /// Documents of one job.
 pub const TOGETHER: usize = 200;
@@ -44,17 +47,16 @@ impl Job for IndexDocuments {
             return Ok(Outcome::Done(keys.iter().map(|key| alone(&source, key)).collect()));
         }
         let job = JobRef { kind: Self::KIND, id: attempt.lease.job };
-        let refreshed = join_all(keys.iter().map(async |key| {
-            let id = DocumentId { source: source.clone(), key: key.clone() };
-            (key, self.refresh.refresh(id, None, job).await.err())
-        }));
+        let request =
+            |key: &String| Request { key: key.clone(), lease: None, job, lost: attempt.lost.clone() };
+        let refreshed = self.refresh.refresh(&source, keys.iter().map(request).collect()).await;
         let mut failed = Vec::new();
-        for (key, error) in refreshed.await {
-            match error {
-                None => {}
+        for (key, ended) in keys.iter().zip(refreshed) {
+            match ended {
+                Ok(_) => {}
                 // Those that are indexed by now have nothing to do next time.
-                Some(error) if error.waits() => return Err(error),
-                Some(_) => failed.push(alone(&source, key)),
+                Err(error) if error.waits() => return Err(error),
+                Err(_) => failed.push(alone(&source, key)),
             }
         }
         Ok(Outcome::Done(failed))

@@ -95,7 +95,7 @@ fn eta(model: &Model, plan: &Plan) -> f64 {
     let (limits, rates) = (model.limits, model.backfill.rates());
     let inputs = plan.chunks - plan.cached_chunks;
     let requests =
-        inputs.div_ceil(limits.inputs.max(1) as u64).max(plan.tokens.div_ceil(limits.tokens.max(1)));
+        inputs.div_ceil(limits.items.max(1) as u64).max(plan.tokens.div_ceil(limits.weight.max(1)));
     let minutes = |wanted: u64, rate: Option<u32>| rate.map_or(0.0, |rate| wanted as f64 / f64::from(rate));
     60.0 * minutes(requests, rates.requests).max(minutes(plan.tokens, rates.tokens))
 }

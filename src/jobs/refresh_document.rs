@@ -1,60 +1,52 @@
-//! Makes the index hold one document as it is now.
+//! Makes the index hold documents as they are now.
 //!
-//! Changed, unchanged and removed are one path: the row is read as it is, and the index is made to
-//! match. Nothing is sent to the model when the text and the embedding settings are those that are
-//! indexed already, and of a text that changed only the chunks that nothing in the index and nothing
-//! remembered was made of. If embedding fails, what was indexed before stays searchable.
+//! Changed, unchanged and removed are one path, taken by a whole batch: load → diff → chunk → look up → embed → write.
+//! The rows are read as they are, and the index is made to match. Nothing is sent to the model when the text and the
+//! embedding settings are those that are indexed already, and of a text that changed only the chunks that nothing in the
+//! index and nothing remembered was made of. If embedding fails, what was indexed before stays searchable.
 //!
-//! Many of these jobs run at once. What they read meets in one place for each source, and what they embed and
-//! write in one for all (`refresh_document/`), so that hundreds of documents are one query, one request, one
-//! transaction.
+//! A batch is what one claim brought of one source, so that hundreds of documents are one query, a few requests and one
+//! transaction. Each document has its own outcome: one that fails leaves the batch at the step where it fails.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::AtomicUsize},
+    time::Instant,
 };
 
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Attempt, Job, JobError, OUTAGE, Outcome,
+    BatchJob, Claimed, JobError, OUTAGE, Outcome,
     budget::JobRef,
     versions::{Version, Versions},
 };
 use crate::{
-    catalogue::{Catalogue, DocumentId, MassDelete},
+    catalogue::{Catalogue, Document, DocumentId, MassDelete},
+    index::{Chunk, Chunks, InputHash, chunking::Chunking},
     store::{
         Store, StoreError,
+        documents::{Content, Refreshed, Write},
         jobs::{Lease, NewJob},
     },
 };
 
 mod embed;
 mod estimate;
-mod look;
-mod refresher;
+mod load;
 mod write;
 
-pub(super) use refresher::Ended;
-use refresher::Refresher;
+use load::Loaded;
 
-/// What the job needs.
-pub struct RefreshSettings {
-    /// Where documents are written.
-    pub store: Store,
-    /// Where they come from, by source.
-    pub catalogues: Arc<BTreeMap<String, Arc<dyn Catalogue>>>,
-    /// How many documents may leave unasked, by source.
-    pub guards: Arc<BTreeMap<String, MassDelete>>,
-    /// What is written.
-    pub versions: Arc<Versions>,
-}
-
-/// The job.
+/// Refreshes documents.
 pub struct RefreshDocument {
-    settings: RefreshSettings,
-    /// By index version.
-    refreshers: Mutex<BTreeMap<i32, Arc<Refresher>>>,
+    store: Store,
+    catalogues: BTreeMap<String, Arc<dyn Catalogue>>,
+    guards: BTreeMap<String, MassDelete>,
+    versions: Arc<Versions>,
+    /// Documents that are written in one transaction: fewer after one that took too long.
+    together: AtomicUsize,
 }
 
 /// Which document.
@@ -66,6 +58,63 @@ pub struct Payload {
     pub key: String,
 }
 
+/// A document that is to be refreshed.
+#[derive(Clone)]
+pub struct Request {
+    /// The row's key as text.
+    pub key: String,
+    /// Of the job that is done with it, when there is one.
+    pub lease: Option<Lease>,
+    /// Who waits for it.
+    pub job: JobRef,
+    /// Cancelled when nobody wants it any more.
+    pub lost: CancellationToken,
+}
+
+/// How a refresh ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The index has it, and the job is done if there is one.
+    Written,
+    /// Nothing knows it, it changed meanwhile and has another job, or it is kept although its row is gone.
+    NothingToDo,
+}
+
+/// A document on its way into an index version.
+struct Draft {
+    /// Its place in the batch.
+    place: usize,
+    /// When its revision was raised.
+    changed: Instant,
+    write: Write,
+    /// Chunks that the index does not hold.
+    new: Vec<NewChunk>,
+}
+
+struct NewChunk {
+    ordinal: i32,
+    hash: InputHash,
+    chunk: Chunk,
+}
+
+/// How the documents of a batch ended, each at its place.
+struct Outcomes(Vec<Option<Result<Ended, JobError>>>);
+
+impl Outcomes {
+    fn set(&mut self, place: usize, outcome: Result<Ended, JobError>) {
+        self.0[place] = Some(outcome);
+    }
+
+    fn fail(&mut self, places: impl IntoIterator<Item = usize>, error: &JobError) {
+        places.into_iter().for_each(|place| self.set(place, Err(error.clone())));
+    }
+
+    fn into_vec(self) -> Vec<Result<Ended, JobError>> {
+        let outcome = |outcome: Option<_>| outcome.unwrap_or(Ok(Ended::NothingToDo));
+        self.0.into_iter().map(outcome).collect()
+    }
+}
+
 /// How a job goes on after a failure of a statement for many documents. When that takes too long, no document of it is
 /// to blame: each waits, and none is charged.
 fn job_error(error: StoreError) -> JobError {
@@ -75,24 +124,42 @@ fn job_error(error: StoreError) -> JobError {
     }
 }
 
-impl Job for RefreshDocument {
+impl BatchJob for RefreshDocument {
     const KIND: &'static str = "refresh_document";
+    const MOST: usize = 500;
     type Payload = Payload;
 
-    async fn run(&self, payload: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {
-        let id = DocumentId { source: payload.source, key: payload.key };
-        let job = JobRef { kind: Self::KIND, id: attempt.lease.job };
-        match self.refresh(id, Some(attempt.lease), job).await? {
-            Ended::Written => Ok(Outcome::Committed),
-            Ended::NothingToDo => Ok(Outcome::Done(Vec::new())),
-        }
+    fn lane(payload: &Payload) -> &str {
+        &payload.source
+    }
+
+    async fn run(&self, batch: Vec<Claimed<Payload>>) -> Vec<Result<Outcome, JobError>> {
+        let source = batch.first().map(|first| first.payload.source.clone()).unwrap_or_default();
+        let request = |Claimed { payload, attempt }: Claimed<Payload>| Request {
+            key: payload.key,
+            lease: Some(attempt.lease),
+            job: JobRef { kind: Self::KIND, id: attempt.lease.job },
+            lost: attempt.lost,
+        };
+        let ended = self.refresh(&source, batch.into_iter().map(request).collect()).await;
+        let outcome = |ended| match ended {
+            Ended::Written => Outcome::Committed,
+            Ended::NothingToDo => Outcome::Done(Vec::new()),
+        };
+        ended.into_iter().map(|ended| ended.map(outcome)).collect()
     }
 }
 
 impl RefreshDocument {
-    /// Prepares the job.
-    pub fn new(settings: RefreshSettings) -> Self {
-        Self { settings, refreshers: Mutex::default() }
+    /// Refreshes documents of these sources; `guards` say how many may leave unasked.
+    pub fn new(
+        store: Store,
+        catalogues: BTreeMap<String, Arc<dyn Catalogue>>,
+        guards: BTreeMap<String, MassDelete>,
+        versions: Arc<Versions>,
+    ) -> Self {
+        let together = AtomicUsize::new(write::LIMITS.items);
+        Self { store, catalogues, guards, versions, together }
     }
 
     /// A job for one document.
@@ -101,34 +168,102 @@ impl RefreshDocument {
         NewJob { kind: Self::KIND, key: format!("{source}/{key}"), payload }
     }
 
-    /// Makes every index version hold a document as it is now; with a lease, that job is done then. Each version is
-    /// written for itself, so that one whose model is away holds up no other; the job is done with the last of them.
-    pub(super) async fn refresh(
-        &self,
-        id: DocumentId,
-        lease: Option<Lease>,
-        job: JobRef,
-    ) -> Result<Ended, JobError> {
-        let versions = self.settings.versions.written().await?;
-        let mut failed = None;
+    /// Makes every index version hold documents of a source as they are now. Each version is written for itself, so that
+    /// one whose model is away holds up no other; a job is done with the last of them.
+    pub async fn refresh(&self, source: &str, requests: Vec<Request>) -> Vec<Result<Ended, JobError>> {
+        let versions = match self.versions.written().await {
+            Ok(versions) => versions,
+            Err(error) => return vec![Err(error); requests.len()],
+        };
+        let mut results = vec![Ok(Ended::Written); requests.len()];
         for (number, version) in (1..).zip(versions.iter()) {
-            let lease = lease.filter(|_| number == versions.len() && failed.is_none());
-            match self.refresher(version).refresh(id.clone(), lease, job).await {
-                Ok(Ended::Written) => {}
-                Ok(Ended::NothingToDo) => return Ok(Ended::NothingToDo),
-                Err(error) => failed = failed.or(Some(error)),
+            let is_last = number == versions.len();
+            let open: Vec<_> =
+                (0..requests.len()).filter(|place| results[*place] != Ok(Ended::NothingToDo)).collect();
+            let batch = open.iter().map(|place| {
+                let lease = requests[*place].lease.filter(|_| is_last && results[*place].is_ok());
+                Request { lease, ..requests[*place].clone() }
+            });
+            let ended = self.refresh_version(version, source, &batch.collect::<Vec<_>>()).await;
+            for (place, ended) in open.into_iter().zip(ended) {
+                if results[place].is_ok() || ended == Ok(Ended::NothingToDo) {
+                    results[place] = ended;
+                }
             }
         }
-        failed.map_or(Ok(Ended::Written), Err)
+        results
     }
 
-    /// What writes a version.
-    fn refresher(&self, version: &Version) -> Arc<Refresher> {
-        let mut refreshers = self.refreshers.lock().unwrap_or_else(PoisonError::into_inner);
-        let refresher = refreshers.entry(version.index.id).or_insert_with(|| {
-            let RefreshSettings { store, catalogues, guards, .. } = &self.settings;
-            Arc::new(Refresher::new(store.clone(), catalogues.clone(), guards.clone(), version.clone()))
-        });
-        refresher.clone()
+    async fn refresh_version(
+        &self,
+        version: &Version,
+        source: &str,
+        requests: &[Request],
+    ) -> Vec<Result<Ended, JobError>> {
+        let mut outcomes = Outcomes(vec![None; requests.len()]);
+        let loaded = self.load(version, source, requests, &mut outcomes).await;
+        let drafts = draft_all(version, source, loaded, &mut outcomes).await;
+        let vectors = self.look_up(version, &drafts).await;
+        let drafts = self.embed(version, requests, drafts, vectors, &mut outcomes).await;
+        self.write(version, drafts, &mut outcomes).await;
+        outcomes.into_vec()
     }
+}
+
+/// Compares each document with what is indexed, and cuts the texts that differ: off the threads that wait, because a long
+/// text takes some time.
+async fn draft_all(
+    version: &Version,
+    source: &str,
+    loaded: Vec<Loaded>,
+    outcomes: &mut Outcomes,
+) -> Vec<Draft> {
+    let (version, source) = (version.clone(), source.to_owned());
+    let draft = move |loaded: Loaded| (loaded.place, draft(&version, &source, loaded));
+    let drafted =
+        tokio::task::spawn_blocking(move || loaded.into_iter().map(draft).collect::<Vec<_>>()).await;
+    let drafted = drafted.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    let keep = |(place, draft): (usize, Result<Draft, JobError>)| {
+        draft.map_err(|error| outcomes.set(place, Err(error))).ok()
+    };
+    drafted.into_iter().filter_map(keep).collect()
+}
+
+/// Decides what becomes of a document in the index.
+fn draft(version: &Version, source: &str, loaded: Loaded) -> Result<Draft, JobError> {
+    let Loaded { place, key, lease, known, row } = loaded;
+    let now = Instant::now();
+    let changed = now.checked_sub(known.changed_ago).unwrap_or(now);
+    let (refreshed, new) = match row {
+        None => (Refreshed::Removed, Vec::new()),
+        Some(Err(fault)) => return Err(JobError::Dead(fault.to_string())),
+        Some(Ok(document)) => {
+            let fingerprint = version.model.chunking.fingerprint(&document, &version.index.model);
+            let is_new = known.fingerprint != Some(fingerprint);
+            let cut = is_new.then(|| chunk(&version.model.chunking, &document, &known.chunks));
+            let (chunks, new) = cut.map_or((None, Vec::new()), |(chunks, new)| (Some(chunks), new));
+            let known = known.fingerprint;
+            (Refreshed::Content(Content { document, known, fingerprint, chunks }), new)
+        }
+    };
+    let id = DocumentId { source: source.to_owned(), key };
+    Ok(Draft { place, changed, write: Write { id, revision: known.revision, lease, refreshed }, new })
+}
+
+/// Cuts a text, and parts its chunks into those that the index holds and those that it does not. A text that comes twice
+/// is one chunk.
+fn chunk(chunking: &Chunking, document: &Document, indexed: &BTreeSet<InputHash>) -> (Chunks, Vec<NewChunk>) {
+    let (mut chunks, mut new, mut seen) = (Chunks::default(), Vec::new(), BTreeSet::new());
+    for (ordinal, chunk) in (1..).zip(chunking.chunks(document)) {
+        let hash = chunk.hash();
+        if !seen.insert(hash) {
+            continue;
+        }
+        if indexed.contains(&hash) {
+            chunks.kept.push((ordinal, hash));
+        } else {
+            new.push(NewChunk { ordinal, hash, chunk });
+        }
+    }
+    (chunks, new)
 }

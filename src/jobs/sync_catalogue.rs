@@ -10,7 +10,7 @@ use futures::{Stream, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, Job, JobError, OUTAGE, Outcome,
+    Attempt, BatchJob, Job, JobError, OUTAGE, Outcome,
     index_documents::{IndexDocuments, TOGETHER},
     refresh_document::RefreshDocument,
 };

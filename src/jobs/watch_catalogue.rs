@@ -16,7 +16,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Job,
+    BatchJob,
     refresh_document::RefreshDocument,
     sync_catalogue::{SyncCatalogue, SyncError},
 };

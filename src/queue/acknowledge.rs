@@ -1,29 +1,22 @@
 //! Writes down how jobs ended, in batches: while one is being written, the next one gathers.
 //!
-//! The layer is the outermost one, so that whatever ends a job is seen here. A job's slot is free as soon
-//! as it has ended; its lease is kept until its outcome is written.
+//! A job's slot is free as soon as it has ended; its lease is kept until its outcome is written.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use apalis::prelude::BoxDynError;
-use apalis_core::task::Task;
-use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
-use tower::{Layer, Service};
 
-use super::{backend::Claimed, slots::Slots, waits::Waits};
+use super::{slots::Slots, waits::Waits};
 use crate::{
     jobs::{JobError, Outcome},
     store::{
         Store, StoreError,
         jobs::{Failed, Failure, Finished, Lease, Unwritten, WaitsFor},
     },
-    telemetry,
 };
 
 /// Outcomes that are written together.
@@ -35,22 +28,44 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// Where outcomes are handed in.
 #[derive(Clone)]
 pub(super) struct Acknowledge {
-    slots: Slots,
     /// Taken away when no more outcomes will come.
     outcomes: Arc<Mutex<Option<mpsc::UnboundedSender<Ended>>>>,
 }
 
 /// A job that ended.
-struct Ended {
-    lease: Lease,
-    attempt: u32,
-    outcome: Result<Outcome, BoxDynError>,
+pub(super) struct Ended {
+    pub(super) lease: Lease,
+    pub(super) attempt: u32,
+    pub(super) ending: Ending,
+}
+
+/// How a run ended.
+pub(super) enum Ending {
+    Outcome(Result<Outcome, JobError>),
+    /// It panicked or took too long: of a batch, any of its jobs may be to blame.
+    Crash {
+        reason: String,
+        is_shared: bool,
+    },
+}
+
+impl Ending {
+    /// Its name in the metrics.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Outcome(Ok(_)) => "done",
+            Self::Outcome(Err(error)) if error.waits() => "snoozed",
+            Self::Outcome(Err(JobError::Dead(_) | JobError::Rejected { .. })) => "dead",
+            Self::Outcome(Err(JobError::LeaseLost)) => "lease_lost",
+            Self::Outcome(Err(_)) | Self::Crash { .. } => "failed",
+        }
+    }
 }
 
 /// Makes the place to hand outcomes in, and what writes them until it is closed.
 pub(super) fn start(slots: Slots) -> (Acknowledge, impl Future<Output = ()>) {
     let (outcomes, mut ended) = mpsc::unbounded_channel();
-    let acknowledge = Acknowledge { slots: slots.clone(), outcomes: Arc::new(Mutex::new(Some(outcomes))) };
+    let acknowledge = Acknowledge { outcomes: Arc::new(Mutex::new(Some(outcomes))) };
     let writing = async move {
         let (mut batch, late, mut waits) = (Vec::with_capacity(BATCH), TaskTracker::new(), Waits::default());
         while ended.recv_many(&mut batch, BATCH).await > 0 {
@@ -78,73 +93,11 @@ impl Acknowledge {
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    fn hand_in(&self, ended: Ended) {
+    pub(super) fn hand_in(&self, ended: Ended) {
         if let Some(outcomes) = &*self.outcomes.lock().unwrap_or_else(PoisonError::into_inner) {
             // The receiver lives until the sender is taken away.
             let _ = outcomes.send(ended);
         }
-    }
-}
-
-/// Wraps a worker's service.
-#[derive(Clone)]
-pub(super) struct AcknowledgeLayer(pub(super) Acknowledge);
-
-impl<S> Layer<S> for AcknowledgeLayer {
-    type Service = Acknowledged<S>;
-    fn layer(&self, inner: S) -> Acknowledged<S> {
-        Acknowledged { inner, acknowledge: self.0.clone() }
-    }
-}
-
-/// A worker's service whose outcomes are written down.
-#[derive(Clone)]
-pub(super) struct Acknowledged<S> {
-    inner: S,
-    acknowledge: Acknowledge,
-}
-
-impl<S> Service<Task<Claimed>> for Acknowledged<S>
-where
-    S: Service<Task<Claimed>, Response = Outcome>,
-    S::Error: Into<BoxDynError>,
-    S::Future: Send + 'static,
-{
-    type Response = ();
-    type Error = BoxDynError;
-    type Future = BoxFuture<'static, Result<(), BoxDynError>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
-        self.inner.poll_ready(cx).map_err(Into::into)
-    }
-
-    fn call(&mut self, task: Task<Claimed>) -> Self::Future {
-        let (lease, attempt) = (task.args.job.lease, task.args.job.attempt);
-        let (waited, started) = (task.args.job.waited, Instant::now());
-        let acknowledge = self.acknowledge.clone();
-        let run = self.inner.call(task);
-        async move {
-            let outcome = run.await.map_err(Into::into);
-            telemetry::job_ended(acknowledge.slots.kind, name(&outcome), waited, started.elapsed());
-            acknowledge.hand_in(Ended { lease, attempt, outcome });
-            Ok(())
-        }
-        .boxed()
-    }
-}
-
-/// The outcome's name in the metrics.
-fn name(outcome: &Result<Outcome, BoxDynError>) -> &'static str {
-    match outcome {
-        Ok(_) => "done",
-        Err(error) => match error.downcast_ref() {
-            Some(JobError::Snooze { .. } | JobError::Withheld { .. } | JobError::Throttled { .. }) => {
-                "snoozed"
-            }
-            Some(JobError::Dead(_) | JobError::Rejected { .. }) => "dead",
-            Some(JobError::LeaseLost) => "lease_lost",
-            Some(JobError::Retry(_)) | None => "failed",
-        },
     }
 }
 
@@ -159,34 +112,37 @@ impl Ends {
     /// Of outcomes; what its handler has written is settled.
     fn of(slots: &Slots, batch: impl Iterator<Item = Ended>, waits: &mut Waits) -> Self {
         let (mut ends, mut settled, mut left) = (Self::default(), Vec::new(), Vec::new());
-        for Ended { lease, attempt, outcome } in batch {
-            match outcome {
-                Ok(Outcome::Committed) => settled.push(lease),
-                Ok(Outcome::Done(follow_ups)) => ends.finished.push(Finished { lease, follow_ups }),
-                Err(error) => {
-                    let Some(failure) = failure(slots, attempt, &error) else {
-                        tracing::info!(
-                            job.id = lease.job,
-                            "job {} is no longer ours: its lease was lost",
-                            lease.job
-                        );
-                        left.push(lease);
-                        continue;
-                    };
-                    let error = error.to_string();
-                    if let Failure::Snooze(after) | Failure::PutOff(after, _) = failure {
-                        waits.add(lease.job, error.clone(), after);
-                    } else {
-                        tracing::warn!(
-                            job.id = lease.job,
-                            attempt,
-                            "job {} did not succeed: {error}",
-                            lease.job
-                        );
-                    }
-                    ends.failed.push(Failed { lease, failure, error });
+        for Ended { lease, attempt, ending } in batch {
+            let (failure, error) = match ending {
+                Ending::Outcome(Ok(Outcome::Committed)) => {
+                    settled.push(lease);
+                    continue;
                 }
+                Ending::Outcome(Ok(Outcome::Done(follow_ups))) => {
+                    ends.finished.push(Finished { lease, follow_ups });
+                    continue;
+                }
+                Ending::Outcome(Err(JobError::LeaseLost)) => {
+                    tracing::info!(
+                        job.id = lease.job,
+                        "job {} is no longer ours: its lease was lost",
+                        lease.job
+                    );
+                    left.push(lease);
+                    continue;
+                }
+                Ending::Outcome(Err(error)) => (failure(slots, attempt, &error), error.to_string()),
+                Ending::Crash { reason, is_shared: true } => (Failure::Suspect, reason),
+                Ending::Crash { reason, is_shared: false } => {
+                    (Failure::Crash(backoff(slots, attempt)), reason)
+                }
+            };
+            if let Failure::Snooze(after) | Failure::PutOff(after, _) = failure {
+                waits.add(lease.job, error.clone(), after);
+            } else {
+                tracing::warn!(job.id = lease.job, attempt, "job {} did not succeed: {error}", lease.job);
             }
+            ends.failed.push(Failed { lease, failure, error });
         }
         slots.held.remove(&settled);
         slots.abandon(&left);
@@ -229,23 +185,21 @@ impl Ends {
     }
 }
 
-/// How the queue goes on with a job that did not succeed; none when it is no longer ours.
-fn failure(slots: &Slots, attempt: u32, error: &BoxDynError) -> Option<Failure> {
-    Some(match error.downcast_ref::<JobError>() {
-        Some(JobError::LeaseLost) => return None,
-        Some(JobError::Snooze { after, .. }) => Failure::Snooze(spread(*after, rand::random())),
-        Some(JobError::Withheld { after, by, .. }) => {
-            Failure::PutOff(spread(*after, rand::random()), by.clone())
-        }
-        Some(JobError::Throttled { after, by }) => {
-            Failure::PutOff(spread(*after, rand::random()), WaitsFor::RateLimit(by.clone()))
-        }
-        Some(JobError::Dead(_)) => Failure::Dead,
-        Some(JobError::Rejected { server, .. }) => Failure::Rejected { by: server.clone() },
-        Some(JobError::Retry(_)) | None => {
-            Failure::Retry(slots.limits.backoff.after(attempt, rand::random()))
-        }
-    })
+/// How the queue goes on with a job that did not succeed.
+fn failure(slots: &Slots, attempt: u32, error: &JobError) -> Failure {
+    let put_off = |after, waits_for| Failure::PutOff(spread(after, rand::random()), waits_for);
+    match error {
+        JobError::Snooze { after, .. } => Failure::Snooze(spread(*after, rand::random())),
+        JobError::Withheld { after, by, .. } => put_off(*after, by.clone()),
+        JobError::Throttled { after, by } => put_off(*after, WaitsFor::RateLimit(by.clone())),
+        JobError::Dead(_) => Failure::Dead,
+        JobError::Rejected { server, .. } => Failure::Rejected { by: server.clone() },
+        JobError::Retry(_) | JobError::LeaseLost => Failure::Retry(backoff(slots, attempt)),
+    }
+}
+
+fn backoff(slots: &Slots, attempt: u32) -> Duration {
+    slots.limits.backoff.after(attempt, rand::random())
 }
 
 /// The most that is added to a wait.

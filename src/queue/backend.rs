@@ -1,10 +1,9 @@
-//! apalis' view of our queue: a stream of claimed jobs, each with a slot to run in.
+//! apalis' view of our queue: a stream of batches of claimed jobs, each job with a slot to run in.
 
 use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Instant,
 };
 
 use apalis_core::{
@@ -14,27 +13,13 @@ use apalis_core::{
 };
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tower::layer::util::Identity;
 
 use super::{
     Limits,
-    acknowledge::{Acknowledge, AcknowledgeLayer},
-    slots::Slots,
+    slots::{SlotGuard, Slots},
     upkeep::Sweep,
 };
-use crate::store::jobs::ClaimedJob;
-
-/// A claimed job and the slot that it takes; dropping it frees the slot.
-pub(super) struct Claimed {
-    pub(super) job: ClaimedJob,
-    slots: Slots,
-    since: Instant,
-}
-
-impl Drop for Claimed {
-    fn drop(&mut self) {
-        self.slots.ended(self.since.elapsed());
-    }
-}
 
 /// Claims jobs until stopped, then gives back those that never started: what runs may take long to end.
 async fn claim(slots: Slots, bell: Arc<Notify>, stop: CancellationToken) {
@@ -65,7 +50,7 @@ async fn claim(slots: Slots, bell: Arc<Notify>, stop: CancellationToken) {
             slots.pulse.beat(slots.kind);
             slots.give_back_strays().await;
         }
-        let is_full = claimed.is_ok_and(|found| found == want.jobs);
+        let is_full = claimed.is_ok_and(|found| found >= want.jobs);
         // Nothing is ready: perhaps a group can go on that nobody looked after.
         if is_full || is_reachable && !want.ahead && groups.run(slots.store.advance(slots.kind)).await {
             continue;
@@ -87,26 +72,20 @@ async fn claim(slots: Slots, bell: Arc<Notify>, stop: CancellationToken) {
 /// The backend that apalis polls.
 pub(super) struct QueueBackend {
     slots: Slots,
-    acknowledge: Acknowledge,
     /// Until the first poll.
     start: Option<(Arc<Notify>, CancellationToken)>,
     stopped: Pin<Box<tokio_util::sync::WaitForCancellationFutureOwned>>,
 }
 
 impl QueueBackend {
-    pub(super) fn new(
-        slots: Slots,
-        acknowledge: Acknowledge,
-        bell: Arc<Notify>,
-        stop: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(slots: Slots, bell: Arc<Notify>, stop: CancellationToken) -> Self {
         let stopped = Box::pin(stop.clone().cancelled_owned());
-        Self { slots, acknowledge, start: Some((bell, stop)), stopped }
+        Self { slots, start: Some((bell, stop)), stopped }
     }
 }
 
 impl Backend for QueueBackend {
-    type Task = Task<Claimed>;
+    type Task = Task<Vec<SlotGuard>>;
     /// Nothing that goes wrong with the database ends a worker.
     type Error = std::convert::Infallible;
 
@@ -127,9 +106,8 @@ impl Backend for QueueBackend {
             let _ = worker.stop();
             return Poll::Ready(None);
         }
-        let job = ready!(self.slots.poll_next(cx));
-        let claimed = Claimed { job, slots: self.slots.clone(), since: Instant::now() };
-        Poll::Ready(Some(Ok(TaskBuilder::new(claimed).build())))
+        let batch = ready!(self.slots.poll_next(cx));
+        Poll::Ready(Some(Ok(TaskBuilder::new(batch).build())))
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Self::Error>> {
@@ -138,19 +116,19 @@ impl Backend for QueueBackend {
 }
 
 impl BackendConfig for QueueBackend {
-    type Args = Claimed;
+    type Args = Vec<SlotGuard>;
     type Id = i64;
     /// Jobs reach their handler as they were claimed; a payload that does not parse is the job's own
     /// failure and not the worker's.
     type Kind = Ephemeral;
     type Config = Limits;
-    type Layer = AcknowledgeLayer;
+    type Layer = Identity;
 
     fn config(&self) -> &Limits {
         &self.slots.limits
     }
 
-    fn middleware(&mut self, _: &mut WorkerContext) -> AcknowledgeLayer {
-        AcknowledgeLayer(self.acknowledge.clone())
+    fn middleware(&mut self, _: &mut WorkerContext) -> Identity {
+        Identity::new()
     }
 }

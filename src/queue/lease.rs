@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, task::AbortHandle};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{
@@ -18,16 +18,16 @@ use crate::store::{
 /// The longest until a renewal that failed is tried again: as soon as the database is back.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// The leases that a worker holds, and the runs of those jobs that have started.
+/// The leases that a worker holds, and for each what is cancelled when it is lost.
 #[derive(Debug, Default)]
 pub(super) struct HeldLeases {
-    leases: Mutex<HashMap<i64, (Lease, Option<AbortHandle>)>>,
+    leases: Mutex<HashMap<i64, (Lease, CancellationToken)>>,
     /// Of jobs that ran and whose outcome could not be written: they are not renewed, and end as if the worker were gone.
     abandoned: Mutex<HashSet<Lease>>,
 }
 
 impl HeldLeases {
-    fn leases(&self) -> MutexGuard<'_, HashMap<i64, (Lease, Option<AbortHandle>)>> {
+    fn leases(&self) -> MutexGuard<'_, HashMap<i64, (Lease, CancellationToken)>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -39,17 +39,21 @@ impl HeldLeases {
     pub(super) fn add(&self, claimed: &[ClaimedJob]) {
         let mut held = self.leases();
         for job in claimed {
-            if let Some((_, Some(run))) = held.insert(job.lease.job, (job.lease, None)) {
-                run.abort();
+            if let Some((_, lost)) = held.insert(job.lease.job, (job.lease, CancellationToken::new())) {
+                lost.cancel();
             }
         }
     }
 
-    pub(super) fn started(&self, lease: Lease, run: AbortHandle) {
-        match self.leases().get_mut(&lease.job) {
-            Some(held) if held.0 == lease => held.1 = Some(run),
-            // Lost while it waited for its slot.
-            _ => run.abort(),
+    /// Returns the token that is cancelled when the lease is lost.
+    pub(super) fn lost(&self, lease: Lease) -> CancellationToken {
+        match self.leases().get(&lease.job) {
+            Some((own, lost)) if *own == lease => lost.clone(),
+            _ => {
+                let lost = CancellationToken::new();
+                lost.cancel();
+                lost
+            }
         }
     }
 
@@ -85,15 +89,14 @@ impl HeldLeases {
         self.leases().get(&lease.job).is_some_and(|(own, _)| *own == lease)
     }
 
-    /// Ends the runs of jobs that are no longer ours.
+    /// Tells the runs of jobs that are no longer ours.
     fn leave(&self, lost: &[Lease]) {
         let mut held = self.leases();
         for lease in lost {
             if held.get(&lease.job).is_some_and(|(own, _)| own == lease)
-                && let Some((_, run)) = held.remove(&lease.job)
-                && let Some(run) = run
+                && let Some((_, lost)) = held.remove(&lease.job)
             {
-                run.abort();
+                lost.cancel();
             }
         }
     }

@@ -36,6 +36,8 @@ pub(super) struct Slots(Arc<Shared>);
 pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) kind: &'static str,
+    /// Jobs that are run together, at most.
+    most: usize,
     pub(super) pulse: Pulse,
     pub(super) worker: Arc<str>,
     pub(super) limits: Limits,
@@ -61,8 +63,23 @@ struct Line {
     waiting: VecDeque<ClaimedJob>,
     /// Slots that are taken.
     running: u32,
+    /// Of them, those that run alone.
+    lone: u32,
     /// When a job started or ended last, or came into an empty line.
     moved: Option<Instant>,
+}
+
+/// A claimed job and the slot that it takes; dropping it frees the slot.
+pub(super) struct SlotGuard {
+    pub(super) job: ClaimedJob,
+    slots: Slots,
+    since: Instant,
+}
+
+impl Drop for SlotGuard {
+    fn drop(&mut self) {
+        self.slots.ended(self.since.elapsed(), self.job.is_alone);
+    }
 }
 
 impl Line {
@@ -78,6 +95,23 @@ impl Line {
         self.waiting.extend(claimed);
     }
 
+    /// Takes out the jobs that are run together next; so many at most.
+    fn next(&mut self, most: usize) -> Vec<ClaimedJob> {
+        let Some(first) = self.waiting.pop_front() else { return Vec::new() };
+        let mut batch = vec![first];
+        while batch.len() < most
+            && !batch[0].is_alone
+            && let Some(next) = self.waiting.pop_front_if(|job| !job.is_alone)
+        {
+            batch.push(next);
+        }
+        batch
+    }
+
+    fn has_lone(&self) -> bool {
+        self.lone > 0 || self.waiting.iter().any(|job| job.is_alone)
+    }
+
     /// Whether jobs wait because those that run are long.
     fn is_stalled(&self) -> bool {
         !self.waiting.is_empty() && self.moved.is_some_and(|moved| moved.elapsed() > STALL)
@@ -88,6 +122,10 @@ impl Line {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Want {
     pub(super) jobs: u32,
+    /// More, that run alone.
+    pub(super) lone: u32,
+    /// Whether another job may be to blame when the worker dies.
+    pub(super) shared: bool,
     /// Whether there is no slot for them yet.
     pub(super) ahead: bool,
 }
@@ -103,6 +141,7 @@ impl Slots {
     pub(super) fn new(
         store: &Store,
         kind: &'static str,
+        most: usize,
         worker: &Arc<str>,
         pulse: &Pulse,
         limits: Limits,
@@ -110,6 +149,7 @@ impl Slots {
         Self(Arc::new(Shared {
             store: store.clone(),
             kind,
+            most,
             pulse: pulse.clone(),
             worker: worker.clone(),
             limits,
@@ -129,6 +169,23 @@ impl Slots {
         let (slots, cancelled) = (self.clone(), wake.cancelled(self.kind));
         async move { slots.held.keep(&slots.store, slots.limits.lease, &cancelled, &slots.closed).await }
     }
+
+    /// The next batch, when there is one and slots for it; the slots are taken.
+    pub(super) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Vec<SlotGuard>> {
+        self.start.register(cx.waker());
+        let mut line = self.line();
+        let free = self.limits.concurrency.saturating_sub(line.running) as usize;
+        let batch = if free == 0 { Vec::new() } else { line.next(self.most.min(free)) };
+        if batch.is_empty() {
+            return Poll::Pending;
+        }
+        let now = Instant::now();
+        line.running += u32::try_from(batch.len()).unwrap_or(u32::MAX);
+        line.lone += u32::from(batch[0].is_alone);
+        line.moved = Some(now);
+        let guard = |job| SlotGuard { job, slots: self.clone(), since: now };
+        Poll::Ready(batch.into_iter().map(guard).collect())
+    }
 }
 
 impl Shared {
@@ -136,24 +193,12 @@ impl Shared {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next job, when there is one and a slot for it; the slot is taken.
-    pub(super) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<ClaimedJob> {
-        self.start.register(cx.waker());
-        let mut line = self.line();
-        if line.running >= self.limits.concurrency {
-            return Poll::Pending;
-        }
-        let Some(job) = line.waiting.pop_front() else { return Poll::Pending };
-        line.running += 1;
-        line.moved = Some(Instant::now());
-        Poll::Ready(job)
-    }
-
     /// A job ran for this time; its slot is free.
-    pub(super) fn ended(&self, time: Duration) {
+    fn ended(&self, time: Duration, was_alone: bool) {
         self.ran(time);
         let mut line = self.line();
         line.running -= 1;
+        line.lone -= u32::from(was_alone);
         line.moved = Some(Instant::now());
         drop(line);
         self.start.wake();
@@ -164,11 +209,14 @@ impl Shared {
     pub(super) fn want(&self) -> Option<Want> {
         let line = self.line();
         let free = self.limits.concurrency.saturating_sub(line.running);
-        let (jobs, ahead) = match free.checked_sub(line.waiting()) {
-            None | Some(0) => ((free + self.ahead()).saturating_sub(line.waiting()), true),
-            Some(jobs) => (jobs, false),
-        };
-        (jobs > 0).then_some(Want { jobs, ahead })
+        if let Some(jobs @ 1..) = free.checked_sub(line.waiting()) {
+            let shared = self.most > 1 && jobs > 1;
+            // One at a time, so that of those which may end their worker one alone is to blame.
+            let may_take_lone = shared && !line.has_lone();
+            return Some(Want { jobs, lone: u32::from(may_take_lone), shared, ahead: false });
+        }
+        let jobs = (free + self.ahead()).saturating_sub(line.waiting());
+        (jobs > 0).then_some(Want { jobs, lone: 0, shared: true, ahead: true })
     }
 
     /// Takes out of the line what was claimed ahead and should not have been: jobs have become longer.
@@ -191,11 +239,11 @@ impl Shared {
         std::mem::take(&mut self.line().waiting)
     }
 
-    /// How many jobs may be claimed beyond the free slots. None of a kind with a limit over all daemons:
-    /// there a claimed job counts as a running one.
+    /// How many jobs may be claimed beyond the free slots. None of a kind with a limit over all daemons,
+    /// where a claimed job counts as a running one, and none of a kind that is run in batches.
     fn ahead(&self) -> u32 {
         let run_time = self.run_time.load(Ordering::Relaxed);
-        if run_time == 0 || self.limits.fleet_concurrency.is_some() {
+        if run_time == 0 || self.most > 1 || self.limits.fleet_concurrency.is_some() {
             return 0;
         }
         let rounds = u32::try_from(self.limits.ahead.as_micros() / u128::from(run_time)).unwrap_or(u32::MAX);
@@ -210,7 +258,8 @@ impl Shared {
                 kind: self.kind,
                 worker: &self.worker,
                 limit: want.jobs,
-                ahead: want.ahead,
+                shared: want.shared,
+                lone: want.lone,
                 fleet_limit: self.limits.fleet_concurrency,
                 lease: self.limits.lease,
                 max_attempts: self.limits.max_attempts,
@@ -264,6 +313,17 @@ impl Shared {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_job_that_must_run_alone_is_no_part_of_a_batch() {
+        let mut line = Line::default();
+        line.extend(
+            [false, false, true, false, false, false].map(|is_alone| ClaimedJob { is_alone, ..job() }).into(),
+        );
+        let sizes: Vec<_> =
+            std::iter::from_fn(|| Some(line.next(2).len()).filter(|size| *size > 0)).collect();
+        assert_eq!(sizes, [2, 1, 2, 1]);
+    }
+
     fn job() -> ClaimedJob {
         ClaimedJob {
             lease: Lease { job: 1, fence: 1 },
@@ -275,6 +335,7 @@ mod tests {
             waited: Duration::ZERO,
             traceparent: None,
             time_limit: None,
+            is_alone: false,
         }
     }
 

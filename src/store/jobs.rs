@@ -3,7 +3,7 @@
 //! A claim gives a [`Lease`]: the job's id and a fence. Whatever is written in a job's name goes through
 //! `complete` in the same transaction, which fails when the fence is no longer the job's own.
 
-use std::{collections::HashSet, time::Duration};
+use std::{cmp::Reverse, collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -40,8 +40,10 @@ pub struct Claim<'a> {
     pub worker: &'a str,
     /// Jobs, at most.
     pub limit: u32,
-    /// Whether there is no slot for them yet: then only those that never failed.
-    pub ahead: bool,
+    /// Whether they are run with others, or wait for a slot: then none that must run alone.
+    pub shared: bool,
+    /// So many more that must run alone.
+    pub lone: u32,
     /// Running at once over all daemons; none is no limit.
     pub fleet_limit: Option<u32>,
     /// How long the claim holds without renewal.
@@ -71,6 +73,8 @@ pub struct ClaimedJob {
     pub traceparent: Option<String>,
     /// The longest that a run may take.
     pub time_limit: Option<Duration>,
+    /// Whether it is run with no other: it may have ended its worker.
+    pub is_alone: bool,
 }
 
 /// The right to write in a job's name, void as soon as another worker claims it.
@@ -92,7 +96,7 @@ impl Store {
         self.on_one(async |connection| enqueue(connection, kind, keys, payloads).await).await
     }
 
-    /// Claims jobs that are due: by priority, then by time, then in the order they came.
+    /// Claims jobs that are due: by priority, then by time, then in the order they came, after those that must run alone.
     pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<ClaimedJob>, StoreError> {
         let mut claimed = self
             .promptly(async |connection| {
@@ -107,13 +111,15 @@ impl Store {
                 .fetch_one(&mut *transaction)
                 .await?;
                 let free = fleet_limit.saturating_sub(u32::try_from(running).unwrap_or(u32::MAX));
-                let limit = claim.limit.min(free);
-                let claimed = take(&mut transaction, Claim { limit, ..claim }).await?;
+                let lone = claim.lone.min(free);
+                let limit = claim.limit.min(free - lone);
+                let claimed = take(&mut transaction, Claim { limit, lone, ..claim }).await?;
                 transaction.commit().await?;
                 Ok(claimed)
             })
             .await?;
-        claimed.sort_unstable_by_key(|job| (std::cmp::Reverse(job.priority), job.lease.job));
+        // One that must run alone may be one more than there are slots: then another waits, which is not charged for it.
+        claimed.sort_unstable_by_key(|job| (!job.is_alone, Reverse(job.priority), job.lease.job));
         Ok(claimed)
     }
 
@@ -240,12 +246,13 @@ async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<Cla
         select id as "id!", fence as "fence!", key, payload as "payload!", priority as "priority!",
             attempts as "attempts!", max_attempts as "max_attempts!",
             extract(epoch from now() - greatest(run_at, created_at))::double precision as "waited!", traceparent,
-            extract(epoch from time_limit)::double precision as time_limit
-        from shopkeeper.claim($1, $2, $3, $4, $5, $6)
+            extract(epoch from time_limit)::double precision as time_limit, alone as "alone!"
+        from shopkeeper.claim($1, $2, $3, $4, $5, $6, $7)
         "#,
         claim.kind,
         i64::from(claim.limit),
-        claim.ahead,
+        claim.shared,
+        i64::from(claim.lone),
         claim.worker,
         interval(claim.lease),
         i32::try_from(claim.max_attempts).unwrap_or(i32::MAX),
@@ -262,6 +269,7 @@ async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<Cla
         waited: Duration::try_from_secs_f64(row.waited).unwrap_or_default(),
         traceparent: row.traceparent,
         time_limit: row.time_limit.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        is_alone: row.alone,
     });
     Ok(claimed.collect())
 }

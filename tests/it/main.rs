@@ -11,6 +11,7 @@
 
 mod answers;
 mod auth;
+mod batches;
 mod budget;
 mod chaos;
 mod cli;

@@ -62,7 +62,8 @@ async fn a_limit_over_all_daemons_holds_while_they_claim_together() {
                 kind: "scripted",
                 worker: &worker,
                 limit: 4,
-                ahead: false,
+                shared: false,
+                lone: 0,
                 fleet_limit: Some(10),
                 lease,
                 max_attempts: 3,
@@ -128,9 +129,10 @@ async fn a_dead_head_frees_the_next_of_its_group_and_a_retried_one_does_not() {
     assert_eq!(states, [("snooze".into(), "scheduled".into()), ("nothing".into(), "blocked".into())]);
 }
 
-/// Pages that a claim of ten touches.
+/// Pages that a claim of ten touches, and one for a batch.
 async fn pages(world: &World) -> i64 {
-    pages_of(world, "shopkeeper.claim('scripted', 10, false, 'w', '1 min', 3)").await
+    pages_of(world, "shopkeeper.claim('scripted', 10, false, 0, 'w', '1 min', 3)").await
+        + pages_of(world, "shopkeeper.claim('scripted', 10, true, 1, 'w', '1 min', 3)").await
 }
 
 /// Pages that a function touches which gives ten rows.

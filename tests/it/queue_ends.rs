@@ -114,7 +114,8 @@ async fn a_handler_that_completes_its_job_waits_for_who_has_locked_it() {
         kind: "answer_question",
         worker: "w",
         limit: 1,
-        ahead: false,
+        shared: false,
+        lone: 0,
         fleet_limit: None,
         lease: minute,
         max_attempts: 3,
@@ -260,13 +261,14 @@ async fn jobs_claimed_ahead_by_a_worker_that_dies_are_not_charged_and_not_claime
     for key in ["first", "ahead"] {
         enqueue(&world, key, "nothing").await;
     }
-    let take = async |ahead| {
+    let take = async |shared| {
         let lease = Duration::ZERO;
         let claim = Claim {
             kind: "scripted",
             worker: "w",
             limit: 1,
-            ahead,
+            shared,
+            lone: 0,
             fleet_limit: None,
             lease,
             max_attempts: 1,
@@ -427,7 +429,7 @@ async fn a_job_that_somebody_has_locked_is_given_back_when_he_lets_go_of_it() {
     enqueue_at_gate(&world, 0..5).await;
     world.until("one is claimed ahead", "count(*) = 5 from shopkeeper.job where state = 'running'").await;
     let mut open = world.ours.begin().await.unwrap();
-    sqlx::query("select from shopkeeper.job where ahead for update").execute(&mut *open).await.unwrap();
+    sqlx::query("select from shopkeeper.job where shared for update").execute(&mut *open).await.unwrap();
     running.stop.cancel();
     let tried = "exists (select from pg_stat_activity
          where datname = current_database() and query ~ 'with back as' and state = 'idle')";

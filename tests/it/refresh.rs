@@ -7,7 +7,7 @@ use shopkeeper::{
     catalogue::DocumentId,
     daemon::Workers,
     jobs::{
-        Attempt, Job, JobError, Outcome, index_documents, refresh_document::RefreshDocument,
+        Attempt, BatchJob, Job, JobError, Outcome, index_documents, refresh_document::RefreshDocument,
         sync_catalogue::SyncOptions, watch_catalogue::WatchCatalogue,
     },
     offline::{Fault, Operation},
@@ -18,6 +18,7 @@ use shopkeeper::{
     },
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     given_up::written,
@@ -60,7 +61,7 @@ async fn a_reader_never_sees_a_document_without_chunks_or_with_chunks_of_two_tex
     let workers = world.workers();
     world.until("it is indexed", "not exists (select from shopkeeper.job)").await;
     assert!(world.count("chunk").await > 4 * DOCUMENTS);
-    let done = tokio_util::sync::CancellationToken::new();
+    let done = CancellationToken::new();
     let reader = async {
         let pool = PgPool::connect(&world.url()).await.unwrap();
         let mixed = "select count(*), min(generations), max(generations) from (
@@ -111,8 +112,16 @@ async fn of_two_daemons_at_one_document_the_older_that_ends_last_writes_nothing(
     world.in_shop("update product set description = 'New.' where id = 3").await;
     world.try_sync().await.unwrap();
     let (kind, lease) = (RefreshDocument::KIND, Duration::ZERO);
-    let claim =
-        Claim { kind, worker: "older", limit: 1, ahead: false, fleet_limit: None, lease, max_attempts: 3 };
+    let claim = Claim {
+        kind,
+        worker: "older",
+        limit: 1,
+        shared: false,
+        lone: 0,
+        fleet_limit: None,
+        lease,
+        max_attempts: 3,
+    };
     let lost = world.store.claim(claim).await.unwrap().remove(0).lease;
     world.drain().await;
     let id = DocumentId { source: "product".to_owned(), key: "3".to_owned() };
@@ -238,7 +247,8 @@ pub(crate) async fn index(world: &World, source: &str, keys: &[&str]) -> Result<
         key: source.to_owned(),
         number: 1,
         is_last: false,
-        stop: tokio_util::sync::CancellationToken::new(),
+        stop: CancellationToken::new(),
+        lost: CancellationToken::new(),
     };
     world.parts.index.run(payload, &attempt).await
 }

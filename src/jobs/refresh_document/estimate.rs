@@ -19,18 +19,17 @@ impl RefreshDocument {
         seen: &mut BTreeSet<InputHash>,
         plan: &mut Plan,
     ) -> Result<(), JobError> {
-        let refresher = self.refresher(version);
-        let (shared, model) = (&refresher.shared, &version.model);
+        let model = &version.model;
         let ids: Vec<_> =
             keys.iter().map(|key| DocumentId { source: source.to_owned(), key: key.clone() }).collect();
-        let known = shared.store.indexed(version.index.id, ids.iter()).await?;
+        let known = self.store.indexed(version.index.id, ids.iter()).await?;
         let mut wanted = Vec::new();
-        for (id, row) in shared.read(source, keys.to_vec()).await {
+        for (key, row) in self.read(source, keys.to_vec()).await {
             let Ok(document) = row? else {
                 plan.faulty += 1;
                 continue;
             };
-            let known = known.get(&id);
+            let known = known.get(&DocumentId { source: source.to_owned(), key });
             let fingerprint = model.chunking.fingerprint(&document, &model.model.name);
             if known.is_some_and(|known| known.fingerprint == Some(fingerprint)) {
                 continue;
@@ -46,7 +45,7 @@ impl RefreshDocument {
             }
         }
         let hashes: Vec<_> = wanted.iter().map(|(hash, _)| *hash).collect();
-        let found = shared.store.vectors(&version.index, &hashes).await?;
+        let found = self.store.vectors(&version.index, &hashes).await?;
         let embedded: Vec<_> = wanted.iter().filter(|(hash, _)| !found.contains_key(hash)).collect();
         plan.cached_chunks += (wanted.len() - embedded.len()) as u64;
         plan.tokens += embedded.iter().map(|(_, tokens)| tokens).sum::<u64>();

@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, collections::BTreeSet, time::Duration};
 
+use serde::Serialize;
 use sqlx::{Connection, PgConnection};
 
 use super::{Lease, NewJob, columns, enqueue, held, ring};
@@ -35,6 +36,10 @@ pub struct Failed {
 pub enum Failure {
     /// It is tried again after this time; its last attempt makes it dead.
     Retry(Duration),
+    /// The same, and alone: its run crashed.
+    Crash(Duration),
+    /// It is tried again at once and alone, and this attempt is not counted: a run of many crashed.
+    Suspect,
     /// It is tried again after this time, and this attempt is not counted.
     Snooze(Duration),
     /// The same, while it waits for this.
@@ -122,101 +127,77 @@ impl Store {
     /// while it ran always goes on, with all its attempts before it.
     pub async fn fail(&self, failed: &[Failed]) -> Result<Unwritten, StoreError> {
         let leases: Vec<_> = failed.iter().map(|failed| failed.lease).collect();
-        let (jobs, fences) = columns(&leases);
-        let mut delays = Vec::new();
-        let (mut charged, mut dead, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut waits_for, mut servers, mut models) = (Vec::new(), Vec::new(), Vec::new());
-        let mut rejected_by = Vec::new();
-        for failed in failed {
-            let (delay, wait, rejecting) = match &failed.failure {
-                Failure::Retry(delay) | Failure::Snooze(delay) => (*delay, None, None),
-                Failure::PutOff(delay, wait) => (*delay, Some(wait), None),
-                Failure::Dead => (Duration::ZERO, None, None),
-                Failure::Rejected { by } => (Duration::ZERO, None, Some(by.clone())),
-            };
-            delays.push(delay.as_secs_f64());
-            charged.push(!matches!(failed.failure, Failure::Snooze(_) | Failure::PutOff(..)));
-            dead.push(matches!(failed.failure, Failure::Dead | Failure::Rejected { .. }));
-            let of = match wait {
-                Some(WaitsFor::RateLimit(of)) => Some(of),
-                _ => None,
-            };
-            waits_for.push(wait.map(|wait| wait.word().to_owned()));
-            servers.push(of.map(|of| of.server.clone()));
-            models.push(of.map(|of| of.model.clone()));
-            rejected_by.push(rejecting);
-            errors.push(
-                failed.error.chars().take(MAX_ERROR_CHARS).collect::<String>().replace('\0', "\u{fffd}"),
-            );
-        }
+        let failures = serde_json::to_value(failed.iter().map(Row::from).collect::<Vec<_>>());
+        let failures = failures.map_err(|error| StoreError::Failed(error.to_string()))?;
         self.promptly(async |connection| {
             let mut transaction = connection.begin().await?;
             let ended = sqlx::query_as!(
                 Ended,
-                r#"
-                with held as materialized (
-                    select job.id, job.kind, job.group_key, job.dirty, ended.error, ended.charged,
-                        ended.waits_for, ended.waits_server, ended.waits_model, ended.rejected_by,
-                        job.last_error is not null
-                            and (job.waits_for, job.waits_server, job.waits_model)
-                                is not distinct from (ended.waits_for, ended.waits_server, ended.waits_model) as waits_on,
-                        case when ended.dead then 0 else ended.delay end as delay,
-                        (ended.dead or (ended.charged and job.attempts >= job.max_attempts)) and not job.dirty as over
-                    from unnest(
-                        $1::bigint[], $2::bigint[], $3::double precision[], $4::boolean[], $5::boolean[], $6::text[],
-                        $7::text[], $8::text[], $9::text[], $10::text[]
-                    ) as ended (
-                        id, fence, delay, charged, dead, error, waits_for, waits_server, waits_model, rejected_by
-                    )
-                    join shopkeeper.job as job on job.fence = ended.fence
-                    where job.id = any ($1) and job.worker is not null
-                    for update of job skip locked
-                ), again as (
-                    update shopkeeper.job as job
-                    set state = case when held.delay > 0 then 'scheduled' else 'ready' end,
-                        worker = null, lease_until = null, last_error = held.error, dirty = false,
-                        attempts = case when held.dirty then 0 when held.charged then attempts else attempts - 1 end,
-                        run_at = now() + make_interval(secs => held.delay), waits_for = held.waits_for,
-                        waits_server = held.waits_server, waits_model = held.waits_model,
-                        waits_since = case
-                            when held.waits_for is null then null
-                            when held.waits_on then coalesce(job.waits_since, now())
-                            else now()
-                        end
-                    from held where job.id = any ($1) and job.id = held.id and not held.over
-                ), gone as (
-                    delete from shopkeeper.job as job using held
-                    where job.id = any ($1) and job.id = held.id and held.over
-                    returning job.*, held.error, held.rejected_by
-                ), kept as (
-                    insert into shopkeeper.job_history
-                        (id, kind, key, group_key, payload, priority, outcome, error, rejected_by, attempts, max_attempts,
-                         worker, traceparent, created_at, run_at, started_at)
-                    select id, kind, key, group_key, payload, priority, 'dead', error, rejected_by, attempts,
-                        max_attempts, worker, traceparent, created_at, run_at, started_at
-                    from gone
-                )
-                select id as "id!", kind as "kind!", group_key, not over and delay <= 0 as "again!" from held
-                "#,
-                &jobs,
-                &fences,
-                &delays,
-                &charged,
-                &dead,
-                &errors,
-                &waits_for as &[Option<String>],
-                &servers as &[Option<String>],
-                &models as &[Option<String>],
-                &rejected_by as &[Option<String>],
-            )
-            .fetch_all(&mut *transaction)
-            .await?;
+                r#"select id as "id!", kind as "kind!", group_key, again as "again!" from shopkeeper.fail($1)"#,
+                failures,
+            );
+            let ended = ended.fetch_all(&mut *transaction).await?;
             let written = go_on(&mut transaction, ended).await?;
             let unwritten = unwritten(&mut transaction, &leases, &written).await?;
             transaction.commit().await?;
             Ok(unwritten)
         })
         .await
+    }
+}
+
+/// A failure as `shopkeeper.fail` takes it.
+#[derive(Serialize)]
+struct Row<'a> {
+    job: i64,
+    fence: i64,
+    /// In seconds.
+    delay: f64,
+    charged: bool,
+    dead: bool,
+    alone: bool,
+    error: String,
+    waits_for: Option<&'static str>,
+    waits_server: Option<&'a str>,
+    waits_model: Option<&'a str>,
+    rejected_by: Option<&'a str>,
+}
+
+impl<'a> From<&'a Failed> for Row<'a> {
+    fn from(failed: &'a Failed) -> Self {
+        let row = Self {
+            job: failed.lease.job,
+            fence: failed.lease.fence,
+            delay: 0.0,
+            charged: false,
+            dead: false,
+            alone: false,
+            error: failed.error.chars().take(MAX_ERROR_CHARS).collect::<String>().replace('\0', "\u{fffd}"),
+            waits_for: None,
+            waits_server: None,
+            waits_model: None,
+            rejected_by: None,
+        };
+        match &failed.failure {
+            Failure::Retry(after) => Self { delay: after.as_secs_f64(), charged: true, ..row },
+            Failure::Crash(after) => Self { delay: after.as_secs_f64(), charged: true, alone: true, ..row },
+            Failure::Suspect => Self { alone: true, ..row },
+            Failure::Snooze(after) => Self { delay: after.as_secs_f64(), ..row },
+            Failure::PutOff(after, waits_for) => {
+                let of = if let WaitsFor::RateLimit(of) = waits_for { Some(of) } else { None };
+                let (server, model) = (of.map(|of| of.server.as_str()), of.map(|of| of.model.as_str()));
+                let delay = after.as_secs_f64();
+                Self {
+                    delay,
+                    waits_for: Some(waits_for.word()),
+                    waits_server: server,
+                    waits_model: model,
+                    ..row
+                }
+            }
+            Failure::Dead => Self { dead: true, ..row },
+            Failure::Rejected { by } => Self { dead: true, rejected_by: Some(by), ..row },
+        }
     }
 }
 
