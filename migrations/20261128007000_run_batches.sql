@@ -213,4 +213,17 @@ $$;
 
 comment on function shopkeeper.fail is 'Puts jobs that did not succeed back, or into the history as dead.';
 
+-- A job that is completed has written every version that there was.
+create or replace view shopkeeper.left_behind as
+select version.id as version, document.source, document.key, indexed.state = 'failed' as has_failed
+from shopkeeper.index_version as version
+cross join shopkeeper.document as document
+left join shopkeeper.document_index as indexed
+    on indexed.version = version.id and indexed.source = document.source and indexed.key = document.key
+where (indexed.indexed_revision is null or indexed.indexed_revision < document.revision or indexed.state = 'failed')
+    and not exists (
+        select from shopkeeper.job
+        where job.kind = 'refresh_document' and job.key = document.source || '/' || document.key
+    );
+
 revoke execute on all functions in schema shopkeeper from public;

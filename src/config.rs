@@ -308,7 +308,6 @@ pub struct Retention {
 #[expect(missing_docs, reason = "named for the kinds of jobs")]
 pub struct Queues {
     pub refresh_document: QueueLimits,
-    pub index_documents: QueueLimits,
     pub sync_catalogue: QueueLimits,
     pub answer_question: QueueLimits,
     pub deliver_webhook: QueueLimits,

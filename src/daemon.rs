@@ -21,8 +21,7 @@ use crate::{
         answer_question::{self, AnswerQuestion},
         deliver_webhook::DeliverWebhook,
         eval::Eval,
-        fill_index::FillIndex,
-        index_documents::{IndexDocuments, REFRESHING},
+        fill_index::{FillIndex, REFRESHING},
         maintain_index::{self, MaintainIndex},
         prune_history::{self, PruneHistory},
         refresh_document::RefreshDocument,
@@ -146,7 +145,6 @@ impl Workers {
     pub const KINDS: &[&str] = &[
         SyncCatalogue::KIND,
         RefreshDocument::KIND,
-        IndexDocuments::KIND,
         DeliverWebhook::KIND,
         FillIndex::KIND,
         AnswerQuestion::KIND,
@@ -181,7 +179,7 @@ impl Workers {
     /// Runs the jobs that refresh documents, as the settings say.
     pub fn start_refreshing(&self, parts: &Parts, settings: &Queues) {
         self.start_batches(&parts.refresh, &settings.refresh_document);
-        self.start(&parts.index, &settings.index_documents);
+        self.start(&parts.fill, &settings.fill_index);
     }
 
     /// Watches the sources in PostgreSQL between their listings.
@@ -399,9 +397,7 @@ fn working(config: &Config, store: &Store, parts: &Parts, roles: Roles, schedule
     let workers = Workers::new(store);
     if roles.has(Role::Refresh) {
         workers.start_refreshing(parts, &config.queue);
-        workers.start(&parts.fill, &config.queue.fill_index);
-        let maintain = MaintainIndex { store: store.clone() };
-        workers.start(&Arc::new(maintain), &config.queue.maintain_index);
+        workers.start(&parts.maintain, &config.queue.maintain_index);
     }
     if roles.has(Role::Answer) {
         workers.start(&parts.answer, &config.queue.answer_question);

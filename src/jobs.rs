@@ -4,11 +4,10 @@
 //! |---|---|---|
 //! | `sync_catalogue` | source | compares a source with the index and enqueues what changed |
 //! | `refresh_document` | source/key | makes the index hold one document as it is now |
-//! | `index_documents` | | does the same for many that are new |
 //! | `answer_question` | answer's id | answers one question |
 //! | `deliver_webhook` | delivery's id | tells another service what became of an answer |
-//! | `fill_index` | version | fills an index version and builds its HNSW index |
-//! | `maintain_index` | `all` | removes dead chunks, and builds worn HNSW indexes anew |
+//! | `fill_index` | version | fills an index version with the documents that it lacks |
+//! | `maintain_index` | `all` | removes dead chunks, and builds HNSW indexes that are missing or worn |
 //! | `eval` | golden set | measures retrieval on a golden set |
 //! | `prune_history` | `all` | deletes what is past its retention |
 //!
@@ -36,7 +35,6 @@ pub mod deliver_webhook;
 pub mod eval;
 pub mod fill_index;
 mod halving;
-pub mod index_documents;
 pub mod maintain_index;
 pub mod plan_catalogue;
 pub mod prune_history;

@@ -307,10 +307,19 @@ impl Place {
         Ok(took)
     }
 
+    async fn lacks_documents(&self) -> anyhow::Result<bool> {
+        let lacks = "select (select count(*) from shopkeeper.document)
+                 > (select count(*) from shopkeeper.document_index where state = 'fresh')";
+        Ok(sqlx::query_scalar(lacks).fetch_one(&self.pool).await?)
+    }
+
     async fn until_done(&self) -> anyhow::Result<()> {
         let began = Instant::now();
-        let left = "select exists (select from shopkeeper.job where kind in ('refresh_document', 'index_documents'))";
-        while sqlx::query_scalar(left).fetch_one(&self.pool).await? {
+        let left = "select exists (
+                 select from shopkeeper.job where kind = 'refresh_document'
+                 union all select from shopkeeper.job where kind = 'fill_index' and last_error is null
+             )";
+        while sqlx::query_scalar(left).fetch_one(&self.pool).await? || self.lacks_documents().await? {
             if began.elapsed() > LIMIT {
                 bail!("jobs are left after {} minutes", LIMIT.as_secs() / 60);
             }

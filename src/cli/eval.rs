@@ -163,7 +163,7 @@ impl Place {
         let versions = &self.parts.answer.versions;
         let Some(number) = number else { return Ok(versions.active().await?) };
         let written = versions.written().await?;
-        let found = written.iter().find(|version| version.index.id == number).cloned();
+        let found = written.versions.iter().find(|version| version.index.id == number).cloned();
         let message = format!(
             "there is no index version {number} whose model the settings name; see `shopkeeper index list`"
         );

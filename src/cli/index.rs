@@ -16,7 +16,7 @@ use crate::{
     jobs::{
         BatchJob, Job,
         fill_index::FillIndex,
-        index_documents::IndexDocuments,
+        maintain_index::MaintainIndex,
         refresh_document::RefreshDocument,
         versions::{self, Version},
     },
@@ -182,14 +182,14 @@ fn confirmed(question: &str) -> anyhow::Result<bool> {
 /// How long what runs may take to finish when the version is not waited for any more.
 const PARTING: Duration = Duration::from_secs(5);
 /// The kinds of jobs that fill a version.
-const FILLING: &[&str] = &[FillIndex::KIND, RefreshDocument::KIND, IndexDocuments::KIND];
+const FILLING: &[&str] = &[FillIndex::KIND, MaintainIndex::KIND, RefreshDocument::KIND];
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
 async fn until_ready(config: &Config, store: &Store, parts: &Parts, version: i32) -> anyhow::Result<()> {
     let workers = Workers::new(store);
     workers.start_refreshing(parts, &config.queue);
-    workers.start(&parts.fill, &config.queue.fill_index);
+    workers.start(&parts.maintain, &config.queue.maintain_index);
     let sources: Vec<_> = config.sources.iter().map(|source| source.name.clone()).collect();
     let result = watched(store, parts, version, &sources).await;
     // The filling itself goes on until all is there: another takes it over when its lease runs out.

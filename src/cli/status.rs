@@ -9,7 +9,6 @@ use super::{output, settings};
 use crate::{
     config::Config,
     daemon::{self, Workers},
-    jobs::index_documents::REFRESHING,
     store::{Store, status::SourceStatus},
 };
 
@@ -46,7 +45,7 @@ async fn show(arguments: &Status, config: &Config, store: &Store) -> anyhow::Res
     let (mut sources, failures, pace, queue, waits, index, usage, stopped) = tokio::try_join!(
         store.source_status(),
         store.failures(),
-        store.pace(REFRESHING),
+        store.pace(),
         store.queue_status(Workers::KINDS),
         store.budget_waits(),
         store.index_status(),

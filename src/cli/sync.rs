@@ -20,7 +20,7 @@ use crate::{
     config::Config,
     daemon::{self, Parts, Workers},
     jobs::{
-        index_documents::REFRESHING,
+        fill_index::REFRESHING,
         sync_catalogue::{SyncError, SyncOptions, SyncReport},
     },
     store::{Store, status::FailureReason},

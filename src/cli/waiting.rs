@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{Exit, REFUSED, UNREACHABLE};
 use crate::{
     daemon::Parts,
-    jobs::index_documents::REFRESHING,
+    jobs::{BatchJob, Job, fill_index::FillIndex, refresh_document::RefreshDocument},
     store::{Store, status::Backlog},
 };
 
@@ -96,7 +96,7 @@ impl Stopped {
 pub(super) async fn backlog(store: &Store, sources: &[String]) -> anyhow::Result<Backlog> {
     let mut sum = Backlog { pending: 0, last_error: None };
     for source in sources {
-        let one = store.backlog(REFRESHING, source).await?;
+        let one = store.backlog(RefreshDocument::KIND, FillIndex::KIND, source).await?;
         sum.pending += one.pending;
         sum.last_error = sum.last_error.or(one.last_error);
     }

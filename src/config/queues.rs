@@ -10,7 +10,6 @@ use super::{
 
 pub(super) fn queues(section: &Section<'_>) -> Result<Queues, Faulty> {
     let refresh_document = queue(&section.section("refresh_document"), 200, 10);
-    let index_documents = queue(&section.section("index_documents"), 20, 10);
     let sync_catalogue = queue(&section.section("sync_catalogue"), 2, 10);
     let answer_question = queue(&section.section("answer_question"), 50, 10);
     let deliver_webhook = queue(&section.section("deliver_webhook"), 50, 10);
@@ -21,7 +20,6 @@ pub(super) fn queues(section: &Section<'_>) -> Result<Queues, Faulty> {
     section.finish();
     Ok(Queues {
         refresh_document: refresh_document?,
-        index_documents: index_documents?,
         sync_catalogue: sync_catalogue?,
         answer_question: answer_question?,
         deliver_webhook: deliver_webhook?,

@@ -26,7 +26,7 @@ use crate::{
         deliver_webhook::DeliverWebhook,
         eval::Eval,
         fill_index::FillIndex,
-        index_documents::IndexDocuments,
+        maintain_index::MaintainIndex,
         plan_catalogue::PlanCatalogue,
         refresh_document::RefreshDocument,
         sync_catalogue::{SyncCatalogue, SyncedSource},
@@ -51,8 +51,6 @@ pub struct Parts {
     pub sync: Arc<SyncCatalogue>,
     /// Refreshes documents.
     pub refresh: Arc<RefreshDocument>,
-    /// Indexes what is new.
-    pub index: Arc<IndexDocuments>,
     /// Answers questions.
     pub answer: Arc<AnswerQuestion>,
     /// Tells other services.
@@ -61,6 +59,8 @@ pub struct Parts {
     pub eval: Arc<Eval>,
     /// Fills index versions.
     pub fill: Arc<FillIndex>,
+    /// Looks after their HNSW indexes.
+    pub maintain: Arc<MaintainIndex>,
     /// What is written and searched.
     pub versions: Arc<Versions>,
     /// Jobs that wait in their slots for the budget of a model.
@@ -113,11 +113,20 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     let embedding = std::iter::once(&config.embedding).chain(config.embedding.next.as_deref());
     let servers = embedding.map(|embedding| embedding.endpoint.base_url.to_string()).collect();
     Ok(Parts {
-        sync: Arc::new(SyncCatalogue { store: store.clone(), sources: synced.collect(), servers }),
-        index: Arc::new(IndexDocuments { refresh: refresh.clone() }),
-        refresh,
+        sync: Arc::new(SyncCatalogue {
+            store: store.clone(),
+            sources: synced.collect(),
+            servers,
+            versions: versions.clone(),
+        }),
+        refresh: refresh.clone(),
         deliver: Arc::new(DeliverWebhook { store: store.clone(), webhooks: receivers(&config.webhooks)? }),
-        fill: Arc::new(FillIndex { store: store.clone(), versions: versions.clone() }),
+        fill: Arc::new(FillIndex {
+            store: store.clone(),
+            versions: versions.clone(),
+            refresh: refresh.clone(),
+        }),
+        maintain: Arc::new(MaintainIndex { store: store.clone() }),
         eval: Arc::new(Eval { store: store.clone(), answer: answer.clone() }),
         answer,
         versions,

@@ -1,34 +1,44 @@
-//! Fills an index version with what it lacks, then builds its HNSW index.
+//! Fills an index version with the documents that it lacks: all of them when it is new, and those of a large import.
 //!
-//! How far it is stands in the documents themselves: a run that is ended anywhere is followed by one that
-//! goes on. Changes that are made meanwhile are written to every version by the jobs that they enqueue, and so are
-//! documents that a job for many of them names: as long as there is one that did not fail yet, nothing is enqueued here.
+//! How far it is stands in the documents themselves: a run that is ended anywhere is followed by one that goes on, and no
+//! document needs a job of its own. One that cannot be indexed gets one, and with it the attempts and the end of any
+//! other. Changes that are made meanwhile are written to every version by the jobs that they enqueue.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use futures::{Stream, TryStreamExt};
 use serde::Deserialize;
 
 use super::{
-    Attempt, BatchJob, Job, JobError, Outcome, index_documents::IndexDocuments,
-    refresh_document::RefreshDocument, versions::Versions,
+    Attempt, BatchJob, Job, JobError, Outcome,
+    budget::JobRef,
+    maintain_index::MaintainIndex,
+    refresh_document::{RefreshDocument, Request},
+    versions::{Version, Versions},
 };
-use crate::store::{Store, StoreError};
+use crate::{
+    catalogue::DocumentId,
+    store::{Store, StoreError},
+};
 
-/// Documents enqueued at once.
-const PAGE: u32 = 2000;
-/// Documents that wait to be refreshed, at most, before more are enqueued.
-const BACKLOG: u32 = 10_000;
-/// So few may be under way when the HNSW index is built.
-const NEARLY_ALL: i64 = 1000;
-/// How often the backlog is looked at, and the documents at most.
-const LOOK: Duration = Duration::from_millis(500);
+/// The kinds of jobs that refresh documents.
+pub const REFRESHING: &[&str] = &[FillIndex::KIND, RefreshDocument::KIND];
+
+/// Documents that are refreshed together.
+const PAGE: u32 = 500;
+/// Pages under way at once.
+const AT_ONCE: usize = 4;
+/// So few may be on their way, by jobs of their own, when a version counts as filled.
+pub(super) const NEARLY_ALL: i64 = 1000;
+/// How long it waits for the jobs of documents, and for sources that were never listed.
+const WAIT: Duration = Duration::from_secs(1);
+/// How long it waits for settings with the version's model.
+const UNKNOWN: Duration = Duration::from_secs(5);
 /// The longest between two looks at the documents.
 const LONGEST: Duration = Duration::from_mins(1);
-/// How long it waits for sources that were never listed, and for settings with the version's model.
-const WAIT: Duration = Duration::from_secs(5);
 
 /// The job.
 pub struct FillIndex {
@@ -36,6 +46,8 @@ pub struct FillIndex {
     pub store: Store,
     /// What this process can write.
     pub versions: Arc<Versions>,
+    /// Refreshes the documents.
+    pub refresh: Arc<RefreshDocument>,
 }
 
 /// Which version.
@@ -51,29 +63,19 @@ impl Job for FillIndex {
 
     async fn run(&self, payload: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {
         let all = self.store.index_versions().await?;
-        let Some(version) = all.into_iter().find(|version| version.id == payload.version) else {
+        let Some(index) = all.into_iter().find(|version| version.id == payload.version) else {
             return Ok(Outcome::Done(Vec::new()));
         };
-        if self.versions.model(&version).is_none() {
-            let reason = format!("this daemon's settings have no embedding model {}", version.model);
-            return Err(JobError::Snooze { after: WAIT, reason });
-        }
-        if !self.store.has_listed_all().await? {
-            let reason = "there are sources that were never listed".to_owned();
-            return Err(JobError::Snooze { after: WAIT, reason });
-        }
-        if !attempt.unless_stopped(self.fill(version.id)).await? {
-            tracing::info!(version = version.id, "index version {} was dropped meanwhile", version.id);
-            return Ok(Outcome::Done(Vec::new()));
-        }
-        tracing::info!(
-            version = version.id,
-            "index version {} is filled; building its HNSW index",
-            version.id
-        );
-        self.store.build_hnsw(&version).await?;
-        tracing::info!(version = version.id, "index version {} is ready", version.id);
-        Ok(Outcome::Done(Vec::new()))
+        let Some(model) = self.versions.model(&index).cloned() else {
+            let reason = format!("this daemon's settings have no embedding model {}", index.model);
+            return Err(JobError::Snooze { after: UNKNOWN, reason });
+        };
+        let version = Version { index, model };
+        let began = Instant::now();
+        while attempt.unless_stopped(self.refresh_all(&version, attempt)).await? > 0 {}
+        self.require_all(&version, began).await?;
+        let is_built = version.index.state != "building" && self.store.has_hnsw(version.index.id).await?;
+        Ok(Outcome::Done(if is_built { Vec::new() } else { vec![MaintainIndex::job()] }))
     }
 }
 
@@ -85,55 +87,78 @@ impl FillIndex {
         Ok(())
     }
 
-    /// Returns when no document is left behind, and few are on their way; false when the version is gone.
-    async fn fill(&self, version: i32) -> Result<bool, JobError> {
-        while self.store.index_versions().await?.iter().any(|known| known.id == version) {
-            // Their documents are on their way, unless they wait for somebody who is away.
-            if self.store.has_untried_jobs(IndexDocuments::KIND).await? {
-                tokio::time::sleep(LOOK).await;
-                continue;
-            }
-            let Round { enqueued, took } = self.round(version).await?;
-            let began = Instant::now();
-            if enqueued == 0 && self.store.coverage(version).await?.missing() <= NEARLY_ALL {
-                return Ok(true);
-            }
-            tokio::time::sleep(pause(took + began.elapsed())).await;
-        }
-        Ok(false)
+    /// Goes through all documents once, and refreshes those that the version lacks; says how many.
+    async fn refresh_all(&self, version: &Version, attempt: &Attempt) -> Result<u64, JobError> {
+        let pages = self.lacking(version).map_ok(|page| self.refresh_page(version, attempt, page));
+        let refreshed = pages.try_buffer_unordered(AT_ONCE);
+        refreshed.try_fold(0, async |sum, refreshed| Ok(sum + refreshed)).await
     }
 
-    /// Goes through all documents once and enqueues those that are left behind.
-    async fn round(&self, version: i32) -> Result<Round, JobError> {
-        let (mut round, mut after) = (Round::default(), None);
-        loop {
-            while self.store.has_more_jobs_than(RefreshDocument::KIND, BACKLOG).await? {
-                tokio::time::sleep(LOOK).await;
-            }
-            let began = Instant::now();
-            let page = self.store.enqueue_left_behind(version, after, PAGE, RefreshDocument::KIND).await?;
-            round.took += began.elapsed();
-            round.enqueued += page.enqueued;
-            after = page.next;
-            if after.is_none() {
-                return Ok(round);
+    /// The documents that a version lacks, page by page, each of one source.
+    fn lacking<'a>(
+        &'a self,
+        version: &'a Version,
+    ) -> impl Stream<Item = Result<Vec<DocumentId>, JobError>> + Send + 'a {
+        futures::stream::try_unfold(None, async |after: Option<DocumentId>| {
+            let mut page = self.store.left_behind(version.index.id, after, PAGE).await?;
+            let Some(first) = page.first() else { return Ok(None) };
+            let of_source = page.iter().take_while(|id| id.source == first.source).count();
+            page.truncate(of_source);
+            let next = page.last().cloned();
+            Ok(Some((page, next)))
+        })
+    }
+
+    async fn refresh_page(
+        &self,
+        version: &Version,
+        attempt: &Attempt,
+        page: Vec<DocumentId>,
+    ) -> Result<u64, JobError> {
+        let job = JobRef { kind: Self::KIND, id: attempt.lease.job };
+        let request =
+            |id: &DocumentId| Request { key: id.key.clone(), lease: None, job, lost: attempt.lost.clone() };
+        let requests: Vec<_> = page.iter().map(request).collect();
+        let source = &page[0].source;
+        let (mut refreshed, mut waits, mut failed) = (0, None, Vec::new());
+        for (id, ended) in
+            page.iter().zip(self.refresh.refresh_version(version, None, source, &requests).await)
+        {
+            match ended {
+                Ok(_) => refreshed += 1,
+                // Nobody is to blame, and those that are indexed by now are not lacking next time.
+                Err(error) if error.waits() => waits = Some(error),
+                Err(_) => failed.push(RefreshDocument::job(source, &id.key)),
             }
         }
+        if let Some(first) = failed.first() {
+            let kind = first.kind;
+            let (keys, payloads): (Vec<_>, Vec<_>) =
+                failed.into_iter().map(|job| (job.key, job.payload)).unzip();
+            refreshed += self.store.enqueue(kind, &keys, &payloads).await?;
+        }
+        waits.map_or(Ok(refreshed), Err)
     }
-}
 
-/// One look at all documents.
-#[derive(Default)]
-struct Round {
-    enqueued: u64,
-    /// What the database was busy with it.
-    took: Duration,
+    /// Waits in the queue until nearly all documents of all sources are there, or the version is gone.
+    async fn require_all(&self, version: &Version, began: Instant) -> Result<(), JobError> {
+        if !self.store.has_listed_all().await? {
+            let reason = "there are sources that were never listed".to_owned();
+            return Err(JobError::Snooze { after: WAIT, reason });
+        }
+        let missing = self.store.coverage(version.index.id).await?.missing();
+        if missing > NEARLY_ALL {
+            let reason = format!("{missing} documents are on their way");
+            return Err(JobError::Snooze { after: pause(began.elapsed()), reason });
+        }
+        Ok(())
+    }
 }
 
 /// How long nothing is looked at after a look that took so long: where there are very many documents, it is done less
 /// often.
 fn pause(took: Duration) -> Duration {
-    (20 * took).clamp(LOOK, LONGEST)
+    (20 * took).clamp(WAIT, LONGEST)
 }
 
 #[cfg(test)]
@@ -142,8 +167,8 @@ mod tests {
 
     #[test]
     fn what_takes_long_is_done_less_often() {
-        assert_eq!(pause(Duration::from_millis(1)), LOOK);
-        assert_eq!(pause(Duration::from_secs(1)), Duration::from_secs(20));
+        assert_eq!(pause(Duration::from_millis(1)), WAIT);
+        assert_eq!(pause(Duration::from_secs(2)), Duration::from_secs(40));
         assert_eq!(pause(Duration::from_hours(1)), LONGEST);
     }
 }

@@ -1,4 +1,5 @@
-//! Keeps the HNSW indexes small and quick: removes dead chunks, and builds anew what is worn.
+//! Builds the HNSW indexes of versions that are filled, and keeps them small and quick: removes dead chunks, and builds
+//! anew what is worn.
 //!
 //! A chunk that is replaced stays in the graph as a dead node until it is vacuumed, and vacuuming repairs the graph only
 //! around it: one that has lost many of its nodes is searched slower and finds less. What is searched meanwhile is the
@@ -6,8 +7,8 @@
 
 use serde::Deserialize;
 
-use super::{Attempt, Job, JobError, Outcome};
-use crate::store::Store;
+use super::{Attempt, Job, JobError, Outcome, fill_index::NEARLY_ALL};
+use crate::store::{Store, StoreError, documents::IndexVersion, jobs::NewJob};
 
 /// The key of the only job there is of this kind.
 pub const KEY: &str = "all";
@@ -31,7 +32,10 @@ impl Job for MaintainIndex {
 
     async fn run(&self, _: Payload, _: &Attempt) -> Result<Outcome, JobError> {
         for version in self.store.index_versions().await? {
-            let Some(wear) = self.store.hnsw_wear(version.id).await? else { continue };
+            let Some(wear) = self.store.hnsw_wear(version.id).await? else {
+                self.build(&version).await?;
+                continue;
+            };
             if wear >= WORN {
                 tracing::info!(
                     version = version.id,
@@ -50,5 +54,29 @@ impl Job for MaintainIndex {
             );
         }
         Ok(Outcome::Done(Vec::new()))
+    }
+}
+
+impl MaintainIndex {
+    /// A job that looks after all versions.
+    pub fn job() -> NewJob {
+        NewJob { kind: Self::KIND, key: KEY.to_owned(), payload: serde_json::json!({}) }
+    }
+
+    /// Builds the HNSW index of a version that is filled. Until then it would slow the filling down.
+    async fn build(&self, version: &IndexVersion) -> Result<(), StoreError> {
+        if !self.store.has_listed_all().await?
+            || self.store.coverage(version.id).await?.missing() > NEARLY_ALL
+        {
+            return Ok(());
+        }
+        tracing::info!(
+            version = version.id,
+            "index version {} is filled; building its HNSW index",
+            version.id
+        );
+        self.store.build_hnsw(version).await?;
+        tracing::info!(version = version.id, "index version {} is ready", version.id);
+        Ok(())
     }
 }

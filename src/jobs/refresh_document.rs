@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     BatchJob, Claimed, JobError, OUTAGE, Outcome,
     budget::JobRef,
-    versions::{Version, Versions},
+    versions::{Version, Versions, Written},
 };
 use crate::{
     catalogue::{Catalogue, Document, DocumentId, MassDelete},
@@ -171,20 +171,20 @@ impl RefreshDocument {
     /// Makes every index version hold documents of a source as they are now. Each version is written for itself, so that
     /// one whose model is away holds up no other; a job is done with the last of them.
     pub async fn refresh(&self, source: &str, requests: Vec<Request>) -> Vec<Result<Ended, JobError>> {
-        let versions = match self.versions.written().await {
-            Ok(versions) => versions,
+        let Written { versions, newest } = match self.versions.written().await {
+            Ok(written) => written,
             Err(error) => return vec![Err(error); requests.len()],
         };
         let mut results = vec![Ok(Ended::Written); requests.len()];
         for (number, version) in (1..).zip(versions.iter()) {
-            let is_last = number == versions.len();
+            let newest = (number == versions.len()).then_some(newest);
             let open: Vec<_> =
                 (0..requests.len()).filter(|place| results[*place] != Ok(Ended::NothingToDo)).collect();
             let batch = open.iter().map(|place| {
-                let lease = requests[*place].lease.filter(|_| is_last && results[*place].is_ok());
+                let lease = requests[*place].lease.filter(|_| newest.is_some() && results[*place].is_ok());
                 Request { lease, ..requests[*place].clone() }
             });
-            let ended = self.refresh_version(version, source, &batch.collect::<Vec<_>>()).await;
+            let ended = self.refresh_version(version, newest, source, &batch.collect::<Vec<_>>()).await;
             for (place, ended) in open.into_iter().zip(ended) {
                 if results[place].is_ok() || ended == Ok(Ended::NothingToDo) {
                     results[place] = ended;
@@ -194,9 +194,11 @@ impl RefreshDocument {
         results
     }
 
-    async fn refresh_version(
+    /// Makes one index version hold documents of a source. It completes jobs as long as no version is newer than `newest`.
+    pub(super) async fn refresh_version(
         &self,
         version: &Version,
+        newest: Option<i32>,
         source: &str,
         requests: &[Request],
     ) -> Vec<Result<Ended, JobError>> {
@@ -205,7 +207,7 @@ impl RefreshDocument {
         let drafts = draft_all(version, source, loaded, &mut outcomes).await;
         let vectors = self.look_up(version, &drafts).await;
         let drafts = self.embed(version, requests, drafts, vectors, &mut outcomes).await;
-        self.write(version, drafts, &mut outcomes).await;
+        self.write(version, newest, drafts, &mut outcomes).await;
         outcomes.into_vec()
     }
 }

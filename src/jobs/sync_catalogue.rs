@@ -10,9 +10,8 @@ use futures::{Stream, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, BatchJob, Job, JobError, OUTAGE, Outcome,
-    index_documents::{IndexDocuments, TOGETHER},
-    refresh_document::RefreshDocument,
+    Attempt, BatchJob, Job, JobError, OUTAGE, Outcome, fill_index::FillIndex,
+    refresh_document::RefreshDocument, versions::Versions,
 };
 use crate::{
     catalogue::{
@@ -26,8 +25,6 @@ use crate::{
 
 /// Documents noted in one transaction.
 const BATCH: usize = 1000;
-/// So many new ones are worth a job for all of them; fewer have one each.
-const MANY: usize = 50;
 /// Known documents read at once.
 const PAGE: u32 = 5000;
 
@@ -39,6 +36,8 @@ pub struct SyncCatalogue {
     pub sources: BTreeMap<String, SyncedSource>,
     /// The model servers of the settings: what one of them rejected is not tried again unasked.
     pub servers: Vec<String>,
+    /// What this process can write.
+    pub versions: Arc<Versions>,
 }
 
 /// A source and its limit on removals between complete listings.
@@ -184,8 +183,16 @@ impl SyncCatalogue {
     async fn sync_alone(&self, name: &str, options: SyncOptions) -> Result<SyncReport, SyncError> {
         let source = self.source(name)?;
         let started = Instant::now();
-        let mut run =
-            Run { store: &self.store, report: SyncReport::new(name), added: Vec::new(), changed: Vec::new() };
+        let known = self.store.index_versions().await?.into_iter();
+        let versions =
+            known.filter(|index| self.versions.model(index).is_some()).map(|index| index.id).collect();
+        let mut run = Run {
+            store: &self.store,
+            versions,
+            report: SyncReport::new(name),
+            added: Vec::new(),
+            changed: Vec::new(),
+        };
         let mut removed = Vec::new();
         let changes = self.changes(name)?;
         futures::pin_mut!(changes);
@@ -247,6 +254,8 @@ impl SyncCatalogue {
 /// A comparison that is under way.
 struct Run<'a> {
     store: &'a Store,
+    /// The index versions that are written.
+    versions: Vec<i32>,
     report: SyncReport,
     added: Vec<Listed>,
     changed: Vec<Listed>,
@@ -262,10 +271,11 @@ impl Run<'_> {
         }
         if self.added.len() >= least {
             let added = std::mem::take(&mut self.added);
-            let (store, kind) = (self.store, IndexDocuments::KIND);
-            self.report.enqueued += match added.len() {
-                ..MANY => store.note_listed(source, &added, RefreshDocument::KIND).await?,
-                _ => store.note_many(source, &added, kind, TOGETHER).await?,
+            // A large import is found by what the versions lack; a look at all documents is too dear for a few.
+            self.report.enqueued += if added.len() < BATCH {
+                self.store.note_listed(source, &added, RefreshDocument::KIND).await?
+            } else {
+                self.store.note_new(source, &added, FillIndex::KIND, &self.versions).await?
             };
         }
         Ok(())

@@ -57,7 +57,16 @@ pub struct Versions {
 #[derive(Clone)]
 struct Seen {
     looked: Instant,
-    versions: Arc<[Version]>,
+    written: Written,
+}
+
+/// The versions to write.
+#[derive(Clone)]
+pub struct Written {
+    /// Those whose model the settings have, the active one first.
+    pub versions: Arc<[Version]>,
+    /// The newest of all versions: of a newer one it is not known yet whether it is to be written.
+    pub newest: i32,
 }
 
 impl Versions {
@@ -81,30 +90,30 @@ impl Versions {
 
     /// The versions to write: the active one first. When they cannot be read for some seconds, because a connection
     /// hangs, what was seen before is gone on with.
-    pub async fn written(&self) -> Result<Arc<[Version]>, JobError> {
-        if let Some(versions) = self.seen().as_ref().and_then(Seen::fresh) {
-            return Ok(versions);
+    pub async fn written(&self) -> Result<Written, JobError> {
+        if let Some(written) = self.seen().as_ref().and_then(Seen::fresh) {
+            return Ok(written);
         }
         // One looks, and the others wait for it: its look ends sooner.
         let _looking = promptly(2 * PATIENCE, self.looking.lock()).await?;
         let seen = self.seen();
-        if let Some(versions) = seen.as_ref().and_then(Seen::fresh) {
-            return Ok(versions);
+        if let Some(written) = seen.as_ref().and_then(Seen::fresh) {
+            return Ok(written);
         }
         let all = promptly(PATIENCE, self.store.index_versions()).await.and_then(|all| Ok(all?));
-        let versions = match (all, seen) {
+        let written = match (all, seen) {
             (Ok(all), _) => self.known(all).inspect_err(|_| self.see(None))?,
             (Err(JobError::Snooze { reason, .. }), Some(seen)) => {
                 tracing::debug!(
                     reason,
                     "the index versions cannot be read; going on with those that were seen"
                 );
-                seen.versions
+                seen.written
             }
             (Err(error), _) => return Err(error),
         };
-        self.see(Some(Seen { looked: Instant::now(), versions: versions.clone() }));
-        Ok(versions)
+        self.see(Some(Seen { looked: Instant::now(), written: written.clone() }));
+        Ok(written)
     }
 
     /// Nothing, when what was seen must not be gone on with.
@@ -117,7 +126,7 @@ impl Versions {
     }
 
     /// Those whose model the settings have; the active one must be among them.
-    fn known(&self, all: Vec<IndexVersion>) -> Result<Arc<[Version]>, JobError> {
+    fn known(&self, all: Vec<IndexVersion>) -> Result<Written, JobError> {
         if let Some(unknown) = all.iter().find(|index| index.state == "active" && self.model(index).is_none())
         {
             let reason = format!(
@@ -126,17 +135,18 @@ impl Versions {
             );
             return Err(JobError::Snooze { after: super::OUTAGE, reason });
         }
+        let newest = all.iter().map(|index| index.id).max().unwrap_or_default();
         let known = all.into_iter().filter_map(|index| {
             let model = self.model(&index)?.clone();
             Some(Version { index, model })
         });
-        Ok(known.collect())
+        Ok(Written { versions: known.collect(), newest })
     }
 
     /// The version to search.
     pub async fn active(&self) -> Result<Version, JobError> {
         let written = self.written().await?;
-        let active = written.iter().find(|version| version.index.state == "active").cloned();
+        let active = written.versions.iter().find(|version| version.index.state == "active").cloned();
         let reason = "there is no index yet: a daemon makes it at its start, and so does `shopkeeper sync`";
         active.ok_or_else(|| JobError::Retry(reason.to_owned()))
     }
@@ -159,8 +169,8 @@ impl Versions {
 }
 
 impl Seen {
-    fn fresh(&self) -> Option<Arc<[Version]>> {
-        (self.looked.elapsed() < LOOK).then(|| self.versions.clone())
+    fn fresh(&self) -> Option<Written> {
+        (self.looked.elapsed() < LOOK).then(|| self.written.clone())
     }
 }
 

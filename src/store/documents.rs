@@ -12,7 +12,6 @@ use std::{
 
 use serde_json::Value;
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use super::{Store, StoreError, jobs, jobs::Lease};
 use crate::{
@@ -162,23 +161,19 @@ impl Store {
         .await
     }
 
-    /// Notes that these documents were added, and enqueues jobs that each name so many of them.
-    pub async fn note_many(
+    /// Notes that these documents were added, and enqueues the filling of the versions that lack them now.
+    pub async fn note_new(
         &self,
         source: &str,
         listed: &[Listed],
-        index: &str,
-        together: usize,
+        fill: &str,
+        versions: &[i32],
     ) -> Result<u64, StoreError> {
-        let parts = listed.chunks(together).map(|part| {
-            let keys: Vec<_> = part.iter().map(|entry| entry.key.as_str()).collect();
-            serde_json::json!({ "source": source, "keys": keys })
-        });
-        let payloads: Vec<_> = parts.collect();
-        // Each is another job, whatever waits already.
-        let keys: Vec<_> = payloads.iter().map(|_| format!("{source}/{}", Uuid::now_v7())).collect();
+        let keys: Vec<_> = versions.iter().map(ToString::to_string).collect();
+        let payloads: Vec<_> =
+            versions.iter().map(|version| serde_json::json!({ "version": version })).collect();
         self.transact(async |connection| {
-            jobs::enqueue_at(connection, index, &keys, &payloads, None, 0).await?;
+            jobs::enqueue_at(connection, fill, &keys, &payloads, None, 0).await?;
             note(connection, source, listed).await?;
             Ok(listed.len() as u64)
         })
@@ -366,7 +361,7 @@ async fn note(connection: &mut PgConnection, source: &str, listed: &[Listed]) ->
     Ok(())
 }
 
-pub(super) async fn enqueue_refresh(
+async fn enqueue_refresh(
     connection: &mut PgConnection,
     kind: &str,
     source: &str,

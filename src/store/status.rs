@@ -287,18 +287,20 @@ impl Store {
         Ok(failures.fetch_all(&self.pool).await?)
     }
 
-    /// How fast documents are refreshed by these kinds of jobs.
-    pub async fn pace(&self, refreshing: &[&str]) -> Result<Pace, StoreError> {
+    /// How fast the active index version gets what it lacks.
+    pub async fn pace(&self) -> Result<Pace, StoreError> {
         let row = sqlx::query!(
             r#"select
-                   (
-                       select coalesce(sum(shopkeeper.documents_of(payload)), 0) from shopkeeper.job where kind = any ($1)
+                   count(*) filter (
+                       where indexed_revision is null or indexed_revision < revision
                    ) as "pending!",
-                   (
-                       select coalesce(sum(shopkeeper.documents_of(payload)), 0) from shopkeeper.job_history
-                       where kind = any ($1) and outcome = 'done' and finished_at > now() - interval '1 minute'
-                   ) as "done!""#,
-            refreshing as &[&str],
+                   count(*) filter (
+                       where indexed.state = 'fresh' and indexed_at > now() - interval '1 minute'
+                   ) as "done!"
+               from shopkeeper.document
+               left join shopkeeper.document_index as indexed
+                   on indexed.version = (select id from shopkeeper.index_version where state = 'active')
+                   and indexed.source = document.source and indexed.key = document.key"#
         )
         .fetch_one(&self.pool)
         .await?;
@@ -338,35 +340,32 @@ impl Store {
         Ok(error.fetch_optional(&self.pool).await?.flatten())
     }
 
-    /// Whether there are more live jobs of a kind, each with a key, than this.
-    pub async fn has_more_jobs_than(&self, kind: &str, number: u32) -> Result<bool, StoreError> {
-        let more = sqlx::query_scalar!(
-            r#"select exists (select from shopkeeper.job where kind = $1 and key is not null offset $2) as "more!""#,
-            kind,
-            i64::from(number),
-        );
-        Ok(more.fetch_one(&self.pool).await?)
-    }
-
-    /// Whether there is a live job of a kind, with a key, that did not fail yet.
-    pub async fn has_untried_jobs(&self, kind: &str) -> Result<bool, StoreError> {
-        let untried = sqlx::query_scalar!(
-            r#"select exists (
-                   select from shopkeeper.job where kind = $1 and key is not null and last_error is null
-               ) as "untried!""#,
-            kind,
-        );
-        Ok(untried.fetch_one(&self.pool).await?)
-    }
-
-    /// Counts the documents of a source that live jobs of these kinds refresh.
-    pub async fn backlog(&self, refreshing: &[&str], source: &str) -> Result<Backlog, StoreError> {
+    /// Counts the documents of a source that are on their way into the active index version: those that have jobs of this
+    /// kind, and all that the version lacks while it is being filled.
+    pub async fn backlog(&self, refresh: &str, fill: &str, source: &str) -> Result<Backlog, StoreError> {
         // Keys are `source/key`, and '0' comes right after '/': this is a range of the keys' index.
         let row = sqlx::query!(
-            r#"select coalesce(sum(shopkeeper.documents_of(payload)), 0) as "pending!",
-                   (array_agg(last_error order by id) filter (where last_error is not null))[1] as last_error
-               from shopkeeper.job where kind = any ($1) and key >= $2 || '/' and key < $2 || '0'"#,
-            refreshing as &[&str],
+            r#"with active as (
+                   select id from shopkeeper.index_version where state = 'active'
+               ), filling as (
+                   select job.last_error from shopkeeper.job, active where kind = $2 and key = active.id::text
+               ), jobs as (
+                   select count(*) as pending,
+                       (array_agg(last_error order by id) filter (where last_error is not null))[1] as last_error
+                   from shopkeeper.job where kind = $1 and key >= $3 || '/' and key < $3 || '0'
+               )
+               select greatest(jobs.pending, case when exists (select from filling) then (
+                       select count(*) from shopkeeper.document
+                       left join shopkeeper.document_index as indexed
+                           on indexed.version = (select id from active)
+                           and indexed.source = document.source and indexed.key = document.key
+                       where document.source = $3
+                           and (indexed.indexed_revision is null or indexed.indexed_revision < document.revision)
+                   ) end) as "pending!",
+                   coalesce(jobs.last_error, (select last_error from filling)) as last_error
+               from jobs"#,
+            refresh,
+            fill,
             source,
         )
         .fetch_one(&self.pool)

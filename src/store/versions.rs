@@ -1,24 +1,9 @@
 //! Index versions: made, filled, swapped and dropped while the index is in use.
 
-use super::{
-    Store, StoreError,
-    documents::{IndexVersion, enqueue_refresh},
-};
+use super::{Store, StoreError, documents::IndexVersion};
 use crate::catalogue::DocumentId;
 
 mod building;
-
-/// Changes go before what an index version lacks.
-const BACKFILL: i16 = -5;
-
-/// Documents that an index version lacks, in their order.
-#[derive(Clone, Debug, Default)]
-pub struct LeftBehind {
-    /// Those that were enqueued now.
-    pub enqueued: u64,
-    /// Where the next page begins; none after the last.
-    pub next: Option<DocumentId>,
-}
 
 /// How far an index version is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -71,17 +56,16 @@ impl Store {
         Ok(version.fetch_one(&self.pool).await?)
     }
 
-    /// Enqueues the next documents that a version lacks and that have no job of their own; those that
+    /// The next documents that a version lacks and that have no job of their own, in the order of their keys; those that
     /// failed are left alone.
-    pub async fn enqueue_left_behind(
+    pub async fn left_behind(
         &self,
         version: i32,
         after: Option<DocumentId>,
         limit: u32,
-        refresh: &str,
-    ) -> Result<LeftBehind, StoreError> {
+    ) -> Result<Vec<DocumentId>, StoreError> {
         let (source, key) = after.map(|id| (id.source, id.key)).unwrap_or_default();
-        let mut page = sqlx::query_as!(
+        let page = sqlx::query_as!(
             DocumentId,
             r#"select source as "source!", key as "key!" from shopkeeper.left_behind
                where version = $1 and has_failed is not true and (source, key) > ($2, $3)
@@ -90,23 +74,17 @@ impl Store {
             source,
             key,
             i64::from(limit),
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let next = page.last().cloned();
-        self.on_one(async |connection| {
-            let mut enqueued = 0;
-            while let Some(first) = page.first() {
-                let source = first.source.clone();
-                let (of_source, others): (Vec<_>, Vec<_>) =
-                    page.into_iter().partition(|id| id.source == source);
-                let keys: Vec<_> = of_source.into_iter().map(|id| id.key).collect();
-                enqueued += enqueue_refresh(connection, refresh, &source, &keys, BACKFILL).await?;
-                page = others;
-            }
-            Ok(LeftBehind { enqueued, next })
-        })
-        .await
+        );
+        Ok(page.fetch_all(&self.pool).await?)
+    }
+
+    /// Whether a version has an HNSW index that can be used.
+    pub async fn has_hnsw(&self, version: i32) -> Result<bool, StoreError> {
+        let valid = sqlx::query_scalar!(
+            "select indisvalid from pg_index where indexrelid = to_regclass($1)",
+            format!("shopkeeper.chunk_{version}_hnsw"),
+        );
+        Ok(valid.fetch_optional(&self.pool).await?.unwrap_or(false))
     }
 
     /// Those of some documents that a version has no chunks of, as their sources and keys.
@@ -167,7 +145,10 @@ impl Store {
                join pg_stat_user_tables as chunks on relid = to_regclass('shopkeeper.chunk_' || version.id)
                join pg_class on pg_class.oid = relid
                cross join lateral (select n_tup_del + n_tup_upd as deleted) as counted
-               where version.id = $1 and to_regclass('shopkeeper.chunk_' || version.id || '_hnsw') is not null"#,
+               where version.id = $1 and version.state <> 'building' and exists (
+                   select from pg_index
+                   where indexrelid = to_regclass('shopkeeper.chunk_' || version.id || '_hnsw') and indisvalid
+               )"#,
             version,
         );
         Ok(wear.fetch_optional(&self.pool).await?)

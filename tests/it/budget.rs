@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use shopkeeper::{
-    jobs::{index_documents::REFRESHING, sync_catalogue::SyncOptions},
+    jobs::{fill_index::REFRESHING, sync_catalogue::SyncOptions},
     model::{Message, Prompt, Role},
     offline::{Fault, Operation},
     store::usage::{ModelAddress, Rates},

@@ -19,7 +19,7 @@ use shopkeeper::{
     config::Config,
     daemon,
     jobs::{
-        JobError, Outcome,
+        JobError,
         sync_catalogue::{SyncOptions, SyncReport},
     },
     offline::Operation,
@@ -177,10 +177,6 @@ async fn list_elsewhere(world: &World, source: &str) -> SyncReport {
     other.sync.sync(source, SyncOptions::default()).await.unwrap()
 }
 
-fn done() -> Outcome {
-    Outcome::Done(Vec::new())
-}
-
 #[tokio::test]
 async fn a_feed_that_cannot_be_read_fails_no_document_of_another_source() {
     let world = with_both("path = \"feed.txt\"").await;
@@ -190,7 +186,7 @@ async fn a_feed_that_cannot_be_read_fails_no_document_of_another_source() {
     world.parts.versions.written().await.unwrap();
     let (of_feed, of_table) = tokio::join!(index(&world, "feed", &["m1"]), index(&world, "product", &["1"]));
     assert!(matches!(of_feed, Err(JobError::Snooze { .. })), "{of_feed:?}");
-    assert_eq!(of_table, Ok(done()));
+    assert_eq!(of_table, Ok(()));
     assert_eq!(world.count("document where source = 'feed'").await, 3, "nothing is taken for removed");
 }
 
@@ -339,12 +335,12 @@ async fn while_a_feed_is_downloaded_its_last_copy_is_read_but_for_what_changed()
     let meanwhile = async {
         served.asked().await;
         let same = tokio::time::timeout(SOON, index(&world, "product", &["m2"])).await;
-        assert_eq!(same.expect("it waits for the download"), Ok(done()));
+        assert_eq!(same.expect("it waits for the download"), Ok(()));
         assert!(indexed(&world).await.contains("A mug of clay."));
         drop(gate);
     };
     let (behind, ()) = tokio::join!(behind, meanwhile);
-    assert_eq!(behind, Ok(done()));
+    assert_eq!(behind, Ok(()));
     assert!(indexed(&world).await.contains("A mug of glass."), "it is not read from a copy that is older");
     serving.shutdown().await;
 }
@@ -361,12 +357,12 @@ async fn a_source_that_hangs_holds_up_no_other() {
         world.parts.versions.written().await.unwrap();
         let of_table = async {
             let ended = tokio::time::timeout(SOON, index(&world, "product", &["1"])).await;
-            assert_eq!(ended.expect("it waits for the feed"), Ok(done()));
+            assert_eq!(ended.expect("it waits for the feed"), Ok(()));
             drop(gate);
         };
         tokio::join!(index(&world, "feed", &["m2"]), of_table)
     };
     let (one, (other, ())) = tokio::join!(hanging, others);
-    assert_eq!((one, other), (Ok(done()), Ok(done())));
+    assert_eq!((one, other), (Ok(()), Ok(())));
     serving.shutdown().await;
 }

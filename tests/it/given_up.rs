@@ -86,13 +86,14 @@ async fn a_write_that_is_given_up_takes_nothing_with_it_that_is_written_after_it
     for number in STEPS.cycle().take(ROUNDS) {
         let before = known().await;
         let write = written(&id, &before, &format!("Step {number}."));
-        let ended = steps(number, store.refresh(1, std::slice::from_ref(&write), &BTreeMap::new())).await;
+        let ended =
+            steps(number, store.refresh(1, Some(1), std::slice::from_ref(&write), &BTreeMap::new())).await;
         store.refresh_one(&id).await.unwrap();
         let seen: i64 = world.value("select revision from shopkeeper.document where key = '1'").await;
         assert_eq!(seen, before.revision + 1, "after {number} steps");
         let whole = written(&id, &known().await, &format!("All of {number}."));
         assert_eq!(
-            store.refresh(1, &[whole], &BTreeMap::new()).await.unwrap(),
+            store.refresh(1, Some(1), &[whole], &BTreeMap::new()).await.unwrap(),
             [Written::Fresh],
             "after {number} steps"
         );

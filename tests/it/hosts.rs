@@ -139,7 +139,7 @@ async fn cut_off() {
             lose(&middle, &middle.hosts[1], Net::ALL, 11).await;
         })
         .await;
-    let questions = "kind in ('answer_question', 'refresh_document', 'index_documents')";
+    let questions = "kind in ('answer_question', 'refresh_document', 'fill_index')";
     let drained = format!("not exists (select from shopkeeper.job where {questions})");
     middle.until("no question is left", &drained).await;
     let (asked, answered, jobs): (i64, i64, i64) = sqlx::query_as(

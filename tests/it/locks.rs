@@ -50,7 +50,7 @@ async fn writers_in_any_order_and_listings_never_wait_in_a_circle() {
     let guards = BTreeMap::new();
     let first: Vec<_> =
         (0..DOCUMENTS).map(|number| write(number, 1, content(number, fingerprint, None))).collect();
-    let fresh = store.refresh(1, &first, &guards).await.unwrap();
+    let fresh = store.refresh(1, Some(1), &first, &guards).await.unwrap();
     assert!(fresh.iter().all(|ended| *ended == Written::Fresh));
     let mut revision = 1;
     for _ in 0..ROUNDS {
@@ -68,8 +68,8 @@ async fn writers_in_any_order_and_listings_never_wait_in_a_circle() {
             .collect();
         let keys: Vec<_> = (0..DOCUMENTS).rev().map(key).collect();
         let (forth, back, noted, unlisted) = tokio::join!(
-            store.refresh(1, &forth, &guards),
-            store.refresh(1, &back, &guards),
+            store.refresh(1, Some(1), &forth, &guards),
+            store.refresh(1, Some(1), &back, &guards),
             store.note_listed("product", &listed, "refresh_document"),
             store.note_unlisted("product", &keys, "refresh_document"),
         );

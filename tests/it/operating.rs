@@ -75,15 +75,15 @@ async fn who_waits_for_what_is_stopped_is_told_once() {
         (waiting, line, said)
     };
     world.run(&["queue", "pause", "refresh_document"]).await;
-    world.run(&["queue", "pause", "index_documents"]).await;
+    world.run(&["queue", "pause", "fill_index"]).await;
     world.run(&["queue", "pause", "answer_question"]).await;
     let (synced, line, mut said) = waits(&["sync", "--wait"]).await;
-    assert_eq!(line, "index_documents is paused: `shopkeeper queue resume index_documents` goes on");
+    assert_eq!(line, "fill_index is paused: `shopkeeper queue resume fill_index` goes on");
     let line = said.next().unwrap().unwrap();
     assert_eq!(line, "refresh_document is paused: `shopkeeper queue resume refresh_document` goes on");
     let (asked, line, answered) = waits(&["ask", "How much is the Kettle?"]).await;
     assert_eq!(line, "answer_question is paused: `shopkeeper queue resume answer_question` goes on");
-    for kind in ["refresh_document", "index_documents"] {
+    for kind in ["refresh_document", "fill_index"] {
         world.run(&["queue", "resume", kind]).await;
     }
     assert!(synced.ended().await.success());

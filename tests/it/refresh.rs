@@ -7,14 +7,18 @@ use shopkeeper::{
     catalogue::DocumentId,
     daemon::Workers,
     jobs::{
-        Attempt, BatchJob, Job, JobError, Outcome, index_documents, refresh_document::RefreshDocument,
-        sync_catalogue::SyncOptions, watch_catalogue::WatchCatalogue,
+        BatchJob, Job, JobError,
+        budget::JobRef,
+        fill_index::FillIndex,
+        refresh_document::{RefreshDocument, Request},
+        sync_catalogue::SyncOptions,
+        watch_catalogue::WatchCatalogue,
     },
     offline::{Fault, Operation},
     store::{
         Store, StoreError,
         documents::{Refreshed, Written},
-        jobs::{Claim, Lease},
+        jobs::Claim,
     },
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
@@ -128,7 +132,7 @@ async fn of_two_daemons_at_one_document_the_older_that_ends_last_writes_nothing(
     let known = world.store.indexed(1, std::iter::once(&id)).await.unwrap().remove(&id).unwrap();
     let mut late = written(&id, &known, "Old.");
     late.lease = Some(lost);
-    assert_eq!(world.store.refresh(1, &[late], &BTreeMap::new()).await.unwrap(), [Written::NotHeld]);
+    assert_eq!(world.store.refresh(1, Some(1), &[late], &BTreeMap::new()).await.unwrap(), [Written::NotHeld]);
     let content: String = world.value("select content from shopkeeper.chunk where key = '3'").await;
     assert_eq!(content, "Kettle. New.");
 }
@@ -207,18 +211,25 @@ async fn a_lock_costs_a_batch_one_time_out_and_no_document_an_attempt() {
     }
 }
 
-#[tokio::test]
-async fn many_new_documents_are_few_jobs_and_go_on_alone_where_they_fail_or_their_worker_dies() {
-    let world = World::with(&many(300), SOURCE).await;
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_import_is_filled_in_without_a_job_for_each_document_and_what_fails_gets_one() {
+    let world = World::with(&many(2300), SOURCE).await;
     let report = world.try_sync().await.unwrap();
-    assert_eq!((report.added, report.enqueued), (300, 300));
-    assert_eq!(world.count("job where kind = 'index_documents'").await, 2);
-    // Of one that the model rejects only that one is tried again, by itself, until it is dead.
+    assert_eq!((report.added, report.enqueued), (2300, 2300));
+    assert_eq!(world.count("job where kind = 'fill_index'").await, 1);
+    assert_eq!(world.count("job where kind = 'refresh_document'").await, 300);
+    let pending = async || {
+        world.store.backlog(RefreshDocument::KIND, FillIndex::KIND, "product").await.unwrap().pending
+    };
+    assert_eq!(pending().await, 2300);
+    // Of those that the model rejects each is tried again by itself, until it is dead.
     world.script().always(Operation::Embeddings, Fault::Rejected("the number 17.".to_owned()));
     world.drain().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 299);
+    assert_eq!(pending().await, 0);
+    assert_eq!(world.count("document_index where state = 'fresh'").await, 2299);
+    let one_by_one = world.count("job_history where kind = 'refresh_document' and outcome = 'done'").await;
+    assert!(one_by_one <= 300, "{one_by_one} documents had a job");
     assert_eq!(world.count("job_history where kind = 'refresh_document' and outcome = 'dead'").await, 1);
-    assert_eq!(world.count("job_history where kind = 'index_documents' and outcome = 'done'").await, 2);
     // A full listing tries it again, and it stays one dead job.
     let full = SyncOptions { full: true, ..SyncOptions::default() };
     world.parts.sync.sync("product", full).await.unwrap();
@@ -227,56 +238,45 @@ async fn many_new_documents_are_few_jobs_and_go_on_alone_where_they_fail_or_thei
     world.script().clear();
     world.parts.sync.sync("product", full).await.unwrap();
     world.drain().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 300);
-
-    // A worker that died in the middle of one took nothing with it.
-    let world = World::with(&many(300), SOURCE).await;
-    world.try_sync().await.unwrap();
-    execute(&world.url(), "update shopkeeper.job set attempts = 1, last_error = 'the worker is gone'").await;
-    world.drain().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 300);
-    assert_eq!(world.count("job_history where kind = 'refresh_document' and outcome = 'done'").await, 300);
+    assert_eq!(world.count("document_index where state = 'fresh'").await, 2300);
 }
 
-/// A job that indexes these documents, without a queue.
-pub(crate) async fn index(world: &World, source: &str, keys: &[&str]) -> Result<Outcome, JobError> {
-    let keys = keys.iter().map(|key| (*key).to_owned()).collect();
-    let payload = index_documents::Payload { source: source.to_owned(), keys };
-    let attempt = Attempt {
-        lease: Lease { job: 0, fence: 0 },
-        key: source.to_owned(),
-        number: 1,
-        is_last: false,
-        stop: CancellationToken::new(),
+/// Refreshes these documents together, without a queue.
+pub(crate) async fn index(world: &World, source: &str, keys: &[&str]) -> Result<(), JobError> {
+    let request = |key: &&str| Request {
+        key: (*key).to_owned(),
+        lease: None,
+        job: JobRef { kind: RefreshDocument::KIND, id: 0 },
         lost: CancellationToken::new(),
     };
-    world.parts.index.run(payload, &attempt).await
+    let ended = world.parts.refresh.refresh(source, keys.iter().map(request).collect()).await;
+    ended.into_iter().collect::<Result<Vec<_>, _>>().map(drop)
 }
 
-/// Two jobs for the same documents, in one batch.
-async fn twice(world: &World) -> [Result<Outcome, JobError>; 2] {
+/// Two batches of the same documents at once.
+async fn twice(world: &World) -> [Result<(), JobError>; 2] {
     world.parts.versions.written().await.unwrap();
     let run = || index(world, "product", &["1", "2", "3"]);
     tokio::join!(run(), run()).into()
 }
 
 #[tokio::test]
-async fn a_document_that_two_jobs_ask_for_at_once_is_there_for_both() {
+async fn a_document_that_two_batches_have_at_once_is_there_for_both() {
     let world = World::new().await;
     world.sync().await;
     let before = world.index().await;
     for ended in twice(&world).await {
-        assert_eq!(ended, Ok(Outcome::Done(Vec::new())));
+        assert_eq!(ended, Ok(()));
     }
     assert_eq!(world.index().await, before);
     world.in_shop("update product set description = 'New.'").await;
     // One of them may have to look once more, which costs it no attempt.
     for ended in twice(&world).await {
-        assert!(matches!(ended, Ok(_) | Err(JobError::Snooze { .. })), "{ended:?}");
+        assert!(matches!(ended, Ok(()) | Err(JobError::Snooze { .. })), "{ended:?}");
     }
     assert_eq!(world.count("chunk where content like '%New.'").await, 3);
     let before = world.script().requests(Operation::Embeddings);
-    assert!(twice(&world).await.iter().all(|ended| *ended == Ok(Outcome::Done(Vec::new()))));
+    assert!(twice(&world).await.iter().all(|ended| *ended == Ok(())));
     assert_eq!(world.script().requests(Operation::Embeddings), before);
 }
 
@@ -287,7 +287,7 @@ async fn a_document_that_another_job_wrote_meanwhile_is_looked_at_once_more() {
     let id = DocumentId { source: "product".to_owned(), key: "1".to_owned() };
     let known = world.store.indexed(1, std::iter::once(&id)).await.unwrap().remove(&id).unwrap();
     let other = written(&id, &known, "Of another job.");
-    assert_eq!(world.store.refresh(1, &[other], &BTreeMap::new()).await.unwrap(), [Written::Fresh]);
+    assert_eq!(world.store.refresh(1, Some(1), &[other], &BTreeMap::new()).await.unwrap(), [Written::Fresh]);
     let before = world.index().await;
     for text in ["A text of its own.", ""] {
         let mut late = written(&id, &known, text);
@@ -295,7 +295,7 @@ async fn a_document_that_another_job_wrote_meanwhile_is_looked_at_once_more() {
             // As when the text was the one that was indexed.
             (content.chunks, content.fingerprint) = (None, known.fingerprint.unwrap());
         }
-        let error = world.store.refresh(1, &[late], &BTreeMap::new()).await.unwrap_err();
+        let error = world.store.refresh(1, Some(1), &[late], &BTreeMap::new()).await.unwrap_err();
         assert!(matches!(error, StoreError::Overtaken), "{error}");
         assert_eq!(world.index().await, before);
     }

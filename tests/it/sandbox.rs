@@ -48,7 +48,7 @@ concurrency = 2
 lease = "2s"
 [queue.refresh_document]
 lease = "2s"
-[queue.index_documents]
+[queue.fill_index]
 lease = "2s"
 [queue.sync_catalogue]
 lease = "2s"

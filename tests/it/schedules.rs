@@ -1,14 +1,11 @@
 //! What the clock enqueues: its limit of time, golden sets that are measured, indexes that are looked after.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde_json::json;
 use shopkeeper::{
     daemon::{self, Workers},
-    jobs::{
-        Job,
-        maintain_index::{KEY, MaintainIndex},
-    },
+    jobs::{Job, maintain_index::KEY},
     queue::{CatchUp, Limits, Schedule, Ticks},
     store::schedules::Firing,
 };
@@ -149,16 +146,12 @@ async fn an_index_that_lost_many_chunks_is_built_anew_and_keeps_being_searched()
         .await;
     world.sync().await;
     daemon::schedules(&world.config).unwrap();
-    let version = world.parts.versions.written().await.unwrap()[0].index.clone();
+    let version = world.parts.versions.written().await.unwrap().versions[0].index.clone();
     world.store.build_hnsw(&version).await.unwrap();
     let wear = async || world.store.hnsw_wear(version.id).await.unwrap().unwrap();
     let index = format!("select pg_relation_filenode('shopkeeper.chunk_{}_hnsw')::bigint", version.id);
     let maintain = async || {
         let workers = world.workers();
-        workers.start(
-            &Arc::new(MaintainIndex { store: world.store.clone() }),
-            &world.config.queue.maintain_index,
-        );
         world.store.enqueue("maintain_index", &[KEY.to_owned()], &[json!({})]).await.unwrap();
         world.until("it is looked after", "not exists (select from shopkeeper.job)").await;
         workers.stop().await;

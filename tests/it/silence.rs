@@ -118,12 +118,12 @@ async fn index_versions_that_cannot_be_read_hold_nobody_up_who_has_seen_them() {
     let proxy = Proxy::start(&world.url()).await;
     let store = Store::open(&reach(&proxy.url())).await.unwrap();
     let versions = daemon::prepare(&world.config, &store).await.unwrap().versions;
-    assert_eq!(versions.written().await.unwrap().len(), 1);
+    assert_eq!(versions.written().await.unwrap().versions.len(), 1);
     proxy.swallow();
     tokio::time::sleep(versions::LOOK).await;
     let all = futures::future::join_all((0..10).map(|_| versions.written()));
     let all = tokio::time::timeout(Duration::from_secs(10), all).await.expect("it waits for the connection");
-    assert!(all.into_iter().all(|seen| seen.unwrap().len() == 1));
+    assert!(all.into_iter().all(|seen| seen.unwrap().versions.len() == 1));
     let unseen = Versions::new(store, versions.models().to_vec());
     let unseen = tokio::time::timeout(Duration::from_secs(10), unseen.written()).await;
     let error = unseen.expect("it waits for the connection").err().unwrap();

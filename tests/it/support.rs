@@ -112,7 +112,7 @@ lease = "5s"
 backoff = { first = "1ms", max = "2ms" }
 [queue.sync_catalogue]
 lease = "5s"
-[queue.index_documents]
+[queue.fill_index]
 lease = "5s"
 [queue.answer_question]
 max_attempts = 3
@@ -260,7 +260,7 @@ impl World {
         workers.start(&self.parts.sync, &self.config.queue.sync_catalogue);
         workers.start_refreshing(&self.parts, &self.config.queue);
         workers.start(&self.parts.answer, &self.config.queue.answer_question);
-        workers.start(&self.parts.fill, &self.config.queue.fill_index);
+        workers.start(&self.parts.maintain, &self.config.queue.maintain_index);
         workers.start(&self.parts.deliver, &self.config.queue.deliver_webhook);
         workers
     }

@@ -266,48 +266,14 @@ async fn a_new_model_that_is_away_holds_up_nothing_but_itself() {
 }
 
 #[tokio::test]
-async fn a_version_is_not_filled_with_what_a_job_for_many_will_write() {
+async fn a_filling_ends_with_its_daemon_and_goes_on_with_the_next() {
     let world = World::with(SHOP, &(SOURCE.to_owned() + NEXT)).await;
     world.sync().await;
-    let alone = "job_history where kind = 'refresh_document'";
-    let before = world.count(alone).await;
-    // Such a job, before anybody has tried it.
-    let payload = serde_json::json!({ "source": "product", "keys": ["1", "2", "3"] });
-    world.store.enqueue("index_documents", &["product/many".to_owned()], &[payload]).await.unwrap();
-    execute(
-        &world.url(),
-        "update shopkeeper.job set state = 'scheduled', run_at = now() + interval '1 hour'",
-    )
-    .await;
     create(&world).await;
+    world.script().queue(Operation::Embeddings, [Fault::Held]);
+    let before = world.script().requests(Operation::Embeddings);
     let workers = world.workers();
-    world
-        .until(
-            "it is being filled",
-            "exists (select from shopkeeper.job where kind = 'fill_index' and state = 'running')",
-        )
-        .await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(world.count("job where kind = 'fill_index'").await, 1, "it waits");
-    world.hurry().await;
-    world.until("all is done", "not exists (select from shopkeeper.job)").await;
-    workers.stop().await;
-    assert_eq!(world.count("chunk where version = 2").await, 3);
-    assert_eq!(world.count(alone).await, before, "none was refreshed by itself");
-}
-
-#[tokio::test]
-async fn a_filling_that_waits_for_others_ends_with_its_daemon_and_goes_on_with_the_next() {
-    let world = World::with(SHOP, &(SOURCE.to_owned() + NEXT)).await;
-    world.sync().await;
-    let payload = serde_json::json!({ "source": "product", "keys": ["1", "2", "3"] });
-    world.store.enqueue("index_documents", &["product/many".to_owned()], &[payload]).await.unwrap();
-    let later = "update shopkeeper.job set state = 'scheduled', run_at = now() + interval '1 hour'";
-    execute(&world.url(), later).await;
-    create(&world).await;
-    let workers = world.workers();
-    let is_running = "exists (select from shopkeeper.job where kind = 'fill_index' and state = 'running')";
-    world.until("it is being filled", is_running).await;
+    world.arrived(Operation::Embeddings, before + 1).await;
     tokio::time::timeout(LIMIT, workers.stop()).await.expect("it is waited for");
     let attempts: i32 = world.value("select attempts from shopkeeper.job where kind = 'fill_index'").await;
     assert_eq!(attempts, 0, "it is not charged");
@@ -330,7 +296,7 @@ async fn a_version_that_is_dropped_while_it_is_filled_leaves_nothing_behind() {
     create(&world).await;
     let workers = world.workers();
     world
-        .until("the filling waits", "count(*) > 1000 from shopkeeper.job where last_error is not null")
+        .until("the filling waits", "last_error is not null from shopkeeper.job where kind = 'fill_index'")
         .await;
     let dropped = world.run(&["index", "drop", "2"]).await;
     assert!(dropped.status.success(), "{}", stderr(&dropped));
@@ -350,6 +316,9 @@ async fn a_row_that_changes_between_the_readings_for_two_versions_is_looked_at_a
     world.sync().await;
     create(&world).await;
     world.drain().await;
+    while world.parts.versions.written().await.unwrap().versions.len() < 2 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let workers = world.embedding("First.").await;
     // The first version is embedded; the second reads what is there then.
     world.in_shop("update product set description = 'Second.' where id = 3").await;

@@ -22,10 +22,16 @@ pub(super) const LIMITS: BatchLimits = BatchLimits { items: 500, weight: 2000 };
 
 impl RefreshDocument {
     /// Writes each document that is still what was read.
-    pub(super) async fn write(&self, version: &Version, drafts: Vec<Draft>, outcomes: &mut Outcomes) {
+    pub(super) async fn write(
+        &self,
+        version: &Version,
+        newest: Option<i32>,
+        drafts: Vec<Draft>,
+        outcomes: &mut Outcomes,
+    ) {
         let (ends, writes): (Vec<_>, Vec<_>) =
             drafts.into_iter().map(|draft| ((draft.place, draft.changed), draft.write)).unzip();
-        let written = self.write_all(version, &writes).await;
+        let written = self.write_all(version, newest, &writes).await;
         if let Some(place) = written.iter().position(|written| *written == Ok(Written::Withheld)) {
             self.list_again(&writes[place].id.source).await;
         }
@@ -36,10 +42,12 @@ impl RefreshDocument {
                     Ok(Ended::Written)
                 }
                 Written::Superseded | Written::Withheld => Ok(Ended::NothingToDo),
-                // Its key is being enqueued in an open transaction, or another worker has it: it runs again.
-                Written::NotHeld => {
-                    Err(JobError::Snooze { after: BUSY, reason: "the job's row is locked".into() })
-                }
+                // Its key is being enqueued in an open transaction, another worker has it, or another version is to be
+                // written as well: it runs again.
+                Written::NotHeld => Err(JobError::Snooze {
+                    after: BUSY,
+                    reason: "the job's row is locked, or an index version is new".into(),
+                }),
             });
             outcomes.set(place, ended);
         }
@@ -50,14 +58,19 @@ impl RefreshDocument {
     /// A time-out blames none of them: a row, or the whole partition, may be locked. What is left of the batch waits with
     /// those that were tried, so that a batch is timed out once. Because the database may also be slow, fewer documents
     /// are tried together next time, until that gets through again.
-    async fn write_all(&self, version: &Version, writes: &[Write]) -> Vec<Result<Written, JobError>> {
+    async fn write_all(
+        &self,
+        version: &Version,
+        newest: Option<i32>,
+        writes: &[Write],
+    ) -> Vec<Result<Written, JobError>> {
         let mut results = Vec::with_capacity(writes.len());
         while results.len() < writes.len() {
             let limits = BatchLimits { items: self.together.load(Ordering::Relaxed), ..LIMITS };
             let part = limits.first(&writes[results.len()..], Write::vectors);
             let blames_a_document =
                 |error: &StoreError| matches!(error, StoreError::Failed(_) | StoreError::Overtaken);
-            let write = |part| self.store.refresh(version.index.id, part, &self.guards).boxed();
+            let write = |part| self.store.refresh(version.index.id, newest, part, &self.guards).boxed();
             let written = halving(part, blames_a_document, write).await;
             let slow = written.iter().find_map(|result| match result {
                 Err(error @ StoreError::TooSlow(_)) => Some(Err(job_error(error.clone()))),

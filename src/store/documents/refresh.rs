@@ -5,7 +5,7 @@
 //! number of documents. Whoever raises a revision enqueues the job before that in the same transaction, so that a document
 //! which is left out has a job that goes on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use pgvector::HalfVector;
 use sqlx::PgConnection;
@@ -20,17 +20,23 @@ use crate::{
 mod copy;
 
 impl Store {
-    /// Writes documents and completes their jobs, each all or nothing; says how each ended. Removals that nobody allowed
-    /// yet are put to the guard of their source; without one they are allowed.
+    /// Writes documents and completes their jobs, each all or nothing; says how each ended. No job is completed once there
+    /// is a newer version than `newest`, because it may have to write that one as well. Removals that nobody allowed yet are
+    /// put to the guard of their source; without one they are allowed.
     pub async fn refresh(
         &self,
         version: i32,
+        newest: Option<i32>,
         writes: &[Write],
         guards: &BTreeMap<String, MassDelete>,
     ) -> Result<Vec<Written>, StoreError> {
         let leases: Vec<_> = writes.iter().filter_map(|write| write.lease).collect();
         self.transact_by_index(async |connection| {
-            let completed = jobs::complete_all(connection, &leases).await?;
+            let completed = if has_newer(connection, newest).await? {
+                BTreeSet::new()
+            } else {
+                jobs::complete_all(connection, &leases).await?
+            };
             let is_held = |write: &Write| write.lease.is_none_or(|lease| completed.contains(&lease.job));
             let held: Vec<_> = writes.iter().filter(|write| is_held(write)).collect();
             let written = write(connection, version, &held, guards).await?;
@@ -86,6 +92,16 @@ impl Store {
         );
         Ok(forgotten.execute(&self.pool).await?.rows_affected())
     }
+}
+
+/// Whether a version was made that is newer than this.
+async fn has_newer(connection: &mut PgConnection, newest: Option<i32>) -> Result<bool, StoreError> {
+    let Some(newest) = newest else { return Ok(false) };
+    let newer = sqlx::query_scalar!(
+        r#"select exists (select from shopkeeper.index_version where id > $1 and state <> 'dropping') as "newer!""#,
+        newest
+    );
+    Ok(newer.fetch_one(connection).await?)
 }
 
 /// The keys of documents, column by column.
