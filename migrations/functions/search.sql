@@ -1,27 +1,23 @@
--- A filtered search finds the nearest chunks that match also where few do. pgvector's walk through the HNSW index ends after
--- hnsw.max_scan_tuples, or when its memory is full, whether or not it has found any.
+-- Searching the index.
 
--- Documents of a metadata filter. Those that show no metadata, as long as they are not read yet, cost it nothing.
-create index document_metadata on shopkeeper.document using gin (metadata jsonb_path_ops) where metadata <> '{}';
-
-create type shopkeeper.near as (source text, key text, content text, distance double precision);
-
--- The condition of a filter, as SQL on shopkeeper.document and, without metadata, on shopkeeper.chunk.
-create function shopkeeper.filter_condition(sources text[], filter jsonb) returns text
+-- The condition fits shopkeeper.document and, without a metadata filter, shopkeeper.chunk.
+create or replace function shopkeeper.filter_condition(sources text[], filter jsonb) returns text
 language sql immutable
 set search_path = pg_catalog, pg_temp
 return coalesce(nullif(concat_ws(
     ' and ',
     case when sources is not null then format('source = any (%L::text[])', sources) end,
-    -- The second condition makes the first one fit the index.
+    -- The second condition lets the planner use the partial index document_metadata.
     case when filter is not null then format('metadata @> %L::jsonb and metadata <> ''{}''', filter) end
 ), ''), 'true');
 
--- How many chunks a walk through the HNSW index may meet before it is given up, for a filter that lets many through; null
--- where so few match, by the planner's statistics, that it costs less to look at each of them. A walk meets a match after
--- `chunks / matching` others, and each chunk that it meets costs it some eight times as much as a match that is looked up:
--- pages that are read, measured at 100,000 chunks.
-create function shopkeeper.walk_limit(version integer, top_k integer, sources text[], filter jsonb) returns integer
+comment on function shopkeeper.filter_condition is 'Returns a filter as an SQL condition.';
+
+-- Returns how many chunks a walk through the HNSW index may visit before it is given up, or null if so few chunks
+-- match, by the planner's statistics, that reading each match costs less. A walk visits `chunks / matching` chunks for
+-- each match, and a visit costs about eight times as much as the lookup of a match: pages read, measured at 100,000
+-- chunks.
+create or replace function shopkeeper.walk_limit(version integer, top_k integer, sources text[], filter jsonb) returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -45,11 +41,12 @@ begin
 end
 $$;
 
-comment on function shopkeeper.walk_limit is 'How far a filtered search walks through the HNSW index; null where it looks at each match.';
+comment on function shopkeeper.walk_limit is
+    'Returns how far a filtered search walks through the HNSW index; null if it reads each match.';
 
--- The nearest chunks that match a filter, nearest first: by the HNSW index where many match, by looking at each match where
--- few do, and where the walk has found too few.
-create function shopkeeper.nearest_within(version integer, query halfvec, top_k integer, sources text[], filter jsonb)
+-- Uses the HNSW index if many chunks match the filter. Reads each match if few do, or if the walk through the index
+-- found too few: pgvector ends a walk after hnsw.max_scan_tuples, or when its memory is full, whatever it has found.
+create or replace function shopkeeper.nearest_within(version integer, query halfvec, top_k integer, sources text[], filter jsonb)
 returns table (
     source   text,
     key      text,
@@ -115,14 +112,17 @@ begin
     from unnest(found_chunks) as near
     join shopkeeper.document as document
         on document.source = near.source collate "C" and document.key = near.key collate "C"
-    -- Of a vector without length.
+    -- The distance to a vector of zeros.
     where near.distance <> 'NaN'
     order by near.distance, near.source, near.key;
 end
 $$;
 
-comment on function shopkeeper.nearest_within is 'The nearest chunks that match a filter, nearest first.';
+comment on function shopkeeper.nearest_within is 'Finds the nearest chunks that match a filter, nearest first.';
 
+-- Stable, so that a vector and the version it is compared with are of one snapshot if one statement reads both. The
+-- version, its dimensions and the schema of pgvector are written into the statement: only then does it match the HNSW
+-- index of the version's partition.
 create or replace function shopkeeper.search(query vector, top_k integer default 5, in_source text default null)
 returns table (
     source   text,
@@ -182,4 +182,9 @@ begin
 end
 $$;
 
-revoke execute on all functions in schema shopkeeper from public;
+comment on function shopkeeper.search is 'Finds the chunks nearest to a vector by cosine distance, nearest first.';
+
+revoke execute on function shopkeeper.search from public;
+-- They read with the rights of the caller, for roles that may only read our tables.
+grant execute on function shopkeeper.filter_condition, shopkeeper.walk_limit, shopkeeper.nearest_within to
+    public;

@@ -1,118 +1,8 @@
--- Questions and their answers. The row is the truth; the job only wakes a worker.
---
--- A client is a service that asks: by SQL the role that logged in, by HTTP the token's client. It sees its own alone.
+-- Asking questions.
 
-create table shopkeeper.session (
-    client      text        not null,
-    id          text        not null check (id <> ''),
-    customer_id text,
-    owner       text        not null default 'bot' check (owner in ('bot', 'human')),
-    created_at  timestamptz not null default now(),
-    active_at   timestamptz not null default now(),
-    primary key (client, id)
-);
-
-comment on table shopkeeper.session is 'Conversations. Whoever adds a question to one locks its row: its questions have one order.';
-comment on column shopkeeper.session.owner is 'Who answers. While it is a human, questions are stored, not answered.';
-
-create index session_customer on shopkeeper.session (client, customer_id) where customer_id is not null;
-create index session_active on shopkeeper.session (active_at);
-
-create table shopkeeper.answer (
-    id                   uuid primary key default gen_random_uuid(),
-    client               text        not null,
-    session_id           text,
-    customer_id          text,
-    seq                  bigint generated always as identity,
-    idempotency_key      text,
-    request              jsonb       not null,
-    status               text        not null default 'queued'
-        check (status in ('queued', 'in_progress', 'completed', 'incomplete', 'failed', 'cancelled', 'expired')),
-    outcome              text check (outcome in ('answered', 'no_answer', 'human_owned', 'superseded', 'fallback')),
-    incomplete_reason    text check (incomplete_reason in ('max_tokens', 'content_filter')),
-    question             text        not null check (question <> ''),
-    standalone_question  text,
-    answer               jsonb,
-    sources              jsonb       not null default '[]',
-    citations            jsonb       not null default '[]',
-    nearest_distance     double precision,
-    escalation_threshold double precision,
-    needs_escalation     boolean     not null default false,
-    escalation_reason    text check (escalation_reason in
-        ('low_confidence', 'no_passages', 'ungrounded', 'asked_for_human', 'failed', 'paused')),
-    grounding            jsonb,
-    usage                jsonb,
-    attempt              integer     not null default 0,
-    fence                bigint      not null default 0,
-    draft                text,
-    error                text,
-    metadata             jsonb       not null default '{}',
-    traceparent          text,
-    start_before         timestamptz,
-    cancel_at            timestamptz,
-    created_at           timestamptz not null default now(),
-    started_at           timestamptz,
-    completed_at         timestamptz,
-    unique (client, idempotency_key)
-);
-
-comment on table shopkeeper.answer is 'One row for each question that was accepted.';
-comment on column shopkeeper.answer.seq is 'The order in which questions were accepted.';
-comment on column shopkeeper.answer.request is 'What the client sent; with its idempotency key, sending it again is the same question.';
-comment on column shopkeeper.answer.fence is 'Of the claim that works on it; what another one writes is void.';
-comment on column shopkeeper.answer.draft is 'What the model said when it was withheld: for the human who takes over.';
-comment on column shopkeeper.answer.start_before is 'When it expires if nobody has begun.';
-comment on column shopkeeper.answer.cancel_at is 'When it is cancelled if it is not settled.';
-
-create index answer_session on shopkeeper.answer (client, session_id, seq) where session_id is not null;
-create index answer_customer on shopkeeper.answer (client, customer_id) where customer_id is not null;
-create index answer_open on shopkeeper.answer (client, session_id) where status in ('queued', 'in_progress');
-create index answer_start_before on shopkeeper.answer (start_before) where status = 'queued';
-create index answer_cancel_at on shopkeeper.answer (cancel_at) where status in ('queued', 'in_progress');
-create index answer_created on shopkeeper.answer (created_at);
-
--- Ends questions that are not settled, and tells those who listen. A worker that is at one of them finds that it is not
--- its own any more; a job that waits finds nothing to do.
-create function shopkeeper.end_answers(answers uuid[], status text, outcome text default null) returns bigint
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-declare
-    ended bigint;
-begin
-    with ended as (
-        update shopkeeper.answer as answer
-        set status = end_answers.status, outcome = end_answers.outcome, completed_at = now()
-        where answer.id = any (end_answers.answers) and answer.status in ('queued', 'in_progress')
-        returning answer.id
-    )
-    select count(pg_notify('shopkeeper_answer', id::text)) into ended from ended;
-    return ended;
-end
-$$;
-
--- Ends what is past its time: unstarted work expires, what takes too long is cancelled.
-create function shopkeeper.end_overdue_answers() returns bigint
-language sql
-set search_path = pg_catalog, pg_temp
-begin atomic
-    select coalesce(sum(shopkeeper.end_answers(array[overdue.id], overdue.status)), 0)::bigint
-    from (
-        (
-            select id, 'expired' as status from shopkeeper.answer
-            where status = 'queued' and start_before <= now() limit 1000
-        )
-        union all
-        (
-            select id, 'cancelled' from shopkeeper.answer
-            where status in ('queued', 'in_progress') and cancel_at <= now() limit 1000
-        )
-    ) as overdue;
-end;
-
--- Accepts what a client sends: an object with the fields of POST /v1/answers, looked at by the caller.
-create function shopkeeper.accept_question(
+-- Accepts an object with the fields of POST /v1/answers, checked by the caller. An idempotency key that was used
+-- before returns the answer it created.
+create or replace function shopkeeper.accept_question(
     client text, idempotency_key text, request jsonb, traceparent text default null
 ) returns uuid
 language plpgsql
@@ -136,7 +26,7 @@ begin
         returning known.owner into owner;
     end if;
     if accept_question.idempotency_key is not null then
-        -- A key is kept for a day.
+        -- An idempotency key is valid for a day.
         update shopkeeper.answer as answer set idempotency_key = null
         where answer.client = accept_question.client and answer.idempotency_key = accept_question.idempotency_key
             and answer.created_at < now() - interval '24 hours';
@@ -196,8 +86,9 @@ begin
 end
 $$;
 
--- Asks a question in the caller's transaction. A key that was used before gives the answer that it made.
-create function shopkeeper.ask(
+comment on function shopkeeper.accept_question is 'Accepts a question; returns the id of its answer.';
+
+create or replace function shopkeeper.ask(
     question        text,
     session_id      text default null,
     idempotency_key text default null,
@@ -269,16 +160,37 @@ $$;
 
 comment on function shopkeeper.ask is 'Asks a question; listen to shopkeeper_answer, then read shopkeeper.answers.';
 
-create function shopkeeper.cancel_answer(answer uuid) returns boolean
-language sql
+-- Rejects a question by SQL that names an unknown source or webhook, as the HTTP API does: it would find nothing, or
+-- nobody would be told. As long as no source is known, none is rejected; likewise webhooks.
+create or replace function shopkeeper.check_asked_names() returns trigger
+language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-begin atomic
-    select coalesce(sum(shopkeeper.end_answers(array[known.id], 'cancelled')), 0) > 0
-    from shopkeeper.answer as known where known.id = cancel_answer.answer and known.client = session_user;
-end;
+as $$
+declare
+    unknown text;
+    known   text;
+begin
+    select min(asked.name) into unknown
+    from jsonb_array_elements_text(coalesce(new.request -> 'sources', '[]')) as asked (name)
+    where not exists (select from shopkeeper.source as source where source.name = asked.name)
+        and exists (select from shopkeeper.source);
+    if unknown is not null then
+        select string_agg(name, ', ' order by name) into known from shopkeeper.source;
+        raise exception 'invalid_request: there is no source %; there are: %', quote_literal(unknown), known
+            using errcode = 'SK003';
+    end if;
+    unknown := new.request ->> 'webhook';
+    if unknown is not null and exists (select from shopkeeper.webhook)
+        and not exists (select from shopkeeper.webhook as webhook where webhook.name = unknown) then
+        select string_agg(name, ', ' order by name) into known from shopkeeper.webhook;
+        raise exception 'invalid_request: there is no webhook %; there are: %', quote_literal(unknown), known
+            using errcode = 'SK003';
+    end if;
+    return new;
+end
+$$;
 
-comment on function shopkeeper.cancel_answer is 'Cancels a question that is not settled; false when it is, or is not yours.';
+comment on function shopkeeper.check_asked_names is 'Rejects a question that names an unknown source or webhook.';
 
--- Without this anybody who can reach the schema could run what runs with its owner's rights.
-revoke execute on all functions in schema shopkeeper from public;
+revoke execute on function shopkeeper.accept_question, shopkeeper.ask, shopkeeper.check_asked_names from public;
