@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test check bench deb sqlx
+.PHONY: demo test check bench deb sqlx schema
 
 # A private PostgreSQL with pgvector, offline models, a sample shop and a daemon. ARGS=--once ends after the show.
 demo:
@@ -45,3 +45,8 @@ sqlx:
 	rm -rf .sqlx && mkdir .sqlx
 	touch src/lib.rs
 	SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$(CURDIR)/.sqlx $(CARGO) check --features embedded
+
+# Writes migrations/schema.sql and migrations/schema.number after a migration, a function, a view or a trigger changed.
+schema:
+	SHOPKEEPER_WRITE_SCHEMA=1 $(CARGO) test --locked --features embedded --lib -- store::schema
+	SHOPKEEPER_WRITE_SCHEMA=1 $(CARGO) test --locked --features embedded --test it -- schema::

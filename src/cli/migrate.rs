@@ -7,7 +7,10 @@ use clap::{Args, Subcommand};
 use super::{output, settings};
 use crate::{
     daemon,
-    store::{Store, schema},
+    store::{
+        Store,
+        schema::{self, SchemaState},
+    },
 };
 
 #[derive(Debug, Args)]
@@ -42,33 +45,37 @@ struct Print {
 pub(super) async fn migrate(migrate: Migrate, path: &Path) -> anyhow::Result<()> {
     match migrate.verb {
         Some(MigrateVerb::Print(Print { all: true, role: Some(role) })) => {
-            print(&role, &[]);
+            print(&role, &SchemaState::empty());
             Ok(())
         }
         Some(MigrateVerb::Print(Print { all, role })) => {
             let reach = daemon::reach(&settings(path)?);
             let role = role.map_or_else(|| schema::role(&reach), Ok)?;
-            let known = if all { Vec::new() } else { Store::connect(&reach).await?.migrations().await? };
-            let applied = known.iter().filter(|migration| migration.applied);
-            print(&role, &applied.map(|migration| migration.version).collect::<Vec<_>>());
+            let state =
+                if all { SchemaState::empty() } else { Store::connect(&reach).await?.schema_state().await? };
+            print(&role, &state);
             Ok(())
         }
         Some(MigrateVerb::Status { json }) => {
-            let store = Store::connect(&daemon::reach(&settings(path)?)).await?;
-            let migrations = store.migrations().await?;
+            let state = Store::connect(&daemon::reach(&settings(path)?)).await?.schema_state().await?;
             if json {
-                return output::json(&serde_json::json!({ "migrations": migrations }));
+                return output::json(&state);
             }
-            let rows = migrations.into_iter().map(|migration| {
-                let state = if migration.applied { "applied" } else { "missing" };
-                vec![migration.version.to_string(), migration.description, state.to_owned()]
+            let word = |applied| if applied { "applied" } else { "missing" }.to_owned();
+            let versioned = state.migrations.into_iter().map(|migration| {
+                vec![migration.version.to_string(), migration.description, word(migration.applied)]
             });
-            output::table(&["version", "description", "state"], rows);
+            let repeatable = state.repeatable.into_iter().map(|migration| {
+                vec!["repeatable".to_owned(), migration.name.to_owned(), word(migration.applied)]
+            });
+            output::table(&["version", "description", "state"], versioned.chain(repeatable));
             Ok(())
         }
         None => {
             let store = Store::open_migrated(&daemon::reach(&settings(path)?)).await?;
-            output::line(format!("the schema is up to date: {} migrations", store.migrations().await?.len()));
+            let state = store.schema_state().await?;
+            let migrations = state.migrations.len() + state.repeatable.len();
+            output::line(format!("the schema is up to date: {migrations} migrations"));
             output::line("services that ask by SQL need these grants, once:\n");
             output::line(schema::CLIENT_GRANTS);
             Ok(())
@@ -76,7 +83,7 @@ pub(super) async fn migrate(migrate: Migrate, path: &Path) -> anyhow::Result<()>
     }
 }
 
-fn print(role: &str, applied: &[i64]) {
-    output::line(schema::sql(role, applied));
+fn print(role: &str, state: &SchemaState) {
+    output::line(schema::sql(role, state));
     output::line(schema::CLIENT_GRANTS);
 }

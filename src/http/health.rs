@@ -50,10 +50,10 @@ fn check(name: &str, is_ok: bool, detail: &str) -> Value {
 }
 
 async fn migrations(api: &Api) -> Value {
-    let detail = match tokio::time::timeout(PATIENCE, api.store.migrations()).await {
+    let detail = match tokio::time::timeout(PATIENCE, api.store.schema_state()).await {
         Err(_) => Err("the database does not say which it has".to_owned()),
         Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(all)) => match all.iter().filter(|migration| !migration.applied).count() {
+        Ok(Ok(state)) => match state.missing() {
             0 => Ok("all are there".to_owned()),
             missing => Err(format!("{missing} are missing: run `shopkeeper migrate`")),
         },

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Store, StoreError, documents::IndexVersion, schema, schema::MigrationState};
+use super::{Store, StoreError, documents::IndexVersion, schema, schema::SchemaState};
 
 /// One source's documents.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -131,8 +131,8 @@ pub struct Backlog {
 }
 
 impl Store {
-    /// Lists the migrations of this program and whether the database has them.
-    pub async fn migrations(&self) -> Result<Vec<MigrationState>, StoreError> {
+    /// Looks at which migrations of this program the database has.
+    pub async fn schema_state(&self) -> Result<SchemaState, StoreError> {
         schema::state(&self.pool).await
     }
 

@@ -180,9 +180,6 @@ async fn each_model_of_a_server_has_a_budget_of_its_own() {
     let left: f64 =
         world.value("select requests from shopkeeper.model_budget where model = 'embedding'").await;
     assert!(left.abs() < 0.1, "{left}");
-    // A daemon of the version before knows servers only.
-    let before = "select shopkeeper.take_budget('server', 60, 6000, 1, 1, 0) = 0";
-    assert!(world.value::<bool>(before).await);
 }
 
 #[tokio::test]

@@ -50,6 +50,7 @@ mod refusals;
 mod running;
 mod sandbox;
 mod schedules;
+mod schema;
 mod session_chaos;
 mod sessions;
 mod silence;

@@ -1,5 +1,7 @@
 //! Migrations that an administrator applies for a role that may not.
 
+use shopkeeper::store::Store;
+
 use crate::support::{World, database, execute, stderr, stdout, value};
 
 /// A database in which a role may do nothing but connect: its addresses for the administrator and for the role.
@@ -64,18 +66,125 @@ async fn everything_is_printed_without_settings_for_a_role_that_is_named() {
     assert!(printed.ends_with(&format!("{grants}\n")), "{printed}");
 }
 
+/// Lets a database look as if an older program had applied our functions, the refreshing ones with another text.
+const OLDER: &str = "
+    create or replace function shopkeeper.documents_of(payload jsonb) returns integer language sql immutable return 42;
+    update shopkeeper.repeatable_migration set schema_number = 0,
+        hash = case name when 'functions/documents' then 'another' else hash end";
+
+/// What the function of that text returns.
+const DOCUMENTS: &str = "select shopkeeper.documents_of('{}')";
+
+/// The repeatable migrations that the program misses in a database.
+async fn missing(world: &World) -> Vec<String> {
+    let state = stdout(&world.run(&["migrate", "status", "--json"]).await);
+    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    assert!(state["migrations"].as_array().unwrap().iter().all(|known| known["applied"] == true), "{state}");
+    let files = state["repeatable"].as_array().unwrap().iter();
+    files
+        .filter(|file| file["applied"] == false)
+        .map(|file| file["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
 #[tokio::test]
-async fn what_an_earlier_version_kept_for_ever_is_found_by_the_next_listing() {
+async fn functions_of_an_older_program_are_replaced_and_nothing_else_is() {
     let world = World::new().await;
-    world.sync().await;
-    // It had come back before its job ran, and was written all the same.
-    execute(&world.url(), "update shopkeeper.document set row_hash = null where key = '3'").await;
-    world.in_shop("delete from product where id = 3").await;
-    world.sync().await;
-    assert_eq!(world.count("chunk where key = '3'").await, 1);
-    let migration = include_str!("../../migrations/20261125000900_list_what_came_back.sql");
-    execute(&world.url(), migration).await;
-    world.sync().await;
-    assert_eq!(world.count("chunk where key = '3'").await, 0);
-    assert_eq!(world.count("chunk").await, 2);
+    execute(&world.url(), OLDER).await;
+    let triggers =
+        "select md5(string_agg(xmin::text, ' ' order by oid)) from pg_trigger where not tgisinternal";
+    let before: String = world.value(triggers).await;
+    assert_eq!(missing(&world).await, ["functions/documents"]);
+    let refused = world.run(&["status"]).await;
+    assert_eq!(refused.status.code(), Some(1));
+    let refused = stderr(&refused);
+    assert!(refused.contains("the database lacks 1 of shopkeeper's migrations"), "{refused}");
+    assert!(refused.contains("run `shopkeeper migrate`"), "{refused}");
+
+    assert_eq!(world.run(&["migrate"]).await.status.code(), Some(0));
+    assert_eq!(world.value::<i32>(DOCUMENTS).await, 1);
+    assert!(missing(&world).await.is_empty());
+    assert_eq!(world.value::<String>(triggers).await, before);
+    let numbers =
+        "select count(distinct schema_number) from shopkeeper.repeatable_migration where schema_number > 0";
+    assert_eq!(world.value::<i64>(numbers).await, 1, "texts that were equal have the number, too");
+}
+
+#[tokio::test]
+async fn functions_of_an_older_program_are_printed_for_an_administrator() {
+    let world = World::new().await;
+    execute(&world.url(), OLDER).await;
+    let printed = stdout(&world.run(&["migrate", "print"]).await);
+    assert!(
+        printed.contains("-- functions/documents\n") && !printed.contains("-- functions/claims\n"),
+        "{printed}"
+    );
+    execute(&world.url(), &printed).await;
+    assert_eq!(world.value::<i32>(DOCUMENTS).await, 1);
+    assert!(missing(&world).await.is_empty());
+    let printed = stdout(&world.run(&["migrate", "print"]).await);
+    assert!(printed.starts_with("-- no migration is missing"), "{printed}");
+}
+
+#[tokio::test]
+async fn an_older_program_does_not_put_its_functions_back() {
+    let world = World::new().await;
+    let newer = OLDER.replace("schema_number = 0", "schema_number = schema_number + 1");
+    execute(&world.url(), &newer).await;
+    // A file that the newer program has merged into another is not missed either.
+    execute(&world.url(), "delete from shopkeeper.repeatable_migration where name = 'functions/claims'")
+        .await;
+    assert!(missing(&world).await.is_empty());
+    for verb in ["migrate", "status"] {
+        assert_eq!(world.run(&[verb]).await.status.code(), Some(0));
+    }
+    assert_eq!(world.value::<i32>(DOCUMENTS).await, 42);
+}
+
+#[tokio::test]
+async fn programs_that_migrate_at_the_same_time_make_one_schema() {
+    let url = database("template1").await;
+    let reach = crate::support::reach(&url);
+    let started = (0..8).map(|_| Store::open_migrated(&reach));
+    for store in futures::future::try_join_all(started).await.unwrap() {
+        assert_eq!(store.schema_state().await.unwrap().missing(), 0);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_migration_that_fails_leaves_nothing_behind() {
+    let url = database("template1").await;
+    // A function cannot be replaced by one of another type.
+    let conflict = "create schema shopkeeper;
+        create function shopkeeper.documents_of(payload jsonb) returns text language sql return 'x'";
+    execute(&url, conflict).await;
+    let error = Store::open_migrated(&crate::support::reach(&url)).await.unwrap_err();
+    assert!(error.to_string().contains("cannot change return type"), "{error}");
+    let pool = sqlx::PgPool::connect(&url).await.unwrap();
+    let tables = "select count(*) from pg_class where relnamespace = 'shopkeeper'::regnamespace";
+    assert_eq!(value::<i64>(&pool, tables).await, 0);
+}
+
+#[tokio::test]
+async fn a_schema_from_before_the_first_release_is_refused_until_it_is_dropped() {
+    let world = World::new().await;
+    let remedy = "drop schema shopkeeper cascade";
+    execute(
+        &world.url(),
+        "update shopkeeper.migration set version = 20261128006000 where version % 1000 = 200",
+    )
+    .await;
+    for verb in ["migrate", "migrate status", "migrate print", "status", "run"] {
+        let refused = world.run(&verb.split(' ').collect::<Vec<_>>()).await;
+        assert_eq!(refused.status.code(), Some(1), "{verb}");
+        let refused = stderr(&refused);
+        assert!(
+            refused.contains("made before the first release") && refused.contains(remedy),
+            "{verb}: {refused}"
+        );
+    }
+    execute(&world.url(), remedy).await;
+    let migrated = world.run(&["migrate"]).await;
+    assert_eq!(migrated.status.code(), Some(0), "{}", stderr(&migrated));
 }

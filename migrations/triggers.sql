@@ -1,0 +1,14 @@
+-- The triggers. They stand apart from their functions because replacing a trigger locks its table against writers, which
+-- a change of the function alone does not.
+
+create or replace trigger check_asked_names before insert on shopkeeper.answer
+for each row when (new.request ?| array['sources', 'webhook']) execute function shopkeeper.check_asked_names();
+
+create or replace trigger settled after insert or update of status, needs_escalation on shopkeeper.answer
+for each row execute function shopkeeper.settled();
+
+create or replace trigger open_once before insert on shopkeeper.escalation
+for each row execute function shopkeeper.open_once();
+
+create or replace trigger give_up after insert on shopkeeper.job_history
+for each row when (new.outcome <> 'done') execute function shopkeeper.give_up();

@@ -1,0 +1,102 @@
+//! The SQL of our schema for an administrator, who applies it by hand when the daemon's role may not.
+
+use std::fmt::Write;
+
+use super::{MIGRATIONS, SchemaState, repeatable};
+use crate::store::{Reach, StoreError, options_of};
+
+/// What a role needs that only asks: printed for an administrator, never executed by us.
+pub const CLIENT_GRANTS: &str = "\
+-- For services that ask by SQL. Run once in each database, as an administrator; members of this role may ask, search
+-- and read.
+do $$ begin
+    if not exists (select from pg_roles where rolname = 'shopkeeper_client') then
+        create role shopkeeper_client nologin;
+    end if;
+exception when duplicate_object or unique_violation then null; -- Somebody made it just now, for another database.
+end $$;
+grant usage on schema shopkeeper to shopkeeper_client;
+grant execute on function shopkeeper.ask, shopkeeper.cancel_answer, shopkeeper.feedback to shopkeeper_client;
+grant execute on function shopkeeper.forget_session, shopkeeper.forget_customer to shopkeeper_client;
+grant execute on function shopkeeper.refresh(text, text) to shopkeeper_client;
+grant select on shopkeeper.answers, shopkeeper.chunks to shopkeeper_client;
+grant execute on function shopkeeper.search to shopkeeper_client;
+";
+
+/// The role that the daemon logs in as.
+pub fn role(reach: &Reach) -> Result<String, StoreError> {
+    let url = reach.direct_url.as_ref().unwrap_or(&reach.url);
+    Ok(options_of(url)?.get_username().to_owned())
+}
+
+/// The SQL of the migrations that a database lacks, with the record of each. What it makes belongs to the daemon's
+/// role, which writes and makes index versions there.
+///
+/// # Panics
+/// Never: it writes to a string.
+pub fn sql(role: &str, state: &SchemaState) -> String {
+    if state.missing() == 0 {
+        return "-- no migration is missing\n".to_owned();
+    }
+    let role = format!("\"{}\"", role.replace('"', "\"\""));
+    let mut text = format!(
+        "\
+-- Run as an administrator of the database. What is made belongs to the daemon's role.
+begin;
+create schema if not exists shopkeeper authorization {role};
+grant all on schema shopkeeper to {role};
+create extension if not exists vector;
+set local role {role};
+-- Only when pgvector is loaded may a role that is no superuser name its settings.
+do $$ begin perform '[1]'::vector; end $$;
+create table if not exists shopkeeper.migration (
+    version bigint primary key,
+    description text not null,
+    installed_on timestamptz not null default now(),
+    success boolean not null,
+    checksum bytea not null,
+    execution_time bigint not null
+);
+"
+    );
+    write_missing(&mut text, state).expect("writing to a string cannot fail");
+    text + "commit;\n"
+}
+
+fn write_missing(text: &mut String, state: &SchemaState) -> std::fmt::Result {
+    let versioned = MIGRATIONS.iter().zip(&state.migrations).filter(|(_, state)| !state.applied);
+    for (migration, _) in versioned {
+        let (version, description) = (migration.version, &migration.description);
+        writeln!(
+            text,
+            "\n-- {version} {description}\n{}\
+             insert into shopkeeper.migration (version, description, success, checksum, execution_time)\n\
+             values ({version}, '{description}', true, '\\x{}', 0);",
+            migration.sql.as_str(),
+            hex(&migration.checksum),
+        )?;
+    }
+    let number = repeatable::number();
+    let repeatable = repeatable::FILES.iter().zip(&state.repeatable).filter(|(_, state)| !state.applied);
+    for (file, _) in repeatable {
+        writeln!(
+            text,
+            "\n-- {name}\n{}\
+             insert into shopkeeper.repeatable_migration (name, hash, schema_number)\n\
+             values ('{name}', '\\x{}', {number})\n\
+             on conflict (name) do update\n\
+             set hash = excluded.hash, schema_number = excluded.schema_number, applied_at = now();",
+            file.sql,
+            hex(&file.hash()),
+            name = file.name,
+        )?;
+    }
+    writeln!(
+        text,
+        "update shopkeeper.repeatable_migration set schema_number = {number} where schema_number < {number};"
+    )
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
