@@ -18,7 +18,8 @@ create table shopkeeper.job (
     fence        bigint      not null default 0,
     lease_until  timestamptz,
     started_at   timestamptz,
-    ahead        boolean     not null default false,
+    shared       boolean     not null default false,
+    alone        boolean     not null default false,
     dirty        boolean     not null default false,
     last_error   text,
     waits_for    text check (waits_for in ('rate_limit', 'daily_budget', 'stop')),
@@ -42,8 +43,10 @@ comment on column shopkeeper.job.time_limit is
     'The longest time that one run may take, from the schedule that enqueued the job.';
 comment on column shopkeeper.job.fence is
     'The number of the current claim, raised by each claim. Writes under an older number are void.';
-comment on column shopkeeper.job.ahead is
-    'Claimed before a slot was free. If the worker dies, the job need not have started.';
+comment on column shopkeeper.job.shared is
+    'Claimed for a batch, or before a slot was free. If the worker dies, another job may be to blame.';
+comment on column shopkeeper.job.alone is
+    'The last run crashed, or its worker died. The job is not run in a batch, nor claimed before a slot is free.';
 comment on column shopkeeper.job.dirty is 'Enqueued again while it ran: it runs once more afterwards.';
 comment on column shopkeeper.job.waits_for is
     'What a scheduled job waits for. rate_limit: the budget of a model. daily_budget: the budget of the next day. '
@@ -55,6 +58,7 @@ comment on column shopkeeper.job.waits_since is
 
 -- Each state has its own index, so that a claim costs the same whatever the number of jobs that wait.
 create index job_ready on shopkeeper.job (kind, priority desc, run_at, id) where state = 'ready';
+create index job_alone on shopkeeper.job (kind, priority desc, run_at, id) where state = 'ready' and alone;
 create index job_scheduled on shopkeeper.job (run_at) where state = 'scheduled';
 create index job_waits on shopkeeper.job (kind, waits_for, waits_since)
 where state = 'scheduled' and waits_for is not null;
@@ -102,9 +106,11 @@ create index job_history_key on shopkeeper.job_history (key) where kind in ('ans
 
 create table shopkeeper.queue_kind (
     kind      text primary key,
+    on_dead   text,
     paused_at timestamptz
 );
 
 comment on table shopkeeper.queue_kind is
-    'One row for each kind that has been paused or that is limited across all daemons. Claims of limited kinds '
-    'lock the row.';
+    'The kinds of jobs that daemons have run. Claims of kinds that are limited across all daemons lock the row.';
+comment on column shopkeeper.queue_kind.on_dead is
+    'The function that is given the dead and cancelled jobs of the kind, to end what they were for.';

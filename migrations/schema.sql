@@ -254,7 +254,8 @@ create table shopkeeper.job (
     fence bigint not null default 0,
     lease_until timestamp with time zone,
     started_at timestamp with time zone,
-    ahead boolean not null default false,
+    shared boolean not null default false,
+    alone boolean not null default false,
     dirty boolean not null default false,
     last_error text,
     waits_for text,
@@ -268,6 +269,7 @@ create table shopkeeper.job (
     constraint job_state_check CHECK (state = ANY (ARRAY['ready'::text, 'scheduled'::text, 'blocked'::text, 'running'::text])),
     constraint job_waits_for_check CHECK (waits_for = ANY (ARRAY['rate_limit'::text, 'daily_budget'::text, 'stop'::text]))
 ) with (fillfactor=80, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_cost_delay=0);
+CREATE INDEX job_alone ON shopkeeper.job USING btree (kind, priority DESC, run_at, id) WHERE ((state = 'ready'::text) AND alone);
 CREATE INDEX job_blocked ON shopkeeper.job USING btree (kind, group_key, id) WHERE (state = 'blocked'::text);
 CREATE UNIQUE INDEX job_group_head ON shopkeeper.job USING btree (kind, group_key) WHERE ((group_key IS NOT NULL) AND (state <> 'blocked'::text));
 CREATE UNIQUE INDEX job_key ON shopkeeper.job USING btree (kind, key) WHERE (key IS NOT NULL);
@@ -282,7 +284,8 @@ comment on column shopkeeper.job.state is 'ready: due. scheduled: due at run_at.
 comment on column shopkeeper.job.max_attempts is 'Null until the first claim, which writes the value of jobs.toml.';
 comment on column shopkeeper.job.time_limit is 'The longest time that one run may take, from the schedule that enqueued the job.';
 comment on column shopkeeper.job.fence is 'The number of the current claim, raised by each claim. Writes under an older number are void.';
-comment on column shopkeeper.job.ahead is 'Claimed before a slot was free. If the worker dies, the job need not have started.';
+comment on column shopkeeper.job.shared is 'Claimed for a batch, or before a slot was free. If the worker dies, another job may be to blame.';
+comment on column shopkeeper.job.alone is 'The last run crashed, or its worker died. The job is not run in a batch, nor claimed before a slot is free.';
 comment on column shopkeeper.job.dirty is 'Enqueued again while it ran: it runs once more afterwards.';
 comment on column shopkeeper.job.waits_for is 'What a scheduled job waits for. rate_limit: the budget of a model. daily_budget: the budget of the next day. stop: the stop button. Null: nothing of these.';
 comment on column shopkeeper.job.waits_server is 'With rate_limit: the address of the model server.';
@@ -314,7 +317,6 @@ CREATE INDEX job_history_dead_document ON shopkeeper.job_history USING btree (ke
 CREATE INDEX job_history_finished ON shopkeeper.job_history USING btree (finished_at);
 CREATE INDEX job_history_id ON shopkeeper.job_history USING btree (id);
 CREATE INDEX job_history_key ON shopkeeper.job_history USING btree (key) WHERE (kind = ANY (ARRAY['answer_question'::text, 'deliver_webhook'::text]));
-CREATE TRIGGER give_up AFTER INSERT ON shopkeeper.job_history FOR EACH ROW WHEN ((new.outcome <> 'done'::text)) EXECUTE FUNCTION shopkeeper.give_up();
 comment on table shopkeeper.job_history is 'Finished jobs: done, cancelled, or dead with the error that ended them.';
 comment on column shopkeeper.job_history.rejected_by is 'The model server that will never accept what a dead job asked. Null if something else ended the job.';
 comment on column shopkeeper.job_history.started_at is 'When the last attempt was claimed.';
@@ -345,10 +347,12 @@ comment on column shopkeeper.model_budget.held is 'Seconds from that time during
 
 create table shopkeeper.queue_kind (
     kind text not null,
+    on_dead text,
     paused_at timestamp with time zone,
     constraint queue_kind_pkey PRIMARY KEY (kind)
 );
-comment on table shopkeeper.queue_kind is 'One row for each kind that has been paused or that is limited across all daemons. Claims of limited kinds lock the row.';
+comment on table shopkeeper.queue_kind is 'The kinds of jobs that daemons have run. Claims of kinds that are limited across all daemons lock the row.';
+comment on column shopkeeper.queue_kind.on_dead is 'The function that is given the dead and cancelled jobs of the kind, to end what they were for.';
 
 create table shopkeeper.repeatable_migration (
     name text not null,
@@ -553,10 +557,29 @@ create function shopkeeper.answer_object(answer shopkeeper.answer) returns jsonb
 grant execute on function shopkeeper.answer_object(shopkeeper.answer) to public;
 comment on function shopkeeper.answer_object(shopkeeper.answer) is 'Returns an answer as the API, webhooks and events show it.';
 
+create function shopkeeper.archive(jobs shopkeeper.job[], outcome text, errors text[] DEFAULT NULL::text[], rejected_by text[] DEFAULT NULL::text[]) returns void
+    language plpgsql volatile
+    set enable_seqscan = off
+    set jit = off
+    set search_path = pg_catalog, pg_temp;
+comment on function shopkeeper.archive(shopkeeper.job[],text,text[],text[]) is 'Writes jobs that have ended to the history.';
+
+create function shopkeeper.as_id(key text) returns uuid
+    language sql immutable
+    set search_path = pg_catalog, pg_temp;
+comment on function shopkeeper.as_id(text) is 'Returns a key as an id, or null if it is none.';
+
 create function shopkeeper.ask(question text, session_id text DEFAULT NULL::text, idempotency_key text DEFAULT NULL::text, sources text[] DEFAULT NULL::text[], metadata jsonb DEFAULT NULL::jsonb, customer_id text DEFAULT NULL::text, locale text DEFAULT NULL::text, history jsonb DEFAULT NULL::jsonb, on_busy text DEFAULT NULL::text, priority smallint DEFAULT NULL::smallint, start_before timestamp with time zone DEFAULT NULL::timestamp with time zone, cancel_after_s double precision DEFAULT NULL::double precision, filter jsonb DEFAULT NULL::jsonb, webhook text DEFAULT NULL::text, traceparent text DEFAULT NULL::text) returns uuid
     language plpgsql volatile security definer
     set search_path = pg_catalog, pg_temp;
 comment on function shopkeeper.ask(text,text,text,text[],jsonb,text,text,jsonb,text,smallint,timestamp with time zone,double precision,jsonb,text,text) is 'Asks a question; listen to shopkeeper_answer, then read shopkeeper.answers.';
+
+create function shopkeeper.cancel(jobs bigint[], OUT kind text, OUT group_key text, OUT was_running boolean) returns SETOF record
+    language plpgsql volatile
+    set enable_seqscan = off
+    set jit = off
+    set search_path = pg_catalog, pg_temp;
+comment on function shopkeeper.cancel(bigint[]) is 'Moves jobs to the history as cancelled.';
 
 create function shopkeeper.cancel_answer(answer uuid) returns boolean
     language sql volatile security definer
@@ -568,7 +591,7 @@ create function shopkeeper.check_asked_names() returns trigger
     set search_path = pg_catalog, pg_temp;
 comment on function shopkeeper.check_asked_names() is 'Rejects a question that names an unknown source or webhook.';
 
-create function shopkeeper.claim(kind text, jobs bigint, ahead boolean, worker text, lease interval, max_attempts integer) returns SETOF shopkeeper.job
+create function shopkeeper.claim(kind text, jobs bigint, shared boolean, lone bigint, worker text, lease interval, max_attempts integer) returns SETOF shopkeeper.job
     language plpgsql volatile
     set enable_bitmapscan = off
     set enable_seqscan = off
@@ -576,7 +599,7 @@ create function shopkeeper.claim(kind text, jobs bigint, ahead boolean, worker t
     set jit = off
     set plan_cache_mode = force_generic_plan
     set search_path = pg_catalog, pg_temp;
-comment on function shopkeeper.claim(text,bigint,boolean,text,interval,integer) is 'Claims due jobs of a kind for a worker.';
+comment on function shopkeeper.claim(text,bigint,boolean,bigint,text,interval,integer) is 'Claims due jobs of a kind for a worker.';
 
 create function shopkeeper.claimed_by(kind text, worker text, jobs bigint, OUT id bigint, OUT fence bigint) returns SETOF record
     language plpgsql stable
@@ -590,12 +613,6 @@ comment on function shopkeeper.claimed_by(text,text,bigint) is 'Lists the jobs o
 create function shopkeeper.create_index(model text, dimensions integer, state text) returns shopkeeper.index_version
     language plpgsql volatile;
 comment on function shopkeeper.create_index(text,integer,text) is 'Creates an index version.';
-
-create function shopkeeper.documents_of(payload jsonb) returns integer
-    language sql immutable
-    set search_path = pg_catalog, pg_temp;
-grant execute on function shopkeeper.documents_of(jsonb) to public;
-comment on function shopkeeper.documents_of(jsonb) is 'Returns how many documents a job refreshes.';
 
 create function shopkeeper.end_answers(answers uuid[], status text, outcome text DEFAULT NULL::text) returns bigint
     language plpgsql volatile
@@ -643,6 +660,15 @@ create function shopkeeper.erase_session(client text, session text) returns bigi
     set search_path = pg_catalog, pg_temp;
 comment on function shopkeeper.erase_session(text,text) is 'Erases a session with everything that came of it; returns the number of its questions.';
 
+create function shopkeeper.fail(failures jsonb, OUT id bigint, OUT kind text, OUT group_key text, OUT again boolean) returns SETOF record
+    language plpgsql volatile
+    set enable_bitmapscan = off
+    set enable_seqscan = off
+    set jit = off
+    set plan_cache_mode = force_generic_plan
+    set search_path = pg_catalog, pg_temp;
+comment on function shopkeeper.fail(jsonb) is 'Puts jobs that did not succeed back, or moves them to the history as dead.';
+
 create function shopkeeper.feedback(answer uuid, rating text, comment text DEFAULT NULL::text) returns boolean
     language sql volatile security definer
     set search_path = pg_catalog, pg_temp;
@@ -683,12 +709,26 @@ create function shopkeeper.forget_session(session_id text) returns bigint
     set search_path = pg_catalog, pg_temp;
 comment on function shopkeeper.forget_session(text) is 'Removes a session of the caller and everything that came of it; returns the number of its questions.';
 
-create function shopkeeper.give_up() returns trigger
-    language plpgsql volatile security definer
+create function shopkeeper.give_up_answers(jobs shopkeeper.job_history[]) returns bigint
+    language sql volatile
     set enable_seqscan = off
     set jit = off
     set search_path = pg_catalog, pg_temp;
-comment on function shopkeeper.give_up() is 'Ends what a dead or cancelled job was for.';
+comment on function shopkeeper.give_up_answers(shopkeeper.job_history[]) is 'Ends the answers of dead or cancelled jobs.';
+
+create function shopkeeper.give_up_deliveries(jobs shopkeeper.job_history[]) returns void
+    language sql volatile
+    set enable_seqscan = off
+    set jit = off
+    set search_path = pg_catalog, pg_temp;
+comment on function shopkeeper.give_up_deliveries(shopkeeper.job_history[]) is 'Ends the deliveries of dead or cancelled jobs.';
+
+create function shopkeeper.give_up_documents(jobs shopkeeper.job_history[]) returns void
+    language plpgsql volatile
+    set enable_seqscan = off
+    set jit = off
+    set search_path = pg_catalog, pg_temp;
+comment on function shopkeeper.give_up_documents(shopkeeper.job_history[]) is 'Marks the documents of dead or cancelled jobs as failed.';
 
 create function shopkeeper.group_lock(kind text, group_key text) returns bigint
     language sql immutable

@@ -9,6 +9,3 @@ for each row execute function shopkeeper.settled();
 
 create or replace trigger open_once before insert on shopkeeper.escalation
 for each row execute function shopkeeper.open_once();
-
-create or replace trigger give_up after insert on shopkeeper.job_history
-for each row when (new.outcome <> 'done') execute function shopkeeper.give_up();

@@ -37,7 +37,6 @@ where (indexed.indexed_revision is null or indexed.indexed_revision < document.r
     and not exists (
         select from shopkeeper.job
         where job.kind = 'refresh_document' and job.key = document.source || '/' || document.key
-            and (job.worker is null or job.dirty or job.started_at > version.created_at + interval '10 seconds')
     );
 
 comment on view shopkeeper.left_behind is

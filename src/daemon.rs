@@ -29,7 +29,7 @@ use crate::{
         watch_catalogue::WatchCatalogue,
     },
     queue::{self, Backoff, CatchUp, Limits, Pulse, Queue, Schedule, Ticks, Wake},
-    store::{Reach, Store},
+    store::{Reach, Store, StoreError},
     telemetry,
 };
 
@@ -125,6 +125,16 @@ fn sync_payloads(names: &[String]) -> Vec<serde_json::Value> {
 
 fn prune_job() -> (&'static str, Vec<String>, Vec<serde_json::Value>) {
     (PruneHistory::KIND, vec![prune_history::KEY.to_owned()], vec![serde_json::json!({})])
+}
+
+/// Has the database know what happens when jobs die or are cancelled, whoever ends them.
+pub async fn declare_kinds(store: &Store) -> Result<(), StoreError> {
+    let kinds = [
+        (AnswerQuestion::KIND, AnswerQuestion::ON_DEAD),
+        (DeliverWebhook::KIND, DeliverWebhook::ON_DEAD),
+        (RefreshDocument::KIND, RefreshDocument::ON_DEAD),
+    ];
+    store.declare_kinds(&kinds).await
 }
 
 fn report(kind: &str, ended: Result<(), impl Display>) {

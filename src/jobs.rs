@@ -24,7 +24,7 @@ use crate::{
     model::ModelError,
     store::{
         StoreError,
-        jobs::{Lease, NewJob, WaitsFor},
+        jobs::{Lease, NewJob, OnDead, WaitsFor},
         usage::ModelAddress,
     },
 };
@@ -47,6 +47,8 @@ pub mod watch_catalogue;
 pub trait Job: Send + Sync + 'static {
     /// Its name everywhere: queue, logs, metrics, settings.
     const KIND: &'static str;
+    /// What happens when a job dies or is cancelled.
+    const ON_DEAD: OnDead = OnDead::Nothing;
     /// Its arguments.
     type Payload: DeserializeOwned + Send;
 
@@ -64,6 +66,8 @@ pub trait Job: Send + Sync + 'static {
 pub trait BatchJob: Send + Sync + 'static {
     /// Its name everywhere: queue, logs, metrics, settings.
     const KIND: &'static str;
+    /// What happens when a job dies or is cancelled.
+    const ON_DEAD: OnDead = OnDead::Nothing;
     /// The most jobs of one run.
     const MOST: usize;
     /// The arguments of one job.

@@ -26,14 +26,6 @@ $$;
 
 comment on function shopkeeper.refresh is 'Has one document read again and refreshed.';
 
--- The payload of a job names one document or a list.
-create or replace function shopkeeper.documents_of(payload jsonb) returns integer
-language sql immutable
-set search_path = pg_catalog, pg_temp
-return coalesce(jsonb_array_length(payload -> 'keys'), 1);
-
-comment on function shopkeeper.documents_of is 'Returns how many documents a job refreshes.';
-
 -- Locks documents in the one order that every writer keeps, by the bytes of source and key: writers of the same
 -- documents wait for each other and never deadlock. Returns the revisions, and whether each document may leave the
 -- index.
@@ -99,5 +91,3 @@ $$;
 comment on function shopkeeper.let_leave is 'Decides whether so many documents of a source may leave the index.';
 
 revoke execute on function shopkeeper.refresh, shopkeeper.lock_documents, shopkeeper.let_leave from public;
--- It reads with the rights of the caller, for roles that may only read our tables.
-grant execute on function shopkeeper.documents_of to public;

@@ -136,7 +136,10 @@ pub(super) async fn jobs(jobs: Jobs, path: &std::path::Path) -> anyhow::Result<(
             let count = store.retry_jobs(&which.selection()).await?;
             said(count, &which.ids, "to be run again")
         }
-        Verb::Cancel(cancel) => said(store.cancel_jobs(&cancel.ids).await?, &cancel.ids, "cancelled"),
+        Verb::Cancel(cancel) => {
+            daemon::declare_kinds(&store).await?;
+            said(store.cancel_jobs(&cancel.ids).await?, &cancel.ids, "cancelled")
+        }
         Verb::Discard(which) => {
             let count = store.discard_jobs(&which.selection()).await?;
             said(count, &which.ids, "deleted")

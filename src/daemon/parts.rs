@@ -69,9 +69,10 @@ pub struct Parts {
     postgres: Vec<(String, Arc<PostgresSource>)>,
 }
 
-/// Builds the jobs for those who write the index, and makes its first version where there is none.
+/// Builds the jobs for those who write the index, declares their kinds, and makes the first version where there is none.
 pub async fn prepare(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     let parts = assemble(config, store).await?;
+    super::declare_kinds(store).await?;
     store.open_index(&config.embedding.model, config.embedding.dimensions.get()).await?;
     Ok(parts)
 }

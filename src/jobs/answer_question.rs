@@ -26,6 +26,7 @@ use crate::{
         Store, StoreError,
         answers::{Settled, Taken},
         chunks::Within,
+        jobs::OnDead,
     },
     telemetry,
 };
@@ -104,6 +105,7 @@ pub struct Payload {}
 
 impl Job for AnswerQuestion {
     const KIND: &'static str = "answer_question";
+    const ON_DEAD: OnDead = OnDead::FailAnswers;
     type Payload = Payload;
 
     async fn run(&self, _: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {

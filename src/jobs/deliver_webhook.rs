@@ -13,6 +13,7 @@ use crate::{
     store::{
         Store,
         deliveries::{Sent, SentHow},
+        jobs::OnDead,
     },
     telemetry,
     webhook::{NotDelivered, Webhook},
@@ -45,6 +46,7 @@ pub struct Payload {}
 
 impl Job for DeliverWebhook {
     const KIND: &'static str = "deliver_webhook";
+    const ON_DEAD: OnDead = OnDead::FailDeliveries;
     type Payload = Payload;
 
     async fn run(&self, _: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {

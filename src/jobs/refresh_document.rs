@@ -28,7 +28,7 @@ use crate::{
     store::{
         Store, StoreError,
         documents::{Content, Refreshed, Write},
-        jobs::{Lease, NewJob},
+        jobs::{Lease, NewJob, OnDead},
     },
 };
 
@@ -126,6 +126,7 @@ fn job_error(error: StoreError) -> JobError {
 
 impl BatchJob for RefreshDocument {
     const KIND: &'static str = "refresh_document";
+    const ON_DEAD: OnDead = OnDead::FailDocuments;
     const MOST: usize = 500;
     type Payload = Payload;
 

@@ -16,7 +16,7 @@ mod outcome;
 mod upkeep;
 
 pub use control::{JobFilter, JobRow, JobState, Selection};
-pub use outcome::{Failed, Failure, Finished, Unwritten, WaitsFor};
+pub use outcome::{Failed, Failure, Finished, OnDead, Unwritten, WaitsFor};
 pub(super) use outcome::{complete, complete_all};
 pub use upkeep::Promoted;
 

@@ -79,15 +79,8 @@ const GRANTED: [&str; 7] =
     ["ask", "cancel_answer", "feedback", "forget_customer", "forget_session", "refresh", "search"];
 
 /// What everybody may execute: it reads with the caller's own rights.
-const READING: [&str; 7] = [
-    "answer_object",
-    "documents_of",
-    "filter_condition",
-    "find_vectors",
-    "nearest_within",
-    "usd_today",
-    "walk_limit",
-];
+const READING: [&str; 6] =
+    ["answer_object", "filter_condition", "find_vectors", "nearest_within", "usd_today", "walk_limit"];
 
 /// Functions with their owner's rights.
 const DEFINERS: &str = "from pg_proc join pg_namespace on pg_namespace.oid = pronamespace
@@ -100,7 +93,7 @@ async fn every_function_with_its_owners_rights_is_known_and_closed_to_all_but_th
     execute(&world.url(), CLIENT_GRANTS).await;
     let names = format!("select proname::text {DEFINERS} order by 1");
     let mut ours = GRANTED.to_vec();
-    ours.extend(["check_asked_names", "give_up", "settled"]);
+    ours.extend(["check_asked_names", "settled"]);
     ours.sort_unstable();
     assert_eq!(column(&world.url(), &names).await, ours);
     let of_triggers =

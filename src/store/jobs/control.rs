@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::WaitsFor;
+use super::{OnDead, WaitsFor};
 use crate::store::{Store, StoreError};
 
 /// The states of a job, as they are named everywhere.
@@ -275,40 +275,26 @@ impl Store {
 
     async fn cancel_batch(&self, ids: &[i64]) -> Result<u64, StoreError> {
         self.transact(async |connection| {
-        let gone = sqlx::query!(
-            r#"
-            with held as materialized (
-                select id from shopkeeper.job where id = any ($1) order by id for update
-            ), gone as (
-                delete from shopkeeper.job as job using held where job.id = held.id returning job.*
-            ), kept as (
-                insert into shopkeeper.job_history
-                    (id, kind, key, group_key, payload, priority, outcome, error, attempts, max_attempts, worker,
-                     traceparent, created_at, run_at, started_at)
-                select id, kind, key, group_key, payload, priority, 'cancelled', last_error, attempts, max_attempts,
-                    worker, traceparent, created_at, run_at, started_at
-                from gone
-            )
-            select kind as "kind!", group_key, state = 'running' as "was_running!" from gone
-            "#,
+            let gone = sqlx::query!(
+            r#"select kind as "kind!", group_key, was_running as "was_running!" from shopkeeper.cancel($1)"#,
             ids,
         )
         .fetch_all(&mut *connection)
         .await?;
-        for job in &gone {
-            if let Some(group) = &job.group_key {
-                let groups = std::slice::from_ref(group);
-                sqlx::query!("select shopkeeper.advance($1, $2)", job.kind, groups)
+            for job in &gone {
+                if let Some(group) = &job.group_key {
+                    let groups = std::slice::from_ref(group);
+                    sqlx::query!("select shopkeeper.advance($1, $2)", job.kind, groups)
+                        .fetch_one(&mut *connection)
+                        .await?;
+                }
+            }
+            if gone.iter().any(|job| job.was_running) {
+                sqlx::query!("select pg_notify($1, '')", crate::store::listen::CANCELLED_JOB)
                     .fetch_one(&mut *connection)
                     .await?;
             }
-        }
-        if gone.iter().any(|job| job.was_running) {
-            sqlx::query!("select pg_notify($1, '')", crate::store::listen::CANCELLED_JOB)
-                .fetch_one(&mut *connection)
-                .await?;
-        }
-        Ok(gone.len() as u64)
+            Ok(gone.len() as u64)
         })
         .await
     }
@@ -322,6 +308,22 @@ impl Store {
         let gone =
             sqlx::query!("delete from shopkeeper.job_history where outcome = 'dead' and id = any ($1)", ids);
         Ok(gone.execute(&self.pool).await?.rows_affected())
+    }
+
+    /// Notes what happens when jobs of these kinds die or are cancelled.
+    pub async fn declare_kinds(&self, kinds: &[(&str, OnDead)]) -> Result<(), StoreError> {
+        let (names, functions): (Vec<_>, Vec<_>) =
+            kinds.iter().map(|(kind, on_dead)| ((*kind).to_owned(), on_dead.function())).unzip();
+        let declared = sqlx::query!(
+            "insert into shopkeeper.queue_kind (kind, on_dead)
+             select kind, on_dead from unnest($1::text[], $2::text[]) as declared (kind, on_dead) order by kind
+             on conflict (kind) do update set on_dead = excluded.on_dead
+             where queue_kind.on_dead is distinct from excluded.on_dead",
+            &names,
+            &functions as &[Option<&str>],
+        );
+        declared.execute(&self.pool).await?;
+        Ok(())
     }
 
     /// Stops the claiming of a kind, in all daemons; what runs goes on.

@@ -53,6 +53,31 @@ pub enum Failure {
     },
 }
 
+/// What happens when a job dies or is cancelled: what it was for ends with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDead {
+    /// It is written to the history.
+    Nothing,
+    /// Its answer fails, and a human is asked for.
+    FailAnswers,
+    /// Its delivery fails.
+    FailDeliveries,
+    /// Its document is marked as failed.
+    FailDocuments,
+}
+
+impl OnDead {
+    /// The function of our schema that is given the rows of the history.
+    pub(super) fn function(self) -> Option<&'static str> {
+        match self {
+            Self::Nothing => None,
+            Self::FailAnswers => Some("give_up_answers"),
+            Self::FailDeliveries => Some("give_up_deliveries"),
+            Self::FailDocuments => Some("give_up_documents"),
+        }
+    }
+}
+
 /// What a job waits for that was put off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaitsFor {

@@ -29,10 +29,11 @@ macro_rules! repeatable {
 }
 
 /// All repeatable migrations, in the order in which they are applied.
-pub(super) const FILES: [RepeatableFile; 14] = [
+pub(super) const FILES: [RepeatableFile; 15] = [
     repeatable!("functions/claims"),
-    repeatable!("functions/enqueue"),
     repeatable!("functions/given_up"),
+    repeatable!("functions/ends"),
+    repeatable!("functions/enqueue"),
     repeatable!("functions/documents"),
     repeatable!("functions/index_versions"),
     repeatable!("functions/search"),
