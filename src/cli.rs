@@ -14,9 +14,11 @@ use clap::{Parser, Subcommand};
 use crate::{
     catalogue::CatalogueError,
     config::{Config, ConfigError, LogFormat},
-    jobs::{JobError, plan_catalogue::PlanError, sync_catalogue::SyncError},
+    daemon::plan::PlanError,
+    job::JobError,
     model::ModelError,
     store::StoreError,
+    sync::reconcile::SyncError,
     telemetry,
 };
 

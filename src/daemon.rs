@@ -1,7 +1,6 @@
 //! The composition root: settings become parts, parts become a daemon, and the daemon ends in order.
 
 use std::{
-    fmt::Display,
     net::{self, SocketAddr},
     num::NonZeroU32,
     sync::Arc,
@@ -14,28 +13,33 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{self, Config, Overlap, QueueLimits, Queues, RequireToken, ScheduledJob, Source, SourceKind},
+    answering::job::AnswerQuestion,
+    config::{Config, RequireToken},
     http::{self, Api, Counted, Rate, Readiness, Waiting},
-    jobs::{
-        BatchJob, Job,
-        answer_question::{self, AnswerQuestion},
-        deliver_webhook::DeliverWebhook,
-        eval::Eval,
-        fill_index::{FillIndex, REFRESHING},
-        maintain_index::{self, MaintainIndex},
-        prune_history::{self, PruneHistory},
-        refresh_document::RefreshDocument,
-        sync_catalogue::SyncCatalogue,
-        watch_catalogue::WatchCatalogue,
+    indexing::{
+        fill::{FillIndex, REFRESHING},
+        refresh::RefreshDocument,
     },
-    queue::{self, Backoff, CatchUp, Limits, Pulse, Queue, Schedule, Ticks, Wake},
+    job::{BatchJob, Job},
+    queue::{Pulse, Schedule},
+    retention::PruneHistory,
     store::{Reach, Store, StoreError},
+    sync::reconcile::SyncCatalogue,
     telemetry,
+    webhook::job::DeliverWebhook,
 };
 
-mod parts;
+mod assembly;
+pub mod plan;
+mod roles;
+mod schedules;
+mod workers;
 
-pub use parts::{Parts, assemble, planner, prepare};
+pub use assembly::{Parts, assemble, planner, prepare};
+pub use roles::{Role, Roles};
+pub use schedules::schedules;
+use schedules::sync_payloads;
+pub use workers::Workers;
 
 /// How long running jobs and requests may take to finish after the first signal.
 const GRACE: Duration = Duration::from_mins(1);
@@ -53,80 +57,6 @@ pub fn reach(config: &Config) -> Reach {
     }
 }
 
-fn limits(limits: &QueueLimits) -> Limits {
-    Limits {
-        concurrency: limits.concurrency.get(),
-        fleet_concurrency: (limits.fleet_concurrency > 0).then_some(limits.fleet_concurrency),
-        max_attempts: limits.max_attempts.get(),
-        ahead: queue::AHEAD,
-        lease: limits.lease.0,
-        backoff: Backoff { first: limits.backoff.first.0, max: limits.backoff.max.0 },
-    }
-}
-
-/// The schedules of a configuration. What is past its retention is deleted every hour, also when no
-/// schedule says so.
-pub fn schedules(config: &Config) -> anyhow::Result<Vec<Schedule>> {
-    let mut schedules = Vec::new();
-    for schedule in &config.schedules {
-        let (kind, keys, payloads) = match schedule.job {
-            ScheduledJob::SyncCatalogue => {
-                let all = config.sources.iter().map(|source| source.name.clone());
-                let names = schedule.args.source.clone().map_or_else(|| all.collect(), |name| vec![name]);
-                let payloads = sync_payloads(&names);
-                (SyncCatalogue::KIND, names, payloads)
-            }
-            ScheduledJob::PruneHistory => prune_job(),
-            ScheduledJob::MaintainIndex => {
-                (MaintainIndex::KIND, vec![maintain_index::KEY.to_owned()], vec![serde_json::json!({})])
-            }
-            // Its key is the schedule: each measures by itself.
-            ScheduledJob::Eval => {
-                (Eval::KIND, vec![schedule.name.clone()], vec![serde_json::json!(schedule.args)])
-            }
-        };
-        let catch_up = match schedule.catch_up {
-            config::CatchUp::Latest => CatchUp::Latest,
-            config::CatchUp::Skip => CatchUp::Skip,
-            config::CatchUp::All => CatchUp::All,
-        };
-        schedules.push(Schedule {
-            name: schedule.name.clone(),
-            ticks: Ticks::new(&schedule.cron, schedule.timezone)?,
-            catch_up,
-            skip_live: schedule.overlap == Overlap::Skip,
-            jitter: schedule.jitter.0,
-            time_limit: (!schedule.timeout.0.is_zero()).then_some(schedule.timeout.0),
-            kind,
-            keys,
-            payloads,
-        });
-    }
-    if !config.schedules.iter().any(|schedule| schedule.job == ScheduledJob::PruneHistory) {
-        let (kind, keys, payloads) = prune_job();
-        schedules.push(Schedule {
-            name: kind.to_owned(),
-            ticks: Ticks::new("17 * * * *", chrono_tz::Tz::UTC)?,
-            catch_up: CatchUp::Latest,
-            skip_live: true,
-            jitter: Duration::ZERO,
-            time_limit: None,
-            kind,
-            keys,
-            payloads,
-        });
-    }
-    Ok(schedules)
-}
-
-fn sync_payloads(names: &[String]) -> Vec<serde_json::Value> {
-    names.iter().map(|name| serde_json::json!({ "source": name })).collect()
-}
-
-fn prune_job() -> (&'static str, Vec<String>, Vec<serde_json::Value>) {
-    (PruneHistory::KIND, vec![prune_history::KEY.to_owned()], vec![serde_json::json!({})])
-}
-
 /// Has the database know what happens when jobs die or are cancelled, whoever ends them.
 pub async fn declare_kinds(store: &Store) -> Result<(), StoreError> {
     let kinds = [
@@ -135,147 +65,6 @@ pub async fn declare_kinds(store: &Store) -> Result<(), StoreError> {
         (RefreshDocument::KIND, RefreshDocument::ON_DEAD),
     ];
     store.declare_kinds(&kinds).await
-}
-
-fn report(kind: &str, ended: Result<(), impl Display>) {
-    if let Err(error) = ended {
-        tracing::error!(kind, %error, "a worker ended: {error}");
-    }
-}
-
-/// Workers that run beside something else, and end with it.
-pub struct Workers {
-    queue: Queue,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-}
-
-impl Workers {
-    /// The kinds of jobs that there are.
-    pub const KINDS: &[&str] = &[
-        SyncCatalogue::KIND,
-        RefreshDocument::KIND,
-        DeliverWebhook::KIND,
-        FillIndex::KIND,
-        AnswerQuestion::KIND,
-        MaintainIndex::KIND,
-        Eval::KIND,
-        PruneHistory::KIND,
-    ];
-
-    /// Prepares workers; each `start…` adds one.
-    pub fn new(store: &Store) -> Self {
-        let (stop, tasks, wake) = (CancellationToken::new(), TaskTracker::new(), Wake::new(Self::KINDS));
-        let queue = Queue::new(store.clone(), wake.clone(), stop.clone());
-        let (store, stopped) = (store.clone(), stop.clone());
-        tasks.spawn(async move { wake.listen(&store, &stopped).await });
-        let upkeep = queue.clone();
-        tasks.spawn(async move { upkeep.upkeep().await });
-        Self { queue, stop, tasks }
-    }
-
-    /// Runs jobs of one kind, as the settings say.
-    pub fn start<J: Job>(&self, job: &Arc<J>, settings: &QueueLimits) {
-        let (queue, job, limits) = (self.queue.clone(), job.clone(), limits(settings));
-        self.tasks.spawn(async move { report(J::KIND, queue.work(job, limits).await) });
-    }
-
-    /// Does so for a kind whose jobs are run many at a time.
-    fn start_batches<J: BatchJob>(&self, job: &Arc<J>, settings: &QueueLimits) {
-        let (queue, job, limits) = (self.queue.clone(), job.clone(), limits(settings));
-        self.tasks.spawn(async move { report(J::KIND, queue.work_batches(job, limits).await) });
-    }
-
-    /// Runs the jobs that refresh documents, as the settings say.
-    pub fn start_refreshing(&self, parts: &Parts, settings: &Queues) {
-        self.start_batches(&parts.refresh, &settings.refresh_document);
-        self.start(&parts.fill, &settings.fill_index);
-    }
-
-    /// Watches the sources in PostgreSQL between their listings.
-    pub fn watch(&self, sync: &Arc<SyncCatalogue>, sources: &[Source]) {
-        for source in sources {
-            let SourceKind::Postgres(connection) = &source.kind else { continue };
-            let (sync, source, poll) = (sync.clone(), source.name.clone(), connection.poll.0);
-            let watch = WatchCatalogue { sync, source, poll, watcher: self.queue.worker().to_owned() };
-            let stop = self.stop.clone();
-            self.tasks.spawn(async move { watch.run(&stop).await });
-        }
-    }
-
-    /// Enqueues the jobs of schedules at their ticks.
-    pub fn keep(&self, schedules: Vec<Schedule>) {
-        let queue = self.queue.clone();
-        self.tasks.spawn(async move { queue.keep_schedules(&schedules).await });
-    }
-
-    /// Stops claiming and waits until what runs is finished.
-    pub async fn stop(self) {
-        self.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
-    }
-}
-
-impl Drop for Workers {
-    /// Whoever does not wait for them stops them all the same.
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-/// What of the work a daemon does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Compares sources with the index, and watches them.
-    Sync,
-    /// Refreshes documents and fills index versions.
-    Refresh,
-    /// Answers questions.
-    Answer,
-    /// Tells other services.
-    Webhook,
-    /// Enqueues by the clock, and prunes.
-    Scheduler,
-    /// Serves the API.
-    Http,
-}
-
-/// The roles of a daemon.
-#[derive(Clone, Copy, Debug)]
-pub struct Roles(u8);
-
-impl Role {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Sync, Self::Refresh, Self::Answer, Self::Webhook, Self::Scheduler, Self::Http];
-
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Sync => "sync",
-            Self::Refresh => "refresh",
-            Self::Answer => "answer",
-            Self::Webhook => "webhook",
-            Self::Scheduler => "scheduler",
-            Self::Http => "http",
-        }
-    }
-}
-
-impl Roles {
-    /// All of them.
-    pub const ALL: Self = Self(u8::MAX);
-
-    /// These; none given is all.
-    pub fn of(roles: &[Role]) -> Self {
-        let given = roles.iter().fold(0, |set, role| set | 1 << *role as u8);
-        if roles.is_empty() { Self::ALL } else { Self(given) }
-    }
-
-    fn has(self, role: Role) -> bool {
-        self.0 & (1 << role as u8) != 0
-    }
 }
 
 /// A daemon that takes work.
@@ -355,7 +144,7 @@ pub async fn run(
     let (waiting, answers) = (api.waiting.clone(), store.clone());
     servers.spawn(async move { waiting.listen(&answers).await });
     let (overdue, stopped) = (store.clone(), stop.clone());
-    servers.spawn(async move { answer_question::end_overdue(&overdue, &stopped).await });
+    servers.spawn(async move { crate::answering::job::end_overdue(&overdue, &stopped).await });
     let (told, by, waiting, stopped) =
         (store.clone(), workers.queue.worker().to_owned(), parts.waiting.clone(), stop.clone());
     servers.spawn(async move { waiting.keep_telling(&told, &by, &stopped).await });

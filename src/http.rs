@@ -21,7 +21,7 @@ use axum::{
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{jobs::answer_question::AnswerQuestion, store::Store};
+use crate::{answering::job::AnswerQuestion, store::Store};
 
 mod answers;
 mod auth;

@@ -8,18 +8,30 @@
 //!  other services ─► ask (HTTP, SQL) ─► queue ─► condense ► retrieve ► prompt ► complete ► judge ─► settle ─► deliver
 //! ```
 //!
-//! # Layers
-//! A module imports only from layers below its own; `tests/layers.rs` holds it.
-//!
-//! | layer | modules |
+//! # Where to look
+//! | room | what happens there |
 //! |---|---|
-//! | entry | [`cli`], [`daemon`], `embedded`, `bench` |
-//! | edges | [`http`], [`queue`] |
-//! | apart | `offline`: the model server for demo and tests |
-//! | use cases | [`jobs`] |
-//! | adapters | [`store`], [`shop`], [`openai`], [`webhook`] |
-//! | domain, pure | [`catalogue`], [`model`], [`index`], [`answer`] |
-//! | side | [`clock`], [`telemetry`], [`retry_hint`], [`tls`], [`wire`], [`config`] (read by the entry only) |
+//! | [`catalogue`] | what a document is: key, fingerprint, templates, comparison with what is known |
+//! | [`source`] | reads a shop as a catalogue: PostgreSQL with listing, polling and triggers; feeds |
+//! | [`sync`] | finds what changed: `reconcile` compares a whole source, `watch` polls and hears triggers |
+//! | [`indexing`] | makes the index match: `refresh` is the pipeline over a batch, `fill` fills a version, `maintain` looks after HNSW indexes |
+//! | [`answering`] | answers a question: `retrieve`, `condense`, `prompt`, `complete`, `grounding`, and the verdict with its hand-over |
+//! | [`evaluation`] | measures both on golden sets |
+//! | [`webhook`] | tells other services: `webhook` signs, refuses addresses and sends; `job` retries |
+//! | [`model`] | what is asked of models; `openai` asks them, `rate_limit` says when |
+//! | [`job`] | what a job is, and when it is retried: the whole policy |
+//! | [`queue`] | runs jobs: claims, leases, acknowledgements, schedules |
+//! | [`store`] | every statement on our own tables, one file for each aggregate |
+//! | [`http`] | the API for other services and for operators |
+//! | [`retention`] | deletes what is past its time |
+//! | [`cli`], [`daemon`], [`config`], `demo`, `bench` | the commands, the composition root, the settings, the embedded default, measurements |
+//! | [`clock`], [`telemetry`], [`http_client`], [`pg_connection`], [`retry_hint`] | what everyone may use |
+//!
+//! # Layers
+//! A module imports only from layers below its own; `tests/layers.rs` has the list and holds it. From the bottom: the pure
+//! domain (`catalogue`, `model`, the pure files of `indexing` and `answering`); adapters that do not know each other
+//! (`store`, `source`, `model::openai`, `webhook`); `job`; use cases (`sync`, `indexing`, `answering`, `evaluation`,
+//! `webhook::job`, `retention`); edges (`queue`, `http`); the entry (`cli`, `daemon`, `config`, `demo`, `bench`).
 //!
 //! # Glossary
 //! - **source**: where documents come from, named in `jobs.toml`; **document**: one row of it, told apart by its key.
@@ -32,7 +44,7 @@
 //! - **passage**: a chunk found for a question; **citation**: a place in an answer that names one; **escalation**: a
 //!   human is asked for.
 
-pub mod answer;
+pub mod answering;
 #[cfg(feature = "embedded")]
 pub mod bench;
 pub mod catalogue;
@@ -41,19 +53,19 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 #[cfg(feature = "embedded")]
-pub mod embedded;
+pub mod demo;
+pub mod evaluation;
 pub mod http;
-pub mod index;
-pub mod jobs;
+pub mod http_client;
+pub mod indexing;
+pub mod job;
 pub mod model;
-#[cfg(feature = "embedded")]
-pub mod offline;
-pub mod openai;
+pub mod pg_connection;
 pub mod queue;
+pub mod retention;
 pub mod retry_hint;
-pub mod shop;
+pub mod source;
 pub mod store;
+pub mod sync;
 pub mod telemetry;
-pub mod tls;
 pub mod webhook;
-pub mod wire;

@@ -5,6 +5,9 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+pub mod openai;
+pub mod rate_limit;
+
 /// A model's name and the length of its vectors. Vectors of two models are never compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbeddingModel {

@@ -14,30 +14,30 @@ use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    jobs::{BatchJob, Job},
+    job::{BatchJob, Job},
     store::Store,
 };
 
 mod acknowledge;
 mod backend;
+mod heartbeat;
 mod lease;
-mod pulse;
+mod maintenance;
 mod retry;
 mod run;
 mod schedule;
 mod slots;
 mod strays;
-mod upkeep;
-mod waits;
-mod wake;
+mod wait_log;
+mod wakeup;
 
-pub use pulse::Pulse;
+pub use heartbeat::Pulse;
 pub use retry::Backoff;
 use run::{Runner, Single};
 pub use schedule::{CatchUp, Schedule, Ticks};
 pub use slots::AHEAD;
 use slots::{SlotGuard, Slots};
-pub use wake::Wake;
+pub use wakeup::Wake;
 
 /// How one kind of job is run in this daemon.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +95,7 @@ impl Queue {
     /// Looks after what belongs to no worker, until the queue is stopped: delayed jobs that are due, and
     /// jobs whose worker is gone.
     pub async fn upkeep(&self) {
-        upkeep::keep(&self.store, &self.pulse, &self.stop).await;
+        maintenance::keep(&self.store, &self.pulse, &self.stop).await;
     }
 
     /// Enqueues the jobs of schedules at their ticks, until the queue is stopped.

@@ -13,7 +13,7 @@ use sqlx::{
 
 use pool::Pool;
 
-use crate::wire;
+use crate::pg_connection;
 
 pub mod answers;
 pub mod chunks;
@@ -131,7 +131,7 @@ impl Store {
                             return pool::is_writable(connection).await;
                         }
                         if used.idle_for > IDLE {
-                            return wire::is_alive(connection).await;
+                            return pg_connection::is_alive(connection).await;
                         }
                         Ok(true)
                     })
@@ -291,7 +291,7 @@ async fn connected(url: &str, is_pooled: bool) -> Result<PgConnectOptions, Store
 /// Connects, to see whether it can be done.
 async fn connect_once(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
     let connecting = async { PgConnection::connect_with(options).await?.close().await };
-    wire::in_time(Some(CONNECT_TIMEOUT), |error| error, connecting).await
+    pg_connection::in_time(Some(CONNECT_TIMEOUT), |error| error, connecting).await
 }
 
 /// Why the store could not do it.
@@ -362,7 +362,7 @@ impl From<sqlx::Error> for StoreError {
                 }
                 // By statement_timeout, or a lock_timeout of the role.
                 "57014" | "55P03" => Self::TooSlow(database.message().to_owned()),
-                code if wire::passes(code) => Self::unreachable(database.message()),
+                code if pg_connection::passes(code) => Self::unreachable(database.message()),
                 _ => Self::Failed(database.message().to_owned()),
             },
             _ => Self::Failed(error.to_string()),

@@ -334,7 +334,7 @@ mod tests {
     fn logged(filter: &str) -> [bool; 5] {
         tracing::subscriber::with_default(tracing_subscriber::registry().with(own_filter(filter)), || {
             [
-                tracing::enabled!(target: "shopkeeper::jobs", Level::DEBUG),
+                tracing::enabled!(target: "shopkeeper::job", Level::DEBUG),
                 tracing::enabled!(target: "shopkeeper::queue", Level::DEBUG),
                 tracing::enabled!(target: "library", Level::INFO),
                 tracing::enabled!(target: "sqlx", Level::INFO),

@@ -17,7 +17,9 @@ use reqwest::{
 use url::{Host, Url};
 use uuid::Uuid;
 
-use crate::{clock, retry_hint, tls};
+use crate::{clock, http_client, retry_hint};
+
+pub mod job;
 
 /// How long a receiver may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -75,7 +77,7 @@ impl Webhook {
             .no_proxy()
             .dns_resolver(std::sync::Arc::new(Guard { allow_private }))
             .user_agent(concat!("shopkeeper/", env!("CARGO_PKG_VERSION")));
-        let client = tls::client(client).map_err(WebhookError::Client)?;
+        let client = http_client::client(client).map_err(WebhookError::Client)?;
         Ok(Self { url, signer, client, allow_private })
     }
 
@@ -124,7 +126,8 @@ fn reason(error: reqwest::Error) -> NotDelivered {
             return private.clone();
         }
     }
-    let reason = if error.is_timeout() { "no answer in time".to_owned() } else { tls::last_cause(&error) };
+    let reason =
+        if error.is_timeout() { "no answer in time".to_owned() } else { http_client::last_cause(&error) };
     NotDelivered::Unreachable(reason)
 }
 

@@ -26,14 +26,19 @@ use tracing_subscriber::{
 
 use super::{Comparison, percentile};
 use crate::{
-    answer::Question,
+    answering::Question,
     config::Config,
     daemon::{self, Listeners, Parts, Roles, Started, Workers},
-    embedded::{create_databases, execute, folder::DataFolder, packages, postgres::Postgres},
-    jobs::sync_catalogue::SyncOptions,
+    demo::{
+        create_databases, execute,
+        folder::DataFolder,
+        models::{Completer, Embedder, Models, OfflineServer},
+        packages,
+        postgres::Postgres,
+    },
     model::unlimited,
-    offline::{Completer, Embedder, Models, OfflineServer},
     store::{Store, answers::LOCAL, chunks::Within},
+    sync::reconcile::SyncOptions,
 };
 
 /// How much is done.

@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Comparison, median, percentile};
 use crate::{
-    embedded::{create_databases, folder::DataFolder, packages, postgres::Postgres},
-    jobs::{Attempt, Job, JobError, Outcome},
+    demo::{create_databases, folder::DataFolder, packages, postgres::Postgres},
+    job::{Attempt, Job, JobError, Outcome},
     queue::{AHEAD, Backoff, Limits, Queue, Wake},
     store::{Reach, Store},
 };

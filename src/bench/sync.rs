@@ -25,10 +25,15 @@ use crate::{
     catalogue::{Catalogue, Listed},
     config::Config,
     daemon::{self, Parts, Workers},
-    embedded::{create_databases, execute, folder::DataFolder, packages, postgres::Postgres},
-    jobs::sync_catalogue::SyncOptions,
-    offline::{Completer, Embedder, Models, OfflineServer},
+    demo::{
+        create_databases, execute,
+        folder::DataFolder,
+        models::{Completer, Embedder, Models, OfflineServer},
+        packages,
+        postgres::Postgres,
+    },
     store::Store,
+    sync::reconcile::SyncOptions,
 };
 
 /// How much is done.

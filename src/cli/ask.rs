@@ -12,13 +12,14 @@ use super::{
     waiting::{Progress, Stopped},
 };
 use crate::{
-    answer::{
+    answering::{
         Question,
         grounding::Grounding,
+        job::AnswerQuestion,
         object::{AnswerObject, Used},
     },
     daemon::{self, Workers},
-    jobs::{Job, answer_question::AnswerQuestion},
+    job::Job,
     store::{Store, answers::LOCAL},
 };
 

@@ -9,17 +9,17 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    output,
-    run::until_signalled,
-    sync::{self, Order},
-};
 use crate::{
+    cli::{
+        output,
+        run::until_signalled,
+        sync::{self, Order},
+    },
     config::Config,
     daemon::{self, Listeners, Parts, Roles, Started},
-    embedded::{Embedded, execute},
-    jobs::sync_catalogue::SyncOptions,
+    demo::{Embedded, execute},
     store::Store,
+    sync::reconcile::SyncOptions,
     telemetry,
 };
 

@@ -11,7 +11,7 @@ use crate::{
     clock,
     config::Config,
     daemon::{self, Parts},
-    jobs::versions::Model,
+    indexing::versions::Model,
     model::{Message, ModelError, Prompt, Role, unlimited},
     store::{Store, status::SourceStatus},
 };

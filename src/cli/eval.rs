@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 
 use super::{CONFIGURATION, Exit, FAILED, output, settings};
 use crate::{
-    answer::evaluation::{Case, Graded, Report, Threshold, by_kind, calibrated, golden, judged, report},
+    answering::cost::AnswerCost,
     config::Config,
     daemon::{self, Parts},
-    jobs::{answer_question::AnswerCost, versions::Version},
+    evaluation::metrics::{Case, Graded, Report, Threshold, by_kind, calibrated, golden, judged, report},
+    indexing::versions::Version,
     store::Store,
 };
 

@@ -13,13 +13,13 @@ use super::{
 use crate::{
     config::Config,
     daemon::{self, Parts, Workers},
-    jobs::{
-        BatchJob, Job,
-        fill_index::FillIndex,
-        maintain_index::MaintainIndex,
-        refresh_document::RefreshDocument,
+    indexing::{
+        fill::FillIndex,
+        maintain::MaintainIndex,
+        refresh::RefreshDocument,
         versions::{self, Version},
     },
+    job::{BatchJob, Job},
     store::{Store, documents::IndexVersion},
 };
 

@@ -8,9 +8,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{output, run::until_signalled};
-use crate::{
-    embedded::packages,
-    offline::{self, Completer, Embedder, Minilm},
+use crate::demo::{
+    models::{self, Completer, Embedder, Minilm},
+    packages,
 };
 
 #[derive(Debug, Args)]
@@ -73,8 +73,8 @@ pub(super) async fn models(models: Models) -> anyhow::Result<()> {
         completer.id(),
         listener.local_addr()?
     ));
-    let models = offline::Models::new(embedder, completer).with_latency(Duration::from(latency));
+    let models = models::Models::new(embedder, completer).with_latency(Duration::from(latency));
     let stop = CancellationToken::new();
-    let serving = offline::serve(listener, models, stop.clone());
+    let serving = models::serve(listener, models, stop.clone());
     until_signalled(async { Ok(serving.await?) }, &stop).await
 }

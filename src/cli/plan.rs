@@ -7,8 +7,8 @@ use indicatif::ProgressBar;
 
 use super::{output, settings};
 use crate::{
-    daemon::{self, Parts},
-    jobs::{plan_catalogue::Plan as Planned, versions::Version},
+    daemon::{self, Parts, plan::Plan as Planned},
+    indexing::versions::Version,
     store::Store,
 };
 
@@ -64,12 +64,12 @@ pub(super) fn show(plans: &[Planned]) {
             plan.changed,
             plan.removed,
             plan.unchanged,
-            plan.faulty,
-            plan.chunks,
-            plan.cached_chunks,
-            plan.tokens,
+            plan.estimate.faulty,
+            plan.estimate.chunks,
+            plan.estimate.cached_chunks,
+            plan.estimate.tokens,
         ];
-        let rest = [format!("{:.4}", plan.cost_usd), format!("{:.0}", plan.eta_seconds)];
+        let rest = [format!("{:.4}", plan.estimate.cost_usd), format!("{:.0}", plan.eta_seconds)];
         std::iter::once(plan.source.clone())
             .chain(numbers.map(|number| number.to_string()))
             .chain(rest)

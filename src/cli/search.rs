@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Exit, output, settings};
 use crate::{
-    answer::SearchHit,
+    answering::SearchHit,
     daemon,
     store::{Store, chunks::Within},
 };

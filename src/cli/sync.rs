@@ -19,11 +19,9 @@ use super::{
 use crate::{
     config::Config,
     daemon::{self, Parts, Workers},
-    jobs::{
-        fill_index::REFRESHING,
-        sync_catalogue::{SyncError, SyncOptions, SyncReport},
-    },
+    indexing::fill::REFRESHING,
     store::{Store, status::FailureReason},
+    sync::reconcile::{SyncError, SyncOptions, SyncReport},
 };
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{CONFIGURATION, Exit, FAILED, output, settings};
-use crate::{daemon, shop::postgres::PostgresSource, store::Store};
+use crate::{daemon, source::postgres::PostgresSource, store::Store};
 
 /// Note changes in the shop's database at once, by triggers that append to a table of their own
 #[derive(Debug, Args)]

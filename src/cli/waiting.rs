@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use super::{Exit, REFUSED, UNREACHABLE};
 use crate::{
     daemon::Parts,
-    jobs::{BatchJob, Job, fill_index::FillIndex, refresh_document::RefreshDocument},
+    indexing::{fill::FillIndex, refresh::RefreshDocument},
+    job::{BatchJob, Job},
     store::{Store, status::Backlog},
 };
 

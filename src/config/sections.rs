@@ -13,7 +13,7 @@ use std::{
 
 use url::Url;
 
-use super::{
+use crate::config::{
     Amount, Budget, Config, Event, Fault, Http, HttpUrl, LogFormat, RequireToken, Retention, Secret, Span,
     Telemetry, Webhook,
     answers::answers,

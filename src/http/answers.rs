@@ -20,7 +20,7 @@ use super::{
     waiting::preferred,
 };
 use crate::{
-    answer::{Question, object::AnswerObject},
+    answering::{Question, object::AnswerObject},
     telemetry,
 };
 

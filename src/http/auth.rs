@@ -19,7 +19,7 @@ use super::{
     problem::{Code, Problem},
 };
 use crate::{
-    answer::{Question, object::AnswerObject},
+    answering::{Question, object::AnswerObject},
     store::{answers::LOCAL, tokens::Grant},
 };
 

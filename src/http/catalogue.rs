@@ -12,10 +12,7 @@ use super::{
     extract::{Body, PathParams},
     problem::{Code, Problem},
 };
-use crate::{
-    catalogue::DocumentId,
-    jobs::{Job, sync_catalogue::SyncCatalogue},
-};
+use crate::{catalogue::DocumentId, job::Job, sync::reconcile::SyncCatalogue};
 
 /// Which source, and how.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -8,7 +8,7 @@ use super::{
     Api,
     problem::{Code, Problem},
 };
-use crate::answer::Question;
+use crate::answering::Question;
 
 /// The longest name that a caller may give to a session or a request, in bytes.
 const MAX_NAME: usize = 255;

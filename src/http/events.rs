@@ -29,7 +29,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    answer::object::AnswerObject,
+    answering::object::AnswerObject,
     store::{
         StoreError,
         answers::{Event, EventKind, Progress, RUN},

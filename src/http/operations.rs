@@ -12,8 +12,9 @@ use super::{
     problem::{Code, Problem},
 };
 use crate::{
-    jobs::{Job, deliver_webhook::DeliverWebhook},
+    job::Job,
     store::{deliveries::DeliveryShown, usage::DayUsage},
+    webhook::job::DeliverWebhook,
 };
 
 /// Which deliveries are listed.

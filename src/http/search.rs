@@ -17,7 +17,7 @@ use super::{
     extract::Body,
     problem::{Code, Problem},
 };
-use crate::{answer::SearchHit, store::chunks::Within};
+use crate::{answering::SearchHit, store::chunks::Within};
 
 /// Passages that may be asked for.
 const MOST: u32 = 100;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    answer::object::AnswerObject,
+    answering::object::AnswerObject,
     store::{Store, StoreError, listen},
 };
 

@@ -10,9 +10,9 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use super::{slots::Slots, waits::Waits};
 use crate::{
-    jobs::{JobError, Outcome},
+    job::{JobError, Outcome},
+    queue::{slots::Slots, wait_log::Waits},
     store::{
         Store, StoreError,
         jobs::{Failed, Failure, Finished, Lease, Unwritten, WaitsFor},

@@ -15,10 +15,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tower::layer::util::Identity;
 
-use super::{
+use crate::queue::{
     Limits,
+    maintenance::Sweep,
     slots::{SlotGuard, Slots},
-    upkeep::Sweep,
 };
 
 /// Claims jobs until stopped, then gives back those that never started: what runs may take long to end.

@@ -16,7 +16,7 @@ use super::{
     slots::{SlotGuard, Slots},
 };
 use crate::{
-    jobs::{Attempt, BatchJob, Claimed, Job, JobError, Outcome},
+    job::{Attempt, BatchJob, Claimed, Job, JobError, Outcome},
     store::jobs::ClaimedJob,
     telemetry,
 };

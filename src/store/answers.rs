@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Store, StoreError, jobs::Lease, usage, usage::Cost, without_nul};
-use crate::answer::{Question, object::AnswerObject};
+use crate::answering::{Question, object::AnswerObject};
 
 mod events;
 

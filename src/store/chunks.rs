@@ -5,7 +5,7 @@ use serde_json::{Map, Value, value::RawValue};
 use sqlx::{AssertSqlSafe, types::Json};
 
 use super::{Store, StoreError, documents::IndexVersion, pool::Pool};
-use crate::answer::Passage;
+use crate::answering::Passage;
 
 /// Documents that share a SKU which is looked at: a SKU that thousands have names none.
 const NAMED: i64 = 20;
@@ -114,7 +114,7 @@ impl Store {
         Ok(rows.into_iter().filter_map(|row| row.passage(false)).collect())
     }
 
-    /// Finds the documents that have one of these SKUs ([`codes`](crate::answer::codes)): of each the chunk
+    /// Finds the documents that have one of these SKUs ([`codes`](crate::answering::codes)): of each the chunk
     /// that is nearest to a vector, nearest first.
     pub async fn named(
         &self,

@@ -16,7 +16,7 @@ use sqlx::PgConnection;
 use super::{Store, StoreError, jobs, jobs::Lease};
 use crate::{
     catalogue::{Document, DocumentId, Fingerprint, Listed, changes},
-    index::{Chunks, InputHash},
+    indexing::chunk::{Chunks, InputHash},
 };
 
 mod refresh;
@@ -161,19 +161,17 @@ impl Store {
         .await
     }
 
-    /// Notes that these documents were added, and enqueues the filling of the versions that lack them now.
-    pub async fn note_new(
-        &self,
-        source: &str,
-        listed: &[Listed],
-        fill: &str,
-        versions: &[i32],
-    ) -> Result<u64, StoreError> {
-        let keys: Vec<_> = versions.iter().map(ToString::to_string).collect();
-        let payloads: Vec<_> =
-            versions.iter().map(|version| serde_json::json!({ "version": version })).collect();
+    /// Notes that these documents were added, and enqueues the filling of every index version, which lack them now.
+    pub async fn note_new(&self, source: &str, listed: &[Listed], fill: &str) -> Result<u64, StoreError> {
         self.transact(async |connection| {
-            jobs::enqueue_at(connection, fill, &keys, &payloads, None, 0).await?;
+            sqlx::query!(
+                "select shopkeeper.enqueue_many(
+                     $1, array_agg(id::text order by id), array_agg(jsonb_build_object('version', id) order by id)
+                 ) from shopkeeper.index_version where state <> 'dropping' having count(*) > 0",
+                fill,
+            )
+            .fetch_optional(&mut *connection)
+            .await?;
             note(connection, source, listed).await?;
             Ok(listed.len() as u64)
         })

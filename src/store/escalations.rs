@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::answer::object::{Source, or_default};
+use crate::answering::object::{Source, or_default};
 
 /// A question that a human is asked to see to, with all that he needs.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

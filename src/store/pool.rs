@@ -17,7 +17,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
-use crate::wire::{Lent, PING_TIMEOUT, in_time};
+use crate::pg_connection::{Lent, PING_TIMEOUT, in_time};
 
 /// Connections to one server.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use sqlx::{Connection, PgConnection, types::Json};
 use super::{PROMPT, Store, StoreError, jobs::interval};
 use crate::{
     catalogue::{Mark, MassDelete},
-    wire,
+    pg_connection,
 };
 
 /// What a watcher does next with its source.
@@ -57,7 +57,7 @@ impl Store {
             source,
         );
         let locked = locked.fetch_one(&mut connection).map_err(StoreError::from);
-        let locked = wire::in_time(Some(PROMPT), StoreError::from, locked).await?;
+        let locked = pg_connection::in_time(Some(PROMPT), StoreError::from, locked).await?;
         let lock = ListingLock(connection);
         if locked {
             return Ok(Some(lock));

@@ -23,7 +23,7 @@ static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
 /// Prepares sending to this address.
 pub(super) fn tracer(endpoint: &str) -> Result<Tracer, String> {
-    crate::tls::prepare();
+    crate::http_client::prepare();
     let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
     let exporter = SpanExporter::builder().with_http().with_endpoint(endpoint).build();
     let exporter = exporter.map_err(|error| error.to_string())?;

@@ -1,13 +1,12 @@
 //! Asking: by HTTP and by SQL.
 
-use reqwest::StatusCode;
-use serde_json::{Value, json};
-use shopkeeper::offline::{Fault, Operation};
-
 use crate::{
     running::TestDaemon,
     support::{SHOP, SOURCE, World, execute, program, stdout},
 };
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use shopkeeper::demo::models::{Fault, Operation};
 
 #[tokio::test]
 async fn a_question_by_http_is_answered_from_the_shop_with_its_source() {
@@ -76,7 +75,7 @@ async fn a_role_with_the_printed_grants_may_ask_and_read_and_nothing_else() {
         "select * from shopkeeper.chunk",
         "select shopkeeper.enqueue('x', 'y')",
     ] {
-        let refused = shopkeeper::embedded::execute(&url, &format!("{as_client} {forbidden}")).await;
+        let refused = shopkeeper::demo::execute(&url, &format!("{as_client} {forbidden}")).await;
         assert!(format!("{:#}", refused.unwrap_err()).contains("permission denied"), "{forbidden}");
     }
 }

@@ -1,16 +1,15 @@
 //! Who may do what: every route with every scope, clients apart from each other, browsers in their session, limits.
 
-use reqwest::{Method, RequestBuilder, StatusCode};
-use serde_json::{Value, json};
-use shopkeeper::{
-    http::{Scope, new_token},
-    offline::{Fault, Operation},
-    store::tokens::Grant,
-};
-
 use crate::{
     running::TestDaemon,
     support::{World, execute, stdout},
+};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use shopkeeper::{
+    demo::models::{Fault, Operation},
+    http::{Scope, new_token},
+    store::tokens::Grant,
 };
 
 /// A world whose API asks for tokens.

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 use shopkeeper::{
-    jobs::{BatchJob, Claimed, JobError, Outcome},
+    job::{BatchJob, Claimed, JobError, Outcome},
     queue::{Limits, Queue, Wake},
     store::jobs::{Claim, ClaimedJob},
 };

@@ -2,17 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-use shopkeeper::{
-    jobs::{fill_index::REFRESHING, sync_catalogue::SyncOptions},
-    model::{Message, Prompt, Role},
-    offline::{Fault, Operation},
-    store::usage::{ModelAddress, Rates},
-};
-
 use crate::{
     running::TestDaemon,
     support::{SOURCE, World, execute, stdout},
+};
+use serde_json::{Value, json};
+use shopkeeper::{
+    demo::models::{Fault, Operation},
+    indexing::fill::REFRESHING,
+    model::{Message, Prompt, Role},
+    store::usage::{ModelAddress, Rates},
+    sync::reconcile::SyncOptions,
 };
 
 const RATES: Rates = Rates { requests: Some(60), tokens: Some(6000) };

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use shopkeeper::embedded::{folder::DataFolder, packages, postgres::Postgres};
+use shopkeeper::demo::{folder::DataFolder, packages, postgres::Postgres};
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 use tokio::sync::Mutex;
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use shopkeeper::offline::{Fault, Operation};
+use shopkeeper::demo::models::{Fault, Operation};
 use tempfile::TempDir;
 
 use crate::support::{Process, World, command, database, execute, program, reach, server, stderr, stdout};
@@ -414,8 +414,8 @@ async fn a_server_without_pgvector_says_how_to_install_it() {
         );
         return;
     };
-    let folder = shopkeeper::embedded::folder::DataFolder::temporary().unwrap();
-    let bare = shopkeeper::embedded::postgres::Postgres::start(binaries.as_ref(), folder, &[]).await.unwrap();
+    let folder = shopkeeper::demo::folder::DataFolder::temporary().unwrap();
+    let bare = shopkeeper::demo::postgres::Postgres::start(binaries.as_ref(), folder, &[]).await.unwrap();
     let error = shopkeeper::store::Store::open_migrated(&reach(&bare.url("postgres"))).await.unwrap_err();
     assert!(error.to_string().contains("does not offer the extension `vector`"), "{error}");
 }

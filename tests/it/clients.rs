@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, process::Command};
 
-use shopkeeper::embedded::packages;
+use shopkeeper::demo::packages;
 use tokio::sync::OnceCell;
 
 use crate::{

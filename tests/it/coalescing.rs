@@ -6,13 +6,12 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{World, execute};
 use proptest::{prelude::*, test_runner::TestRunner};
 use shopkeeper::store::{
     Store,
     jobs::{Claim, Failed, Failure, Finished, Lease, Unwritten},
 };
-
-use crate::support::{World, execute};
 
 /// What happens next.
 #[derive(Clone, Copy, Debug)]

@@ -1,12 +1,11 @@
 //! What `doctor` sees, and what `status` says of what went wrong.
 
+use crate::support::{World, execute, stderr, stdout};
 use serde_json::Value;
 use shopkeeper::{
-    jobs::fill_index::FillIndex,
-    offline::{Fault, Operation},
+    demo::models::{Fault, Operation},
+    indexing::fill::FillIndex,
 };
-
-use crate::support::{World, execute, stderr, stdout};
 
 async fn checks(world: &World) -> (Option<i32>, Vec<Value>) {
     let output = world.run(&["doctor", "--json"]).await;

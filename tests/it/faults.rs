@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use shopkeeper::{
     daemon::{self, Listeners, Roles},
-    jobs::sync_catalogue::SyncError,
-    offline::{Fault, Operation},
+    demo::models::{Fault, Operation},
     store::{Store, StoreError, chunks::Within},
+    sync::reconcile::SyncError,
 };
 
 use tokio_util::sync::CancellationToken;

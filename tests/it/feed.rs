@@ -18,11 +18,9 @@ use axum::{
 use shopkeeper::{
     config::Config,
     daemon,
-    jobs::{
-        JobError,
-        sync_catalogue::{SyncOptions, SyncReport},
-    },
-    offline::Operation,
+    demo::models::Operation,
+    job::JobError,
+    sync::reconcile::{SyncOptions, SyncReport},
 };
 use tokio::{
     sync::{RwLock, RwLockWriteGuard, Semaphore},

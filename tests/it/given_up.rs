@@ -3,18 +3,17 @@
 
 use std::{collections::BTreeMap, future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
+use crate::support::{SHOP, SOURCE, World, reach};
 use futures::TryStreamExt;
 use serde_json::value::RawValue;
 use shopkeeper::{
     catalogue::{Catalogue, Document, DocumentId, Fingerprint},
-    index::{Chunk, Chunks, EmbeddedChunk},
+    indexing::chunk::{Chunk, Chunks, EmbeddedChunk},
     store::{
         Reach, Store,
         documents::{Content, Known, Refreshed, Write, Written},
     },
 };
-
-use crate::support::{SHOP, SOURCE, World, reach};
 
 /// How far work gets; how many awaits are one step is a matter of how soon the server replies.
 const STEPS: std::ops::RangeInclusive<usize> = 1..=20;

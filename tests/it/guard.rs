@@ -1,12 +1,11 @@
 //! However documents leave the index, no more than `mass_delete_limit` do between two complete listings.
 
+use crate::support::{SHOP, SOURCE, World, stderr, stdout};
 use serde_json::Value;
 use shopkeeper::{
-    jobs::sync_catalogue::{SyncError, SyncOptions},
-    offline::Operation,
+    demo::models::Operation,
+    sync::reconcile::{SyncError, SyncOptions},
 };
-
-use crate::support::{SHOP, SOURCE, World, stderr, stdout};
 
 /// Sixty of them may leave: a fifth.
 const PRODUCTS: i64 = 300;
@@ -27,7 +26,7 @@ async fn product(world: &World) -> Value {
 
 /// Notes what triggers said, as a daemon does.
 async fn watch(world: &World) {
-    let watch = shopkeeper::jobs::watch_catalogue::WatchCatalogue {
+    let watch = shopkeeper::sync::watch::WatchCatalogue {
         sync: world.parts.sync.clone(),
         source: "product".to_owned(),
         poll: std::time::Duration::ZERO,
@@ -160,7 +159,7 @@ async fn one_process_lists_a_source_at_a_time() {
     assert!(matches!(world.try_sync().await, Err(SyncError::Busy(_))));
     assert!(world.store.lock_listing("other").await.unwrap().is_some());
     // Another one by HTTP or by the clock waits for it uncharged.
-    let job = shopkeeper::jobs::sync_catalogue::SyncCatalogue::job("product");
+    let job = shopkeeper::job::sync_catalogue("product");
     world.store.enqueue(job.kind, &["product/full".to_owned()], &[job.payload]).await.unwrap();
     let workers = world.workers();
     world.until("it waits", "(select state = 'scheduled' and attempts = 0 from shopkeeper.job)").await;

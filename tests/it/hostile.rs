@@ -6,10 +6,9 @@
 
 use std::fmt::Write;
 
-use serde_json::{Value, json};
-use shopkeeper::offline::{Fault, Operation};
-
 use crate::{running::TestDaemon, support::World};
+use serde_json::{Value, json};
+use shopkeeper::demo::models::{Fault, Operation};
 
 struct Hostile {
     is_product: bool,

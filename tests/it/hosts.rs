@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shopkeeper::offline::{Fault, Operation};
+use shopkeeper::demo::models::{Fault, Operation};
 use sqlx::AssertSqlSafe;
 
 use crate::{

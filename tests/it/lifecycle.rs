@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::{collector::trace::v1::ExportTraceServiceRequest
 use prost::Message;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use shopkeeper::offline::{Fault, Operation};
+use shopkeeper::demo::models::{Fault, Operation};
 use tempfile::TempDir;
 
 use crate::{

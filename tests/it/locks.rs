@@ -2,13 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use crate::support::World;
 use serde_json::value::RawValue;
 use shopkeeper::{
     catalogue::{Document, DocumentId, Fingerprint, Listed},
     store::documents::{Content, Refreshed, Write, Written},
 };
-
-use crate::support::World;
 
 /// Enough that two writers meet in the middle.
 const DOCUMENTS: usize = 200;

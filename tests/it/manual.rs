@@ -5,15 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::{
+    running::TestDaemon,
+    support::{World, program, stderr, stdout},
+};
 use serde_json::{Value, json};
 use shopkeeper::{
     config::Config,
     daemon::{Role, Workers},
-};
-
-use crate::{
-    running::TestDaemon,
-    support::{World, program, stderr, stdout},
 };
 
 type Words = BTreeSet<String>;

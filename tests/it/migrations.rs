@@ -1,8 +1,7 @@
 //! Migrations that an administrator applies for a role that may not.
 
-use shopkeeper::store::Store;
-
 use crate::support::{World, database, execute, stderr, stdout, value};
+use shopkeeper::store::Store;
 
 /// A database in which a role may do nothing but connect: its addresses for the administrator and for the role.
 async fn bare(role: &str) -> (String, String) {

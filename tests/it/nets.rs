@@ -3,8 +3,8 @@
 use futures::StreamExt;
 use shopkeeper::{
     catalogue::{Catalogue, Mark, MarkAt, Nets},
-    jobs::watch_catalogue::WatchCatalogue,
-    offline::Operation,
+    demo::models::Operation,
+    sync::watch::WatchCatalogue,
 };
 use sqlx::{Connection, PgConnection};
 
@@ -33,7 +33,7 @@ impl World {
         self.source().install_triggers().await.unwrap();
     }
 
-    pub(crate) fn source(&self) -> &shopkeeper::shop::postgres::PostgresSource {
+    pub(crate) fn source(&self) -> &shopkeeper::source::postgres::PostgresSource {
         self.parts.postgres_sources().next().unwrap().1
     }
 

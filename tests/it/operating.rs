@@ -5,10 +5,9 @@ use std::{
     process::Stdio,
 };
 
+use crate::support::{Process, World, command, execute, stderr, stdout};
 use serde_json::Value;
 use shopkeeper::daemon::{Listeners, Role, Roles};
-
-use crate::support::{Process, World, command, execute, stderr, stdout};
 
 #[tokio::test]
 async fn jobs_are_listed_shown_retried_cancelled_and_discarded() {

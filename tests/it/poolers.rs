@@ -13,7 +13,7 @@ use std::{
 use serde_json::{Value, json};
 use shopkeeper::{
     config::Config,
-    embedded::{folder::DataFolder, packages, postgres::Postgres},
+    demo::{folder::DataFolder, packages, postgres::Postgres},
     store::{Store, StoreError},
 };
 use sqlx::Connection;

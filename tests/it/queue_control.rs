@@ -3,7 +3,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use shopkeeper::{
-    jobs::Job,
+    job::Job,
     queue::{Queue, Wake},
     store::jobs::{Claim, JobFilter, Selection},
 };

@@ -3,22 +3,21 @@
 
 use std::time::Duration;
 
+use crate::{
+    running::TestDaemon,
+    support::{SHOP, SOURCE, World, execute},
+};
 use proptest::{collection::vec, option, prelude::*, test_runner::TestRunner};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use shopkeeper::{
-    answer::{
+    answering::{
         grounding::{Citation, Grounding},
         object::Source,
     },
     daemon::{Role, Roles},
-    offline::{Fault, Operation},
+    demo::models::{Fault, Operation},
     store::{answers::Settled, jobs::Claim, usage::Cost},
-};
-
-use crate::{
-    running::TestDaemon,
-    support::{SHOP, SOURCE, World, execute},
 };
 
 /// Any characters, those with which texts are quoted and ended among them.

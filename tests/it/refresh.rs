@@ -6,20 +6,19 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use shopkeeper::{
     catalogue::DocumentId,
     daemon::Workers,
-    jobs::{
-        BatchJob, Job, JobError,
-        budget::JobRef,
-        fill_index::FillIndex,
-        refresh_document::{RefreshDocument, Request},
-        sync_catalogue::SyncOptions,
-        watch_catalogue::WatchCatalogue,
+    demo::models::{Fault, Operation},
+    indexing::{
+        fill::FillIndex,
+        refresh::{RefreshDocument, Request},
     },
-    offline::{Fault, Operation},
+    job::{BatchJob, Job, JobError},
+    model::rate_limit::JobRef,
     store::{
         Store, StoreError,
         documents::{Refreshed, Written},
         jobs::Claim,
     },
+    sync::{reconcile::SyncOptions, watch::WatchCatalogue},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;

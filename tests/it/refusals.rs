@@ -3,15 +3,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use futures::future::join_all;
-use reqwest::StatusCode;
-use serde_json::{Value, json};
-use shopkeeper::offline::{Fault, Operation};
-
 use crate::{
     running::TestDaemon,
     support::{World, stdout},
 };
+use futures::future::join_all;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use shopkeeper::demo::models::{Fault, Operation};
 
 async fn post(daemon: &TestDaemon, body: Vec<u8>) -> (StatusCode, Value) {
     let request = daemon.client.post(format!("{}/v1/answers", daemon.url));

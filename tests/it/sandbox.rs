@@ -12,8 +12,12 @@ use std::{
 };
 
 use shopkeeper::{
-    embedded::{folder::DataFolder, packages, postgres::Postgres},
-    offline::{self, Completer, Embedder, Models, Script},
+    demo::{
+        folder::DataFolder,
+        models::{self, Completer, Embedder, Models, Script},
+        packages,
+        postgres::Postgres,
+    },
     store::Store,
 };
 use sqlx::{PgPool, postgres::PgPoolOptions};
@@ -270,7 +274,7 @@ impl Middle {
         let models = Models::new(Embedder::hash(64), Completer::Extractive);
         let models = models.with_latency(Duration::from_millis(100));
         let (script, stop) = (models.script().clone(), CancellationToken::new());
-        TaskTracker::new().spawn(offline::serve(listener, models, stop.clone()));
+        TaskTracker::new().spawn(models::serve(listener, models, stop.clone()));
         let folder = TempDir::new().unwrap();
         for (file, text) in [
             ("database.url", server.url("ours").replace("127.0.0.1", "10.99.0.1")),

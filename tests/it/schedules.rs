@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-use shopkeeper::{
-    daemon::{self, Workers},
-    jobs::{Job, maintain_index::KEY},
-    queue::{CatchUp, Limits, Schedule, Ticks},
-    store::schedules::Firing,
-};
-
 use crate::{
     queue::{EMPTY, LIMITS, Running, Scripted, enqueue},
     running::TestDaemon,
     support::{SHOP, SOURCE, World, execute, stdout},
+};
+use serde_json::json;
+use shopkeeper::{
+    daemon::{self, Workers},
+    indexing::maintain::KEY,
+    job::Job,
+    queue::{CatchUp, Limits, Schedule, Ticks},
+    store::schedules::Firing,
 };
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::{
 
 use axum::{Router, body::Bytes, http::HeaderMap, http::StatusCode, routing::post};
 use futures::future::join_all;
-use shopkeeper::offline::{Fault, Operation};
+use shopkeeper::demo::models::{Fault, Operation};
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
 use crate::{

@@ -1,13 +1,12 @@
 //! Sessions: the order of questions, who answers, what ends one early, and what is left after an erase.
 
-use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
-use shopkeeper::offline::{Fault, Operation};
-
 use crate::{
     running::TestDaemon,
     support::{World, execute, stdout},
 };
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use shopkeeper::demo::models::{Fault, Operation};
 
 /// A daemon whose model holds back every answer until it is let go.
 async fn held(world: &World) -> TestDaemon {
@@ -265,7 +264,7 @@ async fn what_sql_asks_is_looked_at_like_what_http_asks() {
         ("'a', history => '{}'", "history is no array of"),
     ] {
         let refused =
-            shopkeeper::embedded::execute(&world.url(), &format!("select shopkeeper.ask({arguments})")).await;
+            shopkeeper::demo::execute(&world.url(), &format!("select shopkeeper.ask({arguments})")).await;
         let refused = format!("{:#}", refused.unwrap_err());
         assert!(refused.contains(wrong), "{arguments}: {refused}");
     }

@@ -7,7 +7,7 @@ use shopkeeper::{
     catalogue::CatalogueError,
     config::Config,
     daemon,
-    jobs::versions::{self, Versions},
+    indexing::versions::{self, Versions},
     store::{Reach, Store, StoreError},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
-use reqwest::{Response, StatusCode};
-use serde_json::{Value, json};
-use shopkeeper::offline::{Fault, Operation};
-
 use crate::{
     running::TestDaemon,
     support::{LIMIT, World},
 };
+use futures::StreamExt;
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+use shopkeeper::demo::models::{Fault, Operation};
 
 /// One event as a client sees it.
 #[derive(Clone, Debug, PartialEq)]

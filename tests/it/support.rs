@@ -13,10 +13,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use shopkeeper::{
     config::Config,
     daemon::{self, Parts, Workers},
-    embedded::{folder::DataFolder, packages, postgres::Postgres},
-    jobs::sync_catalogue::{SyncError, SyncOptions, SyncReport},
-    offline::{Completer, Embedder, Fault, Models, OfflineServer, Operation, Script},
+    demo::{
+        folder::DataFolder,
+        models::{Completer, Embedder, Fault, Models, OfflineServer, Operation, Script},
+        packages,
+        postgres::Postgres,
+    },
     store::{Reach, Store, chunks::Within},
+    sync::reconcile::{SyncError, SyncOptions, SyncReport},
 };
 use sqlx::{AssertSqlSafe, PgPool, Postgres as Driver, postgres::PgPoolOptions};
 use tempfile::TempDir;
@@ -60,7 +64,7 @@ pub(crate) async fn database(template: &str) -> String {
 }
 
 pub(crate) async fn execute(url: &str, statements: &str) {
-    shopkeeper::embedded::execute(url, statements).await.unwrap();
+    shopkeeper::demo::execute(url, statements).await.unwrap();
 }
 
 pub(crate) const SHOP: &str = "

@@ -1,14 +1,13 @@
 //! Syncing: what the index holds after the shop changed.
 
-use shopkeeper::{
-    daemon::{self, Workers},
-    jobs::sync_catalogue::{SyncError, SyncOptions},
-    offline::Operation,
-};
-
 use crate::{
     running::TestDaemon,
     support::{SHOP, SOURCE, World, execute, stderr},
+};
+use shopkeeper::{
+    daemon::{self, Workers},
+    demo::models::Operation,
+    sync::reconcile::{SyncError, SyncOptions},
 };
 
 #[tokio::test]

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use crate::support::{World, execute};
 use shopkeeper::{
-    jobs::{Job, answer_question::AnswerQuestion},
-    offline::Operation,
+    answering::job::AnswerQuestion,
+    demo::models::Operation,
+    job::Job,
     store::jobs::{Claim, Lease, Selection},
 };
-
-use crate::support::{World, execute};
 
 #[tokio::test]
 async fn a_question_that_is_taken_up_again_and_fails_again_has_one_escalation() {

@@ -1,6 +1,6 @@
 //! Triggers that note changes between two listings. Each trap is one that a naive way falls into.
 
-use shopkeeper::shop::postgres::trigger::TriggerStatus;
+use shopkeeper::source::postgres::triggers::TriggerStatus;
 use sqlx::{Connection, PgConnection};
 
 use crate::support::{SHOP, SOURCE, World};

@@ -6,13 +6,12 @@ use std::{
     time::Duration,
 };
 
+use crate::support::{LIMIT, SHOP, SOURCE, World, execute, stderr, stdout};
 use shopkeeper::{
-    jobs::fill_index::FillIndex,
-    offline::{Completer, Embedder, Fault, Models, OfflineServer, Operation},
+    demo::models::{Completer, Embedder, Fault, Models, OfflineServer, Operation},
+    indexing::fill::FillIndex,
     store::chunks::Within,
 };
-
-use crate::support::{LIMIT, SHOP, SOURCE, World, execute, stderr, stdout};
 
 const NEXT: &str = "
 [embedding.next]

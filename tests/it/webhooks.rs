@@ -6,6 +6,11 @@ use std::{
     time::Duration,
 };
 
+use crate::{
+    running::TestDaemon,
+    sessions::send,
+    support::{LIMIT, SHOP, SOURCE, World, execute},
+};
 use axum::{
     Router,
     body::Bytes,
@@ -18,14 +23,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use shopkeeper::{
     daemon::Workers,
-    jobs::deliver_webhook::DeliverWebhook,
-    offline::{Fault, Operation},
-};
-
-use crate::{
-    running::TestDaemon,
-    sessions::send,
-    support::{LIMIT, SHOP, SOURCE, World, execute},
+    demo::models::{Fault, Operation},
+    webhook::job::DeliverWebhook,
 };
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

@@ -9,7 +9,7 @@ use std::{
 };
 
 use shopkeeper::{
-    jobs::{Attempt, Job, JobError, Outcome},
+    job::{Attempt, Job, JobError, Outcome},
     queue::{AHEAD, Backoff, CatchUp, Limits, Queue, Schedule, Ticks, Wake},
     store::Store,
 };

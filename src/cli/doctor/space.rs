@@ -29,7 +29,7 @@ pub(super) fn look(config: &Config, ours: i64, checks: &mut Checks) {
 fn folders(config: &Config) -> Vec<PathBuf> {
     let listings = (!config.sources.is_empty()).then(std::env::temp_dir);
     #[cfg(feature = "embedded")]
-    let kept = crate::embedded::packages::cache().ok().filter(|cache| cache.is_dir());
+    let kept = crate::demo::packages::cache().ok().filter(|cache| cache.is_dir());
     #[cfg(not(feature = "embedded"))]
     let kept = None;
     listings.into_iter().chain(kept).collect()

@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 use super::{Content, DocumentLock, IndexVersion, Refreshed, Write, Written, lock};
 use crate::{
     catalogue::{DocumentId, MassDelete},
-    index::{Chunks, InputHash},
+    indexing::chunk::{Chunks, InputHash},
     store::{Store, StoreError, jobs, sources::let_leave},
 };
 

@@ -3,7 +3,7 @@
 
 use half::{f16, slice::HalfFloatSliceExt};
 
-use crate::{catalogue::DocumentId, index::EmbeddedChunk};
+use crate::{catalogue::DocumentId, indexing::chunk::EmbeddedChunk};
 
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const FIELDS: i16 = 8;

@@ -1,0 +1,304 @@
+//! What of an answer is founded: which passages it cites, and whether its numbers, article numbers and links
+//! are those of the passages.
+//!
+//! A price that no passage has is worse than no answer, and it is what models invent most easily. Numbers are
+//! compared by value, as either side of the Atlantic writes them: `1,299.00` is `1299` and may be `1.299,00`. Numbers
+//! in words are not looked at. A number that the customer said may be repeated as the customer's (`customer.rs`).
+
+use std::{cell::LazyCell, collections::BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::answering::{
+    Passage,
+    codes::{code_runs, spelled},
+    object::{Stored, field},
+};
+use customer::Customer;
+use measures::has_digit;
+use sentences::sentences;
+
+mod customer;
+mod lexicon;
+mod measures;
+mod sentences;
+
+/// A place in an answer that cites a passage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Citation {
+    /// The passage's number, from 1.
+    pub source: u32,
+    /// The first character of `[n]`, counted in Unicode code points.
+    pub start: u32,
+    /// The first character after it.
+    pub end: u32,
+}
+
+/// Finds the marks `[n]` in an answer: those that name one of `passages`, and the numbers of those
+/// that do not.
+pub fn cited(text: &str, passages: usize) -> (Vec<Citation>, Vec<u32>) {
+    let (mut citations, mut invalid) = (Vec::new(), Vec::new());
+    let mut open = None;
+    let mut number = String::new();
+    for (position, character) in (0_u32..).zip(text.chars()) {
+        match (character, open) {
+            ('[', _) => {
+                open = Some(position);
+                number.clear();
+            }
+            (digit, Some(_)) if digit.is_ascii_digit() => number.push(digit),
+            (']', Some(start)) => {
+                if let Ok(source) = number.parse::<u32>() {
+                    if (1..=passages).contains(&(source as usize)) {
+                        citations.push(Citation { source, start, end: position + 1 });
+                    } else {
+                        invalid.push(source);
+                    }
+                }
+                open = None;
+            }
+            _ => open = None,
+        }
+    }
+    (citations, invalid)
+}
+
+/// What of an answer is not founded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(from = "Stored")]
+pub struct Grounding {
+    /// Whether it was looked at.
+    pub checked: bool,
+    /// Numbers and article numbers that stand in no passage and are not said as the customer's own, as the answer
+    /// writes them.
+    pub unsupported_numbers: Vec<String>,
+    /// Numbers in brackets that name no passage.
+    pub invalid_citations: Vec<u32>,
+    /// Addresses that are not those of the passages' documents.
+    pub invalid_links: Vec<String>,
+}
+
+/// As it was stored, also by a program that looked at less.
+impl From<Stored> for Grounding {
+    fn from(stored: Stored) -> Self {
+        Self {
+            checked: field(&stored, "checked"),
+            unsupported_numbers: field(&stored, "unsupported_numbers"),
+            invalid_citations: field(&stored, "invalid_citations"),
+            invalid_links: field(&stored, "invalid_links"),
+        }
+    }
+}
+
+impl Grounding {
+    /// Looks at what an answer says, but for its citations. `customer` is all that the customer said.
+    pub fn of(text: &str, passages: &[Passage], customer: &[&str], invalid_citations: Vec<u32>) -> Self {
+        let known: Vec<_> = passages.iter().filter_map(|passage| passage.link.as_deref()).collect();
+        let (text, links) = without_links(text);
+        let mut invalid_links: Vec<_> =
+            links.into_iter().filter(|link| !known.contains(&link.as_str())).collect();
+        invalid_links.dedup();
+        Self {
+            checked: true,
+            unsupported_numbers: unsupported(&text, passages, customer),
+            invalid_citations,
+            invalid_links,
+        }
+    }
+
+    /// Whether nothing was found to be wrong.
+    pub fn is_sound(&self) -> bool {
+        self.unsupported_numbers.is_empty()
+            && self.invalid_citations.is_empty()
+            && self.invalid_links.is_empty()
+    }
+}
+
+/// Takes the addresses out of a text.
+fn without_links(text: &str) -> (String, Vec<String>) {
+    let (mut rest, mut kept, mut links) = (text, String::new(), Vec::new());
+    let begins =
+        |rest: &str| ["https://", "http://", "www."].iter().filter_map(|start| rest.find(start)).min();
+    while let Some(start) = begins(rest) {
+        let (before, link) = rest.split_at(start);
+        let ends = |character: char| character.is_whitespace() || "<>\"'()[]{}|".contains(character);
+        let (link, after) = link.split_at(link.find(ends).unwrap_or(link.len()));
+        kept.push_str(before);
+        kept.push(' ');
+        links.push(link.trim_end_matches(['.', ',', ';', ':', '!', '?']).to_owned());
+        rest = after;
+    }
+    kept.push_str(rest);
+    (kept, links)
+}
+
+fn unsupported(text: &str, passages: &[Passage], customer: &[&str]) -> Vec<String> {
+    let sentences = sentences(text);
+    let clauses =
+        sentences.iter().flat_map(|sentence| sentence.clauses.iter().map(move |clause| (sentence, clause)));
+    let words =
+        clauses.flat_map(|(sentence, clause)| (0..clause.len()).map(move |place| (sentence, clause, place)));
+    let words: Vec<_> = words.filter(|(_, clause, place)| has_digit(&clause[*place])).collect();
+    if words.is_empty() {
+        return Vec::new();
+    }
+    let (mut values, mut codes) = (BTreeSet::new(), BTreeSet::new());
+    for passage in passages {
+        for text in [&passage.title, &passage.content, passage.metadata.get()] {
+            values.extend(numbers(text).flat_map(values_of));
+            codes.extend(code_runs(text));
+        }
+    }
+    let is_supported = |word: &str| {
+        let is_code = word.bytes().any(|byte| byte.is_ascii_alphabetic());
+        // `250kg` is a number and its unit: it may stand as `250 kg`, and so may `10:30`, or `6-8` as two numbers.
+        let is_named = is_code && codes.contains(&spelled(word));
+        is_named
+            || (!is_article_number(word)
+                && numbers(word).all(|number| values_of(number).iter().any(|value| values.contains(value))))
+    };
+    let customer = LazyCell::new(|| Customer::new(customer, passages, &sentences));
+    let mut unsupported: Vec<_> = words
+        .into_iter()
+        .filter(|(sentence, clause, place)| {
+            !is_supported(clause[*place].text) && !customer.owns(sentence, clause, *place)
+        })
+        .map(|(_, clause, place)| clause[place].text.to_owned())
+        .collect();
+    unsupported.dedup();
+    unsupported
+}
+
+/// Whether a word has letters before a digit, or between digits: `LMP-310`, `M8x40`; not `250kg` or `$45`.
+fn is_article_number(word: &str) -> bool {
+    let mut letters = false;
+    for byte in word.bytes() {
+        if byte.is_ascii_alphabetic() {
+            letters = true;
+        } else if byte.is_ascii_digit() && letters {
+            return true;
+        }
+    }
+    false
+}
+
+/// Runs of digits, with the points, commas and apostrophes inside them.
+fn numbers(text: &str) -> impl Iterator<Item = &str> {
+    let parts = text.split(|character: char| !character.is_ascii_digit() && !".,'’".contains(character));
+    parts
+        .map(|part| part.trim_matches(|character: char| !character.is_ascii_digit()))
+        .filter(|part| !part.is_empty())
+}
+
+/// The values that a number may have: its last point or comma may be that of the decimals or that of the thousands.
+fn values_of(number: &str) -> Vec<String> {
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let value = |whole: &str, decimals: &str| {
+        let (whole, decimals) = (digits(whole), decimals.trim_end_matches('0'));
+        let whole = whole.trim_start_matches('0');
+        let whole = if whole.is_empty() { "0" } else { whole };
+        if decimals.is_empty() { whole.to_owned() } else { format!("{whole}.{decimals}") }
+    };
+    let Some((whole, decimals)) = number.rsplit_once(['.', ',']) else { return vec![value(number, "")] };
+    let mut values = vec![value(whole, decimals)];
+    let groups: Vec<_> = number.split(['.', ',', '\'', '’']).collect();
+    if groups[1..].iter().all(|group| group.len() == 3) {
+        values.push(value(number, ""));
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn citations_are_found_by_character_not_by_byte() {
+        let (citations, invalid) = cited("Größe 42 [1], rot [2] und [9].", 2);
+        let first = Citation { source: 1, start: 9, end: 12 };
+        let second = Citation { source: 2, start: 18, end: 21 };
+        assert_eq!((citations, invalid), (vec![first, second], vec![9]));
+    }
+
+    #[test]
+    fn brackets_that_hold_no_number_are_text() {
+        assert_eq!(cited("[a] [] [1 ] [[x]] [99999999999999999999]", 3), (vec![], vec![]));
+    }
+
+    fn passage(content: &str, metadata: &str) -> Passage {
+        Passage {
+            source: "product".into(),
+            key: "1".into(),
+            title: "Lamp LMP-310".into(),
+            content: content.into(),
+            link: Some("https://shop.example/p/1?a=2".into()),
+            metadata: serde_json::value::RawValue::from_string(metadata.into()).unwrap(),
+            distance: 0.1,
+            is_named: false,
+        }
+    }
+
+    fn wrong(text: &str) -> Vec<String> {
+        let passages = [
+            passage(
+                "Weighs 2.5 kg, holds 250 kg. Set of 6, for 6-8 people. -20 °C.",
+                r#"{"price": "1,299.00"}"#,
+            ),
+            passage("Costs 1.450,50 EUR or 89,- in the sale. Screws M8x40. Open 10:30.", r#"{"stock": 7}"#),
+        ];
+        Grounding::of(text, &passages, &[], Vec::new()).unsupported_numbers
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_passages_however_they_are_written() {
+        for founded in [
+            "It costs 1299, that is $1,299.00 or 1.299,00 € or 1'299.",
+            "1450.50 EUR, 1,450.5 EUR",
+            "Only 89.00! Or 89?",
+            "It weighs 2.5kg (2,50 kg) and holds 250kg.",
+            "For 6 to 8 people, 6-8; down to −20°C or -20 degrees.",
+            "There are **7** in stock, at 10:30.",
+            "lmp 310, LMP-310 and M8x40 screws",
+            "1. First.\n2) Second.\n  3. Third",
+            "No numbers at all",
+        ] {
+            assert_eq!(wrong(founded), [""; 0], "{founded}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_no_passage_has_is_told_as_it_is_written() {
+        for (invented, told) in [
+            ("It costs 1,298.00.", "1,298.00"),
+            ("It costs $99!", "99"),
+            ("It weighs 25 kg", "25"),
+            ("LMP-3100 is in stock", "LMP-3100"),
+            ("LMP-250 is another one", "LMP-250"),
+            ("M8x50 screws", "M8x50"),
+            ("a discount of 20.5%", "20.5"),
+            ("at 10:45", "10:45"),
+            ("1.99 is the price", "1.99"),
+            ("129.9", "129.9"),
+            ("Sie kostet 1.451 €", "1.451"),
+        ] {
+            assert_eq!(wrong(invented), [told], "{invented}");
+        }
+    }
+
+    #[test]
+    fn links_are_those_of_the_documents() {
+        let passages = [passage("See https://evil.example/x", "{}")];
+        let links = |text: &str| Grounding::of(text, &passages, &[], Vec::new()).invalid_links;
+        assert_eq!(
+            links("See [it](https://shop.example/p/1?a=2), or https://shop.example/p/1?a=2."),
+            [""; 0]
+        );
+        assert_eq!(links("Pay at https://evil.example/x!"), ["https://evil.example/x"]);
+        assert_eq!(links("www.evil.example"), ["www.evil.example"]);
+        assert_eq!(
+            links("https://shop.example/p/1?a=2&next=evil"),
+            ["https://shop.example/p/1?a=2&next=evil"]
+        );
+    }
+}

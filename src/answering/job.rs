@@ -1,0 +1,227 @@
+//! Answers one question from the index: retrieve, prompt, complete, judge, settle.
+//!
+//! The `answer` row is the truth; the job only wakes a worker. A question that was settled or erased in
+//! the meantime is left alone.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info_span};
+
+use crate::{
+    answering::{
+        self, Escalation, Question, complete::Conversation, cost::AnswerCost, human::wants_human,
+        prompt::PromptSettings, stream::Draft,
+    },
+    catalogue::Catalogue,
+    indexing::versions::Versions,
+    job::{Attempt, Job, JobError, OUTAGE, Outcome},
+    model::{
+        Completer, Message,
+        rate_limit::{Budget, JobRef},
+    },
+    store::{
+        Store, StoreError,
+        answers::{Settled, Taken},
+        chunks::Within,
+        jobs::OnDead,
+    },
+    telemetry,
+};
+
+/// How often questions are looked for that are past their time, or that nobody waits for.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The job.
+pub struct AnswerQuestion {
+    /// Where questions are, and the index.
+    pub store: Store,
+    /// The sources whose metadata is read as it is now, by name.
+    pub live: BTreeMap<String, Arc<dyn Catalogue>>,
+    /// What is searched, and what makes the question's vector.
+    pub versions: Arc<Versions>,
+    /// Answers the prompt.
+    pub completer: Arc<dyn Completer>,
+    /// What may be asked of that model's server.
+    pub completion_budget: Budget,
+    /// How answers are made.
+    pub settings: AnswerSettings,
+}
+
+/// How answers are made.
+#[derive(Clone, Debug)]
+pub struct AnswerSettings {
+    /// Passages in the prompt.
+    pub top_k: u32,
+    /// Whether what a question names by its SKU goes first.
+    pub names: bool,
+    /// Messages of the session that the model sees.
+    pub history_messages: u32,
+    /// The distance above which a human is asked for.
+    pub escalate_above_distance: f64,
+    /// How the model is asked.
+    pub prompt: PromptSettings,
+    /// The longest question.
+    pub max_question_chars: usize,
+    /// What is said when nothing fits, by language.
+    pub refusal: BTreeMap<String, String>,
+    /// What is said while nothing may be spent, by language.
+    pub fallback: BTreeMap<String, String>,
+    /// Dollars that answers may cost in a day (UTC); zero is no limit.
+    pub daily_usd: f64,
+    /// The longest that one answer may take.
+    pub timeout: Duration,
+    /// How long a question waits for a model that is away, until the fallback is said.
+    pub fallback_after: Duration,
+    /// The chat model's name, for the usage that callers see.
+    pub model: String,
+    /// What tokens cost.
+    pub prices: Prices,
+}
+
+/// Dollars for a million tokens.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Prices {
+    pub input: f64,
+    pub output: f64,
+}
+
+/// The job's key is the answer's id; it has no other arguments.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Payload {}
+
+impl Job for AnswerQuestion {
+    const KIND: &'static str = "answer_question";
+    const ON_DEAD: OnDead = OnDead::FailAnswers;
+    type Payload = Payload;
+
+    async fn run(&self, _: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {
+        let id = attempt
+            .key
+            .parse()
+            .map_err(|_| JobError::Dead(format!("not an answer's id: {}", attempt.key)))?;
+        let Some(taken) = self
+            .store
+            .take_question(id, attempt.number, attempt.lease)
+            .instrument(info_span!("take"))
+            .await?
+        else {
+            return Ok(Outcome::Done(Vec::new()));
+        };
+        let job = JobRef { kind: Self::KIND, id: attempt.lease.job };
+        let (began, spent) = (Instant::now(), AnswerCost::of(job));
+        let answer = tokio::select! {
+            answer = self.answer(&taken, &spent) => answer,
+            () = self.unwanted(&taken) => {
+                // Only the job is completed: the answer is settled already, or erased.
+                self.store.settle(&taken, &Settled { cost: spent.cost(), ..Settled::default() }).await?;
+                return Ok(Outcome::Committed);
+            }
+        };
+        let mut settled = match answer {
+            Ok(settled) => settled,
+            Err(error) if error.ends(attempt) => self.failed(&error),
+            Err(error) => {
+                self.account(&spent).await;
+                return Err(error);
+            }
+        };
+        settled.cost = spent.cost();
+        self.store.settle(&taken, &settled).instrument(info_span!("settle")).await?;
+        let outcome = settled.outcome.unwrap_or(settled.status);
+        telemetry::answered(
+            outcome,
+            taken.age + began.elapsed(),
+            settled.nearest_distance,
+            settled.escalation,
+        );
+        Ok(Outcome::Committed)
+    }
+}
+
+impl AnswerQuestion {
+    /// Answers, or says the fallback while nothing may be spent, or the model has been away for too long.
+    async fn answer(&self, taken: &Taken, spent: &AnswerCost) -> Result<Settled, JobError> {
+        let locale = taken.asked.locale.as_deref();
+        let (length, most) = (taken.asked.question.chars().count(), self.settings.max_question_chars);
+        if length > most {
+            // Asked by SQL, which knows no settings.
+            let reason =
+                format!("question_too_long: the question has {length} characters; the most is {most}");
+            return Err(JobError::Dead(reason));
+        }
+        let daily = self.settings.daily_usd;
+        if taken.is_paused || daily > 0.0 && taken.usd_today >= daily {
+            return Ok(self.paused(locale));
+        }
+        let (began, draft) = (Instant::now(), Draft::default());
+        let limit = self.settings.timeout;
+        let answer = tokio::select! {
+            answer = tokio::time::timeout(limit, self.make(taken, &draft, spent)) => answer.unwrap_or_else(|_| {
+                // Whoever takes so long is as good as away.
+                let reason = format!("no answer within {}", humantime::format_duration(limit));
+                Err(JobError::Snooze { after: OUTAGE, reason })
+            }),
+            () = draft.keep(&self.store, taken) => unreachable!("it never ends"),
+        };
+        let left = self.settings.fallback_after.saturating_sub(taken.age + began.elapsed());
+        match answer {
+            Err(error) if error.waits() && left.is_zero() => Ok(self.paused(locale)),
+            // However long the server wants to be left alone, the fallback comes soon after that time.
+            other => other.map_err(|error| error.within(left.max(Duration::from_secs(1)))),
+        }
+    }
+
+    async fn make(&self, taken: &Taken, draft: &Draft, spent: &AnswerCost) -> Result<Settled, JobError> {
+        let history = self.history(taken).instrument(info_span!("history")).await?;
+        let version = self.versions.active().await?;
+        let Question { question, sources, filter, locale, .. } = &taken.asked;
+        let standalone = self.condense(question, &history, spent).await;
+        let within = Within { sources: sources.as_deref(), metadata: filter.as_ref() };
+        let passages = self.retrieve(&version, &standalone, within, self.settings.top_k, spent).await?;
+        draft.found(&answering::sources(&passages, &[]));
+        let locale = locale.as_deref();
+        let asked = Conversation { question, history: &history, locale };
+        let mut composed = self.compose(asked, &passages, draft, spent).await?;
+        if wants_human(question) {
+            composed.0.escalation = Some(Escalation::AskedForHuman);
+        }
+        Ok(self.settled(standalone, locale, &passages, &composed, spent))
+    }
+
+    /// Ends when nobody waits for the answer any more: nothing more is to be spent on it.
+    async fn unwanted(&self, taken: &Taken) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if let Ok(false) = self.store.is_wanted(taken).await {
+                return;
+            }
+        }
+    }
+
+    async fn history(&self, taken: &Taken) -> Result<Vec<Message>, StoreError> {
+        let most = self.settings.history_messages;
+        match (&taken.asked.history, &taken.asked.session_id) {
+            (Some(given), _) => Ok(given[given.len().saturating_sub(most as usize)..].to_vec()),
+            (None, Some(session)) => self.store.history(taken, session, most).await,
+            (None, None) => Ok(Vec::new()),
+        }
+    }
+}
+
+/// Ends what is past its time, each second until stopped. Every daemon does it; one is enough.
+pub async fn end_overdue(store: &Store, stop: &CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
+        match store.end_overdue_answers().await {
+            Ok(0) => {}
+            Ok(ended) => tracing::info!(ended, "{ended} questions were past their time"),
+            Err(error) => tracing::debug!(%error, "questions past their time could not be looked for"),
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! Settings become parts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use anyhow::{Context, bail};
+use futures::future::join_all;
+use secrecy::ExposeSecret;
+
+use crate::{
+    answering::{
+        job::{AnswerQuestion, AnswerSettings, Prices},
+        prompt::{PromptSettings, SYSTEM},
+    },
+    catalogue::{Catalogue, CatalogueError, MassDelete, render::Rendering},
+    config::{
+        self, Config, DatabaseUrl, Endpoint, FeedFormat, FeedPlace, Relation, Retrieval, Source, SourceKind,
+        TokenizerChoice,
+    },
+    daemon::plan::PlanCatalogue,
+    evaluation::job::Eval,
+    indexing::{
+        batching::BatchLimits,
+        chunking::{Chunking, Tokenizer},
+        fill::FillIndex,
+        maintain::MaintainIndex,
+        refresh::RefreshDocument,
+        versions::{Model, Versions},
+    },
+    model::{
+        EmbeddingModel,
+        openai::{OpenAiCompleter, OpenAiEmbedder, Server},
+        rate_limit::{Budget, Waiting},
+    },
+    source::{
+        feed::{self, FeedSource},
+        postgres::{self, PostgresSource, triggers},
+    },
+    store::{
+        Store,
+        usage::{ModelAddress, Rates},
+    },
+    sync::reconcile::{SyncCatalogue, SyncedSource},
+    webhook::{Webhook, job::DeliverWebhook},
+};
+
+/// The jobs of a configuration, ready to run.
+pub struct Parts {
+    /// Compares sources.
+    pub sync: Arc<SyncCatalogue>,
+    /// Refreshes documents.
+    pub refresh: Arc<RefreshDocument>,
+    /// Answers questions.
+    pub answer: Arc<AnswerQuestion>,
+    /// Tells other services.
+    pub deliver: Arc<DeliverWebhook>,
+    /// Measures golden sets.
+    pub eval: Arc<Eval>,
+    /// Fills index versions.
+    pub fill: Arc<FillIndex>,
+    /// Looks after their HNSW indexes.
+    pub maintain: Arc<MaintainIndex>,
+    /// What is written and searched.
+    pub versions: Arc<Versions>,
+    /// Jobs that wait in their slots for the budget of a model.
+    pub waiting: Waiting,
+    catalogues: Vec<(String, Arc<dyn Catalogue>)>,
+    postgres: Vec<(String, Arc<PostgresSource>)>,
+}
+
+/// Builds the jobs for those who write the index, declares their kinds, and makes the first version where there is none.
+pub async fn prepare(config: &Config, store: &Store) -> anyhow::Result<Parts> {
+    let parts = assemble(config, store).await?;
+    super::declare_kinds(store).await?;
+    store.open_index(&config.embedding.model, config.embedding.dimensions.get()).await?;
+    Ok(parts)
+}
+
+/// Builds the jobs. Only our own database is asked for anything, and nothing is written.
+pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
+    let waiting = Waiting::default();
+    let versions = Arc::new(versions(config, store, &waiting).await?);
+    // Documents are looked at again when they would be cut otherwise, for whichever model.
+    let cutting: BTreeSet<_> = versions.models().iter().map(|model| model.chunking.settings()).collect();
+    let sources = sources(config, &cutting.into_iter().collect::<Vec<_>>().join(", "))?;
+    let completer = OpenAiCompleter::new(server(&config.answers.endpoint)?, config.answers.model.clone());
+    let catalogues = |wanted: &dyn Fn(&Source) -> bool| -> BTreeMap<String, Arc<dyn Catalogue>> {
+        let chosen = config.sources.iter().zip(&sources.catalogues).filter(|(source, _)| wanted(source));
+        chosen.map(|(source, catalogue)| (source.name.clone(), catalogue.clone())).collect()
+    };
+    let guard = |source: &Source| {
+        let limit = source.mass_delete_limit;
+        MassDelete { share: limit.share.0, documents: limit.documents.into() }
+    };
+    let synced = config.sources.iter().zip(&sources.catalogues).map(|(source, catalogue)| {
+        let synced = SyncedSource { catalogue: catalogue.clone(), mass_delete: guard(source) };
+        (source.name.clone(), synced)
+    });
+    let guards = config.sources.iter().map(|source| (source.name.clone(), guard(source)));
+    // A feed is not asked for single rows: what is stored of it is what is known.
+    let is_live = |source: &Source| matches!(&source.kind, SourceKind::Postgres(connection) if connection.live_metadata);
+    let refresh =
+        RefreshDocument::new(store.clone(), catalogues(&|_| true), guards.collect(), versions.clone());
+    let refresh = Arc::new(refresh);
+    let answer = Arc::new(AnswerQuestion {
+        store: store.clone(),
+        live: catalogues(&is_live),
+        versions: versions.clone(),
+        completer: Arc::new(completer),
+        completion_budget: budget(store, &config.answers.endpoint, &config.answers.model, &waiting),
+        settings: answer_settings(config),
+    });
+    let embedding = std::iter::once(&config.embedding).chain(config.embedding.next.as_deref());
+    let servers = embedding.map(|embedding| embedding.endpoint.base_url.to_string()).collect();
+    Ok(Parts {
+        sync: Arc::new(SyncCatalogue { store: store.clone(), sources: synced.collect(), servers }),
+        refresh: refresh.clone(),
+        deliver: Arc::new(DeliverWebhook { store: store.clone(), webhooks: receivers(&config.webhooks)? }),
+        fill: Arc::new(FillIndex {
+            store: store.clone(),
+            versions: versions.clone(),
+            refresh: refresh.clone(),
+        }),
+        maintain: Arc::new(MaintainIndex { store: store.clone() }),
+        eval: Arc::new(Eval { store: store.clone(), answer: answer.clone() }),
+        answer,
+        versions,
+        waiting,
+        catalogues: catalogues(&|_| true).into_iter().collect(),
+        postgres: sources.postgres,
+    })
+}
+
+/// The models of the settings; the active index version must be of one of them.
+async fn versions(config: &Config, store: &Store, waiting: &Waiting) -> anyhow::Result<Versions> {
+    let next = config.embedding.next.as_deref();
+    let models = std::iter::once(&config.embedding).chain(next);
+    let daily = config.budget.embedding_usd.0;
+    let models = models.map(|embedding| {
+        let name = embedding.model.clone();
+        let budget = budget(store, &embedding.endpoint, &name, waiting);
+        let model = EmbeddingModel { name, dimensions: embedding.dimensions.get() };
+        anyhow::Ok(Arc::new(Model {
+            embedder: Arc::new(OpenAiEmbedder::new(server(&embedding.endpoint)?, model.clone())),
+            model,
+            backfill: budget.after_others(BACKFILL_RESERVE, (daily > 0.0).then_some(("embedding", daily))),
+            budget,
+            chunking: Arc::new(chunking(embedding)?),
+            limits: BatchLimits {
+                items: embedding.max_inputs.get() as usize,
+                weight: embedding.max_request_tokens.get().into(),
+            },
+            price: embedding.usd_per_million_tokens.0,
+        }))
+    });
+    let versions = Versions::new(store.clone(), models.collect::<Result<_, _>>()?);
+    let active = store.index_versions().await?.into_iter().find(|version| version.state == "active");
+    if let Some(active) = active.filter(|active| versions.model(active).is_none())
+        && !store.is_unused(&active).await?
+    {
+        bail!(
+            "the index (version {}) holds vectors of {} with {} dimensions, and the settings say {} with {}; vectors of \
+             two models cannot be compared\n  set embedding.model and embedding.dimensions back, and name the new model \
+             in [embedding.next]: `shopkeeper index create` fills an index for it while this one is searched",
+            active.id,
+            active.model,
+            active.dimensions,
+            config.embedding.model,
+            config.embedding.dimensions
+        );
+    }
+    Ok(versions)
+}
+
+fn receivers(webhooks: &[config::Webhook]) -> anyhow::Result<BTreeMap<String, Webhook>> {
+    let receivers = webhooks.iter().map(|webhook| {
+        let secret = webhook.secret.0.expose_secret();
+        let receiver = Webhook::new(webhook.url.expose().clone(), secret, webhook.allow_private_addresses)?;
+        Ok((webhook.name.clone(), receiver))
+    });
+    receivers.collect()
+}
+
+/// What says beforehand what a sync would do.
+pub fn planner(parts: &Parts) -> PlanCatalogue {
+    PlanCatalogue { sync: parts.sync.clone(), refresh: parts.refresh.clone() }
+}
+
+/// The share of a model's budget that refreshing documents leaves to answers.
+const BACKFILL_RESERVE: f64 = 0.1;
+
+fn budget(store: &Store, endpoint: &Endpoint, model: &str, waiting: &Waiting) -> Budget {
+    let of = ModelAddress { server: endpoint.base_url.to_string(), model: model.to_owned() };
+    let rates = Rates {
+        requests: endpoint.requests_per_minute.per_minute(),
+        tokens: endpoint.tokens_per_minute.per_minute(),
+    };
+    Budget::new(store.clone(), of, rates, waiting.clone())
+}
+
+impl Parts {
+    /// The sources in PostgreSQL, by name.
+    pub fn postgres_sources(&self) -> impl Iterator<Item = (&str, &PostgresSource)> {
+        self.postgres.iter().map(|(name, source)| (name.as_str(), &**source))
+    }
+
+    /// All sources, by name.
+    pub fn catalogues(&self) -> impl Iterator<Item = (&str, &dyn Catalogue)> {
+        self.catalogues.iter().map(|(name, catalogue)| (name.as_str(), &**catalogue))
+    }
+
+    /// Looks at every source, and says which of them cannot be read: the others are, and questions are answered.
+    pub async fn say_source_faults(&self) {
+        join_all(self.catalogues.iter().map(async |(_, catalogue)| match catalogue.check().await {
+            Ok(()) => {}
+            Err(error @ (CatalogueError::Unreachable { .. } | CatalogueError::Broken { .. })) => {
+                tracing::warn!("{error}; trying on");
+            }
+            Err(error @ CatalogueError::Misfit { .. }) => {
+                tracing::error!("{error}; what cannot be read of it stays as it is");
+            }
+        }))
+        .await;
+    }
+}
+
+fn server(endpoint: &Endpoint) -> anyhow::Result<Server> {
+    let key = endpoint.api_key.as_ref().map(|key| key.0.expose_secret());
+    let (address, shown) = (endpoint.base_url.expose().as_str(), endpoint.base_url.to_string());
+    Ok(Server::new(address, shown, key, endpoint.timeout.0)?)
+}
+
+fn chunking(embedding: &config::Embedding) -> anyhow::Result<Chunking> {
+    let tokenizer = match &embedding.tokenizer {
+        TokenizerChoice::Cl100kBase => Tokenizer::Cl100kBase,
+        TokenizerChoice::File { file, json } => {
+            Tokenizer::from_json(json).with_context(|| format!("embedding.tokenizer: {file}"))?
+        }
+    };
+    Ok(Chunking {
+        tokenizer,
+        chunk_tokens: embedding.chunk_tokens.get() as usize,
+        overlap: embedding.chunk_overlap as usize,
+        max_input_tokens: embedding.max_input_tokens.get() as usize,
+    })
+}
+
+/// The sources of the settings, in their order, and those of them in PostgreSQL.
+#[derive(Default)]
+struct Sources {
+    catalogues: Vec<Arc<dyn Catalogue>>,
+    postgres: Vec<(String, Arc<PostgresSource>)>,
+}
+
+fn sources(config: &Config, salt: &str) -> anyhow::Result<Sources> {
+    let mut sources = Sources::default();
+    for source in &config.sources {
+        match &source.kind {
+            SourceKind::Postgres(connection) => {
+                let url = past_pooler(&config.database, &connection.url);
+                let postgres = Arc::new(postgres_source(source, connection, url, salt)?);
+                sources.catalogues.push(postgres.clone());
+                sources.postgres.push((source.name.clone(), postgres));
+            }
+            SourceKind::Feed(feed) => sources.catalogues.push(Arc::new(feed_source(source, feed, salt)?)),
+        }
+    }
+    Ok(sources)
+}
+
+fn rendering(source: &Source) -> Rendering {
+    Rendering {
+        key: source.key.clone(),
+        title: source.title.clone(),
+        text: source.text.clone(),
+        link: source.link.clone(),
+        metadata: source.metadata.clone(),
+        sku: source.sku.clone(),
+    }
+}
+
+fn feed_source(source: &Source, feed: &config::Feed, salt: &str) -> anyhow::Result<FeedSource> {
+    let settings = feed::Settings {
+        name: source.name.clone(),
+        place: match &feed.place {
+            FeedPlace::Path(path) => feed::Place::Path(path.clone()),
+            FeedPlace::Url(url) => feed::Place::Url(url.expose().clone()),
+        },
+        format: match feed.format {
+            FeedFormat::Csv => feed::Format::Csv,
+            FeedFormat::Jsonl => feed::Format::Jsonl,
+            FeedFormat::GoogleMerchant => feed::Format::GoogleMerchant,
+        },
+        rendering: rendering(source),
+    };
+    Ok(FeedSource::new(settings, salt)?)
+}
+
+/// A shop in our own database is read past the pooler as well: a listing is a cursor with settings of its own.
+fn past_pooler<'a>(database: &'a config::Database, url: &'a DatabaseUrl) -> &'a DatabaseUrl {
+    database.direct_url.as_ref().filter(|_| url.expose() == database.url.expose()).unwrap_or(url)
+}
+
+fn postgres_source(
+    source: &Source,
+    connection: &config::Connection,
+    url: &DatabaseUrl,
+    salt: &str,
+) -> anyhow::Result<PostgresSource> {
+    let relation = match &connection.relation {
+        Relation::Table { table, condition } => {
+            postgres::Relation::Table { name: table.clone(), condition: condition.clone() }
+        }
+        Relation::Query { query } => postgres::Relation::Query(query.clone()),
+    };
+    let settings = postgres::Settings {
+        name: source.name.clone(),
+        url: url.expose().to_owned(),
+        relation,
+        rendering: rendering(source),
+        updated_at: connection.updated_at.clone(),
+        live_metadata: connection.live_metadata,
+        related: connection.related.iter().map(related).collect(),
+        page_rows: connection.page_rows.get(),
+        max_connections: connection.max_connections.get(),
+        statement_timeout: connection.statement_timeout.0,
+    };
+    Ok(PostgresSource::new(settings, salt)?)
+}
+
+fn related(related: &config::Related) -> triggers::Related {
+    triggers::Related {
+        table: related.table.clone(),
+        columns: related.columns.clone(),
+        keys: related.keys.clone(),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a temperature is a small number")]
+fn answer_settings(config: &Config) -> AnswerSettings {
+    let answers = &config.answers;
+    let system = if answers.system_prompt.is_empty() { SYSTEM } else { &answers.system_prompt };
+    AnswerSettings {
+        top_k: answers.top_k.get(),
+        names: answers.retrieval == Retrieval::Hybrid,
+        history_messages: answers.history_messages,
+        escalate_above_distance: answers.escalate_above_distance.0,
+        prompt: PromptSettings {
+            system: system.to_owned(),
+            temperature: answers.temperature.0 as f32,
+            max_tokens: answers.max_tokens.get(),
+        },
+        max_question_chars: answers.max_question_chars.get() as usize,
+        refusal: answers.refusal.clone(),
+        fallback: answers.fallback.clone(),
+        daily_usd: config.budget.answers_usd.0,
+        timeout: answers.timeout.0,
+        fallback_after: answers.fallback_after.0,
+        model: answers.model.clone(),
+        prices: Prices {
+            input: answers.usd_per_million_input_tokens.0,
+            output: answers.usd_per_million_output_tokens.0,
+        },
+    }
+}

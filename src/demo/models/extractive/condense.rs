@@ -1,0 +1,41 @@
+//! Rewrites a question that refers to what was said before.
+
+use crate::demo::models::{
+    completions::{Message, Role, last_user_text},
+    extractive::words::{is_stop_word, words},
+};
+
+/// Words that refer to what was said before.
+const REFERRING: &[&str] = &[
+    "and", "it", "its", "one", "ones", "that", "their", "them", "these", "they", "this", "those", "version",
+];
+
+/// Puts the customer's question before it in front of one that refers to it.
+pub(super) fn condense(messages: &[Message]) -> String {
+    let question = last_user_text(messages).trim();
+    let refers = words(question).any(|word| REFERRING.binary_search(&word.as_str()).is_ok());
+    let mut asked = messages.iter().rev().filter(|message| message.role == Role::User).skip(1);
+    match asked.next() {
+        Some(before) if refers && product_name(question).is_none() => {
+            format!("{} {question}", before.text.trim().replace('\n', " "))
+        }
+        _ => question.to_owned(),
+    }
+}
+
+/// The first two or more words in a row that are written like a name.
+fn product_name(text: &str) -> Option<String> {
+    let is_name = |word: &str| {
+        word.starts_with(char::is_uppercase) || word.starts_with(|letter: char| letter.is_ascii_digit())
+    };
+    let plain = |word: &str| word.trim_matches(|letter: char| !letter.is_alphanumeric()).to_lowercase();
+    text.split(['.', '?', '!', ',', ':', ';', '\n', '[', ']', '(', ')']).find_map(|clause| {
+        let words: Vec<_> = clause.split_whitespace().collect();
+        let mut runs = words.chunk_by(|one, two| is_name(one) && is_name(two));
+        runs.find_map(|run| {
+            let opening = run.iter().take_while(|word| is_stop_word(&plain(word))).count();
+            let name = &run[opening..];
+            (name.len() > 1 && name[0].starts_with(char::is_uppercase)).then(|| name.join(" "))
+        })
+    })
+}

@@ -1,0 +1,130 @@
+//! A PostgreSQL that is already on the machine, and whether it will do.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use crate::demo::packages::{PackageError, matching};
+
+/// The bin folder of the PostgreSQL to use, chosen by the operator.
+const CHOSEN_BINARIES: &str = "SHOPKEEPER_PG_BIN";
+/// The oldest major version of PostgreSQL that will do.
+const OLDEST_POSTGRES: u32 = 15;
+/// The oldest pgvector that will do: the first with iterative index scans.
+const OLDEST_VECTOR: [u32; 2] = [0, 8];
+
+/// The programs that the operator chose, else the first of the system that will do.
+pub(super) fn installed_binaries() -> Result<Option<PathBuf>, PackageError> {
+    if let Some(chosen) = env::var_os(CHOSEN_BINARIES).filter(|chosen| !chosen.is_empty()) {
+        let path = PathBuf::from(chosen);
+        return match unfitness(&path) {
+            None => Ok(Some(path)),
+            Some(fault) => Err(PackageError::Unfit { path, fault }),
+        };
+    }
+    Ok(places().into_iter().find(|binaries| unfitness(binaries).is_none()))
+}
+
+/// Lists where systems keep PostgreSQL's programs: what `pg_config` says, then newer before older versions.
+fn places() -> Vec<PathBuf> {
+    let mut places: Vec<PathBuf> =
+        said(Path::new("pg_config"), "--bindir").map(PathBuf::from).into_iter().collect();
+    let families = [
+        ("/usr/lib/postgresql", ""),
+        ("/usr", "pgsql-"),
+        ("/opt/homebrew/opt", "postgresql"),
+        ("/usr/local/opt", "postgresql"),
+    ];
+    for (parent, prefix) in families {
+        let mut versions = matching(Path::new(parent), prefix, "");
+        versions.sort_by_key(|path| std::cmp::Reverse(numbers(&path.to_string_lossy())));
+        places.extend(versions.into_iter().map(|version| version.join("bin")));
+    }
+    places.extend(["/usr/local/pgsql/bin", "/usr/bin"].map(PathBuf::from));
+    places
+}
+
+/// Returns why the programs in this folder will not do, or nothing.
+pub(super) fn unfitness(binaries: &Path) -> Option<String> {
+    if let Some(missing) =
+        ["postgres", "initdb"].into_iter().find(|program| !binaries.join(program).is_file())
+    {
+        return Some(format!("there is no `{missing}` in it"));
+    }
+    let version = said(&binaries.join("postgres"), "--version").unwrap_or_default();
+    if numbers(&version).first().is_none_or(|major| *major < OLDEST_POSTGRES) {
+        return Some(format!("`postgres --version` says “{version}”"));
+    }
+    match vector_version(binaries) {
+        None => Some("it offers no pgvector (the extension `vector`)".to_owned()),
+        Some(version) if numbers(&version) < OLDEST_VECTOR.to_vec() => {
+            Some(format!("its pgvector is {version}"))
+        }
+        Some(_) => None,
+    }
+}
+
+/// Reads which version `create extension vector` would install.
+fn vector_version(binaries: &Path) -> Option<String> {
+    // Some systems put pg_config into a package for developers; then the usual layouts are tried.
+    let told = said(&binaries.join("pg_config"), "--sharedir").map(PathBuf::from);
+    let prefix = binaries.parent()?;
+    let debian = prefix.file_name().map(|version| Path::new("/usr/share/postgresql").join(version));
+    let usual = ["share", "share/postgresql", "share/pgsql"].map(|folder| prefix.join(folder));
+    let control = told
+        .into_iter()
+        .chain(usual)
+        .chain(debian)
+        .find_map(|share| fs::read_to_string(share.join("extension/vector.control")).ok())?;
+    let line = control.lines().find(|line| line.trim_start().starts_with("default_version"))?;
+    Some(line.split('\'').nth(1)?.to_owned())
+}
+
+/// Returns the first line that a program prints.
+fn said(program: &Path, option: &str) -> Option<String> {
+    let output = std::process::Command::new(program).arg(option).stderr(Stdio::null()).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.lines().next().map(str::to_owned).filter(|_| output.status.success())
+}
+
+/// Returns the numbers in a text, in order: `0.8.6` is 0, 8, 6.
+fn numbers(text: &str) -> Vec<u32> {
+    text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_system_postgres_needs_programs_a_version_and_a_pgvector_new_enough() {
+        let root = tempfile::tempdir().unwrap();
+        let (binaries, extension) = (root.path().join("bin"), root.path().join("share/extension"));
+        fs::create_dir_all(&binaries).unwrap();
+        fs::create_dir_all(&extension).unwrap();
+        assert!(unfitness(&binaries).unwrap().contains("no `postgres`"));
+        let program = |name: &str, said: &str| {
+            fs::write(binaries.join(name), format!("#!/bin/sh\necho '{said}'\n")).unwrap();
+            fs::set_permissions(binaries.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        program("initdb", "");
+        program("postgres", "postgres (PostgreSQL) 14.9");
+        assert!(unfitness(&binaries).unwrap().contains("14.9"));
+        program("postgres", "postgres (PostgreSQL) 16.2 (Debian 16.2-1)");
+        assert!(unfitness(&binaries).unwrap().contains("no pgvector"));
+        fs::write(extension.join("vector.control"), "comment = 'x'\ndefault_version = '0.7.4'\n").unwrap();
+        assert!(unfitness(&binaries).unwrap().contains("0.7.4"));
+        fs::write(extension.join("vector.control"), "default_version = '0.10.0'\n").unwrap();
+        assert_eq!(unfitness(&binaries), None);
+    }
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert!(numbers("0.10.0") > numbers("0.8.6") && numbers("0.8") >= OLDEST_VECTOR.to_vec());
+        assert_eq!(numbers("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)")[0], 15);
+    }
+}

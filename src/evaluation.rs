@@ -1,0 +1,4 @@
+//! Measures retrieval and answers on golden sets.
+
+pub mod job;
+pub mod metrics;

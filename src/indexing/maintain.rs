@@ -1,0 +1,87 @@
+//! Builds the HNSW indexes of versions that are filled, and keeps them small and quick: removes dead chunks, and builds
+//! anew what is worn.
+//!
+//! A chunk that is replaced stays in the graph as a dead node until it is vacuumed, and vacuuming repairs the graph only
+//! around it: one that has lost many of its nodes is searched slower and finds less. What is searched meanwhile is the
+//! old index.
+
+use serde::Deserialize;
+
+use crate::{
+    job::{Attempt, Job, JobError, Outcome},
+    store::{Store, StoreError, documents::IndexVersion, jobs::NewJob},
+};
+
+/// The key of the only job there is of this kind.
+pub const KEY: &str = "all";
+
+/// An index that has lost this share of its chunks since it was built is built anew: autovacuum's own measure of worn.
+const WORN: f64 = 0.2;
+
+/// So few documents may be on their way, by jobs of their own, when a version counts as filled.
+pub(super) const NEARLY_ALL: i64 = 1000;
+
+/// The job.
+pub struct MaintainIndex {
+    /// Where the indexes are.
+    pub store: Store,
+}
+
+/// Nothing.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Payload {}
+
+impl Job for MaintainIndex {
+    const KIND: &'static str = "maintain_index";
+    type Payload = Payload;
+
+    async fn run(&self, _: Payload, _: &Attempt) -> Result<Outcome, JobError> {
+        for version in self.store.index_versions().await? {
+            let Some(wear) = self.store.hnsw_wear(version.id).await? else {
+                self.build(&version).await?;
+                continue;
+            };
+            if wear >= WORN {
+                tracing::info!(
+                    version = version.id,
+                    wear,
+                    "building the HNSW index of version {} anew",
+                    version.id
+                );
+                self.store.rebuild_hnsw(version.id).await?;
+            }
+            self.store.vacuum_chunks(version.id).await?;
+            tracing::info!(
+                version = version.id,
+                wear,
+                "looked after the HNSW index of version {}",
+                version.id
+            );
+        }
+        Ok(Outcome::Done(Vec::new()))
+    }
+}
+
+impl MaintainIndex {
+    /// A job that looks after all versions.
+    pub fn job() -> NewJob {
+        NewJob { kind: Self::KIND, key: KEY.to_owned(), payload: serde_json::json!({}) }
+    }
+
+    /// Builds the HNSW index of a version that is filled. Until then it would slow the filling down.
+    async fn build(&self, version: &IndexVersion) -> Result<(), StoreError> {
+        if !self.store.has_listed_all().await?
+            || self.store.coverage(version.id).await?.missing() > NEARLY_ALL
+        {
+            return Ok(());
+        }
+        tracing::info!(
+            version = version.id,
+            "index version {} is filled; building its HNSW index",
+            version.id
+        );
+        self.store.build_hnsw(version).await?;
+        tracing::info!(version = version.id, "index version {} is ready", version.id);
+        Ok(())
+    }
+}

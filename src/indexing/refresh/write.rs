@@ -1,0 +1,101 @@
+//! Writes many documents in one transaction.
+
+use std::sync::atomic::Ordering;
+
+use futures::FutureExt;
+
+use crate::{
+    indexing::{
+        batching::BatchLimits,
+        refresh::{Draft, Ended, Outcomes, RefreshDocument, halving::halving, job_error},
+        versions::Version,
+    },
+    job::{self, BUSY, JobError},
+    store::{
+        StoreError,
+        documents::{Write, Written},
+    },
+    telemetry,
+};
+
+/// Documents of one transaction, and the vectors in it.
+pub(super) const LIMITS: BatchLimits = BatchLimits { items: 500, weight: 2000 };
+
+impl RefreshDocument {
+    /// Writes each document that is still what was read.
+    pub(super) async fn write(
+        &self,
+        version: &Version,
+        newest: Option<i32>,
+        drafts: Vec<Draft>,
+        outcomes: &mut Outcomes,
+    ) {
+        let (ends, writes): (Vec<_>, Vec<_>) =
+            drafts.into_iter().map(|draft| ((draft.place, draft.changed), draft.write)).unzip();
+        let written = self.write_all(version, newest, &writes).await;
+        if let Some(place) = written.iter().position(|written| *written == Ok(Written::Withheld)) {
+            self.list_again(&writes[place].id.source).await;
+        }
+        for ((place, changed), written) in ends.into_iter().zip(written) {
+            let ended = written.and_then(|written| match written {
+                Written::Fresh => {
+                    telemetry::indexed(changed.elapsed());
+                    Ok(Ended::Written)
+                }
+                Written::Superseded | Written::Withheld => Ok(Ended::NothingToDo),
+                // Its key is being enqueued in an open transaction, another worker has it, or another version is to be
+                // written as well: it runs again.
+                Written::NotHeld => Err(JobError::Snooze {
+                    after: BUSY,
+                    reason: "the job's row is locked, or an index version is new".into(),
+                }),
+            });
+            outcomes.set(place, ended);
+        }
+    }
+
+    /// One result for each document; one that the database refuses spoils no other.
+    ///
+    /// A time-out blames none of them: a row, or the whole partition, may be locked. What is left of the batch waits with
+    /// those that were tried, so that a batch is timed out once. Because the database may also be slow, fewer documents
+    /// are tried together next time, until that gets through again.
+    async fn write_all(
+        &self,
+        version: &Version,
+        newest: Option<i32>,
+        writes: &[Write],
+    ) -> Vec<Result<Written, JobError>> {
+        let mut results = Vec::with_capacity(writes.len());
+        while results.len() < writes.len() {
+            let limits = BatchLimits { items: self.together.load(Ordering::Relaxed), ..LIMITS };
+            let part = limits.first(&writes[results.len()..], Write::vectors);
+            let blames_a_document =
+                |error: &StoreError| matches!(error, StoreError::Failed(_) | StoreError::Overtaken);
+            let write = |part| self.store.refresh(version.index.id, newest, part, &self.guards).boxed();
+            let written = halving(part, blames_a_document, write).await;
+            let slow = written.iter().find_map(|result| match result {
+                Err(error @ StoreError::TooSlow(_)) => Some(Err(job_error(error.clone()))),
+                _ => None,
+            });
+            let together = if slow.is_some() { part.len() / 2 } else { 2 * limits.items };
+            self.together.store(together.clamp(1, LIMITS.items), Ordering::Relaxed);
+            results.extend(written.into_iter().map(|result| result.map_err(job_error)));
+            if let Some(slow) = slow {
+                results.resize(writes.len(), slow);
+            }
+        }
+        results
+    }
+
+    /// Has a source listed whose removals wait: only a complete listing tells whether their rows are back.
+    async fn list_again(&self, source: &str) {
+        tracing::warn!(
+            source,
+            "removals of `{source}` wait: more rows are gone than mass_delete_limit allows"
+        );
+        let job = job::sync_catalogue(source);
+        if let Err(error) = self.store.enqueue(job.kind, &[job.key], &[job.payload]).await {
+            tracing::debug!(%error, source, "no listing could be enqueued; the next one by the clock tells");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The jobs, and the whole of the retry policy.
+//!
+//! | kind | key | does |
+//! |---|---|---|
+//! | `sync_catalogue` | source | compares a source with the index and enqueues what changed |
+//! | `refresh_document` | source/key | makes the index hold one document as it is now |
+//! | `answer_question` | answer's id | answers one question |
+//! | `deliver_webhook` | delivery's id | tells another service what became of an answer |
+//! | `fill_index` | version | fills an index version with the documents that it lacks |
+//! | `maintain_index` | `all` | removes dead chunks, and builds HNSW indexes that are missing or worn |
+//! | `eval` | golden set | measures retrieval on a golden set |
+//! | `prune_history` | `all` | deletes what is past its retention |
+//!
+//! A job names what it is about and never carries its content: it reads the world as it is now, so that
+//! a repeat is harmless.
+
+use std::{future::Future, time::Duration};
+
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    catalogue::CatalogueError,
+    model::ModelError,
+    store::{
+        StoreError,
+        jobs::{Lease, NewJob, OnDead, WaitsFor},
+        usage::ModelAddress,
+    },
+};
+
+/// The kind of job that compares a source with the index.
+pub const SYNC_CATALOGUE: &str = "sync_catalogue";
+/// The kind of job that refreshes one document.
+pub const REFRESH_DOCUMENT: &str = "refresh_document";
+/// The kind of job that fills an index version.
+pub const FILL_INDEX: &str = "fill_index";
+
+/// A job that compares a source with the index.
+pub fn sync_catalogue(source: &str) -> NewJob {
+    let payload = serde_json::json!({ "source": source });
+    NewJob { kind: SYNC_CATALOGUE, key: source.to_owned(), payload }
+}
+
+/// A job that refreshes one document.
+pub fn refresh_document(source: &str, key: &str) -> NewJob {
+    let payload = serde_json::json!({ "source": source, "key": key });
+    NewJob { kind: REFRESH_DOCUMENT, key: format!("{source}/{key}"), payload }
+}
+
+/// A kind of job and what it does.
+pub trait Job: Send + Sync + 'static {
+    /// Its name everywhere: queue, logs, metrics, settings.
+    const KIND: &'static str;
+    /// What happens when a job dies or is cancelled.
+    const ON_DEAD: OnDead = OnDead::Nothing;
+    /// Its arguments.
+    type Payload: DeserializeOwned + Send;
+
+    /// Runs once.
+    fn run(
+        &self,
+        payload: Self::Payload,
+        attempt: &Attempt,
+    ) -> impl Future<Output = Result<Outcome, JobError>> + Send;
+}
+
+/// A kind of job of which many are run together: the queue hands over what one claim brought.
+///
+/// A run that panics, or takes longer than it may, blames none of its jobs: each is run once more, alone.
+pub trait BatchJob: Send + Sync + 'static {
+    /// Its name everywhere: queue, logs, metrics, settings.
+    const KIND: &'static str;
+    /// What happens when a job dies or is cancelled.
+    const ON_DEAD: OnDead = OnDead::Nothing;
+    /// The most jobs of one run.
+    const MOST: usize;
+    /// The arguments of one job.
+    type Payload: DeserializeOwned + Send;
+
+    /// Only jobs of the same lane are run together, so that a lane that hangs holds up no other.
+    fn lane(payload: &Self::Payload) -> &str;
+
+    /// Runs them once. Returns one result for each, in their order.
+    fn run(
+        &self,
+        batch: Vec<Claimed<Self::Payload>>,
+    ) -> impl Future<Output = Vec<Result<Outcome, JobError>>> + Send;
+}
+
+/// A job that this worker holds.
+#[derive(Clone, Debug)]
+pub struct Claimed<P> {
+    /// Its arguments.
+    pub payload: P,
+    /// Which run of it this is.
+    pub attempt: Attempt,
+}
+
+/// Which run of a job this is.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The right to write in the job's name.
+    pub lease: Lease,
+    /// The key that the job was enqueued with.
+    pub key: String,
+    /// Counted from 1.
+    pub number: u32,
+    /// After this one the job is dead when it fails.
+    pub is_last: bool,
+    /// Cancelled when the daemon stops.
+    pub stop: CancellationToken,
+    /// Cancelled when the lease is lost: nothing that is done after that is written.
+    pub lost: CancellationToken,
+}
+
+impl Attempt {
+    /// Runs long work until the daemon stops. Then another daemon continues it, and the attempt is not counted.
+    pub async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, JobError>>,
+    ) -> Result<T, JobError> {
+        self.stop.run_until_cancelled(work).await.unwrap_or_else(|| {
+            Err(JobError::Snooze { after: Duration::ZERO, reason: "the daemon is shutting down".to_owned() })
+        })
+    }
+}
+
+/// How a run ended well.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The worker completes the job, with these to follow.
+    Done(Vec<NewJob>),
+    /// The run completed the job itself, in the transaction that wrote its results.
+    Committed,
+}
+
+/// How a run ended badly: what the queue does next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JobError {
+    /// It may go better next time; the attempt counts, and the wait doubles.
+    #[error("{0}")]
+    Retry(String),
+    /// It is not this job's fault: it waits, and the attempt does not count.
+    #[error("{reason}")]
+    Snooze {
+        /// How long it waits.
+        after: Duration,
+        /// What it waits for.
+        reason: String,
+    },
+    /// An operator or the settings forbid it for now: it waits likewise.
+    #[error("{reason}")]
+    Withheld {
+        /// How long it waits.
+        after: Duration,
+        /// Who forbids it.
+        reason: String,
+        /// What it waits for.
+        by: WaitsFor,
+    },
+    /// The budget of a model is used up for now: it waits likewise.
+    #[error("the budget of requests and tokens to {} at {} is used up", by.model, by.server)]
+    Throttled {
+        /// How long it waits.
+        after: Duration,
+        /// Whose budget.
+        by: ModelAddress,
+    },
+    /// It will never succeed as things are.
+    #[error("{0}")]
+    Dead(String),
+    /// The model will never take what it was asked.
+    #[error("{reason}")]
+    Rejected {
+        /// The model server's address.
+        server: String,
+        /// What was seen.
+        reason: String,
+    },
+    /// Another worker has it; whatever was done here was not written.
+    #[error("the lease was lost")]
+    LeaseLost,
+}
+
+impl JobError {
+    /// The same with a wait that is no longer than this.
+    #[must_use]
+    pub fn within(self, most: Duration) -> Self {
+        match self {
+            Self::Snooze { after, reason } => Self::Snooze { after: after.min(most), reason },
+            Self::Withheld { after, reason, by } => Self::Withheld { after: after.min(most), reason, by },
+            Self::Throttled { after, by } => Self::Throttled { after: after.min(most), by },
+            other => other,
+        }
+    }
+
+    /// Whether the job ends with this failure.
+    pub fn ends(&self, attempt: &Attempt) -> bool {
+        match self {
+            Self::Dead(_) | Self::Rejected { .. } => true,
+            Self::Retry(_) => attempt.is_last,
+            Self::Snooze { .. } | Self::Withheld { .. } | Self::Throttled { .. } | Self::LeaseLost => false,
+        }
+    }
+
+    /// Whether the job waits and its attempt does not count.
+    pub fn waits(&self) -> bool {
+        matches!(self, Self::Snooze { .. } | Self::Withheld { .. } | Self::Throttled { .. })
+    }
+}
+
+/// How long a job waits that another one stands in the way of.
+pub const BUSY: Duration = Duration::from_secs(1);
+/// How long a job waits for something that is down when nobody said how long.
+pub const OUTAGE: Duration = Duration::from_secs(5);
+
+impl From<StoreError> for JobError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unreachable(_) => Self::Snooze { after: OUTAGE, reason: error.to_string() },
+            StoreError::Overtaken => Self::Snooze { after: BUSY, reason: error.to_string() },
+            StoreError::LeaseLost(_) => Self::LeaseLost,
+            StoreError::Undecodable(_) => Self::Dead(error.to_string()),
+            StoreError::TooSlow(_)
+            | StoreError::Forbidden(_)
+            | StoreError::Unsuitable(_)
+            | StoreError::SessionBusy(_)
+            | StoreError::IdempotencyMismatch(_)
+            | StoreError::UnknownName(_)
+            | StoreError::Failed(_) => Self::Retry(error.to_string()),
+        }
+    }
+}
+
+impl From<CatalogueError> for JobError {
+    fn from(error: CatalogueError) -> Self {
+        match error {
+            CatalogueError::Unreachable { .. } => Self::Snooze { after: OUTAGE, reason: error.to_string() },
+            CatalogueError::Broken { .. } | CatalogueError::Misfit { .. } => Self::Retry(error.to_string()),
+        }
+    }
+}
+
+impl From<ModelError> for JobError {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Unavailable { retry_after, .. } => {
+                Self::Snooze { after: retry_after.unwrap_or(OUTAGE), reason: error.to_string() }
+            }
+            // Somebody must pay or correct the key: asking often does not help.
+            ModelError::Refused { .. } => {
+                Self::Snooze { after: Duration::from_mins(1), reason: error.to_string() }
+            }
+            ModelError::Nonsense { .. } | ModelError::NoVector { .. } => Self::Retry(error.to_string()),
+            ModelError::Rejected { ref server, .. } => {
+                Self::Rejected { server: server.clone(), reason: error.to_string() }
+            }
+        }
+    }
+}

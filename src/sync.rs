@@ -1,0 +1,4 @@
+//! Finds what changed in the catalogue.
+
+pub mod reconcile;
+pub mod watch;

@@ -1,0 +1,298 @@
+//! Compares a source with what is known of it, and enqueues what differs.
+//!
+//! The listing is streamed and merged with our own ordered documents, so memory does not grow with the
+//! catalogue. Additions and changes are noted in batches as they are found; removals wait for the end,
+//! because a source that suddenly lists far fewer documents is more likely broken than sold out.
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use futures::{Stream, TryStreamExt};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    catalogue::{
+        Catalogue, CatalogueError, Listed, MassDelete,
+        changes::{Change, CompareError, Known, compare},
+    },
+    clock,
+    job::{Attempt, FILL_INDEX, Job, JobError, OUTAGE, Outcome, REFRESH_DOCUMENT, SYNC_CATALOGUE},
+    store::{Store, StoreError},
+    telemetry,
+};
+
+/// Documents noted in one transaction.
+const BATCH: usize = 1000;
+/// Known documents read at once.
+const PAGE: u32 = 5000;
+
+/// The job.
+pub struct SyncCatalogue {
+    /// Where documents are known.
+    pub store: Store,
+    /// Where they come from, by source.
+    pub sources: BTreeMap<String, SyncedSource>,
+    /// The model servers of the settings: what one of them rejected is not tried again unasked.
+    pub servers: Vec<String>,
+}
+
+/// A source and its limit on removals between complete listings.
+#[derive(Clone)]
+pub struct SyncedSource {
+    /// Where its documents come from.
+    pub catalogue: Arc<dyn Catalogue>,
+    /// The most that may leave between two complete listings.
+    pub mass_delete: MassDelete,
+}
+
+/// How a sync is run.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct SyncOptions {
+    /// Refresh every document, also those that did not change.
+    pub full: bool,
+    /// Believe the source however much it no longer lists.
+    pub allow_mass_delete: bool,
+}
+
+/// What a sync found and did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SyncReport {
+    /// The source's name.
+    pub source: String,
+    /// Documents that it lists.
+    pub listed: u64,
+    /// Not known before.
+    pub added: u64,
+    /// Listed with other content.
+    pub changed: u64,
+    /// No longer listed.
+    pub removed: u64,
+    /// As they were.
+    pub unchanged: u64,
+    /// Documents whose refreshing was enqueued.
+    pub enqueued: u64,
+    /// How long it took.
+    pub elapsed_ms: u64,
+}
+
+/// Why a source could not be synced.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The settings have no such source.
+    #[error("the settings have no source `{0}`")]
+    Unknown(String),
+    /// Another process is listing the source.
+    #[error("source `{0}` is being listed by another process")]
+    Busy(String),
+    /// The source could not be read, or what it says cannot be trusted.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// Our database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The mass-delete guard.
+    #[error(
+        "source `{source_name}` no longer lists {removed} of its {known} documents; nothing was removed\n  \
+         if that is right, run `shopkeeper sync --source {source_name} --allow-mass-delete`"
+    )]
+    MassDelete {
+        /// The source's name.
+        source_name: String,
+        /// Documents that it no longer lists.
+        removed: u64,
+        /// Documents that it had.
+        known: u64,
+    },
+}
+
+impl From<SyncError> for JobError {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Catalogue(error) => error.into(),
+            SyncError::Store(error) => error.into(),
+            // A daemon that has it already may have asked.
+            SyncError::Unknown(_) => Self::Retry(error.to_string()),
+            SyncError::Busy(_) => Self::Snooze { after: OUTAGE, reason: error.to_string() },
+            SyncError::MassDelete { .. } => Self::Dead(error.to_string()),
+        }
+    }
+}
+
+/// Which source.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Payload {
+    /// The source's name.
+    pub source: String,
+    /// How it is run.
+    #[serde(flatten)]
+    pub options: SyncOptions,
+}
+
+impl Job for SyncCatalogue {
+    const KIND: &'static str = SYNC_CATALOGUE;
+    type Payload = Payload;
+
+    async fn run(&self, payload: Payload, _: &Attempt) -> Result<Outcome, JobError> {
+        let report = self.sync(&payload.source, payload.options).await?;
+        tracing::info!(
+            source = report.source,
+            added = report.added,
+            changed = report.changed,
+            removed = report.removed,
+            unchanged = report.unchanged,
+            elapsed_ms = report.elapsed_ms,
+            "compared source `{}`: {} to refresh",
+            report.source,
+            report.enqueued,
+        );
+        Ok(Outcome::Done(Vec::new()))
+    }
+}
+
+impl SyncCatalogue {
+    /// Whether there is such a source; the error says so.
+    pub fn require(&self, name: &str) -> Result<(), SyncError> {
+        self.source(name).map(drop)
+    }
+
+    pub(crate) fn source(&self, name: &str) -> Result<&SyncedSource, SyncError> {
+        self.sources.get(name).ok_or_else(|| SyncError::Unknown(name.to_owned()))
+    }
+
+    /// Compares one source and enqueues what differs, unless another process does so now.
+    pub async fn sync(&self, name: &str, options: SyncOptions) -> Result<SyncReport, SyncError> {
+        self.source(name)?;
+        let lock = self.store.lock_listing(name).await?;
+        let lock = lock.ok_or_else(|| SyncError::Busy(name.to_owned()))?;
+        let report = self.sync_alone(name, options).await;
+        lock.release().await;
+        report
+    }
+
+    async fn sync_alone(&self, name: &str, options: SyncOptions) -> Result<SyncReport, SyncError> {
+        let source = self.source(name)?;
+        let started = Instant::now();
+        let mut run =
+            Run { store: &self.store, report: SyncReport::new(name), added: Vec::new(), changed: Vec::new() };
+        let mut removed = Vec::new();
+        let changes = self.changes(name)?;
+        futures::pin_mut!(changes);
+        while let Some(change) = changes.try_next().await? {
+            match change {
+                Change::Added(entry) => {
+                    run.report.added += 1;
+                    run.added.push(entry);
+                }
+                Change::Modified(entry) => {
+                    run.report.changed += 1;
+                    run.changed.push(entry);
+                }
+                Change::Unchanged(entry) => {
+                    run.report.unchanged += 1;
+                    if options.full {
+                        run.changed.push(entry);
+                    }
+                }
+                Change::Removed(key) => removed.push(key),
+            }
+            run.note(BATCH).await?;
+        }
+        run.note(1).await?;
+        let mut report = run.report;
+        report.removed = removed.len() as u64;
+        report.listed = report.added + report.changed + report.unchanged;
+        if report.removed > 0 && !options.allow_mass_delete {
+            let departure = self.store.let_leave(name, report.removed, source.mass_delete, true).await?;
+            if !departure.allowed {
+                let (source_name, removed) = (name.to_owned(), report.removed);
+                return Err(SyncError::MassDelete { source_name, removed, known: departure.known });
+            }
+        }
+        for keys in removed.chunks(BATCH) {
+            report.enqueued += self.store.note_unlisted(name, keys, REFRESH_DOCUMENT).await?;
+        }
+        // What stood in their way may be gone. What a model rejects, it will reject again.
+        report.enqueued += self.store.retry_failed(name, &self.servers, REFRESH_DOCUMENT).await?;
+        self.store.note_synced(name, report.listed).await?;
+        telemetry::synced(name, clock::now());
+        report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(report)
+    }
+}
+
+impl SyncCatalogue {
+    /// Compares what a source lists with what is known of it; changes nothing.
+    pub(crate) fn changes<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> Result<impl Stream<Item = Result<Change, SyncError>> + 'a, SyncError> {
+        let listed = self.source(name)?.catalogue.list().map_err(SyncError::from);
+        let known = known(&self.store, name).map_err(SyncError::from);
+        Ok(compare(listed, known).map_err(|error| distrust(name, error)))
+    }
+}
+
+/// A comparison that is under way.
+struct Run<'a> {
+    store: &'a Store,
+    report: SyncReport,
+    added: Vec<Listed>,
+    changed: Vec<Listed>,
+}
+
+impl Run<'_> {
+    /// Notes what was found, when it is this much.
+    async fn note(&mut self, least: usize) -> Result<(), StoreError> {
+        let source = &self.report.source;
+        if self.changed.len() >= least {
+            let changed = std::mem::take(&mut self.changed);
+            self.report.enqueued += self.store.note_listed(source, &changed, REFRESH_DOCUMENT).await?;
+        }
+        if self.added.len() >= least {
+            let added = std::mem::take(&mut self.added);
+            // A large import is found by what the versions lack; a look at all documents is too dear for a few.
+            self.report.enqueued += if added.len() < BATCH {
+                self.store.note_listed(source, &added, REFRESH_DOCUMENT).await?
+            } else {
+                self.store.note_new(source, &added, FILL_INDEX).await?
+            };
+        }
+        Ok(())
+    }
+}
+
+impl SyncReport {
+    /// Of a source that nothing was found or done of yet.
+    pub fn new(source: &str) -> Self {
+        let source = source.to_owned();
+        Self { source, listed: 0, added: 0, changed: 0, removed: 0, unchanged: 0, enqueued: 0, elapsed_ms: 0 }
+    }
+}
+
+/// What is known of a source, in key order, read in pages.
+fn known<'a>(store: &'a Store, source: &'a str) -> impl Stream<Item = Result<Known, StoreError>> + 'a {
+    async_stream::try_stream! {
+        let mut after: Option<String> = None;
+        loop {
+            let page = store.known(source, after.as_deref(), PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.key.clone());
+            for known in page {
+                yield known;
+            }
+        }
+    }
+}
+
+/// A listing that cannot be trusted is the source's misfit.
+fn distrust(source: &str, error: CompareError<SyncError>) -> SyncError {
+    match error {
+        CompareError::Read(error) => error,
+        CompareError::Duplicate(_) | CompareError::Disorder(..) => {
+            SyncError::Catalogue(CatalogueError::Misfit {
+                source_name: source.to_owned(),
+                reason: error.to_string(),
+            })
+        }
+    }
+}
