@@ -22,8 +22,8 @@ pub mod human;
 pub mod job;
 pub mod object;
 pub mod prompt;
-mod retrieve;
-mod settle;
+pub mod retrieve;
+pub mod settle;
 pub mod stream;
 
 use grounding::{Citation, Grounding, cited};

@@ -21,7 +21,7 @@ use axum::{
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{answering::job::AnswerQuestion, store::Store};
+use crate::{answering::retrieve::Retriever, store::Store};
 
 mod answers;
 mod auth;
@@ -70,7 +70,9 @@ pub struct Api {
     /// The kinds of jobs that there are.
     pub kinds: &'static [&'static str],
     /// Finds passages.
-    pub retriever: Arc<AnswerQuestion>,
+    pub retriever: Arc<Retriever>,
+    /// The longest question.
+    pub max_question_chars: usize,
     /// Those who wait for an answer.
     pub waiting: Waiting,
     /// Whether new work is taken.

@@ -1,22 +1,22 @@
 //! Has the model say something: a follow-up that stands alone, an answer.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use uuid::Uuid;
 
 use crate::{
     answering::{
         Passage, Verdict,
         condense::{condense, joined, rewritten},
-        cost::AnswerCost,
-        in_language,
-        job::AnswerQuestion,
-        judge,
-        prompt::prompt,
+        cost::{AnswerCost, Prices, estimate_tokens},
+        in_language, judge,
+        prompt::{PromptSettings, prompt},
         refuse,
         stream::Draft,
         withhold,
     },
     job::JobError,
-    model::{Completion, Heard, Message, Prompt, Role},
+    model::{Completer, Completion, Heard, Message, Prompt, Role, rate_limit::Budget},
 };
 
 /// What a customer asks, and what was said before it.
@@ -39,7 +39,23 @@ impl<'a> Conversation<'a> {
     }
 }
 
-impl AnswerQuestion {
+/// Composes answers from passages.
+pub struct Composer {
+    /// Answers the prompt.
+    pub completer: Arc<dyn Completer>,
+    /// What may be asked of that model's server.
+    pub budget: Budget,
+    /// How the model is asked.
+    pub prompt: PromptSettings,
+    /// What is said when nothing fits, by language.
+    pub refusal: BTreeMap<String, String>,
+    /// The distance above which a human is asked for.
+    pub escalate_above_distance: f64,
+    /// What tokens cost.
+    pub prices: Prices,
+}
+
+impl Composer {
     /// Makes of a follow-up a question that stands alone. A model that cannot be asked is no reason not to
     /// answer: then the question before it is searched for with it.
     pub async fn condense(&self, question: &str, history: &[Message], spent: &AnswerCost) -> String {
@@ -67,14 +83,14 @@ impl AnswerQuestion {
         spent: &AnswerCost,
     ) -> Result<(Verdict, String), JobError> {
         let Conversation { question, history, locale, .. } = asked;
-        let refusal = in_language(&self.settings.refusal, locale);
+        let refusal = in_language(&self.refusal, locale);
         if passages.is_empty() {
             return Ok((refuse(refusal), "stop".to_owned()));
         }
         let mark = Uuid::new_v4().simple().to_string();
-        let mut prompt = prompt(&self.settings.prompt, refusal, history, passages, question, &mark);
+        let mut prompt = prompt(&self.prompt, refusal, history, passages, question, &mark);
         let heard = |piece: &str| draft.say(piece);
-        let (customer, threshold) = (asked.customer(), self.settings.escalate_above_distance);
+        let (customer, threshold) = (asked.customer(), self.escalate_above_distance);
         let completion = self.complete(&prompt, Some(&heard), spent).await?;
         let verdict = judge(passages, &completion, &customer, refusal, threshold);
         if verdict.grounding.is_sound() {
@@ -97,16 +113,10 @@ impl AnswerQuestion {
         heard: Option<&Heard<'_>>,
         spent: &AnswerCost,
     ) -> Result<Completion, JobError> {
-        let said = prompt.messages.iter().map(|message| about(&message.content)).sum::<u64>();
-        let tokens = about(&prompt.system) + said + u64::from(prompt.max_tokens);
-        let budget = &self.completion_budget;
-        let completion = budget.complete(&*self.completer, prompt, heard, tokens, spent.jobs()).await?;
-        spent.completed(&completion, self.settings.prices);
+        let said = prompt.messages.iter().map(|message| estimate_tokens(&message.content)).sum::<u64>();
+        let tokens = estimate_tokens(&prompt.system) + said + u64::from(prompt.max_tokens);
+        let completion = self.budget.complete(&*self.completer, prompt, heard, tokens, spent.jobs()).await?;
+        spent.completed(&completion, self.prices);
         Ok(completion)
     }
-}
-
-/// The tokens of a text, roughly: four characters each.
-pub(super) fn about(text: &str) -> u64 {
-    text.chars().count().div_ceil(4) as u64
 }

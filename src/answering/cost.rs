@@ -6,14 +6,21 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 
 use crate::{
-    answering::job::{AnswerQuestion, Prices},
     model::{
         Completion,
         rate_limit::{self, JobRef},
     },
-    store::usage::Cost,
+    store::{Store, usage::Cost},
     telemetry,
 };
+
+/// Dollars for a million tokens.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Prices {
+    pub input: f64,
+    pub output: f64,
+}
 
 /// Adds up tokens and dollars.
 #[derive(Debug, Default)]
@@ -74,6 +81,13 @@ impl AnswerCost {
         })
     }
 
+    /// Adds to the day's sums what was spent on a question that is not settled with it.
+    pub async fn account(&self, store: &Store) {
+        if let Some(cost) = self.cost() {
+            rate_limit::note(store, cost).await;
+        }
+    }
+
     fn add(&self, parts: &[(u64, f64)], count: impl FnOnce(&mut Sums)) {
         let Cost { operation, usd, .. } = Cost::of(OPERATION, parts);
         telemetry::model_cost(operation, usd);
@@ -90,11 +104,7 @@ impl AnswerCost {
 /// What it is for, in the day's sums.
 const OPERATION: &str = "answer";
 
-impl AnswerQuestion {
-    /// Adds to the day's sums what was spent on a question that is not settled with it.
-    pub async fn account(&self, spent: &AnswerCost) {
-        if let Some(cost) = spent.cost() {
-            rate_limit::note(&self.store, cost).await;
-        }
-    }
+/// The tokens of a text, roughly: four characters each.
+pub(super) fn estimate_tokens(text: &str) -> u64 {
+    text.chars().count().div_ceil(4) as u64
 }

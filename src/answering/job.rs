@@ -4,7 +4,6 @@
 //! the meantime is left alone.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,16 +14,16 @@ use tracing::{Instrument, info_span};
 
 use crate::{
     answering::{
-        self, Escalation, Question, complete::Conversation, cost::AnswerCost, human::wants_human,
-        prompt::PromptSettings, stream::Draft,
+        self, Escalation, Question,
+        complete::{Composer, Conversation},
+        cost::AnswerCost,
+        human::wants_human,
+        retrieve::Retriever,
+        settle::SettleSettings,
+        stream::Draft,
     },
-    catalogue::Catalogue,
-    indexing::versions::Versions,
     job::{Attempt, Job, JobError, OUTAGE, Outcome},
-    model::{
-        Completer, Message,
-        rate_limit::{Budget, JobRef},
-    },
+    model::{Message, rate_limit::JobRef},
     store::{
         Store, StoreError,
         answers::{Settled, Taken},
@@ -37,59 +36,33 @@ use crate::{
 /// How often questions are looked for that are past their time, or that nobody waits for.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The job.
+/// Answers questions.
 pub struct AnswerQuestion {
-    /// Where questions are, and the index.
+    /// Where questions are.
     pub store: Store,
-    /// The sources whose metadata is read as it is now, by name.
-    pub live: BTreeMap<String, Arc<dyn Catalogue>>,
-    /// What is searched, and what makes the question's vector.
-    pub versions: Arc<Versions>,
-    /// Answers the prompt.
-    pub completer: Arc<dyn Completer>,
-    /// What may be asked of that model's server.
-    pub completion_budget: Budget,
-    /// How answers are made.
-    pub settings: AnswerSettings,
+    /// Finds passages.
+    pub retriever: Arc<Retriever>,
+    /// Makes an answer of them.
+    pub composer: Arc<Composer>,
+    /// What is written of it.
+    pub settle: SettleSettings,
+    /// What one answer may take.
+    pub limits: AnswerLimits,
 }
 
-/// How answers are made.
+/// What one answer may take.
 #[derive(Clone, Debug)]
-pub struct AnswerSettings {
-    /// Passages in the prompt.
-    pub top_k: u32,
-    /// Whether what a question names by its SKU goes first.
-    pub names: bool,
+pub struct AnswerLimits {
     /// Messages of the session that the model sees.
     pub history_messages: u32,
-    /// The distance above which a human is asked for.
-    pub escalate_above_distance: f64,
-    /// How the model is asked.
-    pub prompt: PromptSettings,
     /// The longest question.
     pub max_question_chars: usize,
-    /// What is said when nothing fits, by language.
-    pub refusal: BTreeMap<String, String>,
-    /// What is said while nothing may be spent, by language.
-    pub fallback: BTreeMap<String, String>,
     /// Dollars that answers may cost in a day (UTC); zero is no limit.
     pub daily_usd: f64,
     /// The longest that one answer may take.
     pub timeout: Duration,
     /// How long a question waits for a model that is away, until the fallback is said.
     pub fallback_after: Duration,
-    /// The chat model's name, for the usage that callers see.
-    pub model: String,
-    /// What tokens cost.
-    pub prices: Prices,
-}
-
-/// Dollars for a million tokens.
-#[derive(Clone, Copy, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Prices {
-    pub input: f64,
-    pub output: f64,
 }
 
 /// The job's key is the answer's id; it has no other arguments.
@@ -126,9 +99,9 @@ impl Job for AnswerQuestion {
         };
         let mut settled = match answer {
             Ok(settled) => settled,
-            Err(error) if error.ends(attempt) => self.failed(&error),
+            Err(error) if error.ends(attempt) => self.settle.failed(&error),
             Err(error) => {
-                self.account(&spent).await;
+                spent.account(&self.store).await;
                 return Err(error);
             }
         };
@@ -149,19 +122,19 @@ impl AnswerQuestion {
     /// Answers, or says the fallback while nothing may be spent, or the model has been away for too long.
     async fn answer(&self, taken: &Taken, spent: &AnswerCost) -> Result<Settled, JobError> {
         let locale = taken.asked.locale.as_deref();
-        let (length, most) = (taken.asked.question.chars().count(), self.settings.max_question_chars);
+        let (length, most) = (taken.asked.question.chars().count(), self.limits.max_question_chars);
         if length > most {
             // Asked by SQL, which knows no settings.
             let reason =
                 format!("question_too_long: the question has {length} characters; the most is {most}");
             return Err(JobError::Dead(reason));
         }
-        let daily = self.settings.daily_usd;
+        let daily = self.limits.daily_usd;
         if taken.is_paused || daily > 0.0 && taken.usd_today >= daily {
-            return Ok(self.paused(locale));
+            return Ok(self.settle.paused(locale));
         }
         let (began, draft) = (Instant::now(), Draft::default());
-        let limit = self.settings.timeout;
+        let limit = self.limits.timeout;
         let answer = tokio::select! {
             answer = tokio::time::timeout(limit, self.make(taken, &draft, spent)) => answer.unwrap_or_else(|_| {
                 // Whoever takes so long is as good as away.
@@ -170,9 +143,9 @@ impl AnswerQuestion {
             }),
             () = draft.keep(&self.store, taken) => unreachable!("it never ends"),
         };
-        let left = self.settings.fallback_after.saturating_sub(taken.age + began.elapsed());
+        let left = self.limits.fallback_after.saturating_sub(taken.age + began.elapsed());
         match answer {
-            Err(error) if error.waits() && left.is_zero() => Ok(self.paused(locale)),
+            Err(error) if error.waits() && left.is_zero() => Ok(self.settle.paused(locale)),
             // However long the server wants to be left alone, the fallback comes soon after that time.
             other => other.map_err(|error| error.within(left.max(Duration::from_secs(1)))),
         }
@@ -180,19 +153,20 @@ impl AnswerQuestion {
 
     async fn make(&self, taken: &Taken, draft: &Draft, spent: &AnswerCost) -> Result<Settled, JobError> {
         let history = self.history(taken).instrument(info_span!("history")).await?;
-        let version = self.versions.active().await?;
+        let version = self.retriever.versions.active().await?;
         let Question { question, sources, filter, locale, .. } = &taken.asked;
-        let standalone = self.condense(question, &history, spent).await;
+        let standalone = self.composer.condense(question, &history, spent).await;
         let within = Within { sources: sources.as_deref(), metadata: filter.as_ref() };
-        let passages = self.retrieve(&version, &standalone, within, self.settings.top_k, spent).await?;
+        let passages =
+            self.retriever.retrieve(&version, &standalone, within, self.retriever.top_k, spent).await?;
         draft.found(&answering::sources(&passages, &[]));
         let locale = locale.as_deref();
         let asked = Conversation { question, history: &history, locale };
-        let mut composed = self.compose(asked, &passages, draft, spent).await?;
+        let mut composed = self.composer.compose(asked, &passages, draft, spent).await?;
         if wants_human(question) {
             composed.0.escalation = Some(Escalation::AskedForHuman);
         }
-        Ok(self.settled(standalone, locale, &passages, &composed, spent))
+        Ok(self.settle.settled(standalone, locale, &passages, &composed, spent))
     }
 
     /// Ends when nobody waits for the answer any more: nothing more is to be spent on it.
@@ -206,7 +180,7 @@ impl AnswerQuestion {
     }
 
     async fn history(&self, taken: &Taken) -> Result<Vec<Message>, StoreError> {
-        let most = self.settings.history_messages;
+        let most = self.limits.history_messages;
         match (&taken.asked.history, &taken.asked.session_id) {
             (Some(given), _) => Ok(given[given.len().saturating_sub(most as usize)..].to_vec()),
             (None, Some(session)) => self.store.history(taken, session, most).await,

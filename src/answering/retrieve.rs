@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -9,16 +10,35 @@ use futures::future::join_all;
 use tracing::{Instrument, info_span};
 
 use crate::{
-    answering::{Passage, codes::codes, complete::about, cost::AnswerCost, job::AnswerQuestion},
-    indexing::versions::Version,
+    answering::{
+        Passage,
+        codes::codes,
+        cost::{AnswerCost, estimate_tokens},
+    },
+    catalogue::Catalogue,
+    indexing::versions::{Version, Versions},
     job::JobError,
-    store::{chunks::Within, documents::IndexVersion},
+    store::{Store, chunks::Within, versions::IndexVersion},
 };
 
 /// How long an answer waits for the shop's present prices, as `live_metadata` says; then it takes the stored ones.
 const LIVE_METADATA: Duration = Duration::from_millis(200);
 
-impl AnswerQuestion {
+/// Finds passages for a question.
+pub struct Retriever {
+    /// The index.
+    pub store: Store,
+    /// What is searched, and what makes the question's vector.
+    pub versions: Arc<Versions>,
+    /// The sources whose metadata is read as it is now, by name.
+    pub live: BTreeMap<String, Arc<dyn Catalogue>>,
+    /// Passages that are found unless another number is asked for.
+    pub top_k: u32,
+    /// Whether what a question names by its SKU goes first.
+    pub names: bool,
+}
+
+impl Retriever {
     /// Finds passages of the version that is searched, for those who want no answer.
     pub async fn look_up(
         &self,
@@ -28,7 +48,7 @@ impl AnswerQuestion {
     ) -> Result<Vec<Passage>, JobError> {
         let (version, spent) = (self.versions.active().await?, AnswerCost::default());
         let found = self.retrieve(&version, text, within, top_k, &spent).await;
-        self.account(&spent).await;
+        spent.account(&self.store).await;
         found
     }
 
@@ -43,7 +63,7 @@ impl AnswerQuestion {
         spent: &AnswerCost,
     ) -> Result<Vec<Passage>, JobError> {
         let Version { index, model } = version;
-        let (inputs, tokens) = ([question.to_owned()], about(question));
+        let (inputs, tokens) = ([question.to_owned()], estimate_tokens(question));
         let embedded = model.budget.embed(&*model.embedder, &inputs, tokens, spent.jobs()).await?;
         spent.embedded(embedded.tokens, model.price);
         // As many vectors as inputs: its adapter counts them.
@@ -62,7 +82,7 @@ impl AnswerQuestion {
         within: Within<'_>,
         top_k: u32,
     ) -> Result<Vec<Passage>, JobError> {
-        let codes = if self.settings.names { codes(question) } else { Vec::new() };
+        let codes = if self.names { codes(question) } else { Vec::new() };
         let mut passages = match &*codes {
             [] => Vec::new(),
             codes => self.store.named(index, vector, codes, within).await?,

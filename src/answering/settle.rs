@@ -1,17 +1,27 @@
 //! What is written when a question is settled; what it cost is added by the job.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use crate::{
-    answering::{
-        self, Escalation, Passage, Verdict, cost::AnswerCost, in_language, job::AnswerQuestion, nearest,
-        sources,
-    },
+    answering::{self, Escalation, Passage, Verdict, cost::AnswerCost, in_language, nearest, sources},
     job::JobError,
     store::answers::Settled,
 };
 
-impl AnswerQuestion {
+/// What every answer says of how it was made.
+#[derive(Clone, Debug)]
+pub struct SettleSettings {
+    /// The distance above which a human is asked for.
+    pub escalate_above_distance: f64,
+    /// What is said while nothing may be spent, by language.
+    pub fallback: BTreeMap<String, String>,
+    /// The chat model's name, for the usage that callers see.
+    pub model: String,
+}
+
+impl SettleSettings {
     pub(super) fn settled(
         &self,
         standalone: String,
@@ -34,11 +44,11 @@ impl AnswerQuestion {
             sources: json!(sources(passages, &verdict.citations)),
             citations: json!(verdict.citations),
             nearest_distance: nearest(passages),
-            escalation_threshold: self.settings.escalate_above_distance,
+            escalation_threshold: self.escalate_above_distance,
             escalation: verdict.escalation.map(Escalation::word),
             grounding: Some(json!(verdict.grounding)),
             draft: verdict.draft.clone(),
-            usage: Some(spent.usage(&self.settings.model)),
+            usage: Some(spent.usage(&self.model)),
             cost: None,
             error: None,
         }
@@ -46,14 +56,14 @@ impl AnswerQuestion {
 
     /// Nothing may be spent today: the customer is told that somebody will see to it.
     pub(super) fn paused(&self, locale: Option<&str>) -> Settled {
-        let text = in_language(&self.settings.fallback, locale);
+        let text = in_language(&self.fallback, locale);
         Settled {
             status: "completed",
             outcome: Some(answering::Outcome::Fallback.word()),
             answer: Some(json!({ "text": text, "language": locale, "finish_reason": null })),
             sources: json!([]),
             citations: json!([]),
-            escalation_threshold: self.settings.escalate_above_distance,
+            escalation_threshold: self.escalate_above_distance,
             escalation: Some(Escalation::Paused.word()),
             ..Settled::default()
         }
@@ -64,7 +74,7 @@ impl AnswerQuestion {
             status: "failed",
             sources: json!([]),
             citations: json!([]),
-            escalation_threshold: self.settings.escalate_above_distance,
+            escalation_threshold: self.escalate_above_distance,
             escalation: Some(Escalation::Failed.word()),
             error: Some(error.to_string()),
             ..Settled::default()

@@ -179,8 +179,7 @@ impl Place {
     /// Our search beside plain SQL with the same vectors, in turns.
     async fn search(&self, say: &impl Fn(String)) -> anyhow::Result<Vec<Comparison>> {
         say("searching".to_owned());
-        let version =
-            self.parts.answer.versions.active().await.map_err(|error| anyhow::anyhow!("{error}"))?;
+        let version = self.parts.versions.active().await.map_err(|error| anyhow::anyhow!("{error}"))?;
         let inputs: Vec<_> = (0..SINGLE * 2).map(|n| self.question(n)).collect();
         let vectors = version.model.embedder.embed(&inputs, &unlimited).await?.vectors;
         let statement = format!(

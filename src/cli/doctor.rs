@@ -314,7 +314,7 @@ async fn models(config: &Config, store: &Store, parts: &Parts, checks: &mut Chec
         temperature: 0.0,
         max_tokens: 16,
     };
-    let answered = parts.answer.completer.complete(&prompt, None, &unlimited).await;
+    let answered = parts.composer.completer.complete(&prompt, None, &unlimited).await;
     verdict(&format!("model {}", config.answers.model), answered.map(|_| "answers".to_owned()), checks);
 }
 

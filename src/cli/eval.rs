@@ -161,7 +161,7 @@ impl Place {
 
     /// A version by its number, or the active one.
     async fn version(&self, number: Option<i32>) -> anyhow::Result<Version> {
-        let versions = &self.parts.answer.versions;
+        let versions = &self.parts.versions;
         let Some(number) = number else { return Ok(versions.active().await?) };
         let written = versions.written().await?;
         let found = written.versions.iter().find(|version| version.index.id == number).cloned();

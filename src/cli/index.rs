@@ -20,7 +20,7 @@ use crate::{
         versions::{self, Version},
     },
     job::{BatchJob, Job},
-    store::{Store, documents::IndexVersion},
+    store::{Store, versions::IndexVersion},
 };
 
 /// Show the index versions; have one filled for another embedding model, and swap them

@@ -34,7 +34,7 @@ pub(super) async fn search(arguments: Search, path: &Path) -> anyhow::Result<()>
     let parts = daemon::assemble(&config, &store).await?;
     let top_k = arguments.top_k.unwrap_or(config.answers.top_k).get();
     let within = Within { sources: sources.as_deref(), metadata: None };
-    let passages = parts.answer.look_up(&arguments.text, within, top_k).await?;
+    let passages = parts.retriever.look_up(&arguments.text, within, top_k).await?;
     if arguments.json {
         let results = passages.iter().map(SearchHit::new);
         return output::json(&json!({ "results": results.collect::<Vec<_>>() }));

@@ -11,8 +11,12 @@ use secrecy::ExposeSecret;
 
 use crate::{
     answering::{
-        job::{AnswerQuestion, AnswerSettings, Prices},
+        complete::Composer,
+        cost::Prices,
+        job::{AnswerLimits, AnswerQuestion},
         prompt::{PromptSettings, SYSTEM},
+        retrieve::Retriever,
+        settle::SettleSettings,
     },
     catalogue::{Catalogue, CatalogueError, MassDelete, render::Rendering},
     config::{
@@ -52,6 +56,10 @@ pub struct Parts {
     pub sync: Arc<SyncCatalogue>,
     /// Refreshes documents.
     pub refresh: Arc<RefreshDocument>,
+    /// Finds passages.
+    pub retriever: Arc<Retriever>,
+    /// Makes answers of them.
+    pub composer: Arc<Composer>,
     /// Answers questions.
     pub answer: Arc<AnswerQuestion>,
     /// Tells other services.
@@ -85,7 +93,6 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     // Documents are looked at again when they would be cut otherwise, for whichever model.
     let cutting: BTreeSet<_> = versions.models().iter().map(|model| model.chunking.settings()).collect();
     let sources = sources(config, &cutting.into_iter().collect::<Vec<_>>().join(", "))?;
-    let completer = OpenAiCompleter::new(server(&config.answers.endpoint)?, config.answers.model.clone());
     let catalogues = |wanted: &dyn Fn(&Source) -> bool| -> BTreeMap<String, Arc<dyn Catalogue>> {
         let chosen = config.sources.iter().zip(&sources.catalogues).filter(|(source, _)| wanted(source));
         chosen.map(|(source, catalogue)| (source.name.clone(), catalogue.clone())).collect()
@@ -104,13 +111,24 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     let refresh =
         RefreshDocument::new(store.clone(), catalogues(&|_| true), guards.collect(), versions.clone());
     let refresh = Arc::new(refresh);
+    let retriever = Arc::new(Retriever {
+        store: store.clone(),
+        versions: versions.clone(),
+        live: catalogues(&is_live),
+        top_k: config.answers.top_k.get(),
+        names: config.answers.retrieval == Retrieval::Hybrid,
+    });
+    let composer = Arc::new(composer(config, store, &waiting)?);
     let answer = Arc::new(AnswerQuestion {
         store: store.clone(),
-        live: catalogues(&is_live),
-        versions: versions.clone(),
-        completer: Arc::new(completer),
-        completion_budget: budget(store, &config.answers.endpoint, &config.answers.model, &waiting),
-        settings: answer_settings(config),
+        retriever: retriever.clone(),
+        composer: composer.clone(),
+        settle: SettleSettings {
+            escalate_above_distance: config.answers.escalate_above_distance.0,
+            fallback: config.answers.fallback.clone(),
+            model: config.answers.model.clone(),
+        },
+        limits: answer_limits(config),
     });
     let embedding = std::iter::once(&config.embedding).chain(config.embedding.next.as_deref());
     let servers = embedding.map(|embedding| embedding.endpoint.base_url.to_string()).collect();
@@ -124,7 +142,13 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
             refresh: refresh.clone(),
         }),
         maintain: Arc::new(MaintainIndex { store: store.clone() }),
-        eval: Arc::new(Eval { store: store.clone(), answer: answer.clone() }),
+        eval: Arc::new(Eval {
+            store: store.clone(),
+            retriever: retriever.clone(),
+            composer: composer.clone(),
+        }),
+        retriever,
+        composer,
         answer,
         versions,
         waiting,
@@ -339,29 +363,33 @@ fn related(related: &config::Related) -> triggers::Related {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a temperature is a small number")]
-fn answer_settings(config: &Config) -> AnswerSettings {
+fn composer(config: &Config, store: &Store, waiting: &Waiting) -> anyhow::Result<Composer> {
     let answers = &config.answers;
     let system = if answers.system_prompt.is_empty() { SYSTEM } else { &answers.system_prompt };
-    AnswerSettings {
-        top_k: answers.top_k.get(),
-        names: answers.retrieval == Retrieval::Hybrid,
-        history_messages: answers.history_messages,
-        escalate_above_distance: answers.escalate_above_distance.0,
+    Ok(Composer {
+        completer: Arc::new(OpenAiCompleter::new(server(&answers.endpoint)?, answers.model.clone())),
+        budget: budget(store, &answers.endpoint, &answers.model, waiting),
         prompt: PromptSettings {
             system: system.to_owned(),
             temperature: answers.temperature.0 as f32,
             max_tokens: answers.max_tokens.get(),
         },
-        max_question_chars: answers.max_question_chars.get() as usize,
         refusal: answers.refusal.clone(),
-        fallback: answers.fallback.clone(),
-        daily_usd: config.budget.answers_usd.0,
-        timeout: answers.timeout.0,
-        fallback_after: answers.fallback_after.0,
-        model: answers.model.clone(),
+        escalate_above_distance: answers.escalate_above_distance.0,
         prices: Prices {
             input: answers.usd_per_million_input_tokens.0,
             output: answers.usd_per_million_output_tokens.0,
         },
+    })
+}
+
+fn answer_limits(config: &Config) -> AnswerLimits {
+    let answers = &config.answers;
+    AnswerLimits {
+        history_messages: answers.history_messages,
+        max_question_chars: answers.max_question_chars.get() as usize,
+        daily_usd: config.budget.answers_usd.0,
+        timeout: answers.timeout.0,
+        fallback_after: answers.fallback_after.0,
     }
 }

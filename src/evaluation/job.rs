@@ -10,7 +10,11 @@ use serde::Deserialize;
 
 use crate::{
     answering::{
-        complete::Conversation, cost::AnswerCost, is_far, job::AnswerQuestion, nearest, stream::Draft,
+        complete::{Composer, Conversation},
+        cost::AnswerCost,
+        is_far, nearest,
+        retrieve::Retriever,
+        stream::Draft,
     },
     evaluation::metrics::{Case, DEPTH, Graded, golden, report},
     indexing::versions::Version,
@@ -29,8 +33,10 @@ const PASSAGES: usize = 3 * DEPTH;
 pub struct Eval {
     /// Where documents are known.
     pub store: Store,
-    /// What answers.
-    pub answer: Arc<AnswerQuestion>,
+    /// Finds passages.
+    pub retriever: Arc<Retriever>,
+    /// Makes answers of them.
+    pub composer: Arc<Composer>,
 }
 
 /// What is measured.
@@ -51,7 +57,7 @@ impl Job for Eval {
         let unread = |reason: String| JobError::Dead(format!("{}: {reason}", file.display()));
         let text = tokio::fs::read_to_string(&file).await.map_err(|error| unread(error.to_string()))?;
         let cases = golden(&text).map_err(|error| unread(error.to_string()))?;
-        let version = self.answer.versions.active().await?;
+        let version = self.retriever.versions.active().await?;
         let spent = AnswerCost::of(JobRef { kind: Self::KIND, id: attempt.lease.job });
         let graded = self.graded(&version, cases, false, &spent, || {}).await?;
         let report = report(&graded);
@@ -90,7 +96,7 @@ impl Eval {
             }
         });
         let graded = questions.buffered(AT_ONCE).try_collect().await;
-        self.answer.account(spent).await;
+        spent.account(&self.store).await;
         graded
     }
 
@@ -112,22 +118,22 @@ impl Eval {
         with_answer: bool,
         spent: &AnswerCost,
     ) -> Result<Graded, JobError> {
-        let answer = &self.answer;
-        let standalone = answer.condense(&case.question, &case.history, spent).await;
+        let standalone = self.composer.condense(&case.question, &case.history, spent).await;
         let passages = u32::try_from(PASSAGES).unwrap_or(u32::MAX);
-        let mut passages = answer.retrieve(version, &standalone, Within::default(), passages, spent).await?;
+        let mut passages =
+            self.retriever.retrieve(version, &standalone, Within::default(), passages, spent).await?;
         let is_named = passages.iter().any(|passage| passage.is_named);
         let mut graded = Graded {
             ranks: case.ranks(&passages),
             nearest: if is_named { Some(0.0) } else { nearest(&passages) },
-            escalated: is_far(&passages, answer.settings.escalate_above_distance),
+            escalated: is_far(&passages, self.composer.escalate_above_distance),
             ..Graded::default()
         };
         if with_answer {
-            passages.truncate(answer.settings.top_k as usize);
+            passages.truncate(self.retriever.top_k as usize);
             let (question, history) = (&case.question, &case.history);
             let asked = Conversation { question, history, locale: None };
-            let (verdict, _) = answer.compose(asked, &passages, &Draft::default(), spent).await?;
+            let (verdict, _) = self.composer.compose(asked, &passages, &Draft::default(), spent).await?;
             graded.escalated = verdict.escalation.is_some();
             graded.says = case.says(&verdict.text);
             graded.ungrounded = !verdict.grounding.is_sound();

@@ -67,7 +67,7 @@ pub(super) fn check_question(api: &Api, field: &str, text: &str) -> Result<(), P
 
 fn check_length(api: &Api, field: &str, text: &str) -> Result<(), Problem> {
     let length = text.chars().count();
-    let most = api.retriever.settings.max_question_chars;
+    let most = api.max_question_chars;
     if length > most {
         return Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,

@@ -61,7 +61,7 @@ pub(super) async fn search(
     check_question(&api, "query", &request.query)?;
     check_sources(&api, request.sources.as_deref())?;
     check_object("filter", request.filter.as_ref())?;
-    let top_k = request.top_k.unwrap_or(api.retriever.settings.top_k);
+    let top_k = request.top_k.unwrap_or(api.retriever.top_k);
     if !(1..=MOST).contains(&top_k) {
         return Err(Problem::invalid(format!("top_k must be from 1 to {MOST}, not {top_k}")));
     }

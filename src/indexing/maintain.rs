@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     job::{Attempt, Job, JobError, Outcome},
-    store::{Store, StoreError, documents::IndexVersion, jobs::NewJob},
+    store::{Store, StoreError, jobs::NewJob, versions::IndexVersion},
 };
 
 /// The key of the only job there is of this kind.

@@ -9,7 +9,7 @@ use crate::{
     indexing::{batching::BatchLimits, chunking::Chunking},
     job::{JobError, OUTAGE},
     model::{Embedder, EmbeddingModel, rate_limit::Budget},
-    store::{Store, documents::IndexVersion},
+    store::{Store, versions::IndexVersion},
 };
 
 /// How long a daemon goes on with the versions that it has seen, and longer only while they cannot be read.

@@ -4,7 +4,7 @@ use pgvector::HalfVector;
 use serde_json::{Map, Value, value::RawValue};
 use sqlx::{AssertSqlSafe, types::Json};
 
-use super::{Store, StoreError, documents::IndexVersion, pool::Pool};
+use super::{Store, StoreError, pool::Pool, versions::IndexVersion};
 use crate::answering::Passage;
 
 /// Documents that share a SKU which is looked at: a SKU that thousands have names none.

@@ -21,20 +21,6 @@ use crate::{
 
 mod refresh;
 
-/// Vectors of one model and dimension.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct IndexVersion {
-    /// Its number; the name of the chunks' partition.
-    #[serde(rename = "version")]
-    pub id: i32,
-    /// The embedding model's name.
-    pub model: String,
-    /// Numbers in one vector.
-    pub dimensions: i32,
-    /// `building`, `ready`, `active`, `retired` or `dropping`.
-    pub state: String,
-}
-
 /// What is known of a document before it is refreshed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
@@ -111,21 +97,6 @@ const RETRIED: i64 = 1000;
 const DELETED: i64 = 1000;
 
 impl Store {
-    /// Finds the active index version, whatever its model, or makes one for this model.
-    pub async fn open_index(&self, model: &str, dimensions: u32) -> Result<IndexVersion, StoreError> {
-        let dimensions = i32::try_from(dimensions).unwrap_or(i32::MAX);
-        let version = sqlx::query_as!(
-            IndexVersion,
-            r#"select id as "id!", model as "model!", dimensions as "dimensions!", state as "state!"
-               from shopkeeper.open_index($1, $2)"#,
-            model,
-            dimensions,
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(version)
-    }
-
     /// Reads one page of a source's documents in key order, after `after`.
     pub async fn known(
         &self,

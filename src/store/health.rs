@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use pgvector::HalfVector;
 use sqlx::AssertSqlSafe;
 
-use super::{Store, StoreError, chunks, documents::IndexVersion, schema};
+use super::{Store, StoreError, chunks, schema, versions::IndexVersion};
 
 /// How many passages are wanted where only the plan is: as many as by default.
 const TOP_K: i32 = 5;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Store, StoreError, documents::IndexVersion, schema, schema::SchemaState};
+use super::{Store, StoreError, schema, schema::SchemaState, versions::IndexVersion};
 
 /// One source's documents.
 #[derive(Clone, Debug, PartialEq, Serialize)]

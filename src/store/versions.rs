@@ -1,9 +1,23 @@
 //! Index versions: made, filled, swapped and dropped while the index is in use.
 
-use super::{Store, StoreError, documents::IndexVersion};
+use super::{Store, StoreError};
 use crate::catalogue::DocumentId;
 
 mod building;
+
+/// Vectors of one model and dimension.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct IndexVersion {
+    /// Its number; the name of the chunks' partition.
+    #[serde(rename = "version")]
+    pub id: i32,
+    /// The embedding model's name.
+    pub model: String,
+    /// Numbers in one vector.
+    pub dimensions: i32,
+    /// `building`, `ready`, `active`, `retired` or `dropping`.
+    pub state: String,
+}
 
 /// How far an index version is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -42,6 +56,21 @@ impl Store {
             version.id,
         );
         Ok(unused.fetch_one(&self.pool).await?)
+    }
+
+    /// Finds the active index version, whatever its model, or makes one for this model.
+    pub async fn open_index(&self, model: &str, dimensions: u32) -> Result<IndexVersion, StoreError> {
+        let dimensions = i32::try_from(dimensions).unwrap_or(i32::MAX);
+        let version = sqlx::query_as!(
+            IndexVersion,
+            r#"select id as "id!", model as "model!", dimensions as "dimensions!", state as "state!"
+               from shopkeeper.open_index($1, $2)"#,
+            model,
+            dimensions,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(version)
     }
 
     /// Makes an index version that is written but not searched.

@@ -202,7 +202,7 @@ async fn a_model_without_limits_is_asked_at_once_unless_its_server_wants_patienc
         assert!(!world.store.take_budget(&of, rates, 1, 100, 0.0).await.unwrap().is_zero(), "{name}");
     }
     // Our own, on a loopback address, has none.
-    let rates = world.parts.answer.completion_budget.rates();
+    let rates = world.parts.composer.budget.rates();
     assert_eq!(rates, free);
 }
 
@@ -350,12 +350,12 @@ async fn tokens_that_an_answer_did_not_use_come_back() {
         temperature: 0.0,
         max_tokens: 50,
     };
-    let (answer, left) =
-        (&world.parts.answer, "select tokens from shopkeeper.model_budget where model = 'extractive'");
+    let (composer, left) =
+        (&world.parts.composer, "select tokens from shopkeeper.model_budget where model = 'extractive'");
     let mut tokens = Vec::new();
     for _ in 0..2 {
-        let budget = &answer.completion_budget;
-        budget.complete(&*answer.completer, &prompt, None, 500, &[]).await.unwrap();
+        let budget = &composer.budget;
+        budget.complete(&*composer.completer, &prompt, None, 500, &[]).await.unwrap();
         tokens.push(world.value::<f64>(left).await);
     }
     assert!((tokens[0] - 500.0).abs() < 0.1, "of a thousand: {tokens:?}");

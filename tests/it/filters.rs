@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
-use shopkeeper::store::{chunks::Within, documents::IndexVersion};
+use shopkeeper::store::{chunks::Within, versions::IndexVersion};
 use sqlx::AssertSqlSafe;
 
 use crate::support::{SHOP, SOURCE, World, execute};

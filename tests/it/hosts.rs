@@ -62,7 +62,7 @@ async fn lose(middle: &Middle, host: &Host, nets: &[Net], seconds: u32) {
     tokio::time::timeout(LIMIT, held).await.unwrap();
     // A question that is not held is answered sooner.
     let running = format!(
-        "from shopkeeper.job where kind = 'answer_question' and {} and not ahead
+        "from shopkeeper.job where kind = 'answer_question' and {} and not shared
              and started_at < clock_timestamp() - interval '0.7 s'",
         host.its()
     );

@@ -315,13 +315,13 @@ impl World {
 
     /// Titles of what a search finds, nearest first.
     pub(crate) async fn found(&self, text: &str) -> Vec<String> {
-        let found = self.parts.answer.look_up(text, Within::default(), 5).await.unwrap();
+        let found = self.parts.retriever.look_up(text, Within::default(), 5).await.unwrap();
         found.into_iter().map(|passage| passage.title).collect()
     }
 
     /// Keys of what a search finds, in its order.
     pub(crate) async fn keys(&self, text: &str) -> Vec<String> {
-        let found = self.parts.answer.look_up(text, Within::default(), 5).await.unwrap();
+        let found = self.parts.retriever.look_up(text, Within::default(), 5).await.unwrap();
         found.into_iter().map(|passage| passage.key).collect()
     }
 

@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use pgvector::HalfVector;
 use sqlx::PgConnection;
 
-use super::{Content, DocumentLock, IndexVersion, Refreshed, Write, Written, lock};
+use super::{Content, DocumentLock, Refreshed, Write, Written, lock};
 use crate::{
     catalogue::{DocumentId, MassDelete},
     indexing::chunk::{Chunks, InputHash},
-    store::{Store, StoreError, jobs, sources::let_leave},
+    store::{Store, StoreError, jobs, sources::let_leave, versions::IndexVersion},
 };
 
 mod copy;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::store::{Store, StoreError, documents::IndexVersion, pool::Pool};
+use crate::store::{Store, StoreError, pool::Pool, versions::IndexVersion};
 
 /// A connection of its own, past a pooler and without a limit of time.
 struct Builder<'a> {
