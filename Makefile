@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test check bench deb sqlx schema
+.PHONY: demo test check bench bench-smoke deb sqlx schema
 
 # A private PostgreSQL with pgvector, offline models, a sample shop and a daemon. ARGS=--once ends after the show.
 demo:
@@ -19,14 +19,24 @@ check:
 	$(CARGO) check --locked
 	@if command -v cargo-deny >/dev/null; then cargo-deny check licenses bans sources; \
 	else echo "not checked: licences, because cargo-deny is not installed (cargo install cargo-deny)"; fi
+	$(MAKE) bench-smoke
 
-# Our figures beside those of others, in one run on this machine. ARGS=--json for machines. The peers need a PostgreSQL
-# with its contrib extensions, which the downloaded one does not have, and we need pgvector: the newest installed one that
-# has it.
+# All benchmarks, in the profile that users get. ARGS=--json for machines. The peers of the queue need a PostgreSQL with
+# its contrib extensions, which the downloaded one does not have, and we need pgvector: the newest installed one that has
+# it.
 PG_BIN ?= $(patsubst /usr/share/postgresql/%/extension/vector.control,/usr/lib/postgresql/%/bin,\
 	$(lastword $(sort $(wildcard /usr/share/postgresql/*/extension/vector.control))))
 bench:
-	$(CARGO) run --locked --release --features bench-peers -- bench queue $(addprefix --pg-bin ,$(PG_BIN)) $(ARGS)
+	$(CARGO) bench --locked --features bench-peers --bench queue -- $(addprefix --pg-bin ,$(PG_BIN)) $(ARGS)
+	$(CARGO) bench --locked --features bench-peers --bench sync --bench answers --bench growth -- $(ARGS)
+
+# Runs each benchmark for seconds, so that none of them breaks unnoticed. Its figures say nothing.
+bench-smoke: BENCH = $(CARGO) bench --locked --profile dev --features embedded --bench
+bench-smoke:
+	$(BENCH) queue -- --rounds 1 --jobs 100
+	$(BENCH) sync -- --rounds 1 --products 100 --rows 1000 --dimensions 64
+	$(BENCH) answers -- --chunks 100 --dimensions 64 --questions 20 --sessions 2
+	$(BENCH) growth -- --few 100 --many 1000 --turns 10
 
 # A Debian package with the units, completions and manual pages, whose path is printed. Needs cargo-deb
 # (cargo install cargo-deb) and dpkg-dev.

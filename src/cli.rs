@@ -23,8 +23,6 @@ use crate::{
 };
 
 mod ask;
-#[cfg(feature = "embedded")]
-mod bench;
 mod config;
 #[cfg(feature = "embedded")]
 mod demo;
@@ -115,9 +113,6 @@ enum Verb {
     Completions(manual::Completions),
     /// Write the manual pages
     Man(manual::Man),
-    /// Measure this program beside others that do the same
-    #[cfg(feature = "embedded")]
-    Bench(bench::Bench),
     /// Serve offline models with OpenAI's protocol on loopback
     #[cfg(feature = "embedded")]
     Models(models::Models),
@@ -129,8 +124,6 @@ pub async fn main(arguments: Arguments) -> ExitCode {
     let result = match arguments.verb {
         #[cfg(feature = "embedded")]
         Verb::Demo(demo) => demo::demo(demo).await,
-        #[cfg(feature = "embedded")]
-        Verb::Bench(bench) => bench::bench(bench).await,
         #[cfg(feature = "embedded")]
         Verb::Models(models) => models::models(models).await,
         Verb::Config(verb) => config::config(verb, config),

@@ -24,14 +24,14 @@
 //! | [`store`] | every statement on our own tables, one file for each aggregate |
 //! | [`http`] | the API for other services and for operators |
 //! | [`retention`] | deletes what is past its time |
-//! | [`cli`], [`daemon`], [`config`], `demo`, `bench` | the commands, the composition root, the settings, the embedded default, measurements |
+//! | [`cli`], [`daemon`], [`config`], `demo` | the commands, the composition root, the settings, the embedded default |
 //! | [`clock`], [`telemetry`], [`http_client`], [`pg_connection`], [`retry_hint`] | what everyone may use |
 //!
 //! # Layers
 //! A module imports only from layers below its own; `tests/layers.rs` has the list and holds it. From the bottom: the pure
 //! domain (`catalogue`, `model`, the pure files of `indexing` and `answering`); adapters that do not know each other
 //! (`store`, `source`, `model::openai`, `webhook`); `job`; use cases (`sync`, `indexing`, `answering`, `evaluation`,
-//! `webhook::job`, `retention`); edges (`queue`, `http`); the entry (`cli`, `daemon`, `config`, `demo`, `bench`).
+//! `webhook::job`, `retention`); edges (`queue`, `http`); the entry (`cli`, `daemon`, `config`, `demo`).
 //!
 //! # Glossary
 //! - **source**: where documents come from, named in `jobs.toml`; **document**: one row of it, told apart by its key.
@@ -45,8 +45,6 @@
 //!   human is asked for.
 
 pub mod answering;
-#[cfg(feature = "embedded")]
-pub mod bench;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;

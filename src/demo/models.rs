@@ -1,4 +1,4 @@
-//! An OpenAI-compatible model server on loopback: for the demo, the tests and the bench.
+//! An OpenAI-compatible model server on loopback: for the demo, the tests and the benchmarks.
 //!
 //! It promises the wire format of `/v1/embeddings` (float and base64), `/v1/chat/completions` (JSON and
 //! server-sent events) and `/v1/models`, so that the one path from us to a model is the one that production

@@ -1,4 +1,4 @@
-//! A private PostgreSQL: for the demo, the tests and the bench.
+//! A private PostgreSQL: for the demo, the tests and the benchmarks.
 //!
 //! It listens on a free port of the loopback interface only, asks for a random password, and lives in a folder of
 //! its own. It ends when its value is dropped and when this process dies, however that happens: a small shell script

@@ -41,21 +41,12 @@ async fn the_help_says_what_there_is() {
         "jobs retry --help",
         "queue --help",
         "schedule --help",
-        "bench queue --help",
         "demo --help",
         "models serve --help",
     ] {
         all += &format!("$ shopkeeper {verb}\n{}\n", stdout(&program(&words(verb), &[]).await));
     }
     insta::assert_snapshot!(all);
-}
-
-#[tokio::test]
-async fn the_queue_is_measured_with_all_that_its_schema_has_by_now() {
-    let measured = program(&words("bench queue --jobs 100 --rounds 1 --json"), &[]).await;
-    let measured: serde_json::Value = serde_json::from_str(&stdout(&measured)).unwrap();
-    let drained = measured["results"].as_array().unwrap().iter().find(|result| result["name"] == "drain_c50");
-    assert!(drained.unwrap()["value"].as_f64().unwrap() > 0.0, "{measured}");
 }
 
 #[tokio::test]

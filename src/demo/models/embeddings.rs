@@ -181,7 +181,7 @@ fn tokens(items: &[Value]) -> Option<Vec<u32>> {
 
 impl Form {
     /// Writes the answer, with the fault if it is one of vectors. The body is put together by hand: numbers and base64
-    /// need no escaping, and this is the path that the bench measures others by.
+    /// need no escaping, and this is the path that the benchmarks measure others by.
     pub(super) fn answer(&self, vectors: &Vectors, tokens: usize, fault: Option<&Fault>) -> Reply {
         let count = vectors.rows().len() - usize::from(fault == Some(&Fault::WrongCount));
         let mut rows: Vec<_> = vectors.rows().enumerate().take(count).collect();

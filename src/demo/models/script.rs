@@ -13,7 +13,7 @@ use crate::demo::models::fault::{Fault, Line, Operation};
 
 /// Bodies kept for assertions: the newest of both operations together…
 const KEPT_BODIES: usize = 1000;
-/// …as long as they fit in this many bytes, so that a bench does not fill the memory.
+/// …as long as they fit in this many bytes, so that a benchmark does not fill the memory.
 const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
 /// How many requests came, by operation.

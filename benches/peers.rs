@@ -1,4 +1,4 @@
-//! Other queues over PostgreSQL for `bench queue`, each set up for speed as its manual says.
+//! Other queues over PostgreSQL beside ours, each set up for speed as its manual says.
 
 use std::time::Duration;
 
@@ -14,16 +14,26 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio_util::sync::CancellationToken;
 
-use super::queue::{Contestant, RUNS};
+use shopkeeper::demo::postgres::Postgres;
+
+use crate::{
+    Contestant, RUNS,
+    common::{create_database, note},
+};
 
 /// Connections of each, as many as ours has.
 const CONNECTIONS: u32 = 20;
 
-/// Sets them all up.
-pub(super) async fn all(graphile: &str, apalis: &str) -> [anyhow::Result<Box<dyn Contestant>>; 2] {
-    let graphile = Graphile::new(graphile).await.map(|peer| Box::new(peer) as Box<dyn Contestant>);
-    let apalis = Apalis::new(apalis).await.map(|peer| Box::new(peer) as Box<dyn Contestant>);
-    [graphile, apalis]
+/// Sets up all peers; says which of them cannot be set up on this server.
+pub(crate) async fn all(server: &Postgres) -> anyhow::Result<Vec<Box<dyn Contestant>>> {
+    let graphile = Graphile::new(&create_database(server, "graphile").await?).await;
+    let apalis = Apalis::new(&create_database(server, "apalis").await?).await;
+    let peers = [
+        graphile.map(|peer| Box::new(peer) as Box<dyn Contestant>),
+        apalis.map(|peer| Box::new(peer) as Box<dyn Contestant>),
+    ];
+    let told = |peer: anyhow::Result<_>| peer.map_err(|error| note(format!("left out: {error}"))).ok();
+    Ok(peers.into_iter().filter_map(told).collect())
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -145,10 +155,12 @@ impl Contestant for Apalis {
     }
 
     fn work(&self, concurrency: u32, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
+        #[expect(clippy::disallowed_methods, reason = "apalis asks for a function that spawns")]
+        let spawn = tokio::spawn;
         // A worker's name may not be used again soon after it ended.
         let worker = WorkerBuilder::new(format!("noop-{}", uuid::Uuid::new_v4()))
             .backend(self.storage().with_pubsub())
-            .parallelize(tokio::spawn)
+            .parallelize(spawn)
             .concurrency(concurrency as usize)
             .build(seen);
         Box::pin(async move {

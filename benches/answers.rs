@@ -1,16 +1,16 @@
-//! `bench answers`: what an answer takes besides its model.
+//! Measures what an answer takes besides its model.
 //!
 //! One private server, an index of many chunks with its HNSW, the offline model that answers at once, and the whole
 //! daemon, asked over HTTP: all share the cores. The stages are the spans that traces are made of.
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
+use clap::Parser;
 use futures::{StreamExt, TryStreamExt, stream};
 use pgvector::HalfVector;
 use serde_json::{Value, json};
@@ -24,16 +24,13 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use super::{Comparison, percentile};
-use crate::{
+use shopkeeper::{
     answering::Question,
     config::Config,
     daemon::{self, Listeners, Parts, Roles, Started, Workers},
     demo::{
-        create_databases, execute,
-        folder::DataFolder,
+        execute,
         models::{Completer, Embedder, Models, OfflineServer},
-        packages,
         postgres::Postgres,
     },
     model::unlimited,
@@ -41,20 +38,30 @@ use crate::{
     sync::reconcile::SyncOptions,
 };
 
-/// How much is done.
-#[derive(Clone, Copy, Debug)]
-pub struct Effort {
-    /// Chunks in the index.
-    pub chunks: u32,
-    /// Numbers in a vector.
-    pub dimensions: u16,
-    /// Questions that are asked by all sessions together.
-    pub questions: u32,
-    /// Sessions that ask at once.
-    pub sessions: u32,
+mod common;
+
+use common::{Common, Comparison, create_database, note, percentile};
+
+/// Answer questions from a large index, beside plain SQL and what is to be reached
+#[derive(Debug, Parser)]
+struct Options {
+    #[command(flatten)]
+    common: Common,
+    /// Chunks in the index
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = clap::value_parser!(u32).range(1..))]
+    chunks: u32,
+    /// Numbers in a vector
+    #[arg(long, value_name = "N", default_value = "1536", value_parser = clap::value_parser!(u16).range(1..))]
+    dimensions: u16,
+    /// Questions of all sessions together
+    #[arg(long, value_name = "N", default_value = "5000", value_parser = clap::value_parser!(u32).range(1..))]
+    questions: u32,
+    /// Sessions that ask at once
+    #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u32).range(1..))]
+    sessions: u32,
 }
 
-/// Questions asked one after the other.
+/// Questions asked one after the other, at most.
 const SINGLE: u32 = 300;
 /// Stages that are waiting for a model.
 const MODELS: [&str; 2] = ["embeddings", "chat"];
@@ -86,35 +93,28 @@ impl Spans {
     }
 }
 
-/// Measures all of it.
-pub async fn answers(
-    effort: Effort,
-    pg_bin: Option<&Path>,
-    say: impl Fn(String),
-) -> anyhow::Result<Vec<Comparison>> {
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
     let spans = Spans::default();
     let filter = tracing_subscriber::EnvFilter::new("off,shopkeeper=info");
     tracing_subscriber::registry().with(spans.clone().with_filter(filter)).try_init()?;
-    let binaries = match pg_bin {
-        Some(folder) => folder.to_owned(),
-        None => packages::postgres_binaries().await?,
-    };
     let settings = [("max_connections", "100"), ("shared_buffers", "1GB")];
-    let server = Postgres::start(&binaries, DataFolder::temporary()?, &settings).await?;
-    let models = Models::new(Embedder::hash(effort.dimensions), Completer::Extractive);
+    let server = options.common.start_server(&settings).await?;
+    let models = Models::new(Embedder::hash(options.dimensions), Completer::Extractive);
     let models = OfflineServer::start(models).await?;
-    let place = Place::new(&server, &models, effort, &say).await?;
-    let mut results = place.search(&say).await?;
-    results.extend(place.ask(&spans, &say).await?);
+    let place = Place::new(&server, &models, &options).await?;
+    let mut results = place.search().await?;
+    results.extend(place.ask(&spans).await?);
     place.store.close().await;
     models.stop().await;
     server.stop().await?;
-    Ok(results)
+    options.common.print(&results)
 }
 
 /// An index with its settings.
-struct Place {
-    effort: Effort,
+struct Place<'a> {
+    options: &'a Options,
     config: Config,
     store: Store,
     parts: Parts,
@@ -123,20 +123,14 @@ struct Place {
     _folder: TempDir,
 }
 
-impl Place {
-    async fn new(
-        server: &Postgres,
-        models: &OfflineServer,
-        effort: Effort,
-        say: &impl Fn(String),
-    ) -> anyhow::Result<Self> {
-        create_databases(&server.url("postgres"), &["answers"]).await?;
-        let url = server.url("answers");
+impl<'a> Place<'a> {
+    async fn new(server: &Postgres, models: &OfflineServer, options: &'a Options) -> anyhow::Result<Self> {
+        let url = create_database(server, "answers").await?;
         let products = format!(
             "create table product (id integer primary key, name text not null, price numeric(10, 2) not null);
              insert into product select n, 'Product ' || n || ' of ' || md5(n::text), n % 1000
              from generate_series(1, {}) as n",
-            effort.chunks
+            options.chunks
         );
         execute(&url, &products).await?;
         let folder = TempDir::new()?;
@@ -149,14 +143,14 @@ impl Place {
              url = {{ file = \"url\" }}\ntable = \"product\"\nkey = \"id\"\ntitle = \"{{{{ name }}}}\"\n\
              text = \"{{{{ name }}}}\"\nmetadata = [\"price\"]\npoll = \"0\"\n",
             models.base_url(),
-            effort.dimensions,
+            options.dimensions,
         );
         std::fs::write(folder.path().join("jobs.toml"), settings)?;
         let config = Config::load(&folder.path().join("jobs.toml"), &BTreeMap::new())?;
         let store = Store::open_migrated(&daemon::reach(&config)).await?;
         let parts = daemon::prepare(&config, &store).await?;
         let pool = PgPoolOptions::new().max_connections(40).connect(&url).await?;
-        say(format!("indexing {} products", effort.chunks));
+        note(format!("indexing {} products", options.chunks));
         let workers = Workers::new(&store);
         workers.start_refreshing(&parts, &config.queue);
         parts.sync.sync("product", SyncOptions::default()).await?;
@@ -164,28 +158,32 @@ impl Place {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         workers.stop().await;
-        say("building the HNSW index".to_owned());
+        note("building the HNSW index");
         store.build_hnsw(&store.index_versions().await?[0]).await?;
         execute(&url, "vacuum analyze").await?;
-        Ok(Self { effort, config, store, parts, pool, _folder: folder })
+        Ok(Self { options, config, store, parts, pool, _folder: folder })
+    }
+
+    fn singles(&self) -> u32 {
+        self.options.questions.min(SINGLE)
     }
 
     fn question(&self, n: u32) -> String {
         // Scattered over the products.
-        let product = u64::from(n) * 2_654_435_761 % u64::from(self.effort.chunks);
+        let product = u64::from(n) * 2_654_435_761 % u64::from(self.options.chunks);
         format!("How much is the Product {product}?")
     }
 
     /// Our search beside plain SQL with the same vectors, in turns.
-    async fn search(&self, say: &impl Fn(String)) -> anyhow::Result<Vec<Comparison>> {
-        say("searching".to_owned());
+    async fn search(&self) -> anyhow::Result<Vec<Comparison>> {
+        note("searching");
         let version = self.parts.versions.active().await.map_err(|error| anyhow::anyhow!("{error}"))?;
-        let inputs: Vec<_> = (0..SINGLE * 2).map(|n| self.question(n)).collect();
+        let inputs: Vec<_> = (0..self.singles() * 2).map(|n| self.question(n)).collect();
         let vectors = version.model.embedder.embed(&inputs, &unlimited).await?.vectors;
         let statement = format!(
             "select source, key, content, embedding::halfvec({0}) <=> $1 as distance from shopkeeper.chunk_{1}
              order by embedding::halfvec({0}) <=> $1 limit 5",
-            self.effort.dimensions, version.index.id
+            self.options.dimensions, version.index.id
         );
         let (mut ours, mut plain) = (Vec::new(), Vec::new());
         for (n, vector) in vectors.iter().cycle().take(2 * vectors.len()).enumerate() {
@@ -204,18 +202,16 @@ impl Place {
                 plain.push(began.elapsed().as_secs_f64() * 1e3);
             }
         }
-        ours.sort_by(f64::total_cmp);
-        plain.sort_by(f64::total_cmp);
         let compared = |name, share| {
             let (value, compared_value) = (percentile(&ours, share), percentile(&plain, share));
             let compared_to = "plain SQL on the same index";
-            Comparison { name, value, unit: "ms", compared_to, compared_value, ratio: value / compared_value }
+            Comparison::new(name, value, "ms", compared_to, compared_value)
         };
         Ok(vec![compared("search_p50_ms", 0.5), compared("search_p99_ms", 0.99)])
     }
 
     /// The daemon, asked one after the other, then by all sessions at once.
-    async fn ask(&self, spans: &Spans, say: &impl Fn(String)) -> anyhow::Result<Vec<Comparison>> {
+    async fn ask(&self, spans: &Spans) -> anyhow::Result<Vec<Comparison>> {
         let stop = CancellationToken::new();
         let listeners = Listeners::bind(&self.config, Roles::ALL)?;
         let (sender, started) = tokio::sync::oneshot::channel();
@@ -238,7 +234,7 @@ impl Place {
             {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            let results = self.asked(&format!("http://{address}/v1/answers"), spans, say).await;
+            let results = self.asked(&format!("http://{address}/v1/answers"), spans).await;
             stop.cancel();
             results
         };
@@ -247,15 +243,11 @@ impl Place {
         results
     }
 
-    async fn asked(
-        &self,
-        url: &str,
-        spans: &Spans,
-        say: &impl Fn(String),
-    ) -> anyhow::Result<Vec<Comparison>> {
-        say(format!("{SINGLE} questions, one after the other"));
+    async fn asked(&self, url: &str, spans: &Spans) -> anyhow::Result<Vec<Comparison>> {
+        let singles = self.singles();
+        note(format!("{singles} questions, one after the other"));
         spans.take();
-        for n in 0..SINGLE {
+        for n in 0..singles {
             let question = Question { question: self.question(n), ..Question::default() };
             let id = self.store.ask(LOCAL, None, &question, None).await?;
             while !self.store.answer(None, id).await?.is_some_and(|answer| answer.is_settled()) {
@@ -268,19 +260,17 @@ impl Place {
         let claims: Vec<f64> = sqlx::query_scalar(claims).fetch_all(&self.pool).await?;
         let stages = spans.take();
         for (name, took) in &stages {
-            let mut took = took.clone();
-            took.sort_by(f64::total_cmp);
-            let (p50, p99) = (percentile(&took, 0.5), percentile(&took, 0.99));
-            say(format!("  {name}: {} times, p50 {p50:.2} ms, p99 {p99:.2} ms", took.len()));
+            let (p50, p99) = (percentile(took, 0.5), percentile(took, 0.99));
+            note(format!("  {name}: {} times, p50 {p50:.2} ms, p99 {p99:.2} ms", took.len()));
         }
         let own = own_times(&stages)?;
-        say(format!("{} questions of {} sessions", self.effort.questions, self.effort.sessions));
+        note(format!("{} questions of {} sessions", self.options.questions, self.options.sessions));
         let client = reqwest::Client::new();
         let began = Instant::now();
-        let sessions = stream::iter(0..self.effort.sessions).map(|session| {
+        let sessions = stream::iter(0..self.options.sessions).map(|session| {
             let client = client.clone();
             async move {
-                for n in 0..self.effort.questions / self.effort.sessions {
+                for n in 0..self.options.questions / self.options.sessions {
                     let question = self.question(session * 1000 + n);
                     // Given empty, so that each is one question and not a follow-up.
                     let body =
@@ -294,27 +284,20 @@ impl Place {
                 Ok(())
             }
         });
-        sessions.buffer_unordered(self.effort.sessions as usize).try_collect::<()>().await?;
-        let rate = f64::from(self.effort.questions) / began.elapsed().as_secs_f64();
-        let wanted = |name, value: f64, unit, compared_to, compared_value: f64| Comparison {
-            name,
-            value,
-            unit,
-            compared_to,
-            compared_value,
-            ratio: value / compared_value,
-        };
+        sessions.buffer_unordered(self.options.sessions as usize).try_collect::<()>().await?;
+        let rate = f64::from(self.options.questions) / began.elapsed().as_secs_f64();
+        let goal = "what is to be reached";
         Ok(vec![
-            wanted("claim_p50_ms", percentile(&claims, 0.5), "ms", "what is to be reached", 5.0),
-            wanted("claim_p99_ms", percentile(&claims, 0.99), "ms", "what is to be reached", 25.0),
-            wanted("own_time_p50_ms", percentile(&own, 0.5), "ms", "what is to be reached", 10.0),
-            wanted("own_time_p99_ms", percentile(&own, 0.99), "ms", "what is to be reached", f64::NAN),
-            wanted("answers_per_second", rate, "answers/s", "what is to be reached", 500.0),
+            Comparison::new("claim_p50_ms", percentile(&claims, 0.5), "ms", goal, 5.0),
+            Comparison::new("claim_p99_ms", percentile(&claims, 0.99), "ms", goal, 25.0),
+            Comparison::new("own_time_p50_ms", percentile(&own, 0.5), "ms", goal, 10.0),
+            Comparison::new("own_time_p99_ms", percentile(&own, 0.99), "ms", goal, f64::NAN),
+            Comparison::new("answers_per_second", rate, "answers/s", goal, 500.0),
         ])
     }
 }
 
-/// Of each answer, the time of its job without that of its model, sorted. The questions came one after the other, so
+/// Of each answer, the time of its job without that of its model. The questions came one after the other, so
 /// that the spans of a name are in the order of the answers.
 fn own_times(stages: &BTreeMap<&'static str, Vec<f64>>) -> anyhow::Result<Vec<f64>> {
     let jobs = stages.get("job").context("there are jobs")?;
@@ -326,6 +309,5 @@ fn own_times(stages: &BTreeMap<&'static str, Vec<f64>>) -> anyhow::Result<Vec<f6
         }
         own.iter_mut().zip(waits).for_each(|(own, wait)| *own -= wait);
     }
-    own.sort_by(f64::total_cmp);
     Ok(own)
 }

@@ -1,18 +1,18 @@
-//! `bench sync`: how near the index is kept to the speed of PostgreSQL itself.
+//! Measures how near the index is kept to the speed of PostgreSQL itself.
 //!
 //! One private server with its default settings (every commit is written to the disk), a shop of products
 //! with one chunk each, and the offline model that answers at once, in this process: reading, cutting, HTTP,
 //! and the model server share the cores with PostgreSQL. Each figure stands beside what PostgreSQL does by
-//! itself with the same rows.
+//! itself with the same rows, and is the median of the rounds.
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
+use clap::{Parser, builder::PossibleValuesParser};
 use futures::{StreamExt, TryStreamExt};
 use sqlx::{
     AssertSqlSafe, PgPool,
@@ -20,33 +20,44 @@ use sqlx::{
 };
 use tempfile::TempDir;
 
-use super::{Comparison, median};
-use crate::{
+use shopkeeper::{
     catalogue::{Catalogue, Listed},
     config::Config,
     daemon::{self, Parts, Workers},
     demo::{
-        create_databases, execute,
-        folder::DataFolder,
+        execute,
         models::{Completer, Embedder, Models, OfflineServer},
-        packages,
         postgres::Postgres,
     },
     store::Store,
     sync::reconcile::SyncOptions,
+    telemetry,
 };
 
-/// How much is done.
-#[derive(Clone, Copy, Debug)]
-pub struct Effort {
-    /// Products that are embedded.
-    pub products: u32,
-    /// Products that are compared.
-    pub rows: u32,
-    /// Numbers in a vector.
-    pub dimensions: u16,
-    /// Rounds; the figures are their medians.
-    pub rounds: u32,
+mod common;
+
+use common::{Common, Comparison, create_database, note, percentile};
+
+/// Index a shop, compare one that did not change, and update every price, beside PostgreSQL by itself
+#[derive(Debug, Parser)]
+struct Options {
+    #[command(flatten)]
+    common: Common,
+    /// Measure this alone
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(NAMES))]
+    only: Option<String>,
+    /// Products that are embedded
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = clap::value_parser!(u32).range(1..))]
+    products: u32,
+    /// Products that are compared
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = clap::value_parser!(u32).range(1..))]
+    rows: u32,
+    /// Numbers in a vector
+    #[arg(long, value_name = "N", default_value = "1536", value_parser = clap::value_parser!(u16).range(1..))]
+    dimensions: u16,
+    /// Rounds; the figures are their medians
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
 }
 
 /// The words of the products' texts.
@@ -58,28 +69,32 @@ const TEXT: &str = "(select string_agg((array['light','steel','cotton','garden',
 const LIMIT: Duration = Duration::from_mins(20);
 
 /// What is measured.
-pub const NAMES: &[&str] =
-    &["first_index", "live_hnsw", "unchanged_rows", "price_only", "one_sentence_embeds"];
+const NAMES: &[&str] = &["first_index", "live_hnsw", "unchanged_rows", "price_only", "one_sentence_embeds"];
 
-/// Measures all of it, or one thing.
-pub async fn sync(
-    effort: Effort,
-    only: Option<&str>,
-    pg_bin: Option<&Path>,
-    say: impl Fn(String),
-) -> anyhow::Result<Vec<Comparison>> {
-    let binaries = match pg_bin {
-        Some(folder) => folder.to_owned(),
-        None => packages::postgres_binaries().await?,
-    };
-    let server = Postgres::start(&binaries, DataFolder::temporary()?, &[("max_connections", "60")]).await?;
-    let embedder = Embedder::hash(effort.dimensions);
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    telemetry::start("warn", telemetry::Format::Pretty, None);
+    let server = options.common.start_server(&[("max_connections", "60")]).await?;
+    let embedder = Embedder::hash(options.dimensions);
     let models = OfflineServer::start(Models::new(embedder, Completer::Extractive)).await?;
+    let results = measure(&server, &models, &options).await?;
+    models.stop().await;
+    server.stop().await?;
+    options.common.print(&results)
+}
+
+async fn measure(
+    server: &Postgres,
+    models: &OfflineServer,
+    options: &Options,
+) -> anyhow::Result<Vec<Comparison>> {
     let mut measured: BTreeMap<&'static str, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
-    for round in 1..=effort.rounds {
-        let bench = Bench { server: &server, models: &models, effort, round };
-        for name in NAMES.iter().filter(|name| only.is_none_or(|only| only == **name)) {
-            say(format!("round {round} of {}: {name}", effort.rounds));
+    for round in 1..=options.rounds {
+        let bench = Bench { server, models, options, round };
+        let is_wanted = |name: &&&str| options.only.as_deref().is_none_or(|only| only == **name);
+        for name in NAMES.iter().filter(is_wanted) {
+            note(format!("round {round} of {}: {name}", options.rounds));
             let pairs = match *name {
                 "first_index" => with_limit(name, "first_index_limit", bench.index(false).await?),
                 "live_hnsw" => with_limit(name, "live_hnsw_limit", bench.index(true).await?),
@@ -97,8 +112,6 @@ pub async fn sync(
             }
         }
     }
-    models.stop().await;
-    server.stop().await?;
     Ok(comparisons(&measured))
 }
 
@@ -123,9 +136,9 @@ fn comparisons(measured: &BTreeMap<&'static str, (Vec<f64>, Vec<f64>)>) -> Vec<C
         ("one_sentence_embeds", "inputs", "the chunks of the document"),
     ];
     let comparison = |(name, unit, compared_to)| {
-        let (ours, theirs) = measured.get(name).cloned()?;
-        let (value, compared_value) = (median(ours), median(theirs));
-        Some(Comparison { name, value, unit, compared_to, compared_value, ratio: value / compared_value })
+        let (ours, theirs) = measured.get(name)?;
+        let (value, compared_value) = (percentile(ours, 0.5), percentile(theirs, 0.5));
+        Some(Comparison::new(name, value, unit, compared_to, compared_value))
     };
     to.into_iter().filter_map(comparison).collect()
 }
@@ -133,7 +146,7 @@ fn comparisons(measured: &BTreeMap<&'static str, (Vec<f64>, Vec<f64>)>) -> Vec<C
 struct Bench<'a> {
     server: &'a Postgres,
     models: &'a OfflineServer,
-    effort: Effort,
+    options: &'a Options,
     round: u32,
 }
 
@@ -150,8 +163,7 @@ struct Place {
 impl Bench<'_> {
     async fn place(&self, what: &str, products: u32) -> anyhow::Result<Place> {
         let name = format!("{what}_{}", self.round);
-        create_databases(&self.server.url("postgres"), &[&name]).await?;
-        let url = self.server.url(&name);
+        let url = create_database(self.server, &name).await?;
         execute(
             &url,
             &format!(
@@ -172,7 +184,7 @@ impl Bench<'_> {
              url = {{ file = \"url\" }}\ntable = \"product\"\nkey = \"id\"\ntitle = \"{{{{ name }}}}\"\n\
              text = \"{{{{ name }}}}. {{{{ description }}}}\"\nmetadata = [\"price\", \"stock\"]\n",
             self.models.base_url(),
-            self.effort.dimensions,
+            self.options.dimensions,
         );
         std::fs::write(folder.path().join("jobs.toml"), settings)?;
         let config = Config::load(&folder.path().join("jobs.toml"), &BTreeMap::new())?;
@@ -186,7 +198,7 @@ impl Bench<'_> {
     async fn index(&self, has_hnsw: bool) -> anyhow::Result<(f64, f64)> {
         let what = if has_hnsw { "live" } else { "first" };
         // A graph takes its time: these are enough to see how fast it grows.
-        let products = if has_hnsw { self.effort.products.min(20_000) } else { self.effort.products };
+        let products = if has_hnsw { self.options.products.min(20_000) } else { self.options.products };
         let place = self.place(what, products).await?;
         if has_hnsw {
             let versions = place.store.index_versions().await?;
@@ -206,7 +218,7 @@ impl Bench<'_> {
             .await?;
         let index = format!(
             "create index on copied using hnsw ((embedding::halfvec({})) halfvec_cosine_ops)",
-            self.effort.dimensions
+            self.options.dimensions
         );
         let index = if has_hnsw { index.as_str() } else { "" };
         execute(&place.url, &format!("create table copied (like shopkeeper.chunk_1); {index}")).await?;
@@ -244,7 +256,7 @@ impl Bench<'_> {
 
     /// Rows a second that a sync compares in a process of its own, and the most memory that it takes.
     async fn unchanged(&self) -> anyhow::Result<((f64, f64), (f64, f64))> {
-        let place = self.place("unchanged", self.effort.rows).await?;
+        let place = self.place("unchanged", self.options.rows).await?;
         let source = place.parts.postgres_sources().next().context("there is a source")?.1;
         let mut listing = source.list().try_chunks(5000);
         while let Some(page) = listing.next().await {
@@ -256,18 +268,17 @@ impl Bench<'_> {
         let streamed = source.list().try_fold(0_u32, |rows, _| async move { Ok(rows + 1) }).await?;
         let theirs = rate(streamed, began);
         let (report, memory) = place.sync_in_a_process()?;
-        if report.unchanged != u64::from(self.effort.rows) {
-            bail!("{} of {} rows were unchanged", report.unchanged, self.effort.rows);
+        if report.unchanged != u64::from(self.options.rows) {
+            bail!("{} of {} rows were unchanged", report.unchanged, self.options.rows);
         }
-        let ours = f64::from(self.effort.rows) / Duration::from_millis(report.elapsed_ms).as_secs_f64();
+        let ours = f64::from(self.options.rows) / Duration::from_millis(report.elapsed_ms).as_secs_f64();
         place.close().await;
         Ok(((ours, theirs), (memory, 100.0)))
     }
 
     /// Seconds that an update of every price takes with triggers, and without.
     async fn price_only(&self) -> anyhow::Result<(f64, f64)> {
-        const ROWS: u32 = 200_000;
-        let place = self.place("price", ROWS).await?;
+        let place = self.place("price", self.options.rows.min(200_000)).await?;
         let source = place.parts.postgres_sources().next().context("there is a source")?.1;
         let mut seconds = [Vec::new(), Vec::new()];
         for turn in 0..6 {
@@ -289,7 +300,7 @@ impl Bench<'_> {
         }
         place.close().await;
         let [without, with] = seconds;
-        Ok((median(with), median(without)))
+        Ok((percentile(&with, 0.5), percentile(&without, 0.5)))
     }
 }
 
@@ -346,7 +357,7 @@ impl Place {
     /// What the command line's `sync` says, and the most megabytes that it held.
     fn sync_in_a_process(&self) -> anyhow::Result<(Report, f64)> {
         let settings = self.folder.path().join("jobs.toml");
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut child = Command::new(env!("CARGO_BIN_EXE_shopkeeper"))
             .arg("--config")
             .arg(settings)
             .args(["sync", "--json"])

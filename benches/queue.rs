@@ -1,11 +1,10 @@
-//! `bench queue`: enqueue, drain, and the time from enqueue to start, of jobs that do nothing.
+//! Measures enqueueing, draining, and the time from enqueue to start, of jobs that do nothing.
 //!
 //! All promises of our queue are switched on: history, fences, leases, coalescing. Every contestant has a
 //! database of its own on one private server with the server's default settings, and the contestants
-//! take turns.
+//! take turns. Each figure is the median of the rounds.
 
 use std::{
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,31 +13,49 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use clap::Parser;
 use futures::future::BoxFuture;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Comparison, median, percentile};
-use crate::{
-    demo::{create_databases, folder::DataFolder, packages, postgres::Postgres},
+use shopkeeper::{
+    demo::postgres::Postgres,
     job::{Attempt, Job, JobError, Outcome},
     queue::{AHEAD, Backoff, Limits, Queue, Wake},
     store::{Reach, Store},
+    telemetry,
 };
+
+mod common;
+#[cfg(feature = "bench-peers")]
+mod peers;
+
+use common::{Common, Comparison, create_database, note, percentile};
+
+/// Enqueue, drain, and the time from enqueue to start, of jobs that do nothing
+#[derive(Debug, Parser)]
+struct Options {
+    #[command(flatten)]
+    common: Common,
+    /// Jobs that are enqueued in bulk and drained
+    #[arg(long, value_name = "N", default_value = "50000", value_parser = clap::value_parser!(u64).range(1..))]
+    jobs: u64,
+    /// Rounds; the figures are their medians
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+}
 
 /// How much is done in each round.
 #[derive(Clone, Copy, Debug)]
-pub struct Effort {
+struct Effort {
     /// Jobs that are enqueued one after the other.
-    pub singles: u64,
+    singles: u64,
     /// Jobs that are enqueued in bulk and drained.
-    pub jobs: u64,
+    jobs: u64,
     /// Jobs whose start is timed.
-    pub starts: u64,
-    /// Rounds; the figures are their medians.
-    pub rounds: u32,
+    starts: u64,
 }
 
 /// Jobs of one bulk.
@@ -49,7 +66,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// A queue that is measured.
-pub(super) trait Contestant: Send + Sync {
+pub(crate) trait Contestant: Send + Sync {
     /// Its name in the results.
     fn name(&self) -> &'static str;
     /// Enqueues one job that carries this instant.
@@ -64,7 +81,7 @@ pub(super) trait Contestant: Send + Sync {
 
 /// What the jobs of the present round have told. One for the process: the peers' handlers are plain
 /// functions.
-pub(super) static RUNS: RunCounter = RunCounter {
+pub(crate) static RUNS: RunCounter = RunCounter {
     count: AtomicU64::new(0),
     target: AtomicU64::new(0),
     all: Notify::const_new(),
@@ -73,7 +90,7 @@ pub(super) static RUNS: RunCounter = RunCounter {
 };
 
 /// Counts jobs that ran.
-pub(super) struct RunCounter {
+pub(crate) struct RunCounter {
     count: AtomicU64,
     target: AtomicU64,
     all: Notify,
@@ -84,7 +101,7 @@ pub(super) struct RunCounter {
 
 impl RunCounter {
     /// A job runs that was enqueued at this instant, if it says one.
-    pub(super) fn job(&self, at: f64) {
+    pub(crate) fn job(&self, at: f64) {
         if at > 0.0 {
             let late = (now() - at) * 1e3;
             lock(&self.late).push(late);
@@ -112,9 +129,7 @@ impl RunCounter {
     }
 
     fn late(&self) -> Vec<f64> {
-        let mut late = lock(&self.late).clone();
-        late.sort_by(f64::total_cmp);
-        late
+        lock(&self.late).clone()
     }
 }
 
@@ -123,7 +138,7 @@ fn lock<T>(value: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Seconds since this process first asked.
-pub(super) fn now() -> f64 {
+pub(crate) fn now() -> f64 {
     static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_secs_f64() + 1.0
 }
@@ -214,20 +229,47 @@ struct Figures {
     is_stuck: bool,
 }
 
-/// Measures on a private server, of these binaries if they are given, and says what it does in `tell`.
-pub async fn queue(
-    effort: Effort,
-    binaries: Option<&Path>,
-    tell: impl Fn(String),
-) -> anyhow::Result<Vec<Comparison>> {
-    let binaries = match binaries {
-        Some(binaries) => binaries.to_owned(),
-        None => packages::postgres_binaries().await?,
-    };
-    let server = Postgres::start(&binaries, DataFolder::temporary()?, &[("max_connections", "100")]).await?;
-    create_databases(&server.url("postgres"), &["ours", "bare", "graphile", "apalis"]).await?;
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    telemetry::start("warn", telemetry::Format::Pretty, None);
+    let server = options.common.start_server(&[("max_connections", "100")]).await?;
+    let results = measure_all(&server, &options).await?;
+    server.stop().await?;
+    options.common.print(&results)
+}
+
+async fn measure_all(server: &Postgres, options: &Options) -> anyhow::Result<Vec<Comparison>> {
+    let jobs = options.jobs;
+    let effort = Effort { singles: (jobs / 20).max(1), jobs, starts: jobs.min(300) };
+    let bare_url = create_database(server, "bare").await?;
+    let contestants = contestants(server).await?;
+    let mut measured: Vec<_> = contestants.into_iter().map(|one| (one, Figures::default())).collect();
+    let mut bare = Vec::new();
+    for round in 1..=options.rounds {
+        for (place, (contestant, figures)) in measured.iter_mut().enumerate() {
+            if figures.is_stuck {
+                continue;
+            }
+            note(format!("round {round} of {}: {}", options.rounds, contestant.name()));
+            match measure(contestant.as_ref(), effort, figures).await {
+                Err(error) if place > 0 => {
+                    note(format!("left out from here on: {error:#}"));
+                    figures.is_stuck = true;
+                }
+                other => other?,
+            }
+        }
+        note(format!("round {round} of {}: bare SQL", options.rounds));
+        bare.push(bare_sql(&bare_url, jobs).await?);
+    }
+    Ok(compare(measured, percentile(&bare, 0.5)))
+}
+
+/// Sets up our queue, which comes first, and the peers.
+async fn contestants(server: &Postgres) -> anyhow::Result<Vec<Box<dyn Contestant>>> {
     let reach = Reach {
-        url: server.url("ours"),
+        url: create_database(server, "ours").await?,
         direct_url: None,
         read_url: None,
         max_connections: 20,
@@ -235,38 +277,15 @@ pub async fn queue(
     };
     let store = Store::open_migrated(&reach).await?;
     let pool = PgPoolOptions::new().max_connections(1).connect(&reach.url).await?;
-    let ours = Ours { store, pool, keys: AtomicU64::new(0) };
-    #[cfg_attr(not(feature = "bench-peers"), expect(unused_mut))]
-    let mut contestants: Vec<Box<dyn Contestant>> = vec![Box::new(ours)];
+    let ours: Box<dyn Contestant> = Box::new(Ours { store, pool, keys: AtomicU64::new(0) });
     #[cfg(feature = "bench-peers")]
-    for peer in super::peers::all(&server.url("graphile"), &server.url("apalis")).await {
-        match peer {
-            Ok(peer) => contestants.push(peer),
-            Err(error) => tell(format!("left out: {error}")),
-        }
-    }
-
-    let mut measured: Vec<_> = contestants.into_iter().map(|one| (one, Figures::default())).collect();
-    let mut bare = Vec::new();
-    for round in 1..=effort.rounds {
-        for (place, (contestant, figures)) in measured.iter_mut().enumerate() {
-            if figures.is_stuck {
-                continue;
-            }
-            tell(format!("round {round} of {}: {}", effort.rounds, contestant.name()));
-            match measure(contestant.as_ref(), effort, figures).await {
-                Err(error) if place > 0 => {
-                    tell(format!("left out from here on: {error:#}"));
-                    figures.is_stuck = true;
-                }
-                other => other?,
-            }
-        }
-        tell(format!("round {round} of {}: bare SQL", effort.rounds));
-        bare.push(bare_sql(&server.url("bare"), effort.jobs).await?);
-    }
-    server.stop().await?;
-    Ok(compare(measured, median(bare)))
+    let peers = peers::all(server).await?;
+    #[cfg(not(feature = "bench-peers"))]
+    let peers = {
+        note("left out: graphile_worker and apalis-postgres, which need the feature `bench-peers`");
+        Vec::new()
+    };
+    Ok(std::iter::once(ours).chain(peers).collect())
 }
 
 fn compare(measured: Vec<(Box<dyn Contestant>, Figures)>, bare: f64) -> Vec<Comparison> {
@@ -287,7 +306,7 @@ fn compare(measured: Vec<(Box<dyn Contestant>, Figures)>, bare: f64) -> Vec<Comp
             figures.start_p50,
             figures.start_p99,
         ]
-        .map(median)
+        .map(|values| percentile(&values, 0.5))
     };
     let mut all = measured.into_iter().map(|(one, figures)| (one.name(), medians(figures)));
     let ours = all.next().map_or([f64::NAN; 6], |(_, values)| values);
@@ -296,8 +315,7 @@ fn compare(measured: Vec<(Box<dyn Contestant>, Figures)>, bare: f64) -> Vec<Comp
     for (place, (name, unit)) in names.into_iter().enumerate() {
         let value = ours[place];
         let mut beside = |compared_to, compared_value| {
-            let ratio = value / compared_value;
-            results.push(Comparison { name, value, unit, compared_to, compared_value, ratio });
+            results.push(Comparison::new(name, value, unit, compared_to, compared_value));
         };
         for (peer, values) in theirs.iter().filter(|(_, values)| values[place].is_finite()) {
             beside(peer, values[place]);

@@ -1,0 +1,110 @@
+//! What all benchmarks share: options, a private server, and how results are printed.
+//!
+//! Machines differ and are shared, so what counts is the ratio of two figures that were measured in turns.
+
+use std::{io::Write, path::PathBuf};
+
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, presets::NOTHING};
+use serde::Serialize;
+use serde_json::json;
+use shopkeeper::demo::{execute, folder::DataFolder, packages, postgres::Postgres};
+
+/// The allocator of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The options of every benchmark.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Use the PostgreSQL of this folder
+    #[arg(long, value_name = "FOLDER")]
+    pg_bin: Option<PathBuf>,
+    /// `cargo bench` passes it.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+impl Common {
+    /// Starts a private server with its default settings, except for these.
+    pub(crate) async fn start_server(&self, settings: &[(&str, &str)]) -> anyhow::Result<Postgres> {
+        if cfg!(debug_assertions) {
+            note("this is a debug build: the figures are lower than those of `make bench`");
+        }
+        let binaries = match &self.pg_bin {
+            Some(binaries) => binaries.clone(),
+            None => packages::postgres_binaries().await?,
+        };
+        Ok(Postgres::start(&binaries, DataFolder::temporary()?, settings).await?)
+    }
+
+    /// Prints the results: a table, or JSON if that was asked for.
+    pub(crate) fn print(&self, results: &[Comparison]) -> anyhow::Result<()> {
+        if self.json {
+            writeln!(std::io::stdout(), "{}", json!({ "results": results }))?;
+            return Ok(());
+        }
+        let mut table = Table::new();
+        table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(["name", "value", "unit", "compared to", "its value", "ratio"]);
+        table.add_rows(results.iter().map(|result| {
+            [
+                result.name.to_owned(),
+                format!("{:.1}", result.value),
+                result.unit.to_owned(),
+                result.compared_to.to_owned(),
+                format!("{:.1}", result.compared_value),
+                format!("{:.2}", result.ratio),
+            ]
+        }));
+        Ok(writeln!(std::io::stdout(), "{}", table.trim_fmt())?)
+    }
+}
+
+/// A figure of ours beside another one that was measured in the same run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Comparison {
+    name: &'static str,
+    value: f64,
+    unit: &'static str,
+    compared_to: &'static str,
+    compared_value: f64,
+    ratio: f64,
+}
+
+impl Comparison {
+    /// Compares our value with another one of the same unit.
+    pub(crate) fn new(
+        name: &'static str,
+        value: f64,
+        unit: &'static str,
+        compared_to: &'static str,
+        compared_value: f64,
+    ) -> Self {
+        Self { name, value, unit, compared_to, compared_value, ratio: value / compared_value }
+    }
+}
+
+/// Creates a database on a private server and returns its URL.
+pub(crate) async fn create_database(server: &Postgres, name: &str) -> anyhow::Result<String> {
+    execute(&server.url("postgres"), &format!("create database {name}")).await?;
+    Ok(server.url(name))
+}
+
+/// Writes a line of progress to stderr.
+pub(crate) fn note(text: impl std::fmt::Display) {
+    // The figures count, not who watches.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Returns the value that this share of the values does not exceed; NaN if there are no values.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+pub(crate) fn percentile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let place = ((sorted.len().saturating_sub(1)) as f64 * share).round() as usize;
+    sorted.get(place).copied().unwrap_or(f64::NAN)
+}

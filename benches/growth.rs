@@ -1,0 +1,149 @@
+//! Measures what must not grow with the tables: each operation beside many rows and beside few.
+//!
+//! Two databases of one private server are equal but for their numbers of rows: a backlog of jobs, a history, an index
+//! with its HNSW, and answers. They are asked in turns, and each figure is the median of all turns. A ratio near one is
+//! expected of all but the search: an HNSW index costs the logarithm of its rows.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Parser;
+use serde_json::json;
+use shopkeeper::{
+    demo::{execute, postgres::Postgres},
+    store::{Reach, Store, chunks::Within, documents::IndexVersion, jobs},
+    telemetry,
+};
+
+mod common;
+
+use common::{Common, Comparison, create_database, note, percentile};
+
+/// Claim, enqueue, finish, search and list answers, beside many rows and beside few
+#[derive(Debug, Parser)]
+struct Options {
+    #[command(flatten)]
+    common: Common,
+    /// Rows of each small table
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..))]
+    few: u32,
+    /// Rows of each large table
+    #[arg(long, value_name = "N", default_value = "200000", value_parser = clap::value_parser!(u32).range(1..))]
+    many: u32,
+    /// How often each operation is measured
+    #[arg(long, value_name = "N", default_value = "500", value_parser = clap::value_parser!(u32).range(1..))]
+    turns: u32,
+}
+
+const NAMES: [&str; 5] = ["enqueue_ms", "claim_ms", "finish_ms", "search_ms", "list_answers_ms"];
+const KIND: &str = "noop";
+const CLAIM: jobs::Claim<'_> = jobs::Claim {
+    kind: KIND,
+    worker: "bench",
+    limit: 1,
+    shared: true,
+    lone: 0,
+    fleet_limit: None,
+    lease: Duration::from_mins(1),
+    max_attempts: 3,
+};
+/// Numbers in a vector.
+const DIMENSIONS: usize = 64;
+/// Turns that are not counted: statements are planned, and tables are read into memory.
+const WARM_UP: u32 = 20;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    telemetry::start("warn", telemetry::Format::Pretty, None);
+    let server = options.common.start_server(&[("max_connections", "60")]).await?;
+    let few = Tables::fill(&server, "few", options.few).await?;
+    let many = Tables::fill(&server, "many", options.many).await?;
+    let mut figures: [(Vec<f64>, Vec<f64>); 5] = Default::default();
+    for turn in 0..WARM_UP + options.turns {
+        let vector: [f32; DIMENSIONS] = rand::random();
+        let (of_few, of_many) = (few.measure(turn, &vector).await?, many.measure(turn, &vector).await?);
+        if turn >= WARM_UP {
+            for ((figures, few), many) in figures.iter_mut().zip(of_few).zip(of_many) {
+                figures.0.push(few);
+                figures.1.push(many);
+            }
+        }
+    }
+    few.store.close().await;
+    many.store.close().await;
+    server.stop().await?;
+    let results = NAMES.iter().zip(&figures).map(|(name, (few, many))| {
+        let (few, many) = (percentile(few, 0.5), percentile(many, 0.5));
+        Comparison::new(name, many, "ms", "the same beside few rows", few)
+    });
+    options.common.print(&results.collect::<Vec<_>>())
+}
+
+/// A database with so many rows in each table.
+struct Tables {
+    store: Store,
+    version: IndexVersion,
+}
+
+impl Tables {
+    async fn fill(server: &Postgres, name: &str, rows: u32) -> anyhow::Result<Self> {
+        note(format!("filling tables with {rows} rows"));
+        let reach = Reach {
+            url: create_database(server, name).await?,
+            direct_url: None,
+            read_url: None,
+            max_connections: 4,
+            statement_timeout: Duration::from_secs(30),
+        };
+        let store = Store::open_migrated(&reach).await?;
+        let version = store.open_index("hash", u32::try_from(DIMENSIONS)?).await?;
+        let keys: Vec<_> = (0..rows).map(|key| key.to_string()).collect();
+        for keys in keys.chunks(1000) {
+            store.enqueue(KIND, keys, &vec![json!({}); keys.len()]).await?;
+        }
+        execute(&reach.url, &statements(version.id, rows)).await?;
+        store.build_hnsw(&version).await?;
+        execute(&reach.url, "vacuum analyze").await?;
+        Ok(Self { store, version })
+    }
+
+    /// Milliseconds of each operation, in the order of [`NAMES`].
+    async fn measure(&self, turn: u32, vector: &[f32]) -> anyhow::Result<[f64; 5]> {
+        let store = &self.store;
+        let mut began = Instant::now();
+        let mut lap = || std::mem::replace(&mut began, Instant::now()).elapsed().as_secs_f64() * 1e3;
+        store.enqueue(KIND, &[format!("turn {turn}")], &[json!({})]).await?;
+        let enqueue = lap();
+        let claimed = store.claim(CLAIM).await?;
+        let claim = lap();
+        let lease = claimed.first().context("no job was claimed")?.lease;
+        store.finish(&[jobs::Finished { lease, follow_ups: Vec::new() }]).await?;
+        let finish = lap();
+        let found = store.nearest(&self.version, vector, 5, Within::default()).await?;
+        let search = lap();
+        let answers = store.answers(Some("client 0"), None, None, None, 10).await?;
+        let list = lap();
+        anyhow::ensure!(!found.is_empty() && !answers.is_empty(), "a search or a listing found nothing");
+        Ok([enqueue, claim, finish, search, list])
+    }
+}
+
+/// Fills the history, the index and the answers, without triggers.
+fn statements(version: i32, rows: u32) -> String {
+    format!(
+        "set session_replication_role = replica;
+         insert into shopkeeper.job_history
+             (id, kind, key, payload, priority, outcome, attempts, created_at, run_at, finished_at)
+         select -n, '{KIND}', n, '{{}}', 0, 'done', 1, now(), now(), now() - n * interval '1 s' from generate_series(1, {rows}) as n;
+         insert into shopkeeper.document (source, key, row_hash) select 'product', n, 1 from generate_series(1, {rows}) as n;
+         insert into shopkeeper.document_index (version, source, key, indexed_revision, state)
+         select {version}, source, key, 1, 'fresh' from shopkeeper.document;
+         insert into shopkeeper.chunk (version, source, key, ordinal, input_hash, content, tokens, embedding)
+         select {version}, 'product', n, 1, decode(md5(n::text), 'hex'), '', 1,
+             (select array_agg(random()) from generate_series(1, {DIMENSIONS}) where n > 0)::real[]::vector::halfvec
+         from generate_series(1, {rows}) as n;
+         insert into shopkeeper.answer (client, session_id, request, question, status)
+         select 'client ' || n % 5, 's' || n % 999, '{{}}', 'q', 'completed' from generate_series(1, {rows}) as n"
+    )
+}
