@@ -11,7 +11,7 @@ use clap::Parser;
 use serde_json::json;
 use shopkeeper::{
     demo::{execute, postgres::Postgres},
-    store::{Reach, Store, chunks::Within, documents::IndexVersion, jobs},
+    store::{Reach, Store, chunks::Within, jobs, versions::IndexVersion},
     telemetry,
 };
 
