@@ -35,7 +35,7 @@ bench-smoke: BENCH = $(CARGO) bench --locked --profile dev --features embedded -
 bench-smoke:
 	$(BENCH) queue -- --rounds 1 --jobs 100
 	$(BENCH) sync -- --rounds 1 --products 100 --rows 1000 --dimensions 64
-	$(BENCH) answers -- --chunks 100 --dimensions 64 --questions 20 --sessions 2
+	$(BENCH) answers -- --chunks 1200 --dimensions 64 --questions 20 --sessions 2
 	$(BENCH) growth -- --few 100 --many 1000 --turns 10
 
 # A Debian package with the units, completions and manual pages, whose path is printed. Needs cargo-deb

@@ -150,16 +150,15 @@ impl<'a> Place<'a> {
         let store = Store::open_migrated(&daemon::reach(&config)).await?;
         let parts = daemon::prepare(&config, &store).await?;
         let pool = PgPoolOptions::new().max_connections(40).connect(&url).await?;
-        note(format!("indexing {} products", options.chunks));
+        note(format!("indexing {} products, and building their HNSW index", options.chunks));
         let workers = Workers::new(&store);
         workers.start_refreshing(&parts, &config.queue);
+        workers.start(&parts.maintain, &config.queue.maintain_index);
         parts.sync.sync("product", SyncOptions::default()).await?;
         while sqlx::query_scalar("select exists (select from shopkeeper.job)").fetch_one(&pool).await? {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         workers.stop().await;
-        note("building the HNSW index");
-        store.build_hnsw(&store.index_versions().await?[0]).await?;
         execute(&url, "vacuum analyze").await?;
         Ok(Self { options, config, store, parts, pool, _folder: folder })
     }
