@@ -311,7 +311,7 @@ mod tests {
             finish_reason: "stop".into(),
             input_tokens: 1,
             output_tokens: 1,
-            left: crate::model::Left::default(),
+            left: crate::model::RateLimitRemaining::default(),
         }
     }
 

@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     answering::job::AnswerQuestion,
     config::{Config, RequireToken},
-    http::{self, Api, Counted, Rate, Readiness, Waiting},
+    http::{self, Api, LastCount, Rate, Readiness, Waiting},
     indexing::{
         fill::{FillIndex, REFRESHING},
         refresh::RefreshDocument,
@@ -57,7 +57,7 @@ pub fn reach(config: &Config) -> Reach {
     }
 }
 
-/// Has the database know what happens when jobs die or are cancelled, whoever ends them.
+/// Registers in the database what happens when jobs of each kind die or are cancelled.
 pub async fn declare_kinds(store: &Store) -> Result<(), StoreError> {
     let kinds = [
         (AnswerQuestion::KIND, AnswerQuestion::ON_DEAD),
@@ -110,7 +110,7 @@ pub async fn run(
         max_question_chars: parts.answer.limits.max_question_chars,
         waiting: Waiting::new(stop.clone()),
         readiness: Readiness::default(),
-        counted: Counted::default(),
+        counted: LastCount::default(),
     };
     let public = listeners.api.filter(|_| roles.has(Role::Http));
     let address = public.as_ref().and_then(|listener| listener.local_addr().ok());

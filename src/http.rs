@@ -40,7 +40,7 @@ mod sessions;
 mod waiting;
 
 pub use auth::{Rate, Scope, new_token};
-pub use metrics::Counted;
+pub use metrics::LastCount;
 pub use waiting::Waiting;
 
 /// The largest body that is read, in bytes.
@@ -78,7 +78,7 @@ pub struct Api {
     /// Whether new work is taken.
     pub readiness: Readiness,
     /// When figures were last counted for the metrics.
-    pub counted: Counted,
+    pub counted: LastCount,
 }
 
 /// Whether this process takes new work: until it is told to stop.

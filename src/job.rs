@@ -84,13 +84,13 @@ pub trait BatchJob: Send + Sync + 'static {
     /// Runs them once. Returns one result for each, in their order.
     fn run(
         &self,
-        batch: Vec<Claimed<Self::Payload>>,
+        batch: Vec<JobRun<Self::Payload>>,
     ) -> impl Future<Output = Vec<Result<Outcome, JobError>>> + Send;
 }
 
 /// A job that this worker holds.
 #[derive(Clone, Debug)]
-pub struct Claimed<P> {
+pub struct JobRun<P> {
     /// Its arguments.
     pub payload: P,
     /// Which run of it this is.

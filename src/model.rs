@@ -45,12 +45,12 @@ pub struct Embedded {
     /// Tokens that the server charged.
     pub tokens: u64,
     /// What else it says.
-    pub left: Left,
+    pub left: RateLimitRemaining,
 }
 
 /// What a server says may still be asked of it this minute, by everybody with the same key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Left {
+pub struct RateLimitRemaining {
     /// Requests, when it says so.
     pub requests: Option<u64>,
     /// Tokens, when it says so.
@@ -63,13 +63,13 @@ pub trait Completer: Send + Sync {
     fn complete<'a>(
         &'a self,
         prompt: &'a Prompt,
-        heard: Option<&'a Heard<'a>>,
+        heard: Option<&'a OnDelta<'a>>,
         again: &'a Again<'a>,
     ) -> BoxFuture<'a, Result<Completion, ModelError>>;
 }
 
 /// Hears a text piece by piece.
-pub type Heard<'a> = dyn Fn(&str) + Send + Sync + 'a;
+pub type OnDelta<'a> = dyn Fn(&str) + Send + Sync + 'a;
 
 /// Messages for a chat model, oldest first, the question last.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,7 +116,7 @@ pub struct Completion {
     /// Tokens of the answer.
     pub output_tokens: u64,
     /// What the server says may still be asked of it.
-    pub left: Left,
+    pub left: RateLimitRemaining,
 }
 
 /// Why a model did not answer, by what can be done about it.

@@ -16,7 +16,7 @@ use crate::{
         withhold,
     },
     job::JobError,
-    model::{Completer, Completion, Heard, Message, Prompt, Role, rate_limit::Budget},
+    model::{Completer, Completion, Message, OnDelta, Prompt, Role, rate_limit::Budget},
 };
 
 /// What a customer asks, and what was said before it.
@@ -110,7 +110,7 @@ impl Composer {
     async fn complete(
         &self,
         prompt: &Prompt,
-        heard: Option<&Heard<'_>>,
+        heard: Option<&OnDelta<'_>>,
         spent: &AnswerCost,
     ) -> Result<Completion, JobError> {
         let said = prompt.messages.iter().map(|message| estimate_tokens(&message.content)).sum::<u64>();

@@ -17,7 +17,7 @@ pub(super) fn routes(api: Api) -> Router {
 
 /// When the database was last asked for figures.
 #[derive(Clone, Debug, Default)]
-pub struct Counted {
+pub struct LastCount {
     jobs: Seldom,
     documents: Seldom,
 }
@@ -30,7 +30,7 @@ const DOCUMENTS: Duration = Duration::from_mins(1);
 async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     let (used, idle) = api.store.connections();
     telemetry::connections(used, idle);
-    let Counted { jobs, documents } = &api.counted;
+    let LastCount { jobs, documents } = &api.counted;
     let (store, kinds) = (api.store.clone(), api.kinds);
     let queue = async move {
         for kind in store.queue_status(kinds).await? {

@@ -22,9 +22,9 @@ use crate::{
     indexing::{
         chunk::{Chunk, Chunks, InputHash},
         chunking::Chunking,
-        versions::{Version, Versions, Written},
+        versions::{Version, Versions, WriteTargets},
     },
-    job::{BatchJob, Claimed, JobError, OUTAGE, Outcome, REFRESH_DOCUMENT},
+    job::{BatchJob, JobError, JobRun, OUTAGE, Outcome, REFRESH_DOCUMENT},
     model::rate_limit::JobRef,
     store::{
         Store, StoreError,
@@ -75,7 +75,7 @@ pub struct Request {
 
 /// How a refresh ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum RefreshOutcome {
     /// The index has it, and the job is done if there is one.
     Written,
     /// Nothing knows it, it changed meanwhile and has another job, or it is kept although its row is gone.
@@ -100,10 +100,10 @@ struct NewChunk {
 }
 
 /// How the documents of a batch ended, each at its place.
-struct Outcomes(Vec<Option<Result<Ended, JobError>>>);
+struct Outcomes(Vec<Option<Result<RefreshOutcome, JobError>>>);
 
 impl Outcomes {
-    fn set(&mut self, place: usize, outcome: Result<Ended, JobError>) {
+    fn set(&mut self, place: usize, outcome: Result<RefreshOutcome, JobError>) {
         self.0[place] = Some(outcome);
     }
 
@@ -111,8 +111,8 @@ impl Outcomes {
         places.into_iter().for_each(|place| self.set(place, Err(error.clone())));
     }
 
-    fn into_vec(self) -> Vec<Result<Ended, JobError>> {
-        let outcome = |outcome: Option<_>| outcome.unwrap_or(Ok(Ended::NothingToDo));
+    fn into_vec(self) -> Vec<Result<RefreshOutcome, JobError>> {
+        let outcome = |outcome: Option<_>| outcome.unwrap_or(Ok(RefreshOutcome::NothingToDo));
         self.0.into_iter().map(outcome).collect()
     }
 }
@@ -136,9 +136,9 @@ impl BatchJob for RefreshDocument {
         &payload.source
     }
 
-    async fn run(&self, batch: Vec<Claimed<Payload>>) -> Vec<Result<Outcome, JobError>> {
+    async fn run(&self, batch: Vec<JobRun<Payload>>) -> Vec<Result<Outcome, JobError>> {
         let source = batch.first().map(|first| first.payload.source.clone()).unwrap_or_default();
-        let request = |Claimed { payload, attempt }: Claimed<Payload>| Request {
+        let request = |JobRun { payload, attempt }: JobRun<Payload>| Request {
             key: payload.key,
             lease: Some(attempt.lease),
             job: JobRef { kind: Self::KIND, id: attempt.lease.job },
@@ -146,8 +146,8 @@ impl BatchJob for RefreshDocument {
         };
         let ended = self.refresh(&source, batch.into_iter().map(request).collect()).await;
         let outcome = |ended| match ended {
-            Ended::Written => Outcome::Committed,
-            Ended::NothingToDo => Outcome::Done(Vec::new()),
+            RefreshOutcome::Written => Outcome::Committed,
+            RefreshOutcome::NothingToDo => Outcome::Done(Vec::new()),
         };
         ended.into_iter().map(|ended| ended.map(outcome)).collect()
     }
@@ -167,23 +167,28 @@ impl RefreshDocument {
 
     /// Makes every index version hold documents of a source as they are now. Each version is written for itself, so that
     /// one whose model is away holds up no other; a job is done with the last of them.
-    pub async fn refresh(&self, source: &str, requests: Vec<Request>) -> Vec<Result<Ended, JobError>> {
-        let Written { versions, newest } = match self.versions.written().await {
+    pub async fn refresh(
+        &self,
+        source: &str,
+        requests: Vec<Request>,
+    ) -> Vec<Result<RefreshOutcome, JobError>> {
+        let WriteTargets { versions, newest } = match self.versions.written().await {
             Ok(written) => written,
             Err(error) => return vec![Err(error); requests.len()],
         };
-        let mut results = vec![Ok(Ended::Written); requests.len()];
+        let mut results = vec![Ok(RefreshOutcome::Written); requests.len()];
         for (number, version) in (1..).zip(versions.iter()) {
             let newest = (number == versions.len()).then_some(newest);
-            let open: Vec<_> =
-                (0..requests.len()).filter(|place| results[*place] != Ok(Ended::NothingToDo)).collect();
+            let open: Vec<_> = (0..requests.len())
+                .filter(|place| results[*place] != Ok(RefreshOutcome::NothingToDo))
+                .collect();
             let batch = open.iter().map(|place| {
                 let lease = requests[*place].lease.filter(|_| newest.is_some() && results[*place].is_ok());
                 Request { lease, ..requests[*place].clone() }
             });
             let ended = self.refresh_version(version, newest, source, &batch.collect::<Vec<_>>()).await;
             for (place, ended) in open.into_iter().zip(ended) {
-                if results[place].is_ok() || ended == Ok(Ended::NothingToDo) {
+                if results[place].is_ok() || ended == Ok(RefreshOutcome::NothingToDo) {
                     results[place] = ended;
                 }
             }
@@ -198,7 +203,7 @@ impl RefreshDocument {
         newest: Option<i32>,
         source: &str,
         requests: &[Request],
-    ) -> Vec<Result<Ended, JobError>> {
+    ) -> Vec<Result<RefreshOutcome, JobError>> {
         let mut outcomes = Outcomes(vec![None; requests.len()]);
         let loaded = self.load(version, source, requests, &mut outcomes).await;
         let drafts = draft_all(version, source, loaded, &mut outcomes).await;

@@ -48,21 +48,21 @@ pub struct Version {
 pub struct Versions {
     store: Store,
     models: Vec<Arc<Model>>,
-    seen: Mutex<Option<Seen>>,
+    seen: Mutex<Option<VersionSnapshot>>,
     /// Held by the one who looks.
     looking: tokio::sync::Mutex<()>,
 }
 
 /// The versions when they were last read, and when they were last to be read.
 #[derive(Clone)]
-struct Seen {
+struct VersionSnapshot {
     looked: Instant,
-    written: Written,
+    written: WriteTargets,
 }
 
 /// The versions to write.
 #[derive(Clone)]
-pub struct Written {
+pub struct WriteTargets {
     /// Those whose model the settings have, the active one first.
     pub versions: Arc<[Version]>,
     /// The newest of all versions: of a newer one it is not known yet whether it is to be written.
@@ -90,14 +90,14 @@ impl Versions {
 
     /// The versions to write: the active one first. When they cannot be read for some seconds, because a connection
     /// hangs, what was seen before is gone on with.
-    pub async fn written(&self) -> Result<Written, JobError> {
-        if let Some(written) = self.seen().as_ref().and_then(Seen::fresh) {
+    pub async fn written(&self) -> Result<WriteTargets, JobError> {
+        if let Some(written) = self.seen().as_ref().and_then(VersionSnapshot::fresh) {
             return Ok(written);
         }
         // One looks, and the others wait for it: its look ends sooner.
         let _looking = promptly(2 * PATIENCE, self.looking.lock()).await?;
         let seen = self.seen();
-        if let Some(written) = seen.as_ref().and_then(Seen::fresh) {
+        if let Some(written) = seen.as_ref().and_then(VersionSnapshot::fresh) {
             return Ok(written);
         }
         let all = promptly(PATIENCE, self.store.index_versions()).await.and_then(|all| Ok(all?));
@@ -112,21 +112,21 @@ impl Versions {
             }
             (Err(error), _) => return Err(error),
         };
-        self.see(Some(Seen { looked: Instant::now(), written: written.clone() }));
+        self.see(Some(VersionSnapshot { looked: Instant::now(), written: written.clone() }));
         Ok(written)
     }
 
     /// Nothing, when what was seen must not be gone on with.
-    fn see(&self, seen: Option<Seen>) {
+    fn see(&self, seen: Option<VersionSnapshot>) {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
     }
 
-    fn seen(&self) -> Option<Seen> {
+    fn seen(&self) -> Option<VersionSnapshot> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Those whose model the settings have; the active one must be among them.
-    fn known(&self, all: Vec<IndexVersion>) -> Result<Written, JobError> {
+    fn known(&self, all: Vec<IndexVersion>) -> Result<WriteTargets, JobError> {
         if let Some(unknown) = all.iter().find(|index| index.state == "active" && self.model(index).is_none())
         {
             let reason = format!(
@@ -140,7 +140,7 @@ impl Versions {
             let model = self.model(&index)?.clone();
             Some(Version { index, model })
         });
-        Ok(Written { versions: known.collect(), newest })
+        Ok(WriteTargets { versions: known.collect(), newest })
     }
 
     /// The version to search.
@@ -168,8 +168,8 @@ impl Versions {
     }
 }
 
-impl Seen {
-    fn fresh(&self) -> Option<Written> {
+impl VersionSnapshot {
+    fn fresh(&self) -> Option<WriteTargets> {
         (self.looked.elapsed() < LOOK).then(|| self.written.clone())
     }
 }

@@ -23,7 +23,7 @@ use tower::ServiceExt;
 
 use crate::{
     clock, http_client,
-    model::{Again, Embedded, Embedder, EmbeddingModel, Left, ModelError},
+    model::{Again, Embedded, Embedder, EmbeddingModel, ModelError, RateLimitRemaining},
     retry_hint,
 };
 
@@ -44,7 +44,7 @@ struct ResponseHints {
     status: Option<StatusCode>,
     /// When it asks to be tried again.
     retry_after: Option<Duration>,
-    left: Left,
+    left: RateLimitRemaining,
 }
 
 /// Where a model is and what may be asked of it.
@@ -128,7 +128,7 @@ impl Server {
     async fn request<T>(
         &self,
         request: impl Future<Output = Result<T, OpenAIError>>,
-    ) -> Result<(T, Left), ModelError> {
+    ) -> Result<(T, RateLimitRemaining), ModelError> {
         SAID.scope(Cell::default(), async {
             let result = request.await;
             let said = SAID.with(Cell::get);
@@ -236,7 +236,7 @@ const OVERLOADED: Duration = Duration::from_secs(5);
 /// What is said before the body: the status, when to ask again, and `x-ratelimit-remaining-…`.
 fn said(status: StatusCode, headers: &HeaderMap) -> ResponseHints {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse().ok();
-    let left = Left {
+    let left = RateLimitRemaining {
         requests: number("x-ratelimit-remaining-requests"),
         tokens: number("x-ratelimit-remaining-tokens"),
     };
@@ -289,7 +289,7 @@ impl OpenAiEmbedder {
         &self,
         inputs: &[String],
         again: &Again<'_>,
-    ) -> Result<(Vec<Indexed>, u32, Left), ModelError> {
+    ) -> Result<(Vec<Indexed>, u32, RateLimitRemaining), ModelError> {
         let (format, response) = match self.in_base64(inputs).await {
             Err(error @ (ModelError::Rejected { .. } | ModelError::Nonsense { .. })) => {
                 let response = otherwise(error, again, self.in_decimals(inputs)).await?;
@@ -302,7 +302,10 @@ impl OpenAiEmbedder {
         Ok(response)
     }
 
-    async fn in_base64(&self, inputs: &[String]) -> Result<(Vec<Indexed>, u32, Left), ModelError> {
+    async fn in_base64(
+        &self,
+        inputs: &[String],
+    ) -> Result<(Vec<Indexed>, u32, RateLimitRemaining), ModelError> {
         let request = self.wire(inputs, EncodingFormat::Base64);
         let (response, left) =
             self.server.request(self.server.client.embeddings().create_base64(request)).await?;
@@ -322,7 +325,10 @@ impl OpenAiEmbedder {
         Ok((vectors.collect::<Result<_, ModelError>>()?, response.usage.total_tokens, left))
     }
 
-    async fn in_decimals(&self, inputs: &[String]) -> Result<(Vec<Indexed>, u32, Left), ModelError> {
+    async fn in_decimals(
+        &self,
+        inputs: &[String],
+    ) -> Result<(Vec<Indexed>, u32, RateLimitRemaining), ModelError> {
         let request = self.wire(inputs, EncodingFormat::Float);
         let request = async {
             match self.server.client.embeddings().create(request).await {
@@ -375,7 +381,8 @@ mod tests {
         let html = || serde_json::from_str::<()>("<html>").unwrap_err();
         let of = |status: StatusCode| {
             let retry_after = Some(Duration::from_secs(7));
-            let said = ResponseHints { status: Some(status), retry_after, left: Left::default() };
+            let said =
+                ResponseHints { status: Some(status), retry_after, left: RateLimitRemaining::default() };
             server.classify(OpenAIError::JSONDeserialize(html(), "<html>".into()), said)
         };
         let waits =

@@ -2,8 +2,8 @@
 //! day.
 //!
 //! Every request that a job sends goes through [`Budget::embed`] or [`Budget::complete`]: they take it out of the budget,
-//! send it, and apply what the server says about its limits. Answers go first: whoever refreshes documents leaves them a
-//! share of the budget. If a server asks clients to back off, or refuses all requests, no daemon sends to it for that time.
+//! send it, and apply what the server says about its limits. Answers go first: the budget for refreshing documents keeps a
+//! share in reserve for them. If a server asks clients to back off, or refuses all requests, no daemon sends to it for that time.
 
 use std::{
     sync::{
@@ -21,7 +21,7 @@ use tracing::{Instrument, info_span};
 use crate::{
     clock,
     job::JobError,
-    model::{Completer, Completion, Embedded, Embedder, Heard, Left, ModelError, Prompt},
+    model::{Completer, Completion, Embedded, Embedder, ModelError, OnDelta, Prompt, RateLimitRemaining},
     store::{
         Store, StoreError,
         jobs::WaitsFor,
@@ -152,7 +152,7 @@ impl Budget {
         &self,
         completer: &dyn Completer,
         prompt: &Prompt,
-        heard: Option<&Heard<'_>>,
+        heard: Option<&OnDelta<'_>>,
         tokens: u64,
         jobs: &[JobRef],
     ) -> Result<Completion, AskError> {
@@ -280,8 +280,8 @@ impl Budget {
     }
 
     /// Tells all daemons what a server says may still be asked of this model: others may use the same key.
-    async fn correct(&self, left: Left) {
-        if left != Left::default()
+    async fn correct(&self, left: RateLimitRemaining) {
+        if left != RateLimitRemaining::default()
             && let Err(error) = self.store.correct_budget(&self.of, left.requests, left.tokens).await
         {
             tracing::debug!(%error, "the budget could not be corrected");
@@ -335,7 +335,7 @@ impl Asking<'_> {
         self,
         operation: &'static str,
         reply: Result<T, ModelError>,
-        charged: impl FnOnce(&T) -> (u64, Left),
+        charged: impl FnOnce(&T) -> (u64, RateLimitRemaining),
     ) -> Result<T, AskError> {
         telemetry::model_requested(operation, reply.as_ref().map_or_else(ModelError::code, |_| "ok"));
         if let Some(denied) = self.denied.into_inner() {

@@ -29,11 +29,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct Acknowledge {
     /// Taken away when no more outcomes will come.
-    outcomes: Arc<Mutex<Option<mpsc::UnboundedSender<Ended>>>>,
+    outcomes: Arc<Mutex<Option<mpsc::UnboundedSender<JobEnd>>>>,
 }
 
 /// A job that ended.
-pub(super) struct Ended {
+pub(super) struct JobEnd {
     pub(super) lease: Lease,
     pub(super) attempt: u32,
     pub(super) ending: Ending,
@@ -93,7 +93,7 @@ impl Acknowledge {
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    pub(super) fn hand_in(&self, ended: Ended) {
+    pub(super) fn hand_in(&self, ended: JobEnd) {
         if let Some(outcomes) = &*self.outcomes.lock().unwrap_or_else(PoisonError::into_inner) {
             // The receiver lives until the sender is taken away.
             let _ = outcomes.send(ended);
@@ -110,9 +110,9 @@ struct Ends {
 
 impl Ends {
     /// Of outcomes; what its handler has written is settled.
-    fn of(slots: &Slots, batch: impl Iterator<Item = Ended>, waits: &mut Waits) -> Self {
+    fn of(slots: &Slots, batch: impl Iterator<Item = JobEnd>, waits: &mut Waits) -> Self {
         let (mut ends, mut settled, mut left) = (Self::default(), Vec::new(), Vec::new());
-        for Ended { lease, attempt, ending } in batch {
+        for JobEnd { lease, attempt, ending } in batch {
             let (failure, error) = match ending {
                 Ending::Outcome(Ok(Outcome::Committed)) => {
                     settled.push(lease);
@@ -237,7 +237,7 @@ impl End for Failed {
 }
 
 /// What could not be written.
-struct Left<E> {
+struct Remainder<E> {
     /// The database refuses these for good.
     refused: Vec<(E, StoreError)>,
     /// Somebody has locked these jobs' rows.
@@ -246,8 +246,8 @@ struct Left<E> {
 
 /// Writes a batch, however often the database is away, until the leases would have run out. What it
 /// refuses for good is tried one by one, so that one does not spoil the others.
-async fn persist<E: End>(slots: &Slots, batch: Vec<E>, deadline: Instant) -> Left<E> {
-    let mut left = Left { refused: Vec::new(), busy: Vec::new() };
+async fn persist<E: End>(slots: &Slots, batch: Vec<E>, deadline: Instant) -> Remainder<E> {
+    let mut left = Remainder { refused: Vec::new(), busy: Vec::new() };
     let mut batches = vec![batch];
     let mut wait = FIRST_WAIT;
     while let Some(mut batch) = batches.pop() {

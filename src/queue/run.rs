@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 use super::{
-    acknowledge::{Acknowledge, Ended, Ending},
+    acknowledge::{Acknowledge, Ending, JobEnd},
     slots::{SlotGuard, Slots},
 };
 use crate::{
-    job::{Attempt, BatchJob, Claimed, Job, JobError, Outcome},
+    job::{Attempt, BatchJob, Job, JobError, JobRun, Outcome},
     store::jobs::ClaimedJob,
     telemetry,
 };
@@ -33,7 +33,7 @@ impl<J: Job> BatchJob for Single<J> {
         ""
     }
 
-    async fn run(&self, batch: Vec<Claimed<J::Payload>>) -> Vec<Result<Outcome, JobError>> {
+    async fn run(&self, batch: Vec<JobRun<J::Payload>>) -> Vec<Result<Outcome, JobError>> {
         let runs = batch.into_iter().map(async |claimed| self.0.run(claimed.payload, &claimed.attempt).await);
         join_all(runs).await
     }
@@ -95,7 +95,7 @@ impl<J: BatchJob> Runner<J> {
         }
     }
 
-    fn claimed(&self, job: &ClaimedJob, payload: J::Payload) -> Claimed<J::Payload> {
+    fn claimed(&self, job: &ClaimedJob, payload: J::Payload) -> JobRun<J::Payload> {
         let attempt = Attempt {
             lease: job.lease,
             key: job.key.clone().unwrap_or_default(),
@@ -104,12 +104,12 @@ impl<J: BatchJob> Runner<J> {
             stop: self.stop.clone(),
             lost: self.slots.held.lost(job.lease),
         };
-        Claimed { payload, attempt }
+        JobRun { payload, attempt }
     }
 
     fn hand_in(&self, job: &ClaimedJob, ending: Ending, started: Instant) {
         telemetry::job_ended(J::KIND, ending.name(), job.waited, started.elapsed());
-        self.acknowledge.hand_in(Ended { lease: job.lease, attempt: job.attempt, ending });
+        self.acknowledge.hand_in(JobEnd { lease: job.lease, attempt: job.attempt, ending });
     }
 }
 

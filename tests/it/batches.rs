@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 use shopkeeper::{
-    job::{BatchJob, Claimed, JobError, Outcome},
+    job::{BatchJob, JobError, JobRun, Outcome},
     queue::{Limits, Queue, Wake},
     store::jobs::{Claim, ClaimedJob},
 };
@@ -46,13 +46,13 @@ impl BatchJob for Scripted {
         &payload.lane
     }
 
-    async fn run(&self, batch: Vec<Claimed<Payload>>) -> Vec<Result<Outcome, JobError>> {
+    async fn run(&self, batch: Vec<JobRun<Payload>>) -> Vec<Result<Outcome, JobError>> {
         let keys = batch.iter().map(|claimed| claimed.attempt.key.clone()).collect();
         self.runs.lock().unwrap().push(keys);
         self.started.notify_one();
         self.gate.acquire().await.unwrap().forget();
         let mut outcomes = Vec::new();
-        for Claimed { payload, attempt } in batch {
+        for JobRun { payload, attempt } in batch {
             outcomes.push(match payload.wish.as_str() {
                 "panic" => panic!("as wished"),
                 "hang" => std::future::pending().await,

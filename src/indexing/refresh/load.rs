@@ -7,7 +7,7 @@ use futures::FutureExt;
 use crate::{
     catalogue::{Catalogue, CatalogueError, Document, DocumentId, RenderFault},
     indexing::{
-        refresh::{Ended, Outcomes, RefreshDocument, Request, halving::halving, job_error},
+        refresh::{Outcomes, RefreshDocument, RefreshOutcome, Request, halving::halving, job_error},
         versions::Version,
     },
     job::JobError,
@@ -49,7 +49,7 @@ impl RefreshDocument {
         let mut loaded = Vec::with_capacity(known.len());
         for (place, (id, request)) in ids.iter().zip(requests).enumerate() {
             let Some(known) = known.remove(id) else {
-                outcomes.set(place, Ok(Ended::NothingToDo));
+                outcomes.set(place, Ok(RefreshOutcome::NothingToDo));
                 continue;
             };
             match rows.remove(&id.key).transpose() {

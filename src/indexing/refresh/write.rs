@@ -7,7 +7,7 @@ use futures::FutureExt;
 use crate::{
     indexing::{
         batching::BatchLimits,
-        refresh::{Draft, Ended, Outcomes, RefreshDocument, halving::halving, job_error},
+        refresh::{Draft, Outcomes, RefreshDocument, RefreshOutcome, halving::halving, job_error},
         versions::Version,
     },
     job::{self, BUSY, JobError},
@@ -40,9 +40,9 @@ impl RefreshDocument {
             let ended = written.and_then(|written| match written {
                 Written::Fresh => {
                     telemetry::indexed(changed.elapsed());
-                    Ok(Ended::Written)
+                    Ok(RefreshOutcome::Written)
                 }
-                Written::Superseded | Written::Withheld => Ok(Ended::NothingToDo),
+                Written::Superseded | Written::Withheld => Ok(RefreshOutcome::NothingToDo),
                 // Its key is being enqueued in an open transaction, another worker has it, or another version is to be
                 // written as well: it runs again.
                 Written::NotHeld => Err(JobError::Snooze {

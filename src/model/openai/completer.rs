@@ -10,7 +10,7 @@ use async_openai::types::chat::{
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 
 use crate::model::{
-    Again, Completer, Completion, Heard, Left, Message, ModelError, Prompt, Role,
+    Again, Completer, Completion, Message, ModelError, OnDelta, Prompt, RateLimitRemaining, Role,
     openai::{Server, otherwise},
 };
 
@@ -56,7 +56,7 @@ impl OpenAiCompleter {
         ))
     }
 
-    async fn piece_by_piece(&self, prompt: &Prompt, heard: &Heard<'_>) -> Result<Completion, ModelError> {
+    async fn piece_by_piece(&self, prompt: &Prompt, heard: &OnDelta<'_>) -> Result<Completion, ModelError> {
         let options = ChatCompletionStreamOptions { include_usage: Some(true), include_obfuscation: None };
         let request = CreateChatCompletionRequest { stream_options: Some(options), ..self.wire(prompt) };
         let request = async {
@@ -84,7 +84,7 @@ impl OpenAiCompleter {
     async fn request(
         &self,
         prompt: &Prompt,
-        heard: Option<&Heard<'_>>,
+        heard: Option<&OnDelta<'_>>,
         again: &Again<'_>,
     ) -> Result<Completion, ModelError> {
         let Some(heard) = heard.filter(|_| self.streams.get() != Some(&false)) else {
@@ -107,7 +107,7 @@ fn completion(
     text: String,
     finish_reason: String,
     usage: Option<&CompletionUsage>,
-    left: Left,
+    left: RateLimitRemaining,
 ) -> Completion {
     Completion {
         text,
@@ -136,7 +136,7 @@ impl Completer for OpenAiCompleter {
     fn complete<'a>(
         &'a self,
         prompt: &'a Prompt,
-        heard: Option<&'a Heard<'a>>,
+        heard: Option<&'a OnDelta<'a>>,
         again: &'a Again<'a>,
     ) -> BoxFuture<'a, Result<Completion, ModelError>> {
         self.request(prompt, heard, again).boxed()

@@ -113,7 +113,7 @@ pub struct Unwritten {
 }
 
 /// A job whose end was written.
-struct Ended {
+struct JobEnd {
     id: i64,
     kind: String,
     group_key: Option<String>,
@@ -157,7 +157,7 @@ impl Store {
         self.promptly(async |connection| {
             let mut transaction = connection.begin().await?;
             let ended = sqlx::query_as!(
-                Ended,
+                JobEnd,
                 r#"select id as "id!", kind as "kind!", group_key, again as "again!" from shopkeeper.fail($1)"#,
                 failures,
             );
@@ -260,10 +260,10 @@ async fn wait_for(connection: &mut PgConnection, lease: Lease) -> Result<bool, S
     Ok(held.fetch_optional(connection).await?.is_some())
 }
 
-async fn end(connection: &mut PgConnection, leases: &[Lease]) -> Result<Vec<Ended>, StoreError> {
+async fn end(connection: &mut PgConnection, leases: &[Lease]) -> Result<Vec<JobEnd>, StoreError> {
     let (jobs, fences) = columns(leases);
     let ended = sqlx::query_as!(
-        Ended,
+        JobEnd,
         r#"select id as "id!", kind as "kind!", group_key, again as "again!" from shopkeeper.finish($1, $2)"#,
         &jobs,
         &fences,
@@ -287,7 +287,7 @@ async fn unwritten(
 }
 
 /// Lets the next of each group run, wakes those who run what can run again, and gives the ids of the jobs.
-async fn go_on(connection: &mut PgConnection, ended: Vec<Ended>) -> Result<BTreeSet<i64>, StoreError> {
+async fn go_on(connection: &mut PgConnection, ended: Vec<JobEnd>) -> Result<BTreeSet<i64>, StoreError> {
     let (mut groups, mut again) = (BTreeMap::<_, Vec<String>>::new(), BTreeSet::new());
     let ids = ended.iter().map(|job| job.id).collect();
     for job in ended {
