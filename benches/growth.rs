@@ -90,7 +90,7 @@ impl Tables {
     async fn fill(server: &Postgres, name: &str, rows: u32) -> anyhow::Result<Self> {
         note(format!("filling tables with {rows} rows"));
         let reach = Reach {
-            url: create_database(server, name).await?,
+            url: create_database(server, name).await?.parse()?,
             direct_url: None,
             read_url: None,
             max_connections: 4,
@@ -102,9 +102,9 @@ impl Tables {
         for keys in keys.chunks(1000) {
             store.enqueue(KIND, keys, &vec![json!({}); keys.len()]).await?;
         }
-        execute(&reach.url, &statements(version.id, rows)).await?;
+        execute(reach.url.expose(), &statements(version.id, rows)).await?;
         store.build_hnsw(&version).await?;
-        execute(&reach.url, "vacuum analyze").await?;
+        execute(reach.url.expose(), "vacuum analyze").await?;
         Ok(Self { store, version })
     }
 

@@ -269,14 +269,14 @@ async fn measure_all(server: &Postgres, options: &Options) -> anyhow::Result<Vec
 /// Sets up our queue, which comes first, and the peers.
 async fn contestants(server: &Postgres) -> anyhow::Result<Vec<Box<dyn Contestant>>> {
     let reach = Reach {
-        url: create_database(server, "ours").await?,
+        url: create_database(server, "ours").await?.parse()?,
         direct_url: None,
         read_url: None,
         max_connections: 20,
         statement_timeout: Duration::from_secs(30),
     };
     let store = Store::open_migrated(&reach).await?;
-    let pool = PgPoolOptions::new().max_connections(1).connect(&reach.url).await?;
+    let pool = PgPoolOptions::new().max_connections(1).connect(reach.url.expose()).await?;
     let ours: Box<dyn Contestant> = Box::new(Ours { store, pool, keys: AtomicU64::new(0) });
     #[cfg(feature = "bench-peers")]
     let peers = peers::all(server).await?;

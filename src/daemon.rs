@@ -48,13 +48,7 @@ const CLOSE: Duration = Duration::from_secs(2);
 
 /// How to reach our own database.
 pub fn reach(config: &Config) -> Reach {
-    Reach {
-        url: config.database.url.expose().to_owned(),
-        direct_url: config.database.direct_url.as_ref().map(|url| url.expose().to_owned()),
-        read_url: config.database.read_url.as_ref().map(|url| url.expose().to_owned()),
-        max_connections: config.database.max_connections.get(),
-        statement_timeout: config.database.statement_timeout.0,
-    }
+    config.database.clone()
 }
 
 /// Registers in the database what happens when jobs of each kind die or are cancelled.
@@ -78,7 +72,7 @@ pub struct Started {
 /// Makes the sources and webhooks of a configuration known to our database: what others may name, and who is told.
 pub async fn note(config: &Config, store: &Store) -> anyhow::Result<()> {
     let webhooks = config.webhooks.iter().map(|webhook| {
-        let events = webhook.events.iter().map(|event| event.word().to_owned()).collect();
+        let events = webhook.events.iter().map(|event| <&str>::from(event).to_owned()).collect();
         (webhook.name.clone(), events)
     });
     store.note_sources(&source_names(config)).await?;
@@ -94,7 +88,7 @@ pub async fn run(
     started: impl FnOnce(Started),
 ) -> anyhow::Result<()> {
     telemetry::count();
-    let store = Store::open_migrated(&reach(config)).await?;
+    let store = Store::open_migrated(&config.database).await?;
     let parts = prepare(config, &store).await?;
     let api = Api {
         store: store.clone(),
@@ -107,7 +101,7 @@ pub async fn run(
         rate: Rate::per_minute(NonZeroU32::new(config.http.requests_per_minute)),
         kinds: Workers::KINDS,
         retriever: parts.retriever.clone(),
-        max_question_chars: parts.answer.limits.max_question_chars,
+        max_question_chars: parts.answer.limits.max_question_chars.get() as usize,
         waiting: Waiting::new(stop.clone()),
         readiness: Readiness::default(),
         counted: LastCount::default(),
@@ -207,12 +201,9 @@ fn working(config: &Config, store: &Store, parts: &Parts, roles: Roles, schedule
         workers.start(&parts.deliver, &config.queue.deliver_webhook);
     }
     if roles.has(Role::Scheduler) {
-        let kept = |age: Duration| (!age.is_zero()).then_some(age);
         let prune = PruneHistory {
             store: store.clone(),
-            job_history: kept(config.retention.job_history.0),
-            answers: kept(config.retention.answers.0),
-            deliveries: kept(config.retention.deliveries.0),
+            kept: config.retention.clone(),
             cache_entries: config.embedding.cache_entries,
         };
         workers.start(&Arc::new(prune), &config.queue.prune_history);

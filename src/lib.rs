@@ -44,6 +44,7 @@
 //! - **passage**: a chunk found for a question; **citation**: a place in an answer that names one; **escalation**: a
 //!   human is asked for.
 
+pub mod address;
 pub mod answering;
 pub mod catalogue;
 pub mod cli;

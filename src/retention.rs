@@ -12,16 +12,21 @@ use crate::{
 /// The key of the only job there is of this kind.
 pub const KEY: &str = "all";
 
+/// How long rows are kept after their end; `None` is for ever.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named for what is kept")]
+pub struct Retention {
+    pub answers: Option<Duration>,
+    pub job_history: Option<Duration>,
+    pub deliveries: Option<Duration>,
+}
+
 /// The job.
 pub struct PruneHistory {
     /// What is pruned.
     pub store: Store,
-    /// How long finished jobs are kept; none is for ever.
-    pub job_history: Option<Duration>,
-    /// How long answers are kept; none is for ever.
-    pub answers: Option<Duration>,
-    /// How long deliveries to webhooks are kept; none is for ever.
-    pub deliveries: Option<Duration>,
+    /// How long rows are kept.
+    pub kept: Retention,
     /// Vectors that are kept of what left the index.
     pub cache_entries: u32,
 }
@@ -42,12 +47,12 @@ impl Job for PruneHistory {
 impl PruneHistory {
     async fn prune(&self) -> Result<(), JobError> {
         let store = &self.store;
-        if let Some(age) = self.job_history {
+        if let Some(age) = self.kept.job_history {
             let jobs = all(|| store.prune_jobs(age)).await?;
             let ticks = all(|| store.prune_ticks(age)).await?;
             tracing::info!(jobs, ticks, "pruned {jobs} finished jobs and {ticks} ticks of schedules");
         }
-        if let Some(age) = self.answers {
+        if let Some(age) = self.kept.answers {
             let answers = all(|| store.prune_answers(age)).await?;
             let sessions = all(|| store.prune_sessions(age)).await?;
             tracing::info!(
@@ -58,7 +63,7 @@ impl PruneHistory {
         }
         all(|| store.prune_events()).await?;
         all(|| store.prune_tokens()).await?;
-        if let Some(age) = self.deliveries {
+        if let Some(age) = self.kept.deliveries {
             let deliveries = all(|| store.prune_deliveries(age)).await?;
             tracing::info!(deliveries, "forgot {deliveries} deliveries to webhooks");
         }

@@ -13,7 +13,7 @@ use sqlx::{
 
 use pool::Pool;
 
-use crate::pg_connection;
+use crate::{address::DatabaseUrl, pg_connection};
 
 pub mod answers;
 pub mod chunks;
@@ -58,11 +58,11 @@ struct Replica {
 #[derive(Clone, Debug)]
 pub struct Reach {
     /// Its address, with the password.
-    pub url: String,
+    pub url: DatabaseUrl,
     /// The same database past a pooler; when it is given, `url` goes through one.
-    pub direct_url: Option<String>,
+    pub direct_url: Option<DatabaseUrl>,
     /// A replica that is searched instead.
-    pub read_url: Option<String>,
+    pub read_url: Option<DatabaseUrl>,
     /// Connections of this process, for each address.
     pub max_connections: u32,
     /// The longest that one statement may take; zero is no limit.
@@ -144,7 +144,7 @@ impl Store {
             None => main.clone(),
         };
         // One that is away is no reason not to start.
-        let replica = reach.read_url.as_deref().map(options_of).transpose()?;
+        let replica = reach.read_url.as_ref().map(options_of).transpose()?;
         let replica = replica.map(|options| Replica {
             pool: pool(options, reach.max_connections, false, REPLICA_TIMEOUT, false),
             away: Arc::default(),
@@ -253,8 +253,8 @@ impl Replica {
 /// What to do about a database that is not reached at the start.
 const REMEDY: &str = "\n  start it, or correct its address in the settings";
 
-fn options_of(url: &str) -> Result<PgConnectOptions, StoreError> {
-    let options: PgConnectOptions = url.parse().map_err(StoreError::unreachable)?;
+fn options_of(url: &DatabaseUrl) -> Result<PgConnectOptions, StoreError> {
+    let options: PgConnectOptions = url.expose().parse().map_err(StoreError::unreachable)?;
     Ok(options.application_name("shopkeeper"))
 }
 
@@ -262,7 +262,7 @@ fn options_of(url: &str) -> Result<PgConnectOptions, StoreError> {
 const PROTOCOL_VIOLATION: &str = "08P01";
 
 /// How a server is reached that was reached now.
-async fn connected(url: &str, is_pooled: bool) -> Result<PgConnectOptions, StoreError> {
+async fn connected(url: &DatabaseUrl, is_pooled: bool) -> Result<PgConnectOptions, StoreError> {
     let options = options_of(url)?;
     let server = format!("{}:{}", options.get_host(), options.get_port());
     let with_less = pool::through_pooler(options.clone());

@@ -24,7 +24,7 @@ const ANSWERING: &str = "answering";
 
 /// From the bottom to the top: a layer imports only what is above it in this list.
 const LAYERS: &[Layer] = &[
-    (SIDE, &["clock", "telemetry", "http_client", "pg_connection", "retry_hint"], &[]),
+    (SIDE, &["address", "clock", "telemetry", "http_client", "pg_connection", "retry_hint"], &[]),
     (
         DOMAIN,
         &[
@@ -74,7 +74,11 @@ const LAYERS: &[Layer] = &[
     ("queue", &["queue"], &[SIDE, STORE, JOB]),
     ("http", &["http"], &[DOMAIN, SIDE, STORE, JOB, "sync", "deliveries", ANSWERING, "answers"]),
     ("offline models", &["demo::models"], &[SIDE]),
-    ("settings", &["config"], &[]),
+    (
+        "settings",
+        &["config"],
+        &[DOMAIN, SIDE, STORE, "source", "retention", "queue", "answer parts", "answers", "evaluation"],
+    ),
 ];
 
 /// The entry layer: it may import everything, and nobody below may import it.

@@ -4,6 +4,7 @@
 //! the meantime is left alone.
 
 use std::{
+    num::NonZeroU32,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -48,6 +49,8 @@ pub struct AnswerQuestion {
     pub settle: SettleSettings,
     /// What one answer may take.
     pub limits: AnswerLimits,
+    /// Dollars that answers may cost in a day (UTC); zero is no limit.
+    pub daily_usd: f64,
 }
 
 /// What one answer may take.
@@ -56,9 +59,7 @@ pub struct AnswerLimits {
     /// Messages of the session that the model sees.
     pub history_messages: u32,
     /// The longest question.
-    pub max_question_chars: usize,
-    /// Dollars that answers may cost in a day (UTC); zero is no limit.
-    pub daily_usd: f64,
+    pub max_question_chars: NonZeroU32,
     /// The longest that one answer may take.
     pub timeout: Duration,
     /// How long a question waits for a model that is away, until the fallback is said.
@@ -122,14 +123,15 @@ impl AnswerQuestion {
     /// Answers, or says the fallback while nothing may be spent, or the model has been away for too long.
     async fn answer(&self, taken: &Taken, spent: &AnswerCost) -> Result<Settled, JobError> {
         let locale = taken.asked.locale.as_deref();
-        let (length, most) = (taken.asked.question.chars().count(), self.limits.max_question_chars);
+        let (length, most) =
+            (taken.asked.question.chars().count(), self.limits.max_question_chars.get() as usize);
         if length > most {
             // Asked by SQL, which knows no settings.
             let reason =
                 format!("question_too_long: the question has {length} characters; the most is {most}");
             return Err(JobError::Dead(reason));
         }
-        let daily = self.limits.daily_usd;
+        let daily = self.daily_usd;
         if taken.is_paused || daily > 0.0 && taken.usd_today >= daily {
             return Ok(self.settle.paused(locale));
         }

@@ -3,7 +3,7 @@
 //! Each passage stands between lines that carry a random mark, so that a text in the catalogue cannot
 //! end its passage and speak to the model.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, num::NonZeroU32};
 
 use serde_json::value::RawValue;
 
@@ -13,17 +13,17 @@ use crate::{
 };
 
 /// The system prompt that is used when the settings have none.
-pub const SYSTEM: &str = include_str!("prompt.md");
+const SYSTEM: &str = include_str!("prompt.md");
 
 /// What decides a prompt besides the question.
 #[derive(Clone, Debug)]
 pub struct PromptSettings {
-    /// What the model is told to do.
+    /// What the model is told to do; empty is the built-in prompt.
     pub system: String,
     /// Sampling temperature.
-    pub temperature: f32,
+    pub temperature: f64,
     /// Tokens of the answer.
-    pub max_tokens: u32,
+    pub max_tokens: NonZeroU32,
 }
 
 /// Builds the prompt for a question; `refusal` is what the model is told to say when nothing fits. `mark` must be new and unguessable for each request.
@@ -43,11 +43,14 @@ pub fn prompt(
     content.push_str(question);
     let mut messages = history.to_vec();
     messages.push(Message { role: Role::User, content });
+    let system = if settings.system.is_empty() { SYSTEM } else { &settings.system };
+    #[expect(clippy::cast_possible_truncation, reason = "a temperature is a small number")]
+    let temperature = settings.temperature as f32;
     Prompt {
-        system: format!("{}\n\nRefusal: {}\n", settings.system.trim_end(), refusal),
+        system: format!("{}\n\nRefusal: {}\n", system.trim_end(), refusal),
         messages,
-        temperature: settings.temperature,
-        max_tokens: settings.max_tokens,
+        temperature,
+        max_tokens: settings.max_tokens.get(),
     }
 }
 
@@ -93,7 +96,8 @@ mod tests {
             distance: 0.2,
             is_named: false,
         };
-        let settings = PromptSettings { system: SYSTEM.into(), temperature: 0.3, max_tokens: 500 };
+        let settings =
+            PromptSettings { system: String::new(), temperature: 0.3, max_tokens: 500.try_into().unwrap() };
         let history = [Message { role: Role::User, content: "Hello".into() }];
         let prompt =
             prompt(&settings, "I don't know.", &history, &[passage], "What does it cost?", "00c0ffee");

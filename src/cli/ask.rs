@@ -40,7 +40,7 @@ pub(super) struct Ask {
 
 pub(super) async fn ask(arguments: Ask, path: &Path) -> anyhow::Result<()> {
     let config = settings(path)?;
-    let most = config.answers.max_question_chars.get() as usize;
+    let most = config.answers.limits.max_question_chars.get() as usize;
     let length = arguments.question.chars().count();
     if arguments.question.trim().is_empty() || length > most {
         let message =

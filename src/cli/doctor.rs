@@ -86,7 +86,7 @@ async fn look(config: &Config, store: &Store, checks: &mut Checks) {
             models(config, store, &parts, checks).await;
         }
     }
-    let threshold = config.answers.escalate_above_distance.0;
+    let threshold = config.answers.escalate_above_distance;
     checks.add(
         "threshold",
         threshold > 0.0 && threshold < 1.0,
@@ -119,7 +119,7 @@ async fn server(config: &Config, store: &Store, checks: &mut Checks) {
         "to write documents and to make index versions",
         "run `shopkeeper migrate` as the role that the daemon uses, or grant it the schema",
     );
-    let wanted = i64::from(config.database.max_connections.get());
+    let wanted = i64::from(config.database.max_connections);
     let free = health.max_connections - health.connections;
     checks.add(
         "connections",

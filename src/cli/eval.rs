@@ -209,7 +209,7 @@ impl Place {
     async fn calibrate(&self, config: &Config, set: &Set, cases: Vec<Case>) -> anyhow::Result<()> {
         let version = self.version(set.version).await?;
         let graded = self.graded(&version, cases, false).await?;
-        let present = config.answers.escalate_above_distance.0;
+        let present = config.answers.escalate_above_distance;
         let (Some(best), Some(present)) = (calibrated(&graded), judged(&graded, present)) else {
             let message = "a golden set for this needs questions that can be answered, and some that cannot: \
                            those with an empty `expected`";

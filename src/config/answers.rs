@@ -1,78 +1,119 @@
 //! `[answers]`: how questions are answered.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use super::{
-    Amount, Answers, Endpoint, Retrieval, Span,
-    models::OpenAi,
+    models::Endpoint,
     reader::{Faulty, Section},
     sections::{count, seconds},
+    table::{Shown, Table, table},
+    value::Setting,
 };
+use crate::answering::{cost::Prices, job::AnswerLimits, prompt::PromptSettings};
 
-pub(super) fn answers(section: &Section<'_>, openai: &OpenAi<'_>) -> Result<Answers, Faulty> {
-    let timeout = section.get("timeout", seconds(60));
-    let endpoint = openai.of_use(section, None).endpoint().and_then(|endpoint| {
-        // One request of an answer has no longer than the whole of it.
-        let (Span(request), Span(whole)) = (openai.timeout()?, timeout?);
-        Ok(Endpoint { timeout: Span(request.min(whole)), ..endpoint })
-    });
-    let model = section.get("model", "gpt-4o-mini".to_owned());
-    let top_k = section.get("top_k", count(5));
-    let retrieval = section.get("retrieval", Retrieval::Hybrid);
-    let temperature = at_most(section, "temperature", Amount(0.3), 2.0);
-    let max_tokens = section.get("max_tokens", count(500));
-    let history_messages = section.get("history_messages", 6);
-    let escalate_above = at_most(section, "escalate_above_distance", Amount(0.4), 2.0);
-    let system_prompt = section.get("system_prompt", String::new());
-    let refusal = by_language(
-        section,
-        "refusal",
-        "I don't have information about that. Let me connect you with a human agent.",
-    );
-    let fallback = by_language(section, "fallback", "We will get back to you.");
-    let max_question_chars = section.get("max_question_chars", count(4000));
-    let max_queued = section.get("max_queued", count(10_000));
-    let fallback_after = section.get("fallback_after", seconds(300));
-    let input_price = section.get("usd_per_million_input_tokens", Amount(0.15));
-    let output_price = section.get("usd_per_million_output_tokens", Amount(0.6));
-    section.finish();
-    Ok(Answers {
-        endpoint: endpoint?,
-        model: model?,
-        top_k: top_k?,
-        retrieval: retrieval?,
-        temperature: temperature?,
-        max_tokens: max_tokens?,
-        history_messages: history_messages?,
-        escalate_above_distance: escalate_above?,
-        system_prompt: system_prompt?,
-        refusal: refusal?,
-        fallback: fallback?,
-        max_question_chars: max_question_chars?,
-        max_queued: max_queued?,
-        fallback_after: fallback_after?,
-        timeout: timeout?,
-        usd_per_million_input_tokens: input_price?,
-        usd_per_million_output_tokens: output_price?,
-    })
+/// `[answers]`: how questions are answered.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named for the keys")]
+pub struct Answers {
+    pub endpoint: Endpoint,
+    /// The time limit of one request: not longer than that of the whole answer.
+    pub request_timeout: Duration,
+    pub model: String,
+    pub top_k: NonZeroU32,
+    pub retrieval: Retrieval,
+    pub prompt: PromptSettings,
+    pub limits: AnswerLimits,
+    pub escalate_above_distance: f64,
+    pub refusal: BTreeMap<String, String>,
+    pub fallback: BTreeMap<String, String>,
+    pub max_queued: NonZeroU32,
+    pub prices: Prices,
 }
 
-fn at_most(section: &Section<'_>, key: &str, default: Amount, most: f64) -> Result<Amount, Faulty> {
-    let amount = section.get(key, default)?;
-    if amount.0 <= most {
-        return Ok(amount);
-    }
-    Err(section.fault(key, format!("must be from 0 to {most}, not {}", amount.0)))
+/// How passages are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "lowercase")]
+pub enum Retrieval {
+    /// By cosine distance alone.
+    Vector,
+    /// By cosine distance; what a question names by its SKU goes first.
+    Hybrid,
 }
 
-/// Texts by language; `en` is always there, since it is what is said when no other fits.
-fn by_language(section: &Section<'_>, key: &str, english: &str) -> Result<BTreeMap<String, String>, Faulty> {
-    let inner = section.section(key);
-    let own = inner.written_keys().into_iter().map(|language| (language.clone(), inner.required(&language)));
-    let own: Vec<_> = own.collect();
-    let mut texts = BTreeMap::from([("en".to_owned(), english.to_owned())]);
-    for (language, text) in own {
-        texts.insert(language, text?);
+table! {
+    Answers, section {
+        endpoint: flat(),
+        request_timeout: hidden(request_timeout),
+        model: get("gpt-4o-mini".to_owned()),
+        top_k: get(count(5)),
+        retrieval: get(Retrieval::Hybrid),
+        prompt: flat(),
+        limits: flat(),
+        escalate_above_distance: with(|section, key| at_most(section, key, 0.4, 2.0)),
+        refusal: table(),
+        fallback: table(),
+        max_queued: get(count(10_000)),
+        prices: flat(),
     }
-    Ok(texts)
+}
+
+table! {
+    PromptSettings, section {
+        system = "system_prompt": get(String::new()),
+        temperature: with(|section, key| at_most(section, key, 0.3, 2.0)),
+        max_tokens: get(count(500)),
+    }
+}
+
+table! {
+    AnswerLimits, section {
+        history_messages: get(6),
+        max_question_chars: get(count(4000)),
+        timeout: get(seconds(60)),
+        fallback_after: get(seconds(300)),
+    }
+}
+
+table! {
+    Prices, section {
+        input = "usd_per_million_input_tokens": get(0.15),
+        output = "usd_per_million_output_tokens": get(0.6),
+    }
+}
+
+/// One request of an answer has no longer than the whole of it.
+fn request_timeout(section: &Section<'_>, _: &str) -> Result<Duration, Faulty> {
+    let request = section.inherited("openai.timeout", seconds(60));
+    let whole = section.get("timeout", seconds(60));
+    Ok(request?.min(whole?))
+}
+
+pub(super) fn at_most(section: &Section<'_>, key: &str, default: f64, most: f64) -> Result<f64, Faulty> {
+    let is_within = |number: &f64| {
+        (*number <= most).then_some(()).ok_or_else(|| format!("must be from 0 to {most}, not {number}"))
+    };
+    section.checked(key, default, is_within)
+}
+
+/// Texts by language. English is always among them: it is used when no other fits.
+impl Table for BTreeMap<String, String> {
+    fn read(section: &Section<'_>) -> Result<Self, Faulty> {
+        let english = match section.path() {
+            "answers.refusal" => {
+                "I don't have information about that. Let me connect you with a human agent."
+            }
+            _ => "We will get back to you.",
+        };
+        let written: Vec<_> =
+            section.written_keys().map(|language| (language, section.required(language))).collect();
+        let mut texts = Self::from([("en".to_owned(), english.to_owned())]);
+        for (language, text) in written {
+            texts.insert(language.to_owned(), text?);
+        }
+        Ok(texts)
+    }
+
+    fn show(&self, shown: &mut Shown) {
+        shown.extend(self.iter().map(|(language, text)| (language.clone(), text.show())));
+    }
 }

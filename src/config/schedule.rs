@@ -1,82 +1,145 @@
-//! `[[schedule]]`: what is enqueued when.
+//! `[[schedule]]`: which jobs are enqueued when.
 
 use std::{collections::BTreeSet, time::Duration};
 
+use chrono_tz::Tz;
+use serde_json::{Value as Json, json};
+
 use super::{
-    CatchUp, Overlap, Schedule, ScheduleArgs, ScheduledJob, Span,
     fault::nearest,
     reader::{Faulty, Section},
     sections::seconds,
+    table::{Shown, Table, table},
+    tree::Value,
+    value::Setting,
 };
+use crate::{evaluation::job::Payload as EvalPayload, queue::CatchUp};
 
-pub(super) fn schedule(section: &Section<'_>, sources: &BTreeSet<String>) -> Result<Schedule, Faulty> {
-    let name = section.required("name");
-    let cron: Result<String, _> = section.required("cron");
-    if let Ok(cron) = &cron
-        && let Err(error) = croner::parser::CronParser::new().parse(cron)
-    {
-        section.fault("cron", format!("is not a schedule: {error}: {cron:?}"));
+/// A job at nominal ticks of the clock.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named for the keys")]
+pub struct Schedule {
+    pub name: String,
+    pub cron: String,
+    pub timezone: Tz,
+    pub job: ScheduledJob,
+    pub catch_up: CatchUp,
+    pub overlap: Overlap,
+    pub jitter: Duration,
+    pub timeout: Option<Duration>,
+}
+
+table! {
+    Schedule, section {
+        name: required(),
+        cron: with(cron),
+        timezone: get(Tz::UTC),
+        job: flat(),
+        catch_up: get(CatchUp::Latest),
+        overlap: get(Overlap::Skip),
+        jitter: get(Duration::ZERO),
+        timeout: get(Some(seconds(1800))),
     }
-    let zone: Result<String, _> = section.get("timezone", "UTC".to_owned());
-    let timezone = zone.and_then(|zone| {
-        zone.parse::<chrono_tz::Tz>().map_err(|_| {
+}
+
+/// What happens to a tick when the run before is not over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+#[expect(missing_docs, reason = "named for the words")]
+pub enum Overlap {
+    Skip,
+    Queue,
+}
+
+/// The jobs that a schedule can enqueue, with their arguments.
+#[derive(Clone, Debug, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum ScheduledJob {
+    /// Compares this source, or all of them, with the index.
+    SyncCatalogue(Option<String>),
+    /// Deletes what is past its retention.
+    PruneHistory,
+    /// Builds and repairs HNSW indexes.
+    MaintainIndex,
+    /// Measures a golden set.
+    Eval(EvalPayload),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub(super) enum JobWord {
+    SyncCatalogue,
+    PruneHistory,
+    MaintainIndex,
+    Eval,
+}
+
+impl Table for ScheduledJob {
+    fn read(section: &Section<'_>) -> Result<Self, Faulty> {
+        let job = section.required("job").inspect_err(|_| section.pass_over(["args"].into_iter()))?;
+        let args = section.section("args");
+        let job = match job {
+            JobWord::SyncCatalogue => args.get("source", None).map(Self::SyncCatalogue),
+            JobWord::PruneHistory => Ok(Self::PruneHistory),
+            JobWord::MaintainIndex => Ok(Self::MaintainIndex),
+            JobWord::Eval => {
+                let (file, min_hit_at_5) = (args.required::<String>("file"), args.get("min_hit_at_5", None));
+                file.and_then(|file| {
+                    let file = args.folder().join(file);
+                    Ok(Self::Eval(EvalPayload { file, min_hit_at_5: min_hit_at_5? }))
+                })
+            }
+        };
+        args.finish();
+        job
+    }
+
+    fn show(&self, shown: &mut Shown) {
+        let args = match self {
+            Self::SyncCatalogue(source) => json!({ "source": source }),
+            Self::PruneHistory | Self::MaintainIndex => json!({}),
+            Self::Eval(payload) => json!(payload),
+        };
+        shown.insert("job".to_owned(), <&str>::from(self).into());
+        shown.insert("args".to_owned(), args);
+    }
+}
+
+/// A schedule may only name a source that exists; one with a fault exists as well.
+pub(super) fn check_sources(root: &Section<'_>) {
+    let sources = root.sections("source");
+    let names = sources.iter().filter_map(|source| source.optional::<String>("name").ok().flatten());
+    let names: BTreeSet<_> = names.collect();
+    for schedule in root.sections("schedule") {
+        let args = schedule.section("args");
+        if let Ok(JobWord::SyncCatalogue) = schedule.required("job")
+            && let Ok(Some(name)) = args.optional::<String>("source")
+            && !names.contains(&name)
+        {
+            args.fault("source", format!("names no [[source]]: {name:?}"));
+        }
+    }
+}
+
+fn cron(section: &Section<'_>, key: &str) -> Result<String, Faulty> {
+    let cron: String = section.required(key)?;
+    match croner::parser::CronParser::new().parse(&cron) {
+        Ok(_) => Ok(cron),
+        Err(error) => Err(section.fault(key, format!("is not a schedule: {error}: {cron:?}"))),
+    }
+}
+
+impl Setting for Tz {
+    fn read(value: &Value) -> Result<Self, String> {
+        let zone = String::read(value)?;
+        zone.parse().map_err(|_| {
             let near = nearest(&zone, chrono_tz::TZ_VARIANTS.iter().map(|tz| tz.name()));
             let hint = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
-            section.fault("timezone", format!("is not an IANA time zone: {zone:?}{hint}"))
+            format!("is not an IANA time zone: {zone:?}{hint}")
         })
-    });
-    let job = section.required("job");
-    let args = match &job {
-        Ok(job) => schedule_args(&section.section("args"), *job, sources),
-        Err(faulty) => {
-            section.pass_over(["args"].into_iter());
-            Err(*faulty)
-        }
-    };
-    let catch_up = section.get("catch_up", CatchUp::Latest);
-    let overlap = section.get("overlap", Overlap::Skip);
-    let jitter = section.get("jitter", Span(Duration::ZERO));
-    let timeout = section.get("timeout", seconds(1800));
-    Ok(Schedule {
-        name: name?,
-        cron: cron?,
-        timezone: timezone?,
-        job: job?,
-        args: args?,
-        catch_up: catch_up?,
-        overlap: overlap?,
-        jitter: jitter?,
-        timeout: timeout?,
-    })
-}
-
-fn schedule_args(
-    section: &Section<'_>,
-    job: ScheduledJob,
-    sources: &BTreeSet<String>,
-) -> Result<ScheduleArgs, Faulty> {
-    let args = match job {
-        ScheduledJob::SyncCatalogue => sync_args(section, sources),
-        ScheduledJob::Eval => eval_args(section),
-        ScheduledJob::PruneHistory | ScheduledJob::MaintainIndex => Ok(ScheduleArgs::default()),
-    };
-    section.finish();
-    args
-}
-
-fn sync_args(section: &Section<'_>, sources: &BTreeSet<String>) -> Result<ScheduleArgs, Faulty> {
-    let source: Option<String> = section.optional("source")?;
-    match source {
-        Some(source) if !sources.contains(&source) => {
-            Err(section.fault("source", format!("names no [[source]]: {source:?}")))
-        }
-        source => Ok(ScheduleArgs { source, ..ScheduleArgs::default() }),
     }
-}
 
-fn eval_args(section: &Section<'_>) -> Result<ScheduleArgs, Faulty> {
-    let file: Result<String, _> = section.required("file");
-    let min_hit_at_5 = section.optional("min_hit_at_5");
-    let file = Some(section.folder().join(file?));
-    Ok(ScheduleArgs { file, min_hit_at_5: min_hit_at_5?, ..ScheduleArgs::default() })
+    fn show(&self) -> Json {
+        self.name().into()
+    }
 }

@@ -1,153 +1,56 @@
-//! `[[source]]`: where documents come from and how one is rendered.
+//! `[[source]]`: where documents come from, and how one is rendered.
 
-use std::{num::NonZeroU32, path::PathBuf};
-
-use serde::Serialize;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Amount, DatabaseUrl, HttpUrl, Span,
-    database::database_url,
-    reader::{Faulty, Section},
-    sections::{count, seconds},
-    settings::words,
+    answers::at_most,
+    reader::{Faulty, Reader, Section},
+    sections::{at_least_one, database_url, seconds},
+    table::{Shown, Table, table},
+    tree::{Node, Value},
+    value::Setting,
+};
+use crate::{
+    address::HttpUrl,
+    catalogue::{MassDelete, render::Rendering},
+    source::{
+        feed::{self, Place},
+        postgres::{self, Relation, triggers::Related},
+    },
 };
 
 /// One source of documents.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Source {
     /// Unique; the filter that callers use.
     pub name: String,
     /// Where its rows come from.
-    #[serde(flatten)]
     pub kind: SourceKind,
-    /// The column that tells documents apart.
-    pub key: String,
-    /// The template of the title.
-    pub title: String,
-    /// The template of the text that is embedded.
-    pub text: String,
-    /// The template of the document's address in the shop.
-    pub link: Option<String>,
-    /// The columns that are kept beside the vectors.
-    pub metadata: Vec<String>,
-    /// The column of the stock keeping unit.
-    pub sku: Option<String>,
     /// When a sync stops instead of removing.
-    pub mass_delete_limit: MassDeleteLimit,
+    pub mass_delete_limit: MassDelete,
 }
 
-/// The two kinds of sources.
-#[derive(Clone, Debug, Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
+/// The kinds of sources.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named for the words")]
 pub enum SourceKind {
-    /// A table or a query.
     Postgres(Connection),
-    /// A file.
-    Feed(Feed),
+    Feed(feed::Settings),
 }
 
-/// A shop's database and what is read there.
-#[derive(Clone, Debug, Serialize)]
+/// A shop's database, and how often it is polled for changes; zero is never.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named for the keys")]
 pub struct Connection {
-    /// May be another server than ours; SELECT is enough.
-    pub url: DatabaseUrl,
-    /// What is read.
-    #[serde(flatten)]
-    pub relation: Relation,
-    /// The column that says when a row was changed.
-    pub updated_at: Option<String>,
-    /// Whether answers read metadata from the shop at answer time.
-    pub live_metadata: bool,
-    /// How often changes are looked for; zero is never.
-    pub poll: Span,
-    /// Rows read at once.
-    pub page_rows: NonZeroU32,
-    /// Connections of this daemon.
-    pub max_connections: NonZeroU32,
-    /// The longest that one statement may take; zero is no limit.
-    pub statement_timeout: Span,
-    /// Tables whose changes concern documents, for the triggers.
-    pub related: Vec<Related>,
+    pub settings: postgres::Settings,
+    pub poll: Duration,
 }
 
-/// A table whose changes concern documents.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Related {
-    /// `table`, or `schema.table`.
-    pub table: String,
-    /// The columns that matter; none is all of them.
-    pub columns: Vec<String>,
-    /// A query for the keys that a changed row, `row_`, concerns.
-    pub keys: String,
-}
-
-/// What is read of a shop's database.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum Relation {
-    /// A table or a view.
-    Table {
-        /// `table`, or `schema.table`.
-        table: String,
-        /// A condition in SQL.
-        #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
-        condition: Option<String>,
-    },
-    /// A query with one row for each document.
-    Query {
-        /// The query in SQL.
-        query: String,
-    },
-}
-
-/// A product feed.
-#[derive(Clone, Debug, Serialize)]
-pub struct Feed {
-    /// Where it is.
-    #[serde(flatten)]
-    pub place: FeedPlace,
-    /// How it is written.
-    pub format: FeedFormat,
-}
-
-/// Where a feed is.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum FeedPlace {
-    Path(PathBuf),
-    Url(HttpUrl),
-}
-
-words! {
-    /// How a feed is written.
-    pub FeedFormat {
-        /// Comma separated values with a header.
-        Csv = "csv",
-        /// A JSON object a line.
-        Jsonl = "jsonl",
-        /// Google Merchant's XML or TSV.
-        GoogleMerchant = "google-merchant",
-    }
-}
-
-/// A sync stops when it would remove more than both of these.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct MassDeleteLimit {
-    /// Of the documents that the source has, 0 to 1.
-    pub share: Amount,
-    /// Documents.
-    pub documents: u32,
-}
-
-words! {
-    /// The word that is written for a kind.
-    pub(super) KindWord {
-        /// A table or a query.
-        Postgres = "postgres",
-        /// A file.
-        Feed = "feed",
-    }
+#[derive(Clone, Copy, Debug, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub(super) enum KindWord {
+    Postgres,
+    Feed,
 }
 
 /// The keys that only a database has, and why a feed has none of them.
@@ -175,128 +78,170 @@ const OF_FEED: &[(&str, &str)] = &[
     ("format", "belongs to kind = \"feed\", and this is a database"),
 ];
 
-pub(crate) fn source(section: &Section<'_>) -> Result<Source, Faulty> {
-    let name = name(section);
-    let kind = match section.required("kind") {
-        Ok(KindWord::Postgres) => connection(section).map(SourceKind::Postgres),
-        Ok(KindWord::Feed) => feed(section).map(SourceKind::Feed),
-        Err(faulty) => {
-            let own = OF_POSTGRES.iter().chain(OF_FEED).map(|(key, _)| *key);
-            section.pass_over(own.chain(["url"]));
-            Err(faulty)
+table! { Source, section { name: with(name), kind: flat(), mass_delete_limit: table() } }
+
+impl Table for SourceKind {
+    fn read(section: &Section<'_>) -> Result<Self, Faulty> {
+        match section.required("kind") {
+            Ok(KindWord::Postgres) => {
+                section.refuse(OF_FEED);
+                Table::read(section).map(Self::Postgres)
+            }
+            Ok(KindWord::Feed) => {
+                section.refuse(OF_POSTGRES);
+                Table::read(section).map(Self::Feed)
+            }
+            Err(faulty) => {
+                let own = OF_POSTGRES.iter().chain(OF_FEED).map(|(key, _)| *key);
+                section.pass_over(own.chain(["url"]));
+                Rendering::read(section).and(Err(faulty))
+            }
         }
-    };
-    let key = section.required("key");
-    let title = template(section, "title").and_then(|title| required(section, "title", title));
-    let text = template(section, "text").and_then(|text| required(section, "text", text));
-    let link = template(section, "link");
-    let metadata = section.get("metadata", Vec::new());
-    let sku = section.optional("sku");
-    let mass_delete_limit = mass_delete_limit(&section.section("mass_delete_limit"));
-    Ok(Source {
-        name: name?,
-        kind: kind?,
-        key: key?,
-        title: title?,
-        text: text?,
-        link: link?,
-        metadata: metadata?,
-        sku: sku?,
-        mass_delete_limit: mass_delete_limit?,
-    })
+    }
+
+    fn show(&self, shown: &mut Shown) {
+        let (kind, table): (_, &dyn Fn(&mut Shown)) = match self {
+            Self::Postgres(connection) => (KindWord::Postgres, &|shown| connection.show(shown)),
+            Self::Feed(feed) => (KindWord::Feed, &|shown| feed.show(shown)),
+        };
+        shown.insert("kind".to_owned(), kind.show());
+        table(shown);
+    }
 }
 
-/// With what is put around it, the name of a trigger: PostgreSQL cuts those at 63 bytes, and two sources' would be one.
+table! { Connection, section { settings: flat(), poll: get(seconds(60)) } }
+
+table! {
+    postgres::Settings, section {
+        name: hidden(name),
+        url: with(database_url),
+        relation: flat(),
+        rendering: flat(),
+        updated_at: get(None::<String>),
+        live_metadata: get(true),
+        related: list(),
+        page_rows: with(|section, key| at_least_one(section, key, 5000)),
+        max_connections: with(|section, key| at_least_one(section, key, 2)),
+        statement_timeout: get(seconds(30)),
+    }
+}
+
+table! { feed::Settings, section { name: hidden(name), place: flat(), format: required(), rendering: flat() } }
+
+table! {
+    Rendering, section {
+        key: required(),
+        title: with(required_template),
+        text: with(required_template),
+        link: with(template),
+        metadata: get(Vec::new()),
+        sku: get(None::<String>),
+    }
+}
+
+table! {
+    MassDelete, section {
+        share: with(|section, key| at_most(section, key, 0.2, 1.0)),
+        documents: get(50),
+    }
+}
+
+table! { Related, section { table: required(), columns: get(Vec::new()), keys: with(keys) } }
+
+fn keys(section: &Section<'_>, key: &str) -> Result<String, Faulty> {
+    section.required(key).map(|query: String| without_end(&query))
+}
+
+fn without_end(query: &str) -> String {
+    query.trim().trim_end_matches(';').to_owned()
+}
+
+impl Table for Relation {
+    fn read(section: &Section<'_>) -> Result<Self, Faulty> {
+        let condition = section.get("where", None);
+        let relation = section.one_of(
+            ["table", "query"],
+            |name| Self::Table { name, condition: None },
+            |query: String| Self::Query(without_end(&query)),
+        );
+        match (relation?, condition?) {
+            (Self::Table { name, .. }, condition) => Ok(Self::Table { name, condition }),
+            (Self::Query(_), Some(_)) => {
+                Err(section.fault("where", "goes with `table`; write it into the query"))
+            }
+            (query, None) => Ok(query),
+        }
+    }
+
+    fn show(&self, shown: &mut Shown) {
+        match self {
+            Self::Table { name, condition } => {
+                shown.insert("table".to_owned(), name.show());
+                shown.extend(condition.as_ref().map(|condition| ("where".to_owned(), condition.show())));
+            }
+            Self::Query(query) => _ = shown.insert("query".to_owned(), query.show()),
+        }
+    }
+}
+
+impl Table for Place {
+    fn read(section: &Section<'_>) -> Result<Self, Faulty> {
+        let in_folder = |path: String| Self::Path(section.folder().join(path));
+        section.one_of(["path", "url"], in_folder, Self::Url)
+    }
+
+    fn show(&self, shown: &mut Shown) {
+        match self {
+            Self::Path(path) => shown.insert("path".to_owned(), path.to_string_lossy().into()),
+            Self::Url(url) => shown.insert("url".to_owned(), HttpUrl::show(url)),
+        };
+    }
+}
+
+/// With what is put around it, it is the name of a trigger: PostgreSQL cuts these at 63 bytes, and two sources would share one.
 const LONGEST_NAME: usize = 40;
 
 /// A name is part of addresses and metric labels, so it is kept plain.
-fn name(section: &Section<'_>) -> Result<String, Faulty> {
-    let name: String = section.required("name")?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(plain) {
+fn name(section: &Section<'_>, key: &str) -> Result<String, Faulty> {
+    let name: String = section.required(key)?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(is_plain) {
         return Ok(name);
     }
     let message = format!("must be 1 to {LONGEST_NAME} ASCII letters, digits, '-' or '_', not {name:?}");
-    Err(section.fault("name", message))
-}
-
-fn connection(section: &Section<'_>) -> Result<Connection, Faulty> {
-    let url = database_url(section, "url");
-    let relation = relation(section);
-    let updated_at = section.optional("updated_at");
-    let live_metadata = section.get("live_metadata", true);
-    let poll = section.get("poll", seconds(60));
-    let page_rows = section.get("page_rows", count(5000));
-    let max_connections = section.get("max_connections", count(2));
-    let statement_timeout = section.get("statement_timeout", seconds(30));
-    let tables: Vec<_> = section.sections("related").iter().map(related).collect();
-    let related: Result<Vec<_>, _> = tables.into_iter().collect();
-    section.refuse(OF_FEED);
-    Ok(Connection {
-        url: url?,
-        relation: relation?,
-        updated_at: updated_at?,
-        live_metadata: live_metadata?,
-        poll: poll?,
-        page_rows: page_rows?,
-        max_connections: max_connections?,
-        statement_timeout: statement_timeout?,
-        related: related?,
-    })
-}
-
-fn relation(section: &Section<'_>) -> Result<Relation, Faulty> {
-    let condition: Result<Option<String>, _> = section.optional("where");
-    let relation = section.one_of(
-        ["table", "query"],
-        |table| Relation::Table { table, condition: None },
-        |query: String| Relation::Query { query: query.trim().trim_end_matches(';').to_owned() },
-    );
-    match (relation?, condition?) {
-        (Relation::Table { table, .. }, condition) => Ok(Relation::Table { table, condition }),
-        (Relation::Query { .. }, Some(_)) => {
-            Err(section.fault("where", "goes with `table`; write it into the query"))
-        }
-        (query, None) => Ok(query),
-    }
-}
-
-fn related(section: &Section<'_>) -> Result<Related, Faulty> {
-    let table = section.required("table");
-    let columns = section.get("columns", Vec::new());
-    let keys: Result<String, _> = section.required("keys");
-    section.finish();
-    Ok(Related { table: table?, columns: columns?, keys: keys?.trim().trim_end_matches(';').to_owned() })
-}
-
-fn feed(section: &Section<'_>) -> Result<Feed, Faulty> {
-    let format = section.required("format");
-    let in_folder = |path: String| FeedPlace::Path(section.folder().join(path));
-    let place = section.one_of(["path", "url"], in_folder, FeedPlace::Url);
-    section.refuse(OF_POSTGRES);
-    Ok(Feed { place: place?, format: format? })
+    Err(section.fault(key, message))
 }
 
 /// Templates are checked here for their syntax; their columns are checked against the source.
 fn template(section: &Section<'_>, key: &str) -> Result<Option<String>, Faulty> {
-    let Some(text) = section.optional::<String>(key)? else { return Ok(None) };
-    match minijinja::Environment::new().template_from_str(&text) {
-        Ok(_) => Ok(Some(text)),
-        Err(error) => Err(section.fault(key, format!("is not a template: {error}"))),
-    }
+    section.checked(key, None, |text: &Option<String>| {
+        let text = text.as_deref().unwrap_or_default();
+        match minijinja::Environment::new().template_from_str(text) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("is not a template: {error}")),
+        }
+    })
 }
 
-fn required(section: &Section<'_>, key: &str, text: Option<String>) -> Result<String, Faulty> {
-    text.ok_or_else(|| section.fault(key, "is required"))
+fn required_template(section: &Section<'_>, key: &str) -> Result<String, Faulty> {
+    template(section, key)?.ok_or_else(|| section.fault(key, "is required"))
 }
 
-fn mass_delete_limit(section: &Section<'_>) -> Result<MassDeleteLimit, Faulty> {
-    let share = section.get("share", Amount(0.2));
-    let documents = section.get("documents", 50);
-    section.finish();
-    let share = share?;
-    if share.0 > 1.0 {
-        return Err(section.fault("share", format!("must be from 0 to 1, not {}", share.0)));
+/// The databases that were given no address are at `$DATABASE_URL`, if that is set.
+pub(super) fn default_addresses(tree: &mut BTreeMap<String, Node>, reader: &Reader<'_>) {
+    const VARIABLE: &str = "DATABASE_URL";
+    if matches!(reader.variable(VARIABLE), Ok(None)) {
+        return;
     }
-    Ok(MassDeleteLimit { share, documents: documents? })
+    let mut fill = |entries: &mut BTreeMap<String, Node>| {
+        entries.entry("url".to_owned()).or_insert_with(|| Node::variable(VARIABLE));
+    };
+    super::tree::table(tree, "database").map(&mut fill);
+    let Some(Node { value: Value::List(sources), .. }) = tree.get_mut("source") else { return };
+    for source in sources {
+        let Value::Table(entries) = &mut source.value else { continue };
+        if matches!(entries.get("kind"), Some(Node { value: Value::Text(kind), .. }) if kind == "postgres") {
+            fill(entries);
+        }
+    }
 }

@@ -1,7 +1,7 @@
-//! The settings as they were written: a tree of values that remember where they stand.
+//! The settings as they were written: a tree of values that remember where.
 //!
-//! The file is parsed once; the environment is laid over it. What a value means is decided by
-//! [`super::reader`], so that every fault is found in one pass.
+//! The file is parsed once, the environment is laid over it, and sections inherit from others. What a value means is
+//! decided by [`super::reader`], so that every fault is found in one pass.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,24 @@ use super::fault::{Fault, Origin};
 pub(crate) struct Node {
     pub(crate) value: Value,
     pub(crate) origin: Origin,
+    /// The path that it was written at, if that is another one.
+    pub(crate) inherited_from: Option<String>,
+}
+
+impl Node {
+    pub(crate) fn new(value: Value, origin: Origin) -> Self {
+        Self { value, origin, inherited_from: None }
+    }
+
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.inherited_from.is_some()
+    }
+
+    /// `{ env = "NAME" }`, as though it had been written.
+    pub(crate) fn variable(name: &str) -> Self {
+        let name = Self::new(Value::Text(name.to_owned()), Origin::Default);
+        Self::new(Value::Table(BTreeMap::from([("env".to_owned(), name)])), Origin::Default)
+    }
 }
 
 /// TOML's values, as far as settings use them. Dates are kept as text.
@@ -60,7 +78,7 @@ fn entries(table: &DeTable<'_>, at: &dyn Fn(usize) -> Origin) -> BTreeMap<String
     table
         .iter()
         .map(|(key, value)| {
-            let node = Node { value: convert(value.get_ref(), at), origin: at(key.span().start) };
+            let node = Node::new(convert(value.get_ref(), at), at(key.span().start));
             (key.get_ref().to_string(), node)
         })
         .collect()
@@ -77,10 +95,7 @@ fn convert(value: &DeValue<'_>, at: &dyn Fn(usize) -> Origin) -> Value {
         DeValue::Boolean(boolean) => Value::Boolean(*boolean),
         DeValue::Datetime(datetime) => Value::Text(datetime.to_string()),
         DeValue::Array(items) => Value::List(
-            items
-                .iter()
-                .map(|item| Node { value: convert(item.get_ref(), at), origin: at(item.span().start) })
-                .collect(),
+            items.iter().map(|item| Node::new(convert(item.get_ref(), at), at(item.span().start))).collect(),
         ),
         DeValue::Table(table) => Value::Table(entries(table, at)),
     }
@@ -104,7 +119,7 @@ pub(crate) fn overlay(
     let usual = usual.map(|(name, path, text)| (name, path.to_owned(), text));
     for (name, path, text) in usual.into_iter().chain(ours) {
         let origin = Origin::Environment(name.to_owned());
-        let node = Node { value: scalar(text), origin: origin.clone() };
+        let node = Node::new(scalar(text), origin.clone());
         if let Err(message) = insert(tree, &path, node) {
             faults.push(Fault { origin, path, message: message.to_owned() });
         }
@@ -127,9 +142,37 @@ fn insert(tree: &mut BTreeMap<String, Node>, path: &str, node: Node) -> Result<(
     };
     let parent = tree
         .entry(section.to_owned())
-        .or_insert_with(|| Node { value: Value::Table(BTreeMap::new()), origin: node.origin.clone() });
+        .or_insert_with(|| Node::new(Value::Table(BTreeMap::new()), node.origin.clone()));
     match &mut parent.value {
         Value::Table(inner) => insert(inner, rest, node),
         _ => Err("only the sections that are tables can be set from the environment"),
+    }
+}
+
+/// The table at a key, made if it was left out; `None` if something else is there.
+pub(crate) fn table<'a>(
+    tree: &'a mut BTreeMap<String, Node>,
+    key: &str,
+) -> Option<&'a mut BTreeMap<String, Node>> {
+    let empty = || Node::new(Value::Table(BTreeMap::new()), Origin::Default);
+    match &mut tree.entry(key.to_owned()).or_insert_with(empty).value {
+        Value::Table(entries) => Some(entries),
+        _ => None,
+    }
+}
+
+/// Lets a table inherit a key that it leaves out, under its own name or another one.
+pub(crate) fn inherit(
+    heir: &mut BTreeMap<String, Node>,
+    section: &str,
+    entries: &BTreeMap<String, Node>,
+    key: &str,
+    own: &str,
+) {
+    if let Some(node) = entries.get(key)
+        && !heir.contains_key(own)
+    {
+        let inherited_from = node.inherited_from.clone().or_else(|| Some(format!("{section}.{key}")));
+        heir.insert(own.to_owned(), Node { inherited_from, ..node.clone() });
     }
 }

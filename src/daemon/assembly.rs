@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -10,19 +11,9 @@ use futures::future::join_all;
 use secrecy::ExposeSecret;
 
 use crate::{
-    answering::{
-        complete::Composer,
-        cost::Prices,
-        job::{AnswerLimits, AnswerQuestion},
-        prompt::{PromptSettings, SYSTEM},
-        retrieve::Retriever,
-        settle::SettleSettings,
-    },
-    catalogue::{Catalogue, CatalogueError, MassDelete, render::Rendering},
-    config::{
-        self, Config, DatabaseUrl, Endpoint, FeedFormat, FeedPlace, Relation, Retrieval, Source, SourceKind,
-        TokenizerChoice,
-    },
+    answering::{complete::Composer, job::AnswerQuestion, retrieve::Retriever, settle::SettleSettings},
+    catalogue::{Catalogue, CatalogueError},
+    config::{self, Config, Endpoint, Retrieval, Source, SourceKind, TokenizerChoice},
     daemon::plan::PlanCatalogue,
     evaluation::job::Eval,
     indexing::{
@@ -38,10 +29,7 @@ use crate::{
         openai::{OpenAiCompleter, OpenAiEmbedder, Server},
         rate_limit::{Budget, Waiting},
     },
-    source::{
-        feed::{self, FeedSource},
-        postgres::{self, PostgresSource, triggers},
-    },
+    source::{feed::FeedSource, postgres::PostgresSource},
     store::{
         Store,
         usage::{ModelAddress, Rates},
@@ -97,17 +85,13 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         let chosen = config.sources.iter().zip(&sources.catalogues).filter(|(source, _)| wanted(source));
         chosen.map(|(source, catalogue)| (source.name.clone(), catalogue.clone())).collect()
     };
-    let guard = |source: &Source| {
-        let limit = source.mass_delete_limit;
-        MassDelete { share: limit.share.0, documents: limit.documents.into() }
-    };
     let synced = config.sources.iter().zip(&sources.catalogues).map(|(source, catalogue)| {
-        let synced = SyncedSource { catalogue: catalogue.clone(), mass_delete: guard(source) };
+        let synced = SyncedSource { catalogue: catalogue.clone(), mass_delete: source.mass_delete_limit };
         (source.name.clone(), synced)
     });
-    let guards = config.sources.iter().map(|source| (source.name.clone(), guard(source)));
+    let guards = config.sources.iter().map(|source| (source.name.clone(), source.mass_delete_limit));
     // A feed is not asked for single rows: what is stored of it is what is known.
-    let is_live = |source: &Source| matches!(&source.kind, SourceKind::Postgres(connection) if connection.live_metadata);
+    let is_live = |source: &Source| matches!(&source.kind, SourceKind::Postgres(connection) if connection.settings.live_metadata);
     let refresh =
         RefreshDocument::new(store.clone(), catalogues(&|_| true), guards.collect(), versions.clone());
     let refresh = Arc::new(refresh);
@@ -124,11 +108,12 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         retriever: retriever.clone(),
         composer: composer.clone(),
         settle: SettleSettings {
-            escalate_above_distance: config.answers.escalate_above_distance.0,
+            escalate_above_distance: config.answers.escalate_above_distance,
             fallback: config.answers.fallback.clone(),
             model: config.answers.model.clone(),
         },
-        limits: answer_limits(config),
+        limits: config.answers.limits.clone(),
+        daily_usd: config.budget.answers_usd,
     });
     let embedding = std::iter::once(&config.embedding).chain(config.embedding.next.as_deref());
     let servers = embedding.map(|embedding| embedding.endpoint.base_url.to_string()).collect();
@@ -161,13 +146,16 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
 async fn versions(config: &Config, store: &Store, waiting: &Waiting) -> anyhow::Result<Versions> {
     let next = config.embedding.next.as_deref();
     let models = std::iter::once(&config.embedding).chain(next);
-    let daily = config.budget.embedding_usd.0;
+    let daily = config.budget.embedding_usd;
     let models = models.map(|embedding| {
         let name = embedding.model.clone();
         let budget = budget(store, &embedding.endpoint, &name, waiting);
         let model = EmbeddingModel { name, dimensions: embedding.dimensions.get() };
         anyhow::Ok(Arc::new(Model {
-            embedder: Arc::new(OpenAiEmbedder::new(server(&embedding.endpoint)?, model.clone())),
+            embedder: Arc::new(OpenAiEmbedder::new(
+                server(&embedding.endpoint, embedding.timeout)?,
+                model.clone(),
+            )),
             model,
             backfill: budget.after_others(BACKFILL_RESERVE, (daily > 0.0).then_some(("embedding", daily))),
             budget,
@@ -176,7 +164,7 @@ async fn versions(config: &Config, store: &Store, waiting: &Waiting) -> anyhow::
                 items: embedding.max_inputs.get() as usize,
                 weight: embedding.max_request_tokens.get().into(),
             },
-            price: embedding.usd_per_million_tokens.0,
+            price: embedding.usd_per_million_tokens,
         }))
     });
     let versions = Versions::new(store.clone(), models.collect::<Result<_, _>>()?);
@@ -200,7 +188,7 @@ async fn versions(config: &Config, store: &Store, waiting: &Waiting) -> anyhow::
 
 fn receivers(webhooks: &[config::Webhook]) -> anyhow::Result<BTreeMap<String, Webhook>> {
     let receivers = webhooks.iter().map(|webhook| {
-        let secret = webhook.secret.0.expose_secret();
+        let secret = webhook.secret.expose_secret();
         let receiver = Webhook::new(webhook.url.expose().clone(), secret, webhook.allow_private_addresses)?;
         Ok((webhook.name.clone(), receiver))
     });
@@ -250,10 +238,10 @@ impl Parts {
     }
 }
 
-fn server(endpoint: &Endpoint) -> anyhow::Result<Server> {
-    let key = endpoint.api_key.as_ref().map(|key| key.0.expose_secret());
+fn server(endpoint: &Endpoint, timeout: Duration) -> anyhow::Result<Server> {
+    let key = endpoint.api_key.as_ref().map(ExposeSecret::expose_secret);
     let (address, shown) = (endpoint.base_url.expose().as_str(), endpoint.base_url.to_string());
-    Ok(Server::new(address, shown, key, endpoint.timeout.0)?)
+    Ok(Server::new(address, shown, key, timeout)?)
 }
 
 fn chunking(embedding: &config::Embedding) -> anyhow::Result<Chunking> {
@@ -283,113 +271,32 @@ fn sources(config: &Config, salt: &str) -> anyhow::Result<Sources> {
     for source in &config.sources {
         match &source.kind {
             SourceKind::Postgres(connection) => {
-                let url = past_pooler(&config.database, &connection.url);
-                let postgres = Arc::new(postgres_source(source, connection, url, salt)?);
+                let mut settings = connection.settings.clone();
+                // A shop in our own database is read past the pooler as well: a listing is a cursor with its own settings.
+                if let Some(direct_url) = &config.database.direct_url
+                    && settings.url.expose() == config.database.url.expose()
+                {
+                    settings.url = direct_url.clone();
+                }
+                let postgres = Arc::new(PostgresSource::new(settings, salt)?);
                 sources.catalogues.push(postgres.clone());
                 sources.postgres.push((source.name.clone(), postgres));
             }
-            SourceKind::Feed(feed) => sources.catalogues.push(Arc::new(feed_source(source, feed, salt)?)),
+            SourceKind::Feed(feed) => sources.catalogues.push(Arc::new(FeedSource::new(feed.clone(), salt)?)),
         }
     }
     Ok(sources)
 }
 
-fn rendering(source: &Source) -> Rendering {
-    Rendering {
-        key: source.key.clone(),
-        title: source.title.clone(),
-        text: source.text.clone(),
-        link: source.link.clone(),
-        metadata: source.metadata.clone(),
-        sku: source.sku.clone(),
-    }
-}
-
-fn feed_source(source: &Source, feed: &config::Feed, salt: &str) -> anyhow::Result<FeedSource> {
-    let settings = feed::Settings {
-        name: source.name.clone(),
-        place: match &feed.place {
-            FeedPlace::Path(path) => feed::Place::Path(path.clone()),
-            FeedPlace::Url(url) => feed::Place::Url(url.expose().clone()),
-        },
-        format: match feed.format {
-            FeedFormat::Csv => feed::Format::Csv,
-            FeedFormat::Jsonl => feed::Format::Jsonl,
-            FeedFormat::GoogleMerchant => feed::Format::GoogleMerchant,
-        },
-        rendering: rendering(source),
-    };
-    Ok(FeedSource::new(settings, salt)?)
-}
-
-/// A shop in our own database is read past the pooler as well: a listing is a cursor with settings of its own.
-fn past_pooler<'a>(database: &'a config::Database, url: &'a DatabaseUrl) -> &'a DatabaseUrl {
-    database.direct_url.as_ref().filter(|_| url.expose() == database.url.expose()).unwrap_or(url)
-}
-
-fn postgres_source(
-    source: &Source,
-    connection: &config::Connection,
-    url: &DatabaseUrl,
-    salt: &str,
-) -> anyhow::Result<PostgresSource> {
-    let relation = match &connection.relation {
-        Relation::Table { table, condition } => {
-            postgres::Relation::Table { name: table.clone(), condition: condition.clone() }
-        }
-        Relation::Query { query } => postgres::Relation::Query(query.clone()),
-    };
-    let settings = postgres::Settings {
-        name: source.name.clone(),
-        url: url.expose().to_owned(),
-        relation,
-        rendering: rendering(source),
-        updated_at: connection.updated_at.clone(),
-        live_metadata: connection.live_metadata,
-        related: connection.related.iter().map(related).collect(),
-        page_rows: connection.page_rows.get(),
-        max_connections: connection.max_connections.get(),
-        statement_timeout: connection.statement_timeout.0,
-    };
-    Ok(PostgresSource::new(settings, salt)?)
-}
-
-fn related(related: &config::Related) -> triggers::Related {
-    triggers::Related {
-        table: related.table.clone(),
-        columns: related.columns.clone(),
-        keys: related.keys.clone(),
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "a temperature is a small number")]
 fn composer(config: &Config, store: &Store, waiting: &Waiting) -> anyhow::Result<Composer> {
     let answers = &config.answers;
-    let system = if answers.system_prompt.is_empty() { SYSTEM } else { &answers.system_prompt };
+    let server = server(&answers.endpoint, answers.request_timeout)?;
     Ok(Composer {
-        completer: Arc::new(OpenAiCompleter::new(server(&answers.endpoint)?, answers.model.clone())),
+        completer: Arc::new(OpenAiCompleter::new(server, answers.model.clone())),
         budget: budget(store, &answers.endpoint, &answers.model, waiting),
-        prompt: PromptSettings {
-            system: system.to_owned(),
-            temperature: answers.temperature.0 as f32,
-            max_tokens: answers.max_tokens.get(),
-        },
+        prompt: answers.prompt.clone(),
         refusal: answers.refusal.clone(),
-        escalate_above_distance: answers.escalate_above_distance.0,
-        prices: Prices {
-            input: answers.usd_per_million_input_tokens.0,
-            output: answers.usd_per_million_output_tokens.0,
-        },
+        escalate_above_distance: answers.escalate_above_distance,
+        prices: answers.prices,
     })
-}
-
-fn answer_limits(config: &Config) -> AnswerLimits {
-    let answers = &config.answers;
-    AnswerLimits {
-        history_messages: answers.history_messages,
-        max_question_chars: answers.max_question_chars.get() as usize,
-        daily_usd: config.budget.answers_usd.0,
-        timeout: answers.timeout.0,
-        fallback_after: answers.fallback_after.0,
-    }
 }

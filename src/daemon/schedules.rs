@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    config::{self, Config, Overlap, ScheduledJob},
+    config::{Config, Overlap, ScheduledJob},
     evaluation::job::Eval,
     indexing::maintain::{self, MaintainIndex},
     job::Job,
@@ -17,10 +17,10 @@ use crate::{
 pub fn schedules(config: &Config) -> anyhow::Result<Vec<Schedule>> {
     let mut schedules = Vec::new();
     for schedule in &config.schedules {
-        let (kind, keys, payloads) = match schedule.job {
-            ScheduledJob::SyncCatalogue => {
+        let (kind, keys, payloads) = match &schedule.job {
+            ScheduledJob::SyncCatalogue(source) => {
                 let all = config.sources.iter().map(|source| source.name.clone());
-                let names = schedule.args.source.clone().map_or_else(|| all.collect(), |name| vec![name]);
+                let names = source.clone().map_or_else(|| all.collect(), |name| vec![name]);
                 let payloads = sync_payloads(&names);
                 (SyncCatalogue::KIND, names, payloads)
             }
@@ -29,28 +29,23 @@ pub fn schedules(config: &Config) -> anyhow::Result<Vec<Schedule>> {
                 (MaintainIndex::KIND, vec![maintain::KEY.to_owned()], vec![serde_json::json!({})])
             }
             // Its key is the schedule: each measures by itself.
-            ScheduledJob::Eval => {
-                (Eval::KIND, vec![schedule.name.clone()], vec![serde_json::json!(schedule.args)])
+            ScheduledJob::Eval(payload) => {
+                (Eval::KIND, vec![schedule.name.clone()], vec![serde_json::json!(payload)])
             }
-        };
-        let catch_up = match schedule.catch_up {
-            config::CatchUp::Latest => CatchUp::Latest,
-            config::CatchUp::Skip => CatchUp::Skip,
-            config::CatchUp::All => CatchUp::All,
         };
         schedules.push(Schedule {
             name: schedule.name.clone(),
             ticks: Ticks::new(&schedule.cron, schedule.timezone)?,
-            catch_up,
+            catch_up: schedule.catch_up,
             skip_live: schedule.overlap == Overlap::Skip,
-            jitter: schedule.jitter.0,
-            time_limit: (!schedule.timeout.0.is_zero()).then_some(schedule.timeout.0),
+            jitter: schedule.jitter,
+            time_limit: schedule.timeout,
             kind,
             keys,
             payloads,
         });
     }
-    if !config.schedules.iter().any(|schedule| schedule.job == ScheduledJob::PruneHistory) {
+    if !config.schedules.iter().any(|schedule| matches!(schedule.job, ScheduledJob::PruneHistory)) {
         let (kind, keys, payloads) = prune_job();
         schedules.push(Schedule {
             name: kind.to_owned(),

@@ -6,12 +6,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     answering::job::AnswerQuestion,
-    config::{QueueLimits, Queues, Source, SourceKind},
+    config::{Queues, Source, SourceKind},
     daemon::Parts,
     evaluation::job::Eval,
     indexing::{fill::FillIndex, maintain::MaintainIndex, refresh::RefreshDocument},
     job::{BatchJob, Job},
-    queue::{self, Backoff, Limits, Queue, Schedule, Wake},
+    queue::{Limits, Queue, Schedule, Wake},
     retention::PruneHistory,
     store::Store,
     sync::{reconcile::SyncCatalogue, watch::WatchCatalogue},
@@ -50,14 +50,14 @@ impl Workers {
     }
 
     /// Runs jobs of one kind, as the settings say.
-    pub fn start<J: Job>(&self, job: &Arc<J>, settings: &QueueLimits) {
-        let (queue, job, limits) = (self.queue.clone(), job.clone(), limits(settings));
+    pub fn start<J: Job>(&self, job: &Arc<J>, limits: &Limits) {
+        let (queue, job, limits) = (self.queue.clone(), job.clone(), *limits);
         self.tasks.spawn(async move { report(J::KIND, queue.work(job, limits).await) });
     }
 
     /// Does so for a kind whose jobs are run many at a time.
-    fn start_batches<J: BatchJob>(&self, job: &Arc<J>, settings: &QueueLimits) {
-        let (queue, job, limits) = (self.queue.clone(), job.clone(), limits(settings));
+    fn start_batches<J: BatchJob>(&self, job: &Arc<J>, limits: &Limits) {
+        let (queue, job, limits) = (self.queue.clone(), job.clone(), *limits);
         self.tasks.spawn(async move { report(J::KIND, queue.work_batches(job, limits).await) });
     }
 
@@ -71,7 +71,7 @@ impl Workers {
     pub fn watch(&self, sync: &Arc<SyncCatalogue>, sources: &[Source]) {
         for source in sources {
             let SourceKind::Postgres(connection) = &source.kind else { continue };
-            let (sync, source, poll) = (sync.clone(), source.name.clone(), connection.poll.0);
+            let (sync, source, poll) = (sync.clone(), source.name.clone(), connection.poll);
             let watch = WatchCatalogue { sync, source, poll, watcher: self.queue.worker().to_owned() };
             let stop = self.stop.clone();
             self.tasks.spawn(async move { watch.run(&stop).await });
@@ -96,17 +96,6 @@ impl Drop for Workers {
     /// Whoever does not wait for them stops them all the same.
     fn drop(&mut self) {
         self.stop.cancel();
-    }
-}
-
-fn limits(limits: &QueueLimits) -> Limits {
-    Limits {
-        concurrency: limits.concurrency.get(),
-        fleet_concurrency: (limits.fleet_concurrency > 0).then_some(limits.fleet_concurrency),
-        max_attempts: limits.max_attempts.get(),
-        ahead: queue::AHEAD,
-        lease: limits.lease.0,
-        backoff: Backoff { first: limits.backoff.first.0, max: limits.backoff.max.0 },
     }
 }
 

@@ -6,7 +6,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     answering::{
@@ -40,7 +40,7 @@ pub struct Eval {
 }
 
 /// What is measured.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Payload {
     /// The golden set: one JSON object a line.
     pub file: PathBuf,

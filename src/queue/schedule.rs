@@ -27,7 +27,8 @@ mod ticks;
 pub use ticks::Ticks;
 
 /// What is done about ticks that nobody saw to in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum CatchUp {
     Latest,

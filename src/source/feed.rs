@@ -26,6 +26,7 @@ use serde_json::{Value, value::RawValue};
 use url::Url;
 
 use crate::{
+    address::HttpUrl,
     catalogue::{
         Catalogue, CatalogueError, Document, Listed, RenderFault,
         render::{Rendering, Row, Templates},
@@ -55,7 +56,7 @@ pub struct Settings {
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Place {
     Path(PathBuf),
-    Url(Url),
+    Url(HttpUrl),
 }
 
 /// A feed.
@@ -178,7 +179,7 @@ impl FeedSource {
         let held = self.last();
         let fetched = match &self.settings.place {
             Place::Path(path) => self.open(path, held.as_deref()),
-            Place::Url(url) => self.download(url, held.as_deref()).await,
+            Place::Url(url) => self.download(url.expose(), held.as_deref()).await,
         };
         let copy = match (fetched?, held) {
             (None, Some(same)) => same,

@@ -20,6 +20,7 @@ use sqlx::{
 use tokio::sync::OnceCell;
 
 use crate::{
+    address::DatabaseUrl,
     catalogue::{
         Catalogue, CatalogueError, Document, Listed, Nets, RenderFault,
         render::{Rendering, Row, Templates},
@@ -39,7 +40,7 @@ pub struct Settings {
     /// The source's name.
     pub name: String,
     /// The shop's database.
-    pub url: String,
+    pub url: DatabaseUrl,
     /// What is read, as something that can stand after `from`.
     pub relation: Relation,
     /// What a document is made of.
@@ -316,7 +317,7 @@ impl Catalogue for PostgresSource {
 }
 
 fn connect_options(settings: &Settings) -> Result<PgConnectOptions, sqlx::Error> {
-    let options: PgConnectOptions = settings.url.parse()?;
+    let options: PgConnectOptions = settings.url.expose().parse()?;
     Ok(options.application_name("shopkeeper").options([
         ("statement_timeout", format!("{}ms", settings.statement_timeout.as_millis())),
         ("idle_in_transaction_session_timeout", "10min".to_owned()),

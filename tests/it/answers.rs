@@ -372,8 +372,9 @@ async fn a_client_may_wait_for_the_answer_as_long_as_it_likes_to() {
 #[tokio::test]
 async fn a_model_that_hangs_is_away_and_the_question_does_not_pay_for_it() {
     let mut world = World::new().await;
-    let span = |millis| shopkeeper::config::Span(std::time::Duration::from_millis(millis));
-    (world.config.answers.timeout, world.config.answers.fallback_after) = (span(300), span(0));
+    let span = |millis| std::time::Duration::from_millis(millis);
+    let limits = &mut world.config.answers.limits;
+    (limits.timeout, limits.fallback_after) = (span(300), span(0));
     world.script().always(Operation::Completions, Fault::Held);
     let daemon = TestDaemon::start(&world).await;
     let request = daemon.client.post(format!("{}/v1/answers", daemon.url)).header("Prefer", "wait=20");
@@ -390,7 +391,7 @@ async fn a_model_that_hangs_is_away_and_the_question_does_not_pay_for_it() {
 #[tokio::test]
 async fn however_long_a_server_wants_to_be_left_alone_the_fallback_comes_in_time() {
     let mut world = World::new().await;
-    world.config.answers.fallback_after = shopkeeper::config::Span(std::time::Duration::from_secs(2));
+    world.config.answers.limits.fallback_after = std::time::Duration::from_secs(2);
     let hours = Some(std::time::Duration::from_hours(1));
     let daemon = TestDaemon::start(&world).await;
     world.script().always(Operation::Completions, Fault::Status { code: 503, retry_after: hours });

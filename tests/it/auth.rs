@@ -389,7 +389,7 @@ async fn a_key_that_is_known_is_answered_also_where_another_question_would_be_re
     world.script().clear();
     world.until("all are answered", "not exists (select from shopkeeper.job)").await;
     daemon.stop().await;
-    world.config.answers.max_question_chars = std::num::NonZeroU32::new(10).unwrap();
+    world.config.answers.limits.max_question_chars = std::num::NonZeroU32::new(10).unwrap();
     let daemon = TestDaemon::start(&world).await;
     let (status, problem) = ask(&daemon, "fourth", &other).await;
     assert_eq!((status, &problem["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("question_too_long")));

@@ -293,8 +293,11 @@ fn every_key_that_the_program_has_stands_in_the_settings_document() {
     }
     let mut schedule = first("[[schedule]]", "/schedule/0", least("[[schedule]]"));
     assert!(schedule.remove("args"));
-    let args = first("[[schedule]]", "/schedule/0/args", least("[[schedule]]")).into_iter();
-    schedule.extend(args.map(|key| format!("args.{key}")));
+    let eval = with(with(least("[[schedule]]"), "job", "\"eval\""), "args", "{ file = \"g.jsonl\" }");
+    for tables in [least("[[schedule]]"), eval] {
+        let args = first("[[schedule]]", "/schedule/0/args", tables).into_iter();
+        schedule.extend(args.map(|key| format!("args.{key}")));
+    }
     assert_eq!(of("[[schedule]]"), schedule, "[[schedule]]");
 }
 

@@ -181,8 +181,8 @@ async fn a_lock_costs_a_batch_one_time_out_and_no_document_an_attempt() {
         if limit == "statement_timeout" {
             reach.statement_timeout = Duration::from_secs(1);
         } else {
-            let name = reach.url.rsplit('/').next().unwrap().split('?').next().unwrap();
-            execute(&reach.url, &format!("alter database {name} set lock_timeout = '1s'")).await;
+            let name = reach.url.expose().rsplit('/').next().unwrap().split('?').next().unwrap();
+            execute(reach.url.expose(), &format!("alter database {name} set lock_timeout = '1s'")).await;
         }
         let store = Store::open(&reach).await.unwrap();
         let parts = shopkeeper::daemon::assemble(&world.config, &store).await.unwrap();

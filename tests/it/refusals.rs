@@ -122,7 +122,7 @@ async fn a_model_that_is_away_is_waited_for_and_then_the_fallback_is_said() {
     );
     daemon.stop().await;
 
-    world.config.answers.fallback_after = shopkeeper::config::Span(Duration::ZERO);
+    world.config.answers.limits.fallback_after = Duration::ZERO;
     let daemon = TestDaemon::start(&world).await;
     world.script().always(Operation::Completions, away);
     let answer = daemon.ask(&world, json!({ "question": "How much is the Shirt?", "session_id": "s" })).await;

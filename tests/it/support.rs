@@ -47,7 +47,7 @@ pub(crate) async fn server() -> &'static Postgres {
 
 pub(crate) fn reach(url: &str) -> Reach {
     Reach {
-        url: url.to_owned(),
+        url: url.parse().unwrap(),
         direct_url: None,
         read_url: None,
         max_connections: 5,

@@ -13,7 +13,8 @@ use quick_xml::{
 use serde_json::{Map, Value};
 
 /// How a feed is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Format {
     /// Comma, semicolon or tab separated values with a header.
     Csv,

@@ -1,0 +1,136 @@
+//! Tables of the settings, declared as lists of keys.
+
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value as Json};
+
+use super::reader::{Faulty, Section};
+
+/// The keys of a table as `config show` prints them.
+pub(crate) type Shown = Map<String, Json>;
+
+/// A type that is read from the keys of a table.
+pub(crate) trait Table: Sized {
+    /// Reads every key, also after one that is wrong.
+    fn read(section: &Section<'_>) -> Result<Self, Faulty>;
+
+    /// Adds the keys with the values in force.
+    fn show(&self, shown: &mut Shown);
+}
+
+/// A value that says `none` for null, which TOML leaves out.
+pub(crate) struct Optional<'a>(pub(crate) &'a Json);
+
+impl Serialize for Optional<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Json::Null => serializer.serialize_none(),
+            Json::Array(items) => serializer.collect_seq(items.iter().map(Optional)),
+            Json::Object(keys) => {
+                serializer.collect_map(keys.iter().map(|(key, value)| (key, Optional(value))))
+            }
+            other => other.serialize(serializer),
+        }
+    }
+}
+
+/// A table with its keys.
+pub(crate) fn shown(table: &impl Table) -> Json {
+    let mut shown = Shown::new();
+    table.show(&mut shown);
+    shown.into()
+}
+
+/// Declares the keys of a struct: `field: how`, or `field = "key": how` where the names differ. How one of:
+///
+/// - `get(default)`: a single setting that may be left out; `required()`: one that may not
+/// - `with(read)`: a single setting that `read(section, key)` reads
+/// - `table()`: a table inside this one; `optional_table()`: one that may be left out; `list()`: a list of tables
+/// - `flat()`: keys of this same table that belong to another struct
+/// - `hidden(read)`: as `with`, but not shown
+///
+/// `check` is run before the struct is built, when some of the fields may be faulty.
+macro_rules! table {
+    (
+        $type:ty, $section:ident {
+            $($field:ident $(= $key:literal)?: $how:ident($($argument:expr)?)),+ $(,)?
+        }
+        $(check $check:block)?
+    ) => {
+        impl $crate::config::table::Table for $type {
+            fn read(
+                $section: &$crate::config::reader::Section<'_>,
+            ) -> Result<Self, $crate::config::reader::Faulty> {
+                $(let $field = $crate::config::table::read_key!(
+                    $section, $crate::config::table::key!($field $($key)?), $how($($argument)?)
+                );)+
+                $($check)?
+                Ok(Self { $($field: $field?),+ })
+            }
+
+            fn show(&self, shown: &mut $crate::config::table::Shown) {
+                $($crate::config::table::show_key!(
+                    shown, $crate::config::table::key!($field $($key)?), &self.$field, $how
+                );)+
+            }
+        }
+    };
+}
+
+macro_rules! key {
+    ($field:ident $key:literal) => {
+        $key
+    };
+    ($field:ident) => {
+        stringify!($field)
+    };
+}
+
+macro_rules! read_key {
+    ($section:ident, $key:expr, get($default:expr)) => {
+        $section.get($key, $default)
+    };
+    ($section:ident, $key:expr, required()) => {
+        $section.required($key)
+    };
+    ($section:ident, $key:expr, with($read:expr)) => {
+        $read($section, $key)
+    };
+    ($section:ident, $key:expr, table()) => {
+        $section.table($key)
+    };
+    ($section:ident, $key:expr, optional_table()) => {
+        $section.optional_table($key)
+    };
+    ($section:ident, $key:expr, list()) => {
+        $section.list($key)
+    };
+    ($section:ident, $key:expr, flat()) => {
+        $crate::config::table::Table::read($section)
+    };
+    ($section:ident, $key:expr, hidden($read:expr)) => {
+        $read($section, $key)
+    };
+}
+
+macro_rules! show_key {
+    ($shown:ident, $key:expr, $value:expr, table) => {
+        $shown.insert($key.to_owned(), $crate::config::table::shown($value));
+    };
+    ($shown:ident, $key:expr, $value:expr, optional_table) => {
+        if let Some(table) = $value {
+            $shown.insert($key.to_owned(), $crate::config::table::shown(&**table));
+        }
+    };
+    ($shown:ident, $key:expr, $value:expr, list) => {
+        $shown.insert($key.to_owned(), $value.iter().map($crate::config::table::shown).collect());
+    };
+    ($shown:ident, $key:expr, $value:expr, flat) => {
+        $crate::config::table::Table::show($value, $shown);
+    };
+    ($shown:ident, $key:expr, $value:expr, hidden) => {};
+    ($shown:ident, $key:expr, $value:expr, $how:ident) => {
+        $shown.insert($key.to_owned(), $crate::config::value::Setting::show($value));
+    };
+}
+
+pub(crate) use {key, read_key, show_key, table};
