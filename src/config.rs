@@ -38,36 +38,20 @@ use table::{Optional, Table, table};
 /// The commented file that `config init` writes: the repository's own `jobs.toml`.
 pub const COMMENTED: &str = include_str!("../jobs.toml");
 
-/// Everything an operator can set.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "named for the sections of jobs.toml")]
-pub struct Config {
-    pub database: Reach,
-    pub http: Http,
-    pub embedding: Embedding,
-    pub answers: Answers,
-    pub budget: Budget,
-    pub retention: Retention,
-    pub queue: Queues,
-    pub sources: Vec<Source>,
-    pub schedules: Vec<Schedule>,
-    pub webhooks: Vec<Webhook>,
-    pub telemetry: Telemetry,
-}
-
 table! {
-    Config, root {
-        database: table(),
-        http: table(),
-        embedding: table(),
-        answers: table(),
-        budget: table(),
-        retention: table(),
-        queue: table(),
-        sources = "source": list(),
-        schedules = "schedule": list(),
-        webhooks = "webhook": list(),
-        telemetry: table(),
+    /// Everything an operator can set.
+    pub struct Config, root {
+        database: Reach = table(),
+        http: Http = table(),
+        embedding: Embedding = table(),
+        answers: Answers = table(),
+        budget: Budget = table(),
+        retention: Retention = table(),
+        queue: Queues = table(),
+        sources as "source": Vec<Source> = list(),
+        schedules as "schedule": Vec<Schedule> = list(),
+        webhooks as "webhook": Vec<Webhook> = list(),
+        telemetry: Telemetry = table(),
     }
     check {
         models::check_openai(root);

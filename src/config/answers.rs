@@ -11,25 +11,6 @@ use super::{
 };
 use crate::answering::{cost::Prices, job::AnswerLimits, prompt::PromptSettings};
 
-/// `[answers]`: how questions are answered.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "named for the keys")]
-pub struct Answers {
-    pub endpoint: Endpoint,
-    /// The time limit of one request: not longer than that of the whole answer.
-    pub request_timeout: Duration,
-    pub model: String,
-    pub top_k: NonZeroU32,
-    pub retrieval: Retrieval,
-    pub prompt: PromptSettings,
-    pub limits: AnswerLimits,
-    pub escalate_above_distance: f64,
-    pub refusal: BTreeMap<String, String>,
-    pub fallback: BTreeMap<String, String>,
-    pub max_queued: NonZeroU32,
-    pub prices: Prices,
-}
-
 /// How passages are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "lowercase")]
@@ -41,19 +22,21 @@ pub enum Retrieval {
 }
 
 table! {
-    Answers, section {
-        endpoint: flat(),
-        request_timeout: hidden(request_timeout),
-        model: get("gpt-4o-mini".to_owned()),
-        top_k: get(count(5)),
-        retrieval: get(Retrieval::Hybrid),
-        prompt: flat(),
-        limits: flat(),
-        escalate_above_distance: with(|section, key| at_most(section, key, 0.4, 2.0)),
-        refusal: table(),
-        fallback: table(),
-        max_queued: get(count(10_000)),
-        prices: flat(),
+    /// `[answers]`: how questions are answered.
+    pub struct Answers, section {
+        endpoint: Endpoint = flat(),
+        /// The time limit of one request: not longer than that of the whole answer.
+        request_timeout: Duration = hidden(request_timeout),
+        model: String = get("gpt-4o-mini".to_owned()),
+        top_k: NonZeroU32 = get(count(5)),
+        retrieval: Retrieval = get(Retrieval::Hybrid),
+        prompt: PromptSettings = flat(),
+        limits: AnswerLimits = flat(),
+        escalate_above_distance: f64 = with(|section, key| at_most(section, key, 0.4, 2.0)),
+        refusal: BTreeMap<String, String> = table(),
+        fallback: BTreeMap<String, String> = table(),
+        max_queued: NonZeroU32 = get(count(10_000)),
+        prices: Prices = flat(),
     }
 }
 

@@ -24,22 +24,13 @@ const OPENAI: &str = "https://api.openai.com/v1";
 const REQUESTS_PER_MINUTE: u32 = 3000;
 const TOKENS_PER_MINUTE: u32 = 1_000_000;
 
-/// A model server: `[openai]`, from which `[embedding]` and `[answers]` inherit.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "named for the keys")]
-pub struct Endpoint {
-    pub base_url: HttpUrl,
-    pub api_key: Option<SecretString>,
-    pub requests_per_minute: RateLimit,
-    pub tokens_per_minute: RateLimit,
-}
-
 table! {
-    Endpoint, section {
-        base_url: get(openai()),
-        api_key: with(api_key),
-        requests_per_minute: with(|section, key| rate_limit(section, key, REQUESTS_PER_MINUTE)),
-        tokens_per_minute: with(|section, key| rate_limit(section, key, TOKENS_PER_MINUTE)),
+    /// A model server: `[openai]`, from which `[embedding]` and `[answers]` inherit.
+    pub struct Endpoint, section {
+        base_url: HttpUrl = get(openai()),
+        api_key: Option<SecretString> = with(api_key),
+        requests_per_minute: RateLimit = with(|section, key| rate_limit(section, key, REQUESTS_PER_MINUTE)),
+        tokens_per_minute: RateLimit = with(|section, key| rate_limit(section, key, TOKENS_PER_MINUTE)),
     }
 }
 
@@ -162,41 +153,23 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// `[embedding]`: how texts become vectors.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "named for the keys")]
-pub struct Embedding {
-    pub endpoint: Endpoint,
-    pub timeout: Duration,
-    pub model: String,
-    pub dimensions: NonZeroU32,
-    pub max_input_tokens: NonZeroU32,
-    pub max_inputs: NonZeroU32,
-    pub max_request_tokens: NonZeroU32,
-    pub tokenizer: TokenizerChoice,
-    pub chunk_tokens: NonZeroU32,
-    pub chunk_overlap: u32,
-    pub cache_entries: u32,
-    pub usd_per_million_tokens: f64,
-    /// A second model, for an index version that is to replace the present one.
-    pub next: Option<Box<Embedding>>,
-}
-
 table! {
-    Embedding, section {
-        endpoint: flat(),
-        timeout: get(seconds(60)),
-        model: with(|section, key| own(section, key, "text-embedding-3-small".to_owned())),
-        dimensions: with(dimensions),
-        max_input_tokens: get(count(8192)),
-        max_inputs: get(count(2048)),
-        max_request_tokens: get(count(300_000)),
-        tokenizer: with(tokenizer),
-        chunk_tokens: get(count(300)),
-        chunk_overlap: get(50),
-        cache_entries: get(1_000_000),
-        usd_per_million_tokens: get(0.02),
-        next: optional_table(),
+    /// `[embedding]`: how texts become vectors.
+    pub struct Embedding, section {
+        endpoint: Endpoint = flat(),
+        timeout: Duration = get(seconds(60)),
+        model: String = with(|section, key| own(section, key, "text-embedding-3-small".to_owned())),
+        dimensions: NonZeroU32 = with(dimensions),
+        max_input_tokens: NonZeroU32 = get(count(8192)),
+        max_inputs: NonZeroU32 = get(count(2048)),
+        max_request_tokens: NonZeroU32 = get(count(300_000)),
+        tokenizer: TokenizerChoice = with(tokenizer),
+        chunk_tokens: NonZeroU32 = get(count(300)),
+        chunk_overlap: u32 = get(50),
+        cache_entries: u32 = get(1_000_000),
+        usd_per_million_tokens: f64 = get(0.02),
+        /// A second model, for an index version that is to replace the present one.
+        next: Option<Box<Embedding>> = optional_table(),
     }
     check {
         check_sizes(section, chunk_tokens, chunk_overlap, max_input_tokens, max_request_tokens);
@@ -261,8 +234,8 @@ fn check_next(
 ) {
     if is_next(section) {
         section.refuse(&[
-            ("cache_entries", "belongs to [embedding]: one cache serves both models"),
-            ("next", "belongs to [embedding]"),
+            ("belongs to [embedding]: one cache serves both models", &["cache_entries"]),
+            ("belongs to [embedding]", &["next"]),
         ]);
     }
     if let (Ok(model), Ok(dimensions), Ok(Some(next))) = (model, dimensions, next)

@@ -253,9 +253,11 @@ impl<'a> Section<'a> {
         self.asked.borrow_mut().extend(keys.map(str::to_owned));
     }
 
-    /// Notes a fault for each key that was written and must not be, with its reason.
-    pub(crate) fn refuse(&self, keys: &[(&str, &str)]) {
-        for (key, reason) in keys {
+    /// Notes a fault for each key that was written and must not be, by reason.
+    pub(crate) fn refuse(&self, reasons: &[(&str, &[&str])]) {
+        for (reason, key) in
+            reasons.iter().flat_map(|(reason, keys)| keys.iter().map(move |key| (reason, key)))
+        {
             if self.node(key).is_some_and(|node| !node.is_inherited()) {
                 self.fault(key, *reason);
             }

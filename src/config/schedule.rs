@@ -15,30 +15,17 @@ use super::{
 };
 use crate::{evaluation::job::Payload as EvalPayload, queue::CatchUp};
 
-/// A job at nominal ticks of the clock.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "named for the keys")]
-pub struct Schedule {
-    pub name: String,
-    pub cron: String,
-    pub timezone: Tz,
-    pub job: ScheduledJob,
-    pub catch_up: CatchUp,
-    pub overlap: Overlap,
-    pub jitter: Duration,
-    pub timeout: Option<Duration>,
-}
-
 table! {
-    Schedule, section {
-        name: required(),
-        cron: with(cron),
-        timezone: get(Tz::UTC),
-        job: flat(),
-        catch_up: get(CatchUp::Latest),
-        overlap: get(Overlap::Skip),
-        jitter: get(Duration::ZERO),
-        timeout: get(Some(seconds(1800))),
+    /// A job at nominal ticks of the clock.
+    pub struct Schedule, section {
+        name: String = required(),
+        cron: String = with(cron),
+        timezone: Tz = get(Tz::UTC),
+        job: ScheduledJob = flat(),
+        catch_up: CatchUp = get(CatchUp::Latest),
+        overlap: Overlap = get(Overlap::Skip),
+        jitter: Duration = get(Duration::ZERO),
+        timeout: Option<Duration> = get(Some(seconds(1800))),
     }
 }
 

@@ -59,17 +59,6 @@ fn optional_database_url(section: &Section<'_>, key: &str) -> Result<Option<Data
     })
 }
 
-/// `[http]`: the two listeners.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "named for the keys")]
-pub struct Http {
-    pub listen: Option<SocketAddr>,
-    pub admin_listen: Option<SocketAddr>,
-    pub cors_origins: Vec<String>,
-    pub require_token: RequireToken,
-    pub requests_per_minute: u32,
-}
-
 /// When the API asks for a bearer token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "kebab-case")]
@@ -81,12 +70,13 @@ pub enum RequireToken {
 }
 
 table! {
-    Http, section {
-        listen: get(Some(loopback(8080))),
-        admin_listen: get(Some(loopback(8081))),
-        cors_origins: with(origins),
-        require_token: get(RequireToken::UnlessLoopback),
-        requests_per_minute: get(6000),
+    /// `[http]`: the two listeners.
+    pub struct Http, section {
+        listen: Option<SocketAddr> = get(Some(loopback(8080))),
+        admin_listen: Option<SocketAddr> = get(Some(loopback(8081))),
+        cors_origins: Vec<String> = with(origins),
+        require_token: RequireToken = get(RequireToken::UnlessLoopback),
+        requests_per_minute: u32 = get(6000),
     }
 }
 
@@ -113,15 +103,13 @@ fn origins(section: &Section<'_>, key: &str) -> Result<Vec<String>, Faulty> {
     Ok(origins)
 }
 
-/// `[budget]`: dollars a day (UTC); zero is no limit.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "named for the keys")]
-pub struct Budget {
-    pub embedding_usd: f64,
-    pub answers_usd: f64,
+table! {
+    /// `[budget]`: dollars a day (UTC); zero is no limit.
+    pub struct Budget, section {
+        embedding_usd: f64 = get(0.0),
+        answers_usd: f64 = get(0.0),
+    }
 }
-
-table! { Budget, section { embedding_usd: get(0.0), answers_usd: get(0.0) } }
 
 table! {
     Retention, section {
@@ -131,30 +119,17 @@ table! {
     }
 }
 
-/// `[queue.…]`: one section for each kind of job.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "named for the kinds of jobs")]
-pub struct Queues {
-    pub refresh_document: Limits,
-    pub sync_catalogue: Limits,
-    pub answer_question: Limits,
-    pub deliver_webhook: Limits,
-    pub prune_history: Limits,
-    pub fill_index: Limits,
-    pub maintain_index: Limits,
-    pub eval: Limits,
-}
-
 table! {
-    Queues, section {
-        refresh_document: table(),
-        sync_catalogue: table(),
-        answer_question: table(),
-        deliver_webhook: table(),
-        prune_history: table(),
-        fill_index: table(),
-        maintain_index: table(),
-        eval: table(),
+    /// `[queue.…]`: one section for each kind of job.
+    pub struct Queues, section {
+        refresh_document: Limits = table(),
+        sync_catalogue: Limits = table(),
+        answer_question: Limits = table(),
+        deliver_webhook: Limits = table(),
+        prune_history: Limits = table(),
+        fill_index: Limits = table(),
+        maintain_index: Limits = table(),
+        eval: Limits = table(),
     }
 }
 
@@ -192,17 +167,6 @@ table! {
     }
 }
 
-/// `[[webhook]]`: where results are delivered.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "named for the keys")]
-pub struct Webhook {
-    pub name: String,
-    pub url: HttpUrl,
-    pub secret: SecretString,
-    pub events: Vec<Event>,
-    pub allow_private_addresses: bool,
-}
-
 /// What a webhook can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[expect(missing_docs, reason = "named for the words")]
@@ -216,12 +180,13 @@ pub enum Event {
 }
 
 table! {
-    Webhook, section {
-        name: required(),
-        url: required(),
-        secret: with(signing_key),
-        events: get(vec![Event::AnswerCompleted, Event::AnswerFailed, Event::AnswerEscalated]),
-        allow_private_addresses: get(false),
+    /// `[[webhook]]`: where results are delivered.
+    pub struct Webhook, section {
+        name: String = required(),
+        url: HttpUrl = required(),
+        secret: SecretString = with(signing_key),
+        events: Vec<Event> = get(vec![Event::AnswerCompleted, Event::AnswerFailed, Event::AnswerEscalated]),
+        allow_private_addresses: bool = get(false),
     }
 }
 
@@ -234,15 +199,6 @@ fn signing_key(section: &Section<'_>, key: &str) -> Result<SecretString, Faulty>
         return Ok(secret);
     }
     Err(section.fault(key, "must be whsec_ and base64 of 24 to 64 random bytes"))
-}
-
-/// `[telemetry]`: logs and traces.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "named for the keys")]
-pub struct Telemetry {
-    pub log: String,
-    pub log_format: LogFormat,
-    pub otlp_endpoint: Option<HttpUrl>,
 }
 
 /// The form of the log.
@@ -258,10 +214,11 @@ pub enum LogFormat {
 }
 
 table! {
-    Telemetry, section {
-        log: with(log_filter),
-        log_format: get(LogFormat::Auto),
-        otlp_endpoint: get(None::<HttpUrl>),
+    /// `[telemetry]`: logs and traces.
+    pub struct Telemetry, section {
+        log: String = with(log_filter),
+        log_format: LogFormat = get(LogFormat::Auto),
+        otlp_endpoint: Option<HttpUrl> = get(None::<HttpUrl>),
     }
 }
 

@@ -19,31 +19,12 @@ use crate::{
     },
 };
 
-/// One source of documents.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// Unique; the filter that callers use.
-    pub name: String,
-    /// Where its rows come from.
-    pub kind: SourceKind,
-    /// When a sync stops instead of removing.
-    pub mass_delete_limit: MassDelete,
-}
-
 /// The kinds of sources.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "named for the words")]
 pub enum SourceKind {
     Postgres(Connection),
     Feed(feed::Settings),
-}
-
-/// A shop's database, and how often it is polled for changes; zero is never.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "named for the keys")]
-pub struct Connection {
-    pub settings: postgres::Settings,
-    pub poll: Duration,
 }
 
 #[derive(Clone, Copy, Debug, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
@@ -54,31 +35,39 @@ pub(super) enum KindWord {
 }
 
 /// The keys that only a database has, and why a feed has none of them.
-const OF_POSTGRES: &[(&str, &str)] = &[
-    ("table", "belongs to kind = \"postgres\", and this is a feed"),
-    ("where", "belongs to kind = \"postgres\", and this is a feed"),
-    ("query", "belongs to kind = \"postgres\", and this is a feed"),
-    ("related", "belongs to kind = \"postgres\", and this is a feed"),
-    ("max_connections", "belongs to kind = \"postgres\", and this is a feed"),
-    ("statement_timeout", "belongs to kind = \"postgres\", and this is a feed"),
+const OF_POSTGRES: &[(&str, &[&str])] = &[
     (
-        "poll",
-        "has no effect on a feed, which is read whole by each listing; leave it out, and say in a [[schedule]] how often",
+        "belongs to kind = \"postgres\", and this is a feed",
+        &["table", "where", "query", "related", "max_connections", "statement_timeout"],
     ),
-    ("updated_at", "has no effect on a feed, which is read whole by each listing; leave it out"),
-    ("page_rows", "has no effect on a feed, which is read whole by each listing; leave it out"),
     (
-        "live_metadata",
+        "has no effect on a feed, which is read whole by each listing; leave it out, and say in a [[schedule]] how often",
+        &["poll"],
+    ),
+    (
+        "has no effect on a feed, which is read whole by each listing; leave it out",
+        &["updated_at", "page_rows"],
+    ),
+    (
         "has no effect on a feed, which cannot be asked for single rows: answers quote the last listing; leave it out",
+        &["live_metadata"],
     ),
 ];
 /// The keys that only a feed has.
-const OF_FEED: &[(&str, &str)] = &[
-    ("path", "belongs to kind = \"feed\", and this is a database"),
-    ("format", "belongs to kind = \"feed\", and this is a database"),
-];
+const OF_FEED: &[(&str, &[&str])] =
+    &[("belongs to kind = \"feed\", and this is a database", &["path", "format"])];
 
-table! { Source, section { name: with(name), kind: flat(), mass_delete_limit: table() } }
+table! {
+    /// One source of documents.
+    pub struct Source, section {
+        /// Unique; the filter that callers use.
+        name: String = with(name),
+        /// Where its rows come from.
+        kind: SourceKind = flat(),
+        /// When a sync stops instead of removing.
+        mass_delete_limit: MassDelete = table(),
+    }
+}
 
 impl Table for SourceKind {
     fn read(section: &Section<'_>) -> Result<Self, Faulty> {
@@ -92,7 +81,7 @@ impl Table for SourceKind {
                 Table::read(section).map(Self::Feed)
             }
             Err(faulty) => {
-                let own = OF_POSTGRES.iter().chain(OF_FEED).map(|(key, _)| *key);
+                let own = OF_POSTGRES.iter().chain(OF_FEED).flat_map(|(_, keys)| *keys).copied();
                 section.pass_over(own.chain(["url"]));
                 Rendering::read(section).and(Err(faulty))
             }
@@ -109,7 +98,13 @@ impl Table for SourceKind {
     }
 }
 
-table! { Connection, section { settings: flat(), poll: get(seconds(60)) } }
+table! {
+    /// A shop's database, and how often it is polled for changes; zero is never.
+    pub struct Connection, section {
+        settings: postgres::Settings = flat(),
+        poll: Duration = get(seconds(60)),
+    }
+}
 
 table! {
     postgres::Settings, section {

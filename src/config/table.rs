@@ -40,16 +40,36 @@ pub(crate) fn shown(table: &impl Table) -> Json {
     shown.into()
 }
 
-/// Declares the keys of a struct: `field: how`, or `field = "key": how` where the names differ. How one of:
+/// Declares the keys of a struct, `field: how` or `field = "key": how` where the names differ; or the struct with them,
+/// `pub struct Name, section { field: Type = how }`. How one of:
 ///
 /// - `get(default)`: a single setting that may be left out; `required()`: one that may not
-/// - `with(read)`: a single setting that `read(section, key)` reads
+/// - `with(read)`: a single setting that `read(section, key)` reads; `hidden(read)`: one that is not shown
 /// - `table()`: a table inside this one; `optional_table()`: one that may be left out; `list()`: a list of tables
 /// - `flat()`: keys of this same table that belong to another struct
-/// - `hidden(read)`: as `with`, but not shown
 ///
 /// `check` is run before the struct is built, when some of the fields may be faulty.
 macro_rules! table {
+    (
+        $(#[$meta:meta])* pub struct $name:ident, $section:ident {
+            $(
+                $(#[$field_meta:meta])*
+                $field:ident $(as $key:literal)?: $type:ty = $how:ident($($argument:expr)?)
+            ),+ $(,)?
+        }
+        $(check $check:block)?
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        #[allow(missing_docs, clippy::allow_attributes, reason = "named for the keys, which docs/settings.md explains")]
+        pub struct $name {
+            $($(#[$field_meta])* pub $field: $type),+
+        }
+
+        $crate::config::table::table! {
+            $name, $section { $($field $(= $key)?: $how($($argument)?)),+ } $(check $check)?
+        }
+    };
     (
         $type:ty, $section:ident {
             $($field:ident $(= $key:literal)?: $how:ident($($argument:expr)?)),+ $(,)?

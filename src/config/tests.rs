@@ -28,70 +28,51 @@ fn faulty(text: &str) -> Vec<String> {
 
 #[test]
 fn two_values_that_are_wrong_are_two_faults_and_no_key_beside_them_is_called_unknown() {
-    let source = "[[source]]\nname = \"s\"\nkey = \"id\"\ntitle = \"t\"\ntext = \"t\"\n";
-    let shop = "where = \"true\"\nurl = \"postgres://u@h/d\"\nstatement_timeout = \"9s\"";
-    let schedule = "[[schedule]]\nname = \"n\"\ncron = \"0 * * * *\"\n";
-    let server = "api_key = { env = \"OTHER\" }\nrequests_per_minute = 9\ntimeout = \"9s\"";
-    for (text, one, other) in [
+    const SOURCE: &str = r#"[[source]]; name = "s"; key = "id"; title = "t"; text = "t""#;
+    const SHOP: &str = r#"where = "true"; url = "postgres://u@h/d"; statement_timeout = "9s""#;
+    const SCHEDULE: &str = r#"[[schedule]]; name = "n"; cron = "0 * * * *""#;
+    const SERVER: &str = r#"api_key = { env = "OTHER" }; requests_per_minute = 9; timeout = "9s""#;
+    for (text, faults) in [
         (
-            format!("{source}kind = \"postgres\"\ntable = 5\nmax_connections = 0\n{shop}"),
-            "source.s.table",
-            "source.s.max_connections",
+            r#"SOURCE; kind = "postgres"; table = 5; max_connections = 0; SHOP"#,
+            ["source.s.table", "source.s.max_connections"],
+        ),
+        (r#"SOURCE; kind = "postgres"; query = 5; poll = 5; SHOP"#, ["source.s.query", "source.s.poll"]),
+        (
+            r#"SOURCE; kind = "shop"; sku = 5; page_rows = 5; table = "t"; max_connections = 5; SHOP"#,
+            ["source.s.kind", "source.s.sku"],
+        ),
+        (r#"SOURCE; kind = "feed"; path = 5; format = "xml""#, ["source.s.path", "source.s.format"]),
+        ("[embedding]; base_url = 5; max_inputs = 0; SERVER", ["embedding.base_url", "embedding.max_inputs"]),
+        (
+            "[openai]; timeout = 5; [embedding]; chunk_tokens = 0; SERVER",
+            ["openai.timeout", "embedding.chunk_tokens"],
         ),
         (
-            format!("{source}kind = \"postgres\"\nquery = 5\npoll = 5\n{shop}"),
-            "source.s.query",
-            "source.s.poll",
+            r#"[openai]; base_url = 5; [answers]; base_url = "http://local/"; top_k = 0; SERVER"#,
+            ["openai.base_url", "answers.top_k"],
         ),
         (
-            format!(
-                "{source}kind = \"shop\"\nsku = 5\npage_rows = 5\ntable = \"t\"\nmax_connections = 5\n{shop}"
-            ),
-            "source.s.kind",
-            "source.s.sku",
+            r#"[embedding]; model = 5; [embedding.next]; model = "m"; dimensions = 0; SERVER"#,
+            ["embedding.model", "embedding.next.dimensions"],
         ),
-        (format!("{source}kind = \"feed\"\npath = 5\nformat = \"xml\""), "source.s.path", "source.s.format"),
+        ("[answers]; refusal = { de = 5, fr = 6 }", ["answers.refusal.de", "answers.refusal.fr"]),
         (
-            format!("[embedding]\nbase_url = 5\nmax_inputs = 0\n{server}"),
-            "embedding.base_url",
-            "embedding.max_inputs",
+            r#"SCHEDULE; job = "sync"; jitter = 5; args = { source = "s" }"#,
+            ["schedule.n.job", "schedule.n.jitter"],
         ),
         (
-            format!("[openai]\ntimeout = 5\n[embedding]\nchunk_tokens = 0\n{server}"),
-            "openai.timeout",
-            "embedding.chunk_tokens",
+            r#"SCHEDULE; job = "eval"; args = { file = 5, min_hit_at_5 = "all" }"#,
+            ["schedule.n.args.file", "schedule.n.args.min_hit_at_5"],
         ),
         (
-            format!("[openai]\nbase_url = 5\n[answers]\nbase_url = \"http://local/\"\ntop_k = 0\n{server}"),
-            "openai.base_url",
-            "answers.top_k",
-        ),
-        (
-            format!("[embedding]\nmodel = 5\n[embedding.next]\nmodel = \"m\"\ndimensions = 0\n{server}"),
-            "embedding.model",
-            "embedding.next.dimensions",
-        ),
-        ("[answers]\nrefusal = { de = 5, fr = 6 }".to_owned(), "answers.refusal.de", "answers.refusal.fr"),
-        (
-            format!("{schedule}job = \"sync\"\njitter = 5\nargs = {{ source = \"s\" }}"),
-            "schedule.n.job",
-            "schedule.n.jitter",
-        ),
-        (
-            format!("{schedule}job = \"eval\"\nargs = {{ file = 5, min_hit_at_5 = \"all\" }}"),
-            "schedule.n.args.file",
-            "schedule.n.args.min_hit_at_5",
-        ),
-        (
-            format!(
-                "{source}kind = \"postgres\"\ntable = \"t\"\nlink = 5\n\
-                 {schedule}job = \"sync_catalogue\"\ntimeout = 5\nargs = {{ source = \"s\" }}"
-            ),
-            "source.s.link",
-            "schedule.n.timeout",
+            r#"SOURCE; kind = "postgres"; table = "t"; link = 5; SCHEDULE; job = "sync_catalogue"; timeout = 5; args = { source = "s" }"#,
+            ["source.s.link", "schedule.n.timeout"],
         ),
     ] {
-        assert_eq!(faulty(&text), [one, other], "{text}");
+        let names = [("SOURCE", SOURCE), ("SHOP", SHOP), ("SCHEDULE", SCHEDULE), ("SERVER", SERVER)];
+        let text = names.iter().fold(text.to_owned(), |text, (name, lines)| text.replace(name, lines));
+        assert_eq!(faulty(&text.replace("; ", "\n")), faults, "{text}");
     }
 }
 
