@@ -1,14 +1,9 @@
 //! The composition root: settings become parts, parts become a daemon, and the daemon ends in order.
 
-use std::{
-    net::{self, SocketAddr},
-    num::NonZeroU32,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use anyhow::Context;
-use axum::{http::HeaderValue, serve::ListenerExt};
+use axum::{Router, http::HeaderValue, serve::ListenerExt};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -21,8 +16,7 @@ use crate::{
         refresh::RefreshDocument,
     },
     job::{BatchJob, Job},
-    queue::{Pulse, Schedule},
-    retention::PruneHistory,
+    queue::Pulse,
     store::{Reach, Store, StoreError},
     sync::reconcile::SyncCatalogue,
     telemetry,
@@ -30,12 +24,14 @@ use crate::{
 };
 
 mod assembly;
+mod listeners;
 pub mod plan;
 mod roles;
 mod schedules;
 mod workers;
 
 pub use assembly::{Parts, assemble, planner, prepare};
+pub use listeners::Listeners;
 pub use roles::{Role, Roles};
 pub use schedules::schedules;
 use schedules::sync_payloads;
@@ -61,22 +57,22 @@ pub async fn declare_kinds(store: &Store) -> Result<(), StoreError> {
     store.declare_kinds(&kinds).await
 }
 
-/// A daemon that takes work.
-pub struct Started {
-    /// Where its API is.
-    pub address: Option<SocketAddr>,
-    /// Whether its workers get through to the database.
-    pub pulse: Pulse,
-}
-
-/// Makes the sources and webhooks of a configuration known to our database: what others may name, and who is told.
+/// Registers the sources and webhooks of the settings in the database, for producers and triggers that name them.
 pub async fn note(config: &Config, store: &Store) -> anyhow::Result<()> {
     let webhooks = config.webhooks.iter().map(|webhook| {
         let events = webhook.events.iter().map(|event| <&str>::from(event).to_owned()).collect();
         (webhook.name.clone(), events)
     });
-    store.note_sources(&source_names(config)).await?;
+    store.note_sources(&config.source_names()).await?;
     Ok(store.note_webhooks(&webhooks.collect::<Vec<_>>()).await?)
+}
+
+/// A daemon that takes work.
+pub struct Started {
+    /// The address of its API.
+    pub address: Option<SocketAddr>,
+    /// Whether its workers reach the database.
+    pub pulse: Pulse,
 }
 
 /// Runs everything until `stop` is cancelled, then ends in order. `started` is called once the daemon takes work.
@@ -90,66 +86,28 @@ pub async fn run(
     telemetry::count();
     let store = Store::open_migrated(&config.database).await?;
     let parts = prepare(config, &store).await?;
-    let api = Api {
-        store: store.clone(),
-        sources: source_names(config).into(),
-        webhooks: config.webhooks.iter().map(|webhook| webhook.name.clone()).collect(),
-        max_queued: config.answers.max_queued.get(),
-        require_token: requires_token(config),
-        is_local: config.http.listen.is_some_and(|address| address.ip().is_loopback()),
-        origins: origins(config)?.into(),
-        rate: Rate::per_minute(NonZeroU32::new(config.http.requests_per_minute)),
-        kinds: Workers::KINDS,
-        retriever: parts.retriever.clone(),
-        max_question_chars: parts.answer.limits.max_question_chars.get() as usize,
-        waiting: Waiting::new(stop.clone()),
-        readiness: Readiness::default(),
-        counted: LastCount::default(),
-    };
-    let public = listeners.api.filter(|_| roles.has(Role::Http));
+    let api = api(config, &store, &parts, &stop)?;
+    let public = listeners.api.filter(|_| roles.has(Role::Http)).map(TcpListener::from_std).transpose()?;
+    let admin = listeners.admin.map(TcpListener::from_std).transpose()?;
     let address = public.as_ref().and_then(|listener| listener.local_addr().ok());
-    let mut served = Vec::new();
-    for (listener, routes) in [(public, http::api(api.clone())), (listeners.admin, http::admin(api.clone()))]
-    {
-        let Some(listener) = listener else { continue };
-        served.push((TcpListener::from_std(listener)?, routes));
-    }
     let schedules = schedules(config)?;
     enqueue(config, &store, &parts, roles).await?;
-    // Nothing runs yet. This is the last that can fail: it is in force also for the daemon before, if that goes on.
+    // The last step that can fail, since it also affects the daemon that runs on after a failed reload.
     note(config, &store).await?;
-    let workers = working(config, &store, &parts, roles, schedules);
+
+    let workers = Workers::new(&store);
+    workers.start_roles(config, &store, &parts, roles, schedules);
     let pulse = workers.queue.pulse().clone();
     let watched = pulse.clone();
     api.readiness.watch(move || watched.is_steady());
     let servers = TaskTracker::new();
-    for (listener, routes) in served {
-        let stopped = stop.clone();
-        servers.spawn(async move {
-            // Small answers are not to wait for the acknowledgement of others; a socket that cannot is slower.
-            let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-            let serving = axum::serve(listener, routes).with_graceful_shutdown(stopped.cancelled_owned());
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "a listener ended: {error}");
-            }
-        });
+    for (listener, routes) in [(public, http::api(api.clone())), (admin, http::admin(api.clone()))] {
+        let Some(listener) = listener else { continue };
+        servers.spawn(serve(listener, routes, stop.clone()));
     }
-    let (rate, stopped) = (api.rate.clone(), stop.clone());
-    servers.spawn(async move { rate.keep(&stopped).await });
-    let (waiting, answers) = (api.waiting.clone(), store.clone());
-    servers.spawn(async move { waiting.listen(&answers).await });
-    let (overdue, stopped) = (store.clone(), stop.clone());
-    servers.spawn(async move { crate::answering::job::end_overdue(&overdue, &stopped).await });
-    let (told, by, waiting, stopped) =
-        (store.clone(), workers.queue.worker().to_owned(), parts.waiting.clone(), stop.clone());
-    servers.spawn(async move { waiting.keep_telling(&told, &by, &stopped).await });
-    // All models have one budget of money.
-    if let (true, Some(model)) = (roles.has(Role::Refresh), parts.versions.models().first().cloned()) {
-        let stopped = stop.clone();
-        servers.spawn(async move { model.backfill.keep_resuming(REFRESHING, &stopped).await });
-    }
+    watch(&servers, &api, &workers, &parts, roles, &stop);
     started(Started { address, pulse });
-    // A shop that is away takes its time, and nobody waits for it.
+    // Not before: a shop that does not answer takes its time, and nobody needs to wait for it.
     stop.run_until_cancelled(parts.say_source_faults()).await;
 
     stop.cancelled().await;
@@ -165,9 +123,74 @@ pub async fn run(
         queue.give_up();
         let _ = tokio::time::timeout(CLOSE, ended).await;
     }
-    // What was left may still use a connection; the end of the process closes it.
+    // Unfinished work may still use a connection; the end of the process closes it.
     let _ = tokio::time::timeout(CLOSE, store.close()).await;
     Ok(())
+}
+
+/// What the routes need.
+fn api(config: &Config, store: &Store, parts: &Parts, stop: &CancellationToken) -> anyhow::Result<Api> {
+    let is_local = config.http.listen.is_some_and(|address| address.ip().is_loopback());
+    Ok(Api {
+        store: store.clone(),
+        sources: config.source_names().into(),
+        webhooks: config.webhooks.iter().map(|webhook| webhook.name.clone()).collect(),
+        max_queued: config.answers.max_queued.get(),
+        require_token: match config.http.require_token {
+            RequireToken::Always => true,
+            RequireToken::UnlessLoopback => config.http.listen.is_some() && !is_local,
+            RequireToken::Never => false,
+        },
+        is_local,
+        origins: origins(config)?.into(),
+        rate: Rate::per_minute(NonZeroU32::new(config.http.requests_per_minute)),
+        kinds: Workers::KINDS,
+        retriever: parts.retriever.clone(),
+        max_question_chars: parts.answer.limits.max_question_chars.get() as usize,
+        waiting: Waiting::new(stop.clone()),
+        readiness: Readiness::default(),
+        counted: LastCount::default(),
+    })
+}
+
+/// The browsers' origins that may call the API.
+fn origins(config: &Config) -> anyhow::Result<Vec<HeaderValue>> {
+    let parse = |origin: &String| origin.parse().with_context(|| format!("http.cors_origins: {origin:?}"));
+    config.http.cors_origins.iter().map(parse).collect()
+}
+
+async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
+    // Small answers must not wait for the acknowledgement of earlier ones; a socket that cannot do so is slower.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    let serving = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = serving.await {
+        tracing::error!(%error, "a listener ended: {error}");
+    }
+}
+
+/// Starts the loops that are neither workers nor listeners.
+fn watch(
+    tasks: &TaskTracker,
+    api: &Api,
+    workers: &Workers,
+    parts: &Parts,
+    roles: Roles,
+    stop: &CancellationToken,
+) {
+    let (rate, stopped) = (api.rate.clone(), stop.clone());
+    tasks.spawn(async move { rate.keep(&stopped).await });
+    let (waiting, store) = (api.waiting.clone(), api.store.clone());
+    tasks.spawn(async move { waiting.listen(&store).await });
+    let (store, stopped) = (api.store.clone(), stop.clone());
+    tasks.spawn(async move { crate::answering::job::end_overdue(&store, &stopped).await });
+    let (store, stopped) = (api.store.clone(), stop.clone());
+    let (worker, waiting) = (workers.queue.worker().to_owned(), parts.waiting.clone());
+    tasks.spawn(async move { waiting.keep_telling(&store, &worker, &stopped).await });
+    // One model is enough: all share one budget of money.
+    if let (true, Some(model)) = (roles.has(Role::Refresh), parts.versions.models().first().cloned()) {
+        let stopped = stop.clone();
+        tasks.spawn(async move { model.backfill.keep_resuming(REFRESHING, &stopped).await });
+    }
 }
 
 /// Enqueues what the workers of these roles begin with.
@@ -180,112 +203,8 @@ async fn enqueue(config: &Config, store: &Store, parts: &Parts, roles: Roles) ->
         }
     }
     if roles.has(Role::Sync) {
-        let names = source_names(config);
+        let names = config.source_names();
         store.enqueue(SyncCatalogue::KIND, &names, &sync_payloads(&names)).await?;
     }
     Ok(())
-}
-
-/// Starts the workers of these roles.
-fn working(config: &Config, store: &Store, parts: &Parts, roles: Roles, schedules: Vec<Schedule>) -> Workers {
-    let workers = Workers::new(store);
-    if roles.has(Role::Refresh) {
-        workers.start_refreshing(parts, &config.queue);
-        workers.start(&parts.maintain, &config.queue.maintain_index);
-    }
-    if roles.has(Role::Answer) {
-        workers.start(&parts.answer, &config.queue.answer_question);
-        workers.start(&parts.eval, &config.queue.eval);
-    }
-    if roles.has(Role::Webhook) {
-        workers.start(&parts.deliver, &config.queue.deliver_webhook);
-    }
-    if roles.has(Role::Scheduler) {
-        let prune = PruneHistory {
-            store: store.clone(),
-            kept: config.retention.clone(),
-            cache_entries: config.embedding.cache_entries,
-        };
-        workers.start(&Arc::new(prune), &config.queue.prune_history);
-        workers.keep(schedules);
-    }
-    if roles.has(Role::Sync) {
-        workers.start(&parts.sync, &config.queue.sync_catalogue);
-        workers.watch(&parts.sync, &config.sources);
-    }
-    workers
-}
-
-fn source_names(config: &Config) -> Vec<String> {
-    config.sources.iter().map(|source| source.name.clone()).collect()
-}
-
-/// The sockets of the daemon, bound before anything else is done.
-pub struct Listeners {
-    /// For other services.
-    pub api: Option<net::TcpListener>,
-    /// For those who watch.
-    pub admin: Option<net::TcpListener>,
-}
-
-impl Listeners {
-    /// Binds what the settings say and the roles need.
-    pub fn bind(config: &Config, roles: Roles) -> anyhow::Result<Self> {
-        Ok(Self {
-            api: listener("http.listen", config.http.listen.filter(|_| roles.has(Role::Http)))?,
-            admin: listener("http.admin_listen", config.http.admin_listen)?,
-        })
-    }
-
-    /// Binds what other settings say; a socket whose address is the same is the same.
-    pub fn again(&self, old: &Config, new: &Config, roles: Roles) -> anyhow::Result<Self> {
-        let wanted = new.http.listen.filter(|_| roles.has(Role::Http));
-        let again =
-            |key, kept: &Option<net::TcpListener>, old: Option<SocketAddr>, new: Option<SocketAddr>| {
-                match kept {
-                    Some(kept) if old == new => Ok(Some(kept.try_clone()?)),
-                    _ => listener(key, new),
-                }
-            };
-        Ok(Self {
-            api: again("http.listen", &self.api, old.http.listen, wanted)?,
-            admin: again("http.admin_listen", &self.admin, old.http.admin_listen, new.http.admin_listen)?,
-        })
-    }
-
-    /// The same sockets once more.
-    pub fn try_clone(&self) -> std::io::Result<Self> {
-        let clone =
-            |socket: &Option<net::TcpListener>| socket.as_ref().map(net::TcpListener::try_clone).transpose();
-        Ok(Self { api: clone(&self.api)?, admin: clone(&self.admin)? })
-    }
-}
-
-/// Whether a caller without a token is refused.
-fn requires_token(config: &Config) -> bool {
-    match config.http.require_token {
-        RequireToken::Always => true,
-        RequireToken::UnlessLoopback => config.http.listen.is_some_and(|address| !address.ip().is_loopback()),
-        RequireToken::Never => false,
-    }
-}
-
-/// The browsers' origins that may call the API.
-fn origins(config: &Config) -> anyhow::Result<Vec<HeaderValue>> {
-    let origins = config.http.cors_origins.iter();
-    let origins =
-        origins.map(|origin| origin.parse().with_context(|| format!("http.cors_origins: {origin:?}")));
-    origins.collect()
-}
-
-fn listener(key: &str, address: Option<SocketAddr>) -> anyhow::Result<Option<net::TcpListener>> {
-    let Some(address) = address else { return Ok(None) };
-    let listener = net::TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    let listener = listener.with_context(|| {
-        format!("cannot listen on {address}: set {key} to another address, or \"\" to switch it off")
-    })?;
-    Ok(Some(listener))
 }

@@ -112,7 +112,7 @@ struct Sync<'a> {
 
 impl Sync<'_> {
     async fn run(&self) -> anyhow::Result<()> {
-        let names: Vec<_> = self.config.sources.iter().map(|source| source.name.clone()).collect();
+        let names: Vec<_> = self.config.source_names();
         let order = Order { names: &names, options: SyncOptions::default(), wait: true };
         let (reports, error) = sync::sync_all(self.config, self.store, self.parts, &order).await;
         sync::show(&reports, false)?;

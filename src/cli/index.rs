@@ -139,7 +139,7 @@ async fn create(config: &Config, store: &Store, yes: bool, wait: bool) -> anyhow
         state: "building".to_owned(),
     });
     let planned = Version { index: planned, model: model.clone() };
-    let sources: Vec<_> = config.sources.iter().map(|source| source.name.clone()).collect();
+    let sources: Vec<_> = config.source_names();
     plan::show(&plan::plans(&parts, &planned, &sources).await?);
     if !yes && !confirmed(&format!("fill an index with {name}, {dimensions} dimensions?"))? {
         return Err(Exit { code: FAILED, message: "nothing was done; give --yes to go on".to_owned() }.into());
@@ -190,7 +190,7 @@ async fn until_ready(config: &Config, store: &Store, parts: &Parts, version: i32
     let workers = Workers::new(store);
     workers.start_refreshing(parts, &config.queue);
     workers.start(&parts.maintain, &config.queue.maintain_index);
-    let sources: Vec<_> = config.sources.iter().map(|source| source.name.clone()).collect();
+    let sources: Vec<_> = config.source_names();
     let result = watched(store, parts, version, &sources).await;
     // The filling itself goes on until all is there: another takes it over when its lease runs out.
     let limit = if result.is_ok() { Duration::MAX } else { PARTING };

@@ -28,7 +28,7 @@ pub(super) async fn plan(arguments: Plan, path: &Path) -> anyhow::Result<()> {
     let parts = daemon::assemble(&config, &store).await?;
     let names = match arguments.source {
         Some(name) => vec![name],
-        None => config.sources.iter().map(|source| source.name.clone()).collect(),
+        None => config.source_names(),
     };
     let active = parts.versions.planned().await?;
     let plans = plans(&parts, &active, &names).await?;

@@ -37,7 +37,7 @@ pub(super) struct Run {
 
 impl ValueEnum for Role {
     fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
+        Self::ALL
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
@@ -186,7 +186,7 @@ async fn reload(
     stop: &CancellationToken,
 ) -> anyhow::Result<Current> {
     let config = load(path)?;
-    let listeners = current.listeners.again(&current.config, &config, roles)?;
+    let listeners = current.listeners.rebind(&current.config, &config, roles)?;
     start(daemons, config, listeners, roles, stop).await
 }
 

@@ -60,7 +60,7 @@ pub(super) async fn sync(arguments: Sync, path: &Path) -> anyhow::Result<()> {
     let parts = daemon::prepare(&config, &store).await?;
     let names: Vec<_> = match arguments.source {
         Some(name) => vec![name],
-        None => config.sources.iter().map(|source| source.name.clone()).collect(),
+        None => config.source_names(),
     };
     if let [name] = &*names
         && parts.sync.require(name).is_err()

@@ -1,7 +1,10 @@
 //! Which work a daemon takes on.
 
-/// What of the work a daemon does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use strum::VariantArray;
+
+/// A part of the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum Role {
     /// Compares sources with the index, and watches them.
     Sync,
@@ -9,41 +12,33 @@ pub enum Role {
     Refresh,
     /// Answers questions.
     Answer,
-    /// Tells other services.
+    /// Delivers webhooks.
     Webhook,
-    /// Enqueues by the clock, and prunes.
+    /// Enqueues on a schedule, and prunes.
     Scheduler,
     /// Serves the API.
     Http,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// The word for it on the command line.
+    pub fn word(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// The roles of a daemon.
 #[derive(Clone, Copy, Debug)]
 pub struct Roles(u8);
 
-impl Role {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Sync, Self::Refresh, Self::Answer, Self::Webhook, Self::Scheduler, Self::Http];
-
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Sync => "sync",
-            Self::Refresh => "refresh",
-            Self::Answer => "answer",
-            Self::Webhook => "webhook",
-            Self::Scheduler => "scheduler",
-            Self::Http => "http",
-        }
-    }
-}
-
 impl Roles {
     /// All of them.
     pub const ALL: Self = Self(u8::MAX);
 
-    /// These; none given is all.
+    /// These roles; none given is all.
     pub fn of(roles: &[Role]) -> Self {
         let given = roles.iter().fold(0, |set, role| set | 1 << *role as u8);
         if roles.is_empty() { Self::ALL } else { Self(given) }

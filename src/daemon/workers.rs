@@ -6,8 +6,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     answering::job::AnswerQuestion,
-    config::{Queues, Source, SourceKind},
-    daemon::Parts,
+    config::{Config, Queues, Source, SourceKind},
+    daemon::{Parts, Role, Roles},
     evaluation::job::Eval,
     indexing::{fill::FillIndex, maintain::MaintainIndex, refresh::RefreshDocument},
     job::{BatchJob, Job},
@@ -61,6 +61,42 @@ impl Workers {
         self.tasks.spawn(async move { report(J::KIND, queue.work_batches(job, limits).await) });
     }
 
+    /// Runs the jobs of these roles.
+    pub(super) fn start_roles(
+        &self,
+        config: &Config,
+        store: &Store,
+        parts: &Parts,
+        roles: Roles,
+        schedules: Vec<Schedule>,
+    ) {
+        let limits = &config.queue;
+        if roles.has(Role::Refresh) {
+            self.start_refreshing(parts, limits);
+            self.start(&parts.maintain, &limits.maintain_index);
+        }
+        if roles.has(Role::Answer) {
+            self.start(&parts.answer, &limits.answer_question);
+            self.start(&parts.eval, &limits.eval);
+        }
+        if roles.has(Role::Webhook) {
+            self.start(&parts.deliver, &limits.deliver_webhook);
+        }
+        if roles.has(Role::Scheduler) {
+            let prune = PruneHistory {
+                store: store.clone(),
+                kept: config.retention.clone(),
+                cache_entries: config.embedding.cache_entries,
+            };
+            self.start(&Arc::new(prune), &limits.prune_history);
+            self.keep_schedules(schedules);
+        }
+        if roles.has(Role::Sync) {
+            self.start(&parts.sync, &limits.sync_catalogue);
+            self.watch(&parts.sync, &config.sources);
+        }
+    }
+
     /// Runs the jobs that refresh documents, as the settings say.
     pub fn start_refreshing(&self, parts: &Parts, settings: &Queues) {
         self.start_batches(&parts.refresh, &settings.refresh_document);
@@ -68,7 +104,7 @@ impl Workers {
     }
 
     /// Watches the sources in PostgreSQL between their listings.
-    pub fn watch(&self, sync: &Arc<SyncCatalogue>, sources: &[Source]) {
+    fn watch(&self, sync: &Arc<SyncCatalogue>, sources: &[Source]) {
         for source in sources {
             let SourceKind::Postgres(connection) = &source.kind else { continue };
             let (sync, source, poll) = (sync.clone(), source.name.clone(), connection.poll);
@@ -79,7 +115,7 @@ impl Workers {
     }
 
     /// Enqueues the jobs of schedules at their ticks.
-    pub fn keep(&self, schedules: Vec<Schedule>) {
+    pub fn keep_schedules(&self, schedules: Vec<Schedule>) {
         let queue = self.queue.clone();
         self.tasks.spawn(async move { queue.keep_schedules(&schedules).await });
     }

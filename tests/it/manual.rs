@@ -308,11 +308,12 @@ fn roles_and_alerts_are_told_all() {
         let rows = rows(&document, heading, name).into_iter();
         rows.map(|row| row[0].split('`').nth(1).unwrap().to_owned()).collect()
     };
-    assert_eq!(first("Scale", "role"), Role::ALL.map(Role::word));
-    let rules = text("deploy/prometheus/alerts.yml");
-    let named = rules.lines().filter_map(|line| line.trim_start().strip_prefix("- alert: "));
+    let roles: Vec<_> = Role::ALL.iter().map(|role| role.word()).collect();
+    assert_eq!(first("Scale", "role"), roles);
+    let alerts = text("deploy/prometheus/alerts.yml");
+    let named = alerts.lines().filter_map(|line| line.trim_start().strip_prefix("- alert: "));
     assert_eq!(words(first("Alerts", "alert").iter().map(String::as_str)), words(named));
-    let critical = rules.split("- alert: ").skip(1).filter(|rule| rule.contains("severity: critical"));
+    let critical = alerts.split("- alert: ").skip(1).filter(|rule| rule.contains("severity: critical"));
     let critical = critical.map(|rule| rule.lines().next().unwrap());
     let told = document.lines().filter(|line| line.contains("` (critical)"));
     assert_eq!(words(told.map(|line| line.split('`').nth(1).unwrap())), words(critical));

@@ -130,6 +130,6 @@ async fn a_daemon_without_the_role_for_it_takes_no_address_of_the_api() {
     let (with, without) = (listens(&[Role::Http]), listens(&[Role::Sync, Role::Refresh]));
     assert!(with.api.is_some() && with.admin.is_some());
     assert!(without.api.is_none() && without.admin.is_some());
-    let again = without.again(&world.config, &world.config, Roles::of(&[Role::Sync])).unwrap();
+    let again = without.rebind(&world.config, &world.config, Roles::of(&[Role::Sync])).unwrap();
     assert!(again.api.is_none());
 }

@@ -89,7 +89,7 @@ async fn a_schedule_whose_job_is_locked_keeps_no_other_from_its_ticks() {
     let mut open = world.ours.begin().await.unwrap();
     sqlx::query("select from shopkeeper.job for update").execute(&mut *open).await.unwrap();
     let workers = Workers::new(&world.store);
-    workers.keep(vec![schedule("locked"), schedule("free")]);
+    workers.keep_schedules(vec![schedule("locked"), schedule("free")]);
     let fired = |key: &str| format!("exists (select from shopkeeper.schedule_tick where schedule = '{key}')");
     world.until("the other has fired", &fired("free")).await;
     assert!(!world.value::<bool>(&format!("select {}", fired("locked"))).await, "it waits for the lock");
