@@ -232,11 +232,15 @@ impl Budget {
 
     /// Why a job has to wait for so long.
     async fn put_off(&self, after: Duration) -> Result<JobError, StoreError> {
-        if self.store.stopped_since().await?.is_none() {
-            return Ok(JobError::Throttled { after, by: self.of.clone() });
-        }
-        let reason = "all spending is stopped: `shopkeeper resume` lets it go on".to_owned();
-        Ok(JobError::Withheld { after, reason, by: WaitsFor::Stop })
+        let (reason, by) = if self.store.stopped_since().await?.is_some() {
+            let reason = "all spending is stopped: `shopkeeper resume` lets it go on".to_owned();
+            (reason, WaitsFor::Stop)
+        } else {
+            let ModelAddress { server, model } = &self.of;
+            let reason = format!("the budget of requests and tokens to {model} at {server} is used up");
+            (reason, WaitsFor::RateLimit(self.of.clone()))
+        };
+        Ok(JobError::Withheld { after, reason, by })
     }
 
     fn slice(&self) -> MutexGuard<'_, Slice> {

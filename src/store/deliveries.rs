@@ -100,20 +100,22 @@ impl Store {
 
     /// Notes how sending a message went, while its job is held.
     pub async fn note_delivery(&self, lease: Lease, id: Uuid, sent: &Sent) -> Result<(), StoreError> {
-        self.transact(async |connection| {
-            jobs::require_held(connection, lease).await?;
-            note(connection, id, sent).await
-        })
-        .await
+        self.pool
+            .transact(async |connection| {
+                jobs::require_held(connection, lease).await?;
+                note(connection, id, sent).await
+            })
+            .await
     }
 
     /// Notes how sending a message ended, and completes its job.
     pub async fn end_delivery(&self, lease: Lease, id: Uuid, sent: &Sent) -> Result<(), StoreError> {
-        self.transact(async |connection| {
-            jobs::complete(connection, lease).await?;
-            note(connection, id, sent).await
-        })
-        .await
+        self.pool
+            .transact(async |connection| {
+                jobs::complete(connection, lease).await?;
+                note(connection, id, sent).await
+            })
+            .await
     }
 
     /// Reads a page of messages, the newest first: of a status, and older than one, where these are given.
@@ -136,29 +138,30 @@ impl Store {
             before,
             i64::from(limit),
         );
-        self.transact_by_values(async |connection| Ok(deliveries.fetch_all(connection).await?)).await
+        Ok(deliveries.fetch_all(&self.pool.by_values()).await?)
     }
 
     /// Has a message sent once more, as it is and at once; false when there is none.
     pub async fn redeliver(&self, id: Uuid, kind: &str) -> Result<bool, StoreError> {
-        self.transact(async |connection| {
-            let known = sqlx::query!("select id from shopkeeper.delivery where id = $1", id)
-                .fetch_optional(&mut *connection);
-            if known.await?.is_none() {
-                return Ok(false);
-            }
-            let key = id.to_string();
-            jobs::enqueue(connection, kind, std::slice::from_ref(&key), &[serde_json::json!({})]).await?;
-            jobs::hasten(connection, kind, &key).await?;
-            sqlx::query!(
+        self.pool
+            .transact(async |connection| {
+                let known = sqlx::query!("select id from shopkeeper.delivery where id = $1", id)
+                    .fetch_optional(&mut *connection);
+                if known.await?.is_none() {
+                    return Ok(false);
+                }
+                let key = id.to_string();
+                jobs::enqueue(connection, kind, std::slice::from_ref(&key), &[serde_json::json!({})]).await?;
+                jobs::hasten(connection, kind, &key).await?;
+                sqlx::query!(
                 "update shopkeeper.delivery set status = 'pending', attempts = 0, error = null where id = $1",
                 id
             )
             .execute(connection)
             .await?;
-            Ok(true)
-        })
-        .await
+                Ok(true)
+            })
+            .await
     }
 
     /// Deletes one batch of messages that are older than this and not to be sent any more; says how many.

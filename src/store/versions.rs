@@ -186,7 +186,7 @@ impl Store {
     /// Makes another version the one that is searched. Refused when documents would be missing in it:
     /// the active one keeps being written, so that there is a way back.
     pub async fn promote_index(&self, id: i32, allow_missing: bool) -> Result<(), StoreError> {
-        self.transact(async |connection| {
+        self.pool.transact(async |connection| {
         let state = sqlx::query_scalar!(
             "select state from shopkeeper.index_version where id = $1 or state = 'active' order by id = $1 desc for update",
             id

@@ -149,7 +149,7 @@ impl Store {
             filter.ids.as_deref(),
             i64::from(filter.limit),
         );
-        self.transact_by_values(async |connection| Ok(rows.fetch_all(connection).await?)).await
+        Ok(rows.fetch_all(&self.pool.by_values()).await?)
     }
 
     /// The arguments of a job, live or finished. They may quote customers: shown to who asks for one job.
@@ -260,7 +260,7 @@ impl Store {
         let hastened = sqlx::query_scalar!(
             r#"select shopkeeper.hasten($1, $2, $3) as "hastened!""#,
             kind,
-            what.word(),
+            <&str>::from(what),
             i64::from(most),
         );
         Ok(u32::try_from(hastened.fetch_one(&self.pool).await?).unwrap_or(u32::MAX))
@@ -274,29 +274,30 @@ impl Store {
     }
 
     async fn cancel_batch(&self, ids: &[i64]) -> Result<u64, StoreError> {
-        self.transact(async |connection| {
-            let gone = sqlx::query!(
+        self.pool
+            .transact(async |connection| {
+                let gone = sqlx::query!(
             r#"select kind as "kind!", group_key, was_running as "was_running!" from shopkeeper.cancel($1)"#,
             ids,
         )
         .fetch_all(&mut *connection)
         .await?;
-            for job in &gone {
-                if let Some(group) = &job.group_key {
-                    let groups = std::slice::from_ref(group);
-                    sqlx::query!("select shopkeeper.advance($1, $2)", job.kind, groups)
+                for job in &gone {
+                    if let Some(group) = &job.group_key {
+                        let groups = std::slice::from_ref(group);
+                        sqlx::query!("select shopkeeper.advance($1, $2)", job.kind, groups)
+                            .fetch_one(&mut *connection)
+                            .await?;
+                    }
+                }
+                if gone.iter().any(|job| job.was_running) {
+                    sqlx::query!("select pg_notify($1, '')", crate::store::listen::CANCELLED_JOB)
                         .fetch_one(&mut *connection)
                         .await?;
                 }
-            }
-            if gone.iter().any(|job| job.was_running) {
-                sqlx::query!("select pg_notify($1, '')", crate::store::listen::CANCELLED_JOB)
-                    .fetch_one(&mut *connection)
-                    .await?;
-            }
-            Ok(gone.len() as u64)
-        })
-        .await
+                Ok(gone.len() as u64)
+            })
+            .await
     }
 
     /// Deletes dead jobs for good, in batches; says how many.
