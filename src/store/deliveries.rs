@@ -1,8 +1,7 @@
 //! What other services are told: written with the result by a trigger, sent by jobs.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use sqlx::PgConnection;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Store, StoreError, jobs, jobs::Lease};
@@ -18,36 +17,41 @@ pub struct Delivery {
     pub attempts: u32,
 }
 
-/// How sending a message went.
+/// An attempt to send a message.
 #[derive(Clone, Debug)]
-pub struct Sent {
-    /// What comes of it.
-    pub how: SentHow,
-    /// The status that the receiver answered with.
+pub struct DeliveryAttempt {
+    /// Of the message after it.
+    pub status: DeliveryStatus,
+    /// The status code of the receiver's response.
     pub code: Option<u16>,
     /// Why it was not delivered.
     pub error: Option<String>,
 }
 
-/// What comes of a message that was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SentHow {
-    /// It is sent again.
+/// The states of a message.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+    sqlx::Type,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum DeliveryStatus {
+    /// It is sent, or sent again.
     Pending,
     /// The receiver has it.
     Delivered,
     /// It is given up.
     Failed,
-}
-
-impl SentHow {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Delivered => "delivered",
-            Self::Failed => "failed",
-        }
-    }
 }
 
 /// A message as operators see it.
@@ -58,7 +62,7 @@ pub struct DeliveryShown {
     pub webhook: String,
     pub event: String,
     pub answer_id: Uuid,
-    pub status: String,
+    pub status: DeliveryStatus,
     pub attempts: i32,
     pub code: Option<i32>,
     pub error: Option<String>,
@@ -98,22 +102,34 @@ impl Store {
         }))
     }
 
-    /// Notes how sending a message went, while its job is held.
-    pub async fn note_delivery(&self, lease: Lease, id: Uuid, sent: &Sent) -> Result<(), StoreError> {
+    /// Notes an attempt to send a message under the lease of its job, and completes the job unless the message is sent
+    /// again.
+    pub async fn note_delivery(
+        &self,
+        lease: Lease,
+        id: Uuid,
+        attempt: &DeliveryAttempt,
+    ) -> Result<(), StoreError> {
         self.pool
             .transact(async |connection| {
-                jobs::require_held(connection, lease).await?;
-                note(connection, id, sent).await
-            })
-            .await
-    }
-
-    /// Notes how sending a message ended, and completes its job.
-    pub async fn end_delivery(&self, lease: Lease, id: Uuid, sent: &Sent) -> Result<(), StoreError> {
-        self.pool
-            .transact(async |connection| {
-                jobs::complete(connection, lease).await?;
-                note(connection, id, sent).await
+                match attempt.status {
+                    DeliveryStatus::Pending => jobs::require_held(connection, lease).await?,
+                    DeliveryStatus::Delivered | DeliveryStatus::Failed => {
+                        jobs::complete(connection, lease).await?;
+                    }
+                }
+                let noted = sqlx::query!(
+                    "update shopkeeper.delivery
+                     set status = $2, code = $3, error = $4, attempts = attempts + 1,
+                         delivered_at = case when $2 = 'delivered' then now() end
+                     where id = $1",
+                    id,
+                    <&str>::from(attempt.status),
+                    attempt.code.map(i32::from),
+                    attempt.error,
+                );
+                noted.execute(connection).await?;
+                Ok(())
             })
             .await
     }
@@ -121,20 +137,21 @@ impl Store {
     /// Reads a page of messages, the newest first: of a status, and older than one, where these are given.
     pub async fn deliveries(
         &self,
-        status: Option<&str>,
+        status: Option<DeliveryStatus>,
         before: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<DeliveryShown>, StoreError> {
         let deliveries = sqlx::query_as!(
             DeliveryShown,
-            "select id, webhook, event, answer_id, status, attempts, code, error, created_at, delivered_at
+            r#"select id, webhook, event, answer_id, status as "status: DeliveryStatus", attempts, code, error, created_at,
+                 delivered_at
              from shopkeeper.delivery
              where ($1::text is null or status = $1) and (
                  $2::uuid is null
                  or (created_at, id) < (select before.created_at, before.id from shopkeeper.delivery as before where before.id = $2)
              )
-             order by created_at desc, id desc limit $3",
-            status,
+             order by created_at desc, id desc limit $3"#,
+            status.map(<&str>::from),
             before,
             i64::from(limit),
         );
@@ -175,20 +192,4 @@ impl Store {
         );
         Ok(pruned.execute(&self.pool).await?.rows_affected())
     }
-}
-
-async fn note(connection: &mut PgConnection, id: Uuid, sent: &Sent) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update shopkeeper.delivery
-         set status = $2, code = $3, error = $4, attempts = attempts + 1,
-             delivered_at = case when $2 = 'delivered' then now() end
-         where id = $1",
-        id,
-        sent.how.word(),
-        sent.code.map(i32::from),
-        sent.error,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
 }

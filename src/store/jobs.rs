@@ -16,7 +16,7 @@ mod outcome;
 mod upkeep;
 
 pub use control::{JobFilter, JobRow, JobState, Selection};
-pub use outcome::{Ending, Failure, JobEnd, OnDead, Unwritten, WaitsFor};
+pub use outcome::{Ending, Failure, JobEnd, OnDead, Unwritten, WaitReason, WaitsFor};
 pub(super) use outcome::{complete, complete_all};
 pub use upkeep::Promoted;
 

@@ -17,7 +17,11 @@ use shopkeeper::{
     },
     daemon::{Role, Roles},
     demo::models::{Fault, Operation},
-    store::{answers::Settled, jobs::Claim, usage::Cost},
+    store::{
+        answers::Settled,
+        jobs::Claim,
+        usage::{self, Cost},
+    },
 };
 
 /// Any characters, those with which texts are quoted and ended among them.
@@ -104,7 +108,7 @@ fn settled() -> impl Strategy<Value = Settled> {
                 grounding: grounding.map(|grounding| json!(grounding)),
                 draft,
                 usage,
-                cost: Some(Cost { operation: "answer", tokens: 3, usd: 0.25 }),
+                cost: Some(Cost { operation: usage::Operation::Answer, tokens: 3, usd: 0.25 }),
                 error,
             }
         },

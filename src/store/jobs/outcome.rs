@@ -88,8 +88,15 @@ impl OnDead {
 }
 
 /// What a job that was put off waits for.
-#[derive(Clone, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq, strum::EnumDiscriminants)]
+#[strum_discriminants(
+    name(WaitReason),
+    doc = "The words for what a job waits for.",
+    derive(serde::Serialize, sqlx::Type, strum::IntoStaticStr, strum::VariantNames),
+    serde(rename_all = "snake_case"),
+    sqlx(type_name = "text", rename_all = "snake_case"),
+    strum(serialize_all = "snake_case")
+)]
 pub enum WaitsFor {
     /// The budget of requests and tokens of a model.
     RateLimit(ModelAddress),
@@ -166,7 +173,7 @@ fn row(lease: Lease, failure: &Failure, error: &str) -> Value {
         "dead": is_dead,
         "alone": is_alone,
         "error": error.chars().take(MAX_ERROR_CHARS).collect::<String>().replace('\0', "\u{fffd}"),
-        "waits_for": waits_for.map(<&str>::from),
+        "waits_for": waits_for.map(|waits_for| <&str>::from(WaitReason::from(waits_for))),
         "waits_server": model.map(|model| &model.server),
         "waits_model": model.map(|model| &model.model),
         "rejected_by": rejected_by,
