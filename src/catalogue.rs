@@ -165,27 +165,21 @@ pub struct RenderFault {
 
 /// Why a catalogue could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum CatalogueError {
     /// The source does not answer now; it may later.
     #[error("source `{source_name}` cannot be reached: {reason}")]
     Unreachable {
-        /// The source's name.
         source_name: String,
         /// What the driver says.
         reason: String,
     },
     /// What the source holds is damaged; it may be whole next time.
     #[error("source `{source_name}` is broken: {reason}")]
-    Broken {
-        /// The source's name.
-        source_name: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Broken { source_name: String, reason: String },
     /// The settings do not fit the source; somebody must change one of them.
     #[error("source `{source_name}`: {reason}")]
     Misfit {
-        /// The source's name.
         source_name: String,
         /// What does not fit, and what would.
         reason: String,

@@ -136,39 +136,23 @@ pub enum Outcome {
 
 /// How a run ended badly: what the queue does next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum JobError {
     /// It may go better next time; the attempt counts, and the wait doubles.
     #[error("{0}")]
     Retry(String),
     /// It is not this job's fault: it waits, and the attempt does not count.
     #[error("{reason}")]
-    Snooze {
-        /// How long it waits.
-        after: Duration,
-        /// What it waits for.
-        reason: String,
-    },
+    Snooze { after: Duration, reason: String },
     /// A budget is used up, or an operator forbids it for now: it waits likewise.
     #[error("{reason}")]
-    Withheld {
-        /// How long it waits.
-        after: Duration,
-        /// Why.
-        reason: String,
-        /// What it waits for.
-        by: WaitsFor,
-    },
+    Withheld { after: Duration, reason: String, by: WaitsFor },
     /// It will never succeed as things are.
     #[error("{0}")]
     Dead(String),
     /// The model will never take what it was asked.
     #[error("{reason}")]
-    Rejected {
-        /// The model server's address.
-        server: String,
-        /// What was seen.
-        reason: String,
-    },
+    Rejected { server: String, reason: String },
     /// Another worker has it; whatever was done here was not written.
     #[error("the lease was lost")]
     LeaseLost,

@@ -43,7 +43,7 @@ pub use waiting::{JobRef, Waiting};
 pub struct Budget {
     /// Where it is kept.
     store: Store,
-    of: ModelAddress,
+    model: ModelAddress,
     /// For all daemons.
     rates: Rates,
     /// The share of the full budget that is left for others, 0 to 1.
@@ -105,9 +105,9 @@ pub async fn note(store: &Store, cost: Cost) {
 
 impl Budget {
     /// The whole budget of a model; jobs waiting for it are recorded in `waiting`.
-    pub fn new(store: Store, of: ModelAddress, rates: Rates, waiting: Waiting) -> Self {
+    pub fn new(store: Store, model: ModelAddress, rates: Rates, waiting: Waiting) -> Self {
         let (slice, local) = (Arc::default(), Arc::default());
-        Self { store, of, rates, reserve: 0.0, daily: None, slice, local, waiting }
+        Self { store, model, rates, reserve: 0.0, daily: None, slice, local, waiting }
     }
 
     /// The same budget with a share reserved for other callers and a daily limit in dollars (UTC).
@@ -138,12 +138,12 @@ impl Budget {
         let span = info_span!(
             "embeddings",
             gen_ai.operation.name = "embeddings",
-            gen_ai.request.model = self.of.model
+            gen_ai.request.model = self.model.model
         );
         let again = || asking.again().boxed();
         let reply = embedder.embed(inputs, &again).instrument(span).await;
         let reply = asking.end("embedding", reply, |embedded| (embedded.tokens, embedded.left)).await?;
-        telemetry::model_charged(&self.of.model, "input", reply.tokens);
+        telemetry::model_charged(&self.model.model, "input", reply.tokens);
         Ok(reply)
     }
 
@@ -157,14 +157,15 @@ impl Budget {
         jobs: &[JobRef],
     ) -> Result<Completion, AskError> {
         let asking = self.begin(tokens, jobs).await?;
-        let span = info_span!("chat", gen_ai.operation.name = "chat", gen_ai.request.model = self.of.model);
+        let span =
+            info_span!("chat", gen_ai.operation.name = "chat", gen_ai.request.model = self.model.model);
         let again = || asking.again().boxed();
         let reply = completer.complete(prompt, heard, &again).instrument(span).await;
         let charged =
             |reply: &Completion| (reply.input_tokens.saturating_add(reply.output_tokens), reply.left);
         let reply = asking.end("chat", reply, charged).await?;
-        telemetry::model_charged(&self.of.model, "input", reply.input_tokens);
-        telemetry::model_charged(&self.of.model, "output", reply.output_tokens);
+        telemetry::model_charged(&self.model.model, "input", reply.input_tokens);
+        telemetry::model_charged(&self.model.model, "output", reply.output_tokens);
         Ok(reply)
     }
 
@@ -202,7 +203,7 @@ impl Budget {
             if wait > PATIENCE {
                 return Err(self.put_off(wait).await?);
             }
-            waiting.get_or_insert_with(|| self.waiting.enter(&self.of, jobs));
+            waiting.get_or_insert_with(|| self.waiting.enter(&self.model, jobs));
             tokio::time::sleep(wait).await;
         }
     }
@@ -210,7 +211,7 @@ impl Budget {
     /// Takes requests with so many tokens together out of the budget. Says how long to wait when nothing was taken.
     async fn draw(&self, requests: u32, tokens: u64) -> Result<Duration, StoreError> {
         if self.local.get().is_none() {
-            match self.store.take_budget(&self.of, self.rates, requests, tokens, self.reserve).await {
+            match self.store.take_budget(&self.model, self.rates, requests, tokens, self.reserve).await {
                 Err(StoreError::Forbidden(_)) => {}
                 drawn => return drawn,
             }
@@ -236,9 +237,9 @@ impl Budget {
             let reason = "all spending is stopped: `shopkeeper resume` lets it go on".to_owned();
             (reason, WaitsFor::Stop)
         } else {
-            let ModelAddress { server, model } = &self.of;
+            let ModelAddress { server, model } = &self.model;
             let reason = format!("the budget of requests and tokens to {model} at {server} is used up");
-            (reason, WaitsFor::RateLimit(self.of.clone()))
+            (reason, WaitsFor::RateLimit(self.model.clone()))
         };
         Ok(JobError::Withheld { after, reason, by })
     }
@@ -286,7 +287,7 @@ impl Budget {
     /// Tells all daemons what a server says may still be asked of this model: others may use the same key.
     async fn correct(&self, left: RateLimitRemaining) {
         if left != RateLimitRemaining::default()
-            && let Err(error) = self.store.correct_budget(&self.of, left.requests, left.tokens).await
+            && let Err(error) = self.store.correct_budget(&self.model, left.requests, left.tokens).await
         {
             tracing::debug!(%error, "the budget could not be corrected");
         }
@@ -301,7 +302,7 @@ impl Budget {
         };
         let Some(wait) = wait else { return };
         *self.slice() = Slice::default();
-        if let Err(error) = self.store.hold_budget(&self.of, wait).await {
+        if let Err(error) = self.store.hold_budget(&self.model, wait).await {
             tracing::debug!(%error, "the other daemons could not be told to wait");
         }
     }

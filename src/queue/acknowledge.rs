@@ -63,7 +63,7 @@ impl RunResult {
 }
 
 /// Makes the place to hand outcomes in, and what writes them until it is closed.
-pub(super) fn start(slots: Slots) -> (Acknowledge, impl Future<Output = ()>) {
+pub(super) fn start(slots: Arc<Slots>) -> (Acknowledge, impl Future<Output = ()>) {
     let (outcomes, mut ended) = mpsc::unbounded_channel();
     let acknowledge = Acknowledge { outcomes: Arc::new(Mutex::new(Some(outcomes))) };
     let writing = async move {
@@ -140,7 +140,7 @@ fn ends(slots: &Slots, batch: impl Iterator<Item = RunEnd>, waits: &mut Waits) -
 }
 
 /// Writes ends again as long as the jobs are held: they are, while their rows are locked.
-async fn write_late(slots: Slots, mut ends: Vec<JobEnd>) {
+async fn write_late(slots: Arc<Slots>, mut ends: Vec<JobEnd>) {
     let mut wait = FIRST_WAIT;
     while !ends.is_empty() {
         tokio::time::sleep(wait).await;

@@ -42,7 +42,7 @@ impl<J: Job> BatchJob for Single<J> {
 /// Runs batches of one kind.
 pub(super) struct Runner<J> {
     pub(super) job: Arc<J>,
-    pub(super) slots: Slots,
+    pub(super) slots: Arc<Slots>,
     pub(super) acknowledge: Acknowledge,
     pub(super) stop: CancellationToken,
     pub(super) given_up: CancellationToken,

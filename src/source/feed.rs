@@ -39,14 +39,11 @@ pub use formats::Format;
 
 /// Where a feed is and how one of its documents is rendered.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Settings {
-    /// The source's name.
     pub name: String,
-    /// Where it is.
     pub place: Place,
-    /// How it is written.
     pub format: Format,
-    /// What a document is made of.
     pub rendering: Rendering,
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -47,8 +48,8 @@ impl Taken {
     }
 }
 
-/// What is written when a question is settled.
-#[derive(Clone, Debug, Default)]
+/// What is written when a question is settled: columns of its answer, and its cost.
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Settled {
     /// A terminal status.
     pub status: &'static str,
@@ -69,6 +70,7 @@ pub struct Settled {
     /// What it was compared with.
     pub escalation_threshold: f64,
     /// Why a human is asked for, if one is.
+    #[serde(rename = "escalation_reason")]
     pub escalation: Option<&'static str>,
     /// `{checked, unsupported_numbers, invalid_citations, invalid_links}`.
     pub grounding: Option<Value>,
@@ -77,6 +79,7 @@ pub struct Settled {
     /// Tokens and money, as callers see them.
     pub usage: Option<Value>,
     /// The same, to be added to the day's.
+    #[serde(skip)]
     pub cost: Option<Cost>,
     /// Why there is no answer.
     pub error: Option<String>,
@@ -271,28 +274,12 @@ impl Store {
     /// Settles a question, adds its cost to the day's and completes its job, all or nothing, and tells those who
     /// listen. Of a question that was cancelled meanwhile, only the job.
     pub async fn settle(&self, taken: &Taken, settled: &Settled) -> Result<(), StoreError> {
-        let columns = json!({
-            "status": settled.status,
-            "outcome": settled.outcome,
-            "incomplete_reason": settled.incomplete_reason,
-            "standalone_question": settled.standalone_question,
-            "answer": settled.answer,
-            "sources": settled.sources,
-            "citations": settled.citations,
-            "nearest_distance": settled.nearest_distance,
-            "escalation_threshold": settled.escalation_threshold,
-            "escalation_reason": settled.escalation,
-            "grounding": settled.grounding,
-            "draft": settled.draft,
-            "usage": settled.usage,
-            "error": settled.error,
-        });
         let held = sqlx::query_scalar!(
             r#"select shopkeeper.settle($1, $2, $3, $4, $5, $6, $7) as "held!""#,
             taken.id,
             taken.lease.job,
             taken.lease.fence,
-            without_nul(columns),
+            without_nul(json!(settled)),
             usage::shard(),
             settled.cost.map(|cost| i64::try_from(cost.tokens).unwrap_or(i64::MAX)),
             settled.cost.map(|cost| cost.usd),

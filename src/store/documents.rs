@@ -37,23 +37,15 @@ pub struct Known {
 }
 
 /// What is to become of a document in the index, in the name of its job.
-pub struct Write {
+pub struct DocumentWrite {
     /// Which document.
     pub id: DocumentId,
     /// The revision that was read.
     pub revision: i64,
     /// The job's, when it is done with this; none while the document is still to be written elsewhere.
     pub lease: Option<Lease>,
-    /// What was read.
-    pub refreshed: Refreshed,
-}
-
-/// A document as its source has it.
-pub enum Refreshed {
-    /// It is no longer there.
-    Removed,
-    /// What is stored and made searchable.
-    Content(Content),
+    /// What was read; none removes the document.
+    pub content: Option<Content>,
 }
 
 /// What is stored of a document and made searchable.
@@ -68,26 +60,24 @@ pub struct Content {
     pub chunks: Option<Chunks>,
 }
 
-impl Write {
+impl DocumentWrite {
     /// How much it is to write: vectors, and one for the rest.
     pub fn vectors(&self) -> u64 {
-        match &self.refreshed {
-            Refreshed::Content(Content { chunks: Some(chunks), .. }) => 1 + chunks.fresh.len() as u64,
-            _ => 1,
-        }
+        let chunks = self.content.as_ref().and_then(|content| content.chunks.as_ref());
+        1 + chunks.map_or(0, |chunks| chunks.fresh.len() as u64)
     }
 }
 
 /// How a write of a document ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
+pub enum WriteOutcome {
     /// It is in the index, and the job is done.
     Fresh,
     /// The document changed meanwhile: nothing was written, and the job that the change enqueued will do it.
     Superseded,
     /// Its row is gone, and the mass-delete guard keeps the document; the job is done.
     Withheld,
-    /// The job is another worker's by now, or somebody has locked its row: nothing was written.
+    /// The job is another worker's by now, or its row is locked: nothing was written.
     NotHeld,
 }
 
@@ -287,29 +277,30 @@ impl Store {
     }
 }
 
-/// Locks documents until the transaction ends, in the one order that every writer keeps, and gives what is known of them.
+/// Locks documents until the transaction ends, in the one order that every writer keeps, and returns those that exist.
 /// Jobs are locked before documents, and the row of a source after them.
 async fn lock(
     connection: &mut PgConnection,
     sources: &[String],
     keys: &[String],
-) -> Result<Vec<DocumentLock>, StoreError> {
-    let locked = sqlx::query_as!(
-        DocumentLock,
+) -> Result<HashMap<DocumentId, DocumentLock>, StoreError> {
+    let locked = sqlx::query!(
         r#"select source as "source!", key as "key!", revision as "revision!", may_leave as "may_leave!"
            from shopkeeper.lock_documents($1, $2)"#,
         sources,
         keys,
     );
-    Ok(locked.fetch_all(connection).await?)
+    let locked = locked.fetch_all(connection).await?.into_iter().map(|row| {
+        let id = DocumentId { source: row.source, key: row.key };
+        (id, DocumentLock { revision: row.revision, may_leave: row.may_leave })
+    });
+    Ok(locked.collect())
 }
 
 /// A document that is locked.
 struct DocumentLock {
-    source: String,
-    key: String,
     revision: i64,
-    /// Whether it was allowed to leave: it is no longer listed, or somebody asked for it by name.
+    /// Whether it was allowed to leave: it is no longer listed, or its removal was asked for by name.
     may_leave: bool,
 }
 

@@ -13,6 +13,7 @@ const TOP_K: i32 = 5;
 
 /// What the server says of itself.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct ServerHealth {
     /// Of PostgreSQL.
     pub version: String,
@@ -20,13 +21,10 @@ pub struct ServerHealth {
     pub pgvector: Option<String>,
     /// Whether the role may write in our schema.
     pub may_write: bool,
-    /// Connections of everybody now.
     pub connections: i64,
-    /// The most that there can be.
     pub max_connections: i64,
     /// What our tables and indexes take, in bytes.
     pub bytes: i64,
-    /// Its clock.
     pub now: DateTime<Utc>,
     /// Jobs whose lease ran out more than a minute ago, and nobody took them.
     pub stuck_leases: i64,

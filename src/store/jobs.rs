@@ -22,23 +22,21 @@ pub use upkeep::Promoted;
 
 /// A job to be enqueued: nothing but values, so that whoever makes one need not know who runs it.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct NewJob {
-    /// The kind of job.
     pub kind: &'static str,
     /// At most one live job of the kind has this key.
     pub key: String,
-    /// The job's arguments.
     pub payload: Value,
 }
 
 /// What a worker claims, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Claim<'a> {
-    /// The kind of job.
     pub kind: &'a str,
     /// Who claims; unique for each process.
     pub worker: &'a str,
-    /// Jobs, at most.
     pub limit: u32,
     /// Whether they are run with others, or wait for a slot: then none that must run alone.
     pub shared: bool,
@@ -54,12 +52,10 @@ pub struct Claim<'a> {
 
 /// A job that was claimed for this worker.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct ClaimedJob {
-    /// What it holds and until when.
     pub lease: Lease,
-    /// The key it was enqueued with.
     pub key: Option<String>,
-    /// The job's arguments.
     pub payload: Value,
     /// Higher ones run first.
     pub priority: i16,
@@ -69,9 +65,7 @@ pub struct ClaimedJob {
     pub max_attempts: u32,
     /// How long it was due before it was claimed.
     pub waited: Duration,
-    /// The trace that it is part of.
     pub traceparent: Option<String>,
-    /// The longest that a run may take.
     pub time_limit: Option<Duration>,
     /// Whether it is run with no other: it may have ended its worker.
     pub is_alone: bool,

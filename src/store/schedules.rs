@@ -21,10 +21,9 @@ pub struct ScheduleState {
 
 /// A schedule as those see it who look.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct SeenSchedule {
-    /// Its name.
     pub name: String,
-    /// The last tick that fired.
     pub fired_at: Option<DateTime<Utc>>,
     /// Whether ticks pass without effect.
     pub paused: bool,
@@ -32,18 +31,15 @@ pub struct SeenSchedule {
 
 /// A tick of a schedule, and what it enqueues.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Firing<'a> {
-    /// The schedule's name.
     pub schedule: &'a str,
     /// The nominal instant.
     pub tick: DateTime<Utc>,
-    /// The kind of job.
     pub kind: &'a str,
     /// One job for each key.
     pub keys: &'a [String],
-    /// Their arguments.
     pub payloads: &'a [Value],
-    /// When they are due.
     pub run_at: DateTime<Utc>,
     /// Leave out jobs that are still there from before.
     pub skip_live: bool,

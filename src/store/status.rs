@@ -13,10 +13,9 @@ use super::{
 
 /// One source's documents.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct SourceStatus {
-    /// Its name.
     pub source: String,
-    /// All that are known.
     pub documents: i64,
     /// Indexed at their revision.
     pub fresh: i64,
@@ -24,7 +23,6 @@ pub struct SourceStatus {
     pub stale: i64,
     /// Could not be indexed at their revision.
     pub failed: i64,
-    /// In the active index version.
     pub chunks: i64,
     /// How long the oldest stale document has been stale.
     pub oldest_stale_seconds: Option<f64>,
@@ -55,12 +53,10 @@ pub struct DocumentStates {
 
 /// Documents that could not be indexed for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Failure {
-    /// Their source.
     pub source: String,
-    /// Why.
     pub reason: String,
-    /// How many.
     pub documents: i64,
 }
 
@@ -88,29 +84,25 @@ impl Pace {
 
 /// One kind's jobs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct QueueStatus {
-    /// The kind of job.
     pub kind: String,
     /// Waiting and due.
     pub ready: i64,
     /// Waiting for a later time, or for others of their group.
     pub scheduled: i64,
-    /// Held by a worker.
     pub running: i64,
-    /// Given up, and kept with their error.
     pub dead: i64,
     /// How long the oldest due job has waited.
     pub oldest_ready_seconds: Option<f64>,
-    /// Whether the kind is paused.
     pub paused: bool,
 }
 
 /// Jobs of one kind that wait for one budget.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct BudgetWait {
-    /// The kind of job.
     pub kind: String,
-    /// What they wait for.
     pub waits_for: WaitReason,
     /// The model server's address, for a rate limit.
     pub server: Option<String>,
@@ -118,7 +110,6 @@ pub struct BudgetWait {
     pub model: Option<String>,
     /// Jobs that were put off, and running ones that wait in their slots.
     pub jobs: i64,
-    /// How long there have been any.
     pub since: DateTime<Utc>,
 }
 

@@ -8,10 +8,9 @@ use super::{Store, StoreError};
 
 /// What a token is good for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Grant {
-    /// The service that has it.
     pub client: String,
-    /// What it may do.
     pub scopes: Vec<String>,
     /// The sources that it may search; none is all.
     pub sources: Option<Vec<String>>,

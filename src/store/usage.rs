@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::json;
 
 use super::{Store, StoreError};
 
@@ -63,7 +64,7 @@ pub struct Rates {
 }
 
 /// A model at its server: each has a budget of its own.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct ModelAddress {
     /// The server's address.
     pub server: String,
@@ -72,12 +73,13 @@ pub struct ModelAddress {
 }
 
 /// Running jobs of this process that wait in their slots for a budget.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SlotWait {
     /// The kind of job.
     pub kind: &'static str,
     /// Whose budget.
-    pub of: ModelAddress,
+    #[serde(flatten)]
+    pub model: ModelAddress,
     /// How many.
     pub jobs: u32,
 }
@@ -93,10 +95,10 @@ pub struct Usage {
 
 /// What an operation cost on a day.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct DayUsage {
     /// As in `2026-11-25`, UTC.
     pub day: String,
-    /// What it was for.
     pub operation: Operation,
     /// Tokens that servers charged.
     pub tokens: i64,
@@ -121,11 +123,11 @@ impl Store {
         Ok(())
     }
 
-    /// Takes requests with so many tokens together out of a model's budget of a minute, which all daemons
-    /// share. Says how long to wait when nothing was taken.
+    /// Takes requests with so many tokens together out of a model's budget of a minute, which all daemons share. Returns how
+    /// long to wait, if nothing was taken.
     pub async fn take_budget(
         &self,
-        of: &ModelAddress,
+        model: &ModelAddress,
         per_minute: Rates,
         requests: u32,
         tokens: u64,
@@ -133,8 +135,8 @@ impl Store {
     ) -> Result<Duration, StoreError> {
         let seconds = sqlx::query_scalar!(
             r#"select shopkeeper.take_budget($1, $2, $3, $4, $5, $6, $7) as "seconds!""#,
-            of.server,
-            of.model,
+            model.server,
+            model.model,
             per_minute.requests.map(f64::from),
             per_minute.tokens.map(f64::from),
             f64::from(requests),
@@ -147,7 +149,7 @@ impl Store {
 
     /// Nobody asks a model for so long, or for longer if its server said that before. Then its budget fills up from
     /// nothing.
-    pub async fn hold_budget(&self, of: &ModelAddress, wait: Duration) -> Result<(), StoreError> {
+    pub async fn hold_budget(&self, model: &ModelAddress, wait: Duration) -> Result<(), StoreError> {
         sqlx::query!(
             "insert into shopkeeper.model_budget as budget (server, model, requests, tokens, held)
              values ($1, $2, 0, 0, $3)
@@ -157,8 +159,8 @@ impl Store {
                      budget.held - greatest(0, extract(epoch from clock_timestamp() - budget.at))::float8
                  ),
                  requests = least(budget.requests, 0), tokens = least(budget.tokens, 0), at = clock_timestamp()",
-            of.server,
-            of.model,
+            model.server,
+            model.model,
             wait.as_secs_f64(),
         )
         .execute(&self.pool)
@@ -169,7 +171,7 @@ impl Store {
     /// Lowers what may be asked of a model to what its server says is left.
     pub async fn correct_budget(
         &self,
-        of: &ModelAddress,
+        model: &ModelAddress,
         requests: Option<u64>,
         tokens: Option<u64>,
     ) -> Result<(), StoreError> {
@@ -181,8 +183,8 @@ impl Store {
         sqlx::query!(
             "update shopkeeper.model_budget set requests = least(requests, $3), tokens = least(tokens, $4)
              where server = $1 and model = $2 and (requests > $3 or tokens > $4)",
-            of.server,
-            of.model,
+            model.server,
+            model.model,
             number(requests),
             number(tokens),
         )
@@ -191,17 +193,11 @@ impl Store {
         Ok(())
     }
 
-    /// Notes which jobs of a daemon wait in their slots now. Of those that daemons said long ago, which have ended
-    /// without a word, nothing is kept.
+    /// Notes which jobs of a daemon wait in their slots now, and deletes old reports of daemons that have gone away.
     pub async fn note_slot_waits(&self, worker: &str, waits: &[SlotWait]) -> Result<(), StoreError> {
-        let text =
-            |of: fn(&SlotWait) -> &str| waits.iter().map(|wait| of(wait).to_owned()).collect::<Vec<_>>();
-        let (kinds, servers, models) =
-            (text(|wait| wait.kind), text(|wait| &wait.of.server), text(|wait| &wait.of.model));
-        let jobs: Vec<_> = waits.iter().map(|wait| i32::try_from(wait.jobs).unwrap_or(i32::MAX)).collect();
         sqlx::query!(
             "with waits as materialized (
-                 select * from unnest($2::text[], $3::text[], $4::text[], $5::integer[]) as wait (kind, server, model, jobs)
+                 select * from jsonb_to_recordset($2) as wait (kind text, server text, model text, jobs integer)
              ), ended as (
                  delete from shopkeeper.budget_wait
                  where seen_at < now() - interval '1 minute'
@@ -211,10 +207,7 @@ impl Store {
              select $1, kind, server, model, jobs from waits
              on conflict (worker, kind, server, model) do update set jobs = excluded.jobs, seen_at = now()",
             worker,
-            &kinds,
-            &servers,
-            &models,
-            &jobs,
+            json!(waits),
         )
         .execute(&self.pool)
         .await?;

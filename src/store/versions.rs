@@ -27,15 +27,13 @@ pub enum IndexState {
 
 /// Vectors of one model and dimension.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct IndexVersion {
     /// Its number; the name of the chunks' partition.
     #[serde(rename = "version")]
     pub id: i32,
-    /// The embedding model's name.
     pub model: String,
-    /// Numbers in one vector.
     pub dimensions: i32,
-    /// Whether it is filled, and searched.
     pub state: IndexState,
 }
 

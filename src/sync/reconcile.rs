@@ -56,10 +56,9 @@ pub struct SyncOptions {
 
 /// What a sync found and did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct SyncReport {
-    /// The source's name.
     pub source: String,
-    /// Documents that it lists.
     pub listed: u64,
     /// Not known before.
     pub added: u64,
@@ -71,12 +70,12 @@ pub struct SyncReport {
     pub unchanged: u64,
     /// Documents whose refreshing was enqueued.
     pub enqueued: u64,
-    /// How long it took.
     pub elapsed_ms: u64,
 }
 
 /// Why a source could not be synced.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum SyncError {
     /// The settings have no such source.
     #[error("the settings have no source `{0}`")]
@@ -96,9 +95,7 @@ pub enum SyncError {
          if that is right, run `shopkeeper sync --source {source_name} --allow-mass-delete`"
     )]
     MassDelete {
-        /// The source's name.
         source_name: String,
-        /// Documents that it no longer lists.
         removed: u64,
         /// Documents that it had.
         known: u64,

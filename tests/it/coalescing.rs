@@ -65,16 +65,8 @@ impl Model {
             }
             Event::Claim => {
                 let lease = Duration::from_mins(1);
-                let claim = Claim {
-                    kind: "k",
-                    worker: "w",
-                    limit: 2,
-                    shared: false,
-                    lone: 0,
-                    fleet_limit: None,
-                    lease,
-                    max_attempts: 3,
-                };
+                let claim =
+                    Claim { kind: "k", worker: "w", limit: 2, lease, max_attempts: 3, ..Claim::default() };
                 let claimed = store.claim(claim).await.unwrap();
                 assert!(claimed.is_empty() || self.held.is_none(), "two runs at once");
                 assert!(claimed.len() <= 1, "two jobs of one key");
@@ -196,16 +188,8 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
     let workers = (0..4).map(|_| async {
         loop {
             let lease = Duration::from_mins(1);
-            let claim = Claim {
-                kind: "k",
-                worker: "w",
-                limit: 1,
-                shared: false,
-                lone: 0,
-                fleet_limit: None,
-                lease,
-                max_attempts: 1000,
-            };
+            let claim =
+                Claim { kind: "k", worker: "w", limit: 1, lease, max_attempts: 1000, ..Claim::default() };
             let Some(job) = world.store.claim(claim).await.unwrap().pop() else {
                 if all_asked.load(Ordering::Acquire) && world.count("job").await == 0 {
                     break;

@@ -10,7 +10,7 @@ use std::{
 
 use shopkeeper::{
     job::{Attempt, Backoff, Job, JobError, Outcome},
-    queue::{AHEAD, Limits, Queue, Wake},
+    queue::{AHEAD, Limits, Queue, Wakeup},
     store::{
         Store,
         jobs::{Claim, ClaimedJob, JobEnd, NewJob, Unwritten},
@@ -94,12 +94,12 @@ impl Running {
 
     #[expect(clippy::disallowed_methods, reason = "the handle is awaited in `stop`")]
     pub(crate) fn start_on(store: Store, job: Scripted, limits: Limits) -> Self {
-        let (job, stop, wake) = (Arc::new(job), CancellationToken::new(), Wake::new(&[Scripted::KIND]));
-        let queue = Queue::new(store.clone(), wake.clone(), stop.clone());
+        let (job, stop, wakeup) = (Arc::new(job), CancellationToken::new(), Wakeup::new(&[Scripted::KIND]));
+        let queue = Queue::new(store.clone(), wakeup.clone(), stop.clone());
         let (working, stopped, own) = (job.clone(), stop.clone(), queue.clone());
         let worker = tokio::spawn(async move {
             let (worked, (), ()) =
-                tokio::join!(own.work(working, limits), wake.listen(&store, &stopped), own.upkeep());
+                tokio::join!(own.work(working, limits), wakeup.listen(&store, &stopped), own.upkeep());
             worked.unwrap();
         });
         Self { job, stop, queue, worker }
@@ -128,16 +128,7 @@ pub(crate) async fn enqueue(world: &World, key: &str, wish: &str) {
 }
 
 pub(crate) async fn claim(world: &World, worker: &str, limit: u32, lease: Duration) -> Vec<ClaimedJob> {
-    let claim = Claim {
-        kind: Scripted::KIND,
-        worker,
-        limit,
-        shared: false,
-        lone: 0,
-        fleet_limit: None,
-        lease,
-        max_attempts: 3,
-    };
+    let claim = Claim { kind: Scripted::KIND, worker, limit, lease, max_attempts: 3, ..Claim::default() };
     world.store.claim(claim).await.unwrap()
 }
 

@@ -120,7 +120,7 @@ async fn index_versions_that_cannot_be_read_hold_nobody_up_who_has_seen_them() {
     let versions = daemon::prepare(&world.config, &store).await.unwrap().versions;
     assert_eq!(versions.written().await.unwrap().versions.len(), 1);
     proxy.swallow();
-    tokio::time::sleep(versions::LOOK).await;
+    tokio::time::sleep(versions::MAX_AGE).await;
     let all = futures::future::join_all((0..10).map(|_| versions.written()));
     let all = tokio::time::timeout(Duration::from_secs(10), all).await.expect("it waits for the connection");
     assert!(all.into_iter().all(|seen| seen.unwrap().versions.len() == 1));

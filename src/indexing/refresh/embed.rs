@@ -16,7 +16,7 @@ use crate::{
         rate_limit::{self, AskError, JobRef},
     },
     store::{
-        documents::{Content, Refreshed},
+        documents::Content,
         usage::{Cost, Operation},
     },
     telemetry,
@@ -121,7 +121,7 @@ impl RefreshDocument {
 
 /// Gives a document the vectors of its new chunks.
 fn complete(mut draft: Draft, vectors: &Vectors) -> Result<Draft, JobError> {
-    if let Refreshed::Content(Content { chunks: Some(chunks), .. }) = &mut draft.write.refreshed {
+    if let Some(Content { chunks: Some(chunks), .. }) = &mut draft.write.content {
         for NewChunk { ordinal, hash, chunk } in std::mem::take(&mut draft.new) {
             let vector = vectors[&hash].clone()?;
             chunks.fresh.push(EmbeddedChunk { ordinal, chunk, hash, vector });

@@ -205,16 +205,11 @@ fn close(open: &mut [Element], element: Element) {
     }
 }
 
-/// XML's own entities; one that is not among them stays as it is written.
+/// One of XML's own entities, or a no-break space; another one stays as it is written.
 fn entity(name: &str) -> String {
     match name {
-        "lt" => "<".to_owned(),
-        "gt" => ">".to_owned(),
-        "amp" => "&".to_owned(),
-        "apos" => "'".to_owned(),
-        "quot" => "\"".to_owned(),
         "nbsp" => "\u{a0}".to_owned(),
-        other => format!("&{other};"),
+        _ => quick_xml::escape::resolve_xml_entity(name).map_or_else(|| format!("&{name};"), str::to_owned),
     }
 }
 

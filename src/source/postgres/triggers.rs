@@ -16,7 +16,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::{
     catalogue::CatalogueError,
-    source::postgres::{PostgresSource, Relation, failure, literal, quote, table},
+    source::postgres::{PostgresSource, Relation, literal, quote, table},
 };
 
 /// A table whose changes concern documents.
@@ -117,33 +117,29 @@ impl PostgresSource {
             watched.insert(0, Related { table: name.clone(), columns: columns.into_iter().collect(), keys });
         }
         if watched.is_empty() {
-            return Err(CatalogueError::Misfit {
-                source_name: self.settings.name.clone(),
-                reason: "it reads a query: name the tables that it reads in [[source.related]], each with the keys \
-                         that a changed row concerns"
-                    .to_owned(),
-            });
+            let reason = "it reads a query: name the tables that it reads in [[source.related]], each with the keys that a \
+                          changed row concerns";
+            return Err(self.misfit(reason.to_owned()));
         }
         Ok(watched)
     }
 
     /// The columns that a condition reads: the server says, of a view that is not kept.
     async fn columns_of(&self, name: &str, condition: &str) -> Result<Vec<String>, CatalogueError> {
-        let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
         let mut lent = self.lent().await?;
-        let mut transaction = lent.begin_with("begin").await.map_err(fail)?;
+        let mut transaction = lent.begin_with("begin").await.map_err(self.fail())?;
         let view = format!(
             "create temporary view shopkeeper_condition as select 1 as one from {} where ({condition}\n)",
             table(name)
         );
-        sqlx::query(AssertSqlSafe(view)).execute(&mut *transaction).await.map_err(fail)?;
+        sqlx::query(AssertSqlSafe(view)).execute(&mut *transaction).await.map_err(self.fail())?;
         let columns = "select distinct attname::text from pg_depend
              join pg_rewrite on pg_rewrite.oid = pg_depend.objid
              join pg_attribute on attrelid = refobjid and attnum = refobjsubid
              where ev_class = 'pg_temp.shopkeeper_condition'::regclass and refobjid = to_regclass($1) and attnum > 0";
         let columns = sqlx::query_scalar(columns).bind(table(name)).fetch_all(&mut *transaction).await;
-        transaction.rollback().await.map_err(fail)?;
-        columns.map_err(fail)
+        transaction.rollback().await.map_err(self.fail())?;
+        columns.map_err(self.fail())
     }
 
     /// What installs the triggers of this source.
@@ -195,7 +191,6 @@ impl PostgresSource {
             let (function, trigger) = (function(event), trigger(event));
             sql.push_str(&installed(&function, &table, &body));
             sql.extend([format!("drop trigger if exists {trigger} on {table};\n")]);
-            sql.push_str(&drop_former(&format!("note_{name}_{event}")));
             let how = match event {
                 "insert" => "referencing new table as changed for each statement".to_owned(),
                 "delete" => "referencing old table as changed for each statement".to_owned(),
@@ -236,13 +231,11 @@ impl PostgresSource {
             let name = self.name(number);
             for event in ["insert", "delete", "update", "truncate"] {
                 let trigger = quote(&format!("shopkeeper_{name}_{event}"));
-                let note = format!("note_{name}_{event}");
                 sql.extend([format!(
                     "drop trigger if exists {trigger} on {};\ndrop function if exists {};\n",
                     table(&watched.table),
-                    function(&note)
+                    function(&format!("note_{name}_{event}"))
                 )]);
-                sql.push_str(&drop_former(&note));
             }
         }
         let source = literal(&self.settings.name);
@@ -255,11 +248,10 @@ impl PostgresSource {
     }
 
     async fn run(&self, sql: &str) -> Result<(), CatalogueError> {
-        let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
         let mut lent = self.lent().await?;
-        let mut transaction = lent.begin_with("begin").await.map_err(fail)?;
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.map_err(fail)?;
-        transaction.commit().await.map_err(fail)
+        let mut transaction = lent.begin_with("begin").await.map_err(self.fail())?;
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.map_err(self.fail())?;
+        transaction.commit().await.map_err(self.fail())
     }
 
     /// Whether each table has its triggers.
@@ -268,14 +260,17 @@ impl PostgresSource {
     }
 
     async fn looked_up(&self) -> Result<Vec<TriggerStatus>, CatalogueError> {
-        let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
         let has_notes: bool = sqlx::query_scalar("select to_regclass('shopkeeper_change.note') is not null")
             .fetch_one(&self.pool)
             .await
-            .map_err(fail)?;
+            .map_err(self.fail())?;
         let waiting: i64 = if has_notes {
             let count = "select count(*) from shopkeeper_change.note where source = $1";
-            sqlx::query_scalar(count).bind(&self.settings.name).fetch_one(&self.pool).await.map_err(fail)?
+            sqlx::query_scalar(count)
+                .bind(&self.settings.name)
+                .fetch_one(&self.pool)
+                .await
+                .map_err(self.fail())?
         } else {
             0
         };
@@ -289,7 +284,7 @@ impl PostgresSource {
             .bind(format!("shopkeeper_{}_truncate", self.name(number)))
             .fetch_optional(&self.pool)
             .await
-            .map_err(fail)?;
+            .map_err(self.fail())?;
             let state = match comment {
                 None => "missing",
                 Some(Some(comment)) if self.triggers(number, watched).contains(&comment) => "installed",
@@ -304,23 +299,6 @@ impl PostgresSource {
 
 fn function(name: &str) -> String {
     format!("shopkeeper_change.{}()", quote(name))
-}
-
-/// Drops a function of the versions that left it executable by every role; there it stood in another schema, on which
-/// the installer may have no rights.
-fn drop_former(name: &str) -> String {
-    format!(
-        "do $shopkeeper_install$ begin
-    if exists (
-        select from pg_catalog.pg_proc join pg_catalog.pg_namespace on pg_namespace.oid = pronamespace
-        where nspname = 'shopkeeper' and proname = {}
-    ) then
-        drop function shopkeeper.{}();
-    end if;
-end $shopkeeper_install$;\n",
-        literal(name),
-        quote(name)
-    )
 }
 
 /// Creates a trigger's function in one statement, so that at no moment another role may execute it.

@@ -1,13 +1,14 @@
 //! What is said of an answer while it is made.
 
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{RUN, Taken};
 use crate::store::{Store, StoreError, without_nul};
 
 /// One thing that was said.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Event {
     /// Its number: a later one is higher, also that of a later run.
     pub n: i64,
@@ -18,7 +19,8 @@ pub struct Event {
 }
 
 /// What can be said while an answer is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, strum::IntoStaticStr, strum::VariantNames)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type, strum::VariantNames)]
+#[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum EventKind {
@@ -42,9 +44,6 @@ pub struct Progress {
 impl Store {
     /// Adds what was said in a run, unless the answer is not its own any more, and tells those who watch.
     pub async fn add_events(&self, taken: &Taken, events: &[Event]) -> Result<(), StoreError> {
-        let numbers: Vec<_> = events.iter().map(|event| event.n).collect();
-        let kinds: Vec<_> = events.iter().map(|event| <&str>::from(event.kind).to_owned()).collect();
-        let data: Vec<_> = events.iter().map(|event| without_nul(event.data.clone())).collect();
         sqlx::query!(
             "with wanted as (
                  -- As an expression the state is no reason to walk through the index of what is open.
@@ -53,14 +52,12 @@ impl Store {
              ), added as (
                  insert into shopkeeper.answer_event (answer_id, n, kind, data)
                  select wanted.id, event.n, event.kind, event.data
-                 from wanted, unnest($3::bigint[], $4::text[], $5::jsonb[]) as event (n, kind, data)
+                 from wanted, jsonb_to_recordset($3) as event (n bigint, kind text, data jsonb)
              )
              select pg_notify('shopkeeper_answer_event', id::text) from wanted",
             taken.id,
             taken.lease.fence,
-            &numbers,
-            &kinds,
-            &data,
+            without_nul(json!(events)),
         )
         .fetch_optional(&self.pool)
         .await?;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use pgvector::HalfVector;
 use sqlx::PgConnection;
 
-use super::{Content, DocumentLock, Refreshed, Write, Written, lock};
+use super::{Content, DocumentLock, DocumentWrite, WriteOutcome, lock};
 use crate::{
     catalogue::{DocumentId, MassDelete},
     indexing::chunk::{Chunks, InputHash},
@@ -27,9 +27,9 @@ impl Store {
         &self,
         version: i32,
         newest: Option<i32>,
-        writes: &[Write],
+        writes: &[DocumentWrite],
         guards: &BTreeMap<String, MassDelete>,
-    ) -> Result<Vec<Written>, StoreError> {
+    ) -> Result<Vec<WriteOutcome>, StoreError> {
         let leases: Vec<_> = writes.iter().filter_map(|write| write.lease).collect();
         self.pool
             .by_index()
@@ -39,14 +39,15 @@ impl Store {
                 } else {
                     jobs::complete_all(connection, &leases).await?
                 };
-                let is_held = |write: &Write| write.lease.is_none_or(|lease| completed.contains(&lease.job));
+                let is_held =
+                    |write: &DocumentWrite| write.lease.is_none_or(|lease| completed.contains(&lease.job));
                 let held: Vec<_> = writes.iter().filter(|write| is_held(write)).collect();
                 let written = write(connection, version, &held, guards).await?;
                 let ended = writes.iter().map(|write| {
                     if is_held(write) {
-                        written.get(&write.id).copied().unwrap_or(Written::Superseded)
+                        written.get(&write.id).copied().unwrap_or(WriteOutcome::Superseded)
                     } else {
-                        Written::NotHeld
+                        WriteOutcome::NotHeld
                     }
                 });
                 Ok(ended.collect())
@@ -115,31 +116,24 @@ fn keys<'a>(ids: impl Iterator<Item = &'a DocumentId>) -> (Vec<String>, Vec<Stri
 async fn write(
     connection: &mut PgConnection,
     version: i32,
-    writes: &[&Write],
+    writes: &[&DocumentWrite],
     guards: &BTreeMap<String, MassDelete>,
-) -> Result<HashMap<DocumentId, Written>, StoreError> {
+) -> Result<HashMap<DocumentId, WriteOutcome>, StoreError> {
     let (sources, keys) = keys(writes.iter().map(|write| &write.id));
-    let locked = lock(connection, &sources, &keys).await?.into_iter();
-    let locked: HashMap<_, _> = locked
-        .map(|DocumentLock { source, key, revision, may_leave }| {
-            (DocumentId { source, key }, (revision, may_leave))
-        })
-        .collect();
+    let locked = lock(connection, &sources, &keys).await?;
     let (mut removed, mut contents) = (Vec::new(), Vec::new());
     let mut written = HashMap::new();
     for write in writes {
-        let Some((_, may_leave)) = locked.get(&write.id).filter(|(revision, _)| *revision == write.revision)
-        else {
-            continue;
-        };
-        written.insert(write.id.clone(), Written::Fresh);
-        match &write.refreshed {
-            Refreshed::Removed => removed.push((&write.id, *may_leave)),
-            Refreshed::Content(content) => contents.push((*write, content)),
+        let lock = locked.get(&write.id).filter(|lock| lock.revision == write.revision);
+        let Some(DocumentLock { may_leave, .. }) = lock else { continue };
+        written.insert(write.id.clone(), WriteOutcome::Fresh);
+        match &write.content {
+            None => removed.push((&write.id, *may_leave)),
+            Some(content) => contents.push((*write, content)),
         }
     }
     let withheld = remove(connection, &removed, guards).await?;
-    written.extend(withheld.into_iter().map(|id| (id.clone(), Written::Withheld)));
+    written.extend(withheld.into_iter().map(|id| (id.clone(), WriteOutcome::Withheld)));
     if contents.is_empty() {
         return Ok(written);
     }
@@ -243,7 +237,10 @@ pub(super) async fn delete(connection: &mut PgConnection, leaving: &[&DocumentId
 ///
 /// A listed hash stays while all that is written at this revision, in every version, has it. Of another row it becomes 0,
 /// and the next listing looks again: the row may change back to what was listed, and what came back may go.
-async fn describe(connection: &mut PgConnection, contents: &[(&Write, &Content)]) -> Result<(), StoreError> {
+async fn describe(
+    connection: &mut PgConnection,
+    contents: &[(&DocumentWrite, &Content)],
+) -> Result<(), StoreError> {
     let (sources, keys) = keys(contents.iter().map(|(write, _)| &write.id));
     let titles: Vec<_> = contents.iter().map(|(_, content)| content.document.title.clone()).collect();
     let links: Vec<_> = contents.iter().map(|(_, content)| content.document.link.clone()).collect();
@@ -277,7 +274,7 @@ async fn describe(connection: &mut PgConnection, contents: &[(&Write, &Content)]
 async fn mark_fresh(
     connection: &mut PgConnection,
     version: i32,
-    contents: &[(&Write, &Content)],
+    contents: &[(&DocumentWrite, &Content)],
 ) -> Result<(), StoreError> {
     let (sources, keys) = keys(contents.iter().map(|(write, _)| &write.id));
     let revisions: Vec<_> = contents.iter().map(|(write, _)| write.revision).collect();
