@@ -55,24 +55,21 @@ pub struct Listed {
 pub trait Catalogue: Send + Sync {
     /// Lists every document once, ordered by the bytes of its key, from one snapshot. Nothing is open at the source any
     /// more when the first entry is given, so that the consumer may wait between entries.
-    fn list(&self) -> BoxStream<'_, Result<Listed, CatalogueError>>;
+    fn list(&self) -> BoxStream<'_, CatalogueResult<Listed>>;
 
     /// Reads the documents of these keys as they are now. A key that is not there is left out; a row
     /// that cannot be rendered comes with its fault.
     fn read<'a>(
         &'a self,
         keys: &'a [String],
-    ) -> BoxFuture<'a, Result<Vec<Result<Document, RenderFault>>, CatalogueError>>;
+    ) -> BoxFuture<'a, CatalogueResult<Vec<Result<Document, RenderFault>>>>;
 
     /// Looks whether the source fits its settings.
-    fn check(&self) -> BoxFuture<'_, Result<(), CatalogueError>>;
+    fn check(&self) -> BoxFuture<'_, CatalogueResult<()>>;
 
     /// Makes sure that what is read is not older than this listing (keys, and hashes where they are listed):
     /// for sources that are read from a copy.
-    fn catch_up<'a>(
-        &'a self,
-        _listed: &'a [(String, Option<i64>)],
-    ) -> BoxFuture<'a, Result<(), CatalogueError>> {
+    fn catch_up<'a>(&'a self, _listed: &'a [(String, Option<i64>)]) -> BoxFuture<'a, CatalogueResult<()>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
@@ -85,21 +82,21 @@ pub trait Catalogue: Send + Sync {
 /// What tells of changes sooner than the next listing. None of them is the truth: each says where to look.
 pub trait Nets: Send + Sync {
     /// The documents of these keys that are there, in any order.
-    fn find<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<Vec<Listed>, CatalogueError>>;
+    fn find<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, CatalogueResult<Vec<Listed>>>;
 
     /// A mark of the present: what is committed later is found by [`Nets::changed`]. Nothing, when the
     /// source cannot be polled.
-    fn mark(&self) -> BoxFuture<'_, Result<Option<Mark>, CatalogueError>>;
+    fn mark(&self) -> BoxFuture<'_, CatalogueResult<Option<Mark>>>;
 
     /// Lists what may have changed since a mark, in any order; more than that is harmless. Nothing is open at the source
     /// any more when the first entry is given.
-    fn changed(&self, since: &Mark) -> BoxStream<'_, Result<Listed, CatalogueError>>;
+    fn changed(&self, since: &Mark) -> BoxStream<'_, CatalogueResult<Listed>>;
 
     /// What the triggers noted, oldest first, at most so many; nothing when none are installed.
-    fn noted(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Noted>, CatalogueError>>;
+    fn noted(&self, limit: u32) -> BoxFuture<'_, CatalogueResult<Vec<Noted>>>;
 
     /// Forgets exactly these notes.
-    fn forget<'a>(&'a self, ids: &'a [i64]) -> BoxFuture<'a, Result<(), CatalogueError>>;
+    fn forget<'a>(&'a self, ids: &'a [i64]) -> BoxFuture<'a, CatalogueResult<()>>;
 }
 
 /// A moment of a source. Two of them can be told apart from one another only where they are of the same
@@ -162,6 +159,9 @@ pub struct RenderFault {
     /// What is wrong with it.
     pub reason: String,
 }
+
+/// The result of reading a catalogue.
+pub type CatalogueResult<T> = Result<T, CatalogueError>;
 
 /// Why a catalogue could not be read.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -117,7 +117,8 @@ pub struct Completion {
 }
 
 /// Why a model did not answer, by what can be done about it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum ModelError {
     /// The server is down, overloaded or slow: the same request may succeed later.
@@ -143,6 +144,7 @@ pub enum ModelError {
     },
     /// The server has no usable vector for some of several inputs: asked without them, it serves the others.
     #[error("the model server at {server} answers nonsense: {reason}")]
+    #[strum(serialize = "nonsense")]
     NoVector {
         server: String,
         /// What is wrong with the first such vector.
@@ -153,11 +155,6 @@ pub enum ModelError {
 impl ModelError {
     /// The word for it in metrics.
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::Unavailable { .. } => "unavailable",
-            Self::Refused { .. } => "refused",
-            Self::Rejected { .. } => "rejected",
-            Self::Nonsense { .. } | Self::NoVector { .. } => "nonsense",
-        }
+        self.into()
     }
 }

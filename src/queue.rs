@@ -109,7 +109,7 @@ impl Queue {
     /// Does so for a kind whose jobs are run many at a time.
     pub async fn work_batches<J: BatchJob>(&self, job: Arc<J>, limits: Limits) -> Result<(), WorkerError> {
         let slots = Slots::new(&self.store, J::KIND, J::MOST, &self.worker, &self.heartbeat, limits);
-        let (acknowledge, acknowledging) = acknowledge::start(slots.clone());
+        let (outcomes, acknowledging) = acknowledge::start(slots.clone());
         let cancelled = self.wakeup.cancelled(J::KIND);
         let keeping = slots.held.keep(&self.store, limits.lease, &cancelled, &slots.closed);
         let bell = self.wakeup.new_jobs(J::KIND);
@@ -118,7 +118,7 @@ impl Queue {
         let runner = Arc::new(Runner {
             job,
             slots: slots.clone(),
-            acknowledge: acknowledge.clone(),
+            outcomes: outcomes.downgrade(),
             stop: self.stop.clone(),
             given_up: self.given_up.clone(),
         });
@@ -132,7 +132,7 @@ impl Queue {
             let result = worker.run().boxed().await;
             slots.tasks.close();
             slots.tasks.wait().await;
-            acknowledge.close();
+            drop(outcomes);
             result
         };
         // Leases are kept until the last outcome is written.

@@ -27,7 +27,7 @@ use url::Url;
 
 use crate::{
     catalogue::{
-        Catalogue, CatalogueError, Document, Listed, RenderFault,
+        Catalogue, CatalogueError, CatalogueResult, Document, Listed, RenderFault,
         render::{Rendering, Row, Templates},
     },
     http_client,
@@ -117,7 +117,7 @@ impl FeedSource {
     /// Parses the settings; nothing is read yet.
     ///
     /// `salt` identifies the settings outside of the source that decide what is indexed.
-    pub fn new(settings: Settings, salt: &str) -> Result<Self, CatalogueError> {
+    pub fn new(settings: Settings, salt: &str) -> CatalogueResult<Self> {
         let misfit = |reason: String| CatalogueError::Misfit { source_name: settings.name.clone(), reason };
         let templates = settings.rendering.templates().map_err(|error| misfit(error.to_string()))?;
         let http =
@@ -135,13 +135,13 @@ impl FeedSource {
     }
 
     /// The feed as it is now.
-    async fn take(&self) -> Result<Arc<Copy>, CatalogueError> {
+    async fn take(&self) -> CatalogueResult<Arc<Copy>> {
         let _taking = self.taking.lock().await;
         self.fetch(false).await
     }
 
     /// The last copy that was taken; whoever finds none waits for the one that is being taken.
-    async fn held(&self) -> Result<Arc<Copy>, CatalogueError> {
+    async fn held(&self) -> CatalogueResult<Arc<Copy>> {
         if let Some(copy) = self.last() {
             return Ok(copy);
         }
@@ -153,7 +153,7 @@ impl FeedSource {
     }
 
     /// Takes a copy that holds what was listed, unless the last one does. What is being taken now may be it.
-    async fn follow(&self, listed: &[(String, Option<i64>)]) -> Result<(), CatalogueError> {
+    async fn follow(&self, listed: &[(String, Option<i64>)]) -> CatalogueResult<()> {
         if self.held().await?.holds(listed) {
             return Ok(());
         }
@@ -171,7 +171,7 @@ impl FeedSource {
     }
 
     /// Takes a copy, unless the feed is still the one of the last; for who holds `taking`.
-    async fn fetch(&self, is_sequel: bool) -> Result<Arc<Copy>, CatalogueError> {
+    async fn fetch(&self, is_sequel: bool) -> CatalogueResult<Arc<Copy>> {
         let held = self.last();
         let fetched = match &self.settings.place {
             Place::Path(path) => self.open(path, held.as_deref()),
@@ -192,11 +192,7 @@ impl FeedSource {
     }
 
     /// The file and its state; nothing when it is the one that is held.
-    fn open(
-        &self,
-        path: &std::path::Path,
-        held: Option<&Copy>,
-    ) -> Result<Option<(File, State)>, CatalogueError> {
+    fn open(&self, path: &std::path::Path, held: Option<&Copy>) -> CatalogueResult<Option<(File, State)>> {
         let unreadable = |error: std::io::Error| self.unreachable(format!("{}: {error}", path.display()));
         let file = File::open(path).map_err(unreadable)?;
         let about = file.metadata().map_err(unreadable)?;
@@ -208,11 +204,7 @@ impl FeedSource {
         Ok(Some((file, state)))
     }
 
-    async fn download(
-        &self,
-        url: &Url,
-        held: Option<&Copy>,
-    ) -> Result<Option<(File, State)>, CatalogueError> {
+    async fn download(&self, url: &Url, held: Option<&Copy>) -> CatalogueResult<Option<(File, State)>> {
         let failed = |error: reqwest::Error| self.unreachable(error.without_url().to_string());
         let spooling = |error: std::io::Error| self.unreachable(format!("it cannot be kept: {error}"));
         let mut request = self.http.get(url.clone());
@@ -257,7 +249,7 @@ impl FeedSource {
         CatalogueError::Broken { source_name: self.settings.name.clone(), reason }
     }
 
-    async fn rows(&self, keys: Vec<String>) -> Result<Vec<Result<Document, RenderFault>>, CatalogueError> {
+    async fn rows(&self, keys: Vec<String>) -> CatalogueResult<Vec<Result<Document, RenderFault>>> {
         let copy = self.held().await?;
         let reading = tokio::task::spawn_blocking(move || {
             let found = keys.iter().filter_map(|key| copy.find(key));
@@ -309,7 +301,7 @@ impl Copy {
 }
 
 impl Catalogue for FeedSource {
-    fn list(&self) -> BoxStream<'_, Result<Listed, CatalogueError>> {
+    fn list(&self) -> BoxStream<'_, CatalogueResult<Listed>> {
         let listing = async_stream::try_stream! {
             let copy = self.take().await?;
             for kept in &copy.rows {
@@ -322,18 +314,15 @@ impl Catalogue for FeedSource {
     fn read<'a>(
         &'a self,
         keys: &'a [String],
-    ) -> BoxFuture<'a, Result<Vec<Result<Document, RenderFault>>, CatalogueError>> {
+    ) -> BoxFuture<'a, CatalogueResult<Vec<Result<Document, RenderFault>>>> {
         self.rows(keys.to_vec()).boxed()
     }
 
-    fn check(&self) -> BoxFuture<'_, Result<(), CatalogueError>> {
+    fn check(&self) -> BoxFuture<'_, CatalogueResult<()>> {
         async { self.take().await.map(|_| ()) }.boxed()
     }
 
-    fn catch_up<'a>(
-        &'a self,
-        listed: &'a [(String, Option<i64>)],
-    ) -> BoxFuture<'a, Result<(), CatalogueError>> {
+    fn catch_up<'a>(&'a self, listed: &'a [(String, Option<i64>)]) -> BoxFuture<'a, CatalogueResult<()>> {
         self.follow(listed).boxed()
     }
 }
@@ -344,7 +333,7 @@ fn copy(
     in_templates: &BTreeSet<String>,
     seed: i64,
     file: File,
-) -> Result<(Vec<Kept>, File), CatalogueError> {
+) -> CatalogueResult<(Vec<Kept>, File)> {
     let broken = |reason: String| CatalogueError::Broken { source_name: settings.name.clone(), reason };
     let spooling = |error: std::io::Error| format!("it cannot be kept: {error}");
     let spool = tempfile::tempfile().map_err(|error| broken(spooling(error)))?;
@@ -410,7 +399,7 @@ fn check_columns(
     settings: &Settings,
     in_templates: &BTreeSet<String>,
     present: &BTreeSet<String>,
-) -> Result<(), CatalogueError> {
+) -> CatalogueResult<()> {
     let named = in_templates.iter().chain(&settings.rendering.metadata).chain(&settings.rendering.sku);
     let missing: BTreeSet<_> =
         named.filter(|name| !present.contains(*name)).map(|name| format!("`{name}`")).collect();

@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     catalogue::{
-        Catalogue, CatalogueError, Document, Listed, Nets, RenderFault,
+        Catalogue, CatalogueError, CatalogueResult, Document, Listed, Nets, RenderFault,
         render::{Rendering, Row, Templates},
     },
     pg_connection::{self, BorrowedConnection},
@@ -101,7 +101,7 @@ impl PostgresSource {
     /// Parses the settings; nothing is connected yet.
     ///
     /// `salt` identifies the settings outside of the source that decide what is indexed.
-    pub fn new(settings: Settings, salt: &str) -> Result<Self, CatalogueError> {
+    pub fn new(settings: Settings, salt: &str) -> CatalogueResult<Self> {
         let misfit = |reason: String| CatalogueError::Misfit { source_name: settings.name.clone(), reason };
         let templates = settings.rendering.templates().map_err(|error| misfit(error.to_string()))?;
         let options = connect_options(&settings).map_err(|error| misfit(error.to_string()))?;
@@ -118,14 +118,11 @@ impl PostgresSource {
         Ok(Self { settings, templates, pool, patience, seed, statements: OnceCell::new() })
     }
 
-    async fn in_time<T>(
-        &self,
-        work: impl Future<Output = Result<T, CatalogueError>>,
-    ) -> Result<T, CatalogueError> {
+    async fn in_time<T>(&self, work: impl Future<Output = CatalogueResult<T>>) -> CatalogueResult<T> {
         pg_connection::in_time(self.patience, |late| failure(&self.settings.name, &late), work).await
     }
 
-    async fn statements(&self) -> Result<&Statements, CatalogueError> {
+    async fn statements(&self) -> CatalogueResult<&Statements> {
         let look = async {
             let relation = from_clause(&self.settings.relation);
             let (columns, key_type) = self.columns(&relation).await.map_err(self.fail())?;
@@ -169,8 +166,8 @@ impl PostgresSource {
     /// Gives the entries once nothing is open in the shop's database any more.
     fn spooled<'a>(
         &'a self,
-        spooling: impl Future<Output = Result<Spool, CatalogueError>> + Send + 'a,
-    ) -> impl futures::Stream<Item = Result<Listed, CatalogueError>> + Send + 'a {
+        spooling: impl Future<Output = CatalogueResult<Spool>> + Send + 'a,
+    ) -> impl futures::Stream<Item = CatalogueResult<Listed>> + Send + 'a {
         async_stream::try_stream! {
             let mut spooled = spooling.await?.rewind().await.map_err(|error| self.not_kept(&error))?;
             loop {
@@ -187,7 +184,7 @@ impl PostgresSource {
     }
 
     /// Reads the listing to its end and closes its snapshot.
-    async fn listing(&self) -> Result<Spool, CatalogueError> {
+    async fn listing(&self) -> CatalogueResult<Spool> {
         // Before a connection is taken: this may need one too.
         let statements = self.in_time(self.statements()).await?;
         let mut lent = self.in_time(self.lent()).await?;
@@ -225,7 +222,7 @@ impl PostgresSource {
         unreachable(&self.settings.name, format!("its listing cannot be kept: {error}"))
     }
 
-    async fn lent(&self) -> Result<BorrowedConnection, CatalogueError> {
+    async fn lent(&self) -> CatalogueResult<BorrowedConnection> {
         BorrowedConnection::acquire(&self.pool).await.map_err(self.fail())
     }
 
@@ -234,7 +231,7 @@ impl PostgresSource {
         &self,
         lent: &'a mut BorrowedConnection,
         statements: &Statements,
-    ) -> Result<Transaction<'a, Postgres>, CatalogueError> {
+    ) -> CatalogueResult<Transaction<'a, Postgres>> {
         let begin = "begin isolation level repeatable read read only";
         let mut snapshot = lent.begin_with(begin).await.map_err(self.fail())?;
         let declare = format!("declare listing no scroll cursor for {}", statements.list);
@@ -242,7 +239,7 @@ impl PostgresSource {
         Ok(snapshot)
     }
 
-    async fn rows(&self, keys: &[String]) -> Result<Vec<Result<Document, RenderFault>>, CatalogueError> {
+    async fn rows(&self, keys: &[String]) -> CatalogueResult<Vec<Result<Document, RenderFault>>> {
         let statements = self.statements().await?;
         let read =
             |keys| sqlx::query(AssertSqlSafe(statements.read.as_str())).bind(keys).fetch_all(&self.pool);
@@ -254,11 +251,7 @@ impl PostgresSource {
     }
 
     /// The keys that a row can have: others may call for a refresh of what they like.
-    async fn possible(
-        &self,
-        keys: &[String],
-        statements: &Statements,
-    ) -> Result<Vec<String>, CatalogueError> {
+    async fn possible(&self, keys: &[String], statements: &Statements) -> CatalogueResult<Vec<String>> {
         let relation = from_clause(&self.settings.relation);
         let (_, key_type) = self.columns(&relation).await.map_err(self.fail())?;
         if key_type != statements.key_type {
@@ -305,19 +298,19 @@ impl PostgresSource {
 }
 
 impl Catalogue for PostgresSource {
-    fn list(&self) -> BoxStream<'_, Result<Listed, CatalogueError>> {
+    fn list(&self) -> BoxStream<'_, CatalogueResult<Listed>> {
         self.spooled(self.listing()).boxed()
     }
 
     fn read<'a>(
         &'a self,
         keys: &'a [String],
-    ) -> BoxFuture<'a, Result<Vec<Result<Document, RenderFault>>, CatalogueError>> {
+    ) -> BoxFuture<'a, CatalogueResult<Vec<Result<Document, RenderFault>>>> {
         self.in_time(self.rows(keys)).boxed()
     }
 
     /// Connects, once, and checks that each column that the settings name is there, and that the source can be polled.
-    fn check(&self) -> BoxFuture<'_, Result<(), CatalogueError>> {
+    fn check(&self) -> BoxFuture<'_, CatalogueResult<()>> {
         self.in_time(self.polling().map_ok(|_| ())).boxed()
     }
 

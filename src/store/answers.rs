@@ -7,7 +7,7 @@ use serde_json::{Value, json, value::RawValue};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Store, StoreError, jobs::Lease, usage, usage::Cost, without_nul};
+use super::{Result, Store, StoreError, jobs::Lease, usage, usage::Cost, without_nul};
 use crate::answering::{Question, object::AnswerObject};
 
 mod events;
@@ -93,7 +93,7 @@ impl Store {
         idempotency_key: Option<&str>,
         question: &Question,
         traceparent: Option<&str>,
-    ) -> Result<Uuid, StoreError> {
+    ) -> Result<Uuid> {
         let id = sqlx::query_scalar!(
             r#"select shopkeeper.accept_question($1, $2, $3, $4) as "id!""#,
             client,
@@ -105,7 +105,7 @@ impl Store {
     }
 
     /// Reads an answer in its present state: of this client, or of any.
-    pub async fn answer(&self, client: Option<&str>, id: Uuid) -> Result<Option<AnswerObject>, StoreError> {
+    pub async fn answer(&self, client: Option<&str>, id: Uuid) -> Result<Option<AnswerObject>> {
         let answer = sqlx::query_scalar!(
             r#"select shopkeeper.answer_object(known) as "answer!: Json<AnswerObject>"
                from shopkeeper.answer as known where id = $2 and ($1::text is null or client = $1)"#,
@@ -116,7 +116,7 @@ impl Store {
     }
 
     /// Whether a client's key is that of a question: then [`ask`](Self::ask) accepts no other one.
-    pub async fn knows_key(&self, client: &str, idempotency_key: &str) -> Result<bool, StoreError> {
+    pub async fn knows_key(&self, client: &str, idempotency_key: &str) -> Result<bool> {
         let known = sqlx::query_scalar!(
             r#"select exists (
                    select from shopkeeper.answer where client = $1 and idempotency_key = $2
@@ -129,7 +129,7 @@ impl Store {
     }
 
     /// Whether more questions wait than this.
-    pub async fn has_more_queued_than(&self, number: u32) -> Result<bool, StoreError> {
+    pub async fn has_more_queued_than(&self, number: u32) -> Result<bool> {
         let more = sqlx::query_scalar!(
             r#"select exists (select from shopkeeper.answer where status = 'queued' offset $1) as "more!""#,
             i64::from(number),
@@ -146,7 +146,7 @@ impl Store {
         status: Option<&str>,
         before: Option<i64>,
         limit: u32,
-    ) -> Result<Vec<AnswerObject>, StoreError> {
+    ) -> Result<Vec<AnswerObject>> {
         let answers = sqlx::query_scalar!(
             r#"select shopkeeper.answer_object(known) as "answer!: Json<AnswerObject>"
                from shopkeeper.answer as known
@@ -164,12 +164,7 @@ impl Store {
     }
 
     /// Takes a question for answering; nothing when there is nothing to answer.
-    pub async fn take_question(
-        &self,
-        id: Uuid,
-        attempt: u32,
-        lease: Lease,
-    ) -> Result<Option<Taken>, StoreError> {
+    pub async fn take_question(&self, id: Uuid, attempt: u32, lease: Lease) -> Result<Option<Taken>> {
         let taken = sqlx::query!(
             r#"select client as "client!", seq as "seq!", request as "asked!: Json<Box<RawValue>>", age as "age!",
                    is_paused as "is_paused!", usd_today as "usd_today!"
@@ -193,7 +188,7 @@ impl Store {
     }
 
     /// Whether a question still waits for the answer of the attempt that took it.
-    pub async fn is_wanted(&self, taken: &Taken) -> Result<bool, StoreError> {
+    pub async fn is_wanted(&self, taken: &Taken) -> Result<bool> {
         let wanted = sqlx::query_scalar!(
             // The state is no condition: a plan for it may walk through the index of what is open.
             r#"select coalesce(
@@ -206,13 +201,13 @@ impl Store {
     }
 
     /// Ends questions that are past their time; says how many.
-    pub async fn end_overdue_answers(&self) -> Result<u64, StoreError> {
+    pub async fn end_overdue_answers(&self) -> Result<u64> {
         let ended = sqlx::query_scalar!(r#"select shopkeeper.end_overdue_answers() as "ended!""#);
         Ok(ended.fetch_one(&self.queue).await?.unsigned_abs())
     }
 
     /// Cancels a question; false when it is settled already.
-    pub async fn cancel_answer(&self, id: Uuid) -> Result<bool, StoreError> {
+    pub async fn cancel_answer(&self, id: Uuid) -> Result<bool> {
         let ended = sqlx::query_scalar!(
             r#"select shopkeeper.end_answers(array[$1::uuid], 'cancelled') > 0 as "ended!""#,
             id,
@@ -227,7 +222,7 @@ impl Store {
         id: Uuid,
         rating: &str,
         comment: Option<&str>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let rated = sqlx::query_scalar!(
             r#"select shopkeeper.rate_answer($1, $2, $3, $4) as "rated!""#,
             client,
@@ -240,7 +235,7 @@ impl Store {
 
     /// The questions whose answers customers liked, as cases of a golden set: with the documents that the answers
     /// cite. Those that cite none are left out.
-    pub async fn liked_answers(&self) -> Result<Vec<Value>, StoreError> {
+    pub async fn liked_answers(&self) -> Result<Vec<Value>> {
         let liked = sqlx::query_scalar!(
             r#"select jsonb_build_object(
                    'id', known.id, 'kind', 'feedback',
@@ -259,7 +254,7 @@ impl Store {
     }
 
     /// Deletes one batch of answers that are older than this; says how many. One that is not settled stays.
-    pub async fn prune_answers(&self, older_than: Duration) -> Result<u64, StoreError> {
+    pub async fn prune_answers(&self, older_than: Duration) -> Result<u64> {
         let pruned = sqlx::query_scalar!(
             r#"select coalesce(shopkeeper.erase_answers(array(
                    select id from shopkeeper.answer
@@ -273,7 +268,7 @@ impl Store {
 
     /// Settles a question, adds its cost to the day's and completes its job, all or nothing, and tells those who
     /// listen. Of a question that was cancelled meanwhile, only the job.
-    pub async fn settle(&self, taken: &Taken, settled: &Settled) -> Result<(), StoreError> {
+    pub async fn settle(&self, taken: &Taken, settled: &Settled) -> Result<()> {
         let held = sqlx::query_scalar!(
             r#"select shopkeeper.settle($1, $2, $3, $4, $5, $6, $7) as "held!""#,
             taken.id,

@@ -4,7 +4,7 @@ use pgvector::HalfVector;
 use serde_json::{Map, Value, value::RawValue};
 use sqlx::{AssertSqlSafe, types::Json};
 
-use super::{Store, StoreError, pool::Pool, versions::IndexVersion};
+use super::{Result, Store, StoreError, pool::Pool, versions::IndexVersion};
 use crate::answering::Passage;
 
 /// Documents that share a SKU which is looked at: a SKU that thousands have names none.
@@ -65,7 +65,7 @@ pub(super) fn nearest(version: &IndexVersion) -> String {
 
 impl Store {
     /// Asks the replica; when that is away, or cannot answer now, the database itself.
-    async fn searched<'s, S>(&'s self, search: impl Fn(&'s Pool) -> S + Send) -> Result<Vec<Row>, StoreError>
+    async fn searched<'s, S>(&'s self, search: impl Fn(&'s Pool) -> S + Send) -> Result<Vec<Row>>
     where
         S: Future<Output = Result<Vec<Row>, sqlx::Error>> + Send,
     {
@@ -92,7 +92,7 @@ impl Store {
         vector: &[f32],
         top_k: u32,
         within: Within<'_>,
-    ) -> Result<Vec<Passage>, StoreError> {
+    ) -> Result<Vec<Passage>> {
         // An empty object lets every document through.
         let metadata = within.metadata.filter(|metadata| !metadata.is_empty()).map(Json);
         let (vector, top_k) = (HalfVector::from_f32_slice(vector), i32::try_from(top_k).unwrap_or(i32::MAX));
@@ -122,7 +122,7 @@ impl Store {
         vector: &[f32],
         codes: &[String],
         within: Within<'_>,
-    ) -> Result<Vec<Passage>, StoreError> {
+    ) -> Result<Vec<Passage>> {
         let search = |pool| {
             let query = sqlx::query_as(
                 "select named.source, named.key, named.title, near.content, named.link, named.metadata, near.distance

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Store, StoreError, jobs, jobs::Lease};
+use super::{Result, Store, jobs, jobs::Lease};
 
 /// A message that is to be sent.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ pub struct DeliveryShown {
 
 impl Store {
     /// Says which webhooks there are, and what each wants to be told.
-    pub async fn note_webhooks(&self, webhooks: &[(String, Vec<String>)]) -> Result<(), StoreError> {
+    pub async fn note_webhooks(&self, webhooks: &[(String, Vec<String>)]) -> Result<()> {
         let names: Vec<_> = webhooks.iter().map(|(name, _)| name.clone()).collect();
         let events: Vec<_> = webhooks.iter().map(|(_, events)| events.join(",")).collect();
         sqlx::query!(
@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// Reads a message that the receiver does not have: also one that was given up, whose job is run again.
-    pub async fn pending_delivery(&self, id: Uuid) -> Result<Option<Delivery>, StoreError> {
+    pub async fn pending_delivery(&self, id: Uuid) -> Result<Option<Delivery>> {
         let row = sqlx::query!(
             "select webhook, body, attempts from shopkeeper.delivery where id = $1 and status <> 'delivered'",
             id
@@ -104,12 +104,7 @@ impl Store {
 
     /// Notes an attempt to send a message under the lease of its job, and completes the job unless the message is sent
     /// again.
-    pub async fn note_delivery(
-        &self,
-        lease: Lease,
-        id: Uuid,
-        attempt: &DeliveryAttempt,
-    ) -> Result<(), StoreError> {
+    pub async fn note_delivery(&self, lease: Lease, id: Uuid, attempt: &DeliveryAttempt) -> Result<()> {
         self.pool
             .transact(async |connection| {
                 match attempt.status {
@@ -140,7 +135,7 @@ impl Store {
         status: Option<DeliveryStatus>,
         before: Option<Uuid>,
         limit: u32,
-    ) -> Result<Vec<DeliveryShown>, StoreError> {
+    ) -> Result<Vec<DeliveryShown>> {
         let deliveries = sqlx::query_as!(
             DeliveryShown,
             r#"select id, webhook, event, answer_id, status as "status: DeliveryStatus", attempts, code, error, created_at,
@@ -159,7 +154,7 @@ impl Store {
     }
 
     /// Has a message sent once more, as it is and at once; false when there is none.
-    pub async fn redeliver(&self, id: Uuid, kind: &str) -> Result<bool, StoreError> {
+    pub async fn redeliver(&self, id: Uuid, kind: &str) -> Result<bool> {
         self.pool
             .transact(async |connection| {
                 let known = sqlx::query!("select id from shopkeeper.delivery where id = $1", id)
@@ -182,7 +177,7 @@ impl Store {
     }
 
     /// Deletes one batch of messages that are older than this and not to be sent any more; says how many.
-    pub async fn prune_deliveries(&self, older_than: std::time::Duration) -> Result<u64, StoreError> {
+    pub async fn prune_deliveries(&self, older_than: std::time::Duration) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.delivery where id in (
                  select id from shopkeeper.delivery

@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::{Store, StoreError, jobs, jobs::Lease};
+use super::{Result, Store, jobs, jobs::Lease};
 use crate::{
     catalogue::{Document, DocumentId, Fingerprint, Listed, changes},
     indexing::chunk::{Chunks, InputHash},
@@ -88,12 +88,7 @@ const DELETED: i64 = 1000;
 
 impl Store {
     /// Reads one page of a source's documents in key order, after `after`.
-    pub async fn known(
-        &self,
-        source: &str,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<changes::Known>, StoreError> {
+    pub async fn known(&self, source: &str, after: Option<&str>, limit: u32) -> Result<Vec<changes::Known>> {
         // The smallest key after it: a text holds no NUL. Any plan for this condition begins there in the index.
         let from = after.map_or_else(String::new, |after| format!("{after}\u{1}"));
         let page = sqlx::query_as!(
@@ -107,12 +102,7 @@ impl Store {
     }
 
     /// Notes that these documents were added or changed, and enqueues a job for each.
-    pub async fn note_listed(
-        &self,
-        source: &str,
-        listed: &[Listed],
-        refresh: &str,
-    ) -> Result<u64, StoreError> {
+    pub async fn note_listed(&self, source: &str, listed: &[Listed], refresh: &str) -> Result<u64> {
         let keys: Vec<_> = listed.iter().map(|entry| entry.key.clone()).collect();
         self.pool
             .transact(async |connection| {
@@ -124,7 +114,7 @@ impl Store {
     }
 
     /// Notes that these documents were added, and enqueues the filling of every index version, which lack them now.
-    pub async fn note_new(&self, source: &str, listed: &[Listed], fill: &str) -> Result<u64, StoreError> {
+    pub async fn note_new(&self, source: &str, listed: &[Listed], fill: &str) -> Result<u64> {
         self.pool.transact(async |connection| {
             sqlx::query!(
                 "select shopkeeper.enqueue_many(
@@ -141,12 +131,7 @@ impl Store {
     }
 
     /// Notes that these documents are no longer listed and may leave, and enqueues their removal.
-    pub async fn note_unlisted(
-        &self,
-        source: &str,
-        keys: &[String],
-        refresh: &str,
-    ) -> Result<u64, StoreError> {
+    pub async fn note_unlisted(&self, source: &str, keys: &[String], refresh: &str) -> Result<u64> {
         self.pool
             .transact(async |connection| {
                 let enqueued = enqueue_refresh(connection, refresh, source, keys).await?;
@@ -166,12 +151,7 @@ impl Store {
 
     /// Enqueues the documents of a source that could not be indexed once more, page by page, but for those that one of
     /// these model servers rejects; says how many.
-    pub async fn retry_failed(
-        &self,
-        source: &str,
-        servers: &[String],
-        refresh: &str,
-    ) -> Result<u64, StoreError> {
+    pub async fn retry_failed(&self, source: &str, servers: &[String], refresh: &str) -> Result<u64> {
         let (mut enqueued, mut after) = (0, String::new());
         loop {
             let keys = sqlx::query_scalar!(
@@ -195,7 +175,7 @@ impl Store {
     }
 
     /// Deletes one batch of the documents of a source, in every index version; says how many.
-    pub async fn delete_documents(&self, source: &str) -> Result<u64, StoreError> {
+    pub async fn delete_documents(&self, source: &str) -> Result<u64> {
         self.pool
             .by_index()
             .transact(async |connection| {
@@ -215,11 +195,7 @@ impl Store {
     }
 
     /// The row hashes of those of these documents that are known and not on their way out.
-    pub async fn listed_hashes(
-        &self,
-        source: &str,
-        keys: &[String],
-    ) -> Result<HashMap<String, i64>, StoreError> {
+    pub async fn listed_hashes(&self, source: &str, keys: &[String]) -> Result<HashMap<String, i64>> {
         let rows = sqlx::query!(
             r#"select document.key, row_hash as "row_hash!" from unnest($2::text[]) as wanted (key)
                join shopkeeper.document on source = $1 and document.key = wanted.key collate "C"
@@ -231,7 +207,7 @@ impl Store {
     }
 
     /// Has a document read again and refreshed, also one that is not known yet.
-    pub async fn refresh_one(&self, id: &DocumentId) -> Result<(), StoreError> {
+    pub async fn refresh_one(&self, id: &DocumentId) -> Result<()> {
         sqlx::query!("select shopkeeper.refresh($1, $2)", id.source, id.key).fetch_one(&self.pool).await?;
         Ok(())
     }
@@ -241,7 +217,7 @@ impl Store {
         &self,
         version: i32,
         ids: impl Iterator<Item = &DocumentId> + Send,
-    ) -> Result<HashMap<DocumentId, Known>, StoreError> {
+    ) -> Result<HashMap<DocumentId, Known>> {
         let (sources, keys): (Vec<_>, Vec<_>) = ids.map(|id| (id.source.clone(), id.key.clone())).unzip();
         let rows = sqlx::query!(
             r#"select document.source, document.key, document.revision, document.row_hash,
@@ -283,7 +259,7 @@ async fn lock(
     connection: &mut PgConnection,
     sources: &[String],
     keys: &[String],
-) -> Result<HashMap<DocumentId, DocumentLock>, StoreError> {
+) -> Result<HashMap<DocumentId, DocumentLock>> {
     let locked = sqlx::query!(
         r#"select source as "source!", key as "key!", revision as "revision!", may_leave as "may_leave!"
            from shopkeeper.lock_documents($1, $2)"#,
@@ -305,7 +281,7 @@ struct DocumentLock {
 }
 
 /// Raises the revisions of documents that were added or changed: in the order of [`lock`], which new rows need as well.
-async fn note(connection: &mut PgConnection, source: &str, listed: &[Listed]) -> Result<(), StoreError> {
+async fn note(connection: &mut PgConnection, source: &str, listed: &[Listed]) -> Result<()> {
     let (keys, hashes): (Vec<_>, Vec<_>) =
         listed.iter().map(|entry| (entry.key.clone(), entry.row_hash)).unzip();
     sqlx::query!(
@@ -327,7 +303,7 @@ async fn enqueue_refresh(
     kind: &str,
     source: &str,
     keys: &[String],
-) -> Result<u64, StoreError> {
+) -> Result<u64> {
     let job_keys: Vec<_> = keys.iter().map(|key| format!("{source}/{key}")).collect();
     let payloads: Vec<Value> =
         keys.iter().map(|key| serde_json::json!({ "source": source, "key": key })).collect();

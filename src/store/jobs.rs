@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, postgres::types::PgInterval};
 
-use super::{PROMPT, Store, StoreError};
+use super::{PROMPT, Result, Store, StoreError};
 
 mod control;
 mod outcome;
@@ -86,12 +86,12 @@ fn columns(leases: &[Lease]) -> (Vec<i64>, Vec<i64>) {
 
 impl Store {
     /// Enqueues jobs of one kind in one statement; says how many there are to run.
-    pub async fn enqueue(&self, kind: &str, keys: &[String], payloads: &[Value]) -> Result<u64, StoreError> {
+    pub async fn enqueue(&self, kind: &str, keys: &[String], payloads: &[Value]) -> Result<u64> {
         self.pool.run(async |connection| enqueue(connection, kind, keys, payloads).await).await
     }
 
     /// Claims jobs that are due: those that must run alone first, then by priority, time and id.
-    pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<ClaimedJob>, StoreError> {
+    pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<ClaimedJob>> {
         let mut claimed = match claim.fleet_limit {
             None => self.queue.run(async |connection| take(connection, claim).await).await,
             Some(most) => {
@@ -105,7 +105,7 @@ impl Store {
 
     /// Renews leases, and returns those that are lost: taken by others, or cancelled. A job whose row is locked, because
     /// its key is being enqueued, is still ours; its lease is renewed next time, so that the others need not wait.
-    pub async fn renew(&self, leases: &[Lease], length: Duration) -> Result<Vec<Lease>, StoreError> {
+    pub async fn renew(&self, leases: &[Lease], length: Duration) -> Result<Vec<Lease>> {
         let (jobs, fences) = columns(leases);
         let held = sqlx::query_scalar!(
             "with renewed as (
@@ -126,7 +126,7 @@ impl Store {
     }
 
     /// Lists the jobs of a kind that a worker holds according to the database, `limit` at most.
-    pub async fn claimed_by(&self, kind: &str, worker: &str, limit: usize) -> Result<Vec<Lease>, StoreError> {
+    pub async fn claimed_by(&self, kind: &str, worker: &str, limit: usize) -> Result<Vec<Lease>> {
         let claimed = sqlx::query_as!(
             Lease,
             r#"select id as "job!", fence as "fence!" from shopkeeper.claimed_by($1, $2, $3)"#,
@@ -139,7 +139,7 @@ impl Store {
 
     /// Gives back claimed jobs that never started, uncharged, and wakes the workers of their kinds. Returns their number;
     /// a job whose row is locked is left as it is.
-    pub async fn give_back(&self, leases: &[Lease]) -> Result<usize, StoreError> {
+    pub async fn give_back(&self, leases: &[Lease]) -> Result<usize> {
         let (jobs, fences) = columns(leases);
         let back = sqlx::query_scalar!(
             r#"with back as (
@@ -163,14 +163,14 @@ impl Store {
     }
 
     /// Wakes the workers of a kind, in all daemons.
-    pub async fn ring(&self, kind: &str) -> Result<(), StoreError> {
+    pub async fn ring(&self, kind: &str) -> Result<()> {
         self.queue.run(async |connection| ring(connection, kind).await).await
     }
 }
 
 /// Locks the row of a job until the transaction ends; waits for a concurrent lock on it. Fails unless the job is held
 /// under this lease then.
-pub(super) async fn require_held(connection: &mut PgConnection, lease: Lease) -> Result<(), StoreError> {
+pub(super) async fn require_held(connection: &mut PgConnection, lease: Lease) -> Result<()> {
     let held = sqlx::query!(
         "select id from shopkeeper.job where id = $1 and fence = $2 and worker is not null for update",
         lease.job,
@@ -179,13 +179,13 @@ pub(super) async fn require_held(connection: &mut PgConnection, lease: Lease) ->
     held.fetch_optional(connection).await?.map(drop).ok_or(StoreError::LeaseLost(lease.job))
 }
 
-async fn ring(connection: &mut PgConnection, kind: &str) -> Result<(), StoreError> {
+async fn ring(connection: &mut PgConnection, kind: &str) -> Result<()> {
     sqlx::query!("select pg_notify('shopkeeper_job', $1)", kind).fetch_one(connection).await?;
     Ok(())
 }
 
 /// Locks the row of a kind until the transaction ends, and creates it first if there is none.
-async fn lock_kind(connection: &mut PgConnection, kind: &str) -> Result<(), StoreError> {
+async fn lock_kind(connection: &mut PgConnection, kind: &str) -> Result<()> {
     loop {
         let locked = sqlx::query!("select kind from shopkeeper.queue_kind where kind = $1 for update", kind)
             .fetch_optional(&mut *connection)
@@ -205,7 +205,7 @@ async fn take_within(
     connection: &mut PgConnection,
     claim: Claim<'_>,
     fleet_limit: u32,
-) -> Result<Vec<ClaimedJob>, StoreError> {
+) -> Result<Vec<ClaimedJob>> {
     lock_kind(connection, claim.kind).await?;
     let running = sqlx::query_scalar!(
         r#"select count(*) as "count!" from shopkeeper.job where kind = $1 and state = 'running'"#,
@@ -217,7 +217,7 @@ async fn take_within(
     take(connection, Claim { limit: claim.limit.min(free - lone), lone, ..claim }).await
 }
 
-async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<ClaimedJob>, StoreError> {
+async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<ClaimedJob>> {
     let rows = sqlx::query!(
         r#"
         select id as "id!", fence as "fence!", key, payload as "payload!", priority as "priority!",
@@ -252,7 +252,7 @@ async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<Cla
 }
 
 /// Makes a job due that waits for its next attempt.
-pub(super) async fn hasten(connection: &mut PgConnection, kind: &str, key: &str) -> Result<(), StoreError> {
+pub(super) async fn hasten(connection: &mut PgConnection, kind: &str, key: &str) -> Result<()> {
     sqlx::query!(
         "update shopkeeper.job set state = 'ready', run_at = now()
          where kind = $1 and key = $2 and state = 'scheduled'",
@@ -270,7 +270,7 @@ pub(super) async fn enqueue(
     kind: &str,
     keys: &[String],
     payloads: &[Value],
-) -> Result<u64, StoreError> {
+) -> Result<u64> {
     enqueue_at(connection, kind, keys, payloads, None).await
 }
 
@@ -281,7 +281,7 @@ pub(super) async fn enqueue_at(
     keys: &[String],
     payloads: &[Value],
     run_at: Option<DateTime<Utc>>,
-) -> Result<u64, StoreError> {
+) -> Result<u64> {
     let enqueued = sqlx::query_scalar!(
         "select shopkeeper.enqueue_many($1::text, $2::text[], $3::jsonb[], run_at => coalesce($4, now()))",
         kind,

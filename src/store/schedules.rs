@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::{Store, StoreError, jobs};
+use super::{Result, Store, jobs};
 
 /// What the database knows of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,10 +50,7 @@ pub struct Firing<'a> {
 impl Store {
     /// The time by the database's clock, which is the same for all daemons, and the schedules by name.
     /// Those that were never seen begin now.
-    pub async fn schedules(
-        &self,
-        names: &[String],
-    ) -> Result<(DateTime<Utc>, Vec<ScheduleState>), StoreError> {
+    pub async fn schedules(&self, names: &[String]) -> Result<(DateTime<Utc>, Vec<ScheduleState>)> {
         self.queue.run(async |connection| {
             let known = read(connection, names).await?;
             if known.1.len() == names.len() {
@@ -71,7 +68,7 @@ impl Store {
     }
 
     /// The schedules that daemons have seen, for those who look.
-    pub async fn schedule_states(&self) -> Result<Vec<SeenSchedule>, StoreError> {
+    pub async fn schedule_states(&self) -> Result<Vec<SeenSchedule>> {
         let seen = sqlx::query_as!(
             SeenSchedule,
             r#"select name, paused_at is not null as "paused!",
@@ -83,12 +80,12 @@ impl Store {
 
     /// Sees to a tick, if nobody has: enqueues its jobs and notes it, in one transaction. Says how many
     /// jobs there are to run; none when somebody was first.
-    pub async fn fire(&self, firing: &Firing<'_>) -> Result<Option<u64>, StoreError> {
+    pub async fn fire(&self, firing: &Firing<'_>) -> Result<Option<u64>> {
         self.queue.transact(async |connection| fire(connection, firing).await).await
     }
 
     /// Lets the ticks of a schedule pass without effect, from now on.
-    pub async fn pause_schedule(&self, name: &str) -> Result<(), StoreError> {
+    pub async fn pause_schedule(&self, name: &str) -> Result<()> {
         sqlx::query!(
             "insert into shopkeeper.schedule (name, paused_at) values ($1, now())
              on conflict (name) do update set paused_at = coalesce(schedule.paused_at, excluded.paused_at)",
@@ -100,7 +97,7 @@ impl Store {
     }
 
     /// Lets a schedule fire again. What passed while it was paused is not caught up.
-    pub async fn resume_schedule(&self, name: &str) -> Result<(), StoreError> {
+    pub async fn resume_schedule(&self, name: &str) -> Result<()> {
         sqlx::query!(
             "update shopkeeper.schedule set paused_at = null, last_at = now()
              where name = $1 and paused_at is not null",
@@ -112,7 +109,7 @@ impl Store {
     }
 
     /// Deletes one batch of the notes of ticks that are older than this; says how many.
-    pub async fn prune_ticks(&self, older_than: Duration) -> Result<u64, StoreError> {
+    pub async fn prune_ticks(&self, older_than: Duration) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.schedule_tick where (schedule, tick) in (
                  select old.schedule, old.tick from shopkeeper.schedule_tick as old
@@ -130,7 +127,7 @@ impl Store {
 async fn read(
     connection: &mut PgConnection,
     names: &[String],
-) -> Result<(DateTime<Utc>, Vec<ScheduleState>), StoreError> {
+) -> Result<(DateTime<Utc>, Vec<ScheduleState>)> {
     let rows = sqlx::query!(
         r#"select now() as "now!", name as "name?", last_at as "last_at?", paused_at is not null as "paused!"
            from (select) as one left join shopkeeper.schedule on name = any ($1)"#,
@@ -145,7 +142,7 @@ async fn read(
     Ok((now, states.collect()))
 }
 
-async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Option<u64>, StoreError> {
+async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Option<u64>> {
     let is_first = sqlx::query!(
         "insert into shopkeeper.schedule_tick (schedule, tick, enqueued) values ($1, $2, 0)
          on conflict (schedule, tick) do nothing",

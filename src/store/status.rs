@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{
-    Store, StoreError,
+    Result, Store,
     jobs::WaitReason,
     schema,
     schema::SchemaState,
@@ -134,12 +134,12 @@ pub struct Backlog {
 
 impl Store {
     /// Looks at which migrations of this program the database has.
-    pub async fn schema_state(&self) -> Result<SchemaState, StoreError> {
+    pub async fn schema_state(&self) -> Result<SchemaState> {
         schema::state(&self.pool).await
     }
 
     /// Counts the documents of each source that has any.
-    pub async fn source_status(&self) -> Result<Vec<SourceStatus>, StoreError> {
+    pub async fn source_status(&self) -> Result<Vec<SourceStatus>> {
         let rows = sqlx::query_as!(
             SourceStatus,
             r#"
@@ -188,7 +188,7 @@ impl Store {
     }
 
     /// Counts the documents of each source by their state, and nothing else.
-    pub async fn document_states(&self) -> Result<Vec<DocumentStates>, StoreError> {
+    pub async fn document_states(&self) -> Result<Vec<DocumentStates>> {
         let states = sqlx::query_as!(
             DocumentStates,
             r#"
@@ -212,7 +212,7 @@ impl Store {
     }
 
     /// Counts the jobs of these kinds, and of all that have any.
-    pub async fn queue_status(&self, kinds: &[&str]) -> Result<Vec<QueueStatus>, StoreError> {
+    pub async fn queue_status(&self, kinds: &[&str]) -> Result<Vec<QueueStatus>> {
         let rows = sqlx::query_as!(
             QueueStatus,
             r#"
@@ -243,7 +243,7 @@ impl Store {
     }
 
     /// Which jobs wait for which budget. What a daemon said long ago of its slots does not count.
-    pub async fn budget_waits(&self) -> Result<Vec<BudgetWait>, StoreError> {
+    pub async fn budget_waits(&self) -> Result<Vec<BudgetWait>> {
         let rows = sqlx::query_as!(
             BudgetWait,
             r#"
@@ -266,11 +266,7 @@ impl Store {
 
     /// Why documents could not be indexed at their present revision, the most frequent reasons first: of one source or of
     /// all, `limit` at most.
-    pub async fn failures(
-        &self,
-        source: Option<&str>,
-        limit: Option<i64>,
-    ) -> Result<Vec<Failure>, StoreError> {
+    pub async fn failures(&self, source: Option<&str>, limit: Option<i64>) -> Result<Vec<Failure>> {
         let failures = sqlx::query_as!(
             Failure,
             r#"select source, coalesce(indexed.error, '') as "reason!", count(*) as "documents!"
@@ -287,7 +283,7 @@ impl Store {
     }
 
     /// Lists the index versions.
-    pub async fn index_status(&self) -> Result<Vec<IndexStatus>, StoreError> {
+    pub async fn index_status(&self) -> Result<Vec<IndexStatus>> {
         let rows = sqlx::query!(
             r#"select id, model, dimensions, state as "state: IndexState",
                    (select count(*) from shopkeeper.chunk where version = index_version.id) as "chunks!"
@@ -308,7 +304,7 @@ impl Store {
     }
 
     /// What the last failure of a live job was.
-    pub async fn last_error(&self, kind: &str, key: &str) -> Result<Option<String>, StoreError> {
+    pub async fn last_error(&self, kind: &str, key: &str) -> Result<Option<String>> {
         let error = sqlx::query_scalar!(
             "select last_error from shopkeeper.job where kind = $1 and key = $2",
             kind,
@@ -319,7 +315,7 @@ impl Store {
 
     /// Counts the documents of a source that are on their way into the active index version: those that have jobs of this
     /// kind, and all that the version lacks while it is being filled.
-    pub async fn backlog(&self, refresh: &str, fill: &str, source: &str) -> Result<Backlog, StoreError> {
+    pub async fn backlog(&self, refresh: &str, fill: &str, source: &str) -> Result<Backlog> {
         // Keys are `source/key`, and '0' comes right after '/': this is a range of the keys' index.
         let row = sqlx::query!(
             r#"with active as (

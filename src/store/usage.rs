@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Store, StoreError};
+use super::{Result, Store};
 
 /// What models are asked for.
 #[derive(
@@ -108,7 +108,7 @@ pub struct DayUsage {
 
 impl Store {
     /// Adds to today's usage (UTC).
-    pub async fn note_cost(&self, cost: Cost) -> Result<(), StoreError> {
+    pub async fn note_cost(&self, cost: Cost) -> Result<()> {
         sqlx::query!(
             "insert into shopkeeper.usage as usage (operation, shard, tokens, usd) values ($1, $2, $3, $4)
              on conflict (day, operation, shard) do update
@@ -132,7 +132,7 @@ impl Store {
         requests: u32,
         tokens: u64,
         reserve: f64,
-    ) -> Result<Duration, StoreError> {
+    ) -> Result<Duration> {
         let seconds = sqlx::query_scalar!(
             r#"select shopkeeper.take_budget($1, $2, $3, $4, $5, $6, $7) as "seconds!""#,
             model.server,
@@ -149,7 +149,7 @@ impl Store {
 
     /// Nobody asks a model for so long, or for longer if its server said that before. Then its budget fills up from
     /// nothing.
-    pub async fn hold_budget(&self, model: &ModelAddress, wait: Duration) -> Result<(), StoreError> {
+    pub async fn hold_budget(&self, model: &ModelAddress, wait: Duration) -> Result<()> {
         sqlx::query!(
             "insert into shopkeeper.model_budget as budget (server, model, requests, tokens, held)
              values ($1, $2, 0, 0, $3)
@@ -174,7 +174,7 @@ impl Store {
         model: &ModelAddress,
         requests: Option<u64>,
         tokens: Option<u64>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         #[expect(
             clippy::cast_precision_loss,
             reason = "what is left of a minute is small, or does not matter"
@@ -194,7 +194,7 @@ impl Store {
     }
 
     /// Notes which jobs of a daemon wait in their slots now, and deletes old reports of daemons that have gone away.
-    pub async fn note_slot_waits(&self, worker: &str, waits: &[SlotWait]) -> Result<(), StoreError> {
+    pub async fn note_slot_waits(&self, worker: &str, waits: &[SlotWait]) -> Result<()> {
         sqlx::query!(
             "with waits as materialized (
                  select * from jsonb_to_recordset($2) as wait (kind text, server text, model text, jobs integer)
@@ -215,14 +215,14 @@ impl Store {
     }
 
     /// What an operation cost today (UTC), in dollars.
-    pub async fn usd_today(&self, operation: Operation) -> Result<f64, StoreError> {
+    pub async fn usd_today(&self, operation: Operation) -> Result<f64> {
         let operation = <&str>::from(operation);
         let usd = sqlx::query_scalar!(r#"select shopkeeper.usd_today($1) as "usd!""#, operation);
         Ok(usd.fetch_one(&self.pool).await?)
     }
 
     /// Presses the stop button, or lets it go: while it is pressed nothing is asked of any model.
-    pub async fn set_stopped(&self, stopped: bool) -> Result<(), StoreError> {
+    pub async fn set_stopped(&self, stopped: bool) -> Result<()> {
         sqlx::query!(
             "with gone as (delete from shopkeeper.stop where not $1)
              insert into shopkeeper.stop select where $1 on conflict do nothing",
@@ -234,12 +234,12 @@ impl Store {
     }
 
     /// Since when the stop button is pressed, if it is.
-    pub async fn stopped_since(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+    pub async fn stopped_since(&self) -> Result<Option<DateTime<Utc>>> {
         Ok(sqlx::query_scalar!("select since from shopkeeper.stop").fetch_optional(&self.pool).await?)
     }
 
     /// Sums the usage of the last days (UTC) by day and operation, the newest first.
-    pub async fn usage(&self, days: u32) -> Result<Vec<DayUsage>, StoreError> {
+    pub async fn usage(&self, days: u32) -> Result<Vec<DayUsage>> {
         let days = sqlx::query_as!(
             DayUsage,
             r#"select day::text as "day!", operation as "operation: Operation", sum(tokens)::bigint as "tokens!", sum(usd) as "cost_usd!"
@@ -251,7 +251,7 @@ impl Store {
     }
 
     /// Sums today's usage (UTC).
-    pub async fn usage_today(&self) -> Result<Usage, StoreError> {
+    pub async fn usage_today(&self) -> Result<Usage> {
         let usage = sqlx::query_as!(
             Usage,
             r#"select coalesce(sum(tokens), 0)::bigint as "tokens!", coalesce(sum(usd), 0) as "cost_usd!"

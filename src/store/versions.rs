@@ -1,6 +1,6 @@
 //! Index versions: made, filled, swapped and dropped while the index is in use.
 
-use super::{Store, StoreError};
+use super::{Result, Store, StoreError};
 use crate::catalogue::DocumentId;
 
 mod building;
@@ -57,7 +57,7 @@ impl Coverage {
 
 impl Store {
     /// The index versions that are written or searched, the active one first.
-    pub async fn index_versions(&self) -> Result<Vec<IndexVersion>, StoreError> {
+    pub async fn index_versions(&self) -> Result<Vec<IndexVersion>> {
         let versions = sqlx::query_as!(
             IndexVersion,
             r#"select id, model, dimensions, state as "state: IndexState" from shopkeeper.index_version
@@ -67,7 +67,7 @@ impl Store {
     }
 
     /// Whether a version is the only one and holds nothing: a daemon with another model replaces it.
-    pub async fn is_unused(&self, version: &IndexVersion) -> Result<bool, StoreError> {
+    pub async fn is_unused(&self, version: &IndexVersion) -> Result<bool> {
         let unused = sqlx::query_scalar!(
             r#"select not exists (select from shopkeeper.chunk where version = $1)
                    and not exists (select from shopkeeper.index_version where id <> $1) as "unused!""#,
@@ -77,7 +77,7 @@ impl Store {
     }
 
     /// Finds the active index version, whatever its model, or makes one for this model.
-    pub async fn open_index(&self, model: &str, dimensions: u32) -> Result<IndexVersion, StoreError> {
+    pub async fn open_index(&self, model: &str, dimensions: u32) -> Result<IndexVersion> {
         let dimensions = i32::try_from(dimensions).unwrap_or(i32::MAX);
         let version = sqlx::query_as!(
             IndexVersion,
@@ -92,7 +92,7 @@ impl Store {
     }
 
     /// Makes an index version that is written but not searched.
-    pub async fn create_index(&self, model: &str, dimensions: u32) -> Result<IndexVersion, StoreError> {
+    pub async fn create_index(&self, model: &str, dimensions: u32) -> Result<IndexVersion> {
         let version = sqlx::query_as!(
             IndexVersion,
             r#"select id as "id!", model as "model!", dimensions as "dimensions!", state as "state!: IndexState"
@@ -110,7 +110,7 @@ impl Store {
         version: i32,
         after: Option<DocumentId>,
         limit: u32,
-    ) -> Result<Vec<DocumentId>, StoreError> {
+    ) -> Result<Vec<DocumentId>> {
         let (source, key) = after.map(|id| (id.source, id.key)).unwrap_or_default();
         let page = sqlx::query_as!(
             DocumentId,
@@ -126,7 +126,7 @@ impl Store {
     }
 
     /// Whether a version has an HNSW index that can be used.
-    pub async fn has_hnsw(&self, version: i32) -> Result<bool, StoreError> {
+    pub async fn has_hnsw(&self, version: i32) -> Result<bool> {
         let valid = sqlx::query_scalar!(
             "select indisvalid from pg_index where indexrelid = to_regclass($1)",
             format!("shopkeeper.chunk_{version}_hnsw"),
@@ -140,7 +140,7 @@ impl Store {
         version: i32,
         sources: &[String],
         keys: &[String],
-    ) -> Result<Vec<(String, String)>, StoreError> {
+    ) -> Result<Vec<(String, String)>> {
         let missing = sqlx::query!(
             r#"select asked.source as "source!", asked.key as "key!"
                from unnest($2::text[], $3::text[]) as asked (source, key)
@@ -158,7 +158,7 @@ impl Store {
     }
 
     /// How much of the documents a version has.
-    pub async fn coverage(&self, version: i32) -> Result<Coverage, StoreError> {
+    pub async fn coverage(&self, version: i32) -> Result<Coverage> {
         let coverage = sqlx::query_as!(
             Coverage,
             r#"select count(*) as "documents!",
@@ -173,7 +173,7 @@ impl Store {
     }
 
     /// Whether every source has been listed, or has had an hour for it.
-    pub async fn has_listed_all(&self) -> Result<bool, StoreError> {
+    pub async fn has_listed_all(&self) -> Result<bool> {
         let listed = sqlx::query_scalar!(
             r#"select not exists (select from shopkeeper.source where last_sync_at is null)
                    or (select min(created_at) < now() - interval '1 hour' from shopkeeper.index_version) as "listed!""#
@@ -182,7 +182,7 @@ impl Store {
     }
 
     /// The share of its chunks that a version's HNSW index has lost since it was built; none when it has no index.
-    pub async fn hnsw_wear(&self, version: i32) -> Result<Option<f64>, StoreError> {
+    pub async fn hnsw_wear(&self, version: i32) -> Result<Option<f64>> {
         let wear = sqlx::query_scalar!(
             // The counts begin again when the server fell over; an old one is too high then. That of the living is
             // doubled when those who wrote are counted after a vacuum: the table's own is not.
@@ -203,7 +203,7 @@ impl Store {
 
     /// Makes another version the one that is searched. Refused when documents would be missing in it:
     /// the active one keeps being written, so that there is a way back.
-    pub async fn promote_index(&self, id: i32, allow_missing: bool) -> Result<(), StoreError> {
+    pub async fn promote_index(&self, id: i32, allow_missing: bool) -> Result<()> {
         self.pool.transact(async |connection| {
         let states = sqlx::query_scalar!(
             r#"select state as "state: IndexState" from shopkeeper.index_version
@@ -251,7 +251,7 @@ impl Store {
     }
 
     /// The version that was active before the present one.
-    pub async fn index_before(&self) -> Result<Option<i32>, StoreError> {
+    pub async fn index_before(&self) -> Result<Option<i32>> {
         let before = sqlx::query_scalar!(
             "select id from shopkeeper.index_version where state = 'retired' order by active_at desc limit 1"
         );
@@ -259,7 +259,7 @@ impl Store {
     }
 
     /// From now on nobody is to write a version; false when it is the active one or does not exist.
-    pub async fn retire_index(&self, id: i32) -> Result<bool, StoreError> {
+    pub async fn retire_index(&self, id: i32) -> Result<bool> {
         let retired = sqlx::query!(
             "update shopkeeper.index_version set state = 'dropping' where id = $1 and state <> 'active'",
             id

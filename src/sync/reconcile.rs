@@ -55,7 +55,7 @@ pub struct SyncOptions {
 }
 
 /// What a sync found and did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct SyncReport {
     pub source: String,
@@ -261,8 +261,7 @@ impl Run<'_> {
 impl SyncReport {
     /// Of a source that nothing was found or done of yet.
     pub fn new(source: &str) -> Self {
-        let source = source.to_owned();
-        Self { source, listed: 0, added: 0, changed: 0, removed: 0, unchanged: 0, enqueued: 0, elapsed_ms: 0 }
+        Self { source: source.to_owned(), ..Self::default() }
     }
 }
 

@@ -14,7 +14,7 @@ use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, future::BoxFutur
 use sqlx::{AssertSqlSafe, Column, TypeInfo};
 
 use crate::{
-    catalogue::{CatalogueError, Listed, Mark, MarkAt, Nets, Noted},
+    catalogue::{CatalogueResult, Listed, Mark, MarkAt, Nets, Noted},
     source::postgres::{
         PostgresSource, Relation, filter, from_clause, is_bad_value, listing::Spool, literal, quote, table,
     },
@@ -114,7 +114,7 @@ fn epoch_mark(compared_as: &str, greatest: impl Fn(&str, &str) -> String) -> Str
 
 impl PostgresSource {
     /// How the source is polled as it is now; `None` for a query or a view without `updated_at`.
-    pub(super) async fn polling(&self) -> Result<Option<Poll>, CatalogueError> {
+    pub(super) async fn polling(&self) -> CatalogueResult<Option<Poll>> {
         let row = &self.statements().await?.row;
         let relation = &self.settings.relation;
         if let Some(updated_at) = &self.settings.updated_at {
@@ -149,7 +149,7 @@ impl PostgresSource {
         Ok(columns.first().map(|column| column.type_info().name().to_owned()).unwrap_or_default())
     }
 
-    async fn mark_now(&self) -> Result<Option<Mark>, CatalogueError> {
+    async fn mark_now(&self) -> CatalogueResult<Option<Mark>> {
         let Some(poll) = self.polling().await? else { return Ok(None) };
         let row = sqlx::query_as(AssertSqlSafe(poll.mark)).fetch_one(&self.pool).await;
         let (server, at): (String, String) = row.map_err(self.fail())?;
@@ -160,7 +160,7 @@ impl PostgresSource {
         Ok(Some(Mark { server, at }))
     }
 
-    async fn found(&self, keys: &[String]) -> Result<Vec<Listed>, CatalogueError> {
+    async fn found(&self, keys: &[String]) -> CatalogueResult<Vec<Listed>> {
         let statements = self.statements().await?;
         let find =
             |keys| sqlx::query_as(AssertSqlSafe(statements.find.as_str())).bind(keys).fetch_all(&self.pool);
@@ -171,7 +171,7 @@ impl PostgresSource {
         Ok(rows.map_err(self.fail())?.into_iter().filter_map(listed).collect())
     }
 
-    async fn changes(&self, since: Mark) -> Result<Spool, CatalogueError> {
+    async fn changes(&self, since: Mark) -> CatalogueResult<Spool> {
         let mut spool = Spool::new();
         let Some(poll) = self.in_time(self.polling()).await? else { return Ok(spool) };
         let query = sqlx::query_as(AssertSqlSafe(poll.changed));
@@ -191,7 +191,7 @@ impl PostgresSource {
         Ok(spool)
     }
 
-    async fn noted(&self, limit: u32) -> Result<Vec<Noted>, CatalogueError> {
+    async fn noted(&self, limit: u32) -> CatalogueResult<Vec<Noted>> {
         // Asked of the catalogue: a statement on a table that is not there would fill the shop's log.
         let is_there = "select exists (
              select from pg_class join pg_namespace on pg_namespace.oid = relnamespace
@@ -215,23 +215,23 @@ fn listed((key, row_hash): (Option<String>, i64)) -> Option<Listed> {
 }
 
 impl Nets for PostgresSource {
-    fn find<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<Vec<Listed>, CatalogueError>> {
+    fn find<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, CatalogueResult<Vec<Listed>>> {
         self.in_time(self.found(keys)).boxed()
     }
 
-    fn mark(&self) -> BoxFuture<'_, Result<Option<Mark>, CatalogueError>> {
+    fn mark(&self) -> BoxFuture<'_, CatalogueResult<Option<Mark>>> {
         self.in_time(self.mark_now()).boxed()
     }
 
-    fn changed(&self, since: &Mark) -> BoxStream<'_, Result<Listed, CatalogueError>> {
+    fn changed(&self, since: &Mark) -> BoxStream<'_, CatalogueResult<Listed>> {
         self.spooled(self.changes(since.clone())).boxed()
     }
 
-    fn noted(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Noted>, CatalogueError>> {
+    fn noted(&self, limit: u32) -> BoxFuture<'_, CatalogueResult<Vec<Noted>>> {
         self.in_time(Self::noted(self, limit)).boxed()
     }
 
-    fn forget<'a>(&'a self, ids: &'a [i64]) -> BoxFuture<'a, Result<(), CatalogueError>> {
+    fn forget<'a>(&'a self, ids: &'a [i64]) -> BoxFuture<'a, CatalogueResult<()>> {
         let forget = sqlx::query("delete from shopkeeper_change.note where id = any($1)").bind(ids);
         self.in_time(forget.execute(&self.pool).map_ok(drop).map_err(self.fail())).boxed()
     }

@@ -15,7 +15,7 @@
 use sqlx::AssertSqlSafe;
 
 use crate::{
-    catalogue::CatalogueError,
+    catalogue::CatalogueResult,
     source::postgres::{PostgresSource, Relation, literal, quote, table},
 };
 
@@ -101,7 +101,7 @@ const KEY: &str = "case (
 
 impl PostgresSource {
     /// The tables that get triggers.
-    async fn watched(&self) -> Result<Vec<Related>, CatalogueError> {
+    async fn watched(&self) -> CatalogueResult<Vec<Related>> {
         let mut watched = self.settings.related.clone();
         if let Relation::Table { name, condition } = &self.settings.relation {
             let settings = &self.settings;
@@ -125,7 +125,7 @@ impl PostgresSource {
     }
 
     /// The columns that a condition reads: the server says, of a view that is not kept.
-    async fn columns_of(&self, name: &str, condition: &str) -> Result<Vec<String>, CatalogueError> {
+    async fn columns_of(&self, name: &str, condition: &str) -> CatalogueResult<Vec<String>> {
         let mut lent = self.lent().await?;
         let mut transaction = lent.begin_with("begin").await.map_err(self.fail())?;
         let view = format!(
@@ -143,11 +143,11 @@ impl PostgresSource {
     }
 
     /// What installs the triggers of this source.
-    pub async fn trigger_sql(&self) -> Result<String, CatalogueError> {
+    pub async fn trigger_sql(&self) -> CatalogueResult<String> {
         self.in_time(self.installing()).await
     }
 
-    async fn installing(&self) -> Result<String, CatalogueError> {
+    async fn installing(&self) -> CatalogueResult<String> {
         let mut sql = TABLE.to_owned();
         for (number, watched) in self.watched().await?.iter().enumerate() {
             sql.push_str(&self.triggers(number, watched));
@@ -211,7 +211,7 @@ impl PostgresSource {
     }
 
     /// Installs the triggers, all or none.
-    pub async fn install_triggers(&self) -> Result<(), CatalogueError> {
+    pub async fn install_triggers(&self) -> CatalogueResult<()> {
         let install = async {
             self.statements().await?;
             self.run(&self.installing().await?).await
@@ -220,12 +220,12 @@ impl PostgresSource {
     }
 
     /// Removes the triggers and what they noted.
-    pub async fn remove_triggers(&self) -> Result<(), CatalogueError> {
+    pub async fn remove_triggers(&self) -> CatalogueResult<()> {
         let remove = async { self.run(&self.removing().await?).await };
         self.in_time(remove).await
     }
 
-    async fn removing(&self) -> Result<String, CatalogueError> {
+    async fn removing(&self) -> CatalogueResult<String> {
         let mut sql = String::new();
         for (number, watched) in self.watched().await?.iter().enumerate() {
             let name = self.name(number);
@@ -247,7 +247,7 @@ impl PostgresSource {
         Ok(sql)
     }
 
-    async fn run(&self, sql: &str) -> Result<(), CatalogueError> {
+    async fn run(&self, sql: &str) -> CatalogueResult<()> {
         let mut lent = self.lent().await?;
         let mut transaction = lent.begin_with("begin").await.map_err(self.fail())?;
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.map_err(self.fail())?;
@@ -255,11 +255,11 @@ impl PostgresSource {
     }
 
     /// Whether each table has its triggers.
-    pub async fn trigger_status(&self) -> Result<Vec<TriggerStatus>, CatalogueError> {
+    pub async fn trigger_status(&self) -> CatalogueResult<Vec<TriggerStatus>> {
         self.in_time(self.looked_up()).await
     }
 
-    async fn looked_up(&self) -> Result<Vec<TriggerStatus>, CatalogueError> {
+    async fn looked_up(&self) -> CatalogueResult<Vec<TriggerStatus>> {
         let has_notes: bool = sqlx::query_scalar("select to_regclass('shopkeeper_change.note') is not null")
             .fetch_one(&self.pool)
             .await

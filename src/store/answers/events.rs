@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{RUN, Taken};
-use crate::store::{Store, StoreError, without_nul};
+use crate::store::{Result, Store, without_nul};
 
 /// One thing that was said.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -43,7 +43,7 @@ pub struct Progress {
 
 impl Store {
     /// Adds what was said in a run, unless the answer is not its own any more, and tells those who watch.
-    pub async fn add_events(&self, taken: &Taken, events: &[Event]) -> Result<(), StoreError> {
+    pub async fn add_events(&self, taken: &Taken, events: &[Event]) -> Result<()> {
         sqlx::query!(
             "with wanted as (
                  -- As an expression the state is no reason to walk through the index of what is open.
@@ -65,7 +65,7 @@ impl Store {
     }
 
     /// How far an answer is; nothing when there is none.
-    pub async fn progress(&self, id: Uuid) -> Result<Option<Progress>, StoreError> {
+    pub async fn progress(&self, id: Uuid) -> Result<Option<Progress>> {
         let row = sqlx::query!(
             r#"select fence, status not in ('queued', 'in_progress') as "is_settled!"
                from shopkeeper.answer where id = $1"#,
@@ -76,7 +76,7 @@ impl Store {
     }
 
     /// Reads what was said after a number, in order.
-    pub async fn events(&self, id: Uuid, after: i64, limit: u32) -> Result<Vec<Event>, StoreError> {
+    pub async fn events(&self, id: Uuid, after: i64, limit: u32) -> Result<Vec<Event>> {
         let events = sqlx::query_as!(
             Event,
             r#"select n, kind as "kind: EventKind", data
@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// What a run has said of the text until now, as far as it counts.
-    pub async fn said(&self, id: Uuid, run: i64) -> Result<String, StoreError> {
+    pub async fn said(&self, id: Uuid, run: i64) -> Result<String> {
         let said = sqlx::query_scalar!(
             r#"select coalesce(string_agg(data ->> 'delta', '' order by n), '') as "said!"
                from shopkeeper.answer_event
@@ -103,7 +103,7 @@ impl Store {
     }
 
     /// Deletes one batch of events of answers that were settled an hour ago; says how many.
-    pub async fn prune_events(&self) -> Result<u64, StoreError> {
+    pub async fn prune_events(&self) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.answer_event where (answer_id, n) in (
                  select event.answer_id, event.n from shopkeeper.answer_event as event

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::{OnDead, WaitReason};
-use crate::store::{Store, StoreError, listen::CANCELLED_JOB};
+use crate::store::{Result, Store, listen::CANCELLED_JOB};
 
 /// The states of a job, as they are named everywhere: those of live jobs, then the outcomes of finished ones.
 #[derive(
@@ -92,7 +92,7 @@ const BATCH: usize = 500;
 
 impl Store {
     /// Lists jobs, live ones before finished ones, the newest first.
-    pub async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
+    pub async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>> {
         let rows = sqlx::query_as!(
             JobRow,
             r#"
@@ -131,7 +131,7 @@ impl Store {
     }
 
     /// The arguments of a job, live or finished. They may quote customers: shown to who asks for one job.
-    pub async fn job_payload(&self, id: i64) -> Result<Option<serde_json::Value>, StoreError> {
+    pub async fn job_payload(&self, id: i64) -> Result<Option<serde_json::Value>> {
         let payload = sqlx::query_scalar!(
             "select payload from shopkeeper.job where id = $1
              union all (select payload from shopkeeper.job_history where id = $1 order by finished_at desc limit 1)
@@ -143,7 +143,7 @@ impl Store {
 
     /// Runs jobs again: dead ones go back into the queue with all their attempts before them, waiting ones become due. A
     /// dead job whose key has been enqueued again since stays as it is: the newer one counts. Returns their number.
-    pub async fn retry_jobs(&self, selection: &Selection) -> Result<u64, StoreError> {
+    pub async fn retry_jobs(&self, selection: &Selection) -> Result<u64> {
         self.in_batches(selection, async |ids| {
             let row = sqlx::query!(
                 r#"
@@ -186,8 +186,8 @@ impl Store {
     async fn in_batches(
         &self,
         selection: &Selection,
-        work: impl AsyncFn(&[i64]) -> Result<u64, StoreError>,
-    ) -> Result<u64, StoreError> {
+        work: impl AsyncFn(&[i64]) -> Result<u64>,
+    ) -> Result<u64> {
         let ids = match selection {
             Selection::Ids(ids) => ids.clone(),
             Selection::Dead { kind } => {
@@ -209,7 +209,7 @@ impl Store {
     }
 
     /// Lets jobs of a kind go on that wait for this, those that have waited longest and this many at most; says how many.
-    pub async fn hasten(&self, kind: &str, reason: WaitReason, most: u32) -> Result<u32, StoreError> {
+    pub async fn hasten(&self, kind: &str, reason: WaitReason, most: u32) -> Result<u32> {
         let hastened = sqlx::query_scalar!(
             r#"select shopkeeper.hasten($1, $2, $3) as "hastened!""#,
             kind,
@@ -221,7 +221,7 @@ impl Store {
 
     /// Cancels jobs, waiting or running: what a running one still writes is void, and its worker is told to leave it.
     /// Returns their number.
-    pub async fn cancel_jobs(&self, ids: &[i64]) -> Result<u64, StoreError> {
+    pub async fn cancel_jobs(&self, ids: &[i64]) -> Result<u64> {
         let selection = Selection::Ids(ids.to_vec());
         let cancel =
             async |ids: &[i64]| self.pool.transact(async |connection| cancel(connection, ids).await).await;
@@ -229,7 +229,7 @@ impl Store {
     }
 
     /// Deletes dead jobs for good; returns their number.
-    pub async fn discard_jobs(&self, selection: &Selection) -> Result<u64, StoreError> {
+    pub async fn discard_jobs(&self, selection: &Selection) -> Result<u64> {
         self.in_batches(selection, async |ids| {
             let gone = sqlx::query!(
                 "delete from shopkeeper.job_history where outcome = 'dead' and id = any ($1)",
@@ -241,7 +241,7 @@ impl Store {
     }
 
     /// Notes what happens when jobs of these kinds die or are cancelled.
-    pub async fn declare_kinds(&self, kinds: &[(&str, OnDead)]) -> Result<(), StoreError> {
+    pub async fn declare_kinds(&self, kinds: &[(&str, OnDead)]) -> Result<()> {
         let (names, functions): (Vec<_>, Vec<_>) =
             kinds.iter().map(|(kind, on_dead)| ((*kind).to_owned(), on_dead.function())).unzip();
         let declared = sqlx::query!(
@@ -257,7 +257,7 @@ impl Store {
     }
 
     /// Stops the claiming of a kind, in all daemons; what runs goes on.
-    pub async fn pause(&self, kind: &str) -> Result<(), StoreError> {
+    pub async fn pause(&self, kind: &str) -> Result<()> {
         sqlx::query!(
             "insert into shopkeeper.queue_kind (kind, paused_at) values ($1, now())
              on conflict (kind) do update set paused_at = coalesce(queue_kind.paused_at, excluded.paused_at)",
@@ -269,7 +269,7 @@ impl Store {
     }
 
     /// Lets a kind be claimed again.
-    pub async fn resume(&self, kind: &str) -> Result<(), StoreError> {
+    pub async fn resume(&self, kind: &str) -> Result<()> {
         sqlx::query!(
             "with resumed as (update shopkeeper.queue_kind set paused_at = null where kind = $1)
              select pg_notify('shopkeeper_job', $1)",
@@ -281,7 +281,7 @@ impl Store {
     }
 }
 
-async fn cancel(connection: &mut PgConnection, ids: &[i64]) -> Result<u64, StoreError> {
+async fn cancel(connection: &mut PgConnection, ids: &[i64]) -> Result<u64> {
     let gone = sqlx::query!(
         r#"select kind as "kind!", group_key, was_running as "was_running!" from shopkeeper.cancel($1)"#,
         ids,

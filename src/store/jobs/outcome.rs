@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::{Lease, NewJob, columns, enqueue, require_held, ring};
-use crate::store::{Store, StoreError, usage::ModelAddress};
+use crate::store::{Result, Store, StoreError, usage::ModelAddress};
 
 /// A run of a job that is over.
 #[derive(Clone, Debug)]
@@ -131,7 +131,7 @@ impl Store {
     /// Writes how jobs ended, and enqueues what follows from them, in one transaction; nothing follows from jobs whose end
     /// was not written. Done jobs leave the queue; the others go back, or into the history as dead. A job that was
     /// enqueued again while it ran goes on in any case, with all its attempts before it.
-    pub async fn end_jobs(&self, ends: &[JobEnd]) -> Result<Unwritten, StoreError> {
+    pub async fn end_jobs(&self, ends: &[JobEnd]) -> Result<Unwritten> {
         let (mut done, mut failures) = (Vec::new(), Vec::new());
         for JobEnd { lease, ending } in ends {
             match ending {
@@ -182,10 +182,7 @@ fn row(lease: Lease, failure: &Failure, error: &str) -> Value {
 
 /// Completes a job in the caller's transaction: into the history, or back into the queue when it was
 /// enqueued again while it ran.
-pub(in crate::store) async fn complete(
-    connection: &mut PgConnection,
-    lease: Lease,
-) -> Result<(), StoreError> {
+pub(in crate::store) async fn complete(connection: &mut PgConnection, lease: Lease) -> Result<()> {
     let mut ended = finish(connection, &[lease]).await?;
     if ended.is_empty() {
         require_held(connection, lease).await?;
@@ -200,12 +197,12 @@ pub(in crate::store) async fn complete(
 pub(in crate::store) async fn complete_all(
     connection: &mut PgConnection,
     leases: &[Lease],
-) -> Result<BTreeSet<i64>, StoreError> {
+) -> Result<BTreeSet<i64>> {
     let ended = finish(connection, leases).await?;
     advance(connection, ended).await
 }
 
-async fn finish(connection: &mut PgConnection, leases: &[Lease]) -> Result<Vec<EndedJob>, StoreError> {
+async fn finish(connection: &mut PgConnection, leases: &[Lease]) -> Result<Vec<EndedJob>> {
     let (jobs, fences) = columns(leases);
     let ended = sqlx::query_as!(
         EndedJob,
@@ -216,7 +213,7 @@ async fn finish(connection: &mut PgConnection, leases: &[Lease]) -> Result<Vec<E
     Ok(ended.fetch_all(connection).await?)
 }
 
-async fn fail(connection: &mut PgConnection, failures: Value) -> Result<Vec<EndedJob>, StoreError> {
+async fn fail(connection: &mut PgConnection, failures: Value) -> Result<Vec<EndedJob>> {
     let ended = sqlx::query_as!(
         EndedJob,
         r#"select id as "id!", kind as "kind!", group_key, again as "again!" from shopkeeper.fail($1)"#,
@@ -227,7 +224,7 @@ async fn fail(connection: &mut PgConnection, failures: Value) -> Result<Vec<Ende
 
 /// Lets the next job of each group run, wakes the workers of jobs that can run again, and returns the ids of those that
 /// ended.
-async fn advance(connection: &mut PgConnection, ended: Vec<EndedJob>) -> Result<BTreeSet<i64>, StoreError> {
+async fn advance(connection: &mut PgConnection, ended: Vec<EndedJob>) -> Result<BTreeSet<i64>> {
     let (mut groups, mut again) = (BTreeMap::<_, Vec<String>>::new(), BTreeSet::new());
     let ids = ended.iter().map(|job| job.id).collect();
     for job in ended {
@@ -251,7 +248,7 @@ async fn enqueue_follow_ups(
     connection: &mut PgConnection,
     ends: &[JobEnd],
     written: &BTreeSet<i64>,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let mut by_kind: BTreeMap<_, (Vec<_>, Vec<_>)> = BTreeMap::new();
     for JobEnd { lease, ending } in ends {
         let Ending::Done(follow_ups) = ending else { continue };
@@ -272,7 +269,7 @@ async fn unwritten(
     connection: &mut PgConnection,
     ends: &[JobEnd],
     written: &BTreeSet<i64>,
-) -> Result<Unwritten, StoreError> {
+) -> Result<Unwritten> {
     let left = ends.iter().map(|end| end.lease).filter(|lease| !written.contains(&lease.job));
     let left: Vec<_> = left.collect();
     if left.is_empty() {
