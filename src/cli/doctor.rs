@@ -13,6 +13,7 @@ use crate::{
     daemon::{self, Parts},
     indexing::versions::Model,
     model::{Message, ModelError, Prompt, Role, unlimited},
+    source::postgres::triggers::TriggerState,
     store::{Store, status::SourceStatus, versions::IndexState},
 };
 
@@ -276,8 +277,8 @@ async fn sources(parts: &Parts, checks: &mut Checks) {
     }
     for (name, source) in parts.postgres_sources() {
         let Ok(triggers) = source.trigger_status().await else { continue };
-        let none = triggers.iter().all(|trigger| trigger.state == "missing");
-        let current = triggers.iter().all(|trigger| trigger.state == "installed");
+        let none = triggers.iter().all(|trigger| trigger.state == TriggerState::Missing);
+        let current = triggers.iter().all(|trigger| trigger.state == TriggerState::Installed);
         let detail = match (none, current) {
             (true, _) => "none: changes are seen by polls and listings",
             (_, true) => "installed and current",

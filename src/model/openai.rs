@@ -35,7 +35,7 @@ use vectors::{Indexed, with_nulls};
 
 tokio::task_local! {
     /// What the headers say of the response to the request under way.
-    static SAID: Cell<ResponseHints>;
+    static HINTS: Cell<ResponseHints>;
 }
 
 /// What a response says before its body is read: the status, and the server's limits.
@@ -117,7 +117,7 @@ impl Server {
             let service = service.clone();
             async move {
                 let response = service.oneshot(request).await?;
-                SAID.with(|cell| cell.set(said(response.status(), response.headers())));
+                HINTS.with(|cell| cell.set(hints(response.status(), response.headers())));
                 Ok::<_, OpenAIError>(response)
             }
         });
@@ -129,18 +129,19 @@ impl Server {
         &self,
         request: impl Future<Output = Result<T, OpenAIError>>,
     ) -> Result<(T, RateLimitRemaining), ModelError> {
-        SAID.scope(Cell::default(), async {
-            let result = request.await;
-            let said = SAID.with(Cell::get);
-            let response = result.map_err(|error| self.classify(error, said))?;
-            Ok((response, said.left))
-        })
-        .await
+        HINTS
+            .scope(Cell::default(), async {
+                let result = request.await;
+                let hints = HINTS.with(Cell::get);
+                let response = result.map_err(|error| self.classify(error, hints))?;
+                Ok((response, hints.left))
+            })
+            .await
     }
 
-    fn classify(&self, error: OpenAIError, said: ResponseHints) -> ModelError {
-        let (server, retry_after) = (self.address.clone(), said.retry_after);
-        let refused = said.status.filter(|status| status.is_client_error() || status.is_server_error());
+    fn classify(&self, error: OpenAIError, hints: ResponseHints) -> ModelError {
+        let (server, retry_after) = (self.address.clone(), hints.retry_after);
+        let refused = hints.status.filter(|status| status.is_client_error() || status.is_server_error());
         match (error, refused) {
             (OpenAIError::ApiError(response), _) => {
                 tracing::trace!(server, "the model server says: {}", response.api_error.message);
@@ -186,10 +187,12 @@ impl Server {
                 let retry_after = Some(retry_after.unwrap_or(OVERLOADED));
                 ModelError::Unavailable { server, reason, retry_after }
             }
-            StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT => {
+            status
+                if status.is_server_error()
+                    || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT) =>
+            {
                 ModelError::Unavailable { server, reason, retry_after }
             }
-            status if status.is_server_error() => ModelError::Unavailable { server, reason, retry_after },
             StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
                 ModelError::Rejected { server, reason }
             }
@@ -234,7 +237,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 const OVERLOADED: Duration = Duration::from_secs(5);
 
 /// What is said before the body: the status, when to ask again, and `x-ratelimit-remaining-…`.
-fn said(status: StatusCode, headers: &HeaderMap) -> ResponseHints {
+fn hints(status: StatusCode, headers: &HeaderMap) -> ResponseHints {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse().ok();
     let left = RateLimitRemaining {
         requests: number("x-ratelimit-remaining-requests"),
@@ -259,6 +262,9 @@ async fn otherwise<T>(
         ModelError::Rejected { .. } | ModelError::Nonsense { .. } | ModelError::NoVector { .. } => refused,
     })
 }
+
+/// Vectors, the tokens that were charged for them, and the limits that are left.
+type EmbeddingReply = (Vec<Indexed>, u32, RateLimitRemaining);
 
 /// Makes vectors at a server.
 pub struct OpenAiEmbedder {
@@ -285,11 +291,7 @@ impl OpenAiEmbedder {
     }
 
     /// Finds out which format the server gives.
-    async fn in_either(
-        &self,
-        inputs: &[String],
-        again: &Again<'_>,
-    ) -> Result<(Vec<Indexed>, u32, RateLimitRemaining), ModelError> {
+    async fn in_either(&self, inputs: &[String], again: &Again<'_>) -> Result<EmbeddingReply, ModelError> {
         let (format, response) = match self.in_base64(inputs).await {
             Err(error @ (ModelError::Rejected { .. } | ModelError::Nonsense { .. })) => {
                 let response = otherwise(error, again, self.in_decimals(inputs)).await?;
@@ -302,10 +304,7 @@ impl OpenAiEmbedder {
         Ok(response)
     }
 
-    async fn in_base64(
-        &self,
-        inputs: &[String],
-    ) -> Result<(Vec<Indexed>, u32, RateLimitRemaining), ModelError> {
+    async fn in_base64(&self, inputs: &[String]) -> Result<EmbeddingReply, ModelError> {
         let request = self.wire(inputs, EncodingFormat::Base64);
         let (response, left) =
             self.server.request(self.server.client.embeddings().create_base64(request)).await?;
@@ -325,10 +324,7 @@ impl OpenAiEmbedder {
         Ok((vectors.collect::<Result<_, ModelError>>()?, response.usage.total_tokens, left))
     }
 
-    async fn in_decimals(
-        &self,
-        inputs: &[String],
-    ) -> Result<(Vec<Indexed>, u32, RateLimitRemaining), ModelError> {
+    async fn in_decimals(&self, inputs: &[String]) -> Result<EmbeddingReply, ModelError> {
         let request = self.wire(inputs, EncodingFormat::Float);
         let request = async {
             match self.server.client.embeddings().create(request).await {
@@ -403,9 +399,9 @@ mod tests {
             let headers = headers.iter();
             let headers =
                 headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-            let said = said(status, &headers.collect());
+            let hints = hints(status, &headers.collect());
             let error = OpenAIError::InvalidArgument(String::new());
-            match server.classify(error, said) {
+            match server.classify(error, hints) {
                 ModelError::Unavailable { retry_after, .. } => retry_after,
                 other => panic!("{other}"),
             }

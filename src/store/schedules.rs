@@ -51,20 +51,24 @@ impl Store {
     /// The time by the database's clock, which is the same for all daemons, and the schedules by name.
     /// Those that were never seen begin now.
     pub async fn schedules(&self, names: &[String]) -> Result<(DateTime<Utc>, Vec<ScheduleState>)> {
-        self.queue.run(async |connection| {
-            let known = read(connection, names).await?;
-            if known.1.len() == names.len() {
-                return Ok(known);
-            }
-            sqlx::query!(
-                "insert into shopkeeper.schedule (name) select unnest($1::text[]) on conflict (name) do nothing",
-                names,
-            )
-            .execute(&mut *connection)
-            .await?;
-            read(connection, names).await
-        })
-        .await
+        let rows = sqlx::query!(
+            r#"with seen as (
+                 insert into shopkeeper.schedule (name) select unnest($1::text[]) on conflict (name) do nothing
+                 returning name, last_at, paused_at
+             ), known as (
+                 select name, last_at, paused_at from shopkeeper.schedule where name = any ($1)
+                 union all select * from seen
+             )
+             select now() as "now!", name as "name?", last_at as "last_at?", paused_at is not null as "paused!"
+             from (select) as one left join known on true"#,
+            names,
+        );
+        let rows = rows.fetch_all(&self.queue).await?;
+        let now = rows.first().map_or_else(Default::default, |row| row.now);
+        let states = rows.into_iter().filter_map(|row| {
+            Some(ScheduleState { name: row.name?, last_at: row.last_at?, paused: row.paused })
+        });
+        Ok((now, states.collect()))
     }
 
     /// The schedules that daemons have seen, for those who look.
@@ -121,25 +125,6 @@ impl Store {
         );
         Ok(pruned.execute(&self.pool).await?.rows_affected())
     }
-}
-
-/// The time by the database's clock, and the schedules by name that were seen.
-async fn read(
-    connection: &mut PgConnection,
-    names: &[String],
-) -> Result<(DateTime<Utc>, Vec<ScheduleState>)> {
-    let rows = sqlx::query!(
-        r#"select now() as "now!", name as "name?", last_at as "last_at?", paused_at is not null as "paused!"
-           from (select) as one left join shopkeeper.schedule on name = any ($1)"#,
-        names,
-    )
-    .fetch_all(connection)
-    .await?;
-    let now = rows.first().map_or_else(Default::default, |row| row.now);
-    let states = rows
-        .into_iter()
-        .filter_map(|row| Some(ScheduleState { name: row.name?, last_at: row.last_at?, paused: row.paused }));
-    Ok((now, states.collect()))
 }
 
 async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Option<u64>> {

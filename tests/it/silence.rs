@@ -8,6 +8,7 @@ use shopkeeper::{
     config::Config,
     daemon,
     indexing::versions::{self, Versions},
+    source::postgres::triggers::TriggerState,
     store::{Reach, Store, StoreError},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -154,7 +155,7 @@ async fn a_shop_that_no_reply_comes_from_is_given_up_and_read_again() {
     let error = cut_off(&proxy, &shop, "product", source.trigger_status()).await;
     assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
     proxy.pass_new();
-    assert_eq!(source.trigger_status().await.unwrap()[0].state, "missing");
+    assert_eq!(source.trigger_status().await.unwrap()[0].state, TriggerState::Missing);
     let error = cut_off(&proxy, &shop, "product", source.install_triggers()).await;
     assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
 }

@@ -149,28 +149,6 @@ impl PostgresSource {
         Ok(columns.first().map(|column| column.type_info().name().to_owned()).unwrap_or_default())
     }
 
-    async fn mark_now(&self) -> CatalogueResult<Option<Mark>> {
-        let Some(poll) = self.polling().await? else { return Ok(None) };
-        let row = sqlx::query_as(AssertSqlSafe(poll.mark)).fetch_one(&self.pool).await;
-        let (server, at): (String, String) = row.map_err(self.fail())?;
-        let at = match at.parse() {
-            Ok(transaction) if poll.is_by_transaction => MarkAt::Transaction(transaction),
-            _ => MarkAt::Time(at),
-        };
-        Ok(Some(Mark { server, at }))
-    }
-
-    async fn found(&self, keys: &[String]) -> CatalogueResult<Vec<Listed>> {
-        let statements = self.statements().await?;
-        let find =
-            |keys| sqlx::query_as(AssertSqlSafe(statements.find.as_str())).bind(keys).fetch_all(&self.pool);
-        let rows = match find(keys.to_vec()).await {
-            Err(error) if is_bad_value(&error) => find(self.possible(keys, statements).await?).await,
-            rows => rows,
-        };
-        Ok(rows.map_err(self.fail())?.into_iter().filter_map(listed).collect())
-    }
-
     async fn changes(&self, since: Mark) -> CatalogueResult<Spool> {
         let mut spool = Spool::new();
         let Some(poll) = self.in_time(self.polling()).await? else { return Ok(spool) };
@@ -190,23 +168,6 @@ impl PostgresSource {
         }
         Ok(spool)
     }
-
-    async fn noted(&self, limit: u32) -> CatalogueResult<Vec<Noted>> {
-        // Asked of the catalogue: a statement on a table that is not there would fill the shop's log.
-        let is_there = "select exists (
-             select from pg_class join pg_namespace on pg_namespace.oid = relnamespace
-             where nspname = 'shopkeeper_change' and relname = 'note' and has_schema_privilege(pg_namespace.oid, 'usage')
-                 and has_table_privilege(pg_class.oid, 'select') and has_table_privilege(pg_class.oid, 'delete')
-         )";
-        let is_there = sqlx::query_scalar(is_there).fetch_one(&self.pool).await;
-        if !is_there.map_err(self.fail())? {
-            return Ok(Vec::new());
-        }
-        let notes = "select id, key from shopkeeper_change.note where source = $1 order by id limit $2";
-        let rows = sqlx::query_as(notes).bind(&self.settings.name).bind(i64::from(limit));
-        let rows = rows.fetch_all(&self.pool).await.map_err(self.fail())?;
-        Ok(rows.into_iter().map(|(id, key)| Noted { id, key }).collect())
-    }
 }
 
 /// A row without a key is told by the next listing.
@@ -216,11 +177,32 @@ fn listed((key, row_hash): (Option<String>, i64)) -> Option<Listed> {
 
 impl Nets for PostgresSource {
     fn find<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, CatalogueResult<Vec<Listed>>> {
-        self.in_time(self.found(keys)).boxed()
+        let find = async move {
+            let statements = self.statements().await?;
+            let find = |keys| {
+                sqlx::query_as(AssertSqlSafe(statements.find.as_str())).bind(keys).fetch_all(&self.pool)
+            };
+            let rows = match find(keys.to_vec()).await {
+                Err(error) if is_bad_value(&error) => find(self.possible(keys, statements).await?).await,
+                rows => rows,
+            };
+            Ok(rows.map_err(self.fail())?.into_iter().filter_map(listed).collect())
+        };
+        self.in_time(find).boxed()
     }
 
     fn mark(&self) -> BoxFuture<'_, CatalogueResult<Option<Mark>>> {
-        self.in_time(self.mark_now()).boxed()
+        let mark = async {
+            let Some(poll) = self.polling().await? else { return Ok(None) };
+            let row = sqlx::query_as(AssertSqlSafe(poll.mark)).fetch_one(&self.pool).await;
+            let (server, at): (String, String) = row.map_err(self.fail())?;
+            let at = match at.parse() {
+                Ok(transaction) if poll.is_by_transaction => MarkAt::Transaction(transaction),
+                _ => MarkAt::Time(at),
+            };
+            Ok(Some(Mark { server, at }))
+        };
+        self.in_time(mark).boxed()
     }
 
     fn changed(&self, since: &Mark) -> BoxStream<'_, CatalogueResult<Listed>> {
@@ -228,7 +210,23 @@ impl Nets for PostgresSource {
     }
 
     fn noted(&self, limit: u32) -> BoxFuture<'_, CatalogueResult<Vec<Noted>>> {
-        self.in_time(Self::noted(self, limit)).boxed()
+        let read = async move {
+            // Asked of the catalogue: a statement on a table that is not there would fill the shop's log.
+            let is_there = "select exists (
+                 select from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+                 where nspname = 'shopkeeper_change' and relname = 'note' and has_schema_privilege(pg_namespace.oid, 'usage')
+                     and has_table_privilege(pg_class.oid, 'select') and has_table_privilege(pg_class.oid, 'delete')
+             )";
+            let is_there = sqlx::query_scalar(is_there).fetch_one(&self.pool).await;
+            if !is_there.map_err(self.fail())? {
+                return Ok(Vec::new());
+            }
+            let notes = "select id, key from shopkeeper_change.note where source = $1 order by id limit $2";
+            let rows = sqlx::query_as(notes).bind(&self.settings.name).bind(i64::from(limit));
+            let rows = rows.fetch_all(&self.pool).await.map_err(self.fail())?;
+            Ok(rows.into_iter().map(|(id, key)| Noted { id, key }).collect())
+        };
+        self.in_time(read).boxed()
     }
 
     fn forget<'a>(&'a self, ids: &'a [i64]) -> BoxFuture<'a, CatalogueResult<()>> {

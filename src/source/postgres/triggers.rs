@@ -37,10 +37,23 @@ pub struct TriggerStatus {
     pub source: String,
     /// The table in the shop's database.
     pub table: String,
-    /// `installed`, `outdated` (the settings have changed since) or `missing`.
-    pub state: &'static str,
+    /// Whether it has them.
+    pub state: TriggerState,
     /// Notes that nobody has read yet.
     pub waiting: i64,
+}
+
+/// The states of a table's triggers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, strum::Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum TriggerState {
+    /// As the settings say.
+    Installed,
+    /// The settings have changed since.
+    Outdated,
+    /// There are none.
+    Missing,
 }
 
 /// Makes the schema and the table of notes. Refuses those that another role made first: their owner could change
@@ -191,6 +204,7 @@ impl PostgresSource {
             let (function, trigger) = (function(event), trigger(event));
             sql.push_str(&installed(&function, &table, &body));
             sql.extend([format!("drop trigger if exists {trigger} on {table};\n")]);
+            sql.push_str(&drop_former(&format!("note_{name}_{event}")));
             let how = match event {
                 "insert" => "referencing new table as changed for each statement".to_owned(),
                 "delete" => "referencing old table as changed for each statement".to_owned(),
@@ -231,11 +245,13 @@ impl PostgresSource {
             let name = self.name(number);
             for event in ["insert", "delete", "update", "truncate"] {
                 let trigger = quote(&format!("shopkeeper_{name}_{event}"));
+                let note = format!("note_{name}_{event}");
                 sql.extend([format!(
                     "drop trigger if exists {trigger} on {};\ndrop function if exists {};\n",
                     table(&watched.table),
-                    function(&format!("note_{name}_{event}"))
+                    function(&note)
                 )]);
+                sql.push_str(&drop_former(&note));
             }
         }
         let source = literal(&self.settings.name);
@@ -286,9 +302,11 @@ impl PostgresSource {
             .await
             .map_err(self.fail())?;
             let state = match comment {
-                None => "missing",
-                Some(Some(comment)) if self.triggers(number, watched).contains(&comment) => "installed",
-                Some(_) => "outdated",
+                None => TriggerState::Missing,
+                Some(Some(comment)) if self.triggers(number, watched).contains(&comment) => {
+                    TriggerState::Installed
+                }
+                Some(_) => TriggerState::Outdated,
             };
             let (source, table) = (self.settings.name.clone(), watched.table.clone());
             status.push(TriggerStatus { source, table, state, waiting });
@@ -299,6 +317,23 @@ impl PostgresSource {
 
 fn function(name: &str) -> String {
     format!("shopkeeper_change.{}()", quote(name))
+}
+
+/// Drops a function of the versions that left it executable by every role; there it stood in another schema, on which
+/// the installer may have no rights.
+fn drop_former(name: &str) -> String {
+    format!(
+        "do $shopkeeper_install$ begin
+    if exists (
+        select from pg_catalog.pg_proc join pg_catalog.pg_namespace on pg_namespace.oid = pronamespace
+        where nspname = 'shopkeeper' and proname = {}
+    ) then
+        drop function shopkeeper.{}();
+    end if;
+end $shopkeeper_install$;\n",
+        literal(name),
+        quote(name)
+    )
 }
 
 /// Creates a trigger's function in one statement, so that at no moment another role may execute it.
