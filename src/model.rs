@@ -24,15 +24,15 @@ pub trait Embedder: Send + Sync {
     fn embed<'a>(
         &'a self,
         inputs: &'a [String],
-        again: &'a Again<'a>,
+        again: &'a RetryPermit<'a>,
     ) -> BoxFuture<'a, Result<Embedded, ModelError>>;
 }
 
 /// Waits until the budget allows a second request in another format; returns false if it does not. The caller that
 /// paid for the first request supplies it.
-pub type Again<'a> = dyn Fn() -> BoxFuture<'a, bool> + Send + Sync + 'a;
+pub type RetryPermit<'a> = dyn Fn() -> BoxFuture<'a, bool> + Send + Sync + 'a;
 
-/// An [`Again`] for requests that no budget limits.
+/// An [`RetryPermit`] for requests that no budget limits.
 pub fn unlimited<'a>() -> BoxFuture<'a, bool> {
     Box::pin(std::future::ready(true))
 }
@@ -64,7 +64,7 @@ pub trait Completer: Send + Sync {
         &'a self,
         prompt: &'a Prompt,
         heard: Option<&'a OnDelta<'a>>,
-        again: &'a Again<'a>,
+        again: &'a RetryPermit<'a>,
     ) -> BoxFuture<'a, Result<Completion, ModelError>>;
 }
 

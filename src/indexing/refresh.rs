@@ -39,7 +39,7 @@ mod halving;
 mod load;
 mod write;
 
-use load::Loaded;
+use load::LoadedDocument;
 
 /// Refreshes documents.
 pub struct RefreshDocument {
@@ -219,11 +219,11 @@ impl RefreshDocument {
 async fn draft_all(
     version: &Version,
     source: &str,
-    loaded: Vec<Loaded>,
+    loaded: Vec<LoadedDocument>,
     outcomes: &mut Outcomes,
 ) -> Vec<Draft> {
     let (version, source) = (version.clone(), source.to_owned());
-    let draft = move |loaded: Loaded| (loaded.place, draft(&version, &source, loaded));
+    let draft = move |loaded: LoadedDocument| (loaded.place, draft(&version, &source, loaded));
     let drafted =
         tokio::task::spawn_blocking(move || loaded.into_iter().map(draft).collect::<Vec<_>>()).await;
     let drafted = drafted.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
@@ -234,8 +234,8 @@ async fn draft_all(
 }
 
 /// Decides what becomes of a document in the index.
-fn draft(version: &Version, source: &str, loaded: Loaded) -> Result<Draft, JobError> {
-    let Loaded { place, key, lease, known, row } = loaded;
+fn draft(version: &Version, source: &str, loaded: LoadedDocument) -> Result<Draft, JobError> {
+    let LoadedDocument { place, key, lease, known, row } = loaded;
     let now = Instant::now();
     let changed = now.checked_sub(known.changed_ago).unwrap_or(now);
     let (content, new) = match row {

@@ -23,7 +23,7 @@ use tower::ServiceExt;
 
 use crate::{
     clock, http_client,
-    model::{Again, Embedded, Embedder, EmbeddingModel, ModelError, RateLimitRemaining},
+    model::{Embedded, Embedder, EmbeddingModel, ModelError, RateLimitRemaining, RetryPermit},
     retry_hint,
 };
 
@@ -109,7 +109,7 @@ impl Server {
         timeout: Duration,
     ) -> Result<Self, ModelError> {
         let unusable = |reason| ModelError::Rejected { server: shown.clone(), reason };
-        let http = reqwest::Client::builder().timeout(timeout).connect_timeout(timeout.min(CONNECT));
+        let http = reqwest::Client::builder().timeout(timeout).connect_timeout(timeout.min(CONNECT_TIMEOUT));
         let http = http_client::client(http).map_err(unusable)?;
         let access = Access::new(base_url, api_key).map_err(|reason| unusable(reason.to_owned()))?;
         let service = ReqwestService::new(http);
@@ -184,7 +184,7 @@ impl Server {
                 ModelError::Refused { server, reason }
             }
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                let retry_after = Some(retry_after.unwrap_or(OVERLOADED));
+                let retry_after = Some(retry_after.unwrap_or(OVERLOADED_WAIT));
                 ModelError::Unavailable { server, reason, retry_after }
             }
             status
@@ -229,12 +229,12 @@ fn without_text(response: &ApiErrorResponse) -> String {
 }
 
 /// The longest that a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest that a server can put us off, whatever it says.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 /// Back-off for an overloaded server that sends no `Retry-After`.
-const OVERLOADED: Duration = Duration::from_secs(5);
+const OVERLOADED_WAIT: Duration = Duration::from_secs(5);
 
 /// What is said before the body: the status, when to ask again, and `x-ratelimit-remaining-…`.
 fn hints(status: StatusCode, headers: &HeaderMap) -> ResponseHints {
@@ -251,7 +251,7 @@ fn hints(status: StatusCode, headers: &HeaderMap) -> ResponseHints {
 /// the first error.
 async fn otherwise<T>(
     refused: ModelError,
-    again: &Again<'_>,
+    again: &RetryPermit<'_>,
     other: impl Future<Output = Result<T, ModelError>>,
 ) -> Result<T, ModelError> {
     if !again().await {
@@ -281,7 +281,7 @@ impl OpenAiEmbedder {
         Self { server, model, format: OnceLock::new() }
     }
 
-    async fn request(&self, inputs: &[String], again: &Again<'_>) -> Result<Embedded, ModelError> {
+    async fn request(&self, inputs: &[String], again: &RetryPermit<'_>) -> Result<Embedded, ModelError> {
         let (vectors, tokens, left) = match self.format.get() {
             Some(EncodingFormat::Base64) => self.in_base64(inputs).await?,
             Some(EncodingFormat::Float) => self.in_decimals(inputs).await?,
@@ -291,7 +291,11 @@ impl OpenAiEmbedder {
     }
 
     /// Finds out which format the server gives.
-    async fn in_either(&self, inputs: &[String], again: &Again<'_>) -> Result<EmbeddingReply, ModelError> {
+    async fn in_either(
+        &self,
+        inputs: &[String],
+        again: &RetryPermit<'_>,
+    ) -> Result<EmbeddingReply, ModelError> {
         let (format, response) = match self.in_base64(inputs).await {
             Err(error @ (ModelError::Rejected { .. } | ModelError::Nonsense { .. })) => {
                 let response = otherwise(error, again, self.in_decimals(inputs)).await?;
@@ -359,7 +363,7 @@ impl Embedder for OpenAiEmbedder {
     fn embed<'a>(
         &'a self,
         inputs: &'a [String],
-        again: &'a Again<'a>,
+        again: &'a RetryPermit<'a>,
     ) -> BoxFuture<'a, Result<Embedded, ModelError>> {
         self.request(inputs, again).boxed()
     }
@@ -408,7 +412,7 @@ mod tests {
         };
         let (second, hour) = (Some(Duration::from_secs(1)), Some(Duration::from_hours(1)));
         for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
-            assert_eq!(of(status, &[]), Some(OVERLOADED));
+            assert_eq!(of(status, &[]), Some(OVERLOADED_WAIT));
             assert_eq!(of(status, &[("retry-after", "0")]), second);
             assert_eq!(of(status, &[("retry-after", "86400")]), hour);
             assert_eq!(of(status, &[("retry-after", "Fri, 31 Dec 2100 23:59:59 GMT")]), hour);

@@ -76,16 +76,16 @@ impl From<AskError> for JobError {
 }
 
 /// How often it is looked whether there is money for those who wait for tomorrow's.
-const RESUME: Duration = Duration::from_mins(1);
+const RESUME_INTERVAL: Duration = Duration::from_mins(1);
 /// Jobs resumed per statement.
-const RESUMED: u32 = 1000;
+const RESUME_BATCH: u32 = 1000;
 
 /// How long a job waits before it looks again whether spending is still stopped, as in `shopkeeper.take_budget`.
-const STOPPED: Duration = Duration::from_mins(1);
+const STOPPED_WAIT: Duration = Duration::from_mins(1);
 /// Longer than this is not waited for in a slot: the job waits in the queue.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a server is left alone that refuses the key or the account.
-const REFUSED: Duration = Duration::from_mins(1);
+const REFUSED_WAIT: Duration = Duration::from_mins(1);
 
 /// Adds to the day's sums. What was paid for is kept when that cannot be done: thrown away, it would be paid for again.
 pub async fn note(store: &Store, cost: Cost) {
@@ -169,9 +169,15 @@ impl Budget {
         Ok(reply)
     }
 
-    async fn begin<'a>(&'a self, tokens: u64, jobs: &'a [JobRef]) -> Result<Asking<'a>, AskError> {
+    async fn begin<'a>(&'a self, tokens: u64, jobs: &'a [JobRef]) -> Result<BudgetedRequest<'a>, AskError> {
         self.take(tokens, jobs).instrument(info_span!("budget")).await.map_err(AskError::Withheld)?;
-        Ok(Asking { budget: self, tokens, jobs, taken: AtomicU64::new(tokens), denied: OnceLock::new() })
+        Ok(BudgetedRequest {
+            budget: self,
+            tokens,
+            jobs,
+            taken: AtomicU64::new(tokens),
+            denied: OnceLock::new(),
+        })
     }
 
     /// Waits until one request with so many tokens may be sent.
@@ -217,7 +223,7 @@ impl Budget {
             }
         }
         if self.store.stopped_since().await?.is_some() {
-            return Ok(STOPPED);
+            return Ok(STOPPED_WAIT);
         }
         Ok(self.local_limit().take(requests, tokens))
     }
@@ -254,7 +260,7 @@ impl Budget {
             if let Err(error) = self.resume(kinds).await {
                 tracing::debug!(%error, "what waits for money could not be looked at");
             }
-            if stop.run_until_cancelled(tokio::time::sleep(RESUME)).await.is_none() {
+            if stop.run_until_cancelled(tokio::time::sleep(RESUME_INTERVAL)).await.is_none() {
                 return;
             }
         }
@@ -267,7 +273,7 @@ impl Budget {
             return Ok(());
         }
         for kind in kinds {
-            while self.store.hasten(kind, WaitReason::DailyBudget, RESUMED).await? >= RESUMED {}
+            while self.store.hasten(kind, WaitReason::DailyBudget, RESUME_BATCH).await? >= RESUME_BATCH {}
         }
         Ok(())
     }
@@ -297,7 +303,7 @@ impl Budget {
     async fn heed(&self, error: &ModelError) {
         let wait = match error {
             ModelError::Unavailable { retry_after, .. } => *retry_after,
-            ModelError::Refused { .. } => Some(REFUSED),
+            ModelError::Refused { .. } => Some(REFUSED_WAIT),
             ModelError::Rejected { .. } | ModelError::Nonsense { .. } | ModelError::NoVector { .. } => None,
         };
         let Some(wait) = wait else { return };
@@ -309,7 +315,7 @@ impl Budget {
 }
 
 /// A request that the budget has room for, until its reply is there.
-struct Asking<'a> {
+struct BudgetedRequest<'a> {
     budget: &'a Budget,
     /// Of one request.
     tokens: u64,
@@ -320,7 +326,7 @@ struct Asking<'a> {
     denied: OnceLock<JobError>,
 }
 
-impl Asking<'_> {
+impl BudgetedRequest<'_> {
     /// Waits until the request may be sent once more, and says whether it may be.
     async fn again(&self) -> bool {
         match self.budget.take(self.tokens, self.jobs).await {

@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     catalogue::{
-        Catalogue, CatalogueError, CatalogueResult, Document, Listed, Nets, RenderFault,
+        Catalogue, CatalogueError, CatalogueResult, ChangeHints, Document, ListedRow, RenderFault,
         render::{Rendering, Row, Templates},
     },
     pg_connection::{self, BorrowedConnection},
@@ -167,7 +167,7 @@ impl PostgresSource {
     fn spooled<'a>(
         &'a self,
         spooling: impl Future<Output = CatalogueResult<Spool>> + Send + 'a,
-    ) -> impl futures::Stream<Item = CatalogueResult<Listed>> + Send + 'a {
+    ) -> impl futures::Stream<Item = CatalogueResult<ListedRow>> + Send + 'a {
         async_stream::try_stream! {
             let mut spooled = spooling.await?.rewind().await.map_err(|error| self.not_kept(&error))?;
             loop {
@@ -203,7 +203,7 @@ impl PostgresSource {
             let without_key = || self.misfit("a row has no key: the key column is null".to_owned());
             listed = rows
                 .into_iter()
-                .map(|(key, row_hash)| Ok(Listed { key: key.ok_or_else(without_key)?, row_hash }))
+                .map(|(key, row_hash)| Ok(ListedRow { key: key.ok_or_else(without_key)?, row_hash }))
                 .collect::<Result<_, _>>()?;
         }
         self.in_time(snapshot.rollback().map_err(self.fail())).await?;
@@ -298,7 +298,7 @@ impl PostgresSource {
 }
 
 impl Catalogue for PostgresSource {
-    fn list(&self) -> BoxStream<'_, CatalogueResult<Listed>> {
+    fn list(&self) -> BoxStream<'_, CatalogueResult<ListedRow>> {
         self.spooled(self.listing()).boxed()
     }
 
@@ -314,7 +314,7 @@ impl Catalogue for PostgresSource {
         self.in_time(self.polling().map_ok(|_| ())).boxed()
     }
 
-    fn nets(&self) -> Option<&dyn Nets> {
+    fn change_hints(&self) -> Option<&dyn ChangeHints> {
         Some(self)
     }
 }

@@ -19,7 +19,7 @@ pub const LOCAL: &str = "local";
 
 /// A question that a worker has taken.
 #[derive(Clone, Debug)]
-pub struct Taken {
+pub struct ClaimedQuestion {
     /// Its id.
     pub id: Uuid,
     /// The service that asks.
@@ -41,7 +41,7 @@ pub struct Taken {
 /// Numbers of the events of one run.
 pub const RUN: i64 = 10_000;
 
-impl Taken {
+impl ClaimedQuestion {
     /// The number before that of the run's first event.
     pub fn first_event(&self) -> i64 {
         self.lease.fence * RUN
@@ -50,7 +50,7 @@ impl Taken {
 
 /// What is written when a question is settled: columns of its answer, and its cost.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Settled {
+pub struct Settlement {
     /// A terminal status.
     pub status: &'static str,
     /// What came of it.
@@ -164,7 +164,12 @@ impl Store {
     }
 
     /// Takes a question for answering; nothing when there is nothing to answer.
-    pub async fn take_question(&self, id: Uuid, attempt: u32, lease: Lease) -> Result<Option<Taken>> {
+    pub async fn take_question(
+        &self,
+        id: Uuid,
+        attempt: u32,
+        lease: Lease,
+    ) -> Result<Option<ClaimedQuestion>> {
         let taken = sqlx::query!(
             r#"select client as "client!", seq as "seq!", request as "asked!: Json<Box<RawValue>>", age as "age!",
                    is_paused as "is_paused!", usd_today as "usd_today!"
@@ -175,7 +180,7 @@ impl Store {
         );
         let Some(row) = taken.fetch_optional(&self.pool).await? else { return Ok(None) };
         let asked = serde_json::from_str(row.asked.get());
-        Ok(Some(Taken {
+        Ok(Some(ClaimedQuestion {
             id,
             client: row.client,
             seq: row.seq,
@@ -188,7 +193,7 @@ impl Store {
     }
 
     /// Whether a question still waits for the answer of the attempt that took it.
-    pub async fn is_wanted(&self, taken: &Taken) -> Result<bool> {
+    pub async fn is_wanted(&self, taken: &ClaimedQuestion) -> Result<bool> {
         let wanted = sqlx::query_scalar!(
             // The state is no condition: a plan for it may walk through the index of what is open.
             r#"select coalesce(
@@ -268,7 +273,7 @@ impl Store {
 
     /// Settles a question, adds its cost to the day's and completes its job, all or nothing, and tells those who
     /// listen. Of a question that was cancelled meanwhile, only the job.
-    pub async fn settle(&self, taken: &Taken, settled: &Settled) -> Result<()> {
+    pub async fn settle(&self, taken: &ClaimedQuestion, settled: &Settlement) -> Result<()> {
         let held = sqlx::query_scalar!(
             r#"select shopkeeper.settle($1, $2, $3, $4, $5, $6, $7) as "held!""#,
             taken.id,

@@ -8,7 +8,7 @@ use super::{Result, Store, StoreError, pool::Pool, versions::IndexVersion};
 use crate::answering::Passage;
 
 /// Documents that share a SKU which is looked at: a SKU that thousands have names none.
-const NAMED: i64 = 20;
+const MAX_NAMED: i64 = 20;
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -39,7 +39,7 @@ impl Row {
 
 /// What a search is restricted to.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Within<'a> {
+pub struct SearchFilter<'a> {
     /// These sources; none is all.
     pub sources: Option<&'a [String]>,
     /// Documents with this metadata.
@@ -91,7 +91,7 @@ impl Store {
         version: &IndexVersion,
         vector: &[f32],
         top_k: u32,
-        within: Within<'_>,
+        within: SearchFilter<'_>,
     ) -> Result<Vec<Passage>> {
         // An empty object lets every document through.
         let metadata = within.metadata.filter(|metadata| !metadata.is_empty()).map(Json);
@@ -121,7 +121,7 @@ impl Store {
         version: &IndexVersion,
         vector: &[f32],
         codes: &[String],
-        within: Within<'_>,
+        within: SearchFilter<'_>,
     ) -> Result<Vec<Passage>> {
         let search = |pool| {
             let query = sqlx::query_as(
@@ -144,7 +144,7 @@ impl Store {
                 .bind(HalfVector::from_f32_slice(vector))
                 .bind(codes)
                 .bind(within.sources)
-                .bind(NAMED)
+                .bind(MAX_NAMED)
                 .bind(within.metadata.map(Json));
             query.fetch_all(pool)
         };

@@ -15,7 +15,7 @@ use sqlx::PgConnection;
 
 use super::{Result, Store, jobs, jobs::Lease};
 use crate::{
-    catalogue::{Document, DocumentId, Fingerprint, Listed, changes},
+    catalogue::{Document, DocumentId, Fingerprint, ListedRow, changes},
     indexing::chunk::{Chunks, InputHash},
 };
 
@@ -23,7 +23,7 @@ mod refresh;
 
 /// What is known of a document before it is refreshed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownDocument {
     /// The revision to be indexed.
     pub revision: i64,
     /// Of the row when it was last listed; 0 when another row was read since.
@@ -82,17 +82,22 @@ pub enum WriteOutcome {
 }
 
 /// Documents that failed and are enqueued once more in one statement.
-const RETRIED: i64 = 1000;
+const RETRY_BATCH: i64 = 1000;
 /// Documents deleted in one transaction.
-const DELETED: i64 = 1000;
+const DELETE_BATCH: i64 = 1000;
 
 impl Store {
     /// Reads one page of a source's documents in key order, after `after`.
-    pub async fn known(&self, source: &str, after: Option<&str>, limit: u32) -> Result<Vec<changes::Known>> {
+    pub async fn known(
+        &self,
+        source: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<changes::KnownRow>> {
         // The smallest key after it: a text holds no NUL. Any plan for this condition begins there in the index.
         let from = after.map_or_else(String::new, |after| format!("{after}\u{1}"));
         let page = sqlx::query_as!(
-            changes::Known,
+            changes::KnownRow,
             "select key, row_hash from shopkeeper.document where source = $1 and key >= $2 order by key limit $3",
             source,
             from,
@@ -102,7 +107,7 @@ impl Store {
     }
 
     /// Notes that these documents were added or changed, and enqueues a job for each.
-    pub async fn note_listed(&self, source: &str, listed: &[Listed], refresh: &str) -> Result<u64> {
+    pub async fn note_listed(&self, source: &str, listed: &[ListedRow], refresh: &str) -> Result<u64> {
         let keys: Vec<_> = listed.iter().map(|entry| entry.key.clone()).collect();
         self.pool
             .transact(async |connection| {
@@ -114,7 +119,7 @@ impl Store {
     }
 
     /// Notes that these documents were added, and enqueues the filling of every index version, which lack them now.
-    pub async fn note_new(&self, source: &str, listed: &[Listed], fill: &str) -> Result<u64> {
+    pub async fn note_new(&self, source: &str, listed: &[ListedRow], fill: &str) -> Result<u64> {
         self.pool.transact(async |connection| {
             sqlx::query!(
                 "select shopkeeper.enqueue_many(
@@ -162,7 +167,7 @@ impl Store {
                  order by failed.key limit $3",
                 source,
                 after,
-                RETRIED,
+                RETRY_BATCH,
                 servers,
             );
             let keys = keys.fetch_all(&self.pool).await?;
@@ -182,7 +187,7 @@ impl Store {
                 let keys = sqlx::query_scalar!(
                     "select key from shopkeeper.document where source = $1 order by key limit $2",
                     source,
-                    DELETED,
+                    DELETE_BATCH,
                 );
                 let keys = keys.fetch_all(&mut *connection).await?;
                 lock(connection, &vec![source.to_owned(); keys.len()], &keys).await?;
@@ -217,7 +222,7 @@ impl Store {
         &self,
         version: i32,
         ids: impl Iterator<Item = &DocumentId> + Send,
-    ) -> Result<HashMap<DocumentId, Known>> {
+    ) -> Result<HashMap<DocumentId, KnownDocument>> {
         let (sources, keys): (Vec<_>, Vec<_>) = ids.map(|id| (id.source.clone(), id.key.clone())).unzip();
         let rows = sqlx::query!(
             r#"select document.source, document.key, document.revision, document.row_hash,
@@ -240,7 +245,7 @@ impl Store {
             let fingerprint = row.fingerprint.and_then(|bytes| bytes.try_into().ok()).map(Fingerprint);
             let chunks =
                 row.chunks.into_iter().filter_map(|hash: Vec<u8>| hash.try_into().ok().map(InputHash));
-            let known = Known {
+            let known = KnownDocument {
                 revision: row.revision,
                 row_hash: row.row_hash,
                 fingerprint,
@@ -281,7 +286,7 @@ struct DocumentLock {
 }
 
 /// Raises the revisions of documents that were added or changed: in the order of [`lock`], which new rows need as well.
-async fn note(connection: &mut PgConnection, source: &str, listed: &[Listed]) -> Result<()> {
+async fn note(connection: &mut PgConnection, source: &str, listed: &[ListedRow]) -> Result<()> {
     let (keys, hashes): (Vec<_>, Vec<_>) =
         listed.iter().map(|entry| (entry.key.clone(), entry.row_hash)).unzip();
     sqlx::query!(

@@ -16,9 +16,9 @@ mod outcome;
 mod upkeep;
 
 pub use control::{JobFilter, JobRow, JobState, Selection};
-pub use outcome::{Ending, Failure, JobEnd, OnDead, Unwritten, WaitReason, WaitsFor};
+pub use outcome::{Ending, Failure, JobEnd, OnDead, UnwrittenEnds, WaitReason, WaitsFor};
 pub(super) use outcome::{complete, complete_all};
-pub use upkeep::Promoted;
+pub use upkeep::Promotion;
 
 /// A job to be enqueued: nothing but values, so that whoever makes one need not know who runs it.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Result, Store, answers::Taken, jobs::interval};
+use super::{Result, Store, answers::ClaimedQuestion, jobs::interval};
 use crate::model::{Message, Role};
 
 /// A conversation.
@@ -59,7 +59,12 @@ impl Store {
     }
 
     /// Reads the last messages of the session before a question, oldest first.
-    pub async fn history(&self, taken: &Taken, session: &str, messages: u32) -> Result<Vec<Message>> {
+    pub async fn history(
+        &self,
+        taken: &ClaimedQuestion,
+        session: &str,
+        messages: u32,
+    ) -> Result<Vec<Message>> {
         let turns = sqlx::query!(
             r#"select question, answer ->> 'text' as text from shopkeeper.answer
                where client = $1 and session_id = $2 and seq < $3 order by seq desc limit $4"#,

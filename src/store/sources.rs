@@ -13,7 +13,7 @@ use crate::{
 
 /// What a watcher does next with its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Watched {
+pub struct SourceWatch {
     /// The last mark; none when the source was never polled.
     pub mark: Option<Mark>,
     /// How long ago it was polled; none when it never was.
@@ -107,7 +107,7 @@ impl Store {
     }
 
     /// Makes this daemon the one that watches a source for so long, unless another one does.
-    pub async fn watch(&self, source: &str, watcher: &str, length: Duration) -> Result<Option<Watched>> {
+    pub async fn watch(&self, source: &str, watcher: &str, length: Duration) -> Result<Option<SourceWatch>> {
         let row = sqlx::query!(
             r#"update shopkeeper.source set watcher = $2, watch_until = now() + $3
                where name = $1 and (watcher = $2 or watch_until is null or watch_until < now())
@@ -117,7 +117,7 @@ impl Store {
             watcher,
             interval(length),
         );
-        Ok(row.fetch_optional(&self.queue).await?.map(|row| Watched {
+        Ok(row.fetch_optional(&self.queue).await?.map(|row| SourceWatch {
             mark: row.mark.map(|mark| mark.0),
             polled_ago: row.polled_ago.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         }))

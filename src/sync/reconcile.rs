@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalogue::{
-        Catalogue, CatalogueError, Listed, MassDelete,
-        changes::{Change, CompareError, Known, compare},
+        Catalogue, CatalogueError, ListedRow, MassDelete,
+        changes::{Change, CompareError, KnownRow, compare},
     },
     clock,
     job::{Attempt, FILL_INDEX, Job, JobError, OUTAGE, Outcome, REFRESH_DOCUMENT, SYNC_CATALOGUE},
@@ -233,8 +233,8 @@ impl SyncCatalogue {
 struct Run<'a> {
     store: &'a Store,
     report: SyncReport,
-    added: Vec<Listed>,
-    changed: Vec<Listed>,
+    added: Vec<ListedRow>,
+    changed: Vec<ListedRow>,
 }
 
 impl Run<'_> {
@@ -266,7 +266,7 @@ impl SyncReport {
 }
 
 /// What is known of a source, in key order, read in pages.
-fn known<'a>(store: &'a Store, source: &'a str) -> impl Stream<Item = Result<Known, StoreError>> + 'a {
+fn known<'a>(store: &'a Store, source: &'a str) -> impl Stream<Item = Result<KnownRow, StoreError>> + 'a {
     async_stream::try_stream! {
         let mut after: Option<String> = None;
         loop {

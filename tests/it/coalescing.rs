@@ -10,7 +10,7 @@ use crate::support::{World, execute};
 use proptest::{prelude::*, test_runner::TestRunner};
 use shopkeeper::store::{
     Store,
-    jobs::{Claim, Failure, JobEnd, Lease, Unwritten},
+    jobs::{Claim, Failure, JobEnd, Lease, UnwrittenEnds},
 };
 
 /// What happens next.
@@ -77,7 +77,7 @@ impl Model {
             Event::Finish => {
                 if let Some((lease, follows)) = self.held.take() {
                     let unwritten = store.end_jobs(&[JobEnd::done(lease, Vec::new())]).await.unwrap();
-                    assert_eq!(unwritten, Unwritten::default());
+                    assert_eq!(unwritten, UnwrittenEnds::default());
                     self.covered = self.covered.max(follows);
                 }
             }
@@ -110,7 +110,7 @@ impl Model {
     async fn fail(&mut self, store: &Store, failure: Failure) {
         if let Some((lease, follows)) = self.held.take() {
             let failed = JobEnd::failed(lease, failure, "as wished".to_owned());
-            assert_eq!(store.end_jobs(&[failed]).await.unwrap(), Unwritten::default());
+            assert_eq!(store.end_jobs(&[failed]).await.unwrap(), UnwrittenEnds::default());
             self.lost.push(lease);
             self.end_if_gone(store, follows).await;
         }

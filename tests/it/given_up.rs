@@ -11,7 +11,7 @@ use shopkeeper::{
     indexing::chunk::{Chunk, Chunks, EmbeddedChunk},
     store::{
         Reach, Store,
-        documents::{Content, DocumentWrite, Known, WriteOutcome},
+        documents::{Content, DocumentWrite, KnownDocument, WriteOutcome},
     },
 };
 
@@ -55,7 +55,7 @@ async fn a_listing_that_is_given_up_leaves_nothing_old_to_be_read() {
 }
 
 /// What is to be written of a document that is known so.
-pub(crate) fn written(id: &DocumentId, known: &Known, text: &str) -> DocumentWrite {
+pub(crate) fn written(id: &DocumentId, known: &KnownDocument, text: &str) -> DocumentWrite {
     let document = Document {
         key: id.key.clone(),
         title: text.to_owned(),

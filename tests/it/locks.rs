@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::support::World;
 use serde_json::value::RawValue;
 use shopkeeper::{
-    catalogue::{Document, DocumentId, Fingerprint, Listed},
+    catalogue::{Document, DocumentId, Fingerprint, ListedRow},
     store::documents::{Content, DocumentWrite, WriteOutcome},
 };
 
@@ -43,7 +43,7 @@ fn content(number: usize, fingerprint: Fingerprint, known: Option<Fingerprint>) 
 async fn writers_in_any_order_and_listings_never_wait_in_a_circle() {
     let world = World::new().await;
     let store = &world.store;
-    let listed: Vec<_> = (0..DOCUMENTS).map(|number| Listed { key: key(number), row_hash: 1 }).collect();
+    let listed: Vec<_> = (0..DOCUMENTS).map(|number| ListedRow { key: key(number), row_hash: 1 }).collect();
     store.note_listed("product", &listed, "refresh_document").await.unwrap();
     let fingerprint = Fingerprint([7; 32]);
     let guards = BTreeMap::new();

@@ -13,7 +13,7 @@ use shopkeeper::{
     queue::{AHEAD, Limits, Queue, Wakeup},
     store::{
         Store,
-        jobs::{Claim, ClaimedJob, JobEnd, NewJob, Unwritten},
+        jobs::{Claim, ClaimedJob, JobEnd, NewJob, UnwrittenEnds},
     },
 };
 use tokio::sync::{Notify, Semaphore};
@@ -382,7 +382,7 @@ async fn an_acknowledgement_whose_reply_was_lost_is_repeated_without_effect() {
     let claimed = claim(&world, "w", 1, Duration::from_mins(1)).await;
     let follow_up = NewJob { kind: "scripted", key: "next".into(), payload: serde_json::json!({}) };
     let finished = [JobEnd::done(claimed[0].lease, vec![follow_up])];
-    assert_eq!(world.store.end_jobs(&finished).await.unwrap(), Unwritten::default());
+    assert_eq!(world.store.end_jobs(&finished).await.unwrap(), UnwrittenEnds::default());
     assert_eq!(
         world.store.end_jobs(&finished).await.unwrap().lost,
         [claimed[0].lease],

@@ -7,7 +7,7 @@ use shopkeeper::{
     queue::Limits,
     store::{
         Reach, Store,
-        answers::Settled,
+        answers::Settlement,
         jobs::{Claim, Failure, JobEnd, Lease, Selection},
     },
 };
@@ -127,8 +127,12 @@ async fn a_handler_that_completes_its_job_waits_for_who_has_locked_it() {
         .await
         .unwrap();
     let nothing = serde_json::json!([]);
-    let settled =
-        Settled { status: "completed", sources: nothing.clone(), citations: nothing, ..Settled::default() };
+    let settled = Settlement {
+        status: "completed",
+        sources: nothing.clone(),
+        citations: nothing,
+        ..Settlement::default()
+    };
     let (settling, ()) = tokio::join!(world.store.settle(&taken, &settled), async {
         let waits = "exists (select from pg_stat_activity
              where datname = current_database() and wait_event_type = 'Lock')";

@@ -18,7 +18,7 @@ use shopkeeper::{
     daemon::{Role, Roles},
     demo::models::{Fault, Operation},
     store::{
-        answers::Settled,
+        answers::Settlement,
         jobs::Claim,
         usage::{self, Cost},
     },
@@ -69,7 +69,7 @@ fn grounding() -> impl Strategy<Value = Grounding> {
     )
 }
 
-fn settled() -> impl Strategy<Value = Settled> {
+fn settled() -> impl Strategy<Value = Settlement> {
     let words = (
         prop::sample::select(vec!["completed", "incomplete", "failed", "cancelled", "expired"]),
         option::of(prop::sample::select(vec!["answered", "no_answer", "fallback"])),
@@ -94,7 +94,7 @@ fn settled() -> impl Strategy<Value = Settled> {
                     "model": model, "cost": cost,
                 })
             });
-            Settled {
+            Settlement {
                 status,
                 outcome,
                 incomplete_reason,
@@ -116,7 +116,7 @@ fn settled() -> impl Strategy<Value = Settled> {
 }
 
 /// Asks, and settles the question as a worker does.
-async fn settle(world: &World, settled: &Settled) -> uuid::Uuid {
+async fn settle(world: &World, settled: &Settlement) -> uuid::Uuid {
     let id: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle?', session_id => 's')").await;
     let claim = Claim {
         kind: "answer_question",
@@ -200,8 +200,8 @@ async fn a_row_of_another_shape_is_read_as_far_as_it_goes() {
     let world = World::new().await;
     let daemon = TestDaemon::with_roles(&world, Roles::of(&[Role::Http])).await;
     let empty =
-        Settled { status: "completed", sources: json!([]), citations: json!([]), ..Settled::default() };
-    let id = settle(&world, &Settled { escalation: Some("failed"), ..empty }).await;
+        Settlement { status: "completed", sources: json!([]), citations: json!([]), ..Settlement::default() };
+    let id = settle(&world, &Settlement { escalation: Some("failed"), ..empty }).await;
     for (columns, shown) in [
         (
             r#"sources = '[{"n": 1, "source": "product", "key": "3", "title": "Kettle", "url": null,

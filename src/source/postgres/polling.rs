@@ -14,7 +14,7 @@ use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, future::BoxFutur
 use sqlx::{AssertSqlSafe, Column, TypeInfo};
 
 use crate::{
-    catalogue::{CatalogueResult, Listed, Mark, MarkAt, Nets, Noted},
+    catalogue::{CatalogueResult, ChangeHints, ListedRow, Mark, MarkAt, Note},
     source::postgres::{
         PostgresSource, Relation, filter, from_clause, is_bad_value, listing::Spool, literal, quote, table,
     },
@@ -171,12 +171,12 @@ impl PostgresSource {
 }
 
 /// A row without a key is told by the next listing.
-fn listed((key, row_hash): (Option<String>, i64)) -> Option<Listed> {
-    Some(Listed { key: key?, row_hash })
+fn listed((key, row_hash): (Option<String>, i64)) -> Option<ListedRow> {
+    Some(ListedRow { key: key?, row_hash })
 }
 
-impl Nets for PostgresSource {
-    fn find<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, CatalogueResult<Vec<Listed>>> {
+impl ChangeHints for PostgresSource {
+    fn find<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, CatalogueResult<Vec<ListedRow>>> {
         let find = async move {
             let statements = self.statements().await?;
             let find = |keys| {
@@ -205,11 +205,11 @@ impl Nets for PostgresSource {
         self.in_time(mark).boxed()
     }
 
-    fn changed(&self, since: &Mark) -> BoxStream<'_, CatalogueResult<Listed>> {
+    fn changed(&self, since: &Mark) -> BoxStream<'_, CatalogueResult<ListedRow>> {
         self.spooled(self.changes(since.clone())).boxed()
     }
 
-    fn noted(&self, limit: u32) -> BoxFuture<'_, CatalogueResult<Vec<Noted>>> {
+    fn noted(&self, limit: u32) -> BoxFuture<'_, CatalogueResult<Vec<Note>>> {
         let read = async move {
             // Asked of the catalogue: a statement on a table that is not there would fill the shop's log.
             let is_there = "select exists (
@@ -224,7 +224,7 @@ impl Nets for PostgresSource {
             let notes = "select id, key from shopkeeper_change.note where source = $1 order by id limit $2";
             let rows = sqlx::query_as(notes).bind(&self.settings.name).bind(i64::from(limit));
             let rows = rows.fetch_all(&self.pool).await.map_err(self.fail())?;
-            Ok(rows.into_iter().map(|(id, key)| Noted { id, key }).collect())
+            Ok(rows.into_iter().map(|(id, key)| Note { id, key }).collect())
         };
         self.in_time(read).boxed()
     }

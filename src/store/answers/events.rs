@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{RUN, Taken};
+use super::{ClaimedQuestion, RUN};
 use crate::store::{Result, Store, without_nul};
 
 /// One thing that was said.
@@ -43,7 +43,7 @@ pub struct Progress {
 
 impl Store {
     /// Adds what was said in a run, unless the answer is not its own any more, and tells those who watch.
-    pub async fn add_events(&self, taken: &Taken, events: &[Event]) -> Result<()> {
+    pub async fn add_events(&self, taken: &ClaimedQuestion, events: &[Event]) -> Result<()> {
         sqlx::query!(
             "with wanted as (
                  -- As an expression the state is no reason to walk through the index of what is open.

@@ -111,7 +111,7 @@ const MAX_ERROR_CHARS: usize = 2000;
 
 /// Ends that were not written.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Unwritten {
+pub struct UnwrittenEnds {
     /// Taken by others, or cancelled.
     pub lost: Vec<Lease>,
     /// Still held, but the row of the job is locked: to be tried again.
@@ -131,7 +131,7 @@ impl Store {
     /// Writes how jobs ended, and enqueues what follows from them, in one transaction; nothing follows from jobs whose end
     /// was not written. Done jobs leave the queue; the others go back, or into the history as dead. A job that was
     /// enqueued again while it ran goes on in any case, with all its attempts before it.
-    pub async fn end_jobs(&self, ends: &[JobEnd]) -> Result<Unwritten> {
+    pub async fn end_jobs(&self, ends: &[JobEnd]) -> Result<UnwrittenEnds> {
         let (mut done, mut failures) = (Vec::new(), Vec::new());
         for JobEnd { lease, ending } in ends {
             match ending {
@@ -269,11 +269,11 @@ async fn unwritten(
     connection: &mut PgConnection,
     ends: &[JobEnd],
     written: &BTreeSet<i64>,
-) -> Result<Unwritten> {
+) -> Result<UnwrittenEnds> {
     let left = ends.iter().map(|end| end.lease).filter(|lease| !written.contains(&lease.job));
     let left: Vec<_> = left.collect();
     if left.is_empty() {
-        return Ok(Unwritten::default());
+        return Ok(UnwrittenEnds::default());
     }
     let (jobs, fences) = columns(&left);
     let held = sqlx::query_scalar!(
@@ -283,5 +283,5 @@ async fn unwritten(
     );
     let held = held.fetch_all(connection).await?;
     let (busy, lost) = left.into_iter().partition(|lease| held.contains(&lease.job));
-    Ok(Unwritten { lost, busy })
+    Ok(UnwrittenEnds { lost, busy })
 }

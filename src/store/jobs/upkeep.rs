@@ -12,7 +12,7 @@ const PRUNE_BATCH: i64 = 10_000;
 
 /// What a look at the delayed jobs found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Promoted {
+pub struct Promotion {
     /// Jobs that were due, and are ready now.
     pub jobs: u64,
     /// Whether there may be more that are due.
@@ -23,13 +23,13 @@ pub struct Promoted {
 
 impl Store {
     /// Makes delayed jobs that are due ready, and wakes those who run them.
-    pub async fn promote(&self) -> Result<Promoted> {
+    pub async fn promote(&self) -> Result<Promotion> {
         let row =
             sqlx::query!(r#"select promoted as "promoted!", next_in from shopkeeper.promote($1)"#, BATCH)
                 .fetch_one(&self.upkeep)
                 .await?;
         let next = row.next_in.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        Ok(Promoted { jobs: row.promoted.unsigned_abs(), is_full: row.promoted >= BATCH, next })
+        Ok(Promotion { jobs: row.promoted.unsigned_abs(), is_full: row.promoted >= BATCH, next })
     }
 
     /// Frees jobs whose lease ran out: their worker is gone. An attempt is charged to those that may have

@@ -16,13 +16,13 @@ struct Builder<'a> {
 }
 
 /// How often the server's process is looked for. When it is gone, and we were not told, the network was cut.
-const LOOK: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Builder<'_> {
     async fn execute(&mut self, statement: String) -> Result<()> {
         let lost = async {
             loop {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
                 let there = sqlx::query_scalar!(
                     r#"select exists (select from pg_stat_activity where pid = $1) as "there!""#,
                     self.pid
