@@ -16,7 +16,7 @@ use crate::{
         refresh::RefreshDocument,
     },
     job::{BatchJob, Job},
-    queue::Pulse,
+    queue::Heartbeat,
     store::{Reach, Store, StoreError},
     sync::reconcile::SyncCatalogue,
     telemetry,
@@ -72,7 +72,7 @@ pub struct Started {
     /// The address of its API.
     pub address: Option<SocketAddr>,
     /// Whether its workers reach the database.
-    pub pulse: Pulse,
+    pub heartbeat: Heartbeat,
 }
 
 /// Runs everything until `stop` is cancelled, then ends in order. `started` is called once the daemon takes work.
@@ -97,8 +97,8 @@ pub async fn run(
 
     let workers = Workers::new(&store);
     workers.start_roles(config, &store, &parts, roles, schedules);
-    let pulse = workers.queue.pulse().clone();
-    let watched = pulse.clone();
+    let heartbeat = workers.queue.heartbeat().clone();
+    let watched = heartbeat.clone();
     api.readiness.watch(move || watched.is_steady());
     let servers = TaskTracker::new();
     for (listener, routes) in [(public, http::api(api.clone())), (admin, http::admin(api.clone()))] {
@@ -106,7 +106,7 @@ pub async fn run(
         servers.spawn(serve(listener, routes, stop.clone()));
     }
     watch(&servers, &api, &workers, &parts, roles, &stop);
-    started(Started { address, pulse });
+    started(Started { address, heartbeat });
     // Not before: a shop that does not answer takes its time, and nobody needs to wait for it.
     stop.run_until_cancelled(parts.say_source_faults()).await;
 
@@ -185,7 +185,7 @@ fn watch(
     tasks.spawn(async move { crate::answering::job::end_overdue(&store, &stopped).await });
     let (store, stopped) = (api.store.clone(), stop.clone());
     let (worker, waiting) = (workers.queue.worker().to_owned(), parts.waiting.clone());
-    tasks.spawn(async move { waiting.keep_telling(&store, &worker, &stopped).await });
+    tasks.spawn(async move { waiting.keep_publishing(&store, &worker, &stopped).await });
     // One model is enough: all share one budget of money.
     if let (true, Some(model)) = (roles.has(Role::Refresh), parts.versions.models().first().cloned()) {
         let stopped = stop.clone();

@@ -37,11 +37,13 @@ pub mod versions;
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: Pool,
+    /// The same connections for the short work of the queue, which is given up after [`PROMPT`].
+    queue: Pool,
     /// For the renewal of leases and nothing else.
     renewals: Pool,
     /// One connection for the upkeep of the queue, which must not wait until a handler gives one back.
     upkeep: Pool,
-    /// Past a pooler, for what is said to a connection and not to a transaction.
+    /// Session-level commands that bypass a transaction pooler.
     direct: Pool,
     replica: Option<Replica>,
 }
@@ -92,21 +94,21 @@ pub(crate) const PROMPT: Duration = Duration::from_secs(10);
 impl Store {
     /// Connects once, to see whether it can be done, and checks that the schema is the one that this
     /// program was built with.
-    pub async fn open(reach: &Reach) -> Result<Self, StoreError> {
+    pub async fn open(reach: &Reach) -> Result<Self> {
         let store = Self::connect(reach).await?;
         schema::require_current(&store.direct).await?;
         Ok(store)
     }
 
     /// Applies the migrations that are missing, then opens the store.
-    pub async fn open_migrated(reach: &Reach) -> Result<Self, StoreError> {
+    pub async fn open_migrated(reach: &Reach) -> Result<Self> {
         let store = Self::connect(reach).await?;
         schema::migrate(&store.direct).await?;
         Ok(store)
     }
 
     /// Connects once, to see whether it can be done.
-    pub async fn connect(reach: &Reach) -> Result<Self, StoreError> {
+    pub async fn connect(reach: &Reach) -> Result<Self> {
         let settings = [
             ("statement_timeout", format!("{}ms", reach.statement_timeout.as_millis())),
             ("idle_in_transaction_session_timeout", PAUSE.to_owned()),
@@ -150,70 +152,8 @@ impl Store {
             away: Arc::default(),
         });
         let renewals = pool(options.clone(), RENEWAL_CONNECTIONS, is_pooled, CONNECT_TIMEOUT, true);
-        let upkeep = pool(options, 1, is_pooled, CONNECT_TIMEOUT, true);
-        Ok(Self { pool: main, renewals, upkeep, direct, replica })
-    }
-
-    /// Does work of several statements, all of it or nothing.
-    async fn transact<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.pool.transact("", work).await
-    }
-
-    /// The same with statements that look rows up one by one in indexes: tables grow faster than their statistics,
-    /// and a plan for a small table reads all of a large one.
-    async fn transact_by_index<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let more = "; set local enable_seqscan = off; set local enable_bitmapscan = off;
-             set local enable_hashjoin = off; set local enable_mergejoin = off;
-             set local plan_cache_mode = force_generic_plan";
-        self.pool.transact(more, work).await
-    }
-
-    /// The same with statements that are planned for their values: a plan for any values would read all rows where a
-    /// filter may be left out.
-    async fn transact_by_values<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.pool.transact("; set local plan_cache_mode = force_custom_plan", work).await
-    }
-
-    /// Does work of several statements on one connection.
-    async fn on_one<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.pool.run(None, work).await
-    }
-
-    /// Does the short work of the queue, or gives it up.
-    async fn promptly<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.pool.run(Some(PROMPT), work).await
-    }
-
-    /// Renews leases over connections that nothing else takes, or gives up after this time.
-    async fn renewing<T>(
-        &self,
-        limit: Duration,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.renewals.run(Some(limit), work).await
-    }
-
-    /// Does the upkeep of the queue over a connection of its own, or gives it up.
-    async fn upkeeping<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.upkeep.run(Some(PROMPT), work).await
+        let upkeep = pool(options, 1, is_pooled, CONNECT_TIMEOUT, true).within(PROMPT);
+        Ok(Self { queue: main.within(PROMPT), pool: main, renewals, upkeep, direct, replica })
     }
 
     /// Whether the database answers now, within two seconds, and can be written.
@@ -253,7 +193,7 @@ impl Replica {
 /// What to do about a database that is not reached at the start.
 const REMEDY: &str = "\n  start it, or correct its address in the settings";
 
-fn options_of(url: &DatabaseUrl) -> Result<PgConnectOptions, StoreError> {
+fn options_of(url: &DatabaseUrl) -> Result<PgConnectOptions> {
     let options: PgConnectOptions = url.expose().parse().map_err(StoreError::unreachable)?;
     Ok(options.application_name("shopkeeper"))
 }
@@ -262,7 +202,7 @@ fn options_of(url: &DatabaseUrl) -> Result<PgConnectOptions, StoreError> {
 const PROTOCOL_VIOLATION: &str = "08P01";
 
 /// How a server is reached that was reached now.
-async fn connected(url: &DatabaseUrl, is_pooled: bool) -> Result<PgConnectOptions, StoreError> {
+async fn connected(url: &DatabaseUrl, is_pooled: bool) -> Result<PgConnectOptions> {
     let options = options_of(url)?;
     let server = format!("{}:{}", options.get_host(), options.get_port());
     let with_less = pool::through_pooler(options.clone());
@@ -293,6 +233,9 @@ async fn connect_once(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
     let connecting = async { PgConnection::connect_with(options).await?.close().await };
     pg_connection::in_time(Some(CONNECT_TIMEOUT), |error| error, connecting).await
 }
+
+/// The result of a statement.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// Why the store could not do it.
 #[derive(Clone, Debug, thiserror::Error)]

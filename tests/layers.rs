@@ -77,7 +77,7 @@ const LAYERS: &[Layer] = &[
     (
         "settings",
         &["config"],
-        &[DOMAIN, SIDE, STORE, "source", "retention", "queue", "answer parts", "answers", "evaluation"],
+        &[DOMAIN, SIDE, STORE, JOB, "source", "retention", "queue", "answer parts", "answers", "evaluation"],
     ),
 ];
 

@@ -10,7 +10,10 @@ use crate::{
         Completion,
         rate_limit::{self, JobRef},
     },
-    store::{Store, usage::Cost},
+    store::{
+        Store,
+        usage::{Cost, Operation},
+    },
     telemetry,
 };
 
@@ -89,8 +92,8 @@ impl AnswerCost {
     }
 
     fn add(&self, parts: &[(u64, f64)], count: impl FnOnce(&mut Sums)) {
-        let Cost { operation, usd, .. } = Cost::of(OPERATION, parts);
-        telemetry::model_cost(operation, usd);
+        let Cost { operation, usd, .. } = Cost::new(OPERATION, parts);
+        telemetry::model_cost(operation.into(), usd);
         let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
         sums.usd += usd;
         count(&mut sums);
@@ -102,7 +105,7 @@ impl AnswerCost {
 }
 
 /// What it is for, in the day's sums.
-const OPERATION: &str = "answer";
+const OPERATION: Operation = Operation::Answer;
 
 /// The tokens of a text, roughly: four characters each.
 pub(super) fn estimate_tokens(text: &str) -> u64 {

@@ -27,8 +27,8 @@ use crate::{
     model::{Message, rate_limit::JobRef},
     store::{
         Store, StoreError,
-        answers::{Settled, Taken},
-        chunks::Within,
+        answers::{ClaimedQuestion, Settlement},
+        chunks::SearchFilter,
         jobs::OnDead,
     },
     telemetry,
@@ -94,7 +94,7 @@ impl Job for AnswerQuestion {
             answer = self.answer(&taken, &spent) => answer,
             () = self.unwanted(&taken) => {
                 // Only the job is completed: the answer is settled already, or erased.
-                self.store.settle(&taken, &Settled { cost: spent.cost(), ..Settled::default() }).await?;
+                self.store.settle(&taken, &Settlement { cost: spent.cost(), ..Settlement::default() }).await?;
                 return Ok(Outcome::Committed);
             }
         };
@@ -121,7 +121,7 @@ impl Job for AnswerQuestion {
 
 impl AnswerQuestion {
     /// Answers, or says the fallback while nothing may be spent, or the model has been away for too long.
-    async fn answer(&self, taken: &Taken, spent: &AnswerCost) -> Result<Settled, JobError> {
+    async fn answer(&self, taken: &ClaimedQuestion, spent: &AnswerCost) -> Result<Settlement, JobError> {
         let locale = taken.asked.locale.as_deref();
         let (length, most) =
             (taken.asked.question.chars().count(), self.limits.max_question_chars.get() as usize);
@@ -153,12 +153,17 @@ impl AnswerQuestion {
         }
     }
 
-    async fn make(&self, taken: &Taken, draft: &Draft, spent: &AnswerCost) -> Result<Settled, JobError> {
+    async fn make(
+        &self,
+        taken: &ClaimedQuestion,
+        draft: &Draft,
+        spent: &AnswerCost,
+    ) -> Result<Settlement, JobError> {
         let history = self.history(taken).instrument(info_span!("history")).await?;
         let version = self.retriever.versions.active().await?;
         let Question { question, sources, filter, locale, .. } = &taken.asked;
         let standalone = self.composer.condense(question, &history, spent).await;
-        let within = Within { sources: sources.as_deref(), metadata: filter.as_ref() };
+        let within = SearchFilter { sources: sources.as_deref(), metadata: filter.as_ref() };
         let passages =
             self.retriever.retrieve(&version, &standalone, within, self.retriever.top_k, spent).await?;
         draft.found(&answering::sources(&passages, &[]));
@@ -172,7 +177,7 @@ impl AnswerQuestion {
     }
 
     /// Ends when nobody waits for the answer any more: nothing more is to be spent on it.
-    async fn unwanted(&self, taken: &Taken) {
+    async fn unwanted(&self, taken: &ClaimedQuestion) {
         loop {
             tokio::time::sleep(LOOK).await;
             if let Ok(false) = self.store.is_wanted(taken).await {
@@ -181,7 +186,7 @@ impl AnswerQuestion {
         }
     }
 
-    async fn history(&self, taken: &Taken) -> Result<Vec<Message>, StoreError> {
+    async fn history(&self, taken: &ClaimedQuestion) -> Result<Vec<Message>, StoreError> {
         let most = self.limits.history_messages;
         match (&taken.asked.history, &taken.asked.session_id) {
             (Some(given), _) => Ok(given[given.len().saturating_sub(most as usize)..].to_vec()),

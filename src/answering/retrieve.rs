@@ -18,7 +18,7 @@ use crate::{
     catalogue::Catalogue,
     indexing::versions::{Version, Versions},
     job::JobError,
-    store::{Store, chunks::Within, versions::IndexVersion},
+    store::{Store, chunks::SearchFilter, versions::IndexVersion},
 };
 
 /// How long an answer waits for the shop's present prices, as `live_metadata` says; then it takes the stored ones.
@@ -43,7 +43,7 @@ impl Retriever {
     pub async fn look_up(
         &self,
         text: &str,
-        within: Within<'_>,
+        within: SearchFilter<'_>,
         top_k: u32,
     ) -> Result<Vec<Passage>, JobError> {
         let (version, spent) = (self.versions.active().await?, AnswerCost::default());
@@ -58,7 +58,7 @@ impl Retriever {
         &self,
         version: &Version,
         question: &str,
-        within: Within<'_>,
+        within: SearchFilter<'_>,
         top_k: u32,
         spent: &AnswerCost,
     ) -> Result<Vec<Passage>, JobError> {
@@ -79,7 +79,7 @@ impl Retriever {
         index: &IndexVersion,
         vector: &[f32],
         question: &str,
-        within: Within<'_>,
+        within: SearchFilter<'_>,
         top_k: u32,
     ) -> Result<Vec<Passage>, JobError> {
         let codes = if self.names { codes(question) } else { Vec::new() };

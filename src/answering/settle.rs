@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     answering::{self, Escalation, Passage, Verdict, cost::AnswerCost, in_language, nearest, sources},
     job::JobError,
-    store::answers::Settled,
+    store::answers::Settlement,
 };
 
 /// What every answer says of how it was made.
@@ -29,13 +29,13 @@ impl SettleSettings {
         passages: &[Passage],
         (verdict, finish_reason): &(Verdict, String),
         spent: &AnswerCost,
-    ) -> Settled {
+    ) -> Settlement {
         let incomplete_reason = match finish_reason.as_str() {
             "length" => Some("max_tokens"),
             "content_filter" => Some("content_filter"),
             _ => None,
         };
-        Settled {
+        Settlement {
             status: if incomplete_reason.is_none() { "completed" } else { "incomplete" },
             outcome: Some(verdict.outcome.word()),
             incomplete_reason,
@@ -55,9 +55,9 @@ impl SettleSettings {
     }
 
     /// Nothing may be spent today: the customer is told that somebody will see to it.
-    pub(super) fn paused(&self, locale: Option<&str>) -> Settled {
+    pub(super) fn paused(&self, locale: Option<&str>) -> Settlement {
         let text = in_language(&self.fallback, locale);
-        Settled {
+        Settlement {
             status: "completed",
             outcome: Some(answering::Outcome::Fallback.word()),
             answer: Some(json!({ "text": text, "language": locale, "finish_reason": null })),
@@ -65,19 +65,19 @@ impl SettleSettings {
             citations: json!([]),
             escalation_threshold: self.escalate_above_distance,
             escalation: Some(Escalation::Paused.word()),
-            ..Settled::default()
+            ..Settlement::default()
         }
     }
 
-    pub(super) fn failed(&self, error: &JobError) -> Settled {
-        Settled {
+    pub(super) fn failed(&self, error: &JobError) -> Settlement {
+        Settlement {
             status: "failed",
             sources: json!([]),
             citations: json!([]),
             escalation_threshold: self.escalate_above_distance,
             escalation: Some(Escalation::Failed.word()),
             error: Some(error.to_string()),
-            ..Settled::default()
+            ..Settlement::default()
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::{
     daemon::{self, Parts},
     indexing::versions::Model,
     model::{Message, ModelError, Prompt, Role, unlimited},
-    store::{Store, status::SourceStatus},
+    source::postgres::triggers::TriggerState,
+    store::{Store, status::SourceStatus, versions::IndexState},
 };
 
 mod space;
@@ -202,7 +203,7 @@ const MANY: i64 = 10_000;
 async fn usage(store: &Store, checks: &mut Checks) {
     let active = match store.index_status().await {
         Err(error) => return checks.fail("search", &error, ""),
-        Ok(all) => all.into_iter().find(|index| index.version.state == "active"),
+        Ok(all) => all.into_iter().find(|index| index.version.state == IndexState::Active),
     };
     let Some(active) = active.filter(|active| active.chunks >= MANY) else { return };
     let (version, chunks) = (active.version.id, active.chunks);
@@ -276,8 +277,8 @@ async fn sources(parts: &Parts, checks: &mut Checks) {
     }
     for (name, source) in parts.postgres_sources() {
         let Ok(triggers) = source.trigger_status().await else { continue };
-        let none = triggers.iter().all(|trigger| trigger.state == "missing");
-        let current = triggers.iter().all(|trigger| trigger.state == "installed");
+        let none = triggers.iter().all(|trigger| trigger.state == TriggerState::Missing);
+        let current = triggers.iter().all(|trigger| trigger.state == TriggerState::Installed);
         let detail = match (none, current) {
             (true, _) => "none: changes are seen by polls and listings",
             (_, true) => "installed and current",

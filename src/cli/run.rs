@@ -20,7 +20,7 @@ use super::{Exit, FAILED, log_format, systemd::Systemd};
 use crate::{
     config::Config,
     daemon::{self, Listeners, Role, Roles, Started},
-    queue::Pulse,
+    queue::Heartbeat,
     telemetry,
 };
 
@@ -139,7 +139,7 @@ struct Current {
     id: tokio::task::Id,
     config: Config,
     stop: CancellationToken,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
     address: Option<SocketAddr>,
     listeners: Listeners,
 }
@@ -155,7 +155,7 @@ impl Current {
         let every = systemd.watch_every().map_or(WATCH, |every| every.min(WATCH));
         loop {
             tokio::time::sleep(every).await;
-            if self.pulse.is_steady() {
+            if self.heartbeat.is_steady() {
                 systemd.is_well();
             } else {
                 tracing::warn!("workers do not get through to the database");
@@ -217,8 +217,8 @@ async fn start(
         })
         .id();
     let started = started.await.context("the daemon panicked before it took work")?;
-    let Started { address, pulse } = started?;
-    let current = Current { id, config, stop, pulse, address, listeners };
+    let Started { address, heartbeat } = started?;
+    let current = Current { id, config, stop, heartbeat, address, listeners };
     let status = current.status();
     let sources = current.config.sources.len();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), sources, "{status}");

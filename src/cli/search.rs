@@ -9,7 +9,7 @@ use super::{Exit, output, settings};
 use crate::{
     answering::SearchHit,
     daemon,
-    store::{Store, chunks::Within},
+    store::{Store, chunks::SearchFilter},
 };
 
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ pub(super) async fn search(arguments: Search, path: &Path) -> anyhow::Result<()>
     let store = Store::open(&daemon::reach(&config)).await?;
     let parts = daemon::assemble(&config, &store).await?;
     let top_k = arguments.top_k.unwrap_or(config.answers.top_k).get();
-    let within = Within { sources: sources.as_deref(), metadata: None };
+    let within = SearchFilter { sources: sources.as_deref(), metadata: None };
     let passages = parts.retriever.look_up(&arguments.text, within, top_k).await?;
     if arguments.json {
         let results = passages.iter().map(SearchHit::new);

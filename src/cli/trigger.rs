@@ -6,7 +6,11 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{CONFIGURATION, Exit, FAILED, output, settings};
-use crate::{daemon, source::postgres::PostgresSource, store::Store};
+use crate::{
+    daemon,
+    source::postgres::{PostgresSource, triggers::TriggerState},
+    store::Store,
+};
 
 /// Note changes in the shop's database at once, by triggers that append to a table of their own
 #[derive(Debug, Args)]
@@ -76,13 +80,13 @@ async fn status(sources: &[(&str, &PostgresSource)], json: bool) -> anyhow::Resu
             vec![
                 status.source.clone(),
                 status.table.clone(),
-                status.state.to_owned(),
+                status.state.to_string(),
                 status.waiting.to_string(),
             ]
         });
         output::table(&["source", "table", "state", "waiting"], rows);
     }
-    if all.iter().all(|status| status.state == "installed") {
+    if all.iter().all(|status| status.state == TriggerState::Installed) {
         return Ok(());
     }
     let message = "not every table has its triggers\n  run `shopkeeper trigger install`, or give the output of \

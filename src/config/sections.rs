@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     address::{DatabaseUrl, HttpUrl},
-    queue::{self, Backoff, Limits},
+    job::Backoff,
+    queue::{self, Limits},
     retention::Retention,
     store::Reach,
 };

@@ -20,7 +20,7 @@ use crate::{
     indexing::versions::Version,
     job::{Attempt, Job, JobError, Outcome},
     model::rate_limit::JobRef,
-    store::{Store, chunks::Within},
+    store::{Store, chunks::SearchFilter},
     telemetry,
 };
 
@@ -121,7 +121,7 @@ impl Eval {
         let standalone = self.composer.condense(&case.question, &case.history, spent).await;
         let passages = u32::try_from(PASSAGES).unwrap_or(u32::MAX);
         let mut passages =
-            self.retriever.retrieve(version, &standalone, Within::default(), passages, spent).await?;
+            self.retriever.retrieve(version, &standalone, SearchFilter::default(), passages, spent).await?;
         let is_named = passages.iter().any(|passage| passage.is_named);
         let mut graded = Graded {
             ranks: case.ranks(&passages),

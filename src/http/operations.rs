@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     job::Job,
-    store::{deliveries::DeliveryShown, usage::DayUsage},
+    store::{
+        deliveries::{DeliveryShown, DeliveryStatus},
+        usage::DayUsage,
+    },
     webhook::job::DeliverWebhook,
 };
 
@@ -24,18 +27,9 @@ use crate::{
 pub(super) struct Filter {
     /// All when left out.
     #[param(inline)]
-    status: Option<Status>,
+    status: Option<DeliveryStatus>,
     /// `next_cursor` of the page before.
     cursor: Option<Uuid>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = DeliveryStatus)]
-pub(super) enum Status {
-    Pending,
-    Delivered,
-    Failed,
 }
 
 /// A page of deliveries.
@@ -61,11 +55,6 @@ pub(super) async fn deliveries(
     QueryParams(Filter { status, cursor }): QueryParams<Filter>,
 ) -> Result<Json<Deliveries>, Problem> {
     caller.may_all(Scope::Admin)?;
-    let status = status.map(|status| match status {
-        Status::Pending => "pending",
-        Status::Delivered => "delivered",
-        Status::Failed => "failed",
-    });
     let read = api.store.deliveries(status, cursor, PAGE + 1).await?;
     let (data, next_cursor) = page(read, PAGE, |last| last.id);
     Ok(Json(Deliveries { object: "list", data, next_cursor }))
@@ -75,7 +64,7 @@ pub(super) async fn deliveries(
 pub(super) struct Redelivery {
     object: &'static str,
     id: Uuid,
-    status: Status,
+    status: DeliveryStatus,
 }
 
 /// Tells a webhook once more
@@ -96,7 +85,7 @@ pub(super) async fn redeliver(
     if !api.store.redeliver(id, DeliverWebhook::KIND).await? {
         return Err(none());
     }
-    Ok((StatusCode::ACCEPTED, Json(Redelivery { object: "delivery", id, status: Status::Pending })))
+    Ok((StatusCode::ACCEPTED, Json(Redelivery { object: "delivery", id, status: DeliveryStatus::Pending })))
 }
 
 /// How many days are summed.

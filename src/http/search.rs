@@ -17,7 +17,7 @@ use super::{
     extract::Body,
     problem::{Code, Problem},
 };
-use crate::{answering::SearchHit, store::chunks::Within};
+use crate::{answering::SearchHit, store::chunks::SearchFilter};
 
 /// Passages that may be asked for.
 const MOST: u32 = 100;
@@ -66,7 +66,7 @@ pub(super) async fn search(
         return Err(Problem::invalid(format!("top_k must be from 1 to {MOST}, not {top_k}")));
     }
     let sources = caller.sources(request.sources)?;
-    let within = Within { sources: sources.as_deref(), metadata: request.filter.as_ref() };
+    let within = SearchFilter { sources: sources.as_deref(), metadata: request.filter.as_ref() };
     let found = api.retriever.look_up(&request.query, within, top_k).await.map_err(|error| {
         tracing::warn!(%error, "a search failed: {error}");
         let detail = "the embedding model or the database cannot be reached at the moment";

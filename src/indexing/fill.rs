@@ -21,7 +21,7 @@ use crate::{
     },
     job::{Attempt, FILL_INDEX, Job, JobError, Outcome, REFRESH_DOCUMENT, refresh_document},
     model::rate_limit::JobRef,
-    store::{Store, StoreError},
+    store::{Store, StoreError, versions::IndexState},
 };
 
 /// The kinds of jobs that refresh documents.
@@ -30,13 +30,13 @@ pub const REFRESHING: &[&str] = &[FILL_INDEX, REFRESH_DOCUMENT];
 /// Documents that are refreshed together.
 const PAGE: u32 = 500;
 /// Pages under way at once.
-const AT_ONCE: usize = 4;
+const CONCURRENT_PAGES: usize = 4;
 /// How long it waits for the jobs of documents, and for sources that were never listed.
 const WAIT: Duration = Duration::from_secs(1);
 /// How long it waits for settings with the version's model.
-const UNKNOWN: Duration = Duration::from_secs(5);
+const UNKNOWN_MODEL_WAIT: Duration = Duration::from_secs(5);
 /// The longest between two looks at the documents.
-const LONGEST: Duration = Duration::from_mins(1);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// The job.
 pub struct FillIndex {
@@ -65,18 +65,19 @@ impl Job for FillIndex {
             return Ok(Outcome::Done(Vec::new()));
         };
         let Some(model) = self.versions.model(&index).cloned() else {
-            if index.state != "building" {
+            if index.state != IndexState::Building {
                 // It is kept for a rollback, without a model that could fill it.
                 return Ok(Outcome::Done(Vec::new()));
             }
             let reason = format!("this daemon's settings have no embedding model {}", index.model);
-            return Err(JobError::Snooze { after: UNKNOWN, reason });
+            return Err(JobError::Snooze { after: UNKNOWN_MODEL_WAIT, reason });
         };
         let version = Version { index, model };
         let began = Instant::now();
         while attempt.unless_stopped(self.refresh_all(&version, attempt)).await? > 0 {}
         self.require_all(&version, began).await?;
-        let is_built = version.index.state != "building" && self.store.has_hnsw(version.index.id).await?;
+        let is_built =
+            version.index.state != IndexState::Building && self.store.has_hnsw(version.index.id).await?;
         Ok(Outcome::Done(if is_built { Vec::new() } else { vec![MaintainIndex::job()] }))
     }
 }
@@ -92,7 +93,7 @@ impl FillIndex {
     /// Goes through all documents once, and refreshes those that the version lacks; says how many.
     async fn refresh_all(&self, version: &Version, attempt: &Attempt) -> Result<u64, JobError> {
         let pages = self.lacking(version).map_ok(|page| self.refresh_page(version, attempt, page));
-        let refreshed = pages.try_buffer_unordered(AT_ONCE);
+        let refreshed = pages.try_buffer_unordered(CONCURRENT_PAGES);
         refreshed.try_fold(0, async |sum, refreshed| Ok(sum + refreshed)).await
     }
 
@@ -160,7 +161,7 @@ impl FillIndex {
 /// How long nothing is looked at after a look that took so long: where there are very many documents, it is done less
 /// often.
 fn pause(took: Duration) -> Duration {
-    (20 * took).clamp(WAIT, LONGEST)
+    (20 * took).clamp(WAIT, LONGEST_WAIT)
 }
 
 #[cfg(test)]
@@ -171,6 +172,6 @@ mod tests {
     fn what_takes_long_is_done_less_often() {
         assert_eq!(pause(Duration::from_millis(1)), WAIT);
         assert_eq!(pause(Duration::from_secs(2)), Duration::from_secs(40));
-        assert_eq!(pause(Duration::from_hours(1)), LONGEST);
+        assert_eq!(pause(Duration::from_hours(1)), LONGEST_WAIT);
     }
 }

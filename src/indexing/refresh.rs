@@ -28,7 +28,7 @@ use crate::{
     model::rate_limit::JobRef,
     store::{
         Store, StoreError,
-        documents::{Content, Refreshed, Write},
+        documents::{Content, DocumentWrite},
         jobs::{Lease, OnDead},
     },
 };
@@ -39,7 +39,7 @@ mod halving;
 mod load;
 mod write;
 
-use load::Loaded;
+use load::LoadedDocument;
 
 /// Refreshes documents.
 pub struct RefreshDocument {
@@ -88,7 +88,7 @@ struct Draft {
     place: usize,
     /// When its revision was raised.
     changed: Instant,
-    write: Write,
+    write: DocumentWrite,
     /// Chunks that the index does not hold.
     new: Vec<NewChunk>,
 }
@@ -219,11 +219,11 @@ impl RefreshDocument {
 async fn draft_all(
     version: &Version,
     source: &str,
-    loaded: Vec<Loaded>,
+    loaded: Vec<LoadedDocument>,
     outcomes: &mut Outcomes,
 ) -> Vec<Draft> {
     let (version, source) = (version.clone(), source.to_owned());
-    let draft = move |loaded: Loaded| (loaded.place, draft(&version, &source, loaded));
+    let draft = move |loaded: LoadedDocument| (loaded.place, draft(&version, &source, loaded));
     let drafted =
         tokio::task::spawn_blocking(move || loaded.into_iter().map(draft).collect::<Vec<_>>()).await;
     let drafted = drafted.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
@@ -234,12 +234,12 @@ async fn draft_all(
 }
 
 /// Decides what becomes of a document in the index.
-fn draft(version: &Version, source: &str, loaded: Loaded) -> Result<Draft, JobError> {
-    let Loaded { place, key, lease, known, row } = loaded;
+fn draft(version: &Version, source: &str, loaded: LoadedDocument) -> Result<Draft, JobError> {
+    let LoadedDocument { place, key, lease, known, row } = loaded;
     let now = Instant::now();
     let changed = now.checked_sub(known.changed_ago).unwrap_or(now);
-    let (refreshed, new) = match row {
-        None => (Refreshed::Removed, Vec::new()),
+    let (content, new) = match row {
+        None => (None, Vec::new()),
         Some(Err(fault)) => return Err(JobError::Dead(fault.to_string())),
         Some(Ok(document)) => {
             let fingerprint = version.model.chunking.fingerprint(&document, &version.index.model);
@@ -247,11 +247,12 @@ fn draft(version: &Version, source: &str, loaded: Loaded) -> Result<Draft, JobEr
             let cut = is_new.then(|| chunk(&version.model.chunking, &document, &known.chunks));
             let (chunks, new) = cut.map_or((None, Vec::new()), |(chunks, new)| (Some(chunks), new));
             let known = known.fingerprint;
-            (Refreshed::Content(Content { document, known, fingerprint, chunks }), new)
+            (Some(Content { document, known, fingerprint, chunks }), new)
         }
     };
     let id = DocumentId { source: source.to_owned(), key };
-    Ok(Draft { place, changed, write: Write { id, revision: known.revision, lease, refreshed }, new })
+    let write = DocumentWrite { id, revision: known.revision, lease, content };
+    Ok(Draft { place, changed, write, new })
 }
 
 /// Cuts a text, and parts its chunks into those that the index holds and those that it does not. A text that comes twice

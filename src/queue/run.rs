@@ -7,12 +7,12 @@ use std::{
 };
 
 use futures::future::join_all;
-use tokio::task::JoinError;
+use tokio::{sync::mpsc::WeakUnboundedSender, task::JoinError};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 use super::{
-    acknowledge::{Acknowledge, Ending, JobEnd},
+    acknowledge::{RunEnd, RunResult},
     slots::{SlotGuard, Slots},
 };
 use crate::{
@@ -42,8 +42,9 @@ impl<J: Job> BatchJob for Single<J> {
 /// Runs batches of one kind.
 pub(super) struct Runner<J> {
     pub(super) job: Arc<J>,
-    pub(super) slots: Slots,
-    pub(super) acknowledge: Acknowledge,
+    pub(super) slots: Arc<Slots>,
+    /// Weak, because the worker may outlive its last run.
+    pub(super) outcomes: WeakUnboundedSender<RunEnd>,
     pub(super) stop: CancellationToken,
     pub(super) given_up: CancellationToken,
 }
@@ -59,7 +60,7 @@ impl<J: BatchJob> Runner<J> {
                 }
                 Err(error) => {
                     let error = JobError::Dead(format!("the payload is not one of {}: {error}", J::KIND));
-                    self.hand_in(&slot.job, Ending::Outcome(Err(error)), Instant::now());
+                    self.hand_in(&slot.job, RunResult::Outcome(Err(error)), Instant::now());
                 }
             }
         }
@@ -87,11 +88,11 @@ impl<J: BatchJob> Runner<J> {
         let run = self.slots.tasks.spawn(run.instrument(span(J::KIND, &slots)));
         let mut outcomes = run.await.unwrap_or_else(crash).map(Vec::into_iter);
         for slot in slots {
-            let ending = match &mut outcomes {
-                Ok(outcomes) => Ending::Outcome(outcomes.next().unwrap_or(Err(JobError::LeaseLost))),
-                Err(reason) => Ending::Crash { reason: reason.clone(), is_shared },
+            let result = match &mut outcomes {
+                Ok(outcomes) => RunResult::Outcome(outcomes.next().unwrap_or(Err(JobError::LeaseLost))),
+                Err(reason) => RunResult::Crash { reason: reason.clone(), is_shared },
             };
-            self.hand_in(&slot.job, ending, started);
+            self.hand_in(&slot.job, result, started);
         }
     }
 
@@ -107,9 +108,12 @@ impl<J: BatchJob> Runner<J> {
         JobRun { payload, attempt }
     }
 
-    fn hand_in(&self, job: &ClaimedJob, ending: Ending, started: Instant) {
-        telemetry::job_ended(J::KIND, ending.name(), job.waited, started.elapsed());
-        self.acknowledge.hand_in(JobEnd { lease: job.lease, attempt: job.attempt, ending });
+    fn hand_in(&self, job: &ClaimedJob, result: RunResult, started: Instant) {
+        telemetry::job_ended(J::KIND, result.name(), job.waited, started.elapsed());
+        // There is a receiver until the last run is over.
+        if let Some(outcomes) = self.outcomes.upgrade() {
+            let _ = outcomes.send(RunEnd { lease: job.lease, attempt: job.attempt, result });
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use futures::task::AtomicWaker;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Limits, Pulse, Wake, lease::HeldLeases, strays::Doubt};
+use super::{Heartbeat, Limits, lease::HeldLeases, strays::Doubt};
 use crate::store::{
     Store, StoreError,
     jobs::{Claim, ClaimedJob, Lease},
@@ -26,19 +26,16 @@ pub const AHEAD: Duration = Duration::from_millis(20);
 const MAX_AHEAD: u32 = 500;
 /// When nothing has started or ended for so long, what runs is long: what was claimed ahead is given back.
 const STALL: Duration = Duration::from_millis(100);
-/// How often a worker looks by itself, for hints that were missed.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often a worker claims without a hint: one may have been missed.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a worker's parts share.
-#[derive(Clone)]
-pub(super) struct Slots(Arc<Shared>);
-
-pub(super) struct Shared {
+pub(super) struct Slots {
     pub(super) store: Store,
     pub(super) kind: &'static str,
     /// Jobs that are run together, at most.
     most: usize,
-    pub(super) pulse: Pulse,
+    pub(super) heartbeat: Heartbeat,
     pub(super) worker: Arc<str>,
     pub(super) limits: Limits,
     line: Mutex<Line>,
@@ -72,7 +69,7 @@ struct Line {
 /// A claimed job and the slot that it takes; dropping it frees the slot.
 pub(super) struct SlotGuard {
     pub(super) job: ClaimedJob,
-    slots: Slots,
+    slots: Arc<Slots>,
     since: Instant,
 }
 
@@ -130,27 +127,20 @@ pub(super) struct Want {
     pub(super) ahead: bool,
 }
 
-impl std::ops::Deref for Slots {
-    type Target = Shared;
-    fn deref(&self) -> &Shared {
-        &self.0
-    }
-}
-
 impl Slots {
     pub(super) fn new(
         store: &Store,
         kind: &'static str,
         most: usize,
         worker: &Arc<str>,
-        pulse: &Pulse,
+        heartbeat: &Heartbeat,
         limits: Limits,
-    ) -> Self {
-        Self(Arc::new(Shared {
+    ) -> Arc<Self> {
+        Arc::new(Self {
             store: store.clone(),
             kind,
             most,
-            pulse: pulse.clone(),
+            heartbeat: heartbeat.clone(),
             worker: worker.clone(),
             limits,
             line: Mutex::default(),
@@ -161,17 +151,11 @@ impl Slots {
             doubt: Doubt::default(),
             tasks: TaskTracker::new(),
             closed: CancellationToken::new(),
-        }))
-    }
-
-    /// Keeps the leases of what is held, until closed.
-    pub(super) fn keep(&self, wake: &Wake) -> impl Future<Output = ()> + use<> {
-        let (slots, cancelled) = (self.clone(), wake.cancelled(self.kind));
-        async move { slots.held.keep(&slots.store, slots.limits.lease, &cancelled, &slots.closed).await }
+        })
     }
 
     /// The next batch, when there is one and slots for it; the slots are taken.
-    pub(super) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Vec<SlotGuard>> {
+    pub(super) fn poll_next(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Vec<SlotGuard>> {
         self.start.register(cx.waker());
         let mut line = self.line();
         let free = self.limits.concurrency.saturating_sub(line.running) as usize;
@@ -186,9 +170,7 @@ impl Slots {
         let guard = |job| SlotGuard { job, slots: self.clone(), since: now };
         Poll::Ready(batch.into_iter().map(guard).collect())
     }
-}
 
-impl Shared {
     fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -229,9 +211,9 @@ impl Shared {
         if line.waiting() > keep { line.waiting.split_off(keep as usize) } else { VecDeque::new() }
     }
 
-    /// When to look again, if nothing happens.
-    pub(super) fn look(&self) -> Duration {
-        if self.line().waiting.is_empty() { LOOK } else { STALL }
+    /// When to claim again, if nothing happens.
+    pub(super) fn poll_interval(&self) -> Duration {
+        if self.line().waiting.is_empty() { POLL_INTERVAL } else { STALL }
     }
 
     /// Takes everything out of the line.

@@ -13,11 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::slots::Shared;
+use super::slots::Slots;
 use crate::store::StoreError;
 
 /// How often strays are looked for.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Strays that are given back at once.
 const BATCH: usize = 1000;
 
@@ -28,7 +28,7 @@ pub(super) struct Doubt(Mutex<Option<Until>>);
 #[derive(Clone, Copy, Debug)]
 struct Until {
     end: Instant,
-    next_look: Instant,
+    next_poll: Instant,
 }
 
 impl Doubt {
@@ -36,8 +36,8 @@ impl Doubt {
     pub(super) fn raise(&self, lease: Duration) {
         let mut doubt = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let next_look = doubt.map_or(now, |until| until.next_look);
-        *doubt = Some(Until { end: now + lease, next_look });
+        let next_poll = doubt.map_or(now, |until| until.next_poll);
+        *doubt = Some(Until { end: now + lease, next_poll });
     }
 
     /// Whether there is doubt.
@@ -52,8 +52,8 @@ impl Doubt {
         let now = Instant::now();
         match &mut *doubt {
             Some(until) if until.end < now => *doubt = None,
-            Some(until) if until.next_look <= now => {
-                until.next_look = now + LOOK;
+            Some(until) if until.next_poll <= now => {
+                until.next_poll = now + POLL_INTERVAL;
                 return true;
             }
             _ => {}
@@ -62,7 +62,7 @@ impl Doubt {
     }
 }
 
-impl Shared {
+impl Slots {
     /// Gives strays back uncharged, if there is doubt.
     pub(super) async fn give_back_strays(&self) {
         if !self.doubt.is_due() {
@@ -89,7 +89,7 @@ impl Shared {
         self.give_back_strays().await;
         // One task is this one.
         while self.doubt.stands() && self.tasks.len() > 1 {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
             self.give_back_strays().await;
         }
     }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Store, StoreError, jobs::Lease, usage, usage::Cost, without_nul};
+use super::{Result, Store, StoreError, jobs::Lease, usage, usage::Cost, without_nul};
 use crate::answering::{Question, object::AnswerObject};
 
 mod events;
@@ -18,7 +19,7 @@ pub const LOCAL: &str = "local";
 
 /// A question that a worker has taken.
 #[derive(Clone, Debug)]
-pub struct Taken {
+pub struct ClaimedQuestion {
     /// Its id.
     pub id: Uuid,
     /// The service that asks.
@@ -40,16 +41,16 @@ pub struct Taken {
 /// Numbers of the events of one run.
 pub const RUN: i64 = 10_000;
 
-impl Taken {
+impl ClaimedQuestion {
     /// The number before that of the run's first event.
     pub fn first_event(&self) -> i64 {
         self.lease.fence * RUN
     }
 }
 
-/// What is written when a question is settled.
-#[derive(Clone, Debug, Default)]
-pub struct Settled {
+/// What is written when a question is settled: columns of its answer, and its cost.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Settlement {
     /// A terminal status.
     pub status: &'static str,
     /// What came of it.
@@ -69,6 +70,7 @@ pub struct Settled {
     /// What it was compared with.
     pub escalation_threshold: f64,
     /// Why a human is asked for, if one is.
+    #[serde(rename = "escalation_reason")]
     pub escalation: Option<&'static str>,
     /// `{checked, unsupported_numbers, invalid_citations, invalid_links}`.
     pub grounding: Option<Value>,
@@ -77,6 +79,7 @@ pub struct Settled {
     /// Tokens and money, as callers see them.
     pub usage: Option<Value>,
     /// The same, to be added to the day's.
+    #[serde(skip)]
     pub cost: Option<Cost>,
     /// Why there is no answer.
     pub error: Option<String>,
@@ -90,7 +93,7 @@ impl Store {
         idempotency_key: Option<&str>,
         question: &Question,
         traceparent: Option<&str>,
-    ) -> Result<Uuid, StoreError> {
+    ) -> Result<Uuid> {
         let id = sqlx::query_scalar!(
             r#"select shopkeeper.accept_question($1, $2, $3, $4) as "id!""#,
             client,
@@ -102,7 +105,7 @@ impl Store {
     }
 
     /// Reads an answer in its present state: of this client, or of any.
-    pub async fn answer(&self, client: Option<&str>, id: Uuid) -> Result<Option<AnswerObject>, StoreError> {
+    pub async fn answer(&self, client: Option<&str>, id: Uuid) -> Result<Option<AnswerObject>> {
         let answer = sqlx::query_scalar!(
             r#"select shopkeeper.answer_object(known) as "answer!: Json<AnswerObject>"
                from shopkeeper.answer as known where id = $2 and ($1::text is null or client = $1)"#,
@@ -113,7 +116,7 @@ impl Store {
     }
 
     /// Whether a client's key is that of a question: then [`ask`](Self::ask) accepts no other one.
-    pub async fn knows_key(&self, client: &str, idempotency_key: &str) -> Result<bool, StoreError> {
+    pub async fn knows_key(&self, client: &str, idempotency_key: &str) -> Result<bool> {
         let known = sqlx::query_scalar!(
             r#"select exists (
                    select from shopkeeper.answer where client = $1 and idempotency_key = $2
@@ -126,7 +129,7 @@ impl Store {
     }
 
     /// Whether more questions wait than this.
-    pub async fn has_more_queued_than(&self, number: u32) -> Result<bool, StoreError> {
+    pub async fn has_more_queued_than(&self, number: u32) -> Result<bool> {
         let more = sqlx::query_scalar!(
             r#"select exists (select from shopkeeper.answer where status = 'queued' offset $1) as "more!""#,
             i64::from(number),
@@ -143,7 +146,7 @@ impl Store {
         status: Option<&str>,
         before: Option<i64>,
         limit: u32,
-    ) -> Result<Vec<AnswerObject>, StoreError> {
+    ) -> Result<Vec<AnswerObject>> {
         let answers = sqlx::query_scalar!(
             r#"select shopkeeper.answer_object(known) as "answer!: Json<AnswerObject>"
                from shopkeeper.answer as known
@@ -156,8 +159,7 @@ impl Store {
             before,
             i64::from(limit),
         );
-        let answers =
-            self.transact_by_values(async |connection| Ok(answers.fetch_all(connection).await?)).await?;
+        let answers = answers.fetch_all(&self.pool.by_values()).await?;
         Ok(answers.into_iter().map(|answer| answer.0).collect())
     }
 
@@ -167,7 +169,7 @@ impl Store {
         id: Uuid,
         attempt: u32,
         lease: Lease,
-    ) -> Result<Option<Taken>, StoreError> {
+    ) -> Result<Option<ClaimedQuestion>> {
         let taken = sqlx::query!(
             r#"select client as "client!", seq as "seq!", request as "asked!: Json<Box<RawValue>>", age as "age!",
                    is_paused as "is_paused!", usd_today as "usd_today!"
@@ -178,7 +180,7 @@ impl Store {
         );
         let Some(row) = taken.fetch_optional(&self.pool).await? else { return Ok(None) };
         let asked = serde_json::from_str(row.asked.get());
-        Ok(Some(Taken {
+        Ok(Some(ClaimedQuestion {
             id,
             client: row.client,
             seq: row.seq,
@@ -191,7 +193,7 @@ impl Store {
     }
 
     /// Whether a question still waits for the answer of the attempt that took it.
-    pub async fn is_wanted(&self, taken: &Taken) -> Result<bool, StoreError> {
+    pub async fn is_wanted(&self, taken: &ClaimedQuestion) -> Result<bool> {
         let wanted = sqlx::query_scalar!(
             // The state is no condition: a plan for it may walk through the index of what is open.
             r#"select coalesce(
@@ -204,16 +206,13 @@ impl Store {
     }
 
     /// Ends questions that are past their time; says how many.
-    pub async fn end_overdue_answers(&self) -> Result<u64, StoreError> {
-        self.promptly(async |connection| {
-            let ended = sqlx::query_scalar!(r#"select shopkeeper.end_overdue_answers() as "ended!""#);
-            Ok(ended.fetch_one(connection).await?.unsigned_abs())
-        })
-        .await
+    pub async fn end_overdue_answers(&self) -> Result<u64> {
+        let ended = sqlx::query_scalar!(r#"select shopkeeper.end_overdue_answers() as "ended!""#);
+        Ok(ended.fetch_one(&self.queue).await?.unsigned_abs())
     }
 
     /// Cancels a question; false when it is settled already.
-    pub async fn cancel_answer(&self, id: Uuid) -> Result<bool, StoreError> {
+    pub async fn cancel_answer(&self, id: Uuid) -> Result<bool> {
         let ended = sqlx::query_scalar!(
             r#"select shopkeeper.end_answers(array[$1::uuid], 'cancelled') > 0 as "ended!""#,
             id,
@@ -228,7 +227,7 @@ impl Store {
         id: Uuid,
         rating: &str,
         comment: Option<&str>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let rated = sqlx::query_scalar!(
             r#"select shopkeeper.rate_answer($1, $2, $3, $4) as "rated!""#,
             client,
@@ -241,7 +240,7 @@ impl Store {
 
     /// The questions whose answers customers liked, as cases of a golden set: with the documents that the answers
     /// cite. Those that cite none are left out.
-    pub async fn liked_answers(&self) -> Result<Vec<Value>, StoreError> {
+    pub async fn liked_answers(&self) -> Result<Vec<Value>> {
         let liked = sqlx::query_scalar!(
             r#"select jsonb_build_object(
                    'id', known.id, 'kind', 'feedback',
@@ -260,7 +259,7 @@ impl Store {
     }
 
     /// Deletes one batch of answers that are older than this; says how many. One that is not settled stays.
-    pub async fn prune_answers(&self, older_than: Duration) -> Result<u64, StoreError> {
+    pub async fn prune_answers(&self, older_than: Duration) -> Result<u64> {
         let pruned = sqlx::query_scalar!(
             r#"select coalesce(shopkeeper.erase_answers(array(
                    select id from shopkeeper.answer
@@ -274,29 +273,13 @@ impl Store {
 
     /// Settles a question, adds its cost to the day's and completes its job, all or nothing, and tells those who
     /// listen. Of a question that was cancelled meanwhile, only the job.
-    pub async fn settle(&self, taken: &Taken, settled: &Settled) -> Result<(), StoreError> {
-        let columns = json!({
-            "status": settled.status,
-            "outcome": settled.outcome,
-            "incomplete_reason": settled.incomplete_reason,
-            "standalone_question": settled.standalone_question,
-            "answer": settled.answer,
-            "sources": settled.sources,
-            "citations": settled.citations,
-            "nearest_distance": settled.nearest_distance,
-            "escalation_threshold": settled.escalation_threshold,
-            "escalation_reason": settled.escalation,
-            "grounding": settled.grounding,
-            "draft": settled.draft,
-            "usage": settled.usage,
-            "error": settled.error,
-        });
+    pub async fn settle(&self, taken: &ClaimedQuestion, settled: &Settlement) -> Result<()> {
         let held = sqlx::query_scalar!(
             r#"select shopkeeper.settle($1, $2, $3, $4, $5, $6, $7) as "held!""#,
             taken.id,
             taken.lease.job,
             taken.lease.fence,
-            without_nul(columns),
+            without_nul(json!(settled)),
             usage::shard(),
             settled.cost.map(|cost| i64::try_from(cost.tokens).unwrap_or(i64::MAX)),
             settled.cost.map(|cost| cost.usd),

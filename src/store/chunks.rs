@@ -4,11 +4,11 @@ use pgvector::HalfVector;
 use serde_json::{Map, Value, value::RawValue};
 use sqlx::{AssertSqlSafe, types::Json};
 
-use super::{Store, StoreError, pool::Pool, versions::IndexVersion};
+use super::{Result, Store, StoreError, pool::Pool, versions::IndexVersion};
 use crate::answering::Passage;
 
 /// Documents that share a SKU which is looked at: a SKU that thousands have names none.
-const NAMED: i64 = 20;
+const MAX_NAMED: i64 = 20;
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -39,7 +39,7 @@ impl Row {
 
 /// What a search is restricted to.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Within<'a> {
+pub struct SearchFilter<'a> {
     /// These sources; none is all.
     pub sources: Option<&'a [String]>,
     /// Documents with this metadata.
@@ -65,7 +65,7 @@ pub(super) fn nearest(version: &IndexVersion) -> String {
 
 impl Store {
     /// Asks the replica; when that is away, or cannot answer now, the database itself.
-    async fn searched<'s, S>(&'s self, search: impl Fn(&'s Pool) -> S + Send) -> Result<Vec<Row>, StoreError>
+    async fn searched<'s, S>(&'s self, search: impl Fn(&'s Pool) -> S + Send) -> Result<Vec<Row>>
     where
         S: Future<Output = Result<Vec<Row>, sqlx::Error>> + Send,
     {
@@ -91,8 +91,8 @@ impl Store {
         version: &IndexVersion,
         vector: &[f32],
         top_k: u32,
-        within: Within<'_>,
-    ) -> Result<Vec<Passage>, StoreError> {
+        within: SearchFilter<'_>,
+    ) -> Result<Vec<Passage>> {
         // An empty object lets every document through.
         let metadata = within.metadata.filter(|metadata| !metadata.is_empty()).map(Json);
         let (vector, top_k) = (HalfVector::from_f32_slice(vector), i32::try_from(top_k).unwrap_or(i32::MAX));
@@ -121,8 +121,8 @@ impl Store {
         version: &IndexVersion,
         vector: &[f32],
         codes: &[String],
-        within: Within<'_>,
-    ) -> Result<Vec<Passage>, StoreError> {
+        within: SearchFilter<'_>,
+    ) -> Result<Vec<Passage>> {
         let search = |pool| {
             let query = sqlx::query_as(
                 "select named.source, named.key, named.title, near.content, named.link, named.metadata, near.distance
@@ -144,7 +144,7 @@ impl Store {
                 .bind(HalfVector::from_f32_slice(vector))
                 .bind(codes)
                 .bind(within.sources)
-                .bind(NAMED)
+                .bind(MAX_NAMED)
                 .bind(within.metadata.map(Json));
             query.fetch_all(pool)
         };

@@ -6,7 +6,7 @@ use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Result, Store};
 use crate::answering::object::{Source, or_default};
 
 /// A question that a human is asked to see to, with all that he needs.
@@ -70,7 +70,7 @@ impl Store {
         status: &str,
         after: Option<Uuid>,
         limit: u32,
-    ) -> Result<Vec<Escalation>, StoreError> {
+    ) -> Result<Vec<Escalation>> {
         let escalations = sqlx::query_scalar!(
             r#"select jsonb_build_object(
                    'object', 'escalation', 'id', escalation.id, 'status', escalation.status, 'reason', escalation.reason,
@@ -104,13 +104,12 @@ impl Store {
             after,
             i64::from(limit),
         );
-        let escalations =
-            self.transact_by_values(async |connection| Ok(escalations.fetch_all(connection).await?)).await?;
+        let escalations = escalations.fetch_all(&self.pool.by_values()).await?;
         Ok(escalations.into_iter().map(|escalation| escalation.0).collect())
     }
 
     /// A human sees to it; false when there is no such escalation of this client.
-    pub async fn acknowledge(&self, client: Option<&str>, id: Uuid) -> Result<bool, StoreError> {
+    pub async fn acknowledge(&self, client: Option<&str>, id: Uuid) -> Result<bool> {
         let acknowledged = sqlx::query!(
             "update shopkeeper.escalation set status = 'acknowledged', acked_at = coalesce(acked_at, now())
              where ($1::text is null or client = $1) and id = $2",

@@ -1,44 +1,42 @@
-//! The rows of the queue: enqueue, claim, renew, and in `jobs/` what comes after.
+//! The rows of the queue: enqueue, claim and renew; `jobs/` has how jobs end, and what operators do to them.
 //!
 //! A claim gives a [`Lease`]: the job's id and a fence. Whatever is written in a job's name goes through
 //! `complete` in the same transaction, which fails when the fence is no longer the job's own.
 
-use std::{cmp::Reverse, collections::HashSet, time::Duration};
+use std::{cmp::Reverse, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{Connection, PgConnection, postgres::types::PgInterval};
+use sqlx::{PgConnection, postgres::types::PgInterval};
 
-use super::{PROMPT, Store, StoreError};
+use super::{PROMPT, Result, Store, StoreError};
 
 mod control;
 mod outcome;
 mod upkeep;
 
 pub use control::{JobFilter, JobRow, JobState, Selection};
-pub use outcome::{Failed, Failure, Finished, OnDead, Unwritten, WaitsFor};
+pub use outcome::{Ending, Failure, JobEnd, OnDead, UnwrittenEnds, WaitReason, WaitsFor};
 pub(super) use outcome::{complete, complete_all};
-pub use upkeep::Promoted;
+pub use upkeep::Promotion;
 
 /// A job to be enqueued: nothing but values, so that whoever makes one need not know who runs it.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct NewJob {
-    /// The kind of job.
     pub kind: &'static str,
     /// At most one live job of the kind has this key.
     pub key: String,
-    /// The job's arguments.
     pub payload: Value,
 }
 
 /// What a worker claims, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Claim<'a> {
-    /// The kind of job.
     pub kind: &'a str,
     /// Who claims; unique for each process.
     pub worker: &'a str,
-    /// Jobs, at most.
     pub limit: u32,
     /// Whether they are run with others, or wait for a slot: then none that must run alone.
     pub shared: bool,
@@ -54,12 +52,10 @@ pub struct Claim<'a> {
 
 /// A job that was claimed for this worker.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct ClaimedJob {
-    /// What it holds and until when.
     pub lease: Lease,
-    /// The key it was enqueued with.
     pub key: Option<String>,
-    /// The job's arguments.
     pub payload: Value,
     /// Higher ones run first.
     pub priority: i16,
@@ -69,9 +65,7 @@ pub struct ClaimedJob {
     pub max_attempts: u32,
     /// How long it was due before it was claimed.
     pub waited: Duration,
-    /// The trace that it is part of.
     pub traceparent: Option<String>,
-    /// The longest that a run may take.
     pub time_limit: Option<Duration>,
     /// Whether it is run with no other: it may have ended its worker.
     pub is_alone: bool,
@@ -92,126 +86,91 @@ fn columns(leases: &[Lease]) -> (Vec<i64>, Vec<i64>) {
 
 impl Store {
     /// Enqueues jobs of one kind in one statement; says how many there are to run.
-    pub async fn enqueue(&self, kind: &str, keys: &[String], payloads: &[Value]) -> Result<u64, StoreError> {
-        self.on_one(async |connection| enqueue(connection, kind, keys, payloads).await).await
+    pub async fn enqueue(&self, kind: &str, keys: &[String], payloads: &[Value]) -> Result<u64> {
+        self.pool.run(async |connection| enqueue(connection, kind, keys, payloads).await).await
     }
 
-    /// Claims jobs that are due: by priority, then by time, then in the order they came, after those that must run alone.
-    pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<ClaimedJob>, StoreError> {
-        let mut claimed = self
-            .promptly(async |connection| {
-                let Some(fleet_limit) = claim.fleet_limit else { return take(connection, claim).await };
-                // Who counts must be alone until his claim can be seen: the lock of the kind's row.
-                let mut transaction = connection.begin().await?;
-                lock_kind(&mut transaction, claim.kind).await?;
-                let running = sqlx::query_scalar!(
-                    r#"select count(*) as "count!" from shopkeeper.job where kind = $1 and state = 'running'"#,
-                    claim.kind
-                )
-                .fetch_one(&mut *transaction)
-                .await?;
-                let free = fleet_limit.saturating_sub(u32::try_from(running).unwrap_or(u32::MAX));
-                let lone = claim.lone.min(free);
-                let limit = claim.limit.min(free - lone);
-                let claimed = take(&mut transaction, Claim { limit, lone, ..claim }).await?;
-                transaction.commit().await?;
-                Ok(claimed)
-            })
-            .await?;
-        // One that must run alone may be one more than there are slots: then another waits, which is not charged for it.
+    /// Claims jobs that are due: those that must run alone first, then by priority, time and id.
+    pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<ClaimedJob>> {
+        let mut claimed = match claim.fleet_limit {
+            None => self.queue.run(async |connection| take(connection, claim).await).await,
+            Some(most) => {
+                self.queue.transact(async |connection| take_within(connection, claim, most).await).await
+            }
+        }?;
+        // A job that must run alone may exceed the slots by one: then another waits, which is not charged for it.
         claimed.sort_unstable_by_key(|job| (!job.is_alone, Reverse(job.priority), job.lease.job));
         Ok(claimed)
     }
 
-    /// Renews leases, and says which of them are lost: taken by others, or cancelled. A job whose row
-    /// somebody holds, because he is enqueueing its key, is still ours; it is not waited for, so that it
-    /// does not take the others' leases with it.
-    pub async fn renew(&self, leases: &[Lease], length: Duration) -> Result<Vec<Lease>, StoreError> {
+    /// Renews leases, and returns those that are lost: taken by others, or cancelled. A job whose row is locked, because
+    /// its key is being enqueued, is still ours; its lease is renewed next time, so that the others need not wait.
+    pub async fn renew(&self, leases: &[Lease], length: Duration) -> Result<Vec<Lease>> {
         let (jobs, fences) = columns(leases);
-        let limit = PROMPT.min(length / 2);
-        let held = self
-            .renewing(limit, async |connection| {
-                sqlx::query!(
-                    "update shopkeeper.job set lease_until = now() + $3
-                     where id = any (array(
-                         select id from shopkeeper.job
-                         where id = any ($1) and fence = any ($2) and worker is not null
-                         for update skip locked
-                     ))",
-                    &jobs,
-                    &fences,
-                    interval(length),
-                )
-                .execute(&mut *connection)
-                .await?;
-                held(connection, leases).await
-            })
-            .await?;
+        let held = sqlx::query_scalar!(
+            "with renewed as (
+                 update shopkeeper.job set lease_until = now() + $3
+                 where id = any (array(
+                     select id from shopkeeper.job
+                     where id = any ($1) and fence = any ($2) and worker is not null
+                     for update skip locked
+                 ))
+             )
+             select id from shopkeeper.job where id = any ($1) and fence = any ($2) and worker is not null",
+            &jobs,
+            &fences,
+            interval(length),
+        );
+        let held = held.fetch_all(&self.renewals.within(PROMPT.min(length / 2))).await?;
         Ok(leases.iter().filter(|lease| !held.contains(&lease.job)).copied().collect())
     }
 
-    /// Lists the jobs of a kind that a worker holds, as far as the database knows; so many at most.
-    pub async fn claimed_by(&self, kind: &str, worker: &str, limit: usize) -> Result<Vec<Lease>, StoreError> {
-        self.promptly(async |connection| {
-            let claimed = sqlx::query_as!(
-                Lease,
-                r#"select id as "job!", fence as "fence!" from shopkeeper.claimed_by($1, $2, $3)"#,
-                kind,
-                worker,
-                i64::try_from(limit).unwrap_or(i64::MAX),
-            );
-            Ok(claimed.fetch_all(connection).await?)
-        })
-        .await
+    /// Lists the jobs of a kind that a worker holds according to the database, `limit` at most.
+    pub async fn claimed_by(&self, kind: &str, worker: &str, limit: usize) -> Result<Vec<Lease>> {
+        let claimed = sqlx::query_as!(
+            Lease,
+            r#"select id as "job!", fence as "fence!" from shopkeeper.claimed_by($1, $2, $3)"#,
+            kind,
+            worker,
+            i64::try_from(limit).unwrap_or(i64::MAX),
+        );
+        Ok(claimed.fetch_all(&self.queue).await?)
     }
 
-    /// Gives claimed jobs that never started back, as if they had not been claimed, and wakes those who
-    /// run them. Says how many; one whose row somebody has locked is left as it is.
-    pub async fn give_back(&self, leases: &[Lease]) -> Result<usize, StoreError> {
+    /// Gives back claimed jobs that never started, uncharged, and wakes the workers of their kinds. Returns their number;
+    /// a job whose row is locked is left as it is.
+    pub async fn give_back(&self, leases: &[Lease]) -> Result<usize> {
         let (jobs, fences) = columns(leases);
-        self.promptly(async |connection| {
-            let back = sqlx::query_scalar!(
-                r#"with back as (
-                     update shopkeeper.job
-                     set state = 'ready', worker = null, lease_until = null, attempts = attempts - 1, dirty = false
-                     where id = any (array(
-                         select id from shopkeeper.job
-                         where id = any ($1) and fence = any ($2) and worker is not null
-                         for update skip locked
-                     ))
-                     returning kind
-                 ), rung as (
-                     select pg_notify('shopkeeper_job', kind), jobs
-                     from (select kind, count(*) as jobs from back group by kind) as kinds
-                 )
-                 select coalesce(sum(jobs), 0)::bigint as "back!" from rung"#,
-                &jobs,
-                &fences,
-            );
-            Ok(usize::try_from(back.fetch_one(connection).await?).unwrap_or_default())
-        })
-        .await
+        let back = sqlx::query_scalar!(
+            r#"with back as (
+                 update shopkeeper.job
+                 set state = 'ready', worker = null, lease_until = null, attempts = attempts - 1, dirty = false
+                 where id = any (array(
+                     select id from shopkeeper.job
+                     where id = any ($1) and fence = any ($2) and worker is not null
+                     for update skip locked
+                 ))
+                 returning kind
+             ), rung as (
+                 select pg_notify('shopkeeper_job', kind), jobs
+                 from (select kind, count(*) as jobs from back group by kind) as kinds
+             )
+             select coalesce(sum(jobs), 0)::bigint as "back!" from rung"#,
+            &jobs,
+            &fences,
+        );
+        Ok(usize::try_from(back.fetch_one(&self.queue).await?).unwrap_or_default())
     }
 
-    /// Wakes those who run jobs of a kind, in all daemons.
-    pub async fn ring(&self, kind: &str) -> Result<(), StoreError> {
-        self.promptly(async |connection| ring(connection, kind).await).await
+    /// Wakes the workers of a kind, in all daemons.
+    pub async fn ring(&self, kind: &str) -> Result<()> {
+        self.queue.run(async |connection| ring(connection, kind).await).await
     }
 }
 
-/// Which of these leases are still held, by the jobs' ids.
-async fn held(connection: &mut PgConnection, leases: &[Lease]) -> Result<HashSet<i64>, StoreError> {
-    let (jobs, fences) = columns(leases);
-    let held = sqlx::query_scalar!(
-        "select id from shopkeeper.job where id = any ($1) and fence = any ($2) and worker is not null",
-        &jobs,
-        &fences,
-    );
-    Ok(held.fetch_all(connection).await?.into_iter().collect())
-}
-
-/// Locks the row of a job as long as it is held under its lease.
-pub(super) async fn require_held(connection: &mut PgConnection, lease: Lease) -> Result<(), StoreError> {
+/// Locks the row of a job until the transaction ends; waits for a concurrent lock on it. Fails unless the job is held
+/// under this lease then.
+pub(super) async fn require_held(connection: &mut PgConnection, lease: Lease) -> Result<()> {
     let held = sqlx::query!(
         "select id from shopkeeper.job where id = $1 and fence = $2 and worker is not null for update",
         lease.job,
@@ -220,13 +179,13 @@ pub(super) async fn require_held(connection: &mut PgConnection, lease: Lease) ->
     held.fetch_optional(connection).await?.map(drop).ok_or(StoreError::LeaseLost(lease.job))
 }
 
-async fn ring(connection: &mut PgConnection, kind: &str) -> Result<(), StoreError> {
+async fn ring(connection: &mut PgConnection, kind: &str) -> Result<()> {
     sqlx::query!("select pg_notify('shopkeeper_job', $1)", kind).fetch_one(connection).await?;
     Ok(())
 }
 
-/// Locks the row of a kind until the transaction ends, making it the first time.
-async fn lock_kind(connection: &mut PgConnection, kind: &str) -> Result<(), StoreError> {
+/// Locks the row of a kind until the transaction ends, and creates it first if there is none.
+async fn lock_kind(connection: &mut PgConnection, kind: &str) -> Result<()> {
     loop {
         let locked = sqlx::query!("select kind from shopkeeper.queue_kind where kind = $1 for update", kind)
             .fetch_optional(&mut *connection)
@@ -240,7 +199,25 @@ async fn lock_kind(connection: &mut PgConnection, kind: &str) -> Result<(), Stor
     }
 }
 
-async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<ClaimedJob>, StoreError> {
+/// Claims no more jobs than the limit over all daemons allows. Counting takes the lock of the kind's row, until the claim
+/// can be seen.
+async fn take_within(
+    connection: &mut PgConnection,
+    claim: Claim<'_>,
+    fleet_limit: u32,
+) -> Result<Vec<ClaimedJob>> {
+    lock_kind(connection, claim.kind).await?;
+    let running = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from shopkeeper.job where kind = $1 and state = 'running'"#,
+        claim.kind
+    );
+    let running = running.fetch_one(&mut *connection).await?;
+    let free = fleet_limit.saturating_sub(u32::try_from(running).unwrap_or(u32::MAX));
+    let lone = claim.lone.min(free);
+    take(connection, Claim { limit: claim.limit.min(free - lone), lone, ..claim }).await
+}
+
+async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<ClaimedJob>> {
     let rows = sqlx::query!(
         r#"
         select id as "id!", fence as "fence!", key, payload as "payload!", priority as "priority!",
@@ -274,8 +251,8 @@ async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<Cla
     Ok(claimed.collect())
 }
 
-/// A job that waits for its next attempt need wait no longer.
-pub(super) async fn hasten(connection: &mut PgConnection, kind: &str, key: &str) -> Result<(), StoreError> {
+/// Makes a job due that waits for its next attempt.
+pub(super) async fn hasten(connection: &mut PgConnection, kind: &str, key: &str) -> Result<()> {
     sqlx::query!(
         "update shopkeeper.job set state = 'ready', run_at = now()
          where kind = $1 and key = $2 and state = 'scheduled'",
@@ -293,27 +270,24 @@ pub(super) async fn enqueue(
     kind: &str,
     keys: &[String],
     payloads: &[Value],
-) -> Result<u64, StoreError> {
-    enqueue_at(connection, kind, keys, payloads, None, 0).await
+) -> Result<u64> {
+    enqueue_at(connection, kind, keys, payloads, None).await
 }
 
-/// Enqueues jobs of one kind that are due then, those of the highest priority first, in the caller's
-/// transaction.
+/// Enqueues jobs of one kind in the caller's transaction; `run_at` is when they are due, unless now.
 pub(super) async fn enqueue_at(
     connection: &mut PgConnection,
     kind: &str,
     keys: &[String],
     payloads: &[Value],
     run_at: Option<DateTime<Utc>>,
-    priority: i16,
-) -> Result<u64, StoreError> {
+) -> Result<u64> {
     let enqueued = sqlx::query_scalar!(
-        "select shopkeeper.enqueue_many($1::text, $2::text[], $3::jsonb[], $5::smallint, run_at => coalesce($4, now()))",
+        "select shopkeeper.enqueue_many($1::text, $2::text[], $3::jsonb[], run_at => coalesce($4, now()))",
         kind,
         keys,
         payloads,
         run_at,
-        priority,
     )
     .fetch_one(connection)
     .await?;

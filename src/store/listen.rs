@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{PROMPT, Store, StoreError};
+use super::{PROMPT, Result, Store, StoreError};
 
 /// Says the kind of jobs that are new.
 pub const JOB: &str = "shopkeeper_job";
@@ -39,11 +39,7 @@ impl Store {
         }
     }
 
-    async fn hear(
-        &self,
-        channels: &[&str],
-        heard: &(impl Fn(Option<(&str, &str)>) + Sync),
-    ) -> Result<(), StoreError> {
+    async fn hear(&self, channels: &[&str], heard: &(impl Fn(Option<(&str, &str)>) + Sync)) -> Result<()> {
         let silent = |_| StoreError::unreachable("no reply");
         let listening = async {
             let mut listener = self.direct.listener().await?;

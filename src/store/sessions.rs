@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Store, StoreError, answers::Taken, jobs::interval};
+use super::{Result, Store, answers::ClaimedQuestion, jobs::interval};
 use crate::model::{Message, Role};
 
 /// A conversation.
@@ -21,7 +21,7 @@ pub struct Session {
 
 impl Store {
     /// Reads a client's session, or the first of any client's.
-    pub async fn session(&self, client: Option<&str>, id: &str) -> Result<Option<Session>, StoreError> {
+    pub async fn session(&self, client: Option<&str>, id: &str) -> Result<Option<Session>> {
         let session = sqlx::query_as!(
             Session,
             "select id, customer_id, owner, created_at, active_at from shopkeeper.session
@@ -29,16 +29,11 @@ impl Store {
             client,
             id,
         );
-        self.transact_by_values(async |connection| Ok(session.fetch_optional(connection).await?)).await
+        Ok(session.fetch_optional(&self.pool.by_values()).await?)
     }
 
     /// Says who answers in a client's session, or in any client's; false when there is no such session.
-    pub async fn set_owner(
-        &self,
-        client: Option<&str>,
-        session: &str,
-        owner: &str,
-    ) -> Result<bool, StoreError> {
+    pub async fn set_owner(&self, client: Option<&str>, session: &str, owner: &str) -> Result<bool> {
         let set = sqlx::query!(
             "update shopkeeper.session set owner = $3
              where ($1::text is null or client = $1) and id = $2",
@@ -46,19 +41,18 @@ impl Store {
             session,
             owner,
         );
-        self.transact_by_values(async |connection| Ok(set.execute(connection).await?.rows_affected() > 0))
-            .await
+        Ok(set.execute(&self.pool.by_values()).await?.rows_affected() > 0)
     }
 
     /// Removes a client's session, or every client's of that id, and all that came of it; says how many questions.
-    pub async fn erase_session(&self, client: Option<&str>, session: &str) -> Result<u64, StoreError> {
+    pub async fn erase_session(&self, client: Option<&str>, session: &str) -> Result<u64> {
         let erased =
             sqlx::query_scalar!(r#"select shopkeeper.erase_session($1, $2) as "erased!""#, client, session);
         Ok(erased.fetch_one(&self.pool).await?.unsigned_abs())
     }
 
     /// Removes all that came of a client's customer, or of every client's; says how many questions.
-    pub async fn erase_customer(&self, client: Option<&str>, customer: &str) -> Result<u64, StoreError> {
+    pub async fn erase_customer(&self, client: Option<&str>, customer: &str) -> Result<u64> {
         let erased =
             sqlx::query_scalar!(r#"select shopkeeper.erase_customer($1, $2) as "erased!""#, client, customer);
         Ok(erased.fetch_one(&self.pool).await?.unsigned_abs())
@@ -67,10 +61,10 @@ impl Store {
     /// Reads the last messages of the session before a question, oldest first.
     pub async fn history(
         &self,
-        taken: &Taken,
+        taken: &ClaimedQuestion,
         session: &str,
         messages: u32,
-    ) -> Result<Vec<Message>, StoreError> {
+    ) -> Result<Vec<Message>> {
         let turns = sqlx::query!(
             r#"select question, answer ->> 'text' as text from shopkeeper.answer
                where client = $1 and session_id = $2 and seq < $3 order by seq desc limit $4"#,
@@ -91,7 +85,7 @@ impl Store {
     }
 
     /// Deletes one batch of sessions that were not active for so long and have no questions any more; says how many.
-    pub async fn prune_sessions(&self, older_than: Duration) -> Result<u64, StoreError> {
+    pub async fn prune_sessions(&self, older_than: Duration) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.session where (client, id) in (
                  select session.client, session.id from shopkeeper.session as session

@@ -3,14 +3,19 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Store, StoreError, schema, schema::SchemaState, versions::IndexVersion};
+use super::{
+    Result, Store,
+    jobs::WaitReason,
+    schema,
+    schema::SchemaState,
+    versions::{IndexState, IndexVersion},
+};
 
 /// One source's documents.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct SourceStatus {
-    /// Its name.
     pub source: String,
-    /// All that are known.
     pub documents: i64,
     /// Indexed at their revision.
     pub fresh: i64,
@@ -18,7 +23,6 @@ pub struct SourceStatus {
     pub stale: i64,
     /// Could not be indexed at their revision.
     pub failed: i64,
-    /// In the active index version.
     pub chunks: i64,
     /// How long the oldest stale document has been stale.
     pub oldest_stale_seconds: Option<f64>,
@@ -32,6 +36,9 @@ pub struct SourceStatus {
     pub withheld: i64,
     /// Since when removals wait.
     pub withheld_since: Option<DateTime<Utc>>,
+    /// Indexed in the last minute.
+    #[serde(skip)]
+    pub per_minute: i64,
 }
 
 /// How many documents of a source are in which state.
@@ -46,25 +53,14 @@ pub struct DocumentStates {
 
 /// Documents that could not be indexed for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Failure {
-    /// Their source.
     pub source: String,
-    /// Why.
     pub reason: String,
-    /// How many.
     pub documents: i64,
 }
 
-/// Documents of one source that could not be indexed for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FailureReason {
-    /// Why.
-    pub reason: String,
-    /// How many.
-    pub documents: i64,
-}
-
-/// How fast documents are refreshed.
+/// How fast the active index version gets what it lacks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Pace {
     /// Documents that wait or are being refreshed.
@@ -75,39 +71,45 @@ pub struct Pace {
     pub eta_seconds: Option<f64>,
 }
 
+impl Pace {
+    /// The pace of all sources.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    pub fn new(sources: &[SourceStatus]) -> Self {
+        let pending = sources.iter().map(|source| source.stale).sum();
+        let per_minute = sources.iter().map(|source| source.per_minute).sum();
+        let eta_seconds = (per_minute > 0).then(|| 60.0 * pending as f64 / per_minute as f64);
+        Self { pending, per_minute, eta_seconds }
+    }
+}
+
 /// One kind's jobs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct QueueStatus {
-    /// The kind of job.
     pub kind: String,
     /// Waiting and due.
     pub ready: i64,
     /// Waiting for a later time, or for others of their group.
     pub scheduled: i64,
-    /// Held by a worker.
     pub running: i64,
-    /// Given up, and kept with their error.
     pub dead: i64,
     /// How long the oldest due job has waited.
     pub oldest_ready_seconds: Option<f64>,
-    /// Whether the kind is paused.
     pub paused: bool,
 }
 
 /// Jobs of one kind that wait for one budget.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct BudgetWait {
-    /// The kind of job.
     pub kind: String,
-    /// `rate_limit`, `daily_budget` or `stop`.
-    pub waits_for: String,
-    /// Of `rate_limit`: the model server's address.
+    pub waits_for: WaitReason,
+    /// The model server's address, for a rate limit.
     pub server: Option<String>,
-    /// Of `rate_limit`: the model there.
+    /// The model there.
     pub model: Option<String>,
     /// Jobs that were put off, and running ones that wait in their slots.
     pub jobs: i64,
-    /// How long there have been any.
     pub since: DateTime<Utc>,
 }
 
@@ -132,12 +134,12 @@ pub struct Backlog {
 
 impl Store {
     /// Looks at which migrations of this program the database has.
-    pub async fn schema_state(&self) -> Result<SchemaState, StoreError> {
+    pub async fn schema_state(&self) -> Result<SchemaState> {
         schema::state(&self.pool).await
     }
 
     /// Counts the documents of each source that has any.
-    pub async fn source_status(&self) -> Result<Vec<SourceStatus>, StoreError> {
+    pub async fn source_status(&self) -> Result<Vec<SourceStatus>> {
         let rows = sqlx::query_as!(
             SourceStatus,
             r#"
@@ -146,6 +148,9 @@ impl Store {
                 select document.source, count(*) as documents,
                     count(*) filter (where indexed.state = 'fresh' and indexed_revision = revision) as fresh,
                     count(*) filter (where indexed.state = 'failed' and indexed_revision = revision) as failed,
+                    count(*) filter (
+                        where indexed.state = 'fresh' and indexed_at > now() - interval '1 minute'
+                    ) as per_minute,
                     min(changed_at) filter (where indexed_revision is distinct from revision) as oldest,
                     percentile_cont(array[0.5, 0.99]) within group (
                         order by extract(epoch from indexed_at - changed_at)::double precision
@@ -171,7 +176,8 @@ impl Store {
                 extract(epoch from now() - documents.oldest)::double precision as oldest_stale_seconds,
                 source.last_sync_at as "last_sync_at?", coalesce(source.withheld, 0) as "withheld!",
                 source.withheld_at as "withheld_since?",
-                documents.lag[1] as lag_p50_seconds, documents.lag[2] as lag_p99_seconds
+                documents.lag[1] as lag_p50_seconds, documents.lag[2] as lag_p99_seconds,
+                coalesce(documents.per_minute, 0) as "per_minute!"
             from documents
             full join shopkeeper.source on source.name = documents.source
             left join chunks on chunks.source = documents.source
@@ -182,7 +188,7 @@ impl Store {
     }
 
     /// Counts the documents of each source by their state, and nothing else.
-    pub async fn document_states(&self) -> Result<Vec<DocumentStates>, StoreError> {
+    pub async fn document_states(&self) -> Result<Vec<DocumentStates>> {
         let states = sqlx::query_as!(
             DocumentStates,
             r#"
@@ -206,7 +212,7 @@ impl Store {
     }
 
     /// Counts the jobs of these kinds, and of all that have any.
-    pub async fn queue_status(&self, kinds: &[&str]) -> Result<Vec<QueueStatus>, StoreError> {
+    pub async fn queue_status(&self, kinds: &[&str]) -> Result<Vec<QueueStatus>> {
         let rows = sqlx::query_as!(
             QueueStatus,
             r#"
@@ -236,23 +242,8 @@ impl Store {
         Ok(rows.fetch_all(&self.pool).await?)
     }
 
-    /// Why documents of a source could not be indexed at their present revision: the most frequent reasons first.
-    pub async fn failures_of(&self, source: &str) -> Result<Vec<FailureReason>, StoreError> {
-        let reasons = sqlx::query_as!(
-            FailureReason,
-            r#"select coalesce(indexed.error, '') as "reason!", count(*) as "documents!"
-               from shopkeeper.document_index as indexed
-               join shopkeeper.document as document using (source, key)
-               where indexed.state = 'failed' and indexed.source = $1 and indexed_revision = document.revision
-                   and version = (select id from shopkeeper.index_version where state = 'active')
-               group by indexed.error order by 2 desc, 1"#,
-            source,
-        );
-        Ok(reasons.fetch_all(&self.pool).await?)
-    }
-
     /// Which jobs wait for which budget. What a daemon said long ago of its slots does not count.
-    pub async fn budget_waits(&self) -> Result<Vec<BudgetWait>, StoreError> {
+    pub async fn budget_waits(&self) -> Result<Vec<BudgetWait>> {
         let rows = sqlx::query_as!(
             BudgetWait,
             r#"
@@ -264,7 +255,7 @@ impl Store {
                 select kind, 'rate_limit' as waits_for, server, model, sum(jobs) as jobs, min(since) as since
                 from shopkeeper.budget_wait where seen_at > now() - interval '10 seconds' group by kind, server, model
             )
-            select kind as "kind!", waits_for as "waits_for!", server, model, sum(jobs)::bigint as "jobs!",
+            select kind as "kind!", waits_for as "waits_for!: WaitReason", server, model, sum(jobs)::bigint as "jobs!",
                 coalesce(min(since), now()) as "since!"
             from (select * from put_off union all select * from in_slots) as waits
             group by kind, waits_for, server, model order by 1, 2, 3, 4
@@ -273,46 +264,28 @@ impl Store {
         Ok(rows.fetch_all(&self.pool).await?)
     }
 
-    /// Why documents could not be indexed at their present revision: the most frequent reasons first.
-    pub async fn failures(&self) -> Result<Vec<Failure>, StoreError> {
+    /// Why documents could not be indexed at their present revision, the most frequent reasons first: of one source or of
+    /// all, `limit` at most.
+    pub async fn failures(&self, source: Option<&str>, limit: Option<i64>) -> Result<Vec<Failure>> {
         let failures = sqlx::query_as!(
             Failure,
             r#"select source, coalesce(indexed.error, '') as "reason!", count(*) as "documents!"
                from shopkeeper.document_index as indexed
                join shopkeeper.document as document using (source, key)
                where indexed.state = 'failed' and indexed_revision = document.revision
+                   and ($1::text is null or source = $1)
                    and version = (select id from shopkeeper.index_version where state = 'active')
-               group by source, indexed.error order by 3 desc, 1, 2 limit 10"#
+               group by source, indexed.error order by 3 desc, 1, 2 limit $2"#,
+            source,
+            limit,
         );
-        Ok(failures.fetch_all(&self.pool).await?)
-    }
-
-    /// How fast the active index version gets what it lacks.
-    pub async fn pace(&self) -> Result<Pace, StoreError> {
-        let row = sqlx::query!(
-            r#"select
-                   count(*) filter (
-                       where indexed_revision is null or indexed_revision < revision
-                   ) as "pending!",
-                   count(*) filter (
-                       where indexed.state = 'fresh' and indexed_at > now() - interval '1 minute'
-                   ) as "done!"
-               from shopkeeper.document
-               left join shopkeeper.document_index as indexed
-                   on indexed.version = (select id from shopkeeper.index_version where state = 'active')
-                   and indexed.source = document.source and indexed.key = document.key"#
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let eta_seconds = (row.done > 0).then(|| 60.0 * row.pending as f64 / row.done as f64);
-        Ok(Pace { pending: row.pending, per_minute: row.done, eta_seconds })
+        Ok(failures.fetch_all(&self.pool.by_values()).await?)
     }
 
     /// Lists the index versions.
-    pub async fn index_status(&self) -> Result<Vec<IndexStatus>, StoreError> {
+    pub async fn index_status(&self) -> Result<Vec<IndexStatus>> {
         let rows = sqlx::query!(
-            r#"select id, model, dimensions, state,
+            r#"select id, model, dimensions, state as "state: IndexState",
                    (select count(*) from shopkeeper.chunk where version = index_version.id) as "chunks!"
                from shopkeeper.index_version order by id"#
         )
@@ -331,7 +304,7 @@ impl Store {
     }
 
     /// What the last failure of a live job was.
-    pub async fn last_error(&self, kind: &str, key: &str) -> Result<Option<String>, StoreError> {
+    pub async fn last_error(&self, kind: &str, key: &str) -> Result<Option<String>> {
         let error = sqlx::query_scalar!(
             "select last_error from shopkeeper.job where kind = $1 and key = $2",
             kind,
@@ -342,7 +315,7 @@ impl Store {
 
     /// Counts the documents of a source that are on their way into the active index version: those that have jobs of this
     /// kind, and all that the version lacks while it is being filled.
-    pub async fn backlog(&self, refresh: &str, fill: &str, source: &str) -> Result<Backlog, StoreError> {
+    pub async fn backlog(&self, refresh: &str, fill: &str, source: &str) -> Result<Backlog> {
         // Keys are `source/key`, and '0' comes right after '/': this is a range of the keys' index.
         let row = sqlx::query!(
             r#"with active as (

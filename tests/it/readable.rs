@@ -17,7 +17,11 @@ use shopkeeper::{
     },
     daemon::{Role, Roles},
     demo::models::{Fault, Operation},
-    store::{answers::Settled, jobs::Claim, usage::Cost},
+    store::{
+        answers::Settlement,
+        jobs::Claim,
+        usage::{self, Cost},
+    },
 };
 
 /// Any characters, those with which texts are quoted and ended among them.
@@ -65,7 +69,7 @@ fn grounding() -> impl Strategy<Value = Grounding> {
     )
 }
 
-fn settled() -> impl Strategy<Value = Settled> {
+fn settled() -> impl Strategy<Value = Settlement> {
     let words = (
         prop::sample::select(vec!["completed", "incomplete", "failed", "cancelled", "expired"]),
         option::of(prop::sample::select(vec!["answered", "no_answer", "fallback"])),
@@ -90,7 +94,7 @@ fn settled() -> impl Strategy<Value = Settled> {
                     "model": model, "cost": cost,
                 })
             });
-            Settled {
+            Settlement {
                 status,
                 outcome,
                 incomplete_reason,
@@ -104,7 +108,7 @@ fn settled() -> impl Strategy<Value = Settled> {
                 grounding: grounding.map(|grounding| json!(grounding)),
                 draft,
                 usage,
-                cost: Some(Cost { operation: "answer", tokens: 3, usd: 0.25 }),
+                cost: Some(Cost { operation: usage::Operation::Answer, tokens: 3, usd: 0.25 }),
                 error,
             }
         },
@@ -112,17 +116,15 @@ fn settled() -> impl Strategy<Value = Settled> {
 }
 
 /// Asks, and settles the question as a worker does.
-async fn settle(world: &World, settled: &Settled) -> uuid::Uuid {
+async fn settle(world: &World, settled: &Settlement) -> uuid::Uuid {
     let id: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle?', session_id => 's')").await;
     let claim = Claim {
         kind: "answer_question",
         worker: "w",
         limit: 1,
-        shared: false,
-        lone: 0,
-        fleet_limit: None,
         lease: Duration::from_mins(1),
         max_attempts: 3,
+        ..Claim::default()
     };
     let lease = world.store.claim(claim).await.unwrap()[0].lease;
     let taken = world.store.take_question(id, 1, lease).await.unwrap().unwrap();
@@ -198,8 +200,8 @@ async fn a_row_of_another_shape_is_read_as_far_as_it_goes() {
     let world = World::new().await;
     let daemon = TestDaemon::with_roles(&world, Roles::of(&[Role::Http])).await;
     let empty =
-        Settled { status: "completed", sources: json!([]), citations: json!([]), ..Settled::default() };
-    let id = settle(&world, &Settled { escalation: Some("failed"), ..empty }).await;
+        Settlement { status: "completed", sources: json!([]), citations: json!([]), ..Settlement::default() };
+    let id = settle(&world, &Settlement { escalation: Some("failed"), ..empty }).await;
     for (columns, shown) in [
         (
             r#"sources = '[{"n": 1, "source": "product", "key": "3", "title": "Kettle", "url": null,

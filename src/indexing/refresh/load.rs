@@ -11,18 +11,18 @@ use crate::{
         versions::Version,
     },
     job::JobError,
-    store::{documents::Known, jobs::Lease},
+    store::{documents::KnownDocument, jobs::Lease},
 };
 
 /// A row, or why no document can be made of it.
 pub(super) type Row = Result<Arc<Document>, RenderFault>;
 
 /// A document that is known, and its row if there is one.
-pub(super) struct Loaded {
+pub(super) struct LoadedDocument {
     pub(super) place: usize,
     pub(super) key: String,
     pub(super) lease: Option<Lease>,
-    pub(super) known: Known,
+    pub(super) known: KnownDocument,
     pub(super) row: Option<Row>,
 }
 
@@ -34,7 +34,7 @@ impl RefreshDocument {
         source: &str,
         requests: &[Request],
         outcomes: &mut Outcomes,
-    ) -> Vec<Loaded> {
+    ) -> Vec<LoadedDocument> {
         let id = |request: &Request| DocumentId { source: source.to_owned(), key: request.key.clone() };
         let ids: Vec<_> = requests.iter().map(id).collect();
         let mut known = match self.store.indexed(version.index.id, ids.iter()).await {
@@ -55,7 +55,7 @@ impl RefreshDocument {
             match rows.remove(&id.key).transpose() {
                 Ok(row) => {
                     let (key, lease) = (id.key.clone(), request.lease);
-                    loaded.push(Loaded { place, key, lease, known, row });
+                    loaded.push(LoadedDocument { place, key, lease, known, row });
                 }
                 Err(error) => outcomes.set(place, Err(error)),
             }

@@ -13,7 +13,7 @@ use crate::{
     job::{self, BUSY, JobError},
     store::{
         StoreError,
-        documents::{Write, Written},
+        documents::{DocumentWrite, WriteOutcome},
     },
     telemetry,
 };
@@ -33,19 +33,19 @@ impl RefreshDocument {
         let (ends, writes): (Vec<_>, Vec<_>) =
             drafts.into_iter().map(|draft| ((draft.place, draft.changed), draft.write)).unzip();
         let written = self.write_all(version, newest, &writes).await;
-        if let Some(place) = written.iter().position(|written| *written == Ok(Written::Withheld)) {
+        if let Some(place) = written.iter().position(|written| *written == Ok(WriteOutcome::Withheld)) {
             self.list_again(&writes[place].id.source).await;
         }
         for ((place, changed), written) in ends.into_iter().zip(written) {
             let ended = written.and_then(|written| match written {
-                Written::Fresh => {
+                WriteOutcome::Fresh => {
                     telemetry::indexed(changed.elapsed());
                     Ok(RefreshOutcome::Written)
                 }
-                Written::Superseded | Written::Withheld => Ok(RefreshOutcome::NothingToDo),
+                WriteOutcome::Superseded | WriteOutcome::Withheld => Ok(RefreshOutcome::NothingToDo),
                 // Its key is being enqueued in an open transaction, another worker has it, or another version is to be
                 // written as well: it runs again.
-                Written::NotHeld => Err(JobError::Snooze {
+                WriteOutcome::NotHeld => Err(JobError::Snooze {
                     after: BUSY,
                     reason: "the job's row is locked, or an index version is new".into(),
                 }),
@@ -63,12 +63,12 @@ impl RefreshDocument {
         &self,
         version: &Version,
         newest: Option<i32>,
-        writes: &[Write],
-    ) -> Vec<Result<Written, JobError>> {
+        writes: &[DocumentWrite],
+    ) -> Vec<Result<WriteOutcome, JobError>> {
         let mut results = Vec::with_capacity(writes.len());
         while results.len() < writes.len() {
             let limits = BatchLimits { items: self.together.load(Ordering::Relaxed), ..LIMITS };
-            let part = limits.first(&writes[results.len()..], Write::vectors);
+            let part = limits.first(&writes[results.len()..], DocumentWrite::vectors);
             let blames_a_document =
                 |error: &StoreError| matches!(error, StoreError::Failed(_) | StoreError::Overtaken);
             let write = |part| self.store.refresh(version.index.id, newest, part, &self.guards).boxed();

@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use pgvector::HalfVector;
 use sqlx::PgConnection;
 
-use super::{Content, DocumentLock, Refreshed, Write, Written, lock};
+use super::{Content, DocumentLock, DocumentWrite, WriteOutcome, lock};
 use crate::{
     catalogue::{DocumentId, MassDelete},
     indexing::chunk::{Chunks, InputHash},
-    store::{Store, StoreError, jobs, sources::let_leave, versions::IndexVersion},
+    store::{Result, Store, StoreError, jobs, sources::let_leave, versions::IndexVersion},
 };
 
 mod copy;
@@ -27,29 +27,32 @@ impl Store {
         &self,
         version: i32,
         newest: Option<i32>,
-        writes: &[Write],
+        writes: &[DocumentWrite],
         guards: &BTreeMap<String, MassDelete>,
-    ) -> Result<Vec<Written>, StoreError> {
+    ) -> Result<Vec<WriteOutcome>> {
         let leases: Vec<_> = writes.iter().filter_map(|write| write.lease).collect();
-        self.transact_by_index(async |connection| {
-            let completed = if has_newer(connection, newest).await? {
-                BTreeSet::new()
-            } else {
-                jobs::complete_all(connection, &leases).await?
-            };
-            let is_held = |write: &Write| write.lease.is_none_or(|lease| completed.contains(&lease.job));
-            let held: Vec<_> = writes.iter().filter(|write| is_held(write)).collect();
-            let written = write(connection, version, &held, guards).await?;
-            let ended = writes.iter().map(|write| {
-                if is_held(write) {
-                    written.get(&write.id).copied().unwrap_or(Written::Superseded)
+        self.pool
+            .by_index()
+            .transact(async |connection| {
+                let completed = if has_newer(connection, newest).await? {
+                    BTreeSet::new()
                 } else {
-                    Written::NotHeld
-                }
-            });
-            Ok(ended.collect())
-        })
-        .await
+                    jobs::complete_all(connection, &leases).await?
+                };
+                let is_held =
+                    |write: &DocumentWrite| write.lease.is_none_or(|lease| completed.contains(&lease.job));
+                let held: Vec<_> = writes.iter().filter(|write| is_held(write)).collect();
+                let written = write(connection, version, &held, guards).await?;
+                let ended = writes.iter().map(|write| {
+                    if is_held(write) {
+                        written.get(&write.id).copied().unwrap_or(WriteOutcome::Superseded)
+                    } else {
+                        WriteOutcome::NotHeld
+                    }
+                });
+                Ok(ended.collect())
+            })
+            .await
     }
 
     /// Finds vectors that were made of the same inputs with the same model: in the index, or remembered of
@@ -58,7 +61,7 @@ impl Store {
         &self,
         version: &IndexVersion,
         hashes: &[InputHash],
-    ) -> Result<HashMap<InputHash, Vec<f32>>, StoreError> {
+    ) -> Result<HashMap<InputHash, Vec<f32>>> {
         let hashes: Vec<_> = hashes.iter().map(|hash| hash.0.to_vec()).collect();
         let rows = sqlx::query!(
             r#"select input_hash as "input_hash!", embedding as "embedding!: HalfVector"
@@ -82,7 +85,7 @@ impl Store {
 
 impl Store {
     /// Forgets one batch of the oldest vectors beyond so many; says how many.
-    pub async fn prune_cache(&self, entries: u32) -> Result<u64, StoreError> {
+    pub async fn prune_cache(&self, entries: u32) -> Result<u64> {
         let forgotten = sqlx::query!(
             "delete from shopkeeper.embedding_cache where ctid = any (array(
                  select ctid from shopkeeper.embedding_cache order by kept_at
@@ -95,7 +98,7 @@ impl Store {
 }
 
 /// Whether a version was made that is newer than this.
-async fn has_newer(connection: &mut PgConnection, newest: Option<i32>) -> Result<bool, StoreError> {
+async fn has_newer(connection: &mut PgConnection, newest: Option<i32>) -> Result<bool> {
     let Some(newest) = newest else { return Ok(false) };
     let newer = sqlx::query_scalar!(
         r#"select exists (select from shopkeeper.index_version where id > $1 and state <> 'dropping') as "newer!""#,
@@ -113,31 +116,24 @@ fn keys<'a>(ids: impl Iterator<Item = &'a DocumentId>) -> (Vec<String>, Vec<Stri
 async fn write(
     connection: &mut PgConnection,
     version: i32,
-    writes: &[&Write],
+    writes: &[&DocumentWrite],
     guards: &BTreeMap<String, MassDelete>,
-) -> Result<HashMap<DocumentId, Written>, StoreError> {
+) -> Result<HashMap<DocumentId, WriteOutcome>> {
     let (sources, keys) = keys(writes.iter().map(|write| &write.id));
-    let locked = lock(connection, &sources, &keys).await?.into_iter();
-    let locked: HashMap<_, _> = locked
-        .map(|DocumentLock { source, key, revision, may_leave }| {
-            (DocumentId { source, key }, (revision, may_leave))
-        })
-        .collect();
+    let locked = lock(connection, &sources, &keys).await?;
     let (mut removed, mut contents) = (Vec::new(), Vec::new());
     let mut written = HashMap::new();
     for write in writes {
-        let Some((_, may_leave)) = locked.get(&write.id).filter(|(revision, _)| *revision == write.revision)
-        else {
-            continue;
-        };
-        written.insert(write.id.clone(), Written::Fresh);
-        match &write.refreshed {
-            Refreshed::Removed => removed.push((&write.id, *may_leave)),
-            Refreshed::Content(content) => contents.push((*write, content)),
+        let lock = locked.get(&write.id).filter(|lock| lock.revision == write.revision);
+        let Some(DocumentLock { may_leave, .. }) = lock else { continue };
+        written.insert(write.id.clone(), WriteOutcome::Fresh);
+        match &write.content {
+            None => removed.push((&write.id, *may_leave)),
+            Some(content) => contents.push((*write, content)),
         }
     }
     let withheld = remove(connection, &removed, guards).await?;
-    written.extend(withheld.into_iter().map(|id| (id.clone(), Written::Withheld)));
+    written.extend(withheld.into_iter().map(|id| (id.clone(), WriteOutcome::Withheld)));
     if contents.is_empty() {
         return Ok(written);
     }
@@ -159,7 +155,7 @@ async fn remove<'a>(
     connection: &mut PgConnection,
     removed: &[(&'a DocumentId, bool)],
     guards: &BTreeMap<String, MassDelete>,
-) -> Result<Vec<&'a DocumentId>, StoreError> {
+) -> Result<Vec<&'a DocumentId>> {
     let (mut leaving, mut asking) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
     for (id, may_leave) in removed {
         if *may_leave || !guards.contains_key(&id.source) {
@@ -185,7 +181,7 @@ async fn remove<'a>(
 
 /// Leaves documents as they are searched, until a listing finds them again or lets them go. They are not behind their
 /// revision: there is nothing newer to read.
-async fn keep(connection: &mut PgConnection, withheld: &[&DocumentId]) -> Result<(), StoreError> {
+async fn keep(connection: &mut PgConnection, withheld: &[&DocumentId]) -> Result<()> {
     let (sources, keys) = keys(withheld.iter().copied());
     sqlx::query!(
         r#"with kept as (
@@ -207,7 +203,7 @@ async fn keep(connection: &mut PgConnection, withheld: &[&DocumentId]) -> Result
     Ok(())
 }
 
-pub(super) async fn delete(connection: &mut PgConnection, leaving: &[&DocumentId]) -> Result<(), StoreError> {
+pub(super) async fn delete(connection: &mut PgConnection, leaving: &[&DocumentId]) -> Result<()> {
     let (sources, keys) = keys(leaving.iter().copied());
     sqlx::query!(
         r#"with removed as materialized (
@@ -241,7 +237,7 @@ pub(super) async fn delete(connection: &mut PgConnection, leaving: &[&DocumentId
 ///
 /// A listed hash stays while all that is written at this revision, in every version, has it. Of another row it becomes 0,
 /// and the next listing looks again: the row may change back to what was listed, and what came back may go.
-async fn describe(connection: &mut PgConnection, contents: &[(&Write, &Content)]) -> Result<(), StoreError> {
+async fn describe(connection: &mut PgConnection, contents: &[(&DocumentWrite, &Content)]) -> Result<()> {
     let (sources, keys) = keys(contents.iter().map(|(write, _)| &write.id));
     let titles: Vec<_> = contents.iter().map(|(_, content)| content.document.title.clone()).collect();
     let links: Vec<_> = contents.iter().map(|(_, content)| content.document.link.clone()).collect();
@@ -275,8 +271,8 @@ async fn describe(connection: &mut PgConnection, contents: &[(&Write, &Content)]
 async fn mark_fresh(
     connection: &mut PgConnection,
     version: i32,
-    contents: &[(&Write, &Content)],
-) -> Result<(), StoreError> {
+    contents: &[(&DocumentWrite, &Content)],
+) -> Result<()> {
     let (sources, keys) = keys(contents.iter().map(|(write, _)| &write.id));
     let revisions: Vec<_> = contents.iter().map(|(write, _)| write.revision).collect();
     let fingerprints: Vec<_> = contents.iter().map(|(_, content)| content.fingerprint.0.to_vec()).collect();
@@ -314,7 +310,7 @@ async fn replace(
     connection: &mut PgConnection,
     version: i32,
     changed: &[(&DocumentId, &Chunks, bool)],
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let indexed: Vec<_> = changed.iter().filter(|(_, _, was_indexed)| *was_indexed).collect();
     if !indexed.is_empty() {
         let (sources, keys) = keys(indexed.iter().map(|(id, ..)| *id));
@@ -363,7 +359,7 @@ async fn insert(
     connection: &mut PgConnection,
     version: i32,
     changed: &[(&DocumentId, &Chunks, bool)],
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let rows = copy::rows(
         version,
         changed.iter().flat_map(|(id, chunks, _)| chunks.fresh.iter().map(move |fresh| (*id, fresh))),

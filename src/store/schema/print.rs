@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{MIGRATIONS, SchemaState, repeatable};
-use crate::store::{Reach, StoreError, options_of};
+use crate::store::{Reach, Result, options_of};
 
 /// What a role needs that only asks: printed for an administrator, never executed by us.
 pub const CLIENT_GRANTS: &str = "\
@@ -24,7 +24,7 @@ grant execute on function shopkeeper.search to shopkeeper_client;
 ";
 
 /// The role that the daemon logs in as.
-pub fn role(reach: &Reach) -> Result<String, StoreError> {
+pub fn role(reach: &Reach) -> Result<String> {
     let url = reach.direct_url.as_ref().unwrap_or(&reach.url);
     Ok(options_of(url)?.get_username().to_owned())
 }

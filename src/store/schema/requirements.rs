@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use crate::store::{StoreError, pool::Pool};
+use crate::store::{Result, StoreError, pool::Pool};
 
 /// The oldest server that is supported.
 const POSTGRESQL: i32 = 150_000;
@@ -10,7 +10,7 @@ const POSTGRESQL: i32 = 150_000;
 const PGVECTOR: [u32; 3] = [0, 8, 0];
 
 /// Fails with the remedy when the server does not offer what we need.
-pub(super) async fn check(pool: &Pool) -> Result<(), StoreError> {
+pub(super) async fn check(pool: &Pool) -> Result<()> {
     let server = sqlx::query!(
         r#"select current_setting('server_version_num')::integer as "number!", current_setting('server_version') as "version!""#
     )
@@ -51,7 +51,7 @@ pub(in crate::store) fn parsed(version: &str) -> [u32; 3] {
 }
 
 /// Creates pgvector if it is missing, and loads it: only then may a role that is no superuser name its settings.
-pub(super) async fn create_pgvector(connection: &mut PgConnection) -> Result<(), StoreError> {
+pub(super) async fn create_pgvector(connection: &mut PgConnection) -> Result<()> {
     let created = sqlx::query!("create extension if not exists vector").execute(&mut *connection).await;
     created.map_err(|error| match StoreError::from(error) {
         StoreError::Forbidden(reason) => StoreError::Unsuitable(format!(
