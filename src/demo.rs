@@ -19,6 +19,7 @@ use crate::{
     demo::models::{Completer, Embedder, Minilm, Models, OfflineServer},
 };
 
+mod account;
 pub mod folder;
 pub mod models;
 pub mod packages;
@@ -86,7 +87,7 @@ impl Embedded {
     /// Stops the models and the server, in order.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.models.stop().await;
-        Ok(self.postgres.stop().await?)
+        self.postgres.stop().await
     }
 }
 
