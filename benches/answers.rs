@@ -106,7 +106,7 @@ async fn main() -> anyhow::Result<()> {
     let bench = Bench { place: index(&server, &models, &options).await?, options: &options };
     let mut results = bench.search().await?;
     results.extend(bench.ask(&spans).await?);
-    bench.place.close().await;
+    bench.place.close().await?;
     models.stop().await;
     server.stop().await?;
     options.common.print(&results)

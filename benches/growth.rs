@@ -73,9 +73,10 @@ async fn main() -> anyhow::Result<()> {
     few.store.close().await;
     many.store.close().await;
     server.stop().await?;
-    let results = NAMES.iter().zip(&figures).map(|(name, (few, many))| {
-        Comparison::at(0.5, (name, "ms"), many, "the same beside few rows", few)
-    });
+    let results = NAMES
+        .iter()
+        .zip(&figures)
+        .map(|(name, (few, many))| Comparison::at(0.5, (name, "ms"), many, "the same beside few rows", few));
     options.common.print(&results.collect::<Vec<_>>())
 }
 

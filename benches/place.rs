@@ -16,7 +16,7 @@ use crate::common::create_database;
 
 /// A database that is both the shop and the index, with the settings for them.
 pub(crate) struct Place {
-    /// Holds `jobs.toml`.
+    /// The folder of `jobs.toml`.
     pub(crate) folder: TempDir,
     pub(crate) config: Config,
     pub(crate) store: Store,
@@ -55,8 +55,9 @@ impl Place {
         Ok(Self { folder, config, store, parts, pool, url })
     }
 
-    pub(crate) async fn close(self) {
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
         self.pool.close().await;
         self.store.close().await;
+        Ok(self.folder.close()?)
     }
 }

@@ -104,7 +104,10 @@ async fn measure(
                 "first_index" | "live_hnsw" => {
                     let (ours, theirs) = bench.index(name == "live_hnsw").await?;
                     add(name, (ours, theirs));
-                    add(if name == "live_hnsw" { "live_hnsw_limit" } else { "first_index_limit" }, (theirs, ours));
+                    add(
+                        if name == "live_hnsw" { "live_hnsw_limit" } else { "first_index_limit" },
+                        (theirs, ours),
+                    );
                 }
                 "unchanged_rows" => {
                     let (rates, memory) = bench.unchanged().await?;
@@ -187,7 +190,7 @@ impl Bench<'_> {
         }
         copy.finish().await?;
         let theirs = rate(products, began);
-        place.close().await;
+        place.close().await?;
         Ok((ours, theirs))
     }
 
@@ -206,7 +209,7 @@ impl Bench<'_> {
         execute(&place.url, grown).await?;
         refresh(&place).await?;
         let inputs = self.models.script().inputs() - before;
-        place.close().await;
+        place.close().await?;
         #[expect(clippy::cast_precision_loss, reason = "some tens")]
         let figures = (inputs as f64, chunks as f64);
         Ok(figures)
@@ -230,7 +233,7 @@ impl Bench<'_> {
             bail!("{} of {} rows were unchanged", report.unchanged, self.options.rows);
         }
         let ours = f64::from(self.options.rows) / Duration::from_millis(report.elapsed_ms).as_secs_f64();
-        place.close().await;
+        place.close().await?;
         Ok(((ours, theirs), (memory, 100.0)))
     }
 
@@ -256,7 +259,7 @@ impl Bench<'_> {
         if notes > 0 {
             bail!("{notes} changes of prices were noted");
         }
-        place.close().await;
+        place.close().await?;
         let [without, with] = seconds;
         Ok((percentile(&with, 0.5), percentile(&without, 0.5)))
     }

@@ -112,7 +112,9 @@ impl Question {
             Fault::WrongCount => rows.truncate(rows.len() - 1),
             Fault::WrongOrder => rows.reverse(),
             Fault::WrongDimension => {
-                rows.iter_mut().for_each(|(_, vector)| vector.truncate(vector.len() - WIDTH));
+                for (_, vector) in rows {
+                    vector.truncate(vector.len() - WIDTH);
+                }
             }
             Fault::NotFinite => fill(&mut rows[0].1[..WIDTH], f32::NAN),
             Fault::Zeros(text) | Fault::Nan(text) => {

@@ -35,8 +35,8 @@ impl Reply {
 
     /// Server-sent events, one for each text.
     pub(super) fn events(data: impl IntoIterator<Item = String>) -> Self {
-        let body = data.into_iter().map(|data| format!("data: {data}\n\n")).collect();
-        Self::new(StatusCode::OK, EVENT_STREAM, body)
+        let body = data.into_iter().flat_map(|data| ["data: ".to_owned(), data, "\n\n".to_owned()]);
+        Self::new(StatusCode::OK, EVENT_STREAM, body.collect())
     }
 
     /// The page of a proxy that should not have been asked.
@@ -127,7 +127,7 @@ impl Reply {
     /// Makes the JSON end too early.
     pub(super) fn break_json(&mut self) {
         if self.content_type == EVENT_STREAM {
-            self.body = "data: {\"id\":\n\n".to_owned();
+            self.body = String::from("data: {\"id\":\n\n");
         } else {
             let half = self.body.floor_char_boundary(self.body.len() / 2);
             self.body.truncate(half);
@@ -157,13 +157,12 @@ impl Reply {
         self.send().map(|_| {
             Body::from_stream(stream! {
                 yield Ok(first);
-                let is_over = match pause {
-                    Some(pause) => stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some(),
-                    None => {
-                        // Lets the first half leave before the error.
-                        tokio::task::yield_now().await;
-                        false
-                    }
+                let is_over = if let Some(pause) = pause {
+                    stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
+                } else {
+                    // Lets the first half leave before the error.
+                    tokio::task::yield_now().await;
+                    false
                 };
                 yield if is_over { Ok(rest) } else { Err(io::Error::from(io::ErrorKind::ConnectionAborted)) };
             })
