@@ -14,8 +14,7 @@ use clap::Parser;
 use futures::{StreamExt, TryStreamExt, stream};
 use pgvector::HalfVector;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
-use tempfile::TempDir;
+use sqlx::AssertSqlSafe;
 use tokio_util::sync::CancellationToken;
 use tracing::{Id, Subscriber, span::Attributes};
 use tracing_subscriber::{
@@ -26,21 +25,22 @@ use tracing_subscriber::{
 
 use shopkeeper::{
     answering::Question,
-    config::Config,
-    daemon::{self, Listeners, Parts, Roles, Started, Workers},
+    daemon::{self, Listeners, Roles, Started, Workers},
     demo::{
         execute,
         models::{Completer, Embedder, Models, OfflineServer},
         postgres::Postgres,
     },
     model::unlimited,
-    store::{Store, answers::LOCAL, chunks::SearchFilter},
+    store::{answers::LOCAL, chunks::SearchFilter},
     sync::reconcile::SyncOptions,
 };
 
 mod common;
+mod place;
 
-use common::{Common, Comparison, create_database, note, percentile};
+use common::{Common, Comparison, note, percentile};
+use place::Place;
 
 /// Answer questions from a large index, beside plain SQL and what is to be reached
 #[derive(Debug, Parser)]
@@ -103,66 +103,53 @@ async fn main() -> anyhow::Result<()> {
     let server = options.common.start_server(&settings).await?;
     let models = Models::new(Embedder::hash(options.dimensions), Completer::Extractive);
     let models = OfflineServer::start(models).await?;
-    let place = Place::new(&server, &models, &options).await?;
-    let mut results = place.search().await?;
-    results.extend(place.ask(&spans).await?);
-    place.store.close().await;
+    let bench = Bench { place: index(&server, &models, &options).await?, options: &options };
+    let mut results = bench.search().await?;
+    results.extend(bench.ask(&spans).await?);
+    bench.place.close().await?;
     models.stop().await;
     server.stop().await?;
     options.common.print(&results)
 }
 
-/// An index with its settings.
-struct Place<'a> {
-    options: &'a Options,
-    config: Config,
-    store: Store,
-    parts: Parts,
-    pool: PgPool,
-    /// The settings' files.
-    _folder: TempDir,
+const SETTINGS: &str = "max_connections = 40\n[http]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"\"\n\
+    requests_per_minute = 0\n[answers]\nmodel = \"extractive\"\n[[source]]\nname = \"product\"\nkind = \"postgres\"\n\
+    url = { file = \"url\" }\ntable = \"product\"\nkey = \"id\"\ntitle = \"{{ name }}\"\ntext = \"{{ name }}\"\n\
+    metadata = [\"price\"]\npoll = \"0\"\n";
+
+/// Indexes a shop, and builds the HNSW index.
+async fn index(server: &Postgres, models: &OfflineServer, options: &Options) -> anyhow::Result<Place> {
+    let products = format!(
+        "create table product (id integer primary key, name text not null, price numeric(10, 2) not null);
+         insert into product select n, 'Product ' || n || ' of ' || md5(n::text), n % 1000
+         from generate_series(1, {}) as n",
+        options.chunks
+    );
+    let place = Place::new(server, models, options.dimensions, "answers", &products, SETTINGS).await?;
+    note(format!("indexing {} products, and building their HNSW index", options.chunks));
+    let workers = Workers::new(&place.store);
+    workers.start_refreshing(&place.parts, &place.config.queue);
+    workers.start(&place.parts.maintain, &place.config.queue.maintain_index);
+    place.parts.sync.sync("product", SyncOptions::default()).await?;
+    wait_for_jobs(&place).await?;
+    workers.stop().await;
+    execute(&place.url, "vacuum analyze").await?;
+    Ok(place)
 }
 
-impl<'a> Place<'a> {
-    async fn new(server: &Postgres, models: &OfflineServer, options: &'a Options) -> anyhow::Result<Self> {
-        let url = create_database(server, "answers").await?;
-        let products = format!(
-            "create table product (id integer primary key, name text not null, price numeric(10, 2) not null);
-             insert into product select n, 'Product ' || n || ' of ' || md5(n::text), n % 1000
-             from generate_series(1, {}) as n",
-            options.chunks
-        );
-        execute(&url, &products).await?;
-        let folder = TempDir::new()?;
-        std::fs::write(folder.path().join("url"), &url)?;
-        let settings = format!(
-            "[database]\nurl = {{ file = \"url\" }}\nmax_connections = 40\n[http]\nlisten = \"127.0.0.1:0\"\n\
-             admin_listen = \"\"\nrequests_per_minute = 0\n[openai]\nbase_url = \"{}\"\n\
-             requests_per_minute = 1000000000\ntokens_per_minute = 4000000000\n[embedding]\nmodel = \"hash\"\n\
-             dimensions = {}\n[answers]\nmodel = \"extractive\"\n[[source]]\nname = \"product\"\nkind = \"postgres\"\n\
-             url = {{ file = \"url\" }}\ntable = \"product\"\nkey = \"id\"\ntitle = \"{{{{ name }}}}\"\n\
-             text = \"{{{{ name }}}}\"\nmetadata = [\"price\"]\npoll = \"0\"\n",
-            models.base_url(),
-            options.dimensions,
-        );
-        std::fs::write(folder.path().join("jobs.toml"), settings)?;
-        let config = Config::load(&folder.path().join("jobs.toml"), &BTreeMap::new())?;
-        let store = Store::open_migrated(&daemon::reach(&config)).await?;
-        let parts = daemon::prepare(&config, &store).await?;
-        let pool = PgPoolOptions::new().max_connections(40).connect(&url).await?;
-        note(format!("indexing {} products, and building their HNSW index", options.chunks));
-        let workers = Workers::new(&store);
-        workers.start_refreshing(&parts, &config.queue);
-        workers.start(&parts.maintain, &config.queue.maintain_index);
-        parts.sync.sync("product", SyncOptions::default()).await?;
-        while sqlx::query_scalar("select exists (select from shopkeeper.job)").fetch_one(&pool).await? {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        workers.stop().await;
-        execute(&url, "vacuum analyze").await?;
-        Ok(Self { options, config, store, parts, pool, _folder: folder })
+async fn wait_for_jobs(place: &Place) -> anyhow::Result<()> {
+    while sqlx::query_scalar("select exists (select from shopkeeper.job)").fetch_one(&place.pool).await? {
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    Ok(())
+}
 
+struct Bench<'a> {
+    place: Place,
+    options: &'a Options,
+}
+
+impl Bench<'_> {
     fn singles(&self) -> u32 {
         self.options.questions.min(SINGLE)
     }
@@ -176,7 +163,7 @@ impl<'a> Place<'a> {
     /// Our search beside plain SQL with the same vectors, in turns.
     async fn search(&self) -> anyhow::Result<Vec<Comparison>> {
         note("searching");
-        let version = self.parts.versions.active().await.map_err(|error| anyhow::anyhow!("{error}"))?;
+        let version = self.place.parts.versions.active().await.map_err(|error| anyhow::anyhow!("{error}"))?;
         let inputs: Vec<_> = (0..self.singles() * 2).map(|n| self.question(n)).collect();
         let vectors = version.model.embedder.embed(&inputs, &unlimited).await?.vectors;
         let statement = format!(
@@ -192,30 +179,27 @@ impl<'a> Place<'a> {
             }
             let began = Instant::now();
             if n % 2 == 0 {
-                self.store.nearest(&version.index, vector, 5, SearchFilter::default()).await?;
+                self.place.store.nearest(&version.index, vector, 5, SearchFilter::default()).await?;
                 ours.push(began.elapsed().as_secs_f64() * 1e3);
             } else {
                 let query =
                     sqlx::query(AssertSqlSafe(statement.clone())).bind(HalfVector::from_f32_slice(vector));
-                query.fetch_all(&self.pool).await?;
+                query.fetch_all(&self.place.pool).await?;
                 plain.push(began.elapsed().as_secs_f64() * 1e3);
             }
         }
-        let compared = |name, share| {
-            let (value, compared_value) = (percentile(&ours, share), percentile(&plain, share));
-            let compared_to = "plain SQL on the same index";
-            Comparison::new(name, value, "ms", compared_to, compared_value)
-        };
-        Ok(vec![compared("search_p50_ms", 0.5), compared("search_p99_ms", 0.99)])
+        let compared =
+            |share, name| Comparison::at(share, (name, "ms"), &ours, "plain SQL on the same index", &plain);
+        Ok(vec![compared(0.5, "search_p50_ms"), compared(0.99, "search_p99_ms")])
     }
 
     /// The daemon, asked one after the other, then by all sessions at once.
     async fn ask(&self, spans: &Spans) -> anyhow::Result<Vec<Comparison>> {
         let stop = CancellationToken::new();
-        let listeners = Listeners::bind(&self.config, Roles::ALL)?;
+        let listeners = Listeners::bind(&self.place.config, Roles::ALL)?;
         let (sender, started) = tokio::sync::oneshot::channel();
         let running = daemon::run(
-            &self.config,
+            &self.place.config,
             listeners,
             Roles::ALL,
             stop.clone(),
@@ -227,13 +211,8 @@ impl<'a> Place<'a> {
         let asking = async {
             let address = started.await?.context("the daemon has a listener")?;
             // The first listing is over when nothing is left to do.
-            while sqlx::query_scalar("select exists (select from shopkeeper.job)")
-                .fetch_one(&self.pool)
-                .await?
-            {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            let results = self.asked(&format!("http://{address}/v1/answers"), spans).await;
+            wait_for_jobs(&self.place).await?;
+            let results = self.measure(&format!("http://{address}/v1/answers"), spans).await;
             stop.cancel();
             results
         };
@@ -242,21 +221,21 @@ impl<'a> Place<'a> {
         results
     }
 
-    async fn asked(&self, url: &str, spans: &Spans) -> anyhow::Result<Vec<Comparison>> {
+    async fn measure(&self, url: &str, spans: &Spans) -> anyhow::Result<Vec<Comparison>> {
         let singles = self.singles();
         note(format!("{singles} questions, one after the other"));
         spans.take();
         for n in 0..singles {
             let question = Question { question: self.question(n), ..Question::default() };
-            let id = self.store.ask(LOCAL, None, &question, None).await?;
-            while !self.store.answer(None, id).await?.is_some_and(|answer| answer.is_settled()) {
+            let id = self.place.store.ask(LOCAL, None, &question, None).await?;
+            while !self.place.store.answer(None, id).await?.is_some_and(|answer| answer.is_settled()) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         }
         let claims =
             "select extract(epoch from started_at - created_at)::float8 * 1000 from shopkeeper.answer
              where started_at is not null order by 1";
-        let claims: Vec<f64> = sqlx::query_scalar(claims).fetch_all(&self.pool).await?;
+        let claims: Vec<f64> = sqlx::query_scalar(claims).fetch_all(&self.place.pool).await?;
         let stages = spans.take();
         for (name, took) in &stages {
             let (p50, p99) = (percentile(took, 0.5), percentile(took, 0.99));
@@ -285,13 +264,15 @@ impl<'a> Place<'a> {
         });
         sessions.buffer_unordered(self.options.sessions as usize).try_collect::<()>().await?;
         let rate = f64::from(self.options.questions) / began.elapsed().as_secs_f64();
-        let goal = "what is to be reached";
+        let to_goal = |share, name, unit, ours: &[f64], goal| {
+            Comparison::at(share, (name, unit), ours, "what is to be reached", &[goal])
+        };
         Ok(vec![
-            Comparison::new("claim_p50_ms", percentile(&claims, 0.5), "ms", goal, 5.0),
-            Comparison::new("claim_p99_ms", percentile(&claims, 0.99), "ms", goal, 25.0),
-            Comparison::new("own_time_p50_ms", percentile(&own, 0.5), "ms", goal, 10.0),
-            Comparison::new("own_time_p99_ms", percentile(&own, 0.99), "ms", goal, f64::NAN),
-            Comparison::new("answers_per_second", rate, "answers/s", goal, 500.0),
+            to_goal(0.5, "claim_p50_ms", "ms", &claims, 5.0),
+            to_goal(0.99, "claim_p99_ms", "ms", &claims, 25.0),
+            to_goal(0.5, "own_time_p50_ms", "ms", &own, 10.0),
+            to_goal(0.99, "own_time_p99_ms", "ms", &own, f64::NAN),
+            to_goal(0.5, "answers_per_second", "answers/s", &[rate], 500.0),
         ])
     }
 }

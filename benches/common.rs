@@ -1,4 +1,4 @@
-//! What all benchmarks share: options, a private server, and how results are printed.
+//! Shared by all benchmarks: options, a private server, and the printing of results.
 //!
 //! Machines differ and are shared, so what counts is the ratio of two figures that were measured in turns.
 
@@ -38,7 +38,7 @@ impl Common {
             Some(binaries) => binaries.clone(),
             None => packages::postgres_binaries().await?,
         };
-        Ok(Postgres::start(&binaries, DataFolder::temporary()?, settings).await?)
+        Postgres::start(&binaries, DataFolder::temporary()?, settings).await
     }
 
     /// Prints the results: a table, or JSON if that was asked for.
@@ -76,14 +76,15 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
-    /// Compares our value with another one of the same unit.
-    pub(crate) fn new(
-        name: &'static str,
-        value: f64,
-        unit: &'static str,
+    /// Compares the value that this share of our samples does not exceed with that of other samples.
+    pub(crate) fn at(
+        share: f64,
+        (name, unit): (&'static str, &'static str),
+        ours: &[f64],
         compared_to: &'static str,
-        compared_value: f64,
+        theirs: &[f64],
     ) -> Self {
+        let (value, compared_value) = (percentile(ours, share), percentile(theirs, share));
         Self { name, value, unit, compared_to, compared_value, ratio: value / compared_value }
     }
 }
@@ -96,7 +97,7 @@ pub(crate) async fn create_database(server: &Postgres, name: &str) -> anyhow::Re
 
 /// Writes a line of progress to stderr.
 pub(crate) fn note(text: impl std::fmt::Display) {
-    // The figures count, not who watches.
+    // Nobody needs to read it.
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 

@@ -17,7 +17,7 @@ use shopkeeper::{
 
 mod common;
 
-use common::{Common, Comparison, create_database, note, percentile};
+use common::{Common, Comparison, create_database, note};
 
 /// Claim, enqueue, finish, search and list answers, beside many rows and beside few
 #[derive(Debug, Parser)]
@@ -73,10 +73,10 @@ async fn main() -> anyhow::Result<()> {
     few.store.close().await;
     many.store.close().await;
     server.stop().await?;
-    let results = NAMES.iter().zip(&figures).map(|(name, (few, many))| {
-        let (few, many) = (percentile(few, 0.5), percentile(many, 0.5));
-        Comparison::new(name, many, "ms", "the same beside few rows", few)
-    });
+    let results = NAMES
+        .iter()
+        .zip(&figures)
+        .map(|(name, (few, many))| Comparison::at(0.5, (name, "ms"), many, "the same beside few rows", few));
     options.common.print(&results.collect::<Vec<_>>())
 }
 

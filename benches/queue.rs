@@ -5,8 +5,9 @@
 //! take turns. Each figure is the median of the rounds.
 
 use std::{
+    collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -47,22 +48,11 @@ struct Options {
     rounds: u32,
 }
 
-/// How much is done in each round.
-#[derive(Clone, Copy, Debug)]
-struct Effort {
-    /// Jobs that are enqueued one after the other.
-    singles: u64,
-    /// Jobs that are enqueued in bulk and drained.
-    jobs: u64,
-    /// Jobs whose start is timed.
-    starts: u64,
-}
-
 /// Jobs of one bulk.
 const BULK: u64 = 1000;
 /// Between two jobs whose start is timed.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Nothing takes longer.
+/// Longest time for the jobs of one measurement.
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// A queue that is measured.
@@ -73,73 +63,65 @@ pub(crate) trait Contestant: Send + Sync {
     fn enqueue_one(&self, at: f64) -> BoxFuture<'_, anyhow::Result<()>>;
     /// Enqueues jobs in one bulk.
     fn enqueue_bulk(&self, jobs: u64) -> BoxFuture<'_, anyhow::Result<()>>;
-    /// Where and how to see whether jobs are left whose end is not written down.
+    /// Returns a query that is true while the end of some job is not written down, and where to ask it.
     fn unfinished(&self) -> (&PgPool, &'static str);
-    /// Runs jobs until stopped; each is told to [`RUNS`].
+    /// Runs jobs until stopped; each reports to [`RUNS`].
     fn work(&self, concurrency: u32, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>>;
 }
 
-/// What the jobs of the present round have told. One for the process: the peers' handlers are plain
-/// functions.
-pub(crate) static RUNS: RunCounter = RunCounter {
-    count: AtomicU64::new(0),
-    target: AtomicU64::new(0),
+/// The runs of the current measurement. One for the process: the peers' handlers are plain functions.
+pub(crate) static RUNS: Runs = Runs {
+    state: Mutex::new(RunState { count: 0, target: 0, first: None, late: Vec::new() }),
     all: Notify::const_new(),
-    first: std::sync::Mutex::new(None),
-    late: std::sync::Mutex::new(Vec::new()),
 };
 
 /// Counts jobs that ran.
-pub(crate) struct RunCounter {
-    count: AtomicU64,
-    target: AtomicU64,
+pub(crate) struct Runs {
+    state: Mutex<RunState>,
     all: Notify,
-    first: std::sync::Mutex<Option<Instant>>,
-    /// From enqueue to start, in milliseconds.
-    late: std::sync::Mutex<Vec<f64>>,
 }
 
-impl RunCounter {
-    /// A job runs that was enqueued at this instant, if it says one.
+struct RunState {
+    count: u64,
+    target: u64,
+    first: Option<Instant>,
+    /// From enqueue to start, in milliseconds.
+    late: Vec<f64>,
+}
+
+impl Runs {
+    /// Counts a job that was enqueued at this instant; 0 is none.
     pub(crate) fn job(&self, at: f64) {
+        let mut state = self.lock();
         if at > 0.0 {
-            let late = (now() - at) * 1e3;
-            lock(&self.late).push(late);
+            state.late.push((now() - at) * 1e3);
         }
-        let count = self.count.fetch_add(1, Ordering::AcqRel) + 1;
-        if count == 1 {
-            *lock(&self.first) = Some(Instant::now());
-        }
-        if count == self.target.load(Ordering::Acquire) {
+        state.first.get_or_insert_with(Instant::now);
+        state.count += 1;
+        if state.count == state.target {
             self.all.notify_one();
         }
     }
 
-    fn reset(&self, jobs: u64) {
-        self.count.store(0, Ordering::Release);
-        self.target.store(jobs, Ordering::Release);
-        lock(&self.late).clear();
+    fn reset(&self, target: u64) {
+        *self.lock() = RunState { count: 0, target, first: None, late: Vec::new() };
     }
 
     async fn all(&self, name: &str) -> anyhow::Result<()> {
         tokio::time::timeout(LIMIT, self.all.notified()).await.with_context(|| {
-            let (count, target) = (self.count.load(Ordering::Acquire), self.target.load(Ordering::Acquire));
-            format!("{name}: {count} of {target} jobs ran in {} s", LIMIT.as_secs())
+            let state = self.lock();
+            format!("{name}: {} of {} jobs ran in {} s", state.count, state.target, LIMIT.as_secs())
         })
     }
 
-    fn late(&self) -> Vec<f64> {
-        lock(&self.late).clone()
+    fn lock(&self) -> MutexGuard<'_, RunState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn lock<T>(value: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    value.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Seconds since this process first asked.
 pub(crate) fn now() -> f64 {
-    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_secs_f64() + 1.0
 }
 
@@ -219,18 +201,23 @@ impl Contestant for Ours {
     }
 }
 
-/// The figures of one contestant, one for each round.
-#[derive(Default)]
-struct Figures {
-    enqueue_one: Vec<f64>,
-    enqueue_bulk: Vec<f64>,
-    drain_c10: Vec<f64>,
-    drain_c50: Vec<f64>,
-    start_p50: Vec<f64>,
-    start_p99: Vec<f64>,
+/// A contestant and its figures by name, one for each round.
+struct Entry {
+    contestant: Box<dyn Contestant>,
+    figures: BTreeMap<&'static str, Vec<f64>>,
     /// It did not get through its jobs; the rounds before count.
     is_stuck: bool,
 }
+
+/// The figures and their units.
+const NAMES: [(&str, &str); 6] = [
+    ("enqueue_one", "jobs/s"),
+    ("enqueue_bulk", "jobs/s"),
+    ("drain_c10", "jobs/s"),
+    ("drain_c50", "jobs/s"),
+    ("start_p50_ms", "ms"),
+    ("start_p99_ms", "ms"),
+];
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -243,30 +230,40 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn measure_all(server: &Postgres, options: &Options) -> anyhow::Result<Vec<Comparison>> {
-    let jobs = options.jobs;
-    let effort = Effort { singles: (jobs / 20).max(1), jobs, starts: jobs.min(300) };
     let bare_url = create_database(server, "bare").await?;
-    let contestants = contestants(server).await?;
-    let mut measured: Vec<_> = contestants.into_iter().map(|one| (one, Figures::default())).collect();
+    let entry = |contestant| Entry { contestant, figures: BTreeMap::new(), is_stuck: false };
+    let mut entries: Vec<_> = contestants(server).await?.into_iter().map(entry).collect();
     let mut bare = Vec::new();
     for round in 1..=options.rounds {
-        for (place, (contestant, figures)) in measured.iter_mut().enumerate() {
-            if figures.is_stuck {
-                continue;
-            }
-            note(format!("round {round} of {}: {}", options.rounds, contestant.name()));
-            match measure(contestant.as_ref(), effort, figures).await {
+        for (place, entry) in entries.iter_mut().enumerate().filter(|(_, entry)| !entry.is_stuck) {
+            note(format!("round {round} of {}: {}", options.rounds, entry.contestant.name()));
+            match entry.measure(options.jobs).await {
                 Err(error) if place > 0 => {
                     note(format!("left out from here on: {error:#}"));
-                    figures.is_stuck = true;
+                    entry.is_stuck = true;
                 }
                 other => other?,
             }
         }
         note(format!("round {round} of {}: bare SQL", options.rounds));
-        bare.push(bare_sql(&bare_url, jobs).await?);
+        bare.push(bare_sql(&bare_url, options.jobs).await?);
     }
-    Ok(compare(measured, percentile(&bare, 0.5)))
+    let (ours, peers) = entries.split_first().context("we are a contestant")?;
+    let mut results = Vec::new();
+    for (name, unit) in NAMES {
+        let mut add = |compared_to, theirs: &[f64]| {
+            results.push(Comparison::at(0.5, (name, unit), &ours.figures[name], compared_to, theirs));
+        };
+        for peer in peers {
+            if let Some(theirs) = peer.figures.get(name) {
+                add(peer.contestant.name(), theirs);
+            }
+        }
+        if name == "drain_c50" {
+            add("bare SQL, claim and delete by 100", &bare);
+        }
+    }
+    Ok(results)
 }
 
 /// Sets up our queue, which comes first, and the peers.
@@ -291,97 +288,64 @@ async fn contestants(server: &Postgres) -> anyhow::Result<Vec<Box<dyn Contestant
     Ok(std::iter::once(ours).chain(peers).collect())
 }
 
-fn compare(measured: Vec<(Box<dyn Contestant>, Figures)>, bare: f64) -> Vec<Comparison> {
-    let names: [(&'static str, &'static str); 6] = [
-        ("enqueue_one", "jobs/s"),
-        ("enqueue_bulk", "jobs/s"),
-        ("drain_c10", "jobs/s"),
-        ("drain_c50", "jobs/s"),
-        ("start_p50_ms", "ms"),
-        ("start_p99_ms", "ms"),
-    ];
-    let medians = |figures: Figures| {
-        [
-            figures.enqueue_one,
-            figures.enqueue_bulk,
-            figures.drain_c10,
-            figures.drain_c50,
-            figures.start_p50,
-            figures.start_p99,
-        ]
-        .map(|values| percentile(&values, 0.5))
-    };
-    let mut all = measured.into_iter().map(|(one, figures)| (one.name(), medians(figures)));
-    let ours = all.next().map_or([f64::NAN; 6], |(_, values)| values);
-    let theirs: Vec<_> = all.collect();
-    let mut results = Vec::new();
-    for (place, (name, unit)) in names.into_iter().enumerate() {
-        let value = ours[place];
-        let mut beside = |compared_to, compared_value| {
-            results.push(Comparison::new(name, value, unit, compared_to, compared_value));
-        };
-        for (peer, values) in theirs.iter().filter(|(_, values)| values[place].is_finite()) {
-            beside(peer, values[place]);
-        }
-        if name == "drain_c50" {
-            beside("bare SQL, claim and delete by 100", bare);
-        }
-    }
-    results
-}
-
-async fn measure(contestant: &dyn Contestant, effort: Effort, figures: &mut Figures) -> anyhow::Result<()> {
-    let name = contestant.name();
-    RUNS.reset(effort.singles);
-    let started = Instant::now();
-    for _ in 0..effort.singles {
-        contestant.enqueue_one(0.0).await?;
-    }
-    figures.enqueue_one.push(rate(effort.singles, started));
-    drain(contestant, 50).await?;
-    for (concurrency, rates) in [(10, &mut figures.drain_c10), (50, &mut figures.drain_c50)] {
-        RUNS.reset(effort.jobs);
+impl Entry {
+    async fn measure(&mut self, jobs: u64) -> anyhow::Result<()> {
+        let Self { contestant, figures, .. } = self;
+        let contestant = contestant.as_ref();
+        let mut add = |name, figure| figures.entry(name).or_default().push(figure);
+        let singles = (jobs / 20).max(1);
+        RUNS.reset(singles);
         let started = Instant::now();
-        let mut left = effort.jobs;
-        while left > 0 {
-            let bulk = left.min(BULK);
-            contestant.enqueue_bulk(bulk).await?;
-            left -= bulk;
+        for _ in 0..singles {
+            contestant.enqueue_one(0.0).await?;
         }
-        if concurrency == 10 {
-            figures.enqueue_bulk.push(rate(effort.jobs, started));
+        add("enqueue_one", rate(singles, started.elapsed()));
+        drain(contestant, 50).await?;
+        for (concurrency, name) in [(10, "drain_c10"), (50, "drain_c50")] {
+            RUNS.reset(jobs);
+            let started = Instant::now();
+            let mut left = jobs;
+            while left > 0 {
+                let bulk = left.min(BULK);
+                contestant.enqueue_bulk(bulk).await?;
+                left -= bulk;
+            }
+            if concurrency == 10 {
+                add("enqueue_bulk", rate(jobs, started.elapsed()));
+            }
+            add(name, rate(jobs, drain(contestant, concurrency).await?));
         }
-        rates.push(rate_of(effort.jobs, drain(contestant, concurrency).await?));
+        let starts = jobs.min(300);
+        RUNS.reset(starts);
+        let stop = CancellationToken::new();
+        let work = contestant.work(10, stop.clone());
+        let ask = async {
+            // Until it listens.
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            for _ in 0..starts {
+                contestant.enqueue_one(now()).await?;
+                tokio::time::sleep(PAUSE).await;
+            }
+            RUNS.all(contestant.name()).await?;
+            stop.cancel();
+            anyhow::Ok(())
+        };
+        let (worked, asked) = tokio::join!(work, ask);
+        asked?;
+        worked?;
+        let late = std::mem::take(&mut RUNS.lock().late);
+        add("start_p50_ms", percentile(&late, 0.5));
+        add("start_p99_ms", percentile(&late, 0.99));
+        Ok(())
     }
-    RUNS.reset(effort.starts);
-    let stop = CancellationToken::new();
-    let work = contestant.work(10, stop.clone());
-    let ask = async {
-        // Until it listens.
-        tokio::time::sleep(Duration::from_millis(1500)).await;
-        for _ in 0..effort.starts {
-            contestant.enqueue_one(now()).await?;
-            tokio::time::sleep(PAUSE).await;
-        }
-        RUNS.all(name).await?;
-        stop.cancel();
-        anyhow::Ok(())
-    };
-    let (worked, asked) = tokio::join!(work, ask);
-    asked?;
-    worked?;
-    let late = RUNS.late();
-    figures.start_p50.push(percentile(&late, 0.5));
-    figures.start_p99.push(percentile(&late, 0.99));
-    Ok(())
 }
 
-/// Runs what is enqueued; how long that took from the start of the first job to the written end of the last.
+/// Runs all jobs; returns the time from the start of the first job until the end of the last was written down.
 async fn drain(contestant: &dyn Contestant, concurrency: u32) -> anyhow::Result<Duration> {
     let stop = CancellationToken::new();
     let all = async {
         let ended = ended(contestant).await;
-        let took = lock(&RUNS.first).map(|first| first.elapsed()).unwrap_or_default();
+        let took = RUNS.lock().first.map(|first| first.elapsed()).unwrap_or_default();
         stop.cancel();
         ended.map(|()| took)
     };
@@ -429,18 +393,14 @@ async fn bare_sql(url: &str, jobs: u64) -> anyhow::Result<f64> {
         .await?;
         if taken.is_empty() {
             pool.close().await;
-            return Ok(rate(jobs, started));
+            return Ok(rate(jobs, started.elapsed()));
         }
         let ids: Vec<_> = taken.into_iter().map(|(id, _)| id).collect();
         sqlx::query("delete from job where id = any ($1)").bind(ids).execute(&pool).await?;
     }
 }
 
-fn rate(jobs: u64, since: Instant) -> f64 {
-    rate_of(jobs, since.elapsed())
-}
-
 #[expect(clippy::cast_precision_loss, reason = "a count of jobs")]
-fn rate_of(jobs: u64, took: Duration) -> f64 {
+fn rate(jobs: u64, took: Duration) -> f64 {
     jobs as f64 / took.as_secs_f64()
 }

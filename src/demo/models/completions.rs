@@ -1,33 +1,39 @@
-//! `/v1/chat/completions`: what is asked, and the answer at once or piece by piece.
+//! `/v1/chat/completions`: the request, and the answer at once or piece by piece.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use crate::demo::models::{
-    refusal::{Refusal, parse},
-    reply::Reply,
-};
+use crate::demo::models::reply::{Reply, parse};
 
 /// Letters that count as one token: OpenAI's rule of thumb for English.
 const CHARS_PER_TOKEN: usize = 4;
-/// Answers do not depend on the time, thus they were all "created" at this second.
-const CREATED: u32 = 0;
 
 /// A request that can be served.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub(super) struct Prompt {
+    model: Option<String>,
+    #[serde(default)]
     pub(super) messages: Vec<Message>,
-    model: String,
+    #[serde(alias = "max_completion_tokens")]
     max_tokens: Option<usize>,
-    delivery: Answering,
+    temperature: Option<f64>,
+    n: Option<u64>,
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    #[serde(skip)]
     id: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct StreamOptions {
+    include_usage: Option<bool>,
 }
 
 /// One message of the prompt.
 #[derive(Debug, Deserialize)]
-#[serde(try_from = "RawMessage")]
 pub(super) struct Message {
     pub(super) role: Role,
+    #[serde(default, rename = "content", deserialize_with = "text")]
     pub(super) text: String,
 }
 
@@ -43,92 +49,49 @@ pub(super) enum Role {
     Tool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answering {
-    AtOnce,
-    Streaming { with_usage: bool },
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "the content of a message must be a string or an array of text parts")]
+enum Content {
+    Text(String),
+    Parts(Vec<Part>),
 }
 
 #[derive(Deserialize)]
-struct RawPrompt {
-    model: Option<String>,
-    #[serde(default)]
-    messages: Vec<Message>,
-    #[serde(alias = "max_completion_tokens")]
-    max_tokens: Option<usize>,
-    temperature: Option<f64>,
-    n: Option<u64>,
-    #[serde(default)]
-    stream: Option<bool>,
-    stream_options: Option<StreamOptions>,
+struct Part {
+    text: String,
 }
 
-#[derive(Deserialize)]
-struct StreamOptions {
-    #[serde(default)]
-    include_usage: Option<bool>,
-}
-
-#[derive(Deserialize)]
-struct RawMessage {
-    role: Role,
-    content: Option<Value>,
-}
-
-impl TryFrom<RawMessage> for Message {
-    type Error = &'static str;
-
-    fn try_from(RawMessage { role, content }: RawMessage) -> Result<Self, Self::Error> {
-        let part = |part: &Value| part.get("text").and_then(Value::as_str).map(str::to_owned);
-        let text = match content {
-            None | Some(Value::Null) => Some(String::new()),
-            Some(Value::String(text)) => Some(text),
-            Some(Value::Array(parts)) => {
-                parts.iter().map(part).collect::<Option<Vec<_>>>().map(|parts| parts.join("\n"))
-            }
-            Some(_) => None,
-        };
-        let text = text.ok_or("the content of a message must be a string or an array of text parts")?;
-        Ok(Self { role, text })
-    }
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match Option::deserialize(deserializer)? {
+        None => String::new(),
+        Some(Content::Text(text)) => text,
+        Some(Content::Parts(parts)) => parts.into_iter().map(|part| part.text).collect::<Vec<_>>().join("\n"),
+    })
 }
 
 impl Prompt {
-    /// Reads a request body, or says what is wrong with it.
-    pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
-        let raw: RawPrompt = parse(body)?;
-        let model = raw.model.ok_or_else(|| Refusal::invalid(None, "you must provide a model parameter"))?;
-        if raw.messages.is_empty() {
-            return Err(Refusal::invalid(
-                "messages",
-                "Invalid 'messages': empty array. Expected at least one element.",
-            ));
-        }
-        if raw.temperature.is_some_and(|temperature| !(0.0..=2.0).contains(&temperature)) {
-            return Err(Refusal::invalid(
-                "temperature",
-                "Invalid 'temperature': expected a value from 0 to 2.",
-            ));
-        }
-        if raw.max_tokens == Some(0) {
-            return Err(Refusal::invalid("max_tokens", "Invalid 'max_tokens': expected a value >= 1."));
-        }
-        if raw.n.is_some_and(|n| n != 1) {
-            return Err(Refusal::invalid("n", "This server gives one choice only."));
-        }
-        let with_usage = raw.stream_options.and_then(|options| options.include_usage) == Some(true);
-        let streaming = raw.stream == Some(true);
-        Ok(Self {
-            messages: raw.messages,
-            model,
-            max_tokens: raw.max_tokens,
-            delivery: if streaming { Answering::Streaming { with_usage } } else { Answering::AtOnce },
-            id: format!("chatcmpl-{}", &blake3::hash(body).to_hex()[..24]),
-        })
+    /// Reads a request body, or refuses it.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Reply> {
+        let prompt: Self = parse(body)?;
+        let fault = if prompt.model.is_none() {
+            (None, "you must provide a model parameter")
+        } else if prompt.messages.is_empty() {
+            (Some("messages"), "Invalid 'messages': empty array. Expected at least one element.")
+        } else if prompt.temperature.is_some_and(|temperature| !(0.0..=2.0).contains(&temperature)) {
+            (Some("temperature"), "Invalid 'temperature': expected a value from 0 to 2.")
+        } else if prompt.max_tokens == Some(0) {
+            (Some("max_tokens"), "Invalid 'max_tokens': expected a value >= 1.")
+        } else if prompt.n.is_some_and(|n| n != 1) {
+            (Some("n"), "This server gives one choice only.")
+        } else {
+            let id = format!("chatcmpl-{}", &blake3::hash(body).to_hex()[..24]);
+            return Ok(Self { id, ..prompt });
+        };
+        Err(Reply::invalid(fault.0, fault.1))
     }
 
     /// Writes the answer, cut after as many tokens as are allowed.
-    pub(super) fn answer(&self, text: &str, no_choice: bool) -> Reply {
+    pub(super) fn answer(&self, text: &str, has_choice: bool) -> Reply {
         let (text, finish_reason) = self.cut(text);
         let prompt_tokens = self.messages.iter().map(|message| count_tokens(&message.text)).sum::<usize>();
         let completion_tokens = count_tokens(text);
@@ -137,51 +100,39 @@ impl Prompt {
             "completion_tokens": completion_tokens,
             "total_tokens": prompt_tokens + completion_tokens,
         });
-        match self.delivery {
-            Answering::Streaming { with_usage } => {
-                Reply::events(self.events(text, finish_reason, with_usage.then_some(&usage), no_choice))
-            }
-            Answering::AtOnce => {
-                let message =
-                    json!({"role": "assistant", "content": text, "refusal": null, "annotations": []});
-                let choice =
-                    json!({"index": 0, "message": message, "logprobs": null, "finish_reason": finish_reason});
-                let choices = if no_choice { json!([]) } else { json!([choice]) };
-                let mut body = self.envelope("chat.completion", choices);
-                body["usage"] = usage;
-                Reply::json(body.to_string())
-            }
+        let choices = |part: &str, value: Value, finish_reason: Option<&str>| {
+            let choice = json!({"index": 0, part: value, "logprobs": null, "finish_reason": finish_reason});
+            if has_choice { vec![choice] } else { Vec::new() }
+        };
+        // Answers do not depend on the time, thus they were all created at the same second.
+        let envelope = |object: &str, choices: Vec<Value>| json!({"id": self.id, "object": object, "created": 0, "model": self.model, "choices": choices});
+        if self.stream != Some(true) {
+            let message = json!({"role": "assistant", "content": text, "refusal": null, "annotations": []});
+            let mut body = envelope("chat.completion", choices("message", message, Some(finish_reason)));
+            body["usage"] = usage;
+            return Reply::json(body.to_string());
         }
-    }
-
-    /// The role, the words one by one, the reason of the end, the usage if it was asked for, and the end mark.
-    fn events(&self, text: &str, finish_reason: &str, usage: Option<&Value>, no_choice: bool) -> Vec<String> {
-        let chunk = |delta: Value, finish_reason: Option<&str>| {
-            let choice =
-                json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason});
-            let choices = if no_choice { json!([]) } else { json!([choice]) };
-            let mut chunk = self.envelope("chat.completion.chunk", choices);
-            if usage.is_some() {
+        let with_usage =
+            self.stream_options.as_ref().is_some_and(|options| options.include_usage == Some(true));
+        let chunk = |choices| {
+            let mut chunk = envelope("chat.completion.chunk", choices);
+            if with_usage {
                 chunk["usage"] = Value::Null;
             }
-            chunk.to_string()
+            chunk
         };
-        let mut events = vec![chunk(json!({"role": "assistant", "content": "", "refusal": null}), None)];
-        events.extend(text.split_inclusive(' ').map(|word| chunk(json!({"content": word}), None)));
-        events.push(chunk(json!({}), Some(finish_reason)));
-        if let Some(usage) = usage {
-            let mut last = self.envelope("chat.completion.chunk", json!([]));
-            last["usage"] = usage.clone();
-            events.push(last.to_string());
+        // The role, the words one by one, the reason of the end, the usage if it was asked for, and the end mark.
+        let role = json!({"role": "assistant", "content": "", "refusal": null});
+        let mut events = vec![chunk(choices("delta", role, None))];
+        let words = text.split_inclusive(' ');
+        events.extend(words.map(|word| chunk(choices("delta", json!({"content": word}), None))));
+        events.push(chunk(choices("delta", json!({}), Some(finish_reason))));
+        if with_usage {
+            let mut last = chunk(Vec::new());
+            last["usage"] = usage;
+            events.push(last);
         }
-        events.push("[DONE]".to_owned());
-        events
-    }
-
-    fn envelope(&self, object: &str, choices: Value) -> Value {
-        let mut envelope = json!({"id": self.id, "object": object, "created": CREATED, "model": self.model});
-        envelope["choices"] = choices;
-        envelope
+        Reply::events(events.iter().map(Value::to_string).chain(["[DONE]".to_owned()]))
     }
 
     fn cut<'text>(&self, text: &'text str) -> (&'text str, &'static str) {
@@ -193,12 +144,12 @@ impl Prompt {
     }
 }
 
-/// Text of the last message of the user, or nothing.
+/// Returns the text of the user's last message, or nothing.
 pub(super) fn last_user_text(messages: &[Message]) -> &str {
     messages.iter().rfind(|message| message.role == Role::User).map_or("", |message| &message.text)
 }
 
-/// An approximation; nothing is billed by it.
+/// Estimates the tokens of a text; nothing is billed by it.
 pub(super) fn count_tokens(text: &str) -> usize {
     text.chars().count().div_ceil(CHARS_PER_TOKEN)
 }

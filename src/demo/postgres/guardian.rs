@@ -1,7 +1,7 @@
 //! The shell script that stands between us and the server, so that the server ends when we do.
 //!
-//! And what is done where the script could not do it: a server that is left, by its script or by an earlier owner of
-//! the folder, is found by its process id and its data, and ended by signals.
+//! A server that its script or an earlier owner of the folder left is found by its process id and its data, and ended by
+//! signals.
 
 use std::{
     fs::{self, OpenOptions},
@@ -13,14 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::demo::{
     folder::DataFolder,
     postgres::{
-        POLL, PostgresError,
+        POLL_INTERVAL,
         cluster::{data, log_end, log_path},
-        fault, program_fault,
     },
 };
 
@@ -29,7 +29,7 @@ const FAST_LIMIT: Duration = Duration::from_secs(30);
 /// Longest time for an immediate shutdown; PostgreSQL itself kills its processes after 5 seconds.
 pub(super) const IMMEDIATE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Starts the server, tells its process id, and ends it when the input ends.
+/// Starts the server, prints its process id, and ends it when the input ends.
 ///
 /// `$1` is a folder to remove afterwards or nothing, the rest is the server's command. A shell starts background
 /// commands with SIGINT and SIGQUIT ignored until they install their own handlers; SIGTERM ends the server until
@@ -48,15 +48,6 @@ wait "$server"
 [ -z "$temporary" ] || rm -rf -- "$temporary"
 "#;
 
-/// How a server is to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// In good order.
-    Fast,
-    /// At once; the next start recovers.
-    Immediate,
-}
-
 /// The script that ends the server when we end.
 pub(super) struct Guardian {
     pub(super) script: Child,
@@ -72,52 +63,47 @@ impl Guardian {
         program: &Path,
         folder: &DataFolder,
         port: u16,
-        settings: &[String],
-    ) -> Result<Self, PostgresError> {
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let (path, data) = (log_path(folder), data(folder));
         let log = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
-        let log = log.map_err(|source| fault(&path, source))?;
+        let log = log.with_context(|| path.display().to_string())?;
+        let temporary = if folder.is_temporary() { folder.path() } else { Path::new("") };
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(GUARDIAN).arg("guardian").arg(if folder.is_temporary() {
-            folder.path()
-        } else {
-            Path::new("")
-        });
-        command
-            .args(folder.account().launcher())
-            .arg(program)
-            .arg("-D")
-            .arg(&data)
-            .arg("-p")
-            .arg(port.to_string());
+        command.arg("-c").arg(GUARDIAN).arg("guardian").arg(temporary);
+        command.args(folder.account().launcher()).arg(program);
+        command.arg("-D").arg(&data).arg("-p").arg(port.to_string());
         command.args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
-        command.args(settings.iter().flat_map(|setting| ["-c", setting]));
+        for (name, value) in settings {
+            command.arg("-c").arg(format!("{name}={value}"));
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         // A group of its own: Ctrl-C at the terminal reaches only us. `/`: nothing is kept from being unmounted.
         command.process_group(0).current_dir("/").env("LC_ALL", "C");
-        let mut script = command.spawn().map_err(|error| program_fault(Path::new("/bin/sh"), &error))?;
+        let mut script = command.spawn().context("cannot run /bin/sh")?;
         let input = script.stdin.take();
         let mut line = String::new();
         if let Some(output) = script.stdout.take() {
-            BufReader::new(output).read_line(&mut line).map_err(|source| fault(&path, source))?;
+            BufReader::new(output).read_line(&mut line)?;
         }
-        let server = line.trim().parse().map_err(|_| PostgresError::Died(log_end(folder)))?;
+        let Ok(server) = line.trim().parse() else {
+            bail!("PostgreSQL ended while starting; its log said last:\n{}", log_end(folder));
+        };
         Ok(Self { script, input, server, data })
     }
 
-    /// Ends the server and waits for it; consumes the guardian, so that no second attempt follows at its drop.
-    pub(super) fn end(mut self, ending: Ending) -> Result<(), PostgresError> {
-        self.end_server(ending)
-    }
-
-    fn end_server(&mut self, ending: Ending) -> Result<(), PostgresError> {
-        if let Some(mut input) = self.input.take()
-            && ending == Ending::Fast
-        {
-            // A script that is gone cannot be told; the server is then ended below.
+    /// Ends the server in good order and waits for it.
+    pub(super) fn shut_down(&mut self) -> anyhow::Result<()> {
+        if let Some(input) = &mut self.input {
+            // A script that has ended cannot be told; the server is then ended by a signal.
             input.write_all(b"fast\n").ok();
         }
-        let limit = if ending == Ending::Fast { FAST_LIMIT } else { IMMEDIATE_LIMIT };
+        self.end(FAST_LIMIT)
+    }
+
+    /// Ends the server and waits for it: at once, unless the script was told otherwise.
+    fn end(&mut self, limit: Duration) -> anyhow::Result<()> {
+        drop(self.input.take());
         wait_until(limit, || self.script_ended());
         end_by_signal(self.server, &self.data)?;
         wait_until(IMMEDIATE_LIMIT, || self.script_ended());
@@ -131,14 +117,14 @@ impl Guardian {
 
 impl Drop for Guardian {
     fn drop(&mut self) {
-        if let Err(error) = self.end_server(Ending::Immediate) {
+        if let Err(error) = self.end(IMMEDIATE_LIMIT) {
             tracing::warn!(%error, "a private PostgreSQL stays behind");
         }
     }
 }
 
-/// Ends a server that an earlier owner of the folder left. It is nobody's: we hold the folder's lock.
-pub(super) fn end_leftover(data: &Path) -> Result<(), PostgresError> {
+/// Ends a server that an earlier owner of the folder left. Nobody else uses it: we hold the folder's lock.
+pub(super) fn end_leftover(data: &Path) -> anyhow::Result<()> {
     let pid = fs::read_to_string(data.join("postmaster.pid"))
         .ok()
         .and_then(|file| file.lines().next()?.trim().parse().ok());
@@ -150,20 +136,20 @@ pub(super) fn end_leftover(data: &Path) -> Result<(), PostgresError> {
 }
 
 /// Ends a server if it still runs, by force if need be.
-fn end_by_signal(pid: u32, data: &Path) -> Result<(), PostgresError> {
+fn end_by_signal(pid: u32, data: &Path) -> anyhow::Result<()> {
     for signal in [Signal::QUIT, Signal::KILL] {
         if !is_server(pid, data) {
             return Ok(());
         }
         if let Some(process) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-            // It may have ended since; whether it did is asked next.
+            // It may have ended meanwhile.
             kill_process(process, signal).ok();
         }
         if wait_until(IMMEDIATE_LIMIT, || !is_server(pid, data)) {
             return Ok(());
         }
     }
-    Err(PostgresError::Endless(pid))
+    bail!("PostgreSQL (process {pid}) does not end")
 }
 
 /// Whether this process runs a PostgreSQL on this data; a number that another program got meanwhile does not count,
@@ -200,7 +186,7 @@ pub(super) fn wait_until(limit: Duration, mut holds: impl FnMut() -> bool) -> bo
         if Instant::now() >= deadline {
             return false;
         }
-        thread::sleep(POLL);
+        thread::sleep(POLL_INTERVAL);
     }
     true
 }

@@ -16,26 +16,23 @@ pub(super) fn condense(messages: &[Message]) -> String {
     let refers = words(question).any(|word| REFERRING.binary_search(&word.as_str()).is_ok());
     let mut asked = messages.iter().rev().filter(|message| message.role == Role::User).skip(1);
     match asked.next() {
-        Some(before) if refers && product_name(question).is_none() => {
+        Some(before) if refers && !names_a_product(question) => {
             format!("{} {question}", before.text.trim().replace('\n', " "))
         }
         _ => question.to_owned(),
     }
 }
 
-/// The first two or more words in a row that are written like a name.
-fn product_name(text: &str) -> Option<String> {
-    let is_name = |word: &str| {
-        word.starts_with(char::is_uppercase) || word.starts_with(|letter: char| letter.is_ascii_digit())
-    };
+/// Whether two or more words in a row are written like a name.
+fn names_a_product(text: &str) -> bool {
+    let is_name =
+        |word: &str| word.starts_with(|letter: char| letter.is_uppercase() || letter.is_ascii_digit());
     let plain = |word: &str| word.trim_matches(|letter: char| !letter.is_alphanumeric()).to_lowercase();
-    text.split(['.', '?', '!', ',', ':', ';', '\n', '[', ']', '(', ')']).find_map(|clause| {
+    text.split(['.', '?', '!', ',', ':', ';', '\n', '[', ']', '(', ')']).any(|clause| {
         let words: Vec<_> = clause.split_whitespace().collect();
-        let mut runs = words.chunk_by(|one, two| is_name(one) && is_name(two));
-        runs.find_map(|run| {
-            let opening = run.iter().take_while(|word| is_stop_word(&plain(word))).count();
-            let name = &run[opening..];
-            (name.len() > 1 && name[0].starts_with(char::is_uppercase)).then(|| name.join(" "))
+        words.chunk_by(|one, two| is_name(one) && is_name(two)).any(|run| {
+            let mut name = run.iter().skip_while(|word| is_stop_word(&plain(word)));
+            name.next().is_some_and(|word| word.starts_with(char::is_uppercase)) && name.next().is_some()
         })
     })
 }

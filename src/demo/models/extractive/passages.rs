@@ -34,32 +34,30 @@ pub(super) struct Sentence {
 ///
 /// The first opening line fixes the mark; a passage's text cannot open or close a passage without knowing it.
 pub(super) fn read(message: &str) -> (Vec<Passage>, &str) {
-    let mut passages = Vec::new();
-    let mut open: Option<Passage> = None;
-    let mut mark = None;
-    let mut rest = message;
+    let (mut passages, mut open, mut mark) = (Vec::new(), None::<Passage>, None);
+    let (mut end, mut rest) = (0, message);
     for line in message.split_inclusive('\n') {
-        let trimmed = line.trim();
-        match (&mut open, opening(trimmed, mark), closing(trimmed)) {
-            (None, Some((found, attributes)), _) => {
-                mark = Some(found);
-                open = Some(Passage::new(attributes));
+        end += line.len();
+        let line = line.trim();
+        match &mut open {
+            Some(_) if closing(line).is_some_and(|closed| Some(closed) == mark) => {
+                passages.extend(open.take());
+                rest = &message[end..];
             }
-            (Some(_), _, Some(closed)) if Some(closed) == mark => passages.extend(open.take()),
-            (Some(passage), ..) => passage.add_line(trimmed),
-            (None, ..) => continue,
-        }
-        if open.is_none() {
-            // The question comes after the last passage.
-            rest = &message[offset_after(message, line)..];
+            Some(passage) => passage.add_line(line),
+            None => {
+                if let Some((found, attributes)) = opening(line)
+                    && mark.is_none_or(|mark| mark == found)
+                {
+                    mark = Some(found);
+                    open = Some(Passage::new(attributes));
+                }
+            }
         }
     }
     passages.extend(open);
-    let question = match rest.match_indices("Question:").find(|(at, _)| starts_line(rest, *at)) {
-        Some((at, label)) => &rest[at + label.len()..],
-        None => rest,
-    };
-    (passages, question.trim())
+    let labelled = rest.strip_prefix("Question:").or_else(|| Some(rest.split_once("\nQuestion:")?.1));
+    (passages, labelled.unwrap_or(rest).trim())
 }
 
 impl Passage {
@@ -96,19 +94,10 @@ impl Passage {
     }
 }
 
-fn offset_after(message: &str, line: &str) -> usize {
-    line.as_ptr().addr() - message.as_ptr().addr() + line.len()
-}
-
-fn starts_line(text: &str, at: usize) -> bool {
-    at == 0 || text[..at].ends_with('\n')
-}
-
 /// Mark and attributes of `<passage-MARK n="1" …>`.
-fn opening<'line>(line: &'line str, mark: Option<&str>) -> Option<(&'line str, &'line str)> {
+fn opening(line: &str) -> Option<(&str, &str)> {
     let inner = line.strip_prefix("<passage-")?.strip_suffix('>')?;
-    let (found, attributes) = inner.split_once(' ').unwrap_or((inner, ""));
-    mark.is_none_or(|mark| mark == found).then_some((found, attributes))
+    Some(inner.split_once(' ').unwrap_or((inner, "")))
 }
 
 fn closing(line: &str) -> Option<&str> {

@@ -18,7 +18,7 @@ pub(super) struct Weights {
 
 impl Weights {
     /// Weighs the words of these passages.
-    pub(super) fn of(passages: &[Passage]) -> Self {
+    pub(super) fn new(passages: &[Passage]) -> Self {
         let mut weights = Self { units: 0.0, holding: BTreeMap::new() };
         for passage in passages {
             let facts = passage.facts.iter().map(|fact| &fact.stems);
