@@ -161,7 +161,7 @@ async fn write(slots: &Slots, ends: Vec<JobEnd>) -> Vec<JobEnd> {
             }
             Err(_) if batch.len() > 1 => batches.extend(batch.into_iter().map(|one| vec![one])),
             Err(error) => {
-                batches.extend(batch.pop().and_then(|end| refused(slots, end, &error)).map(|end| vec![end]))
+                batches.extend(batch.pop().and_then(|end| refused(slots, end, &error)).map(|end| vec![end]));
             }
         }
     }
