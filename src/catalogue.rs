@@ -12,8 +12,8 @@ pub mod render;
 
 /// Tells a document apart from all others: the source's name and the row's key as text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct DocumentId {
-    /// The source's name.
     pub source: String,
     /// The row's key as PostgreSQL writes it.
     pub key: String,
@@ -153,10 +153,9 @@ pub struct MassDelete {
 /// A row that no document can be made of.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct RenderFault {
-    /// The row's key.
     pub key: String,
-    /// What is wrong with it.
     pub reason: String,
 }
 

@@ -89,10 +89,9 @@ pub trait BatchJob: Send + Sync + 'static {
 
 /// A job that this worker holds.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct JobRun<P> {
-    /// Its arguments.
     pub payload: P,
-    /// Which run of it this is.
     pub attempt: Attempt,
 }
 

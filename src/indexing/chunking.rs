@@ -59,8 +59,8 @@ impl ChunkSizer for &Tokenizer {
 }
 
 /// How texts are cut.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Chunking {
-    /// Counts.
     pub tokenizer: Tokenizer,
     /// Tokens of one chunk, title not counted.
     pub chunk_tokens: usize,

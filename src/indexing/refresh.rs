@@ -53,8 +53,8 @@ pub struct RefreshDocument {
 
 /// Which document.
 #[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Payload {
-    /// The source's name.
     pub source: String,
     /// The row's key as text.
     pub key: String,

@@ -23,12 +23,12 @@ use crate::queue::{
 
 /// Claims jobs until stopped, then gives back those that never started: what runs may take long to end.
 pub(super) async fn claim(slots: Arc<Slots>, bell: Arc<Notify>, stop: CancellationToken) {
-    let (mut is_reachable, mut groups) = (true, Sweep::default());
+    let (mut is_reachable, mut groups, mut strays) = (true, Sweep::default(), None);
     while !stop.is_cancelled() {
         slots.give_back(slots.surplus()).await;
         let Some(want) = slots.want() else {
             slots.heartbeat.beat(slots.kind);
-            slots.give_back_strays().await;
+            slots.give_back_strays(&mut strays).await;
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = slots.moved.notified() => {}
@@ -48,7 +48,7 @@ pub(super) async fn claim(slots: Arc<Slots>, bell: Arc<Notify>, stop: Cancellati
         is_reachable = claimed.is_ok();
         if is_reachable {
             slots.heartbeat.beat(slots.kind);
-            slots.give_back_strays().await;
+            slots.give_back_strays(&mut strays).await;
         }
         let is_full = claimed.is_ok_and(|found| found >= want.jobs);
         // Nothing is ready: perhaps a group can go on that nobody looked after.

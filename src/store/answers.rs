@@ -19,18 +19,16 @@ pub const LOCAL: &str = "local";
 
 /// A question that a worker has taken.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct ClaimedQuestion {
-    /// Its id.
     pub id: Uuid,
     /// The service that asks.
     pub client: String,
     /// Its place in the order of questions.
     pub seq: i64,
-    /// What is asked.
     pub asked: Question,
     /// The attempt that took it.
     pub lease: Lease,
-    /// How long ago it was asked.
     pub age: Duration,
     /// Whether the stop button is pressed.
     pub is_paused: bool,
@@ -50,8 +48,8 @@ impl ClaimedQuestion {
 
 /// What is written when a question is settled: columns of its answer, and its cost.
 #[derive(Clone, Debug, Default, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Settlement {
-    /// A terminal status.
     pub status: &'static str,
     /// What came of it.
     pub outcome: Option<&'static str>,
@@ -67,7 +65,6 @@ pub struct Settlement {
     pub citations: Value,
     /// Of the nearest passage.
     pub nearest_distance: Option<f64>,
-    /// What it was compared with.
     pub escalation_threshold: f64,
     /// Why a human is asked for, if one is.
     #[serde(rename = "escalation_reason")]
@@ -81,7 +78,6 @@ pub struct Settlement {
     /// The same, to be added to the day's.
     #[serde(skip)]
     pub cost: Option<Cost>,
-    /// Why there is no answer.
     pub error: Option<String>,
 }
 

@@ -75,16 +75,15 @@ impl Store {
     pub async fn note_webhooks(&self, webhooks: &[(String, Vec<String>)]) -> Result<()> {
         let names: Vec<_> = webhooks.iter().map(|(name, _)| name.clone()).collect();
         let events: Vec<_> = webhooks.iter().map(|(_, events)| events.join(",")).collect();
-        sqlx::query!(
+        let query = sqlx::query!(
             "with gone as (delete from shopkeeper.webhook where not name = any ($1))
              insert into shopkeeper.webhook (name, events)
              select name, string_to_array(events, ',') from unnest($1::text[], $2::text[]) as webhook (name, events)
              on conflict (name) do update set events = excluded.events",
             &names,
             &events,
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 

@@ -233,9 +233,8 @@ async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<Cla
         claim.worker,
         interval(claim.lease),
         i32::try_from(claim.max_attempts).unwrap_or(i32::MAX),
-    )
-    .fetch_all(connection)
-    .await?;
+    );
+    let rows = rows.fetch_all(connection).await?;
     let claimed = rows.into_iter().map(|row| ClaimedJob {
         lease: Lease { job: row.id, fence: row.fence },
         key: row.key,
@@ -253,14 +252,13 @@ async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<Cla
 
 /// Makes a job due that waits for its next attempt.
 pub(super) async fn hasten(connection: &mut PgConnection, kind: &str, key: &str) -> Result<()> {
-    sqlx::query!(
+    let query = sqlx::query!(
         "update shopkeeper.job set state = 'ready', run_at = now()
          where kind = $1 and key = $2 and state = 'scheduled'",
         kind,
         key,
-    )
-    .execute(&mut *connection)
-    .await?;
+    );
+    query.execute(&mut *connection).await?;
     ring(connection, kind).await
 }
 
@@ -288,9 +286,8 @@ pub(super) async fn enqueue_at(
         keys,
         payloads,
         run_at,
-    )
-    .fetch_one(connection)
-    .await?;
+    );
+    let enqueued = enqueued.fetch_one(connection).await?;
     Ok(enqueued.unwrap_or_default().unsigned_abs())
 }
 

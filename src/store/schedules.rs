@@ -90,25 +90,23 @@ impl Store {
 
     /// Lets the ticks of a schedule pass without effect, from now on.
     pub async fn pause_schedule(&self, name: &str) -> Result<()> {
-        sqlx::query!(
+        let query = sqlx::query!(
             "insert into shopkeeper.schedule (name, paused_at) values ($1, now())
              on conflict (name) do update set paused_at = coalesce(schedule.paused_at, excluded.paused_at)",
             name,
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
     /// Lets a schedule fire again. What passed while it was paused is not caught up.
     pub async fn resume_schedule(&self, name: &str) -> Result<()> {
-        sqlx::query!(
+        let query = sqlx::query!(
             "update shopkeeper.schedule set paused_at = null, last_at = now()
              where name = $1 and paused_at is not null",
             name,
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
@@ -147,9 +145,8 @@ async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Opti
             r#"select key as "key!" from shopkeeper.job where kind = $1 and key = any ($2)"#,
             firing.kind,
             &keys,
-        )
-        .fetch_all(&mut *connection)
-        .await?;
+        );
+        let live = live.fetch_all(&mut *connection).await?;
         (keys, payloads) = keys.into_iter().zip(payloads).filter(|(key, _)| !live.contains(key)).unzip();
     }
     let enqueued = if keys.is_empty() {
@@ -160,17 +157,16 @@ async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Opti
             jobs::enqueue_at(connection, firing.kind, &keys, &payloads, Some(firing.run_at)).await?;
         // Only rows that this transaction inserted have its start as their `created_at`: a job that was merged is
         // somebody else's, and is not ours to limit.
-        sqlx::query!(
+        let query = sqlx::query!(
             "update shopkeeper.job set time_limit = $3 where kind = $1 and key = any ($2) and created_at = now()",
             firing.kind,
             &keys,
             limit,
-        )
-        .execute(&mut *connection)
-        .await?;
+        );
+        query.execute(&mut *connection).await?;
         enqueued
     };
-    sqlx::query!(
+    let query = sqlx::query!(
         "with noted as (
              update shopkeeper.schedule set last_at = case when last_at > now() then $2 else greatest(last_at, $2) end where name = $1
          )
@@ -178,8 +174,7 @@ async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Opti
         firing.schedule,
         firing.tick,
         i32::try_from(enqueued).unwrap_or(i32::MAX),
-    )
-    .execute(&mut *connection)
-    .await?;
+    );
+    query.execute(&mut *connection).await?;
     Ok(Some(enqueued))
 }

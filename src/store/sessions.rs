@@ -72,9 +72,8 @@ impl Store {
             session,
             taken.seq,
             i64::from(messages.div_ceil(2)),
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        );
+        let turns = turns.fetch_all(&self.pool).await?;
         let mut history = Vec::new();
         for turn in turns.into_iter().rev() {
             history.push(Message { role: Role::User, content: turn.question });

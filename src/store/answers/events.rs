@@ -44,7 +44,7 @@ pub struct Progress {
 impl Store {
     /// Adds what was said in a run, unless the answer is not its own any more, and tells those who watch.
     pub async fn add_events(&self, taken: &ClaimedQuestion, events: &[Event]) -> Result<()> {
-        sqlx::query!(
+        let query = sqlx::query!(
             "with wanted as (
                  -- As an expression the state is no reason to walk through the index of what is open.
                  select id from shopkeeper.answer where id = $1 and status || '' = 'in_progress' and fence = $2
@@ -58,9 +58,8 @@ impl Store {
             taken.id,
             taken.lease.fence,
             without_nul(json!(events)),
-        )
-        .fetch_optional(&self.pool)
-        .await?;
+        );
+        query.fetch_optional(&self.pool).await?;
         Ok(())
     }
 

@@ -173,9 +173,8 @@ impl Store {
                     (select count(*) from woken) as woken
                 "#,
                 ids,
-            )
-            .fetch_one(&self.pool)
-            .await?;
+            );
+            let row = row.fetch_one(&self.pool).await?;
             Ok((row.back + row.due).unsigned_abs())
         })
         .await
@@ -258,25 +257,23 @@ impl Store {
 
     /// Stops the claiming of a kind, in all daemons; what runs goes on.
     pub async fn pause(&self, kind: &str) -> Result<()> {
-        sqlx::query!(
+        let query = sqlx::query!(
             "insert into shopkeeper.queue_kind (kind, paused_at) values ($1, now())
              on conflict (kind) do update set paused_at = coalesce(queue_kind.paused_at, excluded.paused_at)",
             kind,
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
     /// Lets a kind be claimed again.
     pub async fn resume(&self, kind: &str) -> Result<()> {
-        sqlx::query!(
+        let query = sqlx::query!(
             "with resumed as (update shopkeeper.queue_kind set paused_at = null where kind = $1)
              select pg_notify('shopkeeper_job', $1)",
             kind,
-        )
-        .fetch_one(&self.pool)
-        .await?;
+        );
+        query.fetch_one(&self.pool).await?;
         Ok(())
     }
 }

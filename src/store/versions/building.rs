@@ -81,12 +81,11 @@ impl Store {
             builder.execute(format!("analyze shopkeeper.chunk_{id}")).await?;
             note_built(&self.pool, id).await?;
         }
-        sqlx::query!(
+        let query = sqlx::query!(
             "update shopkeeper.index_version set state = 'ready' where id = $1 and state = 'building'",
             id
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
@@ -135,12 +134,11 @@ impl Store {
 
 /// Notes how many chunks had been deleted when the HNSW index was built.
 async fn note_built(pool: &Pool, version: i32) -> Result<()> {
-    sqlx::query!(
+    let query = sqlx::query!(
         "update shopkeeper.index_version as version set hnsw_deleted = n_tup_del + n_tup_upd
          from pg_stat_user_tables where version.id = $1 and relid = to_regclass('shopkeeper.chunk_' || version.id)",
         version,
-    )
-    .execute(pool)
-    .await?;
+    );
+    query.execute(pool).await?;
     Ok(())
 }
