@@ -219,9 +219,9 @@ fn spread(after: Duration, random: f64) -> Duration {
     after.saturating_add((after / 5).min(LONGEST_JITTER).mul_f64(random))
 }
 
-/// How long a job waits that another one stands in the way of.
+/// How long a job waits for another job.
 pub const BUSY: Duration = Duration::from_secs(1);
-/// How long a job waits for something that is down when nobody said how long.
+/// How long a job waits for something that is down and did not say how long.
 pub const OUTAGE: Duration = Duration::from_secs(5);
 
 impl From<StoreError> for JobError {
@@ -257,7 +257,7 @@ impl From<ModelError> for JobError {
             ModelError::Unavailable { retry_after, .. } => {
                 Self::Snooze { after: retry_after.unwrap_or(OUTAGE), reason: error.to_string() }
             }
-            // Somebody must pay or correct the key: asking often does not help.
+            // Until someone pays or corrects the key, asking often does not help.
             ModelError::Refused { .. } => {
                 Self::Snooze { after: Duration::from_mins(1), reason: error.to_string() }
             }

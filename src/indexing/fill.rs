@@ -129,7 +129,7 @@ impl FillIndex {
         {
             match ended {
                 Ok(_) => refreshed += 1,
-                // Nobody is to blame, and those that are indexed by now are not lacking next time.
+                // The attempt is not charged, and documents that are indexed by now are skipped next time.
                 Err(error) if error.waits() => waits = Some(error),
                 Err(_) => failed.push(refresh_document(source, &id.key)),
             }

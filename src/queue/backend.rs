@@ -51,7 +51,7 @@ pub(super) async fn claim(slots: Arc<Slots>, bell: Arc<Notify>, stop: Cancellati
             slots.give_back_strays(&mut strays).await;
         }
         let is_full = claimed.is_ok_and(|found| found >= want.jobs);
-        // Nothing is ready: perhaps a group can go on that nobody looked after.
+        // Nothing is ready: perhaps a group was left without a head.
         if is_full || is_reachable && !want.ahead && groups.run(slots.store.advance(slots.kind)).await {
             continue;
         }

@@ -26,7 +26,7 @@ mod ticks;
 
 pub use ticks::Ticks;
 
-/// What is done about ticks that nobody saw to in time.
+/// What is done about missed ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum CatchUp {
@@ -37,12 +37,11 @@ pub enum CatchUp {
 
 /// A job at ticks of the clock.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Schedule {
     /// Unique.
     pub name: String,
-    /// When.
     pub ticks: Ticks,
-    /// What is done about ticks that nobody saw to in time.
     pub catch_up: CatchUp,
     /// Leave a job out that is still there from before.
     pub skip_live: bool,
@@ -50,11 +49,9 @@ pub struct Schedule {
     pub jitter: Duration,
     /// The longest that one run of them may take; none is no limit.
     pub time_limit: Option<Duration>,
-    /// The kind of job.
     pub kind: &'static str,
     /// One job for each key.
     pub keys: Vec<String>,
-    /// Their arguments.
     pub payloads: Vec<Value>,
 }
 
@@ -141,7 +138,7 @@ async fn look(store: &Store, schedules: &[Schedule], stop: &CancellationToken) -
     let until = Instant::now() + ENOUGH;
     let names: Vec<_> = schedules.iter().map(|schedule| schedule.name.clone()).collect();
     let (now, states) = store.schedules(&names).await?;
-    // Two at once: one whose job somebody has locked keeps no other from its ticks, and many take no more connections.
+    // Two at once: a schedule whose job is locked holds up no other, and many schedules take no more connections.
     let mut seen = Vec::new();
     for schedule in schedules {
         if let Some(state) = states.iter().find(|state| state.name == schedule.name) {

@@ -235,7 +235,7 @@ impl Slots {
         rounds.saturating_mul(self.limits.concurrency).min(MAX_AHEAD)
     }
 
-    /// Claims jobs and puts them into the line; says how many.
+    /// Claims jobs and puts them into the line; returns their number.
     pub(super) async fn claim(&self, want: Want) -> Result<u32, StoreError> {
         let claim = self
             .store
@@ -267,7 +267,7 @@ impl Slots {
         let leases: Vec<_> = jobs.iter().map(|job| job.lease).collect();
         match self.store.give_back(&leases).await {
             Ok(back) if back == leases.len() => {}
-            // Somebody has locked the rows of the others.
+            // The rows of the others are locked.
             Ok(_) => self.doubt.raise(self.limits.lease),
             Err(error) => {
                 tracing::warn!(%error, "claimed jobs could not be given back; trying on");

@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     catalogue::{
-        Catalogue, CatalogueError, CatalogueResult, ChangeHints, Document, ListedRow, RenderFault,
+        Catalogue, CatalogueError, CatalogueResult, ChangeHints, Document, Documents, ListedRow, RenderFault,
         render::{Rendering, Row, Templates},
     },
     pg_connection::{self, BorrowedConnection},
@@ -239,7 +239,7 @@ impl PostgresSource {
         Ok(snapshot)
     }
 
-    async fn rows(&self, keys: &[String]) -> CatalogueResult<Vec<Result<Document, RenderFault>>> {
+    async fn rows(&self, keys: &[String]) -> CatalogueResult<Documents> {
         let statements = self.statements().await?;
         let read =
             |keys| sqlx::query(AssertSqlSafe(statements.read.as_str())).bind(keys).fetch_all(&self.pool);
@@ -274,7 +274,7 @@ impl PostgresSource {
         Ok(possible)
     }
 
-    fn documents(&self, rows: Vec<PgRow>) -> Result<Vec<Result<Document, RenderFault>>, sqlx::Error> {
+    fn documents(&self, rows: Vec<PgRow>) -> Result<Documents, sqlx::Error> {
         let mut documents = Vec::with_capacity(rows.len());
         let mut seen = BTreeSet::new();
         for row in rows {
@@ -302,10 +302,7 @@ impl Catalogue for PostgresSource {
         self.spooled(self.listing()).boxed()
     }
 
-    fn read<'a>(
-        &'a self,
-        keys: &'a [String],
-    ) -> BoxFuture<'a, CatalogueResult<Vec<Result<Document, RenderFault>>>> {
+    fn read<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, CatalogueResult<Documents>> {
         self.in_time(self.rows(keys)).boxed()
     }
 
@@ -427,12 +424,12 @@ fn unreachable(source: &str, reason: String) -> CatalogueError {
     CatalogueError::Unreachable { source_name: source.to_owned(), reason }
 }
 
-/// Whether a value is none of its type.
+/// Whether a value is invalid for its type.
 fn is_bad_value(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.code().is_some_and(|code| code.starts_with("22")))
 }
 
-/// What the shop's database says is either passing or somebody's to mend.
+/// An error of the shop's database either passes by itself or needs a change of the settings or the shop.
 fn failure(source: &str, error: &sqlx::Error) -> CatalogueError {
     match error {
         sqlx::Error::Database(database) => {

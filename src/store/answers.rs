@@ -14,7 +14,7 @@ mod events;
 
 pub use events::{Event, EventKind, Progress};
 
-/// The client of those who ask on this machine, without a token.
+/// The client of requests from this machine without a token.
 pub const LOCAL: &str = "local";
 
 /// A question that a worker has taken.
@@ -201,7 +201,7 @@ impl Store {
         Ok(wanted.fetch_one(&self.pool).await?)
     }
 
-    /// Ends questions that are past their time; says how many.
+    /// Ends questions that are past their time; returns their number.
     pub async fn end_overdue_answers(&self) -> Result<u64> {
         let ended = sqlx::query_scalar!(r#"select shopkeeper.end_overdue_answers() as "ended!""#);
         Ok(ended.fetch_one(&self.queue).await?.unsigned_abs())
@@ -254,7 +254,7 @@ impl Store {
         Ok(liked.fetch_all(&self.pool).await?)
     }
 
-    /// Deletes one batch of answers that are older than this; says how many. One that is not settled stays.
+    /// Deletes one batch of settled answers that are older than this; returns their number.
     pub async fn prune_answers(&self, older_than: Duration) -> Result<u64> {
         let pruned = sqlx::query_scalar!(
             r#"select coalesce(shopkeeper.erase_answers(array(

@@ -152,7 +152,7 @@ impl Store {
         Ok(deliveries.fetch_all(&self.pool.by_values()).await?)
     }
 
-    /// Has a message sent once more, as it is and at once; false when there is none.
+    /// Sends a message once more, unchanged and at once; returns false if there is none.
     pub async fn redeliver(&self, id: Uuid, kind: &str) -> Result<bool> {
         self.pool
             .transact(async |connection| {
@@ -175,7 +175,7 @@ impl Store {
             .await
     }
 
-    /// Deletes one batch of messages that are older than this and not to be sent any more; says how many.
+    /// Deletes one batch of messages that are older than this and no longer pending; returns their number.
     pub async fn prune_deliveries(&self, older_than: std::time::Duration) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.delivery where id in (

@@ -154,7 +154,7 @@ impl Store {
     }
 
     /// Enqueues the documents of a source that could not be indexed once more, page by page, but for those that one of
-    /// these model servers rejects; says how many.
+    /// these model servers rejects; returns their number.
     pub async fn retry_failed(&self, source: &str, servers: &[String], refresh: &str) -> Result<u64> {
         let (mut enqueued, mut after) = (0, String::new());
         loop {
@@ -178,7 +178,7 @@ impl Store {
         }
     }
 
-    /// Deletes one batch of the documents of a source, in every index version; says how many.
+    /// Deletes one batch of the documents of a source, in every index version; returns their number.
     pub async fn delete_documents(&self, source: &str) -> Result<u64> {
         self.pool
             .by_index()

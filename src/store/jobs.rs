@@ -20,7 +20,7 @@ pub use outcome::{Ending, Failure, JobEnd, OnDead, UnwrittenEnds, WaitReason, Wa
 pub(super) use outcome::{complete, complete_all};
 pub use upkeep::Promotion;
 
-/// A job to be enqueued: nothing but values, so that whoever makes one need not know who runs it.
+/// A job to be enqueued: plain values, so that its creator need not know its handler.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct NewJob {
@@ -85,7 +85,7 @@ fn columns(leases: &[Lease]) -> (Vec<i64>, Vec<i64>) {
 }
 
 impl Store {
-    /// Enqueues jobs of one kind in one statement; says how many there are to run.
+    /// Enqueues jobs of one kind in one statement; returns the number of jobs to run.
     pub async fn enqueue(&self, kind: &str, keys: &[String], payloads: &[Value]) -> Result<u64> {
         self.pool.run(async |connection| enqueue(connection, kind, keys, payloads).await).await
     }

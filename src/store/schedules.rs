@@ -71,7 +71,7 @@ impl Store {
         Ok((now, states.collect()))
     }
 
-    /// The schedules that daemons have seen, for those who look.
+    /// The schedules that daemons have seen, for operators.
     pub async fn schedule_states(&self) -> Result<Vec<SeenSchedule>> {
         let seen = sqlx::query_as!(
             SeenSchedule,
@@ -82,8 +82,8 @@ impl Store {
         Ok(seen.fetch_all(&self.pool).await?)
     }
 
-    /// Sees to a tick, if nobody has: enqueues its jobs and notes it, in one transaction. Says how many
-    /// jobs there are to run; none when somebody was first.
+    /// Enqueues the jobs of a tick and notes the tick, in one transaction. Returns the number of jobs to run, or `None` if
+    /// another daemon was first.
     pub async fn fire(&self, firing: &Firing<'_>) -> Result<Option<u64>> {
         self.queue.transact(async |connection| fire(connection, firing).await).await
     }
@@ -110,7 +110,7 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes one batch of the notes of ticks that are older than this; says how many.
+    /// Deletes one batch of ticks that are older than this; returns their number.
     pub async fn prune_ticks(&self, older_than: Duration) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.schedule_tick where (schedule, tick) in (

@@ -256,7 +256,7 @@ impl Store {
         Ok(before.fetch_optional(&self.pool).await?)
     }
 
-    /// From now on nobody is to write a version; false when it is the active one or does not exist.
+    /// Stops the writing of a version; returns false if it is the active one or does not exist.
     pub async fn retire_index(&self, id: i32) -> Result<bool> {
         let retired = sqlx::query!(
             "update shopkeeper.index_version set state = 'dropping' where id = $1 and state <> 'active'",

@@ -83,7 +83,7 @@ impl Store {
 }
 
 impl Store {
-    /// Forgets one batch of the oldest vectors beyond so many; says how many.
+    /// Deletes one batch of the oldest vectors beyond this number; returns how many.
     pub async fn prune_cache(&self, entries: u32) -> Result<u64> {
         let forgotten = sqlx::query!(
             "delete from shopkeeper.embedding_cache where ctid = any (array(

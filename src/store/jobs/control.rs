@@ -207,7 +207,7 @@ impl Store {
         Ok(jobs)
     }
 
-    /// Lets jobs of a kind go on that wait for this, those that have waited longest and this many at most; says how many.
+    /// Resumes jobs of a kind that wait for this, those that have waited longest and `most` of them; returns their number.
     pub async fn hasten(&self, kind: &str, reason: WaitReason, most: u32) -> Result<u32> {
         let hastened = sqlx::query_scalar!(
             r#"select shopkeeper.hasten($1, $2, $3) as "hastened!""#,

@@ -1,4 +1,4 @@
-//! Builds and removes what an index version is searched by: statements that take as long as they take.
+//! Builds and drops the HNSW indexes and partitions of versions, without a time limit for statements.
 
 use std::time::Duration;
 
@@ -54,7 +54,8 @@ impl Store {
         ] {
             builder.execute(statement.to_owned()).await?;
         }
-        // When we have gone away, nobody goes on beside the next one who does it: not every system's server can see that.
+        // The server ends the statement when this process is gone, so that the next one does not work beside it. Not every
+        // system's server can.
         let _ = builder.execute("set client_connection_check_interval = '10s'".to_owned()).await;
         Ok(builder)
     }
