@@ -134,11 +134,8 @@ impl FillIndex {
                 Err(_) => failed.push(refresh_document(source, &id.key)),
             }
         }
-        if let Some(first) = failed.first() {
-            let kind = first.kind;
-            let (keys, payloads): (Vec<_>, Vec<_>) =
-                failed.into_iter().map(|job| (job.key, job.payload)).unzip();
-            refreshed += self.store.enqueue(kind, &keys, &payloads).await?;
+        if !failed.is_empty() {
+            refreshed += self.store.enqueue_jobs(&failed).await?;
         }
         waits.map_or(Ok(refreshed), Err)
     }

@@ -148,7 +148,7 @@ async fn write(slots: &Slots, ends: Vec<JobEnd>) -> Vec<JobEnd> {
                 slots.held.remove(&leases(&gone));
             }
             Err(StoreError::Unreachable(error) | StoreError::TooSlow(error)) if Instant::now() < deadline => {
-                tracing::warn!(jobs = batch.len(), %error, "outcomes could not be written; trying on");
+                tracing::warn!(jobs = batch.len(), %error, "outcomes could not be written; retrying");
                 tokio::time::sleep(wait).await;
                 wait = (2 * wait).min(LONGEST_WAIT);
                 batches.push(batch);
@@ -161,7 +161,7 @@ async fn write(slots: &Slots, ends: Vec<JobEnd>) -> Vec<JobEnd> {
             }
             Err(_) if batch.len() > 1 => batches.extend(batch.into_iter().map(|one| vec![one])),
             Err(error) => {
-                batches.extend(batch.pop().and_then(|end| refused(slots, end, &error)).map(|end| vec![end]))
+                batches.extend(batch.pop().and_then(|end| refused(slots, end, &error)).map(|end| vec![end]));
             }
         }
     }

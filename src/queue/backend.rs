@@ -41,7 +41,7 @@ pub(super) async fn claim(slots: Arc<Slots>, bell: Arc<Notify>, stop: Cancellati
         match &claimed {
             Ok(_) if !is_reachable => tracing::info!(kind = slots.kind, "the queue is reachable again"),
             Err(error) if is_reachable => {
-                tracing::warn!(kind = slots.kind, %error, "jobs cannot be claimed; trying on");
+                tracing::warn!(kind = slots.kind, %error, "jobs cannot be claimed; retrying");
             }
             _ => {}
         }

@@ -270,7 +270,7 @@ impl Slots {
             // The rows of the others are locked.
             Ok(_) => self.doubt.raise(self.limits.lease),
             Err(error) => {
-                tracing::warn!(%error, "claimed jobs could not be given back; trying on");
+                tracing::warn!(%error, "claimed jobs could not be given back; retrying");
                 self.doubt.raise(self.limits.lease);
             }
         }

@@ -54,7 +54,7 @@ impl Slots {
                 );
             }
             Err(error) => {
-                tracing::debug!(kind = self.kind, %error, "strays could not be given back; trying on");
+                tracing::debug!(kind = self.kind, %error, "strays could not be given back; retrying");
                 self.doubt.raise(self.limits.lease);
             }
         }

@@ -3,7 +3,7 @@
 //! A claim gives a [`Lease`]: the job's id and a fence. Whatever is written in a job's name goes through
 //! `complete` in the same transaction, which fails when the fence is no longer the job's own.
 
-use std::{cmp::Reverse, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -88,6 +88,11 @@ impl Store {
     /// Enqueues jobs of one kind in one statement; returns the number of jobs to run.
     pub async fn enqueue(&self, kind: &str, keys: &[String], payloads: &[Value]) -> Result<u64> {
         self.pool.run(async |connection| enqueue(connection, kind, keys, payloads).await).await
+    }
+
+    /// Enqueues jobs in one transaction; returns the number of jobs to run.
+    pub async fn enqueue_jobs(&self, jobs: &[NewJob]) -> Result<u64> {
+        self.pool.transact(async |connection| enqueue_all(connection, jobs.iter()).await).await
     }
 
     /// Claims jobs that are due: those that must run alone first, then by priority, time and id.
@@ -260,6 +265,21 @@ pub(super) async fn hasten(connection: &mut PgConnection, kind: &str, key: &str)
     );
     query.execute(&mut *connection).await?;
     ring(connection, kind).await
+}
+
+/// Enqueues jobs of any kinds in the caller's transaction.
+async fn enqueue_all(connection: &mut PgConnection, jobs: impl Iterator<Item = &NewJob>) -> Result<u64> {
+    let mut by_kind: BTreeMap<_, (Vec<_>, Vec<_>)> = BTreeMap::new();
+    for job in jobs {
+        let (keys, payloads) = by_kind.entry(job.kind).or_default();
+        keys.push(job.key.clone());
+        payloads.push(job.payload.clone());
+    }
+    let mut enqueued = 0;
+    for (kind, (keys, payloads)) in by_kind {
+        enqueued += enqueue(connection, kind, &keys, &payloads).await?;
+    }
+    Ok(enqueued)
 }
 
 /// Enqueues jobs of one kind in the caller's transaction.

@@ -1,4 +1,4 @@
-//! The ticks of schedules: each is seen to once, by whichever daemon comes first.
+//! The ticks of schedules: each fires once, in whichever daemon comes first.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{Result, Store, jobs};
 pub struct ScheduleState {
     /// Its name.
     pub name: String,
-    /// The last tick that was seen to; at first, when the schedule was first seen.
+    /// The last tick that fired or was skipped; at first, when the schedule was first seen.
     pub last_at: DateTime<Utc>,
     /// Whether ticks pass without effect.
     pub paused: bool,

@@ -55,7 +55,7 @@ impl WatchCatalogue {
                 Ok(()) => is_well = true,
                 Err(error) if is_well => {
                     is_well = false;
-                    tracing::warn!(source = self.source, %error, "source `{}` cannot be watched; trying on", self.source);
+                    tracing::warn!(source = self.source, %error, "source `{}` cannot be watched; retrying", self.source);
                 }
                 Err(_) => {}
             }
@@ -163,8 +163,7 @@ impl WatchCatalogue {
     }
 
     async fn compare_in_full(&self) -> Result<(), SyncError> {
-        let job = job::sync_catalogue(&self.source);
-        self.sync.store.enqueue(job.kind, &[job.key], &[job.payload]).await?;
+        self.sync.store.enqueue_jobs(&[job::sync_catalogue(&self.source)]).await?;
         Ok(())
     }
 }

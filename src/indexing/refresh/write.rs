@@ -92,8 +92,7 @@ impl RefreshDocument {
             source,
             "removals of `{source}` wait: more rows are gone than mass_delete_limit allows"
         );
-        let job = job::sync_catalogue(source);
-        if let Err(error) = self.store.enqueue(job.kind, &[job.key], &[job.payload]).await {
+        if let Err(error) = self.store.enqueue_jobs(&[job::sync_catalogue(source)]).await {
             tracing::debug!(%error, source, "no listing could be enqueued; the next one by the clock tells");
         }
     }

@@ -59,7 +59,7 @@ impl Waiting {
                 match store.note_slot_waits(worker, &waits).await {
                     Ok(()) => is_published = !waits.is_empty(),
                     Err(error) => {
-                        tracing::debug!(%error, "the jobs that wait for a budget could not be published")
+                        tracing::debug!(%error, "the jobs that wait for a budget could not be published");
                     }
                 }
             }

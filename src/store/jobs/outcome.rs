@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{Lease, NewJob, columns, enqueue, require_held, ring};
+use super::{Lease, NewJob, columns, enqueue_all, require_held, ring};
 use crate::store::{Result, Store, StoreError, usage::ModelAddress};
 
 /// A run of a job that is over.
@@ -146,7 +146,12 @@ impl Store {
                     ended.extend(fail(connection, Value::Array(failures)).await?);
                 }
                 let written = advance(connection, ended).await?;
-                enqueue_follow_ups(connection, ends, &written).await?;
+                let done = ends.iter().filter(|end| written.contains(&end.lease.job));
+                let follow_ups = done.flat_map(|end| match &end.ending {
+                    Ending::Done(follow_ups) => follow_ups.as_slice(),
+                    Ending::Failed(..) => &[],
+                });
+                enqueue_all(connection, follow_ups).await?;
                 unwritten(connection, ends, &written).await
             })
             .await
@@ -242,26 +247,6 @@ async fn advance(connection: &mut PgConnection, ended: Vec<EndedJob>) -> Result<
         ring(&mut *connection, &kind).await?;
     }
     Ok(ids)
-}
-
-async fn enqueue_follow_ups(
-    connection: &mut PgConnection,
-    ends: &[JobEnd],
-    written: &BTreeSet<i64>,
-) -> Result<()> {
-    let mut by_kind: BTreeMap<_, (Vec<_>, Vec<_>)> = BTreeMap::new();
-    for JobEnd { lease, ending } in ends {
-        let Ending::Done(follow_ups) = ending else { continue };
-        for job in follow_ups.iter().filter(|_| written.contains(&lease.job)) {
-            let (keys, payloads) = by_kind.entry(job.kind).or_default();
-            keys.push(job.key.clone());
-            payloads.push(job.payload.clone());
-        }
-    }
-    for (kind, (keys, payloads)) in by_kind {
-        enqueue(connection, kind, &keys, &payloads).await?;
-    }
-    Ok(())
 }
 
 /// Parts the ends that were not written into those of jobs that are no longer held and the others.
