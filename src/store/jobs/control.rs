@@ -240,9 +240,9 @@ impl Store {
     }
 
     /// Notes what happens when jobs of these kinds die or are cancelled.
-    pub async fn declare_kinds(&self, kinds: &[(&str, OnDead)]) -> Result<()> {
+    pub async fn declare_kinds(&self, kinds: &[(&str, Option<OnDead>)]) -> Result<()> {
         let (names, functions): (Vec<_>, Vec<_>) =
-            kinds.iter().map(|(kind, on_dead)| ((*kind).to_owned(), on_dead.function())).unzip();
+            kinds.iter().map(|(kind, on_dead)| ((*kind).to_owned(), on_dead.map(<&str>::from))).unzip();
         let declared = sqlx::query!(
             "insert into shopkeeper.queue_kind (kind, on_dead)
              select kind, on_dead from unnest($1::text[], $2::text[]) as declared (kind, on_dead) order by kind
