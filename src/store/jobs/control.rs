@@ -192,7 +192,8 @@ impl Store {
             Selection::Dead { kind } => {
                 let dead = sqlx::query_scalar!(
                     r#"select array(
-                           select id from shopkeeper.job_history where outcome = 'dead' and kind = $1
+                           select id from shopkeeper.job_history
+                           where outcome = 'dead' and kind = $1 and finished_at <= now()
                            order by finished_at, id
                        ) as "ids!""#,
                     kind
