@@ -12,8 +12,8 @@ pub mod render;
 
 /// Tells a document apart from all others: the source's name and the row's key as text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct DocumentId {
-    /// The source's name.
     pub source: String,
     /// The row's key as PostgreSQL writes it.
     pub key: String,
@@ -59,10 +59,7 @@ pub trait Catalogue: Send + Sync {
 
     /// Reads the documents of these keys as they are now. A key that is not there is left out; a row
     /// that cannot be rendered comes with its fault.
-    fn read<'a>(
-        &'a self,
-        keys: &'a [String],
-    ) -> BoxFuture<'a, CatalogueResult<Vec<Result<Document, RenderFault>>>>;
+    fn read<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, CatalogueResult<Documents>>;
 
     /// Looks whether the source fits its settings.
     fn check(&self) -> BoxFuture<'_, CatalogueResult<()>>;
@@ -153,12 +150,14 @@ pub struct MassDelete {
 /// A row that no document can be made of.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct RenderFault {
-    /// The row's key.
     pub key: String,
-    /// What is wrong with it.
     pub reason: String,
 }
+
+/// Documents that were read, and the faults of rows that cannot be rendered.
+pub type Documents = Vec<Result<Document, RenderFault>>;
 
 /// The result of reading a catalogue.
 pub type CatalogueResult<T> = Result<T, CatalogueError>;
@@ -177,7 +176,7 @@ pub enum CatalogueError {
     /// What the source holds is damaged; it may be whole next time.
     #[error("source `{source_name}` is broken: {reason}")]
     Broken { source_name: String, reason: String },
-    /// The settings do not fit the source; somebody must change one of them.
+    /// The settings do not fit the source; one of them must be changed.
     #[error("source `{source_name}`: {reason}")]
     Misfit {
         source_name: String,

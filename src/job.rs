@@ -51,8 +51,8 @@ pub fn refresh_document(source: &str, key: &str) -> NewJob {
 pub trait Job: Send + Sync + 'static {
     /// Its name everywhere: queue, logs, metrics, settings.
     const KIND: &'static str;
-    /// What happens when a job dies or is cancelled.
-    const ON_DEAD: OnDead = OnDead::Nothing;
+    /// What ends with a job that dies or is cancelled, besides the job.
+    const ON_DEAD: Option<OnDead> = None;
     /// Its arguments.
     type Payload: DeserializeOwned + Send;
 
@@ -70,8 +70,8 @@ pub trait Job: Send + Sync + 'static {
 pub trait BatchJob: Send + Sync + 'static {
     /// Its name everywhere: queue, logs, metrics, settings.
     const KIND: &'static str;
-    /// What happens when a job dies or is cancelled.
-    const ON_DEAD: OnDead = OnDead::Nothing;
+    /// What ends with a job that dies or is cancelled, besides the job.
+    const ON_DEAD: Option<OnDead> = None;
     /// The most jobs of one run.
     const MOST: usize;
     /// The arguments of one job.
@@ -89,10 +89,9 @@ pub trait BatchJob: Send + Sync + 'static {
 
 /// A job that this worker holds.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct JobRun<P> {
-    /// Its arguments.
     pub payload: P,
-    /// Which run of it this is.
     pub attempt: Attempt,
 }
 
@@ -220,9 +219,9 @@ fn spread(after: Duration, random: f64) -> Duration {
     after.saturating_add((after / 5).min(LONGEST_JITTER).mul_f64(random))
 }
 
-/// How long a job waits that another one stands in the way of.
+/// How long a job waits for another job.
 pub const BUSY: Duration = Duration::from_secs(1);
-/// How long a job waits for something that is down when nobody said how long.
+/// How long a job waits for something that is down and did not say how long.
 pub const OUTAGE: Duration = Duration::from_secs(5);
 
 impl From<StoreError> for JobError {
@@ -258,7 +257,7 @@ impl From<ModelError> for JobError {
             ModelError::Unavailable { retry_after, .. } => {
                 Self::Snooze { after: retry_after.unwrap_or(OUTAGE), reason: error.to_string() }
             }
-            // Somebody must pay or correct the key: asking often does not help.
+            // Until someone pays or corrects the key, asking often does not help.
             ModelError::Refused { .. } => {
                 Self::Snooze { after: Duration::from_mins(1), reason: error.to_string() }
             }

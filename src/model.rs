@@ -129,7 +129,7 @@ pub enum ModelError {
         /// When it asked to be tried again.
         retry_after: Option<Duration>,
     },
-    /// The server refuses everybody with this key: somebody must pay or correct the key.
+    /// The server refuses the key or the account: someone must pay or correct the key.
     #[error("the model server at {server} refuses the key or the account: {reason}")]
     Refused { server: String, reason: String },
     /// The server will never accept this request.

@@ -47,7 +47,7 @@ fn wait(text: &str, now: DateTime<Utc>) -> Option<Duration> {
     }
 }
 
-/// A length of time in seconds; none of a number that is none. One that is too long for us is the longest.
+/// A length of time in seconds; `None` for a negative number or NaN. The longest possible one if it is too long.
 fn seconds(number: f64) -> Option<Duration> {
     (number >= 0.0).then(|| Duration::try_from_secs_f64(number).unwrap_or(Duration::MAX))
 }

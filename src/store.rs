@@ -246,7 +246,7 @@ pub enum StoreError {
     /// A statement takes longer than it may: now, or always.
     #[error("the database takes too long: {0}")]
     TooSlow(String),
-    /// The role may not do this; somebody must grant it.
+    /// The role lacks a right, which an administrator must grant.
     #[error("the database role lacks a right: {0}")]
     Forbidden(String),
     /// The database is not what this program needs; the message holds the remedy.
@@ -326,7 +326,7 @@ fn without_nul(value: Value) -> Value {
     }
 }
 
-/// What is said for those who see no code beside it begins with the code.
+/// Removes the code with which the messages of our functions begin, for clients that see no SQLSTATE.
 fn without_code(message: &str) -> String {
     message.split_once(": ").map_or(message, |(_, detail)| detail).to_owned()
 }

@@ -9,8 +9,8 @@ use super::ListedRow;
 /// A document as the store knows it: listed with this hash (0 when another row was read since), or (without one) on its
 /// way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct KnownRow {
-    /// The row's key as text.
     pub key: String,
     /// The row hash at the last change that was seen.
     pub row_hash: Option<i64>,

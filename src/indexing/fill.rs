@@ -129,16 +129,13 @@ impl FillIndex {
         {
             match ended {
                 Ok(_) => refreshed += 1,
-                // Nobody is to blame, and those that are indexed by now are not lacking next time.
+                // The attempt is not charged, and documents that are indexed by now are skipped next time.
                 Err(error) if error.waits() => waits = Some(error),
                 Err(_) => failed.push(refresh_document(source, &id.key)),
             }
         }
-        if let Some(first) = failed.first() {
-            let kind = first.kind;
-            let (keys, payloads): (Vec<_>, Vec<_>) =
-                failed.into_iter().map(|job| (job.key, job.payload)).unzip();
-            refreshed += self.store.enqueue(kind, &keys, &payloads).await?;
+        if !failed.is_empty() {
+            refreshed += self.store.enqueue_jobs(&failed).await?;
         }
         waits.map_or(Ok(refreshed), Err)
     }

@@ -53,8 +53,8 @@ pub struct RefreshDocument {
 
 /// Which document.
 #[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Payload {
-    /// The source's name.
     pub source: String,
     /// The row's key as text.
     pub key: String,
@@ -69,7 +69,7 @@ pub struct Request {
     pub lease: Option<Lease>,
     /// Who waits for it.
     pub job: JobRef,
-    /// Cancelled when nobody wants it any more.
+    /// Cancelled when the job's lease is lost.
     pub lost: CancellationToken,
 }
 
@@ -99,23 +99,8 @@ struct NewChunk {
     chunk: Chunk,
 }
 
-/// How the documents of a batch ended, each at its place.
-struct Outcomes(Vec<Option<Result<RefreshOutcome, JobError>>>);
-
-impl Outcomes {
-    fn set(&mut self, place: usize, outcome: Result<RefreshOutcome, JobError>) {
-        self.0[place] = Some(outcome);
-    }
-
-    fn fail(&mut self, places: impl IntoIterator<Item = usize>, error: &JobError) {
-        places.into_iter().for_each(|place| self.set(place, Err(error.clone())));
-    }
-
-    fn into_vec(self) -> Vec<Result<RefreshOutcome, JobError>> {
-        let outcome = |outcome: Option<_>| outcome.unwrap_or(Ok(RefreshOutcome::NothingToDo));
-        self.0.into_iter().map(outcome).collect()
-    }
-}
+/// How one document of a batch ended.
+type RefreshResult = Result<RefreshOutcome, JobError>;
 
 /// How a job goes on after a failure of a statement for many documents. When that takes too long, no document of it is
 /// to blame: each waits, and none is charged.
@@ -128,7 +113,7 @@ fn job_error(error: StoreError) -> JobError {
 
 impl BatchJob for RefreshDocument {
     const KIND: &'static str = REFRESH_DOCUMENT;
-    const ON_DEAD: OnDead = OnDead::FailDocuments;
+    const ON_DEAD: Option<OnDead> = Some(OnDead::Documents);
     const MOST: usize = 500;
     type Payload = Payload;
 
@@ -167,11 +152,7 @@ impl RefreshDocument {
 
     /// Makes every index version hold documents of a source as they are now. Each version is written for itself, so that
     /// one whose model is away holds up no other; a job is done with the last of them.
-    pub async fn refresh(
-        &self,
-        source: &str,
-        requests: Vec<Request>,
-    ) -> Vec<Result<RefreshOutcome, JobError>> {
+    pub async fn refresh(&self, source: &str, requests: Vec<Request>) -> Vec<RefreshResult> {
         let WriteTargets { versions, newest } = match self.versions.written().await {
             Ok(written) => written,
             Err(error) => return vec![Err(error); requests.len()],
@@ -203,14 +184,14 @@ impl RefreshDocument {
         newest: Option<i32>,
         source: &str,
         requests: &[Request],
-    ) -> Vec<Result<RefreshOutcome, JobError>> {
-        let mut outcomes = Outcomes(vec![None; requests.len()]);
-        let loaded = self.load(version, source, requests, &mut outcomes).await;
-        let drafts = draft_all(version, source, loaded, &mut outcomes).await;
+    ) -> Vec<RefreshResult> {
+        let mut results = vec![Ok(RefreshOutcome::NothingToDo); requests.len()];
+        let loaded = self.load(version, source, requests, &mut results).await;
+        let drafts = draft_all(version, source, loaded, &mut results).await;
         let vectors = self.look_up(version, &drafts).await;
-        let drafts = self.embed(version, requests, drafts, vectors, &mut outcomes).await;
-        self.write(version, newest, drafts, &mut outcomes).await;
-        outcomes.into_vec()
+        let drafts = self.embed(version, requests, drafts, vectors, &mut results).await;
+        self.write(version, newest, drafts, &mut results).await;
+        results
     }
 }
 
@@ -220,7 +201,7 @@ async fn draft_all(
     version: &Version,
     source: &str,
     loaded: Vec<LoadedDocument>,
-    outcomes: &mut Outcomes,
+    results: &mut [RefreshResult],
 ) -> Vec<Draft> {
     let (version, source) = (version.clone(), source.to_owned());
     let draft = move |loaded: LoadedDocument| (loaded.place, draft(&version, &source, loaded));
@@ -228,7 +209,7 @@ async fn draft_all(
         tokio::task::spawn_blocking(move || loaded.into_iter().map(draft).collect::<Vec<_>>()).await;
     let drafted = drafted.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     let keep = |(place, draft): (usize, Result<Draft, JobError>)| {
-        draft.map_err(|error| outcomes.set(place, Err(error))).ok()
+        draft.map_err(|error| results[place] = Err(error)).ok()
     };
     drafted.into_iter().filter_map(keep).collect()
 }

@@ -23,16 +23,14 @@ pub const MAX_AGE: Duration = Duration::from_secs(1);
 pub const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// An embedding model and how it is used.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Model {
-    /// Its name and dimensions.
     pub model: EmbeddingModel,
-    /// Makes the vectors.
     pub embedder: Arc<dyn Embedder>,
     /// What questions may ask of it.
     pub budget: Budget,
     /// What documents may ask of it.
     pub backfill: Budget,
-    /// Cuts the texts.
     pub chunking: Arc<Chunking>,
     /// What one request may hold.
     pub limits: BatchLimits,
@@ -42,10 +40,9 @@ pub struct Model {
 
 /// An index version and the model of its vectors.
 #[derive(Clone)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Version {
-    /// The version.
     pub index: IndexVersion,
-    /// Its model.
     pub model: Arc<Model>,
 }
 

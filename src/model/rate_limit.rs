@@ -75,7 +75,7 @@ impl From<AskError> for JobError {
     }
 }
 
-/// How often it is looked whether there is money for those who wait for tomorrow's.
+/// How often jobs that wait for tomorrow's budget are resumed if there is money today.
 const RESUME_INTERVAL: Duration = Duration::from_mins(1);
 /// Jobs resumed per statement.
 const RESUME_BATCH: u32 = 1000;

@@ -148,7 +148,7 @@ async fn write(slots: &Slots, ends: Vec<JobEnd>) -> Vec<JobEnd> {
                 slots.held.remove(&leases(&gone));
             }
             Err(StoreError::Unreachable(error) | StoreError::TooSlow(error)) if Instant::now() < deadline => {
-                tracing::warn!(jobs = batch.len(), %error, "outcomes could not be written; trying on");
+                tracing::warn!(jobs = batch.len(), %error, "outcomes could not be written; retrying");
                 tokio::time::sleep(wait).await;
                 wait = (2 * wait).min(LONGEST_WAIT);
                 batches.push(batch);

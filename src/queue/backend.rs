@@ -23,12 +23,12 @@ use crate::queue::{
 
 /// Claims jobs until stopped, then gives back those that never started: what runs may take long to end.
 pub(super) async fn claim(slots: Arc<Slots>, bell: Arc<Notify>, stop: CancellationToken) {
-    let (mut is_reachable, mut groups) = (true, Sweep::default());
+    let (mut is_reachable, mut groups, mut strays) = (true, Sweep::default(), None);
     while !stop.is_cancelled() {
         slots.give_back(slots.surplus()).await;
         let Some(want) = slots.want() else {
             slots.heartbeat.beat(slots.kind);
-            slots.give_back_strays().await;
+            slots.give_back_strays(&mut strays).await;
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = slots.moved.notified() => {}
@@ -41,17 +41,17 @@ pub(super) async fn claim(slots: Arc<Slots>, bell: Arc<Notify>, stop: Cancellati
         match &claimed {
             Ok(_) if !is_reachable => tracing::info!(kind = slots.kind, "the queue is reachable again"),
             Err(error) if is_reachable => {
-                tracing::warn!(kind = slots.kind, %error, "jobs cannot be claimed; trying on");
+                tracing::warn!(kind = slots.kind, %error, "jobs cannot be claimed; retrying");
             }
             _ => {}
         }
         is_reachable = claimed.is_ok();
         if is_reachable {
             slots.heartbeat.beat(slots.kind);
-            slots.give_back_strays().await;
+            slots.give_back_strays(&mut strays).await;
         }
         let is_full = claimed.is_ok_and(|found| found >= want.jobs);
-        // Nothing is ready: perhaps a group can go on that nobody looked after.
+        // Nothing is ready: perhaps a group was left without a head.
         if is_full || is_reachable && !want.ahead && groups.run(slots.store.advance(slots.kind)).await {
             continue;
         }

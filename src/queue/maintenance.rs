@@ -60,7 +60,7 @@ async fn maintain(store: &Store, groups: &mut Sweep, rescue_from: Instant) -> Re
     Ok(promoted.next.unwrap_or(POLL_INTERVAL).clamp(SOONEST, POLL_INTERVAL))
 }
 
-/// Lets the groups go on that nobody looked after. It goes from group to group: where there are very
+/// Lets groups go on that were left without a head. It goes from group to group: where there are very
 /// many, it is done less often.
 pub(super) struct Sweep(Instant);
 

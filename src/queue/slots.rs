@@ -177,7 +177,10 @@ impl Slots {
 
     /// A job ran for this time; its slot is free.
     fn ended(&self, time: Duration, was_alone: bool) {
-        self.ran(time);
+        let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
+        let before = self.run_time.load(Ordering::Relaxed);
+        let average = if before == 0 { time } else { before - before / 16 + time / 16 };
+        self.run_time.store(average.max(1), Ordering::Relaxed);
         let mut line = self.line();
         line.running -= 1;
         line.lone -= u32::from(was_alone);
@@ -232,7 +235,7 @@ impl Slots {
         rounds.saturating_mul(self.limits.concurrency).min(MAX_AHEAD)
     }
 
-    /// Claims jobs and puts them into the line; says how many.
+    /// Claims jobs and puts them into the line; returns their number.
     pub(super) async fn claim(&self, want: Want) -> Result<u32, StoreError> {
         let claim = self
             .store
@@ -264,10 +267,10 @@ impl Slots {
         let leases: Vec<_> = jobs.iter().map(|job| job.lease).collect();
         match self.store.give_back(&leases).await {
             Ok(back) if back == leases.len() => {}
-            // Somebody has locked the rows of the others.
+            // The rows of the others are locked.
             Ok(_) => self.doubt.raise(self.limits.lease),
             Err(error) => {
-                tracing::warn!(%error, "claimed jobs could not be given back; trying on");
+                tracing::warn!(%error, "claimed jobs could not be given back; retrying");
                 self.doubt.raise(self.limits.lease);
             }
         }
@@ -281,13 +284,6 @@ impl Slots {
         }
         self.held.abandon(leases);
         self.doubt.raise(self.limits.lease);
-    }
-
-    fn ran(&self, time: Duration) {
-        let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
-        let before = self.run_time.load(Ordering::Relaxed);
-        let after = if before == 0 { time } else { before - before / 16 + time / 16 };
-        self.run_time.store(after.max(1), Ordering::Relaxed);
     }
 }
 

@@ -38,7 +38,7 @@ impl Wakeup {
     pub async fn listen(&self, store: &Store, stop: &CancellationToken) {
         store
             .listen(&[listen::JOB, listen::CANCELLED_JOB], stop, |heard| match heard {
-                // What was enqueued while nobody listened.
+                // Jobs may have been enqueued before listening began.
                 None => self.new.values().for_each(|bell| bell.notify_one()),
                 Some((listen::CANCELLED_JOB, _)) => {
                     self.cancelled.values().for_each(|bell| bell.notify_one());

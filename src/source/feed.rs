@@ -28,7 +28,7 @@ use url::Url;
 use crate::{
     address::HttpUrl,
     catalogue::{
-        Catalogue, CatalogueError, CatalogueResult, Document, ListedRow, RenderFault,
+        Catalogue, CatalogueError, CatalogueResult, Documents, ListedRow,
         render::{Rendering, Row, Templates},
     },
     http_client,
@@ -75,7 +75,7 @@ struct FeedCopy {
     /// Tells whether the feed is still the one that was read.
     state: State,
     taken: Instant,
-    /// Whether it was taken because somebody listed another state.
+    /// Whether it was taken because a listing had seen another state.
     is_sequel: bool,
 }
 
@@ -143,7 +143,7 @@ impl FeedSource {
         self.fetch(false).await
     }
 
-    /// The last copy that was taken; whoever finds none waits for the one that is being taken.
+    /// The last copy that was taken; waits for the first one.
     async fn held(&self) -> CatalogueResult<Arc<FeedCopy>> {
         if let Some(copy) = self.last() {
             return Ok(copy);
@@ -257,7 +257,7 @@ impl FeedSource {
         CatalogueError::Broken { source_name: self.settings.name.clone(), reason }
     }
 
-    async fn rows(&self, keys: Vec<String>) -> CatalogueResult<Vec<Result<Document, RenderFault>>> {
+    async fn rows(&self, keys: Vec<String>) -> CatalogueResult<Documents> {
         let copy = self.held().await?;
         let reading = tokio::task::spawn_blocking(move || {
             let found = keys.iter().filter_map(|key| copy.find(key));
@@ -319,10 +319,7 @@ impl Catalogue for FeedSource {
         listing.boxed()
     }
 
-    fn read<'a>(
-        &'a self,
-        keys: &'a [String],
-    ) -> BoxFuture<'a, CatalogueResult<Vec<Result<Document, RenderFault>>>> {
+    fn read<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, CatalogueResult<Documents>> {
         self.rows(keys.to_vec()).boxed()
     }
 

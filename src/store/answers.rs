@@ -14,23 +14,21 @@ mod events;
 
 pub use events::{Event, EventKind, Progress};
 
-/// The client of those who ask on this machine, without a token.
+/// The client of requests from this machine without a token.
 pub const LOCAL: &str = "local";
 
 /// A question that a worker has taken.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct ClaimedQuestion {
-    /// Its id.
     pub id: Uuid,
     /// The service that asks.
     pub client: String,
     /// Its place in the order of questions.
     pub seq: i64,
-    /// What is asked.
     pub asked: Question,
     /// The attempt that took it.
     pub lease: Lease,
-    /// How long ago it was asked.
     pub age: Duration,
     /// Whether the stop button is pressed.
     pub is_paused: bool,
@@ -50,8 +48,8 @@ impl ClaimedQuestion {
 
 /// What is written when a question is settled: columns of its answer, and its cost.
 #[derive(Clone, Debug, Default, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Settlement {
-    /// A terminal status.
     pub status: &'static str,
     /// What came of it.
     pub outcome: Option<&'static str>,
@@ -67,7 +65,6 @@ pub struct Settlement {
     pub citations: Value,
     /// Of the nearest passage.
     pub nearest_distance: Option<f64>,
-    /// What it was compared with.
     pub escalation_threshold: f64,
     /// Why a human is asked for, if one is.
     #[serde(rename = "escalation_reason")]
@@ -81,7 +78,6 @@ pub struct Settlement {
     /// The same, to be added to the day's.
     #[serde(skip)]
     pub cost: Option<Cost>,
-    /// Why there is no answer.
     pub error: Option<String>,
 }
 
@@ -205,7 +201,7 @@ impl Store {
         Ok(wanted.fetch_one(&self.pool).await?)
     }
 
-    /// Ends questions that are past their time; says how many.
+    /// Ends questions that are past their time; returns their number.
     pub async fn end_overdue_answers(&self) -> Result<u64> {
         let ended = sqlx::query_scalar!(r#"select shopkeeper.end_overdue_answers() as "ended!""#);
         Ok(ended.fetch_one(&self.queue).await?.unsigned_abs())
@@ -258,7 +254,7 @@ impl Store {
         Ok(liked.fetch_all(&self.pool).await?)
     }
 
-    /// Deletes one batch of answers that are older than this; says how many. One that is not settled stays.
+    /// Deletes one batch of settled answers that are older than this; returns their number.
     pub async fn prune_answers(&self, older_than: Duration) -> Result<u64> {
         let pruned = sqlx::query_scalar!(
             r#"select coalesce(shopkeeper.erase_answers(array(

@@ -37,7 +37,7 @@ impl Row {
     }
 }
 
-/// What a search is restricted to.
+/// Restricts a search.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SearchFilter<'a> {
     /// These sources; none is all.
@@ -64,24 +64,23 @@ pub(super) fn nearest(version: &IndexVersion) -> String {
 }
 
 impl Store {
-    /// Asks the replica; when that is away, or cannot answer now, the database itself.
-    async fn searched<'s, S>(&'s self, search: impl Fn(&'s Pool) -> S + Send) -> Result<Vec<Row>>
+    /// Searches the replica, or the database itself while the replica does not answer.
+    async fn search<'s, S>(&'s self, search: impl Fn(&'s Pool) -> S + Send) -> Result<Vec<Row>>
     where
         S: Future<Output = Result<Vec<Row>, sqlx::Error>> + Send,
     {
-        let Some(replica) = self.replica.as_ref().filter(|replica| !replica.is_away()) else {
-            return Ok(search(&self.pool).await?);
-        };
-        match search(&replica.pool).await.map_err(StoreError::from) {
-            Err(StoreError::Unreachable(reason) | StoreError::TooSlow(reason)) => {
-                tracing::warn!(
-                    "the replica cannot be searched: {reason}; the database itself is, for a while"
-                );
-                replica.leave_alone();
-                Ok(search(&self.pool).await?)
+        if let Some(replica) = self.replica.as_ref().filter(|replica| !replica.is_away()) {
+            match search(&replica.pool).await.map_err(StoreError::from) {
+                Err(StoreError::Unreachable(reason) | StoreError::TooSlow(reason)) => {
+                    tracing::warn!(
+                        "the replica cannot be searched: {reason}; the database itself is, for a while"
+                    );
+                    replica.leave_alone();
+                }
+                found => return found,
             }
-            found => found,
         }
+        Ok(search(&self.pool).await?)
     }
 
     /// Finds the chunks nearest to a vector by cosine distance, nearest first. With a filter they are exact where few
@@ -91,25 +90,25 @@ impl Store {
         version: &IndexVersion,
         vector: &[f32],
         top_k: u32,
-        within: SearchFilter<'_>,
+        filter: SearchFilter<'_>,
     ) -> Result<Vec<Passage>> {
         // An empty object lets every document through.
-        let metadata = within.metadata.filter(|metadata| !metadata.is_empty()).map(Json);
+        let metadata = filter.metadata.filter(|metadata| !metadata.is_empty()).map(Json);
         let (vector, top_k) = (HalfVector::from_f32_slice(vector), i32::try_from(top_k).unwrap_or(i32::MAX));
-        let rows = if within.sources.is_none() && metadata.is_none() {
+        let rows = if filter.sources.is_none() && metadata.is_none() {
             let statement = nearest(version);
             let search = |pool| {
                 let query = sqlx::query_as(AssertSqlSafe(statement.as_str()));
                 query.bind(vector.clone()).bind(top_k).fetch_all(pool)
             };
-            self.searched(search).await?
+            self.search(search).await?
         } else {
             let search = |pool| {
                 let query = sqlx::query_as("select * from shopkeeper.nearest_within($1, $2, $3, $4, $5)");
                 let query = query.bind(version.id).bind(vector.clone()).bind(top_k);
-                query.bind(within.sources).bind(metadata).fetch_all(pool)
+                query.bind(filter.sources).bind(metadata).fetch_all(pool)
             };
-            self.searched(search).await?
+            self.search(search).await?
         };
         Ok(rows.into_iter().filter_map(|row| row.passage(false)).collect())
     }
@@ -121,7 +120,7 @@ impl Store {
         version: &IndexVersion,
         vector: &[f32],
         codes: &[String],
-        within: SearchFilter<'_>,
+        filter: SearchFilter<'_>,
     ) -> Result<Vec<Passage>> {
         let search = |pool| {
             let query = sqlx::query_as(
@@ -143,12 +142,12 @@ impl Store {
                 .bind(version.id)
                 .bind(HalfVector::from_f32_slice(vector))
                 .bind(codes)
-                .bind(within.sources)
+                .bind(filter.sources)
                 .bind(MAX_NAMED)
-                .bind(within.metadata.map(Json));
+                .bind(filter.metadata.map(Json));
             query.fetch_all(pool)
         };
-        let rows = self.searched(search).await?;
+        let rows = self.search(search).await?;
         Ok(rows.into_iter().filter_map(|row| row.passage(true)).collect())
     }
 }

@@ -75,16 +75,15 @@ impl Store {
     pub async fn note_webhooks(&self, webhooks: &[(String, Vec<String>)]) -> Result<()> {
         let names: Vec<_> = webhooks.iter().map(|(name, _)| name.clone()).collect();
         let events: Vec<_> = webhooks.iter().map(|(_, events)| events.join(",")).collect();
-        sqlx::query!(
+        let query = sqlx::query!(
             "with gone as (delete from shopkeeper.webhook where not name = any ($1))
              insert into shopkeeper.webhook (name, events)
              select name, string_to_array(events, ',') from unnest($1::text[], $2::text[]) as webhook (name, events)
              on conflict (name) do update set events = excluded.events",
             &names,
             &events,
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
@@ -153,7 +152,7 @@ impl Store {
         Ok(deliveries.fetch_all(&self.pool.by_values()).await?)
     }
 
-    /// Has a message sent once more, as it is and at once; false when there is none.
+    /// Sends a message once more, unchanged and at once; returns false if there is none.
     pub async fn redeliver(&self, id: Uuid, kind: &str) -> Result<bool> {
         self.pool
             .transact(async |connection| {
@@ -176,7 +175,7 @@ impl Store {
             .await
     }
 
-    /// Deletes one batch of messages that are older than this and not to be sent any more; says how many.
+    /// Deletes one batch of messages that are older than this and no longer pending; returns their number.
     pub async fn prune_deliveries(&self, older_than: std::time::Duration) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.delivery where id in (

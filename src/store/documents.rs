@@ -121,14 +121,13 @@ impl Store {
     /// Notes that these documents were added, and enqueues the filling of every index version, which lack them now.
     pub async fn note_new(&self, source: &str, listed: &[ListedRow], fill: &str) -> Result<u64> {
         self.pool.transact(async |connection| {
-            sqlx::query!(
+            let query = sqlx::query!(
                 "select shopkeeper.enqueue_many(
                      $1, array_agg(id::text order by id), array_agg(jsonb_build_object('version', id) order by id)
                  ) from shopkeeper.index_version where state <> 'dropping' having count(*) > 0",
                 fill,
-            )
-            .fetch_optional(&mut *connection)
-            .await?;
+            );
+            query.fetch_optional(&mut *connection).await?;
             note(connection, source, listed).await?;
             Ok(listed.len() as u64)
         })
@@ -155,7 +154,7 @@ impl Store {
     }
 
     /// Enqueues the documents of a source that could not be indexed once more, page by page, but for those that one of
-    /// these model servers rejects; says how many.
+    /// these model servers rejects; returns their number.
     pub async fn retry_failed(&self, source: &str, servers: &[String], refresh: &str) -> Result<u64> {
         let (mut enqueued, mut after) = (0, String::new());
         loop {
@@ -179,7 +178,7 @@ impl Store {
         }
     }
 
-    /// Deletes one batch of the documents of a source, in every index version; says how many.
+    /// Deletes one batch of the documents of a source, in every index version; returns their number.
     pub async fn delete_documents(&self, source: &str) -> Result<u64> {
         self.pool
             .by_index()
@@ -289,7 +288,7 @@ struct DocumentLock {
 async fn note(connection: &mut PgConnection, source: &str, listed: &[ListedRow]) -> Result<()> {
     let (keys, hashes): (Vec<_>, Vec<_>) =
         listed.iter().map(|entry| (entry.key.clone(), entry.row_hash)).unzip();
-    sqlx::query!(
+    let query = sqlx::query!(
         "insert into shopkeeper.document as document (source, key, row_hash)
          select $1, key, row_hash from unnest($2::text[], $3::bigint[]) as listed (key, row_hash) order by key
          on conflict (source, key) do update
@@ -297,9 +296,8 @@ async fn note(connection: &mut PgConnection, source: &str, listed: &[ListedRow])
         source,
         &keys,
         &hashes,
-    )
-    .execute(connection)
-    .await?;
+    );
+    query.execute(connection).await?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Result, Store};
 use crate::answering::object::{Source, or_default};
 
-/// A question that a human is asked to see to, with all that he needs.
+/// A question that a human is asked to look at, with its context.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Escalation {
     /// `escalation`.

@@ -26,7 +26,7 @@ pub struct ServerHealth {
     /// What our tables and indexes take, in bytes.
     pub bytes: i64,
     pub now: DateTime<Utc>,
-    /// Jobs whose lease ran out more than a minute ago, and nobody took them.
+    /// Jobs whose lease ran out more than a minute ago and that no worker has claimed since.
     pub stuck_leases: i64,
 }
 
@@ -112,7 +112,7 @@ impl Store {
         Ok(plan.iter().any(|line| line.contains(&index)))
     }
 
-    /// How the replica that is searched is; none when there is none.
+    /// The state of the replica; `None` without one.
     pub async fn replica_health(&self) -> Result<Option<ReplicaHealth>> {
         let Some(replica) = &self.replica else { return Ok(None) };
         // One that has replayed all that it got is not behind, however long ago that was.

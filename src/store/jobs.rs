@@ -3,7 +3,7 @@
 //! A claim gives a [`Lease`]: the job's id and a fence. Whatever is written in a job's name goes through
 //! `complete` in the same transaction, which fails when the fence is no longer the job's own.
 
-use std::{cmp::Reverse, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -20,7 +20,7 @@ pub use outcome::{Ending, Failure, JobEnd, OnDead, UnwrittenEnds, WaitReason, Wa
 pub(super) use outcome::{complete, complete_all};
 pub use upkeep::Promotion;
 
-/// A job to be enqueued: nothing but values, so that whoever makes one need not know who runs it.
+/// A job to be enqueued: plain values, so that its creator need not know its handler.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct NewJob {
@@ -85,9 +85,14 @@ fn columns(leases: &[Lease]) -> (Vec<i64>, Vec<i64>) {
 }
 
 impl Store {
-    /// Enqueues jobs of one kind in one statement; says how many there are to run.
+    /// Enqueues jobs of one kind in one statement; returns the number of jobs to run.
     pub async fn enqueue(&self, kind: &str, keys: &[String], payloads: &[Value]) -> Result<u64> {
         self.pool.run(async |connection| enqueue(connection, kind, keys, payloads).await).await
+    }
+
+    /// Enqueues jobs in one transaction; returns the number of jobs to run.
+    pub async fn enqueue_jobs(&self, jobs: &[NewJob]) -> Result<u64> {
+        self.pool.transact(async |connection| enqueue_all(connection, jobs.iter()).await).await
     }
 
     /// Claims jobs that are due: those that must run alone first, then by priority, time and id.
@@ -233,9 +238,8 @@ async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<Cla
         claim.worker,
         interval(claim.lease),
         i32::try_from(claim.max_attempts).unwrap_or(i32::MAX),
-    )
-    .fetch_all(connection)
-    .await?;
+    );
+    let rows = rows.fetch_all(connection).await?;
     let claimed = rows.into_iter().map(|row| ClaimedJob {
         lease: Lease { job: row.id, fence: row.fence },
         key: row.key,
@@ -253,15 +257,29 @@ async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<Cla
 
 /// Makes a job due that waits for its next attempt.
 pub(super) async fn hasten(connection: &mut PgConnection, kind: &str, key: &str) -> Result<()> {
-    sqlx::query!(
+    let query = sqlx::query!(
         "update shopkeeper.job set state = 'ready', run_at = now()
          where kind = $1 and key = $2 and state = 'scheduled'",
         kind,
         key,
-    )
-    .execute(&mut *connection)
-    .await?;
+    );
+    query.execute(&mut *connection).await?;
     ring(connection, kind).await
+}
+
+/// Enqueues jobs of any kinds in the caller's transaction.
+async fn enqueue_all(connection: &mut PgConnection, jobs: impl Iterator<Item = &NewJob>) -> Result<u64> {
+    let mut by_kind: BTreeMap<_, (Vec<_>, Vec<_>)> = BTreeMap::new();
+    for job in jobs {
+        let (keys, payloads) = by_kind.entry(job.kind).or_default();
+        keys.push(job.key.clone());
+        payloads.push(job.payload.clone());
+    }
+    let mut enqueued = 0;
+    for (kind, (keys, payloads)) in by_kind {
+        enqueued += enqueue(connection, kind, &keys, &payloads).await?;
+    }
+    Ok(enqueued)
 }
 
 /// Enqueues jobs of one kind in the caller's transaction.
@@ -288,9 +306,8 @@ pub(super) async fn enqueue_at(
         keys,
         payloads,
         run_at,
-    )
-    .fetch_one(connection)
-    .await?;
+    );
+    let enqueued = enqueued.fetch_one(connection).await?;
     Ok(enqueued.unwrap_or_default().unsigned_abs())
 }
 

@@ -1,5 +1,4 @@
-//! What the database says of its own accord. Each word is a hint, the rows are the truth: whoever listens looks at
-//! them once in a while too.
+//! Notifications of the database. Each is a hint, and the rows are the truth: listeners also poll.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The ticks of schedules: each is seen to once, by whichever daemon comes first.
+//! The ticks of schedules: each fires once, in whichever daemon comes first.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{Result, Store, jobs};
 pub struct ScheduleState {
     /// Its name.
     pub name: String,
-    /// The last tick that was seen to; at first, when the schedule was first seen.
+    /// The last tick that fired or was skipped; at first, when the schedule was first seen.
     pub last_at: DateTime<Utc>,
     /// Whether ticks pass without effect.
     pub paused: bool,
@@ -71,7 +71,7 @@ impl Store {
         Ok((now, states.collect()))
     }
 
-    /// The schedules that daemons have seen, for those who look.
+    /// The schedules that daemons have seen, for operators.
     pub async fn schedule_states(&self) -> Result<Vec<SeenSchedule>> {
         let seen = sqlx::query_as!(
             SeenSchedule,
@@ -82,37 +82,35 @@ impl Store {
         Ok(seen.fetch_all(&self.pool).await?)
     }
 
-    /// Sees to a tick, if nobody has: enqueues its jobs and notes it, in one transaction. Says how many
-    /// jobs there are to run; none when somebody was first.
+    /// Enqueues the jobs of a tick and notes the tick, in one transaction. Returns the number of jobs to run, or `None` if
+    /// another daemon was first.
     pub async fn fire(&self, firing: &Firing<'_>) -> Result<Option<u64>> {
         self.queue.transact(async |connection| fire(connection, firing).await).await
     }
 
     /// Lets the ticks of a schedule pass without effect, from now on.
     pub async fn pause_schedule(&self, name: &str) -> Result<()> {
-        sqlx::query!(
+        let query = sqlx::query!(
             "insert into shopkeeper.schedule (name, paused_at) values ($1, now())
              on conflict (name) do update set paused_at = coalesce(schedule.paused_at, excluded.paused_at)",
             name,
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
     /// Lets a schedule fire again. What passed while it was paused is not caught up.
     pub async fn resume_schedule(&self, name: &str) -> Result<()> {
-        sqlx::query!(
+        let query = sqlx::query!(
             "update shopkeeper.schedule set paused_at = null, last_at = now()
              where name = $1 and paused_at is not null",
             name,
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
-    /// Deletes one batch of the notes of ticks that are older than this; says how many.
+    /// Deletes one batch of ticks that are older than this; returns their number.
     pub async fn prune_ticks(&self, older_than: Duration) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.schedule_tick where (schedule, tick) in (
@@ -147,9 +145,8 @@ async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Opti
             r#"select key as "key!" from shopkeeper.job where kind = $1 and key = any ($2)"#,
             firing.kind,
             &keys,
-        )
-        .fetch_all(&mut *connection)
-        .await?;
+        );
+        let live = live.fetch_all(&mut *connection).await?;
         (keys, payloads) = keys.into_iter().zip(payloads).filter(|(key, _)| !live.contains(key)).unzip();
     }
     let enqueued = if keys.is_empty() {
@@ -160,17 +157,16 @@ async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Opti
             jobs::enqueue_at(connection, firing.kind, &keys, &payloads, Some(firing.run_at)).await?;
         // Only rows that this transaction inserted have its start as their `created_at`: a job that was merged is
         // somebody else's, and is not ours to limit.
-        sqlx::query!(
+        let query = sqlx::query!(
             "update shopkeeper.job set time_limit = $3 where kind = $1 and key = any ($2) and created_at = now()",
             firing.kind,
             &keys,
             limit,
-        )
-        .execute(&mut *connection)
-        .await?;
+        );
+        query.execute(&mut *connection).await?;
         enqueued
     };
-    sqlx::query!(
+    let query = sqlx::query!(
         "with noted as (
              update shopkeeper.schedule set last_at = case when last_at > now() then $2 else greatest(last_at, $2) end where name = $1
          )
@@ -178,8 +174,7 @@ async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Opti
         firing.schedule,
         firing.tick,
         i32::try_from(enqueued).unwrap_or(i32::MAX),
-    )
-    .execute(&mut *connection)
-    .await?;
+    );
+    query.execute(&mut *connection).await?;
     Ok(Some(enqueued))
 }

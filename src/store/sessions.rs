@@ -44,14 +44,14 @@ impl Store {
         Ok(set.execute(&self.pool.by_values()).await?.rows_affected() > 0)
     }
 
-    /// Removes a client's session, or every client's of that id, and all that came of it; says how many questions.
+    /// Erases a client's session, or every client's of that id, with its questions; returns their number.
     pub async fn erase_session(&self, client: Option<&str>, session: &str) -> Result<u64> {
         let erased =
             sqlx::query_scalar!(r#"select shopkeeper.erase_session($1, $2) as "erased!""#, client, session);
         Ok(erased.fetch_one(&self.pool).await?.unsigned_abs())
     }
 
-    /// Removes all that came of a client's customer, or of every client's; says how many questions.
+    /// Erases the questions of a client's customer, or of every client's; returns their number.
     pub async fn erase_customer(&self, client: Option<&str>, customer: &str) -> Result<u64> {
         let erased =
             sqlx::query_scalar!(r#"select shopkeeper.erase_customer($1, $2) as "erased!""#, client, customer);
@@ -72,9 +72,8 @@ impl Store {
             session,
             taken.seq,
             i64::from(messages.div_ceil(2)),
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        );
+        let turns = turns.fetch_all(&self.pool).await?;
         let mut history = Vec::new();
         for turn in turns.into_iter().rev() {
             history.push(Message { role: Role::User, content: turn.question });
@@ -84,7 +83,7 @@ impl Store {
         Ok(history)
     }
 
-    /// Deletes one batch of sessions that were not active for so long and have no questions any more; says how many.
+    /// Deletes one batch of sessions without questions that were inactive for this long; returns their number.
     pub async fn prune_sessions(&self, older_than: Duration) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.session where (client, id) in (

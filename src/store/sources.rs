@@ -82,27 +82,25 @@ impl Store {
 
     /// Makes sources known, so that others can name them.
     pub async fn note_sources(&self, names: &[String]) -> Result<()> {
-        sqlx::query!(
+        let query = sqlx::query!(
             "insert into shopkeeper.source (name) select unnest($1::text[]) on conflict (name) do nothing",
             names,
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
     /// Notes that a source was compared in full, and how many documents it listed. No removal waits any longer.
     pub async fn note_synced(&self, source: &str, listed: u64) -> Result<()> {
-        sqlx::query!(
+        let query = sqlx::query!(
             "insert into shopkeeper.source (name, last_sync_at, listed) values ($1, now(), $2)
              on conflict (name) do update
              set last_sync_at = excluded.last_sync_at, listed = excluded.listed, removed = 0, withheld = 0,
                  withheld_at = null",
             source,
             i64::try_from(listed).unwrap_or(i64::MAX),
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
@@ -125,13 +123,12 @@ impl Store {
 
     /// Notes how far a source was polled.
     pub async fn note_polled(&self, source: &str, mark: &Mark) -> Result<()> {
-        sqlx::query!(
+        let query = sqlx::query!(
             "update shopkeeper.source set poll_mark = $2, polled_at = now() where name = $1",
             source,
             Json(mark) as Json<&Mark>,
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 }

@@ -62,12 +62,12 @@ pub struct Failure {
 
 /// How fast the active index version gets what it lacks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Pace {
     /// Documents that wait or are being refreshed.
     pub pending: i64,
     /// Refreshed in the last minute.
     pub per_minute: i64,
-    /// How long the rest takes at this pace.
     pub eta_seconds: Option<f64>,
 }
 
@@ -288,9 +288,8 @@ impl Store {
             r#"select id, model, dimensions, state as "state: IndexState",
                    (select count(*) from shopkeeper.chunk where version = index_version.id) as "chunks!"
                from shopkeeper.index_version order by id"#
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        );
+        let rows = rows.fetch_all(&self.pool).await?;
         let versions = rows.into_iter().map(|row| IndexStatus {
             version: IndexVersion {
                 id: row.id,
@@ -340,9 +339,8 @@ impl Store {
             refresh,
             fill,
             source,
-        )
-        .fetch_one(&self.pool)
-        .await?;
+        );
+        let row = row.fetch_one(&self.pool).await?;
         Ok(Backlog { pending: row.pending.unsigned_abs(), last_error: row.last_error })
     }
 }

@@ -85,7 +85,7 @@ impl Store {
         Ok(revoked.execute(&self.pool).await?.rows_affected() > 0)
     }
 
-    /// Deletes one batch of tokens that expired; says how many.
+    /// Deletes one batch of expired tokens; returns their number.
     pub async fn prune_tokens(&self) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.token where id in (

@@ -34,8 +34,8 @@ pub enum Operation {
 
 /// What one request cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Cost {
-    /// What it was for.
     pub operation: Operation,
     /// Tokens that the server charged.
     pub tokens: u64,
@@ -109,7 +109,7 @@ pub struct DayUsage {
 impl Store {
     /// Adds to today's usage (UTC).
     pub async fn note_cost(&self, cost: Cost) -> Result<()> {
-        sqlx::query!(
+        let query = sqlx::query!(
             "insert into shopkeeper.usage as usage (operation, shard, tokens, usd) values ($1, $2, $3, $4)
              on conflict (day, operation, shard) do update
              set tokens = usage.tokens + excluded.tokens, usd = usage.usd + excluded.usd",
@@ -117,9 +117,8 @@ impl Store {
             shard(),
             i64::try_from(cost.tokens).unwrap_or(i64::MAX),
             cost.usd,
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
@@ -150,7 +149,7 @@ impl Store {
     /// Nobody asks a model for so long, or for longer if its server said that before. Then its budget fills up from
     /// nothing.
     pub async fn hold_budget(&self, model: &ModelAddress, wait: Duration) -> Result<()> {
-        sqlx::query!(
+        let query = sqlx::query!(
             "insert into shopkeeper.model_budget as budget (server, model, requests, tokens, held)
              values ($1, $2, 0, 0, $3)
              on conflict (server, model) do update set
@@ -162,9 +161,8 @@ impl Store {
             model.server,
             model.model,
             wait.as_secs_f64(),
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
@@ -180,22 +178,21 @@ impl Store {
             reason = "what is left of a minute is small, or does not matter"
         )]
         let number = |left: Option<u64>| left.map(|left| left as f64);
-        sqlx::query!(
+        let query = sqlx::query!(
             "update shopkeeper.model_budget set requests = least(requests, $3), tokens = least(tokens, $4)
              where server = $1 and model = $2 and (requests > $3 or tokens > $4)",
             model.server,
             model.model,
             number(requests),
             number(tokens),
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
     /// Notes which jobs of a daemon wait in their slots now, and deletes old reports of daemons that have gone away.
     pub async fn note_slot_waits(&self, worker: &str, waits: &[SlotWait]) -> Result<()> {
-        sqlx::query!(
+        let query = sqlx::query!(
             "with waits as materialized (
                  select * from jsonb_to_recordset($2) as wait (kind text, server text, model text, jobs integer)
              ), ended as (
@@ -208,9 +205,8 @@ impl Store {
              on conflict (worker, kind, server, model) do update set jobs = excluded.jobs, seen_at = now()",
             worker,
             json!(waits),
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
@@ -223,13 +219,12 @@ impl Store {
 
     /// Presses the stop button, or lets it go: while it is pressed nothing is asked of any model.
     pub async fn set_stopped(&self, stopped: bool) -> Result<()> {
-        sqlx::query!(
+        let query = sqlx::query!(
             "with gone as (delete from shopkeeper.stop where not $1)
              insert into shopkeeper.stop select where $1 on conflict do nothing",
             stopped
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 

@@ -39,8 +39,8 @@ pub struct IndexVersion {
 
 /// How far an index version is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Coverage {
-    /// All documents.
     pub documents: i64,
     /// Those whose present revision it has.
     pub fresh: i64,
@@ -85,9 +85,8 @@ impl Store {
                from shopkeeper.open_index($1, $2)"#,
             model,
             dimensions,
-        )
-        .fetch_one(&self.pool)
-        .await?;
+        );
+        let version = version.fetch_one(&self.pool).await?;
         Ok(version)
     }
 
@@ -239,12 +238,11 @@ impl Store {
         sqlx::query!("update shopkeeper.index_version set state = 'retired' where state = 'active'")
             .execute(&mut *connection)
             .await?;
-        sqlx::query!(
+        let query = sqlx::query!(
             "update shopkeeper.index_version set state = 'active', active_at = clock_timestamp() where id = $1",
             id
-        )
-        .execute(&mut *connection)
-        .await?;
+        );
+        query.execute(&mut *connection).await?;
         Ok(())
         })
         .await
@@ -258,7 +256,7 @@ impl Store {
         Ok(before.fetch_optional(&self.pool).await?)
     }
 
-    /// From now on nobody is to write a version; false when it is the active one or does not exist.
+    /// Stops the writing of a version; returns false if it is the active one or does not exist.
     pub async fn retire_index(&self, id: i32) -> Result<bool> {
         let retired = sqlx::query!(
             "update shopkeeper.index_version set state = 'dropping' where id = $1 and state <> 'active'",

@@ -37,8 +37,8 @@ pub struct SyncCatalogue {
 
 /// A source and its limit on removals between complete listings.
 #[derive(Clone)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct SyncedSource {
-    /// Where its documents come from.
     pub catalogue: Arc<dyn Catalogue>,
     /// The most that may leave between two complete listings.
     pub mass_delete: MassDelete,
@@ -117,10 +117,9 @@ impl From<SyncError> for JobError {
 
 /// Which source.
 #[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Payload {
-    /// The source's name.
     pub source: String,
-    /// How it is run.
     #[serde(flatten)]
     pub options: SyncOptions,
 }
@@ -158,16 +157,20 @@ impl SyncCatalogue {
 
     /// Compares one source and enqueues what differs, unless another process does so now.
     pub async fn sync(&self, name: &str, options: SyncOptions) -> Result<SyncReport, SyncError> {
-        self.source(name)?;
+        let source = self.source(name)?;
         let lock = self.store.lock_listing(name).await?;
         let lock = lock.ok_or_else(|| SyncError::Busy(name.to_owned()))?;
-        let report = self.sync_alone(name, options).await;
+        let report = self.sync_alone(name, source.mass_delete, options).await;
         lock.release().await;
         report
     }
 
-    async fn sync_alone(&self, name: &str, options: SyncOptions) -> Result<SyncReport, SyncError> {
-        let source = self.source(name)?;
+    async fn sync_alone(
+        &self,
+        name: &str,
+        guard: MassDelete,
+        options: SyncOptions,
+    ) -> Result<SyncReport, SyncError> {
         let started = Instant::now();
         let mut run =
             Run { store: &self.store, report: SyncReport::new(name), added: Vec::new(), changed: Vec::new() };
@@ -199,7 +202,7 @@ impl SyncCatalogue {
         report.removed = removed.len() as u64;
         report.listed = report.added + report.changed + report.unchanged;
         if report.removed > 0 && !options.allow_mass_delete {
-            let departure = self.store.let_leave(name, report.removed, source.mass_delete, true).await?;
+            let departure = self.store.let_leave(name, report.removed, guard, true).await?;
             if !departure.allowed {
                 let (source_name, removed) = (name.to_owned(), report.removed);
                 return Err(SyncError::MassDelete { source_name, removed, known: departure.known });

@@ -7,7 +7,7 @@ use futures::{FutureExt, StreamExt, stream};
 use crate::{
     indexing::{
         chunk::{Chunk, EmbeddedChunk, InputHash},
-        refresh::{Draft, NewChunk, Outcomes, RefreshDocument, Request, halving::halving, job_error},
+        refresh::{Draft, NewChunk, RefreshDocument, RefreshResult, Request, halving::halving, job_error},
         versions::Version,
     },
     job::JobError,
@@ -63,12 +63,12 @@ impl RefreshDocument {
         requests: &[Request],
         mut drafts: Vec<Draft>,
         mut vectors: Vectors,
-        outcomes: &mut Outcomes,
+        results: &mut [RefreshResult],
     ) -> Vec<Draft> {
         drafts.retain(|draft| {
             let is_lost = requests[draft.place].lost.is_cancelled();
             if is_lost {
-                outcomes.set(draft.place, Err(JobError::LeaseLost));
+                results[draft.place] = Err(JobError::LeaseLost);
             }
             !is_lost
         });
@@ -96,7 +96,7 @@ impl RefreshDocument {
         vectors.extend(wanted.iter().map(|wanted| wanted.hash).zip(embedded));
         let completed = drafts.into_iter().filter_map(|draft| {
             let place = draft.place;
-            complete(draft, &vectors).map_err(|error| outcomes.set(place, Err(error))).ok()
+            complete(draft, &vectors).map_err(|error| results[place] = Err(error)).ok()
         });
         completed.collect()
     }

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use crate::{
     indexing::{
         batching::BatchLimits,
-        refresh::{Draft, Outcomes, RefreshDocument, RefreshOutcome, halving::halving, job_error},
+        refresh::{Draft, RefreshDocument, RefreshOutcome, RefreshResult, halving::halving, job_error},
         versions::Version,
     },
     job::{self, BUSY, JobError},
@@ -28,7 +28,7 @@ impl RefreshDocument {
         version: &Version,
         newest: Option<i32>,
         drafts: Vec<Draft>,
-        outcomes: &mut Outcomes,
+        results: &mut [RefreshResult],
     ) {
         let (ends, writes): (Vec<_>, Vec<_>) =
             drafts.into_iter().map(|draft| ((draft.place, draft.changed), draft.write)).unzip();
@@ -37,7 +37,7 @@ impl RefreshDocument {
             self.list_again(&writes[place].id.source).await;
         }
         for ((place, changed), written) in ends.into_iter().zip(written) {
-            let ended = written.and_then(|written| match written {
+            results[place] = written.and_then(|written| match written {
                 WriteOutcome::Fresh => {
                     telemetry::indexed(changed.elapsed());
                     Ok(RefreshOutcome::Written)
@@ -50,7 +50,6 @@ impl RefreshDocument {
                     reason: "the job's row is locked, or an index version is new".into(),
                 }),
             });
-            outcomes.set(place, ended);
         }
     }
 
@@ -93,8 +92,7 @@ impl RefreshDocument {
             source,
             "removals of `{source}` wait: more rows are gone than mass_delete_limit allows"
         );
-        let job = job::sync_catalogue(source);
-        if let Err(error) = self.store.enqueue(job.kind, &[job.key], &[job.payload]).await {
+        if let Err(error) = self.store.enqueue_jobs(&[job::sync_catalogue(source)]).await {
             tracing::debug!(%error, source, "no listing could be enqueued; the next one by the clock tells");
         }
     }

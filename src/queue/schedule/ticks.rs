@@ -174,7 +174,7 @@ mod tests {
                 before = tick;
             }
             prop_assert!(before > from, "none");
-            // Whoever looks in between finds the same next tick.
+            // From any instant in between, the next tick is the same.
             let next = ticks.after(from).unwrap();
             prop_assert_eq!(ticks.after(from + (next - from) / 2), Some(next));
         }

@@ -39,7 +39,7 @@ pub struct TriggerStatus {
     pub table: String,
     /// Whether it has them.
     pub state: TriggerState,
-    /// Notes that nobody has read yet.
+    /// Notes that were not read yet.
     pub waiting: i64,
 }
 

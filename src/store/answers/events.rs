@@ -42,9 +42,9 @@ pub struct Progress {
 }
 
 impl Store {
-    /// Adds what was said in a run, unless the answer is not its own any more, and tells those who watch.
+    /// Adds events of a run, if the answer still belongs to it, and notifies watchers.
     pub async fn add_events(&self, taken: &ClaimedQuestion, events: &[Event]) -> Result<()> {
-        sqlx::query!(
+        let query = sqlx::query!(
             "with wanted as (
                  -- As an expression the state is no reason to walk through the index of what is open.
                  select id from shopkeeper.answer where id = $1 and status || '' = 'in_progress' and fence = $2
@@ -58,13 +58,12 @@ impl Store {
             taken.id,
             taken.lease.fence,
             without_nul(json!(events)),
-        )
-        .fetch_optional(&self.pool)
-        .await?;
+        );
+        query.fetch_optional(&self.pool).await?;
         Ok(())
     }
 
-    /// How far an answer is; nothing when there is none.
+    /// Returns how far an answer is, or `None` if there is no such answer.
     pub async fn progress(&self, id: Uuid) -> Result<Option<Progress>> {
         let row = sqlx::query!(
             r#"select fence, status not in ('queued', 'in_progress') as "is_settled!"
@@ -102,7 +101,7 @@ impl Store {
         Ok(said.fetch_one(&self.pool).await?)
     }
 
-    /// Deletes one batch of events of answers that were settled an hour ago; says how many.
+    /// Deletes one batch of events of answers that were settled an hour ago; returns their number.
     pub async fn prune_events(&self) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.answer_event where (answer_id, n) in (

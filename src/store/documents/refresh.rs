@@ -70,9 +70,8 @@ impl Store {
             version.model,
             version.dimensions,
             &hashes,
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        );
+        let rows = rows.fetch_all(&self.pool).await?;
         let found = rows.into_iter().filter_map(|row| {
             let hash = InputHash(row.input_hash.try_into().ok()?);
             let vector: Vec<_> = row.embedding.as_slice().iter().map(|number| number.to_f32()).collect();
@@ -84,7 +83,7 @@ impl Store {
 }
 
 impl Store {
-    /// Forgets one batch of the oldest vectors beyond so many; says how many.
+    /// Deletes one batch of the oldest vectors beyond this number; returns how many.
     pub async fn prune_cache(&self, entries: u32) -> Result<u64> {
         let forgotten = sqlx::query!(
             "delete from shopkeeper.embedding_cache where ctid = any (array(
@@ -183,7 +182,7 @@ async fn remove<'a>(
 /// revision: there is nothing newer to read.
 async fn keep(connection: &mut PgConnection, withheld: &[&DocumentId]) -> Result<()> {
     let (sources, keys) = keys(withheld.iter().copied());
-    sqlx::query!(
+    let query = sqlx::query!(
         r#"with kept as (
              update shopkeeper.document as document set row_hash = 0
              from unnest($1::text[], $2::text[]) as kept (source, key)
@@ -197,15 +196,14 @@ async fn keep(connection: &mut PgConnection, withheld: &[&DocumentId]) -> Result
          on conflict (version, source, key) do update set indexed_revision = excluded.indexed_revision"#,
         &sources,
         &keys,
-    )
-    .execute(connection)
-    .await?;
+    );
+    query.execute(connection).await?;
     Ok(())
 }
 
 pub(super) async fn delete(connection: &mut PgConnection, leaving: &[&DocumentId]) -> Result<()> {
     let (sources, keys) = keys(leaving.iter().copied());
-    sqlx::query!(
+    let query = sqlx::query!(
         r#"with removed as materialized (
              delete from shopkeeper.document as document
              using unnest($1::text[], $2::text[]) as leaving (source, key)
@@ -227,9 +225,8 @@ pub(super) async fn delete(connection: &mut PgConnection, leaving: &[&DocumentId
          on conflict (model, dimensions, input_hash) do update set kept_at = excluded.kept_at"#,
         &sources,
         &keys,
-    )
-    .execute(connection)
-    .await?;
+    );
+    query.execute(connection).await?;
     Ok(())
 }
 
@@ -245,7 +242,7 @@ async fn describe(connection: &mut PgConnection, contents: &[(&DocumentWrite, &C
     let metadata: Vec<_> =
         contents.iter().map(|(_, content)| content.document.metadata.get().to_owned()).collect();
     let row_hashes: Vec<_> = contents.iter().map(|(_, content)| content.document.row_hash).collect();
-    sqlx::query!(
+    let query = sqlx::query!(
         r#"update shopkeeper.document as document
          set title = shown.title, link = shown.link, sku = shown.sku, metadata = shown.metadata::jsonb,
              row_hash = case when document.row_hash = shown.row_hash then shown.row_hash else 0 end
@@ -259,9 +256,8 @@ async fn describe(connection: &mut PgConnection, contents: &[(&DocumentWrite, &C
         &skus as &[Option<String>],
         &metadata,
         &row_hashes,
-    )
-    .execute(connection)
-    .await?;
+    );
+    query.execute(connection).await?;
     Ok(())
 }
 
@@ -319,7 +315,7 @@ async fn replace(
         let (kept_sources, kept_keys) = self::keys(kept.iter().map(|(id, _)| *id));
         let hashes: Vec<_> = kept.iter().map(|(_, (_, hash))| hash.0.to_vec()).collect();
         let ordinals: Vec<_> = kept.iter().map(|(_, (ordinal, _))| *ordinal).collect();
-        sqlx::query!(
+        let query = sqlx::query!(
             r#"with kept as materialized (
                  select source collate "C" as source, key collate "C" as key, input_hash, ordinal
                  from unnest($4::text[], $5::text[], $6::bytea[], $7::integer[]) as kept (source, key, input_hash, ordinal)
@@ -347,9 +343,8 @@ async fn replace(
             &kept_keys,
             &hashes,
             &ordinals,
-        )
-        .execute(&mut *connection)
-        .await?;
+        );
+        query.execute(&mut *connection).await?;
     }
     insert(connection, version, changed).await
 }

@@ -173,9 +173,8 @@ impl Store {
                     (select count(*) from woken) as woken
                 "#,
                 ids,
-            )
-            .fetch_one(&self.pool)
-            .await?;
+            );
+            let row = row.fetch_one(&self.pool).await?;
             Ok((row.back + row.due).unsigned_abs())
         })
         .await
@@ -193,7 +192,8 @@ impl Store {
             Selection::Dead { kind } => {
                 let dead = sqlx::query_scalar!(
                     r#"select array(
-                           select id from shopkeeper.job_history where outcome = 'dead' and kind = $1
+                           select id from shopkeeper.job_history
+                           where outcome = 'dead' and kind = $1 and finished_at <= now()
                            order by finished_at, id
                        ) as "ids!""#,
                     kind
@@ -208,7 +208,7 @@ impl Store {
         Ok(jobs)
     }
 
-    /// Lets jobs of a kind go on that wait for this, those that have waited longest and this many at most; says how many.
+    /// Resumes jobs of a kind that wait for this, those that have waited longest and `most` of them; returns their number.
     pub async fn hasten(&self, kind: &str, reason: WaitReason, most: u32) -> Result<u32> {
         let hastened = sqlx::query_scalar!(
             r#"select shopkeeper.hasten($1, $2, $3) as "hastened!""#,
@@ -241,9 +241,9 @@ impl Store {
     }
 
     /// Notes what happens when jobs of these kinds die or are cancelled.
-    pub async fn declare_kinds(&self, kinds: &[(&str, OnDead)]) -> Result<()> {
+    pub async fn declare_kinds(&self, kinds: &[(&str, Option<OnDead>)]) -> Result<()> {
         let (names, functions): (Vec<_>, Vec<_>) =
-            kinds.iter().map(|(kind, on_dead)| ((*kind).to_owned(), on_dead.function())).unzip();
+            kinds.iter().map(|(kind, on_dead)| ((*kind).to_owned(), on_dead.map(<&str>::from))).unzip();
         let declared = sqlx::query!(
             "insert into shopkeeper.queue_kind (kind, on_dead)
              select kind, on_dead from unnest($1::text[], $2::text[]) as declared (kind, on_dead) order by kind
@@ -258,25 +258,23 @@ impl Store {
 
     /// Stops the claiming of a kind, in all daemons; what runs goes on.
     pub async fn pause(&self, kind: &str) -> Result<()> {
-        sqlx::query!(
+        let query = sqlx::query!(
             "insert into shopkeeper.queue_kind (kind, paused_at) values ($1, now())
              on conflict (kind) do update set paused_at = coalesce(queue_kind.paused_at, excluded.paused_at)",
             kind,
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
     /// Lets a kind be claimed again.
     pub async fn resume(&self, kind: &str) -> Result<()> {
-        sqlx::query!(
+        let query = sqlx::query!(
             "with resumed as (update shopkeeper.queue_kind set paused_at = null where kind = $1)
              select pg_notify('shopkeeper_job', $1)",
             kind,
-        )
-        .fetch_one(&self.pool)
-        .await?;
+        );
+        query.fetch_one(&self.pool).await?;
         Ok(())
     }
 }

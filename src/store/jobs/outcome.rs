@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{Lease, NewJob, columns, enqueue, require_held, ring};
+use super::{Lease, NewJob, columns, enqueue_all, require_held, ring};
 use crate::store::{Result, Store, StoreError, usage::ModelAddress};
 
 /// A run of a job that is over.
@@ -62,29 +62,17 @@ pub enum Failure {
     },
 }
 
-/// What happens when a job dies or is cancelled: what it was for ends with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What ends with a job that dies or is cancelled. The words are functions of our schema, which are given rows of the
+/// history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(prefix = "give_up_", serialize_all = "snake_case")]
 pub enum OnDead {
-    /// It is written to the history.
-    Nothing,
     /// Its answer fails, and a human is asked for.
-    FailAnswers,
+    Answers,
     /// Its delivery fails.
-    FailDeliveries,
+    Deliveries,
     /// Its document is marked as failed.
-    FailDocuments,
-}
-
-impl OnDead {
-    /// The function of our schema that is given the rows of the history.
-    pub(super) fn function(self) -> Option<&'static str> {
-        match self {
-            Self::Nothing => None,
-            Self::FailAnswers => Some("give_up_answers"),
-            Self::FailDeliveries => Some("give_up_deliveries"),
-            Self::FailDocuments => Some("give_up_documents"),
-        }
-    }
+    Documents,
 }
 
 /// What a job that was put off waits for.
@@ -146,7 +134,12 @@ impl Store {
                     ended.extend(fail(connection, Value::Array(failures)).await?);
                 }
                 let written = advance(connection, ended).await?;
-                enqueue_follow_ups(connection, ends, &written).await?;
+                let done = ends.iter().filter(|end| written.contains(&end.lease.job));
+                let follow_ups = done.flat_map(|end| match &end.ending {
+                    Ending::Done(follow_ups) => follow_ups.as_slice(),
+                    Ending::Failed(..) => &[],
+                });
+                enqueue_all(connection, follow_ups).await?;
                 unwritten(connection, ends, &written).await
             })
             .await
@@ -242,26 +235,6 @@ async fn advance(connection: &mut PgConnection, ended: Vec<EndedJob>) -> Result<
         ring(&mut *connection, &kind).await?;
     }
     Ok(ids)
-}
-
-async fn enqueue_follow_ups(
-    connection: &mut PgConnection,
-    ends: &[JobEnd],
-    written: &BTreeSet<i64>,
-) -> Result<()> {
-    let mut by_kind: BTreeMap<_, (Vec<_>, Vec<_>)> = BTreeMap::new();
-    for JobEnd { lease, ending } in ends {
-        let Ending::Done(follow_ups) = ending else { continue };
-        for job in follow_ups.iter().filter(|_| written.contains(&lease.job)) {
-            let (keys, payloads) = by_kind.entry(job.kind).or_default();
-            keys.push(job.key.clone());
-            payloads.push(job.payload.clone());
-        }
-    }
-    for (kind, (keys, payloads)) in by_kind {
-        enqueue(connection, kind, &keys, &payloads).await?;
-    }
-    Ok(())
 }
 
 /// Parts the ends that were not written into those of jobs that are no longer held and the others.

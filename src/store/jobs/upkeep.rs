@@ -22,7 +22,7 @@ pub struct Promotion {
 }
 
 impl Store {
-    /// Makes delayed jobs that are due ready, and wakes those who run them.
+    /// Makes delayed jobs that are due ready, and wakes the workers of their kinds.
     pub async fn promote(&self) -> Result<Promotion> {
         let row =
             sqlx::query!(r#"select promoted as "promoted!", next_in from shopkeeper.promote($1)"#, BATCH)

@@ -13,9 +13,8 @@ const PGVECTOR: [u32; 3] = [0, 8, 0];
 pub(super) async fn check(pool: &Pool) -> Result<()> {
     let server = sqlx::query!(
         r#"select current_setting('server_version_num')::integer as "number!", current_setting('server_version') as "version!""#
-    )
-    .fetch_one(pool)
-    .await?;
+    );
+    let server = server.fetch_one(pool).await?;
     if server.number < POSTGRESQL {
         return Err(StoreError::Unsuitable(format!(
             "PostgreSQL {} is too old: shopkeeper needs 15 or later",
@@ -24,9 +23,8 @@ pub(super) async fn check(pool: &Pool) -> Result<()> {
     }
     let vector = sqlx::query!(
         r#"select installed_version, default_version as "offered?" from pg_available_extensions where name = 'vector'"#
-    )
-    .fetch_optional(pool)
-    .await?;
+    );
+    let vector = vector.fetch_optional(pool).await?;
     let Some(vector) = vector else {
         return Err(StoreError::Unsuitable(format!(
             "this PostgreSQL {} does not offer the extension `vector`\n  install pgvector 0.8 or later on its host \

@@ -1,4 +1,4 @@
-//! Builds and removes what an index version is searched by: statements that take as long as they take.
+//! Builds and drops the HNSW indexes and partitions of versions, without a time limit for statements.
 
 use std::time::Duration;
 
@@ -54,7 +54,8 @@ impl Store {
         ] {
             builder.execute(statement.to_owned()).await?;
         }
-        // When we have gone away, nobody goes on beside the next one who does it: not every system's server can see that.
+        // The server ends the statement when this process is gone, so that the next one does not work beside it. Not every
+        // system's server can.
         let _ = builder.execute("set client_connection_check_interval = '10s'".to_owned()).await;
         Ok(builder)
     }
@@ -81,12 +82,11 @@ impl Store {
             builder.execute(format!("analyze shopkeeper.chunk_{id}")).await?;
             note_built(&self.pool, id).await?;
         }
-        sqlx::query!(
+        let query = sqlx::query!(
             "update shopkeeper.index_version set state = 'ready' where id = $1 and state = 'building'",
             id
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
@@ -135,12 +135,11 @@ impl Store {
 
 /// Notes how many chunks had been deleted when the HNSW index was built.
 async fn note_built(pool: &Pool, version: i32) -> Result<()> {
-    sqlx::query!(
+    let query = sqlx::query!(
         "update shopkeeper.index_version as version set hnsw_deleted = n_tup_del + n_tup_upd
          from pg_stat_user_tables where version.id = $1 and relid = to_regclass('shopkeeper.chunk_' || version.id)",
         version,
-    )
-    .execute(pool)
-    .await?;
+    );
+    query.execute(pool).await?;
     Ok(())
 }
