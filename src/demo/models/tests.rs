@@ -65,9 +65,10 @@ impl Caller {
     }
 }
 
-fn merged(mut body: Value, more: Value) -> Value {
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    body
+fn merged(body: Value, more: Value) -> Value {
+    let (Value::Object(mut body), Value::Object(more)) = (body, more) else { panic!("not two objects") };
+    body.extend(more);
+    Value::Object(body)
 }
 
 async fn error_of(response: Response, status: u16) -> Value {
