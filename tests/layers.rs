@@ -241,7 +241,9 @@ impl Code {
                 (TokenTree::Ident(_), [one, two, ..]) if is_sign(one, ':') && is_sign(two, ':') => {
                     let mut paths = Vec::new();
                     let after = flatten(rest, "", &mut paths);
-                    paths.iter().for_each(|path| self.add(path, module, modules));
+                    for path in &paths {
+                        self.add(path, module, modules);
+                    }
                     after
                 }
                 (TokenTree::Group(group), _) => {

@@ -1,6 +1,6 @@
-//! `demo`: what shopkeeper is for, shown on a sample shop, with a daemon of its own.
+//! `demo`: shows on a sample shop, with a daemon of its own, what shopkeeper is for.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -46,7 +46,7 @@ pub(super) async fn demo(demo: Demo) -> anyhow::Result<()> {
 
 /// Runs a daemon beside the show, and stops it afterwards.
 async fn with_daemon(embedded: &Embedded, listeners: Listeners, once: bool) -> anyhow::Result<()> {
-    let config = Config::load(&embedded.settings, &std::collections::BTreeMap::new())?;
+    let config = Config::load(&embedded.settings, &BTreeMap::new())?;
     let store = Store::open_migrated(&daemon::reach(&config)).await?;
     let parts = daemon::prepare(&config, &store).await?;
     let stop = CancellationToken::new();
@@ -55,39 +55,38 @@ async fn with_daemon(embedded: &Embedded, listeners: Listeners, once: bool) -> a
         // Nobody waits for it when the show failed first.
         let _ = sender.send(address);
     });
-    let sync = Sync { config: &config, store: &store, parts: &parts };
-    // Runs before the daemon starts, because the daemon itself syncs sources that were never listed.
-    let first_sync = async {
-        output::line("\n1. Sync: every document is read, cut into chunks and embedded.\n");
-        sync.run().await
+    let show = Show {
+        config: &config,
+        store: &store,
+        parts: &parts,
+        shop: &embedded.shop,
+        client: reqwest::Client::new(),
     };
-    let show = async {
+    let steps = async {
         let address = started.await.ok().flatten().context("the daemon did not start")?;
-        let show = Show { sync: &sync, address, client: reqwest::Client::new() };
-        let shown = show.run(&embedded.shop).await;
+        let shown = show.run(&format!("http://{address}/v1/answers")).await;
         if once || shown.is_err() {
             stop.cancel();
         } else {
-            tell(&embedded.settings, address, config.http.admin_listen);
+            print_examples(&embedded.settings, address, config.http.admin_listen);
         }
         shown
     };
-    until_signalled(
-        async {
-            first_sync.await?;
-            if stop.is_cancelled() {
-                return Ok(());
-            }
-            let (daemon, shown) = tokio::join!(daemon, show);
-            // A daemon that did not start is why there was no show.
-            daemon.and(shown)
-        },
-        &stop,
-    )
-    .await
+    let running = async {
+        // Before the daemon starts, because the daemon itself syncs sources that were never listed.
+        output::line("\n1. Sync: every document is read, cut into chunks and embedded.\n");
+        show.sync().await?;
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        let (daemon, shown) = tokio::join!(daemon, steps);
+        // A daemon that did not start is why there was no show.
+        daemon.and(shown)
+    };
+    until_signalled(running, &stop).await
 }
 
-fn tell(settings: &Path, api: SocketAddr, admin: Option<SocketAddr>) {
+fn print_examples(settings: &Path, api: SocketAddr, admin: Option<SocketAddr>) {
     let golden = settings.with_file_name("golden.jsonl");
     let (settings, golden) = (settings.display(), golden.display());
     output::line("\nThe daemon goes on running; Ctrl-C ends it. Try, from another terminal:\n");
@@ -103,35 +102,31 @@ fn tell(settings: &Path, api: SocketAddr, admin: Option<SocketAddr>) {
     output::line("\n(`shopkeeper` is target/debug/shopkeeper when it was started by make.)");
 }
 
-/// Syncs the shop and shows what was found.
-struct Sync<'a> {
+/// The steps of the demo, each on the real thing.
+struct Show<'a> {
     config: &'a Config,
     store: &'a Store,
     parts: &'a Parts,
+    /// The URL of the shop's database.
+    shop: &'a str,
+    client: reqwest::Client,
 }
 
-impl Sync<'_> {
-    async fn run(&self) -> anyhow::Result<()> {
-        let names: Vec<_> = self.config.source_names();
+impl Show<'_> {
+    /// Syncs the shop and prints the reports.
+    async fn sync(&self) -> anyhow::Result<()> {
+        let names = self.config.source_names();
         let order = Order { names: &names, options: SyncOptions::default(), wait: true };
         let (reports, error) = sync::sync_all(self.config, self.store, self.parts, &order).await;
         sync::show(&reports, false)?;
         error.map_or(Ok(()), Err)
     }
-}
 
-/// The steps after the first sync, each on the real thing.
-struct Show<'a> {
-    sync: &'a Sync<'a>,
-    address: SocketAddr,
-    client: reqwest::Client,
-}
-
-impl Show<'_> {
-    async fn run(&self, shop: &str) -> anyhow::Result<()> {
+    /// Runs the steps after the first sync. The URL is that of the answers.
+    async fn run(&self, url: &str) -> anyhow::Result<()> {
         output::line("\n2. Ask, by HTTP:\n");
         let question = "How much is the Minnow Beach Shelter?";
-        self.ask(question).await?;
+        self.ask(url, question).await?;
 
         let change = "update shop_product set price = 39.50, \
                       description = description || ' A padded carrying strap is included.' \
@@ -140,21 +135,21 @@ impl Show<'_> {
             "\n3. The shop changes a price and a description by SQL, then syncs: one document is embedded.\n",
         );
         output::line(format!("   {change}\n"));
-        execute(shop, change).await?;
-        self.sync.run().await?;
+        execute(self.shop, change).await?;
+        self.sync().await?;
         output::line("");
-        let answer = self.ask(question).await?;
+        let answer = self.ask(url, question).await?;
         expect(&answer, "39.50")?;
-        let answer = self.ask("Does the Minnow Beach Shelter come with a carrying strap?").await?;
+        let answer = self.ask(url, "Does the Minnow Beach Shelter come with a carrying strap?").await?;
         expect(&answer, "strap")?;
 
         let delete = "delete from shop_product where name = 'Minnow Beach Shelter'";
         output::line("\n4. The shop deletes the product, then syncs: it is gone.\n");
         output::line(format!("   {delete}\n"));
-        execute(shop, delete).await?;
-        self.sync.run().await?;
+        execute(self.shop, delete).await?;
+        self.sync().await?;
         output::line("");
-        let answer = self.ask(question).await?;
+        let answer = self.ask(url, question).await?;
         expect(&answer, "I don't have information")?;
         let sources = answer["sources"].as_array().cloned().unwrap_or_default();
         if sources.iter().any(|source| source["title"] == "Minnow Beach Shelter") {
@@ -163,22 +158,23 @@ impl Show<'_> {
         Ok(())
     }
 
-    /// Asks by HTTP and looks until there is an answer.
-    async fn ask(&self, question: &str) -> anyhow::Result<Value> {
-        let url = format!("http://{}/v1/answers", self.address);
-        let accepted = self.client.post(&url).json(&json!({ "question": question })).send().await?;
-        let mut answer: Value = accepted.error_for_status()?.json().await?;
-        let id = answer["id"].as_str().context("an answer without an id")?.to_owned();
-        while matches!(answer["status"].as_str(), Some("queued" | "in_progress")) {
+    /// Asks by HTTP, waits for the answer and prints it.
+    async fn ask(&self, url: &str, question: &str) -> anyhow::Result<Value> {
+        let mut request = self.client.post(url).json(&json!({ "question": question }));
+        let answer = loop {
+            let answer: Value = request.send().await?.error_for_status()?.json().await?;
+            if !matches!(answer["status"].as_str(), Some("queued" | "in_progress")) {
+                break answer;
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
-            answer = self.client.get(format!("{url}/{id}")).send().await?.error_for_status()?.json().await?;
-        }
+            let id = answer["id"].as_str().context("an answer without an id")?;
+            request = self.client.get(format!("{url}/{id}"));
+        };
         let text = answer["answer"]["text"].as_str().unwrap_or("(no answer)");
         let confidence = answer["confidence"].as_f64().unwrap_or_default();
         output::line(format!("   Q: {question}\n   A: {text}"));
-        let escalation = answer["escalation"]["reason"].as_str();
-        let escalation =
-            escalation.map(|reason| format!(", a human is asked for: {reason}")).unwrap_or_default();
+        let reason = answer["escalation"]["reason"].as_str();
+        let escalation = reason.map(|reason| format!(", a human is asked for: {reason}")).unwrap_or_default();
         output::line(format!("      (confidence {confidence:.2}{escalation})"));
         Ok(answer)
     }

@@ -64,15 +64,11 @@ pub(super) async fn models(models: Models) -> anyhow::Result<()> {
         CompleterChoice::Extractive => Completer::Extractive,
         CompleterChoice::Scripted => Completer::Echo,
     };
-    let listener = TcpListener::bind(listen).await;
-    let listener =
-        listener.with_context(|| format!("cannot listen on {listen}: choose another with --listen"))?;
-    output::line(format!(
-        "serving {} and {} at http://{}/v1",
-        embedder.id(),
-        completer.id(),
-        listener.local_addr()?
-    ));
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}: choose another with --listen"))?;
+    let address = listener.local_addr()?;
+    output::line(format!("serving {} and {} at http://{address}/v1", embedder.id(), completer.id()));
     let models = models::Models::new(embedder, completer).with_latency(Duration::from(latency));
     let stop = CancellationToken::new();
     let serving = models::serve(listener, models, stop.clone());

@@ -1,10 +1,10 @@
-"""Runs each example as its users would, against a daemon that runs, and looks at what came of it.
+"""Runs each example as its users would, against a running daemon, and checks the results.
 
     pip install -r requirements.txt
     python check.py http://127.0.0.1:8080 --database "$(cat …/database.url)"
 
-The database is the daemon's, as the owner of the schema `shopkeeper`; the shop is that of `shopkeeper demo`, or say
-what to ask with --question and --expect. More is looked at when it is given:
+The database is the daemon's, as the owner of the schema `shopkeeper`; the shop is that of `shopkeeper demo`, unless
+--question and --expect name another question. More is checked with:
 
 - --webhook-port and --webhook-secret: the daemon delivers to http://127.0.0.1:PORT/hook with this secret, and the
   webhook has `allow_private_addresses = true`. Nothing else listens there.
@@ -45,7 +45,7 @@ LIMIT = 60
 
 
 class Skip(Exception):
-    """Cannot be looked at here."""
+    """Cannot be checked here."""
 
 
 def need(condition, what):
@@ -54,7 +54,7 @@ def need(condition, what):
 
 
 def until(look, what, limit=LIMIT):
-    """Waits until something is there, and returns it."""
+    """Waits until `look` returns something, and returns it."""
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         if found := look():
@@ -102,8 +102,11 @@ class Shop:
         need(run.returncode == 0, f"exit code {run.returncode}: {run.stderr[-500:]}{run.stdout[-500:]}")
         return run
 
+    def json(self, command):
+        return json.loads(self.done(command).stdout)
+
     def refused(self, command, code):
-        """Runs what must fail with a problem of this code, shown to whoever ran it."""
+        """Runs what must fail and print a problem with this code."""
         run = self.run(command)
         shown = run.stdout + run.stderr
         need(run.returncode != 0 and code in shown, f"no {code}: exit code {run.returncode}, {shown[-500:]}")
@@ -125,7 +128,7 @@ class Shop:
 
     @contextlib.contextmanager
     def busy(self):
-        """A session with a question that nobody answers meanwhile: the session's id and the question's."""
+        """Yields the ids of a session and of its question, which nobody answers meanwhile."""
         with psycopg.connect(self.database, autocommit=True) as database:
             database.execute(
                 "insert into shopkeeper.queue_kind (kind, paused_at) values ('answer_question', now())"
@@ -141,7 +144,7 @@ class Shop:
 
 @contextlib.contextmanager
 def cutting_proxy(upstream):
-    """A way to the daemon that cuts a stream after each event. Gives its address, and the events gone on after."""
+    """A proxy that cuts a stream after each event. Yields its address and the ids that clients resumed after."""
     seen = []
     target = urllib.parse.urlsplit(upstream)
 
@@ -194,7 +197,7 @@ def cutting_proxy(upstream):
 
 @contextlib.contextmanager
 def background(command, environment, cwd=None):
-    """Runs a server; gives the file of what it prints."""
+    """Runs a server; yields the file that it prints to."""
     with tempfile.NamedTemporaryFile("w+") as printed:
         process = subprocess.Popen(command, env=environment, cwd=cwd, stdout=printed, stderr=subprocess.STDOUT)
         try:
@@ -211,68 +214,68 @@ def background(command, environment, cwd=None):
 # curl
 
 
-def curl(shop, *arguments):
+def curl(*arguments):
     tool("curl")
     return ["sh", str(EXAMPLES / "curl" / "ask.sh"), *arguments]
 
 
 def curl_asks(shop):
     key = f"check-{secrets.token_hex(8)}"
-    first = json.loads(shop.done(curl(shop, "ask", shop.question, key)).stdout)
-    again = json.loads(shop.done(curl(shop, "ask", shop.question, key)).stdout)
+    first = shop.json(curl("ask", shop.question, key))
+    again = shop.json(curl("ask", shop.question, key))
     need(first["id"] == again["id"], "the same key made two questions")
-    waited = json.loads(shop.done(curl(shop, "wait", first["id"])).stdout)
+    waited = shop.json(curl("wait", first["id"]))
     need(waited["answer"]["text"] == shop.text(first["id"]), f"another text: {waited}")
-    read = json.loads(shop.done(curl(shop, "read", first["id"])).stdout)
+    read = shop.json(curl("read", first["id"]))
     need(read == waited, f"read and wait differ: {read} {waited}")
-    shop.refused(curl(shop, "ask", "Something else?", key), "idempotency_mismatch")
+    shop.refused(curl("ask", "Something else?", key), "idempotency_mismatch")
 
 
 def curl_quotes(shop):
     question = 'A "tent" for 2 \\ or 3, für Zwei?'
-    asked = json.loads(shop.done(curl(shop, "ask", question, secrets.token_hex(8), 'se"ss')).stdout)
+    asked = shop.json(curl("ask", question, secrets.token_hex(8), 'se"ss'))
     need((asked["question"], asked["session_id"]) == (question, 'se"ss'), f"arrived as {asked}")
 
 
 def curl_watches(shop):
     answer_id = shop.ask()
-    events = shop.done(curl(shop, "watch", answer_id)).stdout
+    events = shop.done(curl("watch", answer_id)).stdout
     deltas = re.findall(r"^event: answer\.delta\nid: \d+\ndata: (.*)$", events, re.M)
     text = "".join(json.loads(data)["delta"] for data in deltas)
     need(text == shop.text(answer_id), f"the deltas are {text!r}")
     last = re.findall(r"^id: (\d+)$", events, re.M)
     need("event: answer.completed" in events, events[-300:])
-    after = shop.done(curl(shop, "watch", answer_id, last[0])).stdout
+    after = shop.done(curl("watch", answer_id, last[0])).stdout
     need(f"id: {last[0]}\n" not in after and f"id: {last[-1]}\n" in after, f"after {last[0]}: {after[:300]}")
-    nothing = shop.done(curl(shop, "watch", answer_id, last[-1])).stdout
+    nothing = shop.done(curl("watch", answer_id, last[-1])).stdout
     need(not nothing.strip(), f"after the last one: {nothing[:300]}")
 
 
 def curl_rates(shop):
     answer_id = shop.ask()
     shop.text(answer_id)
-    rated = json.loads(shop.done(curl(shop, "rate", answer_id, "up", 'Very "good"')).stdout)
+    rated = shop.json(curl("rate", answer_id, "up", 'Very "good"'))
     need((rated["rating"], rated["comment"]) == ("up", 'Very "good"'), f"noted as {rated}")
     with psycopg.connect(shop.database) as database:
         row = database.execute("select rating from shopkeeper.feedback where answer_id = %s", [answer_id]).fetchone()
     need(row == ("up",), f"the row is {row}")
-    shop.refused(curl(shop, "rate", answer_id, "sideways"), "invalid_request")
+    shop.refused(curl("rate", answer_id, "sideways"), "invalid_request")
 
 
 def curl_cancels(shop):
     with shop.busy() as (_, answer_id):
-        cancelled = json.loads(shop.done(curl(shop, "cancel", answer_id)).stdout)
+        cancelled = shop.json(curl("cancel", answer_id))
         need(cancelled["status"] == "cancelled", f"status is {cancelled['status']}")
     answer_id = shop.ask()
     text = shop.text(answer_id)
-    settled = json.loads(shop.done(curl(shop, "cancel", answer_id)).stdout)
+    settled = shop.json(curl("cancel", answer_id))
     need(settled["answer"]["text"] == text, "what was settled did not stay")
 
 
 def curl_shows_problems(shop):
-    shop.refused(curl(shop, "read", NOBODY), "not_found")
-    shop.refused(curl(shop, "ask", " "), "invalid_request")
-    shop.refused(curl(shop, "ask", "x" * 100_000), "question_too_long")
+    shop.refused(curl("read", NOBODY), "not_found")
+    shop.refused(curl("ask", " "), "invalid_request")
+    shop.refused(curl("ask", "x" * 100_000), "question_too_long")
 
 
 # Python and Node
@@ -317,9 +320,9 @@ def streams_in_pieces(shop, example, models):
         raise Skip("without --models")
     fault = {"operation": "completions", "fault": {"slow_body_ms": 1500}}
     httpx.post(f"{models.removesuffix('/').removesuffix('/v1')}/_script", json=[fault]).raise_for_status()
-    environment = shop.environment()
     command = example("--stream", f"{shop.question} ({secrets.token_hex(2)})")
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=shop.environment(), stdout=pipe, stderr=pipe) as process:
         stop = threading.Timer(LIMIT, process.kill)
         stop.start()
         first, began = process.stdout.read1(), time.monotonic()
@@ -608,7 +611,7 @@ def main():
             word, why = "ok", ""
         except Skip as skip:
             word, why = "skip", f": {skip}"
-        except Exception as error:  # whatever it is, the others are still of use
+        except Exception as error:  # one failure does not stop the other checks
             word, why = "FAIL", f": {type(error).__name__}: {error}"
         counts[word] += 1
         print(f"{word:5} {name}{why}", flush=True)

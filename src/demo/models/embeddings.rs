@@ -17,7 +17,7 @@ use crate::demo::models::{
 /// OpenAI's limit of inputs in one request.
 const MAX_INPUTS: usize = 2048;
 /// Bytes of one number.
-const WIDTH: usize = size_of::<f32>();
+pub(super) const WIDTH: usize = size_of::<f32>();
 
 /// A vector as the little-endian `f32` of the base64 format.
 pub(super) type Vector = Vec<u8>;

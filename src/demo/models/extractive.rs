@@ -3,7 +3,7 @@
 //! It reads the prompt that we write ourselves: the system message holds instructions, perhaps with a line
 //! `Refusal: …`; the last user message holds passages, the nearest first, and the question
 //! ([`passages::read`]). It quotes one to three sentences or facts with their citations, or refuses. All that it says of
-//! a product is in the passages, word by word, thus it cannot invent a price; what it cannot do is to reason.
+//! a product is in the passages, word by word, so it cannot invent a price; it cannot reason either.
 //!
 //! Words are weighed by their rarity among the sentences (inverse document frequency). A question word that no passage
 //! holds weighs most, which is why it refuses rather than answers beside the point.
@@ -57,7 +57,7 @@ fn answer(passages: &[Passage], question: &str) -> Option<String> {
     if wants_a_price {
         asked.insert("pric".to_owned());
     }
-    // Whoever asks for a price wants no sentence about another product either.
+    // A sentence about another product does not answer a question for a price either.
     let coverage = if wants_a_price { FACT_COVERAGE } else { COVERAGE };
     if asked.is_empty() {
         return None;

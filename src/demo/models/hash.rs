@@ -3,14 +3,14 @@
 //! The first half of a vector is lexical: every word adds a weight, with a sign, at four places chosen by its hash
 //! (the "hashing trick"), so that the cosine of two texts grows with the words that they share. The second half is
 //! `±c` by the hash of the whole text, so that texts of equal words still differ. Both halves have a fixed share of
-//! the length, thus every vector has length 1.
+//! the length, thus every vector has length 1 and no pass over its floats is needed.
 //!
 //! It writes bytes, not floats: vectors go to the wire as little-endian `f32`, and this module is also used in builds
 //! without optimisation.
 
 use std::num::NonZeroU16;
 
-use crate::demo::models::embeddings::Vector;
+use crate::demo::models::embeddings::{Vector, WIDTH};
 
 /// The lexical half's part of the squared length.
 const LEXICAL_SHARE: f64 = 0.9;
@@ -25,7 +25,7 @@ pub(super) struct Hash {
     dimensions: usize,
     lexical: usize,
     /// For every byte of noise the eight floats that its bits stand for, as bytes.
-    signs: Vec<[u8; 32]>,
+    signs: Vec<[u8; 8 * WIDTH]>,
 }
 
 impl Hash {
@@ -38,50 +38,57 @@ impl Hash {
 
     /// Embeds one text.
     pub(super) fn embed(&self, text: &str) -> Vector {
-        let mut vector = Vec::with_capacity(self.dimensions * size_of::<f32>());
-        self.write_lexical(text, &mut vector);
-        self.write_noise(text, &mut vector);
+        let mut vector = vec![0; self.dimensions * WIDTH];
+        let (lexical, noise) = vector.split_at_mut(self.lexical * WIDTH);
+        self.write_lexical(text, lexical);
+        self.write_noise(text, noise);
         vector
     }
 
-    fn write_lexical(&self, text: &str, vector: &mut Vector) {
-        let mut weights = vec![0_i32; self.lexical];
+    fn write_lexical(&self, text: &str, row: &mut [u8]) {
+        let (mut weights, mut touched, mut square) = (vec![0_i32; self.lexical], Vec::new(), 0_i64);
         for (hash, weight) in words(text.as_bytes()) {
             for part in 0..PLACES {
                 let bits = (hash >> (part * 16)) & 0xffff;
                 // 15 bits choose the place, the lowest one the sign.
                 let place = ((bits >> 1) as usize * self.lexical) >> 15;
-                let added = if bits & 1 == 0 { weight } else { -weight };
-                weights[place] = weights[place].saturating_add(added);
+                let before = weights[place];
+                let after = before.saturating_add(if bits & 1 == 0 { weight } else { -weight });
+                square += i64::from(after).pow(2) - i64::from(before).pow(2);
+                weights[place] = after;
+                touched.push(place);
             }
         }
-        let square =
-            |weights: &[i32]| -> i64 { weights.iter().map(|&weight| i64::from(weight).pow(2)).sum() };
         // Also a word whose places cancel each other out leaves nothing to scale.
-        if square(&weights) == 0 {
-            weights[0] = 1;
+        if square == 0 {
+            (weights[0], square) = (1, 1);
+            touched.push(0);
         }
         let share = if self.dimensions == self.lexical { 1.0 } else { LEXICAL_SHARE };
         #[expect(clippy::cast_precision_loss, reason = "the sum of small squares is far below 2^52")]
-        let scale = (share / square(&weights) as f64).sqrt();
-        #[expect(clippy::cast_possible_truncation, reason = "a vector holds f32")]
-        vector.extend(weights.iter().flat_map(|&weight| ((f64::from(weight) * scale) as f32).to_le_bytes()));
+        let scale = (share / square as f64).sqrt();
+        for place in touched {
+            #[expect(clippy::cast_possible_truncation, reason = "a vector holds f32")]
+            let value = (f64::from(weights[place]) * scale) as f32;
+            row[place * WIDTH..][..WIDTH].copy_from_slice(&value.to_le_bytes());
+        }
     }
 
-    fn write_noise(&self, text: &str, vector: &mut Vector) {
-        let mut noise = vec![0; (self.dimensions - self.lexical).div_ceil(8)];
+    fn write_noise(&self, text: &str, row: &mut [u8]) {
+        let mut noise = vec![0; row.len().div_ceil(8 * WIDTH)];
         blake3::Hasher::new().update(text.as_bytes()).finalize_xof().fill(&mut noise);
-        vector.extend(noise.iter().flat_map(|&byte| self.signs[usize::from(byte)]));
-        vector.truncate(self.dimensions * size_of::<f32>());
+        for (block, &byte) in row.chunks_mut(8 * WIDTH).zip(&noise) {
+            block.copy_from_slice(&self.signs[usize::from(byte)][..block.len()]);
+        }
     }
 }
 
-fn sign_table(dimensions: usize) -> Vec<[u8; 32]> {
+fn sign_table(dimensions: usize) -> Vec<[u8; 8 * WIDTH]> {
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a length below 2^16")]
     let size = ((1.0 - LEXICAL_SHARE) / (dimensions.max(1) as f64)).sqrt() as f32;
     (0..256_usize)
         .map(|byte| {
-            let mut floats = [0; 32];
+            let mut floats = [0; 8 * WIDTH];
             for (bit, float) in floats.as_chunks_mut().0.iter_mut().enumerate() {
                 *float = if byte >> bit & 1 == 0 { size } else { -size }.to_le_bytes();
             }

@@ -41,7 +41,7 @@ impl Caller {
     }
 
     async fn embed(&self, input: Value, more: Value) -> Response {
-        let body = merged(json!({"model": "text-embedding-3-small", "input": input}), &more);
+        let body = merged(json!({"model": "text-embedding-3-small", "input": input}), more);
         self.post("/embeddings", &body).send().await.unwrap()
     }
 
@@ -52,7 +52,7 @@ impl Caller {
     /// Asks the completer to echo.
     async fn chat(&self, more: Value) -> Response {
         let messages = json!([{"role": "user", "content": "Three blue lamps are here."}]);
-        let body = merged(json!({"model": "gpt-5", "messages": messages}), &more);
+        let body = merged(json!({"model": "gpt-5", "messages": messages}), more);
         self.post("/chat/completions", &body).send().await.unwrap()
     }
 
@@ -65,9 +65,10 @@ impl Caller {
     }
 }
 
-fn merged(mut body: Value, more: &Value) -> Value {
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    body
+fn merged(body: Value, more: Value) -> Value {
+    let (Value::Object(mut body), Value::Object(more)) = (body, more) else { panic!("not two objects") };
+    body.extend(more);
+    Value::Object(body)
 }
 
 async fn error_of(response: Response, status: u16) -> Value {

@@ -21,7 +21,7 @@ use crate::demo::packages::matching;
 const DOWNLOAD_LIMIT: Duration = Duration::from_mins(25);
 /// Longest time for a step on this machine only: a version, a check sum, unpacking.
 const LOCAL_LIMIT: Duration = Duration::from_mins(3);
-/// How often a process looks whether another one has finished the same download.
+/// Time between two attempts to take over a download that another process holds.
 const LOCK_POLL: Duration = Duration::from_millis(100);
 /// The folder beside the downloaded file into which it is unpacked.
 const UNPACKED: &str = "unpacked";
@@ -141,9 +141,8 @@ impl Wheel {
             }
         }
         // Python's zipfile does not restore permissions.
-        for program in
-            matching(&unpacked.join(self.inside), "", "").iter().filter(|_| self.inside.ends_with("/bin"))
-        {
+        let programs = unpacked.join(self.inside);
+        for program in matching(&programs, "", "").iter().filter(|_| programs.ends_with("bin")) {
             fs::set_permissions(program, fs::Permissions::from_mode(0o755))
                 .map_err(|source| fault(program, source))?;
         }
