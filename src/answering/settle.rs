@@ -1,83 +1,86 @@
-//! What is written when a question is settled; what it cost is added by the job.
+//! What a settled question gets; the job adds the cost.
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
-
 use crate::{
-    answering::{self, Escalation, Passage, Verdict, cost::AnswerCost, in_language, nearest, sources},
+    answering::{
+        Passage, Verdict,
+        cost::AnswerCost,
+        in_language, nearest,
+        object::{
+            AnswerOutcome, AnswerStatus, AnswerText, EscalationReason, IncompleteReason, Settlement, Source,
+        },
+    },
     job::JobError,
-    store::answers::Settled,
 };
 
-/// What every answer says of how it was made.
+/// What every answer says about how it was made.
 #[derive(Clone, Debug)]
 pub struct SettleSettings {
     /// The distance above which a human is asked for.
     pub escalate_above_distance: f64,
-    /// What is said while nothing may be spent, by language.
+    /// The reply while no model may be asked, by language.
     pub fallback: BTreeMap<String, String>,
     /// The chat model's name, for the usage that callers see.
     pub model: String,
 }
 
 impl SettleSettings {
-    pub(super) fn settled(
+    pub(super) fn settle(
         &self,
         standalone: String,
         locale: Option<&str>,
         passages: &[Passage],
-        (verdict, finish_reason): &(Verdict, String),
-        spent: &AnswerCost,
-    ) -> Settled {
+        (verdict, finish_reason): (Verdict, String),
+        cost: &AnswerCost,
+    ) -> Settlement {
         let incomplete_reason = match finish_reason.as_str() {
-            "length" => Some("max_tokens"),
-            "content_filter" => Some("content_filter"),
+            "length" => Some(IncompleteReason::MaxTokens),
+            "content_filter" => Some(IncompleteReason::ContentFilter),
             _ => None,
         };
-        Settled {
-            status: if incomplete_reason.is_none() { "completed" } else { "incomplete" },
-            outcome: Some(verdict.outcome.word()),
+        let is_whole = incomplete_reason.is_none();
+        Settlement {
+            status: if is_whole { AnswerStatus::Completed } else { AnswerStatus::Incomplete },
+            outcome: Some(verdict.outcome),
             incomplete_reason,
             standalone_question: Some(standalone),
-            answer: Some(json!({ "text": verdict.text, "language": locale, "finish_reason": finish_reason })),
-            sources: json!(sources(passages, &verdict.citations)),
-            citations: json!(verdict.citations),
+            answer: Some(text(verdict.text, locale, Some(finish_reason))),
+            sources: Source::list(passages, &verdict.citations),
+            citations: verdict.citations,
             nearest_distance: nearest(passages),
             escalation_threshold: self.escalate_above_distance,
-            escalation: verdict.escalation.map(Escalation::word),
-            grounding: Some(json!(verdict.grounding)),
-            draft: verdict.draft.clone(),
-            usage: Some(spent.usage(&self.model)),
-            cost: None,
+            escalation_reason: verdict.escalation,
+            grounding: Some(verdict.grounding),
+            draft: verdict.draft,
+            usage: Some(cost.usage(&self.model)),
             error: None,
         }
     }
 
-    /// Nothing may be spent today: the customer is told that somebody will see to it.
-    pub(super) fn paused(&self, locale: Option<&str>) -> Settled {
-        let text = in_language(&self.fallback, locale);
-        Settled {
-            status: "completed",
-            outcome: Some(answering::Outcome::Fallback.word()),
-            answer: Some(json!({ "text": text, "language": locale, "finish_reason": null })),
-            sources: json!([]),
-            citations: json!([]),
+    /// Settles a question while no model may be asked: with the fallback, and a human is asked for.
+    pub(super) fn pause(&self, locale: Option<&str>) -> Settlement {
+        Settlement {
+            status: AnswerStatus::Completed,
+            outcome: Some(AnswerOutcome::Fallback),
+            answer: Some(text(in_language(&self.fallback, locale).to_owned(), locale, None)),
             escalation_threshold: self.escalate_above_distance,
-            escalation: Some(Escalation::Paused.word()),
-            ..Settled::default()
+            escalation_reason: Some(EscalationReason::Paused),
+            ..Settlement::default()
         }
     }
 
-    pub(super) fn failed(&self, error: &JobError) -> Settled {
-        Settled {
-            status: "failed",
-            sources: json!([]),
-            citations: json!([]),
+    pub(super) fn fail(&self, error: &JobError) -> Settlement {
+        Settlement {
+            status: AnswerStatus::Failed,
             escalation_threshold: self.escalate_above_distance,
-            escalation: Some(Escalation::Failed.word()),
+            escalation_reason: Some(EscalationReason::Failed),
             error: Some(error.to_string()),
-            ..Settled::default()
+            ..Settlement::default()
         }
     }
+}
+
+fn text(text: String, locale: Option<&str>, finish_reason: Option<String>) -> AnswerText {
+    AnswerText { text, language: locale.map(str::to_owned), finish_reason }
 }

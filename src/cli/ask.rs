@@ -16,7 +16,7 @@ use crate::{
         Question,
         grounding::Grounding,
         job::AnswerQuestion,
-        object::{AnswerObject, Used},
+        object::{AnswerObject, AnswerUsage},
     },
     daemon::{self, Workers},
     job::Job,
@@ -81,7 +81,7 @@ async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> 
         let Some(answer) = answer else {
             return Err(Exit { code: FAILED, message: "the question was erased".to_owned() }.into());
         };
-        if answer.is_settled() {
+        if answer.status.is_settled() {
             return Ok(answer);
         }
         for text in stopped.news(store).await? {
@@ -106,7 +106,7 @@ fn show(answer: &AnswerObject) {
         output::line(format!("  [{}] {} - {place}", source.n, source.title));
     }
     let confidence = answer.confidence.map_or("-".to_owned(), |confidence| format!("{confidence:.2}"));
-    let reason = answer.escalation.as_ref().map(|escalation| escalation.reason.as_str());
+    let reason = answer.escalation.as_ref().map(|escalation| escalation.reason);
     let escalation = reason.map(|reason| format!(", a human is asked for: {reason}")).unwrap_or_default();
     output::line(format!("  confidence {confidence}{escalation}"));
 }
@@ -138,7 +138,8 @@ fn explain(answer: &AnswerObject) {
 /// What was judged of an answer, and what it cost, by name.
 fn judged(answer: &AnswerObject) -> Vec<(&'static str, String)> {
     let figure = |figure: Option<f64>| figure.map_or("-".to_owned(), |figure| format!("{figure:.3}"));
-    let outcome = answer.outcome.as_deref().or(answer.incomplete_reason.as_deref()).unwrap_or("-");
+    let outcome = answer.outcome.map(|outcome| outcome.to_string());
+    let outcome = outcome.or(answer.incomplete_reason.map(|reason| reason.to_string())).unwrap_or("-".to_owned());
     let escalation = match &answer.escalation {
         Some(escalation) => format!("{} ({}, {})", escalation.reason, escalation.status, escalation.id),
         None => "none".to_owned(),
@@ -158,7 +159,7 @@ fn judged(answer: &AnswerObject) -> Vec<(&'static str, String)> {
     ];
     judged.extend(answer.grounding.as_ref().map(|grounding| ("grounding", founded(grounding))));
     judged.extend(answer.usage.as_ref().map(|used| {
-        let Used { embedding_tokens, input_tokens, output_tokens, model, cost } = used;
+        let AnswerUsage { embedding_tokens, input_tokens, output_tokens, model, cost } = used;
         let tokens = format!(
             "{embedding_tokens} tokens embedded, {input_tokens} read and {output_tokens} written by {model}"
         );

@@ -76,7 +76,7 @@ async fn show(store: &Store, which: &Which, json: bool) -> anyhow::Result<()> {
         "session {session} of client {client}, customer {customer}\n{owner} answers; active {active} UTC\n"
     ));
     for answer in answers {
-        let outcome = answer.outcome.as_deref().unwrap_or("-");
+        let outcome = answer.outcome.map_or("-", Into::into);
         let text = answer.answer.as_ref().map_or("-", |answer| answer.text.as_str());
         output::line(format!(
             "Q: {}\nA: {text}\n   {} {outcome}  {}",

@@ -5,6 +5,7 @@ use std::path::Path;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
+use strum::VariantArray;
 use uuid::Uuid;
 
 use super::{CONFIGURATION, Exit, FAILED, output, settings};
@@ -57,11 +58,11 @@ struct Create {
 
 impl ValueEnum for Scope {
     fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
+        Self::VARIANTS
     }
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        Some(self.word().into())
+        Some(<&str>::from(self).into())
     }
 }
 
@@ -78,7 +79,7 @@ pub(super) async fn token(arguments: Token, path: &Path) -> anyhow::Result<()> {
             let expires_at = create.expires.map(end).transpose()?;
             let grant = Grant {
                 client: create.client,
-                scopes: create.scopes.iter().map(|scope| scope.word().to_owned()).collect(),
+                scopes: create.scopes.iter().map(ToString::to_string).collect(),
                 sources: (!create.sources.is_empty()).then_some(create.sources),
                 ..Grant::default()
             };

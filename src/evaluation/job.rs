@@ -58,7 +58,7 @@ impl Job for Eval {
         let text = tokio::fs::read_to_string(&file).await.map_err(|error| unread(error.to_string()))?;
         let cases = golden(&text).map_err(|error| unread(error.to_string()))?;
         let version = self.retriever.versions.active().await?;
-        let spent = AnswerCost::of(JobRef { kind: Self::KIND, id: attempt.lease.job });
+        let spent = AnswerCost::for_job(JobRef { kind: Self::KIND, id: attempt.lease.job });
         let graded = self.graded(&version, cases, false, &spent, || {}).await?;
         let report = report(&graded);
         let figures = [("hit_at_1", report.hit_at_1), ("hit_at_5", report.hit_at_5), ("mrr", report.mrr)];

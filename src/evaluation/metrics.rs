@@ -270,8 +270,6 @@ fn rounded(low: f64, high: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::value::RawValue;
-
     use super::*;
 
     fn case(id: &str, expected: &[&str]) -> Case {
@@ -292,16 +290,7 @@ mod tests {
     }
 
     fn passage(key: &str) -> Passage {
-        Passage {
-            source: "p".to_owned(),
-            key: key.to_owned(),
-            title: String::new(),
-            content: String::new(),
-            link: None,
-            metadata: RawValue::from_string("{}".to_owned()).unwrap(),
-            distance: 0.0,
-            is_named: false,
-        }
+        Passage { source: "p".to_owned(), key: key.to_owned(), ..Passage::default() }
     }
 
     #[test]

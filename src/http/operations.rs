@@ -1,4 +1,4 @@
-//! What operators ask: which webhooks were told what, and what it all cost.
+//! For operators: deliveries to webhooks, and cost.
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -8,12 +8,13 @@ use uuid::Uuid;
 use super::{
     Api,
     auth::{Caller, Scope},
-    extract::{PathParams, QueryParams, page},
-    problem::{Code, Problem},
+    checks::check_range,
+    extract::{PAGE, Page, PathParams, QueryParams},
+    problem::Problem,
 };
 use crate::{
     job::Job,
-    store::{deliveries::DeliveryShown, usage::DayUsage},
+    store::{deliveries::{DeliveryShown, DeliveryStatus}, usage::DayUsage},
     webhook::job::DeliverWebhook,
 };
 
@@ -22,65 +23,38 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Filter {
-    /// All when left out.
+    /// All by default.
     #[param(inline)]
-    status: Option<Status>,
+    status: Option<DeliveryStatus>,
     /// `next_cursor` of the page before.
     cursor: Option<Uuid>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = DeliveryStatus)]
-pub(super) enum Status {
-    Pending,
-    Delivered,
-    Failed,
-}
-
-/// A page of deliveries.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Deliveries {
-    object: &'static str,
-    data: Vec<DeliveryShown>,
-    /// The `cursor` of the next page; null on the last one.
-    next_cursor: Option<Uuid>,
-}
-
-/// Deliveries in a page.
-const PAGE: u32 = 50;
-
-/// Lists what webhooks were told, the newest first
+/// Lists deliveries to webhooks, the newest first
 #[utoipa::path(
     get, path = "/v1/webhooks/deliveries", tag = "operations", params(Filter),
-    responses((status = 200, description = "A page", body = Deliveries))
+    responses((status = 200, description = "A page", body = Page<DeliveryShown, Uuid>))
 )]
 pub(super) async fn deliveries(
     State(api): State<Api>,
     caller: Caller,
     QueryParams(Filter { status, cursor }): QueryParams<Filter>,
-) -> Result<Json<Deliveries>, Problem> {
+) -> Result<Json<Page<DeliveryShown, Uuid>>, Problem> {
     caller.may_all(Scope::Admin)?;
-    let status = status.map(|status| match status {
-        Status::Pending => "pending",
-        Status::Delivered => "delivered",
-        Status::Failed => "failed",
-    });
     let read = api.store.deliveries(status, cursor, PAGE + 1).await?;
-    let (data, next_cursor) = page(read, PAGE, |last| last.id);
-    Ok(Json(Deliveries { object: "list", data, next_cursor }))
+    Ok(Json(Page::new(read, PAGE, |last| last.id)))
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Redelivery {
     object: &'static str,
     id: Uuid,
-    status: Status,
+    status: DeliveryStatus,
 }
 
-/// Tells a webhook once more
+/// Delivers a message once more
 ///
-/// The message is the same, with the same `webhook-id`.
+/// The message and its `webhook-id` stay the same.
 #[utoipa::path(
     post, path = "/v1/webhooks/deliveries/{id}/redeliver", tag = "operations", params(("id" = String, Path)),
     responses((status = 202, description = "It will be", body = Redelivery))
@@ -91,29 +65,29 @@ pub(super) async fn redeliver(
     PathParams(id): PathParams<String>,
 ) -> Result<(StatusCode, Json<Redelivery>), Problem> {
     caller.may_all(Scope::Admin)?;
-    let none = || Problem::new(StatusCode::NOT_FOUND, Code::NotFound, "there is no such delivery");
+    let none = || Problem::not_found("delivery");
     let id = id.parse().map_err(|_| none())?;
     if !api.store.redeliver(id, DeliverWebhook::KIND).await? {
         return Err(none());
     }
-    Ok((StatusCode::ACCEPTED, Json(Redelivery { object: "delivery", id, status: Status::Pending })))
+    Ok((StatusCode::ACCEPTED, Json(Redelivery { object: "delivery", id, status: DeliveryStatus::Pending })))
 }
 
-/// How many days are summed.
+/// The period.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Days {
-    /// 1 to 366; 30 when left out.
+    /// 1 to 366; 30 by default.
     #[param(minimum = 1, maximum = 366)]
     days: Option<u32>,
 }
 
-/// What models cost.
+/// The cost of models.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Usage {
     object: &'static str,
-    /// The newest first; a day without cost is left out.
+    /// The newest first, without days that cost nothing.
     data: Vec<DayUsage>,
 }
 
@@ -129,8 +103,6 @@ pub(super) async fn usage(
 ) -> Result<Json<Usage>, Problem> {
     caller.may_all(Scope::Admin)?;
     let days = days.unwrap_or(30);
-    if !(1..=366).contains(&days) {
-        return Err(Problem::invalid(format!("days must be from 1 to 366, not {days}")));
-    }
+    check_range("days", days, 1..=366)?;
     Ok(Json(Usage { object: "list", data: api.store.usage(days).await? }))
 }

@@ -1,9 +1,8 @@
-//! `POST /v1/search`: retrieval alone.
+//! `POST /v1/search`: retrieval without an answer.
 
 use axum::{
     Json,
     extract::State,
-    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -13,24 +12,24 @@ use utoipa::ToSchema;
 use super::{
     Api,
     auth::{Caller, Scope},
-    checks::{check_object, check_question, check_sources},
+    checks::{check_object, check_question, check_range, check_sources},
     extract::Body,
     problem::{Code, Problem},
 };
 use crate::{answering::SearchHit, store::chunks::Within};
 
-/// Passages that may be asked for.
-const MOST: u32 = 100;
+/// The most passages of one search.
+const MAX_TOP_K: u32 = 100;
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Search {
     /// A text.
     query: String,
-    /// Passages, 1 to 100; `answers.top_k` when left out.
+    /// Passages, 1 to 100; `answers.top_k` by default.
     #[schema(minimum = 1, maximum = 100)]
     top_k: Option<u32>,
-    /// The sources that are searched; all when left out.
+    /// The sources to search; all by default.
     sources: Option<Vec<String>>,
     /// Metadata that documents must have.
     filter: Option<Map<String, Value>>,
@@ -62,15 +61,13 @@ pub(super) async fn search(
     check_sources(&api, request.sources.as_deref())?;
     check_object("filter", request.filter.as_ref())?;
     let top_k = request.top_k.unwrap_or(api.retriever.top_k);
-    if !(1..=MOST).contains(&top_k) {
-        return Err(Problem::invalid(format!("top_k must be from 1 to {MOST}, not {top_k}")));
-    }
+    check_range("top_k", top_k, 1..=MAX_TOP_K)?;
     let sources = caller.sources(request.sources)?;
     let within = Within { sources: sources.as_deref(), metadata: request.filter.as_ref() };
     let found = api.retriever.look_up(&request.query, within, top_k).await.map_err(|error| {
         tracing::warn!(%error, "a search failed: {error}");
         let detail = "the embedding model or the database cannot be reached at the moment";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, detail)
+        Problem::new(Code::Unavailable, detail)
     })?;
     let results = found.iter().map(SearchHit::new).collect();
     Ok(Json(Results { object: "list", results }).into_response())

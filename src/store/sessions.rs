@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Store, StoreError, answers::Taken, jobs::interval};
-use crate::model::{Message, Role};
+use crate::{
+    answering::object::SessionOwner,
+    model::{Message, Role},
+};
 
 /// A conversation.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -37,14 +40,14 @@ impl Store {
         &self,
         client: Option<&str>,
         session: &str,
-        owner: &str,
+        owner: SessionOwner,
     ) -> Result<bool, StoreError> {
         let set = sqlx::query!(
             "update shopkeeper.session set owner = $3
              where ($1::text is null or client = $1) and id = $2",
             client,
             session,
-            owner,
+            <&str>::from(owner),
         );
         self.transact_by_values(async |connection| Ok(set.execute(connection).await?.rows_affected() > 0))
             .await
