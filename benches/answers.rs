@@ -249,7 +249,7 @@ impl<'a> Place<'a> {
         for n in 0..singles {
             let question = Question { question: self.question(n), ..Question::default() };
             let id = self.store.ask(LOCAL, None, &question, None).await?;
-            while !self.store.answer(None, id).await?.is_some_and(|answer| answer.is_settled()) {
+            while !self.store.answer(None, id).await?.is_some_and(|answer| answer.status.is_settled()) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         }

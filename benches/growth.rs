@@ -118,7 +118,7 @@ impl Tables {
         let claimed = store.claim(CLAIM).await?;
         let claim = lap();
         let lease = claimed.first().context("no job was claimed")?.lease;
-        store.finish(&[jobs::Finished { lease, follow_ups: Vec::new() }]).await?;
+        store.end_jobs(&[jobs::JobEnd::done(lease, Vec::new())]).await?;
         let finish = lap();
         let found = store.nearest(&self.version, vector, 5, Within::default()).await?;
         let search = lap();

@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use shopkeeper::{
     demo::postgres::Postgres,
-    job::{Attempt, Job, JobError, Outcome},
-    queue::{AHEAD, Backoff, Limits, Queue, Wake},
+    job::{Attempt, Backoff, Job, JobError, Outcome},
+    queue::{AHEAD, Limits, Queue, Wake},
     store::{Reach, Store},
     telemetry,
 };

@@ -17,7 +17,7 @@ use crate::{
     daemon::plan::PlanError,
     job::JobError,
     model::ModelError,
-    store::StoreError,
+    store::{StoreError, jobs::WaitsFor},
     sync::reconcile::SyncError,
     telemetry,
 };
@@ -215,7 +215,9 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<JobError>() {
         return match error {
             // What a job would wait for does not answer now.
-            JobError::Snooze { .. } | JobError::Throttled { .. } => Some(UNREACHABLE),
+            JobError::Snooze { .. } | JobError::Withheld { by: WaitsFor::RateLimit(_), .. } => {
+                Some(UNREACHABLE)
+            }
             JobError::Withheld { .. } => Some(REFUSED),
             JobError::Retry(_) | JobError::Dead(_) | JobError::Rejected { .. } | JobError::LeaseLost => None,
         };

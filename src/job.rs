@@ -24,8 +24,7 @@ use crate::{
     model::ModelError,
     store::{
         StoreError,
-        jobs::{Lease, NewJob, OnDead, WaitsFor},
-        usage::ModelAddress,
+        jobs::{Failure, Lease, NewJob, OnDead, WaitsFor},
     },
 };
 
@@ -149,23 +148,15 @@ pub enum JobError {
         /// What it waits for.
         reason: String,
     },
-    /// An operator or the settings forbid it for now: it waits likewise.
+    /// A budget is used up, or an operator forbids it for now: it waits likewise.
     #[error("{reason}")]
     Withheld {
         /// How long it waits.
         after: Duration,
-        /// Who forbids it.
+        /// Why.
         reason: String,
         /// What it waits for.
         by: WaitsFor,
-    },
-    /// The budget of a model is used up for now: it waits likewise.
-    #[error("the budget of requests and tokens to {} at {} is used up", by.model, by.server)]
-    Throttled {
-        /// How long it waits.
-        after: Duration,
-        /// Whose budget.
-        by: ModelAddress,
     },
     /// It will never succeed as things are.
     #[error("{0}")]
@@ -186,13 +177,11 @@ pub enum JobError {
 impl JobError {
     /// The same with a wait that is no longer than this.
     #[must_use]
-    pub fn within(self, most: Duration) -> Self {
-        match self {
-            Self::Snooze { after, reason } => Self::Snooze { after: after.min(most), reason },
-            Self::Withheld { after, reason, by } => Self::Withheld { after: after.min(most), reason, by },
-            Self::Throttled { after, by } => Self::Throttled { after: after.min(most), by },
-            other => other,
+    pub fn within(mut self, most: Duration) -> Self {
+        if let Self::Snooze { after, .. } | Self::Withheld { after, .. } = &mut self {
+            *after = most.min(*after);
         }
+        self
     }
 
     /// Whether the job ends with this failure.
@@ -200,14 +189,51 @@ impl JobError {
         match self {
             Self::Dead(_) | Self::Rejected { .. } => true,
             Self::Retry(_) => attempt.is_last,
-            Self::Snooze { .. } | Self::Withheld { .. } | Self::Throttled { .. } | Self::LeaseLost => false,
+            Self::Snooze { .. } | Self::Withheld { .. } | Self::LeaseLost => false,
         }
     }
 
     /// Whether the job waits and its attempt does not count.
     pub fn waits(&self) -> bool {
-        matches!(self, Self::Snooze { .. } | Self::Withheld { .. } | Self::Throttled { .. })
+        matches!(self, Self::Snooze { .. } | Self::Withheld { .. })
     }
+
+    /// How the job goes on after this attempt; `random` is from 0 to 1.
+    pub fn failure(&self, backoff: Backoff, attempt: u32, random: f64) -> Failure {
+        match self {
+            Self::Retry(_) | Self::LeaseLost => Failure::Retry(backoff.after(attempt, random)),
+            Self::Snooze { after, .. } => Failure::Snooze(spread(*after, random), None),
+            Self::Withheld { after, by, .. } => Failure::Snooze(spread(*after, random), Some(by.clone())),
+            Self::Dead(_) => Failure::Dead { rejected_by: None },
+            Self::Rejected { server, .. } => Failure::Dead { rejected_by: Some(server.clone()) },
+        }
+    }
+}
+
+/// Waits that double from `first` to `max`, each shortened at random, so that jobs which failed together
+/// do not come back together.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Backoff {
+    pub first: Duration,
+    pub max: Duration,
+}
+
+impl Backoff {
+    /// The wait after this many attempts; `random` is from 0 to 1.
+    pub fn after(self, attempts: u32, random: f64) -> Duration {
+        let doubled = self.first.saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1)));
+        // Half is kept, so that a failing job never spins.
+        doubled.min(self.max).mul_f64(0.5 + 0.5 * random)
+    }
+}
+
+/// The most that is added to a snooze.
+const LONGEST_JITTER: Duration = Duration::from_mins(1);
+
+/// Lengthens a snooze at random by up to a fifth: jobs come back not too early, and not all at once.
+fn spread(after: Duration, random: f64) -> Duration {
+    after.saturating_add((after / 5).min(LONGEST_JITTER).mul_f64(random))
 }
 
 /// How long a job waits that another one stands in the way of.
@@ -257,5 +283,32 @@ impl From<ModelError> for JobError {
                 Self::Rejected { server: server.clone(), reason: error.to_string() }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_mins(1) };
+        let waits: Vec<_> =
+            [1, 2, 5, 20, u32::MAX].map(|attempts| backoff.after(attempts, 1.0).as_secs()).into();
+        assert_eq!(waits, [1, 2, 16, 60, 60]);
+    }
+
+    #[test]
+    fn chance_shortens_a_wait_by_half_at_most() {
+        let backoff = Backoff { first: Duration::from_secs(2), max: Duration::from_mins(1) };
+        assert_eq!(backoff.after(1, 0.0), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_snooze_is_lengthened_by_a_fifth_and_a_minute_at_most() {
+        assert_eq!(spread(Duration::from_secs(10), 0.0), Duration::from_secs(10));
+        assert_eq!(spread(Duration::from_secs(10), 1.0), Duration::from_secs(12));
+        assert_eq!(spread(Duration::from_hours(24), 1.0), Duration::from_hours(24) + Duration::from_mins(1));
+        assert_eq!(spread(Duration::MAX, 1.0), Duration::MAX);
     }
 }

@@ -24,14 +24,14 @@ pub async fn is_alive(connection: &mut PgConnection) -> Result<bool, sqlx::Error
 /// half-way. sqlx counts a transaction only when the reply to its `begin` was read, and a COPY's replies never: whoever
 /// came next would work in a transaction of which nobody knows, read what was true when it began, and write what is
 /// never committed, or would take the replies to others for his.
-pub struct Lent {
+pub struct BorrowedConnection {
     connection: PoolConnection<Postgres>,
     is_at_rest: bool,
 }
 
-impl Lent {
+impl BorrowedConnection {
     /// Waits until the pool has one.
-    pub async fn of(pool: &PgPool) -> Result<Self, sqlx::Error> {
+    pub async fn acquire(pool: &PgPool) -> Result<Self, sqlx::Error> {
         Ok(Self { connection: pool.acquire().await?, is_at_rest: true })
     }
 
@@ -55,7 +55,7 @@ impl Lent {
     }
 }
 
-impl Deref for Lent {
+impl Deref for BorrowedConnection {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
@@ -63,13 +63,13 @@ impl Deref for Lent {
     }
 }
 
-impl DerefMut for Lent {
+impl DerefMut for BorrowedConnection {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.connection
     }
 }
 
-impl Drop for Lent {
+impl Drop for BorrowedConnection {
     #[expect(clippy::disallowed_methods, reason = "the task ends within the time of a ping")]
     fn drop(&mut self) {
         if self.is_at_rest {

@@ -14,7 +14,7 @@ use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    job::{BatchJob, Job},
+    job::{Backoff, BatchJob, Job},
     store::Store,
 };
 
@@ -23,7 +23,6 @@ mod backend;
 mod heartbeat;
 mod lease;
 mod maintenance;
-mod retry;
 mod run;
 mod schedule;
 mod slots;
@@ -32,7 +31,6 @@ mod wait_log;
 mod wakeup;
 
 pub use heartbeat::Pulse;
-pub use retry::Backoff;
 use run::{Runner, Single};
 pub use schedule::{CatchUp, Schedule, Ticks};
 pub use slots::AHEAD;

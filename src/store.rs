@@ -37,11 +37,13 @@ pub mod versions;
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: Pool,
+    /// The same connections for the short work of the queue, which is given up after [`PROMPT`].
+    queue: Pool,
     /// For the renewal of leases and nothing else.
     renewals: Pool,
     /// One connection for the upkeep of the queue, which must not wait until a handler gives one back.
     upkeep: Pool,
-    /// Past a pooler, for what is said to a connection and not to a transaction.
+    /// Session-level commands that bypass a transaction pooler.
     direct: Pool,
     replica: Option<Replica>,
 }
@@ -150,70 +152,8 @@ impl Store {
             away: Arc::default(),
         });
         let renewals = pool(options.clone(), RENEWAL_CONNECTIONS, is_pooled, CONNECT_TIMEOUT, true);
-        let upkeep = pool(options, 1, is_pooled, CONNECT_TIMEOUT, true);
-        Ok(Self { pool: main, renewals, upkeep, direct, replica })
-    }
-
-    /// Does work of several statements, all of it or nothing.
-    async fn transact<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.pool.transact("", work).await
-    }
-
-    /// The same with statements that look rows up one by one in indexes: tables grow faster than their statistics,
-    /// and a plan for a small table reads all of a large one.
-    async fn transact_by_index<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let more = "; set local enable_seqscan = off; set local enable_bitmapscan = off;
-             set local enable_hashjoin = off; set local enable_mergejoin = off;
-             set local plan_cache_mode = force_generic_plan";
-        self.pool.transact(more, work).await
-    }
-
-    /// The same with statements that are planned for their values: a plan for any values would read all rows where a
-    /// filter may be left out.
-    async fn transact_by_values<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.pool.transact("; set local plan_cache_mode = force_custom_plan", work).await
-    }
-
-    /// Does work of several statements on one connection.
-    async fn on_one<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.pool.run(None, work).await
-    }
-
-    /// Does the short work of the queue, or gives it up.
-    async fn promptly<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.pool.run(Some(PROMPT), work).await
-    }
-
-    /// Renews leases over connections that nothing else takes, or gives up after this time.
-    async fn renewing<T>(
-        &self,
-        limit: Duration,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.renewals.run(Some(limit), work).await
-    }
-
-    /// Does the upkeep of the queue over a connection of its own, or gives it up.
-    async fn upkeeping<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.upkeep.run(Some(PROMPT), work).await
+        let upkeep = pool(options, 1, is_pooled, CONNECT_TIMEOUT, true).within(PROMPT);
+        Ok(Self { queue: main.within(PROMPT), pool: main, renewals, upkeep, direct, replica })
     }
 
     /// Whether the database answers now, within two seconds, and can be written.

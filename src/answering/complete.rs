@@ -114,7 +114,8 @@ impl Composer {
     ) -> Result<Completion, JobError> {
         let said = prompt.messages.iter().map(|message| estimate_tokens(&message.content)).sum::<u64>();
         let tokens = estimate_tokens(&prompt.system) + said + u64::from(prompt.max_tokens);
-        let completion = self.budget.complete(&*self.completer, prompt, on_delta, tokens, cost.jobs()).await?;
+        let completion =
+            self.budget.complete(&*self.completer, prompt, on_delta, tokens, cost.jobs()).await?;
         cost.add_completion(&completion, self.prices);
         Ok(completion)
     }

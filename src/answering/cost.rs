@@ -9,7 +9,10 @@ use crate::{
         Completion,
         rate_limit::{self, JobRef},
     },
-    store::{Store, usage::Cost},
+    store::{
+        Store,
+        usage::{Cost, Operation},
+    },
     telemetry,
 };
 
@@ -72,8 +75,8 @@ impl AnswerCost {
     }
 
     fn add(&self, parts: &[(u64, f64)]) -> MutexGuard<'_, AnswerUsage> {
-        let Cost { operation, usd, .. } = Cost::of(OPERATION, parts);
-        telemetry::model_cost(operation, usd);
+        let Cost { operation, usd, .. } = Cost::new(OPERATION, parts);
+        telemetry::model_cost(operation.into(), usd);
         let mut sums = self.sums();
         sums.cost += usd;
         sums
@@ -85,7 +88,7 @@ impl AnswerCost {
 }
 
 /// The operation in the usage of the day.
-const OPERATION: &str = "answer";
+const OPERATION: Operation = Operation::Answer;
 
 /// Estimates the tokens of a text: four characters each.
 pub(super) fn estimate_tokens(text: &str) -> u64 {

@@ -25,12 +25,7 @@ use crate::{
     },
     job::{Attempt, Job, JobError, OUTAGE, Outcome},
     model::{Message, rate_limit::JobRef},
-    store::{
-        Store, StoreError,
-        answers::Taken,
-        chunks::Within,
-        jobs::OnDead,
-    },
+    store::{Store, StoreError, answers::Taken, chunks::Within, jobs::OnDead},
     telemetry,
 };
 

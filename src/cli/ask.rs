@@ -139,7 +139,8 @@ fn explain(answer: &AnswerObject) {
 fn judged(answer: &AnswerObject) -> Vec<(&'static str, String)> {
     let figure = |figure: Option<f64>| figure.map_or("-".to_owned(), |figure| format!("{figure:.3}"));
     let outcome = answer.outcome.map(|outcome| outcome.to_string());
-    let outcome = outcome.or(answer.incomplete_reason.map(|reason| reason.to_string())).unwrap_or("-".to_owned());
+    let outcome =
+        outcome.or(answer.incomplete_reason.map(|reason| reason.to_string())).unwrap_or("-".to_owned());
     let escalation = match &answer.escalation {
         Some(escalation) => format!("{} ({}, {})", escalation.reason, escalation.status, escalation.id),
         None => "none".to_owned(),

@@ -13,7 +13,7 @@ use crate::{
     daemon::{self, Parts},
     indexing::versions::Model,
     model::{Message, ModelError, Prompt, Role, unlimited},
-    store::{Store, status::SourceStatus},
+    store::{Store, status::SourceStatus, versions::IndexState},
 };
 
 mod space;
@@ -202,7 +202,7 @@ const MANY: i64 = 10_000;
 async fn usage(store: &Store, checks: &mut Checks) {
     let active = match store.index_status().await {
         Err(error) => return checks.fail("search", &error, ""),
-        Ok(all) => all.into_iter().find(|index| index.version.state == "active"),
+        Ok(all) => all.into_iter().find(|index| index.version.state == IndexState::Active),
     };
     let Some(active) = active.filter(|active| active.chunks >= MANY) else { return };
     let (version, chunks) = (active.version.id, active.chunks);

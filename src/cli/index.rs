@@ -20,7 +20,10 @@ use crate::{
         versions::{self, Version},
     },
     job::{BatchJob, Job},
-    store::{Store, versions::IndexVersion},
+    store::{
+        Store,
+        versions::{IndexState, IndexVersion},
+    },
 };
 
 /// Show the index versions; have one filled for another embedding model, and swap them
@@ -108,10 +111,15 @@ async fn list(store: &Store, json: bool) -> anyhow::Result<()> {
     let rows = versions.iter().map(|(index, coverage)| {
         let version = &index.version;
         let numbers = [index.chunks, coverage.documents, coverage.fresh, coverage.failed];
-        [version.id.to_string(), version.model.clone(), version.dimensions.to_string(), version.state.clone()]
-            .into_iter()
-            .chain(numbers.map(|number| number.to_string()))
-            .collect()
+        [
+            version.id.to_string(),
+            version.model.clone(),
+            version.dimensions.to_string(),
+            version.state.to_string(),
+        ]
+        .into_iter()
+        .chain(numbers.map(|number| number.to_string()))
+        .collect()
     });
     output::table(
         &["version", "model", "dimensions", "state", "chunks", "documents", "fresh", "failed"],
@@ -136,7 +144,7 @@ async fn create(config: &Config, store: &Store, yes: bool, wait: bool) -> anyhow
         id: 0,
         model: name.clone(),
         dimensions: i32::try_from(dimensions).unwrap_or(i32::MAX),
-        state: "building".to_owned(),
+        state: IndexState::Building,
     });
     let planned = Version { index: planned, model: model.clone() };
     let sources: Vec<_> = config.sources.iter().map(|source| source.name.clone()).collect();
@@ -205,9 +213,8 @@ async fn watched(store: &Store, parts: &Parts, version: i32, sources: &[String])
     let (mut progress, mut stopped) = (Progress::new(), Stopped::new(FILLING));
     loop {
         let versions = store.index_versions().await?;
-        let state = versions.iter().find(|index| index.id == version).map(|index| index.state.as_str());
-        match state {
-            Some("building") => {}
+        match versions.iter().find(|index| index.id == version).map(|index| index.state) {
+            Some(IndexState::Building) => {}
             Some(_) => {
                 bar.finish_and_clear();
                 return Ok(());

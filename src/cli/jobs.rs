@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
+use strum::VariantArray;
 
 use super::{CONFIGURATION, Exit, output, queue, settings};
 use crate::{
@@ -98,11 +99,11 @@ impl Chosen {
 
 impl ValueEnum for JobState {
     fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
+        Self::VARIANTS
     }
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        Some(clap::builder::PossibleValue::new(self.name()))
+        Some(clap::builder::PossibleValue::new(<&str>::from(self)))
     }
 }
 
@@ -176,7 +177,7 @@ fn show_all(jobs: &[JobRow]) {
                 job.id.to_string(),
                 job.kind.clone(),
                 job.key.clone().unwrap_or_default(),
-                job.state.clone(),
+                job.state.to_string(),
                 format!("{}{most}", job.attempts),
                 job.run_at.format("%Y-%m-%d %H:%M:%SZ").to_string(),
                 error,

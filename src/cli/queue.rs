@@ -8,6 +8,7 @@ use crate::{
     daemon::{self, Workers},
     store::{
         Store,
+        jobs::WaitReason,
         status::{BudgetWait, QueueStatus},
     },
 };
@@ -100,10 +101,12 @@ fn describe(wait: &BudgetWait) -> String {
         let (model, server) = (wait.model.as_deref().unwrap_or("?"), wait.server.as_deref().unwrap_or("?"));
         format!("{model} at {server} (requests_per_minute, tokens_per_minute, or what the server allows)")
     };
-    let what = match wait.waits_for.as_str() {
-        "rate_limit" => format!("the budget of {}", of()),
-        "daily_budget" => "the daily budget to reset at midnight UTC (budget.embedding_usd)".to_owned(),
-        _ => "spending to be resumed (`shopkeeper resume`)".to_owned(),
+    let what = match wait.waits_for {
+        WaitReason::RateLimit => format!("the budget of {}", of()),
+        WaitReason::DailyBudget => {
+            "the daily budget to reset at midnight UTC (budget.embedding_usd)".to_owned()
+        }
+        WaitReason::Stop => "spending to be resumed (`shopkeeper resume`)".to_owned(),
     };
     format!("{kind}: {jobs} wait for {what}, since {since}")
 }

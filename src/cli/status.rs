@@ -9,7 +9,10 @@ use super::{output, settings};
 use crate::{
     config::Config,
     daemon::{self, Workers},
-    store::{Store, status::SourceStatus},
+    store::{
+        Store,
+        status::{Pace, SourceStatus},
+    },
 };
 
 #[derive(Debug, Args)]
@@ -22,6 +25,8 @@ pub(super) struct Status {
     watch: bool,
 }
 
+/// Reasons shown for failures, the most frequent ones.
+const REASONS: i64 = 10;
 /// How often it is shown again.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -42,16 +47,16 @@ pub(super) async fn status(arguments: &Status, path: &Path) -> anyhow::Result<()
 }
 
 async fn show(arguments: &Status, config: &Config, store: &Store) -> anyhow::Result<()> {
-    let (mut sources, failures, pace, queue, waits, index, usage, stopped) = tokio::try_join!(
+    let (mut sources, failures, queue, waits, index, usage, stopped) = tokio::try_join!(
         store.source_status(),
-        store.failures(),
-        store.pace(),
+        store.failures(None, Some(REASONS)),
         store.queue_status(Workers::KINDS),
         store.budget_waits(),
         store.index_status(),
         store.usage_today(),
         store.stopped_since(),
     )?;
+    let pace = Pace::new(&sources);
     for source in &mut sources {
         if !config.has_source(&source.source) {
             // Nobody lists it, and nothing of it leaves unasked.
@@ -123,7 +128,7 @@ async fn show(arguments: &Status, config: &Config, store: &Store) -> anyhow::Res
                 version.id.to_string(),
                 version.model.clone(),
                 version.dimensions.to_string(),
-                version.state.clone(),
+                version.state.to_string(),
                 index.chunks.to_string(),
             ]
         }),

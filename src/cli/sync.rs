@@ -20,7 +20,7 @@ use crate::{
     config::Config,
     daemon::{self, Parts, Workers},
     indexing::fill::REFRESHING,
-    store::{Store, status::FailureReason},
+    store::{Store, status::Failure},
     sync::reconcile::{SyncError, SyncOptions, SyncReport},
 };
 
@@ -87,6 +87,13 @@ pub(super) struct SyncResult {
     reasons: Vec<FailureReason>,
 }
 
+/// Documents of a source that cannot be indexed for one reason.
+#[derive(Serialize)]
+struct FailureReason {
+    reason: String,
+    documents: i64,
+}
+
 /// The documents of a source that left the settings; `None` when there are none.
 async fn left_over(store: &Store, name: &str) -> anyhow::Result<Option<i64>> {
     let sources = store.source_status().await?;
@@ -144,9 +151,11 @@ pub(super) async fn sync_all(
     }
     let mut synced = Vec::new();
     for report in reports {
-        match store.failures_of(&report.source).await {
-            Ok(reasons) => {
-                let failed = reasons.iter().map(|reason| reason.documents).sum();
+        match store.failures(Some(&report.source), None).await {
+            Ok(failures) => {
+                let failed = failures.iter().map(|failure| failure.documents).sum();
+                let reason = |Failure { reason, documents, .. }| FailureReason { reason, documents };
+                let reasons = failures.into_iter().map(reason).collect();
                 synced.push(SyncResult { report, failed, reasons });
             }
             Err(error) => worst = Some(worse(worst, error.into())),

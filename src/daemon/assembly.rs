@@ -44,7 +44,8 @@ use crate::{
     },
     store::{
         Store,
-        usage::{ModelAddress, Rates},
+        usage::{ModelAddress, Operation, Rates},
+        versions::IndexState,
     },
     sync::reconcile::{SyncCatalogue, SyncedSource},
     webhook::{Webhook, job::DeliverWebhook},
@@ -169,7 +170,8 @@ async fn versions(config: &Config, store: &Store, waiting: &Waiting) -> anyhow::
         anyhow::Ok(Arc::new(Model {
             embedder: Arc::new(OpenAiEmbedder::new(server(&embedding.endpoint)?, model.clone())),
             model,
-            backfill: budget.after_others(BACKFILL_RESERVE, (daily > 0.0).then_some(("embedding", daily))),
+            backfill: budget
+                .after_others(BACKFILL_RESERVE, (daily > 0.0).then_some((Operation::Embedding, daily))),
             budget,
             chunking: Arc::new(chunking(embedding)?),
             limits: BatchLimits {
@@ -180,7 +182,8 @@ async fn versions(config: &Config, store: &Store, waiting: &Waiting) -> anyhow::
         }))
     });
     let versions = Versions::new(store.clone(), models.collect::<Result<_, _>>()?);
-    let active = store.index_versions().await?.into_iter().find(|version| version.state == "active");
+    let active =
+        store.index_versions().await?.into_iter().find(|version| version.state == IndexState::Active);
     if let Some(active) = active.filter(|active| versions.model(active).is_none())
         && !store.is_unused(&active).await?
     {

@@ -13,6 +13,7 @@ use crate::{
         versions::{Model, Version},
     },
     job::JobError,
+    store::versions::IndexState,
     sync::reconcile::{SyncCatalogue, SyncError},
 };
 
@@ -50,7 +51,7 @@ pub struct Plan {
 impl PlanCatalogue {
     /// Plans a sync of one source, as far as a version needs it; says how far it is.
     pub async fn plan(&self, version: &Version, source: &str, told: impl Fn(u64)) -> Result<Plan, PlanError> {
-        let is_active = version.index.state == "active";
+        let is_active = version.index.state == IndexState::Active;
         let mut plan = Plan { source: source.to_owned(), ..Plan::default() };
         let (mut keys, mut seen) = (Vec::new(), BTreeSet::new());
         let changes = self.sync.changes(source)?;

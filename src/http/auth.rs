@@ -96,13 +96,13 @@ impl FromRequestParts<Api> for Caller {
             Some(token) => api.store.grant(&hash(token)).await?.ok_or_else(unauthorized)?,
             None if api.require_token => return Err(unauthorized()),
             None if api.is_foreign(&parts.headers) => {
-                return Err(Problem::forbidden("without a token only programs on this host may ask, and no web page"));
+                return Err(Problem::forbidden(
+                    "without a token only programs on this host may ask, and no web page",
+                ));
             }
-            None => Grant {
-                client: LOCAL.to_owned(),
-                scopes: vec![Scope::Admin.to_string()],
-                ..Grant::default()
-            },
+            None => {
+                Grant { client: LOCAL.to_owned(), scopes: vec![Scope::Admin.to_string()], ..Grant::default() }
+            }
         };
         api.rate.check(&grant.client)?;
         Ok(Self(grant))
@@ -178,7 +178,9 @@ impl Caller {
     /// The session of the request: a browser's own by default.
     pub(super) fn session(&self, given: Option<String>) -> Result<Option<String>, Problem> {
         match (&self.0.session_id, given) {
-            (Some(own), Some(given)) if *own != given => Err(Problem::forbidden("the token is for another session")),
+            (Some(own), Some(given)) if *own != given => {
+                Err(Problem::forbidden("the token is for another session"))
+            }
             (Some(own), _) => Ok(Some(own.clone())),
             (None, given) => Ok(given),
         }
@@ -194,7 +196,9 @@ impl Caller {
         let Some(own) = &self.0.sources else { return Ok(asked) };
         let Some(asked) = asked else { return Ok(Some(own.clone())) };
         match asked.iter().find(|source| !own.contains(source)) {
-            Some(source) => Err(Problem::forbidden(format!("the token may not search the source {source:?}"))),
+            Some(source) => {
+                Err(Problem::forbidden(format!("the token may not search the source {source:?}")))
+            }
             None => Ok(Some(asked)),
         }
     }
@@ -217,7 +221,9 @@ impl Caller {
             ("history", asked.history.is_some()),
         ];
         match fields.iter().find(|(_, is_set)| *is_set) {
-            Some((field, _)) => Err(Problem::forbidden(format!("a token for one session may not set {field}"))),
+            Some((field, _)) => {
+                Err(Problem::forbidden(format!("a token for one session may not set {field}")))
+            }
             None => Ok(Question { session_id, customer_id, sources, ..asked }),
         }
     }

@@ -48,7 +48,7 @@ async fn metrics(State(api): State<Api>) -> impl IntoResponse {
             let age = (clock::now() - wait.since).as_seconds_f64().max(0.0);
             let labels = [
                 ("kind", wait.kind),
-                ("waits_for", wait.waits_for),
+                ("waits_for", <&str>::from(wait.waits_for).to_owned()),
                 ("server", wait.server.unwrap_or_default()),
                 ("model", wait.model.unwrap_or_default()),
             ];

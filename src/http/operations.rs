@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     job::Job,
-    store::{deliveries::{DeliveryShown, DeliveryStatus}, usage::DayUsage},
+    store::{
+        deliveries::{DeliveryShown, DeliveryStatus},
+        usage::DayUsage,
+    },
     webhook::job::DeliverWebhook,
 };
 

@@ -64,8 +64,14 @@ pub(super) struct Problem {
 
 impl Problem {
     pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
-        let problem =
-            Self { kind: "about:blank", title: "", status: 0, code, detail: detail.into(), retry_after: None };
+        let problem = Self {
+            kind: "about:blank",
+            title: "",
+            status: 0,
+            code,
+            detail: detail.into(),
+            retry_after: None,
+        };
         problem.with_status(code.status())
     }
 
@@ -126,9 +132,10 @@ impl From<StoreError> for Problem {
             _ => tracing::error!(%error, "a request failed: {error}"),
         }
         match error {
-            StoreError::Unreachable(_) | StoreError::TooSlow(_) => {
-                Self::new(Code::Unavailable, "the database cannot be reached at the moment, or takes too long")
-            }
+            StoreError::Unreachable(_) | StoreError::TooSlow(_) => Self::new(
+                Code::Unavailable,
+                "the database cannot be reached at the moment, or takes too long",
+            ),
             _ => Self::internal(),
         }
     }
@@ -137,8 +144,7 @@ impl From<StoreError> for Problem {
 /// Ends a request that takes too long.
 pub(super) async fn within_time(request: Request, next: Next) -> Response {
     let response = tokio::time::timeout(super::TIMEOUT, next.run(request)).await;
-    response
-        .unwrap_or_else(|_| Problem::new(Code::Unavailable, "the request took too long").into_response())
+    response.unwrap_or_else(|_| Problem::new(Code::Unavailable, "the request took too long").into_response())
 }
 
 pub(super) async fn no_route() -> Problem {

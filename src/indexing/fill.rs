@@ -21,7 +21,7 @@ use crate::{
     },
     job::{Attempt, FILL_INDEX, Job, JobError, Outcome, REFRESH_DOCUMENT, refresh_document},
     model::rate_limit::JobRef,
-    store::{Store, StoreError},
+    store::{Store, StoreError, versions::IndexState},
 };
 
 /// The kinds of jobs that refresh documents.
@@ -65,7 +65,7 @@ impl Job for FillIndex {
             return Ok(Outcome::Done(Vec::new()));
         };
         let Some(model) = self.versions.model(&index).cloned() else {
-            if index.state != "building" {
+            if index.state != IndexState::Building {
                 // It is kept for a rollback, without a model that could fill it.
                 return Ok(Outcome::Done(Vec::new()));
             }
@@ -76,7 +76,8 @@ impl Job for FillIndex {
         let began = Instant::now();
         while attempt.unless_stopped(self.refresh_all(&version, attempt)).await? > 0 {}
         self.require_all(&version, began).await?;
-        let is_built = version.index.state != "building" && self.store.has_hnsw(version.index.id).await?;
+        let is_built =
+            version.index.state != IndexState::Building && self.store.has_hnsw(version.index.id).await?;
         Ok(Outcome::Done(if is_built { Vec::new() } else { vec![MaintainIndex::job()] }))
     }
 }

@@ -9,7 +9,10 @@ use crate::{
     indexing::{batching::BatchLimits, chunking::Chunking},
     job::{JobError, OUTAGE},
     model::{Embedder, EmbeddingModel, rate_limit::Budget},
-    store::{Store, versions::IndexVersion},
+    store::{
+        Store,
+        versions::{IndexState, IndexVersion},
+    },
 };
 
 /// How long a daemon goes on with the versions that it has seen, and longer only while they cannot be read.
@@ -127,7 +130,8 @@ impl Versions {
 
     /// Those whose model the settings have; the active one must be among them.
     fn known(&self, all: Vec<IndexVersion>) -> Result<WriteTargets, JobError> {
-        if let Some(unknown) = all.iter().find(|index| index.state == "active" && self.model(index).is_none())
+        if let Some(unknown) =
+            all.iter().find(|index| index.state == IndexState::Active && self.model(index).is_none())
         {
             let reason = format!(
                 "the active index version {} holds vectors of {} with {} dimensions, and the settings name no such model",
@@ -146,14 +150,16 @@ impl Versions {
     /// The version to search.
     pub async fn active(&self) -> Result<Version, JobError> {
         let written = self.written().await?;
-        let active = written.versions.iter().find(|version| version.index.state == "active").cloned();
+        let active =
+            written.versions.iter().find(|version| version.index.state == IndexState::Active).cloned();
         let reason = "there is no index yet: a daemon makes it at its start, and so does `shopkeeper sync`";
         active.ok_or_else(|| JobError::Retry(reason.to_owned()))
     }
 
     /// The version to plan for: the active one, or the one that will be made where there is none of the settings' models.
     pub async fn planned(&self) -> Result<Version, JobError> {
-        let active = self.store.index_versions().await?.into_iter().find(|index| index.state == "active");
+        let active =
+            self.store.index_versions().await?.into_iter().find(|index| index.state == IndexState::Active);
         if let Some(index) = active
             && let Some(model) = self.model(&index)
         {
@@ -163,7 +169,7 @@ impl Versions {
         let model = model.ok_or_else(|| JobError::Dead("the settings name no embedding model".to_owned()))?;
         let EmbeddingModel { name, dimensions } = model.model.clone();
         let dimensions = i32::try_from(dimensions).unwrap_or(i32::MAX);
-        let index = IndexVersion { id: 0, model: name, dimensions, state: "active".to_owned() };
+        let index = IndexVersion { id: 0, model: name, dimensions, state: IndexState::Active };
         Ok(Version { index, model })
     }
 }

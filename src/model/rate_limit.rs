@@ -24,8 +24,8 @@ use crate::{
     model::{Completer, Completion, Embedded, Embedder, ModelError, OnDelta, Prompt, RateLimitRemaining},
     store::{
         Store, StoreError,
-        jobs::WaitsFor,
-        usage::{Cost, ModelAddress, Rates},
+        jobs::{WaitReason, WaitsFor},
+        usage::{Cost, ModelAddress, Operation, Rates},
     },
     telemetry,
 };
@@ -49,7 +49,7 @@ pub struct Budget {
     /// The share of the full budget that is left for others, 0 to 1.
     reserve: f64,
     /// Dollars that this operation may cost a day (UTC); none is no limit.
-    daily: Option<(&'static str, f64)>,
+    daily: Option<(Operation, f64)>,
     /// What was taken out of the budget and not used yet.
     slice: Arc<Mutex<Slice>>,
     /// Where the database's role may not write the budget.
@@ -112,7 +112,7 @@ impl Budget {
 
     /// The same budget with a share reserved for other callers and a daily limit in dollars (UTC).
     #[must_use]
-    pub fn after_others(&self, reserve: f64, daily: Option<(&'static str, f64)>) -> Self {
+    pub fn after_others(&self, reserve: f64, daily: Option<(Operation, f64)>) -> Self {
         Self { reserve, daily, slice: Arc::default(), ..self.clone() }
     }
 
@@ -122,7 +122,7 @@ impl Budget {
     }
 
     /// What this may cost a day: the operation, and dollars.
-    pub fn daily(&self) -> Option<(&'static str, f64)> {
+    pub fn daily(&self) -> Option<(Operation, f64)> {
         self.daily
     }
 
@@ -232,11 +232,15 @@ impl Budget {
 
     /// Why a job has to wait for so long.
     async fn put_off(&self, after: Duration) -> Result<JobError, StoreError> {
-        if self.store.stopped_since().await?.is_none() {
-            return Ok(JobError::Throttled { after, by: self.of.clone() });
-        }
-        let reason = "all spending is stopped: `shopkeeper resume` lets it go on".to_owned();
-        Ok(JobError::Withheld { after, reason, by: WaitsFor::Stop })
+        let (reason, by) = if self.store.stopped_since().await?.is_some() {
+            let reason = "all spending is stopped: `shopkeeper resume` lets it go on".to_owned();
+            (reason, WaitsFor::Stop)
+        } else {
+            let ModelAddress { server, model } = &self.of;
+            let reason = format!("the budget of requests and tokens to {model} at {server} is used up");
+            (reason, WaitsFor::RateLimit(self.of.clone()))
+        };
+        Ok(JobError::Withheld { after, reason, by })
     }
 
     fn slice(&self) -> MutexGuard<'_, Slice> {
@@ -262,7 +266,7 @@ impl Budget {
             return Ok(());
         }
         for kind in kinds {
-            while self.store.hasten(kind, &WaitsFor::DailyBudget, RESUMED).await? >= RESUMED {}
+            while self.store.hasten(kind, WaitReason::DailyBudget, RESUMED).await? >= RESUMED {}
         }
         Ok(())
     }

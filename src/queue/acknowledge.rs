@@ -1,4 +1,4 @@
-//! Writes down how jobs ended, in batches: while one is being written, the next one gathers.
+//! Writes how jobs ended, in batches: while one is being written, the next one gathers.
 //!
 //! A job's slot is free as soon as it has ended; its lease is kept until its outcome is written.
 
@@ -14,8 +14,8 @@ use crate::{
     job::{JobError, Outcome},
     queue::{slots::Slots, wait_log::Waits},
     store::{
-        Store, StoreError,
-        jobs::{Failed, Failure, Finished, Lease, Unwritten, WaitsFor},
+        StoreError,
+        jobs::{Ending, Failure, JobEnd, Lease},
     },
 };
 
@@ -29,18 +29,18 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct Acknowledge {
     /// Taken away when no more outcomes will come.
-    outcomes: Arc<Mutex<Option<mpsc::UnboundedSender<JobEnd>>>>,
+    outcomes: Arc<Mutex<Option<mpsc::UnboundedSender<RunEnd>>>>,
 }
 
-/// A job that ended.
-pub(super) struct JobEnd {
+/// A run that is over.
+pub(super) struct RunEnd {
     pub(super) lease: Lease,
     pub(super) attempt: u32,
-    pub(super) ending: Ending,
+    pub(super) result: RunResult,
 }
 
 /// How a run ended.
-pub(super) enum Ending {
+pub(super) enum RunResult {
     Outcome(Result<Outcome, JobError>),
     /// It panicked or took too long: of a batch, any of its jobs may be to blame.
     Crash {
@@ -49,7 +49,7 @@ pub(super) enum Ending {
     },
 }
 
-impl Ending {
+impl RunResult {
     /// Its name in the metrics.
     pub(super) fn name(&self) -> &'static str {
         match self {
@@ -69,11 +69,11 @@ pub(super) fn start(slots: Slots) -> (Acknowledge, impl Future<Output = ()>) {
     let writing = async move {
         let (mut batch, late, mut waits) = (Vec::with_capacity(BATCH), TaskTracker::new(), Waits::default());
         while ended.recv_many(&mut batch, BATCH).await > 0 {
-            let ends = Ends::of(&slots, batch.drain(..), &mut waits);
+            let ends = ends(&slots, batch.drain(..), &mut waits);
             waits.log(slots.kind);
-            let busy = ends.write(&slots).await;
+            let busy = write(&slots, ends).await;
             if !busy.is_empty() {
-                late.spawn(busy.write_late(slots.clone()));
+                late.spawn(write_late(slots.clone(), busy));
             }
             slots.moved.notify_one();
             if slots.limits.fleet_concurrency.is_some() {
@@ -93,7 +93,7 @@ impl Acknowledge {
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    pub(super) fn hand_in(&self, ended: JobEnd) {
+    pub(super) fn hand_in(&self, ended: RunEnd) {
         if let Some(outcomes) = &*self.outcomes.lock().unwrap_or_else(PoisonError::into_inner) {
             // The receiver lives until the sender is taken away.
             let _ = outcomes.send(ended);
@@ -101,167 +101,72 @@ impl Acknowledge {
     }
 }
 
-/// Ends that are to be written.
-#[derive(Default)]
-struct Ends {
-    finished: Vec<Finished>,
-    failed: Vec<Failed>,
-}
-
-impl Ends {
-    /// Of outcomes; what its handler has written is settled.
-    fn of(slots: &Slots, batch: impl Iterator<Item = JobEnd>, waits: &mut Waits) -> Self {
-        let (mut ends, mut settled, mut left) = (Self::default(), Vec::new(), Vec::new());
-        for JobEnd { lease, attempt, ending } in batch {
-            let (failure, error) = match ending {
-                Ending::Outcome(Ok(Outcome::Committed)) => {
-                    settled.push(lease);
-                    continue;
-                }
-                Ending::Outcome(Ok(Outcome::Done(follow_ups))) => {
-                    ends.finished.push(Finished { lease, follow_ups });
-                    continue;
-                }
-                Ending::Outcome(Err(JobError::LeaseLost)) => {
-                    tracing::info!(
-                        job.id = lease.job,
-                        "job {} is no longer ours: its lease was lost",
-                        lease.job
-                    );
-                    left.push(lease);
-                    continue;
-                }
-                Ending::Outcome(Err(error)) => (failure(slots, attempt, &error), error.to_string()),
-                Ending::Crash { reason, is_shared: true } => (Failure::Suspect, reason),
-                Ending::Crash { reason, is_shared: false } => {
-                    (Failure::Crash(backoff(slots, attempt)), reason)
-                }
-            };
-            if let Failure::Snooze(after) | Failure::PutOff(after, _) = failure {
-                waits.add(lease.job, error.clone(), after);
-            } else {
-                tracing::warn!(job.id = lease.job, attempt, "job {} did not succeed: {error}", lease.job);
+/// What is to be written of these runs. Jobs that their handlers completed are no longer held.
+fn ends(slots: &Slots, batch: impl Iterator<Item = RunEnd>, waits: &mut Waits) -> Vec<JobEnd> {
+    let (mut ends, mut committed, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    for RunEnd { lease, attempt, result } in batch {
+        let (failure, error) = match result {
+            RunResult::Outcome(Ok(Outcome::Committed)) => {
+                committed.push(lease);
+                continue;
             }
-            ends.failed.push(Failed { lease, failure, error });
+            RunResult::Outcome(Ok(Outcome::Done(follow_ups))) => {
+                ends.push(JobEnd::done(lease, follow_ups));
+                continue;
+            }
+            RunResult::Outcome(Err(JobError::LeaseLost)) => {
+                tracing::info!(job.id = lease.job, "job {} is no longer ours: its lease was lost", lease.job);
+                lost.push(lease);
+                continue;
+            }
+            RunResult::Outcome(Err(error)) => {
+                (error.failure(slots.limits.backoff, attempt, rand::random()), error.to_string())
+            }
+            RunResult::Crash { reason, is_shared: true } => (Failure::Suspect, reason),
+            RunResult::Crash { reason, is_shared: false } => {
+                (Failure::Crash(slots.limits.backoff.after(attempt, rand::random())), reason)
+            }
+        };
+        if let Failure::Snooze(after, _) = failure {
+            waits.add(lease.job, error.clone(), after);
+        } else {
+            tracing::warn!(job.id = lease.job, attempt, "job {} did not succeed: {error}", lease.job);
         }
-        slots.held.remove(&settled);
-        slots.abandon(&left);
-        ends
+        ends.push(JobEnd::failed(lease, failure, error));
     }
-
-    fn is_empty(&self) -> bool {
-        self.finished.is_empty() && self.failed.is_empty()
-    }
-
-    /// Writes them, and gives back those of jobs whose row somebody has locked.
-    async fn write(self, slots: &Slots) -> Self {
-        let Self { finished, mut failed } = self;
-        let deadline = Instant::now() + slots.limits.lease;
-        let mut finished = persist(slots, finished, deadline).await;
-        // What follows from them cannot be enqueued: no repeating mends that.
-        failed.extend(finished.refused.drain(..).map(|(finished, error)| Failed {
-            lease: finished.lease,
-            failure: Failure::Dead,
-            error: format!("its outcome cannot be written: {error}"),
-        }));
-        let failed = persist(slots, failed, deadline).await;
-        for (failed, error) in failed.refused {
-            tracing::error!(job.id = failed.lease.job, %error, "the failure of job {} cannot be written", failed.lease.job);
-            slots.abandon(&[failed.lease]);
-        }
-        Self { finished: finished.busy, failed: failed.busy }
-    }
-
-    /// Tries again as long as the jobs are held: they are, while their rows are locked.
-    async fn write_late(mut self, slots: Slots) {
-        let mut wait = FIRST_WAIT;
-        while !self.is_empty() {
-            tokio::time::sleep(wait).await;
-            wait = (2 * wait).min(LONGEST_WAIT);
-            self.finished.retain(|end| slots.held.is_held(end.lease));
-            self.failed.retain(|end| slots.held.is_held(end.lease));
-            self = self.write(&slots).await;
-        }
-    }
+    slots.held.remove(&committed);
+    slots.abandon(&lost);
+    ends
 }
 
-/// How the queue goes on with a job that did not succeed.
-fn failure(slots: &Slots, attempt: u32, error: &JobError) -> Failure {
-    let put_off = |after, waits_for| Failure::PutOff(spread(after, rand::random()), waits_for);
-    match error {
-        JobError::Snooze { after, .. } => Failure::Snooze(spread(*after, rand::random())),
-        JobError::Withheld { after, by, .. } => put_off(*after, by.clone()),
-        JobError::Throttled { after, by } => put_off(*after, WaitsFor::RateLimit(by.clone())),
-        JobError::Dead(_) => Failure::Dead,
-        JobError::Rejected { server, .. } => Failure::Rejected { by: server.clone() },
-        JobError::Retry(_) | JobError::LeaseLost => Failure::Retry(backoff(slots, attempt)),
-    }
-}
-
-fn backoff(slots: &Slots, attempt: u32) -> Duration {
-    slots.limits.backoff.after(attempt, rand::random())
-}
-
-/// The most that is added to a wait.
-const LONGEST_JITTER: Duration = Duration::from_mins(1);
-
-/// Never earlier than asked, and not all at once; `random` is from 0 to 1.
-fn spread(after: Duration, random: f64) -> Duration {
-    after.saturating_add((after / 5).min(LONGEST_JITTER).mul_f64(random))
-}
-
-/// The end of a job, as the store takes it.
-trait End: Sized + Sync {
-    fn lease(&self) -> Lease;
-    fn write(store: &Store, batch: &[Self]) -> impl Future<Output = Result<Unwritten, StoreError>> + Send;
-}
-
-impl End for Finished {
-    fn lease(&self) -> Lease {
-        self.lease
-    }
-
-    async fn write(store: &Store, batch: &[Self]) -> Result<Unwritten, StoreError> {
-        store.finish(batch).await
-    }
-}
-
-impl End for Failed {
-    fn lease(&self) -> Lease {
-        self.lease
-    }
-
-    async fn write(store: &Store, batch: &[Self]) -> Result<Unwritten, StoreError> {
-        store.fail(batch).await
-    }
-}
-
-/// What could not be written.
-struct Remainder<E> {
-    /// The database refuses these for good.
-    refused: Vec<(E, StoreError)>,
-    /// Somebody has locked these jobs' rows.
-    busy: Vec<E>,
-}
-
-/// Writes a batch, however often the database is away, until the leases would have run out. What it
-/// refuses for good is tried one by one, so that one does not spoil the others.
-async fn persist<E: End>(slots: &Slots, batch: Vec<E>, deadline: Instant) -> Remainder<E> {
-    let mut left = Remainder { refused: Vec::new(), busy: Vec::new() };
-    let mut batches = vec![batch];
+/// Writes ends again as long as the jobs are held: they are, while their rows are locked.
+async fn write_late(slots: Slots, mut ends: Vec<JobEnd>) {
     let mut wait = FIRST_WAIT;
+    while !ends.is_empty() {
+        tokio::time::sleep(wait).await;
+        wait = (2 * wait).min(LONGEST_WAIT);
+        ends.retain(|end| slots.held.is_held(end.lease));
+        ends = write(&slots, ends).await;
+    }
+}
+
+/// Writes ends, however often the database is away, until the leases would have run out. What it refuses for good is
+/// tried one by one, so that one does not spoil the others. Returns the ends of jobs whose rows are locked.
+async fn write(slots: &Slots, ends: Vec<JobEnd>) -> Vec<JobEnd> {
+    let deadline = Instant::now() + slots.limits.lease;
+    let (mut busy, mut batches, mut wait) = (Vec::new(), vec![ends], FIRST_WAIT);
     while let Some(mut batch) = batches.pop() {
         if batch.is_empty() {
             continue;
         }
-        match E::write(&slots.store, &batch).await {
+        match slots.store.end_jobs(&batch).await {
             Ok(unwritten) => {
                 for lease in &unwritten.lost {
                     tracing::info!(job.id = lease.job, "job {} was no longer ours when it ended", lease.job);
                 }
-                let (busy, gone): (Vec<_>, Vec<_>) =
-                    batch.into_iter().partition(|end| unwritten.busy.contains(&end.lease()));
-                left.busy.extend(busy);
+                let (locked, gone): (Vec<_>, Vec<_>) =
+                    batch.into_iter().partition(|end| unwritten.busy.contains(&end.lease));
+                busy.extend(locked);
                 slots.held.remove(&leases(&gone));
             }
             Err(StoreError::Unreachable(error) | StoreError::TooSlow(error)) if Instant::now() < deadline => {
@@ -276,26 +181,32 @@ async fn persist<E: End>(slots: &Slots, batch: Vec<E>, deadline: Instant) -> Rem
                 tracing::warn!(jobs = unwritten.len(), %error, "outcomes were not written; their leases run out");
                 slots.abandon(&leases(&unwritten));
             }
-            Err(error) if batch.len() == 1 => left.refused.extend(batch.pop().map(|one| (one, error))),
-            Err(_) => batches.extend(batch.into_iter().map(|one| vec![one])),
+            Err(_) if batch.len() > 1 => batches.extend(batch.into_iter().map(|one| vec![one])),
+            Err(error) => {
+                batches.extend(batch.pop().and_then(|end| refused(slots, end, &error)).map(|end| vec![end]))
+            }
         }
     }
-    left
+    busy
 }
 
-fn leases<E: End>(ends: &[E]) -> Vec<Lease> {
-    ends.iter().map(End::lease).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wait_is_spread_by_a_fifth_and_a_minute_at_most_however_long_it_is() {
-        assert_eq!(spread(Duration::from_secs(10), 0.0), Duration::from_secs(10));
-        assert_eq!(spread(Duration::from_secs(10), 1.0), Duration::from_secs(12));
-        assert_eq!(spread(Duration::from_hours(24), 1.0), Duration::from_hours(24) + Duration::from_mins(1));
-        assert_eq!(spread(Duration::MAX, 1.0), Duration::MAX);
+/// What is written instead of an end that the database refuses.
+fn refused(slots: &Slots, end: JobEnd, error: &StoreError) -> Option<JobEnd> {
+    let JobEnd { lease, ending } = end;
+    match ending {
+        // What follows from it cannot be enqueued: no repeating mends that.
+        Ending::Done(_) => {
+            let error = format!("its outcome cannot be written: {error}");
+            Some(JobEnd::failed(lease, Failure::Dead { rejected_by: None }, error))
+        }
+        Ending::Failed(..) => {
+            tracing::error!(job.id = lease.job, %error, "the failure of job {} cannot be written", lease.job);
+            slots.abandon(&[lease]);
+            None
+        }
     }
+}
+
+fn leases(ends: &[JobEnd]) -> Vec<Lease> {
+    ends.iter().map(|end| end.lease).collect()
 }

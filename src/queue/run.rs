@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 use super::{
-    acknowledge::{Acknowledge, Ending, JobEnd},
+    acknowledge::{Acknowledge, RunEnd, RunResult},
     slots::{SlotGuard, Slots},
 };
 use crate::{
@@ -59,7 +59,7 @@ impl<J: BatchJob> Runner<J> {
                 }
                 Err(error) => {
                     let error = JobError::Dead(format!("the payload is not one of {}: {error}", J::KIND));
-                    self.hand_in(&slot.job, Ending::Outcome(Err(error)), Instant::now());
+                    self.hand_in(&slot.job, RunResult::Outcome(Err(error)), Instant::now());
                 }
             }
         }
@@ -87,11 +87,11 @@ impl<J: BatchJob> Runner<J> {
         let run = self.slots.tasks.spawn(run.instrument(span(J::KIND, &slots)));
         let mut outcomes = run.await.unwrap_or_else(crash).map(Vec::into_iter);
         for slot in slots {
-            let ending = match &mut outcomes {
-                Ok(outcomes) => Ending::Outcome(outcomes.next().unwrap_or(Err(JobError::LeaseLost))),
-                Err(reason) => Ending::Crash { reason: reason.clone(), is_shared },
+            let result = match &mut outcomes {
+                Ok(outcomes) => RunResult::Outcome(outcomes.next().unwrap_or(Err(JobError::LeaseLost))),
+                Err(reason) => RunResult::Crash { reason: reason.clone(), is_shared },
             };
-            self.hand_in(&slot.job, ending, started);
+            self.hand_in(&slot.job, result, started);
         }
     }
 
@@ -107,9 +107,9 @@ impl<J: BatchJob> Runner<J> {
         JobRun { payload, attempt }
     }
 
-    fn hand_in(&self, job: &ClaimedJob, ending: Ending, started: Instant) {
-        telemetry::job_ended(J::KIND, ending.name(), job.waited, started.elapsed());
-        self.acknowledge.hand_in(JobEnd { lease: job.lease, attempt: job.attempt, ending });
+    fn hand_in(&self, job: &ClaimedJob, result: RunResult, started: Instant) {
+        telemetry::job_ended(J::KIND, result.name(), job.waited, started.elapsed());
+        self.acknowledge.hand_in(RunEnd { lease: job.lease, attempt: job.attempt, result });
     }
 }
 

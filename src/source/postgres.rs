@@ -24,7 +24,7 @@ use crate::{
         Catalogue, CatalogueError, Document, Listed, Nets, RenderFault,
         render::{Rendering, Row, Templates},
     },
-    pg_connection::{self, Lent},
+    pg_connection::{self, BorrowedConnection},
 };
 
 mod listing;
@@ -210,14 +210,14 @@ impl PostgresSource {
         unreachable(&self.settings.name, format!("its listing cannot be kept: {error}"))
     }
 
-    async fn lent(&self) -> Result<Lent, CatalogueError> {
-        Lent::of(&self.pool).await.map_err(|error| failure(&self.settings.name, &error))
+    async fn lent(&self) -> Result<BorrowedConnection, CatalogueError> {
+        BorrowedConnection::acquire(&self.pool).await.map_err(|error| failure(&self.settings.name, &error))
     }
 
     /// A transaction with the cursor `listing`.
     async fn snapshot<'a>(
         &self,
-        lent: &'a mut Lent,
+        lent: &'a mut BorrowedConnection,
         statements: &Statements,
     ) -> Result<Transaction<'a, Postgres>, CatalogueError> {
         let fail = |error: sqlx::Error| failure(&self.settings.name, &error);

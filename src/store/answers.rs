@@ -124,8 +124,7 @@ impl Store {
             before,
             i64::from(limit),
         );
-        let answers =
-            self.transact_by_values(async |connection| Ok(answers.fetch_all(connection).await?)).await?;
+        let answers = answers.fetch_all(&self.pool.by_values()).await?;
         Ok(answers.into_iter().map(|answer| answer.0).collect())
     }
 
@@ -173,11 +172,8 @@ impl Store {
 
     /// Ends questions that are past their time; says how many.
     pub async fn end_overdue_answers(&self) -> Result<u64, StoreError> {
-        self.promptly(async |connection| {
-            let ended = sqlx::query_scalar!(r#"select shopkeeper.end_overdue_answers() as "ended!""#);
-            Ok(ended.fetch_one(connection).await?.unsigned_abs())
-        })
-        .await
+        let ended = sqlx::query_scalar!(r#"select shopkeeper.end_overdue_answers() as "ended!""#);
+        Ok(ended.fetch_one(&self.queue).await?.unsigned_abs())
     }
 
     /// Cancels a question; false when it is settled already.

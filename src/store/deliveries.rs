@@ -1,8 +1,7 @@
 //! What other services are told: written with the result by a trigger, sent by jobs.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use sqlx::PgConnection;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Store, StoreError, jobs, jobs::Lease};
@@ -18,36 +17,41 @@ pub struct Delivery {
     pub attempts: u32,
 }
 
-/// How sending a message went.
+/// An attempt to send a message.
 #[derive(Clone, Debug)]
-pub struct Sent {
-    /// What comes of it.
-    pub how: SentHow,
-    /// The status that the receiver answered with.
+pub struct DeliveryAttempt {
+    /// Of the message after it.
+    pub status: DeliveryStatus,
+    /// The status code of the receiver's response.
     pub code: Option<u16>,
     /// Why it was not delivered.
     pub error: Option<String>,
 }
 
-/// What comes of a message that was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SentHow {
-    /// It is sent again.
+/// The states of a message.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+    sqlx::Type,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum DeliveryStatus {
+    /// It is sent, or sent again.
     Pending,
     /// The receiver has it.
     Delivered,
     /// It is given up.
     Failed,
-}
-
-impl SentHow {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Delivered => "delivered",
-            Self::Failed => "failed",
-        }
-    }
 }
 
 /// A message as operators see it.
@@ -58,7 +62,7 @@ pub struct DeliveryShown {
     pub webhook: String,
     pub event: String,
     pub answer_id: Uuid,
-    pub status: String,
+    pub status: DeliveryStatus,
     pub attempts: i32,
     pub code: Option<i32>,
     pub error: Option<String>,
@@ -98,67 +102,83 @@ impl Store {
         }))
     }
 
-    /// Notes how sending a message went, while its job is held.
-    pub async fn note_delivery(&self, lease: Lease, id: Uuid, sent: &Sent) -> Result<(), StoreError> {
-        self.transact(async |connection| {
-            jobs::require_held(connection, lease).await?;
-            note(connection, id, sent).await
-        })
-        .await
-    }
-
-    /// Notes how sending a message ended, and completes its job.
-    pub async fn end_delivery(&self, lease: Lease, id: Uuid, sent: &Sent) -> Result<(), StoreError> {
-        self.transact(async |connection| {
-            jobs::complete(connection, lease).await?;
-            note(connection, id, sent).await
-        })
-        .await
+    /// Notes an attempt to send a message under the lease of its job, and completes the job unless the message is sent
+    /// again.
+    pub async fn note_delivery(
+        &self,
+        lease: Lease,
+        id: Uuid,
+        attempt: &DeliveryAttempt,
+    ) -> Result<(), StoreError> {
+        self.pool
+            .transact(async |connection| {
+                match attempt.status {
+                    DeliveryStatus::Pending => jobs::require_held(connection, lease).await?,
+                    DeliveryStatus::Delivered | DeliveryStatus::Failed => {
+                        jobs::complete(connection, lease).await?;
+                    }
+                }
+                let noted = sqlx::query!(
+                    "update shopkeeper.delivery
+                     set status = $2, code = $3, error = $4, attempts = attempts + 1,
+                         delivered_at = case when $2 = 'delivered' then now() end
+                     where id = $1",
+                    id,
+                    <&str>::from(attempt.status),
+                    attempt.code.map(i32::from),
+                    attempt.error,
+                );
+                noted.execute(connection).await?;
+                Ok(())
+            })
+            .await
     }
 
     /// Reads a page of messages, the newest first: of a status, and older than one, where these are given.
     pub async fn deliveries(
         &self,
-        status: Option<&str>,
+        status: Option<DeliveryStatus>,
         before: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<DeliveryShown>, StoreError> {
         let deliveries = sqlx::query_as!(
             DeliveryShown,
-            "select id, webhook, event, answer_id, status, attempts, code, error, created_at, delivered_at
+            r#"select id, webhook, event, answer_id, status as "status: DeliveryStatus", attempts, code, error, created_at,
+                 delivered_at
              from shopkeeper.delivery
              where ($1::text is null or status = $1) and (
                  $2::uuid is null
                  or (created_at, id) < (select before.created_at, before.id from shopkeeper.delivery as before where before.id = $2)
              )
-             order by created_at desc, id desc limit $3",
-            status,
+             order by created_at desc, id desc limit $3"#,
+            status.map(<&str>::from),
             before,
             i64::from(limit),
         );
-        self.transact_by_values(async |connection| Ok(deliveries.fetch_all(connection).await?)).await
+        Ok(deliveries.fetch_all(&self.pool.by_values()).await?)
     }
 
     /// Has a message sent once more, as it is and at once; false when there is none.
     pub async fn redeliver(&self, id: Uuid, kind: &str) -> Result<bool, StoreError> {
-        self.transact(async |connection| {
-            let known = sqlx::query!("select id from shopkeeper.delivery where id = $1", id)
-                .fetch_optional(&mut *connection);
-            if known.await?.is_none() {
-                return Ok(false);
-            }
-            let key = id.to_string();
-            jobs::enqueue(connection, kind, std::slice::from_ref(&key), &[serde_json::json!({})]).await?;
-            jobs::hasten(connection, kind, &key).await?;
-            sqlx::query!(
+        self.pool
+            .transact(async |connection| {
+                let known = sqlx::query!("select id from shopkeeper.delivery where id = $1", id)
+                    .fetch_optional(&mut *connection);
+                if known.await?.is_none() {
+                    return Ok(false);
+                }
+                let key = id.to_string();
+                jobs::enqueue(connection, kind, std::slice::from_ref(&key), &[serde_json::json!({})]).await?;
+                jobs::hasten(connection, kind, &key).await?;
+                sqlx::query!(
                 "update shopkeeper.delivery set status = 'pending', attempts = 0, error = null where id = $1",
                 id
             )
             .execute(connection)
             .await?;
-            Ok(true)
-        })
-        .await
+                Ok(true)
+            })
+            .await
     }
 
     /// Deletes one batch of messages that are older than this and not to be sent any more; says how many.
@@ -172,20 +192,4 @@ impl Store {
         );
         Ok(pruned.execute(&self.pool).await?.rows_affected())
     }
-}
-
-async fn note(connection: &mut PgConnection, id: Uuid, sent: &Sent) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update shopkeeper.delivery
-         set status = $2, code = $3, error = $4, attempts = attempts + 1,
-             delivered_at = case when $2 = 'delivered' then now() end
-         where id = $1",
-        id,
-        sent.how.word(),
-        sent.code.map(i32::from),
-        sent.error,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
 }

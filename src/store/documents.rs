@@ -124,17 +124,18 @@ impl Store {
         refresh: &str,
     ) -> Result<u64, StoreError> {
         let keys: Vec<_> = listed.iter().map(|entry| entry.key.clone()).collect();
-        self.transact(async |connection| {
-            let enqueued = enqueue_refresh(connection, refresh, source, &keys, 0).await?;
-            note(connection, source, listed).await?;
-            Ok(enqueued)
-        })
-        .await
+        self.pool
+            .transact(async |connection| {
+                let enqueued = enqueue_refresh(connection, refresh, source, &keys).await?;
+                note(connection, source, listed).await?;
+                Ok(enqueued)
+            })
+            .await
     }
 
     /// Notes that these documents were added, and enqueues the filling of every index version, which lack them now.
     pub async fn note_new(&self, source: &str, listed: &[Listed], fill: &str) -> Result<u64, StoreError> {
-        self.transact(async |connection| {
+        self.pool.transact(async |connection| {
             sqlx::query!(
                 "select shopkeeper.enqueue_many(
                      $1, array_agg(id::text order by id), array_agg(jsonb_build_object('version', id) order by id)
@@ -156,20 +157,21 @@ impl Store {
         keys: &[String],
         refresh: &str,
     ) -> Result<u64, StoreError> {
-        self.transact(async |connection| {
-            let enqueued = enqueue_refresh(connection, refresh, source, keys, 0).await?;
-            lock(connection, &vec![source.to_owned(); keys.len()], keys).await?;
-            sqlx::query!(
+        self.pool
+            .transact(async |connection| {
+                let enqueued = enqueue_refresh(connection, refresh, source, keys).await?;
+                lock(connection, &vec![source.to_owned(); keys.len()], keys).await?;
+                sqlx::query!(
                 "update shopkeeper.document set revision = revision + 1, row_hash = null, changed_at = now()
                  where source = $1 and key = any($2)",
                 source,
                 keys,
             )
-            .execute(connection)
-            .await?;
-            Ok(enqueued)
-        })
-        .await
+                .execute(connection)
+                .await?;
+                Ok(enqueued)
+            })
+            .await
     }
 
     /// Enqueues the documents of a source that could not be indexed once more, page by page, but for those that one of
@@ -197,27 +199,29 @@ impl Store {
             let Some(last) = keys.last() else { return Ok(enqueued) };
             after.clone_from(last);
             let retry =
-                self.on_one(async |connection| enqueue_refresh(connection, refresh, source, &keys, 0).await);
+                self.pool.run(async |connection| enqueue_refresh(connection, refresh, source, &keys).await);
             enqueued += retry.await?;
         }
     }
 
     /// Deletes one batch of the documents of a source, in every index version; says how many.
     pub async fn delete_documents(&self, source: &str) -> Result<u64, StoreError> {
-        self.transact_by_index(async |connection| {
-            let keys = sqlx::query_scalar!(
-                "select key from shopkeeper.document where source = $1 order by key limit $2",
-                source,
-                DELETED,
-            );
-            let keys = keys.fetch_all(&mut *connection).await?;
-            lock(connection, &vec![source.to_owned(); keys.len()], &keys).await?;
-            let ids: Vec<_> =
-                keys.into_iter().map(|key| DocumentId { source: source.to_owned(), key }).collect();
-            refresh::delete(connection, &ids.iter().collect::<Vec<_>>()).await?;
-            Ok(ids.len() as u64)
-        })
-        .await
+        self.pool
+            .by_index()
+            .transact(async |connection| {
+                let keys = sqlx::query_scalar!(
+                    "select key from shopkeeper.document where source = $1 order by key limit $2",
+                    source,
+                    DELETED,
+                );
+                let keys = keys.fetch_all(&mut *connection).await?;
+                lock(connection, &vec![source.to_owned(); keys.len()], &keys).await?;
+                let ids: Vec<_> =
+                    keys.into_iter().map(|key| DocumentId { source: source.to_owned(), key }).collect();
+                refresh::delete(connection, &ids.iter().collect::<Vec<_>>()).await?;
+                Ok(ids.len() as u64)
+            })
+            .await
     }
 
     /// The row hashes of those of these documents that are known and not on their way out.
@@ -249,7 +253,7 @@ impl Store {
         ids: impl Iterator<Item = &DocumentId> + Send,
     ) -> Result<HashMap<DocumentId, Known>, StoreError> {
         let (sources, keys): (Vec<_>, Vec<_>) = ids.map(|id| (id.source.clone(), id.key.clone())).unzip();
-        let rows = self.transact_by_index(async |connection| { let rows = sqlx::query!(
+        let rows = sqlx::query!(
             r#"select document.source, document.key, document.revision, document.row_hash,
                    extract(epoch from now() - document.changed_at)::double precision as "changed_ago!",
                    indexed.fingerprint as "fingerprint?",
@@ -266,10 +270,7 @@ impl Store {
             &sources,
             &keys,
         );
-        Ok(rows.fetch_all(connection).await?)
-        });
-        let rows = rows.await?;
-        let known = rows.into_iter().map(|row| {
+        let known = rows.fetch_all(&self.pool.by_index()).await?.into_iter().map(|row| {
             let fingerprint = row.fingerprint.and_then(|bytes| bytes.try_into().ok()).map(Fingerprint);
             let chunks =
                 row.chunks.into_iter().filter_map(|hash: Vec<u8>| hash.try_into().ok().map(InputHash));
@@ -335,10 +336,9 @@ async fn enqueue_refresh(
     kind: &str,
     source: &str,
     keys: &[String],
-    priority: i16,
 ) -> Result<u64, StoreError> {
     let job_keys: Vec<_> = keys.iter().map(|key| format!("{source}/{key}")).collect();
     let payloads: Vec<Value> =
         keys.iter().map(|key| serde_json::json!({ "source": source, "key": key })).collect();
-    jobs::enqueue_at(connection, kind, &job_keys, &payloads, None, priority).await
+    jobs::enqueue(connection, kind, &job_keys, &payloads).await
 }

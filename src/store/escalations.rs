@@ -104,8 +104,7 @@ impl Store {
             after,
             i64::from(limit),
         );
-        let escalations =
-            self.transact_by_values(async |connection| Ok(escalations.fetch_all(connection).await?)).await?;
+        let escalations = escalations.fetch_all(&self.pool.by_values()).await?;
         Ok(escalations.into_iter().map(|escalation| escalation.0).collect())
     }
 

@@ -1,13 +1,13 @@
-//! The rows of the queue: enqueue, claim, renew, and in `jobs/` what comes after.
+//! The rows of the queue: enqueue, claim and renew; `jobs/` has how jobs end, and what operators do to them.
 //!
 //! A claim gives a [`Lease`]: the job's id and a fence. Whatever is written in a job's name goes through
 //! `complete` in the same transaction, which fails when the fence is no longer the job's own.
 
-use std::{cmp::Reverse, collections::HashSet, time::Duration};
+use std::{cmp::Reverse, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{Connection, PgConnection, postgres::types::PgInterval};
+use sqlx::{PgConnection, postgres::types::PgInterval};
 
 use super::{PROMPT, Store, StoreError};
 
@@ -16,7 +16,7 @@ mod outcome;
 mod upkeep;
 
 pub use control::{JobFilter, JobRow, JobState, Selection};
-pub use outcome::{Failed, Failure, Finished, OnDead, Unwritten, WaitsFor};
+pub use outcome::{Ending, Failure, JobEnd, OnDead, Unwritten, WaitReason, WaitsFor};
 pub(super) use outcome::{complete, complete_all};
 pub use upkeep::Promoted;
 
@@ -93,124 +93,89 @@ fn columns(leases: &[Lease]) -> (Vec<i64>, Vec<i64>) {
 impl Store {
     /// Enqueues jobs of one kind in one statement; says how many there are to run.
     pub async fn enqueue(&self, kind: &str, keys: &[String], payloads: &[Value]) -> Result<u64, StoreError> {
-        self.on_one(async |connection| enqueue(connection, kind, keys, payloads).await).await
+        self.pool.run(async |connection| enqueue(connection, kind, keys, payloads).await).await
     }
 
-    /// Claims jobs that are due: by priority, then by time, then in the order they came, after those that must run alone.
+    /// Claims jobs that are due: those that must run alone first, then by priority, time and id.
     pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<ClaimedJob>, StoreError> {
-        let mut claimed = self
-            .promptly(async |connection| {
-                let Some(fleet_limit) = claim.fleet_limit else { return take(connection, claim).await };
-                // Who counts must be alone until his claim can be seen: the lock of the kind's row.
-                let mut transaction = connection.begin().await?;
-                lock_kind(&mut transaction, claim.kind).await?;
-                let running = sqlx::query_scalar!(
-                    r#"select count(*) as "count!" from shopkeeper.job where kind = $1 and state = 'running'"#,
-                    claim.kind
-                )
-                .fetch_one(&mut *transaction)
-                .await?;
-                let free = fleet_limit.saturating_sub(u32::try_from(running).unwrap_or(u32::MAX));
-                let lone = claim.lone.min(free);
-                let limit = claim.limit.min(free - lone);
-                let claimed = take(&mut transaction, Claim { limit, lone, ..claim }).await?;
-                transaction.commit().await?;
-                Ok(claimed)
-            })
-            .await?;
-        // One that must run alone may be one more than there are slots: then another waits, which is not charged for it.
+        let mut claimed = match claim.fleet_limit {
+            None => self.queue.run(async |connection| take(connection, claim).await).await,
+            Some(most) => {
+                self.queue.transact(async |connection| take_within(connection, claim, most).await).await
+            }
+        }?;
+        // A job that must run alone may exceed the slots by one: then another waits, which is not charged for it.
         claimed.sort_unstable_by_key(|job| (!job.is_alone, Reverse(job.priority), job.lease.job));
         Ok(claimed)
     }
 
-    /// Renews leases, and says which of them are lost: taken by others, or cancelled. A job whose row
-    /// somebody holds, because he is enqueueing its key, is still ours; it is not waited for, so that it
-    /// does not take the others' leases with it.
+    /// Renews leases, and returns those that are lost: taken by others, or cancelled. A job whose row is locked, because
+    /// its key is being enqueued, is still ours; its lease is renewed next time, so that the others need not wait.
     pub async fn renew(&self, leases: &[Lease], length: Duration) -> Result<Vec<Lease>, StoreError> {
         let (jobs, fences) = columns(leases);
-        let limit = PROMPT.min(length / 2);
-        let held = self
-            .renewing(limit, async |connection| {
-                sqlx::query!(
-                    "update shopkeeper.job set lease_until = now() + $3
-                     where id = any (array(
-                         select id from shopkeeper.job
-                         where id = any ($1) and fence = any ($2) and worker is not null
-                         for update skip locked
-                     ))",
-                    &jobs,
-                    &fences,
-                    interval(length),
-                )
-                .execute(&mut *connection)
-                .await?;
-                held(connection, leases).await
-            })
-            .await?;
+        let held = sqlx::query_scalar!(
+            "with renewed as (
+                 update shopkeeper.job set lease_until = now() + $3
+                 where id = any (array(
+                     select id from shopkeeper.job
+                     where id = any ($1) and fence = any ($2) and worker is not null
+                     for update skip locked
+                 ))
+             )
+             select id from shopkeeper.job where id = any ($1) and fence = any ($2) and worker is not null",
+            &jobs,
+            &fences,
+            interval(length),
+        );
+        let held = held.fetch_all(&self.renewals.within(PROMPT.min(length / 2))).await?;
         Ok(leases.iter().filter(|lease| !held.contains(&lease.job)).copied().collect())
     }
 
-    /// Lists the jobs of a kind that a worker holds, as far as the database knows; so many at most.
+    /// Lists the jobs of a kind that a worker holds according to the database, `limit` at most.
     pub async fn claimed_by(&self, kind: &str, worker: &str, limit: usize) -> Result<Vec<Lease>, StoreError> {
-        self.promptly(async |connection| {
-            let claimed = sqlx::query_as!(
-                Lease,
-                r#"select id as "job!", fence as "fence!" from shopkeeper.claimed_by($1, $2, $3)"#,
-                kind,
-                worker,
-                i64::try_from(limit).unwrap_or(i64::MAX),
-            );
-            Ok(claimed.fetch_all(connection).await?)
-        })
-        .await
+        let claimed = sqlx::query_as!(
+            Lease,
+            r#"select id as "job!", fence as "fence!" from shopkeeper.claimed_by($1, $2, $3)"#,
+            kind,
+            worker,
+            i64::try_from(limit).unwrap_or(i64::MAX),
+        );
+        Ok(claimed.fetch_all(&self.queue).await?)
     }
 
-    /// Gives claimed jobs that never started back, as if they had not been claimed, and wakes those who
-    /// run them. Says how many; one whose row somebody has locked is left as it is.
+    /// Gives back claimed jobs that never started, uncharged, and wakes the workers of their kinds. Returns their number;
+    /// a job whose row is locked is left as it is.
     pub async fn give_back(&self, leases: &[Lease]) -> Result<usize, StoreError> {
         let (jobs, fences) = columns(leases);
-        self.promptly(async |connection| {
-            let back = sqlx::query_scalar!(
-                r#"with back as (
-                     update shopkeeper.job
-                     set state = 'ready', worker = null, lease_until = null, attempts = attempts - 1, dirty = false
-                     where id = any (array(
-                         select id from shopkeeper.job
-                         where id = any ($1) and fence = any ($2) and worker is not null
-                         for update skip locked
-                     ))
-                     returning kind
-                 ), rung as (
-                     select pg_notify('shopkeeper_job', kind), jobs
-                     from (select kind, count(*) as jobs from back group by kind) as kinds
-                 )
-                 select coalesce(sum(jobs), 0)::bigint as "back!" from rung"#,
-                &jobs,
-                &fences,
-            );
-            Ok(usize::try_from(back.fetch_one(connection).await?).unwrap_or_default())
-        })
-        .await
+        let back = sqlx::query_scalar!(
+            r#"with back as (
+                 update shopkeeper.job
+                 set state = 'ready', worker = null, lease_until = null, attempts = attempts - 1, dirty = false
+                 where id = any (array(
+                     select id from shopkeeper.job
+                     where id = any ($1) and fence = any ($2) and worker is not null
+                     for update skip locked
+                 ))
+                 returning kind
+             ), rung as (
+                 select pg_notify('shopkeeper_job', kind), jobs
+                 from (select kind, count(*) as jobs from back group by kind) as kinds
+             )
+             select coalesce(sum(jobs), 0)::bigint as "back!" from rung"#,
+            &jobs,
+            &fences,
+        );
+        Ok(usize::try_from(back.fetch_one(&self.queue).await?).unwrap_or_default())
     }
 
-    /// Wakes those who run jobs of a kind, in all daemons.
+    /// Wakes the workers of a kind, in all daemons.
     pub async fn ring(&self, kind: &str) -> Result<(), StoreError> {
-        self.promptly(async |connection| ring(connection, kind).await).await
+        self.queue.run(async |connection| ring(connection, kind).await).await
     }
 }
 
-/// Which of these leases are still held, by the jobs' ids.
-async fn held(connection: &mut PgConnection, leases: &[Lease]) -> Result<HashSet<i64>, StoreError> {
-    let (jobs, fences) = columns(leases);
-    let held = sqlx::query_scalar!(
-        "select id from shopkeeper.job where id = any ($1) and fence = any ($2) and worker is not null",
-        &jobs,
-        &fences,
-    );
-    Ok(held.fetch_all(connection).await?.into_iter().collect())
-}
-
-/// Locks the row of a job as long as it is held under its lease.
+/// Locks the row of a job until the transaction ends; waits for a concurrent lock on it. Fails unless the job is held
+/// under this lease then.
 pub(super) async fn require_held(connection: &mut PgConnection, lease: Lease) -> Result<(), StoreError> {
     let held = sqlx::query!(
         "select id from shopkeeper.job where id = $1 and fence = $2 and worker is not null for update",
@@ -225,7 +190,7 @@ async fn ring(connection: &mut PgConnection, kind: &str) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Locks the row of a kind until the transaction ends, making it the first time.
+/// Locks the row of a kind until the transaction ends, and creates it first if there is none.
 async fn lock_kind(connection: &mut PgConnection, kind: &str) -> Result<(), StoreError> {
     loop {
         let locked = sqlx::query!("select kind from shopkeeper.queue_kind where kind = $1 for update", kind)
@@ -238,6 +203,24 @@ async fn lock_kind(connection: &mut PgConnection, kind: &str) -> Result<(), Stor
             .execute(&mut *connection)
             .await?;
     }
+}
+
+/// Claims no more jobs than the limit over all daemons allows. Counting takes the lock of the kind's row, until the claim
+/// can be seen.
+async fn take_within(
+    connection: &mut PgConnection,
+    claim: Claim<'_>,
+    fleet_limit: u32,
+) -> Result<Vec<ClaimedJob>, StoreError> {
+    lock_kind(connection, claim.kind).await?;
+    let running = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from shopkeeper.job where kind = $1 and state = 'running'"#,
+        claim.kind
+    );
+    let running = running.fetch_one(&mut *connection).await?;
+    let free = fleet_limit.saturating_sub(u32::try_from(running).unwrap_or(u32::MAX));
+    let lone = claim.lone.min(free);
+    take(connection, Claim { limit: claim.limit.min(free - lone), lone, ..claim }).await
 }
 
 async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<ClaimedJob>, StoreError> {
@@ -274,7 +257,7 @@ async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<Cla
     Ok(claimed.collect())
 }
 
-/// A job that waits for its next attempt need wait no longer.
+/// Makes a job due that waits for its next attempt.
 pub(super) async fn hasten(connection: &mut PgConnection, kind: &str, key: &str) -> Result<(), StoreError> {
     sqlx::query!(
         "update shopkeeper.job set state = 'ready', run_at = now()
@@ -294,26 +277,23 @@ pub(super) async fn enqueue(
     keys: &[String],
     payloads: &[Value],
 ) -> Result<u64, StoreError> {
-    enqueue_at(connection, kind, keys, payloads, None, 0).await
+    enqueue_at(connection, kind, keys, payloads, None).await
 }
 
-/// Enqueues jobs of one kind that are due then, those of the highest priority first, in the caller's
-/// transaction.
+/// Enqueues jobs of one kind in the caller's transaction; `run_at` is when they are due, unless now.
 pub(super) async fn enqueue_at(
     connection: &mut PgConnection,
     kind: &str,
     keys: &[String],
     payloads: &[Value],
     run_at: Option<DateTime<Utc>>,
-    priority: i16,
 ) -> Result<u64, StoreError> {
     let enqueued = sqlx::query_scalar!(
-        "select shopkeeper.enqueue_many($1::text, $2::text[], $3::jsonb[], $5::smallint, run_at => coalesce($4, now()))",
+        "select shopkeeper.enqueue_many($1::text, $2::text[], $3::jsonb[], run_at => coalesce($4, now()))",
         kind,
         keys,
         payloads,
         run_at,
-        priority,
     )
     .fetch_one(connection)
     .await?;

@@ -11,31 +11,38 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{TryStreamExt, future::BoxFuture, stream::BoxStream};
+use futures::{
+    TryFutureExt, TryStreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
 use sqlx::{
-    AssertSqlSafe, Connection, Either, Execute, Executor, PgConnection, PgPool, Postgres, Row, SqlStr,
+    AssertSqlSafe, Connection, Either, Execute, Executor, PgConnection, PgPool, Postgres, Row, SqlSafeStr,
+    SqlStr,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
-use crate::pg_connection::{Lent, PING_TIMEOUT, in_time};
+use crate::pg_connection::{BorrowedConnection, PING_TIMEOUT, in_time};
 
-/// Connections to one server.
+/// Connections to one server. As an executor it runs one statement, in a transaction where `begin` is set.
 #[derive(Clone, Debug)]
 pub(super) struct Pool {
     plain: PgPool,
-    /// The longest that a statement is waited for, or a transaction.
+    /// Time limit for a statement or a transaction. It passes only when the network is cut.
     patience: Option<Duration>,
-    /// Behind a pooler: how a transaction begins.
+    /// Time limit for the same and the wait for a connection, where both must be short.
+    limit: Option<Duration>,
+    /// How each transaction begins. Statements need one behind a pooler, or for settings of their own.
     begin: Option<Arc<str>>,
 }
 
-/// The server asks a connection that says nothing for ten seconds whether it is there, four times, and ends it then: it
-/// is of a host that was cut off, and its locks and its place are wanted.
+/// The server probes a connection that is silent for ten seconds, and closes it after four probes without a reply: its
+/// host was cut off, and its locks and its place are wanted.
 const KEEPALIVE: [(&str, &str); 3] =
     [("tcp_keepalives_idle", "10"), ("tcp_keepalives_interval", "5"), ("tcp_keepalives_count", "4")];
 
-/// When a server was last found that can only be read. As long after that, each connection is asked before it is lent, and
-/// closed if it is of such a server: by now its address may lead to another.
+/// When a server was last found to be read-only. For some time after that, each connection is checked before it is lent,
+/// and closed if its server still is: the address may lead to another server by now.
 static READ_ONLY: Mutex<Option<Instant>> = Mutex::new(None);
 const SUSPICION: Duration = Duration::from_mins(1);
 
@@ -55,8 +62,7 @@ pub(super) async fn is_writable(connection: &mut PgConnection) -> Result<bool, s
 }
 
 impl Pool {
-    /// Connects when a connection is first needed; these settings hold on each. Whoever waits for a reply
-    /// loses his patience only when the network is cut and nobody says so.
+    /// Connects when a connection is first needed; these settings hold on each.
     pub(super) fn new(
         pool: PgPoolOptions,
         options: PgConnectOptions,
@@ -66,12 +72,38 @@ impl Pool {
     ) -> Self {
         if !is_pooled {
             let settings = settings.iter().map(|(name, value)| (*name, value.as_str())).chain(KEEPALIVE);
-            return Self { plain: pool.connect_lazy_with(options.options(settings)), patience, begin: None };
+            let plain = pool.connect_lazy_with(options.options(settings));
+            return Self { plain, patience, limit: None, begin: None };
         }
         let settings = settings.iter().map(|(name, value)| format!("; set local {name} = '{value}'"));
         let begin = format!("begin; deallocate all{}", settings.collect::<String>());
         let plain = pool.connect_lazy_with(through_pooler(options));
-        Self { plain, patience, begin: Some(begin.into()) }
+        Self { plain, patience, limit: None, begin: Some(begin.into()) }
+    }
+
+    /// The same connections with one time limit for the wait and the work.
+    pub(super) fn within(&self, limit: Duration) -> Self {
+        Self { limit: Some(limit), patience: None, ..self.clone() }
+    }
+
+    /// The same connections with plans that look rows up one by one in indexes: tables grow faster than their
+    /// statistics, and a plan for a small table reads all of a large one.
+    pub(super) fn by_index(&self) -> Self {
+        self.set_local(
+            "; set local enable_seqscan = off; set local enable_bitmapscan = off; set local enable_hashjoin = off; \
+             set local enable_mergejoin = off; set local plan_cache_mode = force_generic_plan",
+        )
+    }
+
+    /// The same connections with plans for the values of the parameters: a plan for any values reads all rows where a
+    /// filter is optional.
+    pub(super) fn by_values(&self) -> Self {
+        self.set_local("; set local plan_cache_mode = force_custom_plan")
+    }
+
+    fn set_local(&self, settings: &str) -> Self {
+        let begin = format!("{}{settings}", self.begin.as_deref().unwrap_or("begin"));
+        Self { begin: Some(begin.into()), ..self.clone() }
     }
 
     /// As sqlx knows it, for what a pooler cannot do.
@@ -79,53 +111,63 @@ impl Pool {
         &self.plain
     }
 
-    /// Listens over a connection that has no place in this pool: one that was cut off is left by itself, and takes
-    /// nobody's.
+    /// Listens over a connection of its own: one that was cut off takes no place in this pool.
     pub(super) async fn listener(&self) -> Result<PgListener, sqlx::Error> {
         let options = PgConnectOptions::clone(&self.plain.connect_options());
         let own = self.plain.options().clone().max_connections(1).max_lifetime(None).idle_timeout(None);
         PgListener::connect_with(&own.connect_lazy_with(options)).await
     }
 
-    /// Does work of several statements in a transaction that begins with more statements, each after a semicolon.
+    /// Runs several statements in a transaction.
     pub(super) async fn transact<T, E: From<sqlx::Error>>(
         &self,
-        more: &str,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let begin = AssertSqlSafe(format!("{}{more}", self.begin.as_deref().unwrap_or("begin")));
-        let mut lent = Lent::of(&self.plain).await?;
-        let work = lent.work(async |connection| all_or_nothing(connection, begin, work).await);
-        in_time(self.patience, E::from, work).await
-    }
-
-    /// Does work of several statements on a connection of this pool; a limit is also one of the waiting for a connection.
-    pub(super) async fn run<T, E: From<sqlx::Error>>(
-        &self,
-        limit: Option<Duration>,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let patience = self.patience.filter(|_| limit.is_none());
-        in_time(limit, E::from, async {
-            let mut lent = Lent::of(&self.plain).await?;
-            let work = lent.work(async |connection| {
-                let Some(begin) = self.begin.clone() else { return work(connection).await };
-                all_or_nothing(connection, AssertSqlSafe(begin), work).await
-            });
-            in_time(patience, E::from, work).await
+        let begin = AssertSqlSafe(self.begin.as_deref().unwrap_or("begin").to_owned());
+        self.borrow(async |lent| {
+            lent.work(async |connection| all_or_nothing(connection, begin, work).await).await
         })
         .await
     }
 
-    /// Waits for one reply.
-    async fn reply<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-        in_time(self.patience, |late| late, work).await
+    /// Runs several statements on one connection.
+    pub(super) async fn run<T, E: From<sqlx::Error>>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if self.begin.is_some() {
+            return self.transact(work).await;
+        }
+        self.borrow(async |lent| lent.work(work).await).await
+    }
+
+    /// Runs one statement, which may be given up on a connection that is used again: sqlx counts the replies that are
+    /// still to come.
+    async fn execute_one<T>(
+        &self,
+        statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, sqlx::Error> {
+        if self.begin.is_some() {
+            return self.transact(statement).await;
+        }
+        self.borrow(async |lent| statement(lent).await).await
+    }
+
+    async fn borrow<T, E: From<sqlx::Error>>(
+        &self,
+        work: impl AsyncFnOnce(&mut BorrowedConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        in_time(self.limit, E::from, async {
+            let mut lent = BorrowedConnection::acquire(&self.plain).await?;
+            in_time(self.patience, E::from, work(&mut lent)).await
+        })
+        .await
     }
 }
 
 async fn all_or_nothing<T, E: From<sqlx::Error>>(
     connection: &mut PgConnection,
-    begin: impl sqlx::SqlSafeStr,
+    begin: impl SqlSafeStr,
     work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
 ) -> Result<T, E> {
     let error = match connection.begin_with(begin).await {
@@ -141,7 +183,7 @@ async fn all_or_nothing<T, E: From<sqlx::Error>>(
     Err(error.into())
 }
 
-/// Says nothing at the start of a connection that a pooler refuses to pass on.
+/// Sends no parameters at the start of a connection that a pooler refuses to pass on.
 pub(super) fn through_pooler(options: PgConnectOptions) -> PgConnectOptions {
     options.statement_cache_capacity(0).extra_float_digits(None)
 }
@@ -157,24 +199,9 @@ impl<'p> Executor<'p> for &'p Pool {
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        Box::pin(async_stream::try_stream! {
-            let mut lent = Lent::of(&self.plain).await?;
-            let Some(begin) = self.begin.clone() else {
-                let mut steps = lent.fetch_many(query);
-                while let Some(step) = self.reply(steps.try_next()).await? {
-                    yield step;
-                }
-                return;
-            };
-            let mut transaction = self.reply(lent.begin_with(AssertSqlSafe(begin))).await?;
-            {
-                let mut steps = transaction.fetch_many(query);
-                while let Some(step) = self.reply(steps.try_next()).await? {
-                    yield step;
-                }
-            }
-            self.reply(transaction.commit()).await?;
-        })
+        let all =
+            self.execute_one(async |connection| connection.fetch_many(query).try_collect::<Vec<_>>().await);
+        Box::pin(all.map_ok(|all| stream::iter(all.into_iter().map(Ok))).try_flatten_stream())
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
@@ -182,14 +209,7 @@ impl<'p> Executor<'p> for &'p Pool {
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        Box::pin(async {
-            if self.begin.is_some() {
-                return self.run(None, async |connection| connection.fetch_optional(query).await).await;
-            }
-            let mut lent = Lent::of(&self.plain).await?;
-            // One statement may be given up: what is left of its replies is counted.
-            self.reply(lent.fetch_optional(query)).await
-        })
+        Box::pin(self.execute_one(async |connection| connection.fetch_optional(query).await))
     }
 
     fn prepare_with<'e>(
@@ -222,8 +242,8 @@ mod tests {
         let port = silent.local_addr().unwrap().port();
         let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port).username("nobody");
         let pool = Pool::new(PgPoolOptions::new(), options, &[], None, false);
-        let limit = Duration::from_millis(20);
-        let error = pool.run(Some(limit), async |_| Ok::<_, sqlx::Error>(())).await.unwrap_err();
+        let pool = pool.within(Duration::from_millis(20));
+        let error = pool.run(async |_| Ok::<_, sqlx::Error>(())).await.unwrap_err();
         assert!(error.to_string().ends_with("no reply within 20ms"), "{error}");
     }
 }

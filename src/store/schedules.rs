@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 
 use super::{Store, StoreError, jobs};
 
@@ -58,7 +58,7 @@ impl Store {
         &self,
         names: &[String],
     ) -> Result<(DateTime<Utc>, Vec<ScheduleState>), StoreError> {
-        self.promptly(async |connection| {
+        self.queue.run(async |connection| {
             let known = read(connection, names).await?;
             if known.1.len() == names.len() {
                 return Ok(known);
@@ -88,7 +88,7 @@ impl Store {
     /// Sees to a tick, if nobody has: enqueues its jobs and notes it, in one transaction. Says how many
     /// jobs there are to run; none when somebody was first.
     pub async fn fire(&self, firing: &Firing<'_>) -> Result<Option<u64>, StoreError> {
-        self.promptly(async |connection| fire(connection, firing).await).await
+        self.queue.transact(async |connection| fire(connection, firing).await).await
     }
 
     /// Lets the ticks of a schedule pass without effect, from now on.
@@ -150,14 +150,13 @@ async fn read(
 }
 
 async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Option<u64>, StoreError> {
-    let mut transaction = connection.begin().await?;
     let is_first = sqlx::query!(
         "insert into shopkeeper.schedule_tick (schedule, tick, enqueued) values ($1, $2, 0)
          on conflict (schedule, tick) do nothing",
         firing.schedule,
         firing.tick,
     )
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?
     .rows_affected()
         == 1;
@@ -171,7 +170,7 @@ async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Opti
             firing.kind,
             &keys,
         )
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut *connection)
         .await?;
         (keys, payloads) = keys.into_iter().zip(payloads).filter(|(key, _)| !live.contains(key)).unzip();
     }
@@ -180,7 +179,7 @@ async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Opti
     } else {
         let limit = firing.time_limit.map(jobs::interval);
         let enqueued =
-            jobs::enqueue_at(&mut transaction, firing.kind, &keys, &payloads, Some(firing.run_at), 0).await?;
+            jobs::enqueue_at(connection, firing.kind, &keys, &payloads, Some(firing.run_at)).await?;
         // Only rows that this transaction inserted have its start as their `created_at`: a job that was merged is
         // somebody else's, and is not ours to limit.
         sqlx::query!(
@@ -189,7 +188,7 @@ async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Opti
             &keys,
             limit,
         )
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
         enqueued
     };
@@ -202,8 +201,7 @@ async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Opti
         firing.tick,
         i32::try_from(enqueued).unwrap_or(i32::MAX),
     )
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
-    transaction.commit().await?;
     Ok(Some(enqueued))
 }

@@ -113,7 +113,7 @@ async fn apply(connection: &mut PgConnection) -> Result<(), StoreError> {
 
 /// Looks at which migrations of this program a database has.
 pub(super) async fn state(pool: &Pool) -> Result<SchemaState, StoreError> {
-    pool.run(None, async |connection| {
+    pool.run(async |connection| {
         let versions = applied_versions(connection).await?;
         Ok(SchemaState::new(&versions, &Records::load(connection).await?))
     })

@@ -32,7 +32,7 @@ impl Store {
             client,
             id,
         );
-        self.transact_by_values(async |connection| Ok(session.fetch_optional(connection).await?)).await
+        Ok(session.fetch_optional(&self.pool.by_values()).await?)
     }
 
     /// Says who answers in a client's session, or in any client's; false when there is no such session.
@@ -49,8 +49,7 @@ impl Store {
             session,
             <&str>::from(owner),
         );
-        self.transact_by_values(async |connection| Ok(set.execute(connection).await?.rows_affected() > 0))
-            .await
+        Ok(set.execute(&self.pool.by_values()).await?.rows_affected() > 0)
     }
 
     /// Removes a client's session, or every client's of that id, and all that came of it; says how many questions.

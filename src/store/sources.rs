@@ -75,7 +75,8 @@ impl Store {
         guard: MassDelete,
         by_listing: bool,
     ) -> Result<Departure, StoreError> {
-        self.on_one(async |connection| let_leave(connection, source, documents, guard, by_listing).await)
+        self.pool
+            .run(async |connection| let_leave(connection, source, documents, guard, by_listing).await)
             .await
     }
 
@@ -112,21 +113,16 @@ impl Store {
         watcher: &str,
         length: Duration,
     ) -> Result<Option<Watched>, StoreError> {
-        let row = self
-            .promptly(async |connection| {
-                let row = sqlx::query!(
-                    r#"update shopkeeper.source set watcher = $2, watch_until = now() + $3
-                       where name = $1 and (watcher = $2 or watch_until is null or watch_until < now())
-                       returning poll_mark as "mark: Json<Mark>",
-                           extract(epoch from now() - polled_at)::double precision as polled_ago"#,
-                    source,
-                    watcher,
-                    interval(length),
-                );
-                Ok(row.fetch_optional(connection).await?)
-            })
-            .await?;
-        Ok(row.map(|row| Watched {
+        let row = sqlx::query!(
+            r#"update shopkeeper.source set watcher = $2, watch_until = now() + $3
+               where name = $1 and (watcher = $2 or watch_until is null or watch_until < now())
+               returning poll_mark as "mark: Json<Mark>",
+                   extract(epoch from now() - polled_at)::double precision as polled_ago"#,
+            source,
+            watcher,
+            interval(length),
+        );
+        Ok(row.fetch_optional(&self.queue).await?.map(|row| Watched {
             mark: row.mark.map(|mark| mark.0),
             polled_ago: row.polled_ago.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         }))

@@ -3,7 +3,13 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Store, StoreError, schema, schema::SchemaState, versions::IndexVersion};
+use super::{
+    Store, StoreError,
+    jobs::WaitReason,
+    schema,
+    schema::SchemaState,
+    versions::{IndexState, IndexVersion},
+};
 
 /// One source's documents.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -32,6 +38,9 @@ pub struct SourceStatus {
     pub withheld: i64,
     /// Since when removals wait.
     pub withheld_since: Option<DateTime<Utc>>,
+    /// Indexed in the last minute.
+    #[serde(skip)]
+    pub per_minute: i64,
 }
 
 /// How many documents of a source are in which state.
@@ -55,16 +64,7 @@ pub struct Failure {
     pub documents: i64,
 }
 
-/// Documents of one source that could not be indexed for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FailureReason {
-    /// Why.
-    pub reason: String,
-    /// How many.
-    pub documents: i64,
-}
-
-/// How fast documents are refreshed.
+/// How fast the active index version gets what it lacks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Pace {
     /// Documents that wait or are being refreshed.
@@ -73,6 +73,17 @@ pub struct Pace {
     pub per_minute: i64,
     /// How long the rest takes at this pace.
     pub eta_seconds: Option<f64>,
+}
+
+impl Pace {
+    /// The pace of all sources.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    pub fn new(sources: &[SourceStatus]) -> Self {
+        let pending = sources.iter().map(|source| source.stale).sum();
+        let per_minute = sources.iter().map(|source| source.per_minute).sum();
+        let eta_seconds = (per_minute > 0).then(|| 60.0 * pending as f64 / per_minute as f64);
+        Self { pending, per_minute, eta_seconds }
+    }
 }
 
 /// One kind's jobs.
@@ -99,11 +110,11 @@ pub struct QueueStatus {
 pub struct BudgetWait {
     /// The kind of job.
     pub kind: String,
-    /// `rate_limit`, `daily_budget` or `stop`.
-    pub waits_for: String,
-    /// Of `rate_limit`: the model server's address.
+    /// What they wait for.
+    pub waits_for: WaitReason,
+    /// The model server's address, for a rate limit.
     pub server: Option<String>,
-    /// Of `rate_limit`: the model there.
+    /// The model there.
     pub model: Option<String>,
     /// Jobs that were put off, and running ones that wait in their slots.
     pub jobs: i64,
@@ -146,6 +157,9 @@ impl Store {
                 select document.source, count(*) as documents,
                     count(*) filter (where indexed.state = 'fresh' and indexed_revision = revision) as fresh,
                     count(*) filter (where indexed.state = 'failed' and indexed_revision = revision) as failed,
+                    count(*) filter (
+                        where indexed.state = 'fresh' and indexed_at > now() - interval '1 minute'
+                    ) as per_minute,
                     min(changed_at) filter (where indexed_revision is distinct from revision) as oldest,
                     percentile_cont(array[0.5, 0.99]) within group (
                         order by extract(epoch from indexed_at - changed_at)::double precision
@@ -171,7 +185,8 @@ impl Store {
                 extract(epoch from now() - documents.oldest)::double precision as oldest_stale_seconds,
                 source.last_sync_at as "last_sync_at?", coalesce(source.withheld, 0) as "withheld!",
                 source.withheld_at as "withheld_since?",
-                documents.lag[1] as lag_p50_seconds, documents.lag[2] as lag_p99_seconds
+                documents.lag[1] as lag_p50_seconds, documents.lag[2] as lag_p99_seconds,
+                coalesce(documents.per_minute, 0) as "per_minute!"
             from documents
             full join shopkeeper.source on source.name = documents.source
             left join chunks on chunks.source = documents.source
@@ -236,21 +251,6 @@ impl Store {
         Ok(rows.fetch_all(&self.pool).await?)
     }
 
-    /// Why documents of a source could not be indexed at their present revision: the most frequent reasons first.
-    pub async fn failures_of(&self, source: &str) -> Result<Vec<FailureReason>, StoreError> {
-        let reasons = sqlx::query_as!(
-            FailureReason,
-            r#"select coalesce(indexed.error, '') as "reason!", count(*) as "documents!"
-               from shopkeeper.document_index as indexed
-               join shopkeeper.document as document using (source, key)
-               where indexed.state = 'failed' and indexed.source = $1 and indexed_revision = document.revision
-                   and version = (select id from shopkeeper.index_version where state = 'active')
-               group by indexed.error order by 2 desc, 1"#,
-            source,
-        );
-        Ok(reasons.fetch_all(&self.pool).await?)
-    }
-
     /// Which jobs wait for which budget. What a daemon said long ago of its slots does not count.
     pub async fn budget_waits(&self) -> Result<Vec<BudgetWait>, StoreError> {
         let rows = sqlx::query_as!(
@@ -264,7 +264,7 @@ impl Store {
                 select kind, 'rate_limit' as waits_for, server, model, sum(jobs) as jobs, min(since) as since
                 from shopkeeper.budget_wait where seen_at > now() - interval '10 seconds' group by kind, server, model
             )
-            select kind as "kind!", waits_for as "waits_for!", server, model, sum(jobs)::bigint as "jobs!",
+            select kind as "kind!", waits_for as "waits_for!: WaitReason", server, model, sum(jobs)::bigint as "jobs!",
                 coalesce(min(since), now()) as "since!"
             from (select * from put_off union all select * from in_slots) as waits
             group by kind, waits_for, server, model order by 1, 2, 3, 4
@@ -273,46 +273,32 @@ impl Store {
         Ok(rows.fetch_all(&self.pool).await?)
     }
 
-    /// Why documents could not be indexed at their present revision: the most frequent reasons first.
-    pub async fn failures(&self) -> Result<Vec<Failure>, StoreError> {
+    /// Why documents could not be indexed at their present revision, the most frequent reasons first: of one source or of
+    /// all, `limit` at most.
+    pub async fn failures(
+        &self,
+        source: Option<&str>,
+        limit: Option<i64>,
+    ) -> Result<Vec<Failure>, StoreError> {
         let failures = sqlx::query_as!(
             Failure,
             r#"select source, coalesce(indexed.error, '') as "reason!", count(*) as "documents!"
                from shopkeeper.document_index as indexed
                join shopkeeper.document as document using (source, key)
                where indexed.state = 'failed' and indexed_revision = document.revision
+                   and ($1::text is null or source = $1)
                    and version = (select id from shopkeeper.index_version where state = 'active')
-               group by source, indexed.error order by 3 desc, 1, 2 limit 10"#
+               group by source, indexed.error order by 3 desc, 1, 2 limit $2"#,
+            source,
+            limit,
         );
-        Ok(failures.fetch_all(&self.pool).await?)
-    }
-
-    /// How fast the active index version gets what it lacks.
-    pub async fn pace(&self) -> Result<Pace, StoreError> {
-        let row = sqlx::query!(
-            r#"select
-                   count(*) filter (
-                       where indexed_revision is null or indexed_revision < revision
-                   ) as "pending!",
-                   count(*) filter (
-                       where indexed.state = 'fresh' and indexed_at > now() - interval '1 minute'
-                   ) as "done!"
-               from shopkeeper.document
-               left join shopkeeper.document_index as indexed
-                   on indexed.version = (select id from shopkeeper.index_version where state = 'active')
-                   and indexed.source = document.source and indexed.key = document.key"#
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let eta_seconds = (row.done > 0).then(|| 60.0 * row.pending as f64 / row.done as f64);
-        Ok(Pace { pending: row.pending, per_minute: row.done, eta_seconds })
+        Ok(failures.fetch_all(&self.pool.by_values()).await?)
     }
 
     /// Lists the index versions.
     pub async fn index_status(&self) -> Result<Vec<IndexStatus>, StoreError> {
         let rows = sqlx::query!(
-            r#"select id, model, dimensions, state,
+            r#"select id, model, dimensions, state as "state: IndexState",
                    (select count(*) from shopkeeper.chunk where version = index_version.id) as "chunks!"
                from shopkeeper.index_version order by id"#
         )

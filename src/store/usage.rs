@@ -7,11 +7,35 @@ use serde::Serialize;
 
 use super::{Store, StoreError};
 
+/// What models are asked for.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    utoipa::ToSchema,
+    sqlx::Type,
+    strum::Display,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Operation {
+    /// The embedding of documents.
+    Embedding,
+    /// An answer to a question.
+    Answer,
+}
+
 /// What one request cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cost {
-    /// What it was for: `embedding` or `answer`.
-    pub operation: &'static str,
+    /// What it was for.
+    pub operation: Operation,
     /// Tokens that the server charged.
     pub tokens: u64,
     /// Dollars, by the prices of the settings.
@@ -21,7 +45,7 @@ pub struct Cost {
 impl Cost {
     /// Adds up tokens, each with its price in dollars for a million.
     #[expect(clippy::cast_precision_loss, reason = "tokens of one request are few")]
-    pub fn of(operation: &'static str, parts: &[(u64, f64)]) -> Self {
+    pub fn new(operation: Operation, parts: &[(u64, f64)]) -> Self {
         Self {
             operation,
             tokens: parts.iter().map(|(tokens, _)| tokens).sum(),
@@ -72,8 +96,8 @@ pub struct Usage {
 pub struct DayUsage {
     /// As in `2026-11-25`, UTC.
     pub day: String,
-    /// `embedding` or `answer`.
-    pub operation: String,
+    /// What it was for.
+    pub operation: Operation,
     /// Tokens that servers charged.
     pub tokens: i64,
     /// Dollars, by the prices of the settings.
@@ -87,7 +111,7 @@ impl Store {
             "insert into shopkeeper.usage as usage (operation, shard, tokens, usd) values ($1, $2, $3, $4)
              on conflict (day, operation, shard) do update
              set tokens = usage.tokens + excluded.tokens, usd = usage.usd + excluded.usd",
-            cost.operation,
+            <&str>::from(cost.operation),
             shard(),
             i64::try_from(cost.tokens).unwrap_or(i64::MAX),
             cost.usd,
@@ -198,8 +222,9 @@ impl Store {
     }
 
     /// What an operation cost today (UTC), in dollars.
-    pub async fn usd_today(&self, operation: &str) -> Result<f64, StoreError> {
-        let usd = sqlx::query_scalar!(r#"select shopkeeper.usd_today($1) as "usd!""#, operation,);
+    pub async fn usd_today(&self, operation: Operation) -> Result<f64, StoreError> {
+        let operation = <&str>::from(operation);
+        let usd = sqlx::query_scalar!(r#"select shopkeeper.usd_today($1) as "usd!""#, operation);
         Ok(usd.fetch_one(&self.pool).await?)
     }
 
@@ -224,7 +249,7 @@ impl Store {
     pub async fn usage(&self, days: u32) -> Result<Vec<DayUsage>, StoreError> {
         let days = sqlx::query_as!(
             DayUsage,
-            r#"select day::text as "day!", operation, sum(tokens)::bigint as "tokens!", sum(usd) as "cost_usd!"
+            r#"select day::text as "day!", operation as "operation: Operation", sum(tokens)::bigint as "tokens!", sum(usd) as "cost_usd!"
                from shopkeeper.usage where day > (now() at time zone 'UTC')::date - $1::integer
                group by day, operation order by day desc, operation"#,
             i32::try_from(days).unwrap_or(i32::MAX),

@@ -5,6 +5,26 @@ use crate::catalogue::DocumentId;
 
 mod building;
 
+/// The states of an index version.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, sqlx::Type, strum::Display, strum::VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum IndexState {
+    /// Being filled.
+    Building,
+    /// Filled; may become active.
+    Ready,
+    /// Searched.
+    Active,
+    /// Was active.
+    Retired,
+    /// No longer written.
+    Dropping,
+}
+
 /// Vectors of one model and dimension.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct IndexVersion {
@@ -15,8 +35,8 @@ pub struct IndexVersion {
     pub model: String,
     /// Numbers in one vector.
     pub dimensions: i32,
-    /// `building`, `ready`, `active`, `retired` or `dropping`.
-    pub state: String,
+    /// Whether it is filled, and searched.
+    pub state: IndexState,
 }
 
 /// How far an index version is.
@@ -42,8 +62,8 @@ impl Store {
     pub async fn index_versions(&self) -> Result<Vec<IndexVersion>, StoreError> {
         let versions = sqlx::query_as!(
             IndexVersion,
-            "select id, model, dimensions, state from shopkeeper.index_version
-             where state <> 'dropping' order by state <> 'active', id"
+            r#"select id, model, dimensions, state as "state: IndexState" from shopkeeper.index_version
+               where state <> 'dropping' order by state <> 'active', id"#
         );
         Ok(versions.fetch_all(&self.pool).await?)
     }
@@ -63,7 +83,7 @@ impl Store {
         let dimensions = i32::try_from(dimensions).unwrap_or(i32::MAX);
         let version = sqlx::query_as!(
             IndexVersion,
-            r#"select id as "id!", model as "model!", dimensions as "dimensions!", state as "state!"
+            r#"select id as "id!", model as "model!", dimensions as "dimensions!", state as "state!: IndexState"
                from shopkeeper.open_index($1, $2)"#,
             model,
             dimensions,
@@ -77,7 +97,7 @@ impl Store {
     pub async fn create_index(&self, model: &str, dimensions: u32) -> Result<IndexVersion, StoreError> {
         let version = sqlx::query_as!(
             IndexVersion,
-            r#"select id as "id!", model as "model!", dimensions as "dimensions!", state as "state!"
+            r#"select id as "id!", model as "model!", dimensions as "dimensions!", state as "state!: IndexState"
                from shopkeeper.create_index($1, $2, 'building')"#,
             model,
             i32::try_from(dimensions).unwrap_or(i32::MAX),
@@ -186,16 +206,16 @@ impl Store {
     /// Makes another version the one that is searched. Refused when documents would be missing in it:
     /// the active one keeps being written, so that there is a way back.
     pub async fn promote_index(&self, id: i32, allow_missing: bool) -> Result<(), StoreError> {
-        self.transact(async |connection| {
-        let state = sqlx::query_scalar!(
-            "select state from shopkeeper.index_version where id = $1 or state = 'active' order by id = $1 desc for update",
+        self.pool.transact(async |connection| {
+        let states = sqlx::query_scalar!(
+            r#"select state as "state: IndexState" from shopkeeper.index_version
+               where id = $1 or state = 'active' order by id = $1 desc for update"#,
             id
         );
-        let state = state.fetch_all(&mut *connection).await?.into_iter().next();
-        match state.as_deref() {
-            Some("ready" | "retired") => {}
-            Some("building") if allow_missing => {}
-            Some("building") => {
+        match states.fetch_all(&mut *connection).await?.first() {
+            Some(IndexState::Ready | IndexState::Retired) => {}
+            Some(IndexState::Building) if allow_missing => {}
+            Some(IndexState::Building) => {
                 return Err(StoreError::Unsuitable(format!(
                     "index version {id} is still being filled; `shopkeeper index list` shows how far it is"
                 )));

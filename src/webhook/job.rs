@@ -12,7 +12,7 @@ use crate::{
     job::{Attempt, Job, JobError, Outcome},
     store::{
         Store,
-        deliveries::{Sent, SentHow},
+        deliveries::{DeliveryAttempt, DeliveryStatus},
         jobs::OnDead,
     },
     telemetry,
@@ -70,9 +70,9 @@ impl Job for DeliverWebhook {
         };
         telemetry::delivered(&delivery.webhook, if result.is_ok() { "delivered" } else { "failed" });
         let error = match result {
-            Ok(_) => return self.end(attempt, id, SentHow::Delivered, code, None).await,
+            Ok(_) => return self.end(attempt, id, DeliveryStatus::Delivered, code, None).await,
             Err(error @ NotDelivered::Gone) => {
-                return self.end(attempt, id, SentHow::Failed, code, Some(error.to_string())).await;
+                return self.end(attempt, id, DeliveryStatus::Failed, code, Some(error.to_string())).await;
             }
             Err(error) => error,
         };
@@ -96,10 +96,10 @@ impl DeliverWebhook {
         error: String,
     ) -> Result<Outcome, JobError> {
         let Some(wait) = WAITS.get(attempts as usize) else {
-            return self.end(attempt, id, SentHow::Failed, code, Some(error)).await;
+            return self.end(attempt, id, DeliveryStatus::Failed, code, Some(error)).await;
         };
-        let sent = Sent { how: SentHow::Pending, code, error: Some(error.clone()) };
-        self.store.note_delivery(attempt.lease, id, &sent).await?;
+        let failed = DeliveryAttempt { status: DeliveryStatus::Pending, code, error: Some(error.clone()) };
+        self.store.note_delivery(attempt.lease, id, &failed).await?;
         Err(JobError::Snooze { after: wanted.max(*wait), reason: error })
     }
 
@@ -107,11 +107,11 @@ impl DeliverWebhook {
         &self,
         attempt: &Attempt,
         id: uuid::Uuid,
-        how: SentHow,
+        status: DeliveryStatus,
         code: Option<u16>,
         error: Option<String>,
     ) -> Result<Outcome, JobError> {
-        self.store.end_delivery(attempt.lease, id, &Sent { how, code, error }).await?;
+        self.store.note_delivery(attempt.lease, id, &DeliveryAttempt { status, code, error }).await?;
         Ok(Outcome::Committed)
     }
 }

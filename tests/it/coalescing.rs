@@ -10,7 +10,7 @@ use crate::support::{World, execute};
 use proptest::{prelude::*, test_runner::TestRunner};
 use shopkeeper::store::{
     Store,
-    jobs::{Claim, Failed, Failure, Finished, Lease, Unwritten},
+    jobs::{Claim, Failure, JobEnd, Lease, Unwritten},
 };
 
 /// What happens next.
@@ -84,15 +84,14 @@ impl Model {
             }
             Event::Finish => {
                 if let Some((lease, follows)) = self.held.take() {
-                    let unwritten =
-                        store.finish(&[Finished { lease, follow_ups: Vec::new() }]).await.unwrap();
+                    let unwritten = store.end_jobs(&[JobEnd::done(lease, Vec::new())]).await.unwrap();
                     assert_eq!(unwritten, Unwritten::default());
                     self.covered = self.covered.max(follows);
                 }
             }
             Event::Retry => self.fail(store, Failure::Retry(Duration::ZERO)).await,
-            Event::Snooze => self.fail(store, Failure::Snooze(Duration::from_micros(1))).await,
-            Event::Die => self.fail(store, Failure::Dead).await,
+            Event::Snooze => self.fail(store, Failure::Snooze(Duration::from_micros(1), None)).await,
+            Event::Die => self.fail(store, Failure::Dead { rejected_by: None }).await,
             Event::GiveBack => {
                 if let Some((lease, _)) = self.held.take() {
                     store.give_back(&[lease]).await.unwrap();
@@ -110,7 +109,7 @@ impl Model {
             }
             Event::FinishLate => {
                 let Some(lease) = self.lost.pop() else { return };
-                let unwritten = store.finish(&[Finished { lease, follow_ups: Vec::new() }]).await.unwrap();
+                let unwritten = store.end_jobs(&[JobEnd::done(lease, Vec::new())]).await.unwrap();
                 assert_eq!(unwritten.lost, [lease], "a lost lease was heard");
             }
         }
@@ -118,8 +117,8 @@ impl Model {
 
     async fn fail(&mut self, store: &Store, failure: Failure) {
         if let Some((lease, follows)) = self.held.take() {
-            let failed = Failed { lease, failure, error: "as wished".to_owned() };
-            assert_eq!(store.fail(&[failed]).await.unwrap(), Unwritten::default());
+            let failed = JobEnd::failed(lease, failure, "as wished".to_owned());
+            assert_eq!(store.end_jobs(&[failed]).await.unwrap(), Unwritten::default());
             self.lost.push(lease);
             self.end_if_gone(store, follows).await;
         }
@@ -225,13 +224,13 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
                 sqlx::query("insert into seen values ($1)").bind(seen).execute(&pool).await.unwrap();
             }
             loop {
-                let unwritten = if is_failure {
+                let end = if is_failure {
                     let failure = Failure::Retry(Duration::from_micros(rand::random_range(0..2)));
-                    world.store.fail(&[Failed { lease: job.lease, failure, error: String::new() }]).await
+                    JobEnd::failed(job.lease, failure, String::new())
                 } else {
-                    world.store.finish(&[Finished { lease: job.lease, follow_ups: Vec::new() }]).await
+                    JobEnd::done(job.lease, Vec::new())
                 };
-                let unwritten = unwritten.unwrap();
+                let unwritten = world.store.end_jobs(&[end]).await.unwrap();
                 assert!(unwritten.lost.is_empty(), "nobody else has it");
                 if unwritten.busy.is_empty() {
                     break;

@@ -9,11 +9,11 @@ use std::{
 };
 
 use shopkeeper::{
-    job::{Attempt, Job, JobError, Outcome},
-    queue::{AHEAD, Backoff, Limits, Queue, Wake},
+    job::{Attempt, Backoff, Job, JobError, Outcome},
+    queue::{AHEAD, Limits, Queue, Wake},
     store::{
         Store,
-        jobs::{Claim, ClaimedJob, Finished, NewJob, Unwritten},
+        jobs::{Claim, ClaimedJob, JobEnd, NewJob, Unwritten},
     },
 };
 use tokio::sync::{Notify, Semaphore};
@@ -291,8 +291,8 @@ async fn a_lease_that_ran_out_is_taken_over_and_the_first_worker_writes_nothing(
     world.until("another worker did it", EMPTY).await;
     running.stop().await;
     let follow_up = NewJob { kind: "scripted", key: "never".into(), payload: serde_json::json!({}) };
-    let late = Finished { lease: lost[0].lease, follow_ups: vec![follow_up] };
-    assert_eq!(world.store.finish(&[late]).await.unwrap().lost, [lost[0].lease]);
+    let late = JobEnd::done(lost[0].lease, vec![follow_up]);
+    assert_eq!(world.store.end_jobs(&[late]).await.unwrap().lost, [lost[0].lease]);
     assert_eq!(world.count("job").await, 0, "no follow-up of a lost lease");
     assert_eq!(world.count("job_history").await, 1);
 }
@@ -390,9 +390,13 @@ async fn an_acknowledgement_whose_reply_was_lost_is_repeated_without_effect() {
     enqueue(&world, "k", "nothing").await;
     let claimed = claim(&world, "w", 1, Duration::from_mins(1)).await;
     let follow_up = NewJob { kind: "scripted", key: "next".into(), payload: serde_json::json!({}) };
-    let finished = [Finished { lease: claimed[0].lease, follow_ups: vec![follow_up] }];
-    assert_eq!(world.store.finish(&finished).await.unwrap(), Unwritten::default());
-    assert_eq!(world.store.finish(&finished).await.unwrap().lost, [claimed[0].lease], "it is no longer held");
+    let finished = [JobEnd::done(claimed[0].lease, vec![follow_up])];
+    assert_eq!(world.store.end_jobs(&finished).await.unwrap(), Unwritten::default());
+    assert_eq!(
+        world.store.end_jobs(&finished).await.unwrap().lost,
+        [claimed[0].lease],
+        "it is no longer held"
+    );
     assert_eq!((world.count("job").await, world.count("job_history").await), (1, 1));
 }
 

@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use shopkeeper::{
     job::Job,
     queue::{Queue, Wake},
-    store::jobs::{Claim, JobFilter, Selection},
+    store::jobs::{Claim, JobFilter, JobState, Selection},
 };
 use sqlx::AssertSqlSafe;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +43,7 @@ async fn a_paused_kind_starts_nothing_until_it_is_resumed() {
     let running = Running::start(&world, Scripted::default(), LIMITS);
     assert!(claim(&world, "w", 1, Duration::from_secs(1)).await.is_empty());
     let jobs = world.store.jobs(&JobFilter { limit: 1, ..JobFilter::default() }).await.unwrap();
-    assert_eq!(jobs[0].state, "paused");
+    assert_eq!(jobs[0].state, JobState::Paused);
     world.store.resume(Scripted::KIND).await.unwrap();
     world.until("it is done", EMPTY).await;
     assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 1);

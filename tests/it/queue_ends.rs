@@ -4,11 +4,11 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use shopkeeper::{
+    answering::object::{AnswerStatus, Settlement},
     queue::Limits,
     store::{
         Reach, Store,
-        answers::Settled,
-        jobs::{Claim, Failed, Failure, Finished, Lease, Selection},
+        jobs::{Claim, Failure, JobEnd, Lease, Selection},
     },
 };
 use sqlx::postgres::PgListener;
@@ -128,10 +128,8 @@ async fn a_handler_that_completes_its_job_waits_for_who_has_locked_it() {
         .execute(&mut *open)
         .await
         .unwrap();
-    let nothing = serde_json::json!([]);
-    let settled =
-        Settled { status: "completed", sources: nothing.clone(), citations: nothing, ..Settled::default() };
-    let (settling, ()) = tokio::join!(world.store.settle(&taken, &settled), async {
+    let settlement = Settlement { status: AnswerStatus::Completed, ..Settlement::default() };
+    let (settling, ()) = tokio::join!(world.store.settle(&taken, &settlement, None), async {
         let waits = "exists (select from pg_stat_activity
              where datname = current_database() and wait_event_type = 'Lock')";
         world.until("it waits for the lock", waits).await;
@@ -139,7 +137,7 @@ async fn a_handler_that_completes_its_job_waits_for_who_has_locked_it() {
     });
     settling.unwrap();
     assert_eq!(world.count("job where state = 'ready' and attempts = 0").await, 1, "it goes on");
-    assert!(world.store.settle(&taken, &settled).await.is_err(), "the lease is void");
+    assert!(world.store.settle(&taken, &settlement, None).await.is_err(), "the lease is void");
 }
 
 #[tokio::test]
@@ -157,12 +155,13 @@ async fn whoever_makes_a_job_ready_rings_the_bell() {
     world.store.give_back(&[take().await]).await.unwrap();
     heard("a job that was given back").await;
     let (lease, error) = (take().await, "as wished".to_owned());
-    world.store.fail(&[Failed { lease, failure: Failure::Retry(Duration::ZERO), error }]).await.unwrap();
+    let again = JobEnd::failed(lease, Failure::Retry(Duration::ZERO), error);
+    world.store.end_jobs(&[again]).await.unwrap();
     heard("a job that is tried again at once").await;
     let lease = take().await;
     enqueue(&world, "k", "nothing").await;
     heard("a job that was enqueued while it ran").await;
-    world.store.finish(&[Finished { lease, follow_ups: Vec::new() }]).await.unwrap();
+    world.store.end_jobs(&[JobEnd::done(lease, Vec::new())]).await.unwrap();
     heard("a job that runs again because of that").await;
     claim(&world, "gone", 1, Duration::ZERO).await;
     world.until("its lease has run out", "bool_and(lease_until < now()) from shopkeeper.job").await;
@@ -320,8 +319,8 @@ async fn a_retry_of_a_dead_job_does_not_touch_a_newer_one_of_its_key() {
     let world = World::new().await;
     let die = async || {
         let lease: Lease = claim(&world, "w", 1, Duration::from_mins(1)).await[0].lease;
-        let died = Failed { lease, failure: Failure::Dead, error: "as wished".to_owned() };
-        world.store.fail(&[died]).await.unwrap();
+        let died = JobEnd::failed(lease, Failure::Dead { rejected_by: None }, "as wished".to_owned());
+        world.store.end_jobs(&[died]).await.unwrap();
     };
     execute(&world.url(), "select shopkeeper.enqueue('scripted', 'k', '{\"n\": 1}', max_attempts => 7)")
         .await;

@@ -1,6 +1,16 @@
-//! `migrations/schema.sql`: what reviewers read is what the migrations make.
+//! What the migrations make: `migrations/schema.sql`, and the words of states.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use shopkeeper::store::{
+    answers::EventKind,
+    deliveries::DeliveryStatus,
+    jobs::{JobState, WaitReason},
+    usage::Operation,
+    versions::IndexState,
+};
 use sqlx::{Connection, PgConnection};
+use strum::VariantNames;
 
 use crate::support::database;
 
@@ -26,3 +36,52 @@ async fn the_schema_file_describes_a_migrated_database() {
     let differs = described.lines().zip(written.lines()).find(|(is, was)| is != was);
     assert!(described == written, "migrations/schema.sql is out of date, run `make schema`: {differs:?}");
 }
+
+#[tokio::test]
+async fn the_words_that_a_column_allows_are_those_of_its_enum() {
+    let expected = [
+        ("answer.escalation_reason", ESCALATION_REASONS),
+        ("answer.incomplete_reason", &["max_tokens", "content_filter"]),
+        ("answer.outcome", &["answered", "no_answer", "human_owned", "superseded", "fallback"]),
+        ("answer.status", ANSWER_STATUSES),
+        ("answer_event.kind", EventKind::VARIANTS),
+        ("delivery.status", DeliveryStatus::VARIANTS),
+        // Only statements read and write these.
+        ("document_index.state", &["fresh", "failed"]),
+        ("escalation.status", &["open", "acknowledged"]),
+        ("feedback.rating", &["up", "down"]),
+        ("index_version.state", IndexState::VARIANTS),
+        ("job.state", &["ready", "scheduled", "blocked", "running"]),
+        ("job.waits_for", WaitReason::VARIANTS),
+        ("job_history.outcome", &["done", "cancelled", "dead"]),
+        ("session.owner", &["bot", "human"]),
+        ("usage.operation", Operation::VARIANTS),
+    ];
+    let set = |words: &[&'static str]| words.iter().copied().map(str::to_owned).collect::<BTreeSet<_>>();
+    let expected: BTreeMap<_, _> =
+        expected.into_iter().map(|(column, words)| (column.to_owned(), set(words))).collect();
+    let mut connection = PgConnection::connect(&database("template_ours").await).await.unwrap();
+    let allowed: Vec<(String, Vec<String>)> = sqlx::query_as(
+        "select relname || '.' || attname,
+             array(select word[1] from regexp_matches(pg_get_constraintdef(oid), '''([a-z_]+)''', 'g') as word)
+         from (select pg_constraint.*, relname from pg_constraint join pg_class on pg_class.oid = conrelid) as checked
+         join pg_attribute on attrelid = conrelid and attnum = conkey[1]
+         where connamespace = 'shopkeeper'::regnamespace and contype = 'c' and cardinality(conkey) = 1
+             and pg_get_constraintdef(oid) like '%ARRAY[%'",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    let allowed = allowed.into_iter().map(|(column, words)| (column, words.into_iter().collect()));
+    assert_eq!(allowed.collect::<BTreeMap<_, BTreeSet<_>>>(), expected);
+    // Operators are shown a blocked job as scheduled, and a ready one of a paused kind as paused.
+    let mut shown = &expected["job.state"] | &expected["job_history.outcome"];
+    shown.remove("blocked");
+    shown.insert("paused".to_owned());
+    assert_eq!(shown, set(<JobState as VariantNames>::VARIANTS));
+}
+
+const ANSWER_STATUSES: &[&str] =
+    &["queued", "in_progress", "completed", "incomplete", "failed", "cancelled", "expired"];
+const ESCALATION_REASONS: &[&str] =
+    &["low_confidence", "no_passages", "ungrounded", "asked_for_human", "failed", "paused"];

@@ -9,8 +9,8 @@ use std::{
 };
 
 use shopkeeper::{
-    job::{Attempt, Job, JobError, Outcome},
-    queue::{AHEAD, Backoff, CatchUp, Limits, Queue, Schedule, Ticks, Wake},
+    job::{Attempt, Backoff, Job, JobError, Outcome},
+    queue::{AHEAD, CatchUp, Limits, Queue, Schedule, Ticks, Wake},
     store::Store,
 };
 use sqlx::{PgPool, postgres::PgPoolOptions};

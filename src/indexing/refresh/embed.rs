@@ -17,7 +17,7 @@ use crate::{
     },
     store::{
         documents::{Content, Refreshed},
-        usage::Cost,
+        usage::{Cost, Operation},
     },
     telemetry,
 };
@@ -112,8 +112,8 @@ impl RefreshDocument {
             telemetry::embedding_batch(inputs.len());
         }
         let embedded = embedded?;
-        let cost = Cost::of("embedding", &[(embedded.tokens, model.price)]);
-        telemetry::model_cost(cost.operation, cost.usd);
+        let cost = Cost::new(Operation::Embedding, &[(embedded.tokens, model.price)]);
+        telemetry::model_cost(cost.operation.into(), cost.usd);
         rate_limit::note(&self.store, cost).await;
         Ok(embedded.vectors)
     }

@@ -8,7 +8,7 @@ use crate::{
     catalogue::DocumentId,
     indexing::{chunk::InputHash, refresh::RefreshDocument, versions::Version},
     job::JobError,
-    store::usage::Cost,
+    store::usage::{Cost, Operation},
 };
 
 /// What a refresh would embed.
@@ -66,7 +66,7 @@ impl RefreshDocument {
         let embedded: Vec<_> = wanted.iter().filter(|(hash, _)| !found.contains_key(hash)).collect();
         sum.cached_chunks += (wanted.len() - embedded.len()) as u64;
         sum.tokens += embedded.iter().map(|(_, tokens)| tokens).sum::<u64>();
-        sum.cost_usd = Cost::of("embedding", &[(sum.tokens, model.price)]).usd;
+        sum.cost_usd = Cost::new(Operation::Embedding, &[(sum.tokens, model.price)]).usd;
         Ok(())
     }
 }

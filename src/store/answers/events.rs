@@ -18,7 +18,9 @@ pub struct Event {
 }
 
 /// What can be said while an answer is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, strum::IntoStaticStr, strum::VariantNames)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum EventKind {
     /// The passages that it is made of.
     Sources,
@@ -26,24 +28,6 @@ pub enum EventKind {
     Delta,
     /// The pieces before do not count.
     Reset,
-}
-
-impl EventKind {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Sources => "sources",
-            Self::Delta => "delta",
-            Self::Reset => "reset",
-        }
-    }
-
-    fn of(word: &str) -> Self {
-        match word {
-            "sources" => Self::Sources,
-            "delta" => Self::Delta,
-            _ => Self::Reset,
-        }
-    }
 }
 
 /// How far an answer is.
@@ -59,7 +43,7 @@ impl Store {
     /// Adds what was said in a run, unless the answer is not its own any more, and tells those who watch.
     pub async fn add_events(&self, taken: &Taken, events: &[Event]) -> Result<(), StoreError> {
         let numbers: Vec<_> = events.iter().map(|event| event.n).collect();
-        let kinds: Vec<_> = events.iter().map(|event| event.kind.word().to_owned()).collect();
+        let kinds: Vec<_> = events.iter().map(|event| <&str>::from(event.kind).to_owned()).collect();
         let data: Vec<_> = events.iter().map(|event| without_nul(event.data.clone())).collect();
         sqlx::query!(
             "with wanted as (
@@ -96,14 +80,15 @@ impl Store {
 
     /// Reads what was said after a number, in order.
     pub async fn events(&self, id: Uuid, after: i64, limit: u32) -> Result<Vec<Event>, StoreError> {
-        let rows = sqlx::query!(
-            "select n, kind, data from shopkeeper.answer_event where answer_id = $1 and n > $2 order by n limit $3",
+        let events = sqlx::query_as!(
+            Event,
+            r#"select n, kind as "kind: EventKind", data
+               from shopkeeper.answer_event where answer_id = $1 and n > $2 order by n limit $3"#,
             id,
             after,
             i64::from(limit),
         );
-        let rows = rows.fetch_all(&self.pool).await?.into_iter();
-        Ok(rows.map(|row| Event { n: row.n, kind: EventKind::of(&row.kind), data: row.data }).collect())
+        Ok(events.fetch_all(&self.pool).await?)
     }
 
     /// What a run has said of the text until now, as far as it counts.

@@ -31,25 +31,27 @@ impl Store {
         guards: &BTreeMap<String, MassDelete>,
     ) -> Result<Vec<Written>, StoreError> {
         let leases: Vec<_> = writes.iter().filter_map(|write| write.lease).collect();
-        self.transact_by_index(async |connection| {
-            let completed = if has_newer(connection, newest).await? {
-                BTreeSet::new()
-            } else {
-                jobs::complete_all(connection, &leases).await?
-            };
-            let is_held = |write: &Write| write.lease.is_none_or(|lease| completed.contains(&lease.job));
-            let held: Vec<_> = writes.iter().filter(|write| is_held(write)).collect();
-            let written = write(connection, version, &held, guards).await?;
-            let ended = writes.iter().map(|write| {
-                if is_held(write) {
-                    written.get(&write.id).copied().unwrap_or(Written::Superseded)
+        self.pool
+            .by_index()
+            .transact(async |connection| {
+                let completed = if has_newer(connection, newest).await? {
+                    BTreeSet::new()
                 } else {
-                    Written::NotHeld
-                }
-            });
-            Ok(ended.collect())
-        })
-        .await
+                    jobs::complete_all(connection, &leases).await?
+                };
+                let is_held = |write: &Write| write.lease.is_none_or(|lease| completed.contains(&lease.job));
+                let held: Vec<_> = writes.iter().filter(|write| is_held(write)).collect();
+                let written = write(connection, version, &held, guards).await?;
+                let ended = writes.iter().map(|write| {
+                    if is_held(write) {
+                        written.get(&write.id).copied().unwrap_or(Written::Superseded)
+                    } else {
+                        Written::NotHeld
+                    }
+                });
+                Ok(ended.collect())
+            })
+            .await
     }
 
     /// Finds vectors that were made of the same inputs with the same model: in the index, or remembered of

@@ -3,11 +3,26 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{OnDead, WaitsFor};
+use super::{OnDead, WaitReason};
 use crate::store::{Store, StoreError};
 
-/// The states of a job, as they are named everywhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The states of a job, as they are named everywhere: those of live jobs, then the outcomes of finished ones.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    sqlx::Type,
+    strum::Display,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum JobState {
     /// Due, and waiting for a slot.
     Ready,
@@ -19,29 +34,10 @@ pub enum JobState {
     Paused,
     /// Succeeded.
     Done,
-    /// Taken out by somebody.
+    /// Cancelled by an operator.
     Cancelled,
     /// Given up, and kept with its error.
     Dead,
-}
-
-impl JobState {
-    /// All of them, in the order of a job's life.
-    pub const ALL: [Self; 7] =
-        [Self::Ready, Self::Scheduled, Self::Running, Self::Paused, Self::Done, Self::Cancelled, Self::Dead];
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Scheduled => "scheduled",
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Done => "done",
-            Self::Cancelled => "cancelled",
-            Self::Dead => "dead",
-        }
-    }
 }
 
 /// Which jobs.
@@ -66,8 +62,8 @@ pub struct JobRow {
     pub kind: String,
     /// At most one live job of the kind has it.
     pub key: Option<String>,
-    /// One of [`JobState`]'s names.
-    pub state: String,
+    /// Waiting, running, or how it ended.
+    pub state: JobState,
     /// Attempts that began.
     pub attempts: i32,
     /// After so many it is dead; none until its first claim.
@@ -136,7 +132,7 @@ impl Store {
                 from shopkeeper.job_history
                 where ($1::text is null or kind = $1) and ($3::bigint[] is null or id = any ($3))
             )
-            (select id as "id!", kind as "kind!", key, state as "state!", attempts as "attempts!", max_attempts,
+            (select id as "id!", kind as "kind!", key, state as "state!: JobState", attempts as "attempts!", max_attempts,
                 run_at as "run_at!", last_error, group_key, priority as "priority!", worker,
                 created_at as "created_at!", started_at, finished_at
              from live where $2::text is null or state = $2 order by id desc limit $4)
@@ -145,11 +141,11 @@ impl Store {
             limit $4
             "#,
             filter.kind,
-            filter.state.map(JobState::name),
+            filter.state.map(<&str>::from),
             filter.ids.as_deref(),
             i64::from(filter.limit),
         );
-        self.transact_by_values(async |connection| Ok(rows.fetch_all(connection).await?)).await
+        Ok(rows.fetch_all(&self.pool.by_values()).await?)
     }
 
     /// The arguments of a job, live or finished. They may quote customers: shown to who asks for one job.
@@ -256,11 +252,11 @@ impl Store {
     }
 
     /// Lets jobs of a kind go on that wait for this, those that have waited longest and this many at most; says how many.
-    pub async fn hasten(&self, kind: &str, what: &WaitsFor, most: u32) -> Result<u32, StoreError> {
+    pub async fn hasten(&self, kind: &str, reason: WaitReason, most: u32) -> Result<u32, StoreError> {
         let hastened = sqlx::query_scalar!(
             r#"select shopkeeper.hasten($1, $2, $3) as "hastened!""#,
             kind,
-            what.word(),
+            <&str>::from(reason),
             i64::from(most),
         );
         Ok(u32::try_from(hastened.fetch_one(&self.pool).await?).unwrap_or(u32::MAX))
@@ -274,29 +270,30 @@ impl Store {
     }
 
     async fn cancel_batch(&self, ids: &[i64]) -> Result<u64, StoreError> {
-        self.transact(async |connection| {
-            let gone = sqlx::query!(
+        self.pool
+            .transact(async |connection| {
+                let gone = sqlx::query!(
             r#"select kind as "kind!", group_key, was_running as "was_running!" from shopkeeper.cancel($1)"#,
             ids,
         )
         .fetch_all(&mut *connection)
         .await?;
-            for job in &gone {
-                if let Some(group) = &job.group_key {
-                    let groups = std::slice::from_ref(group);
-                    sqlx::query!("select shopkeeper.advance($1, $2)", job.kind, groups)
+                for job in &gone {
+                    if let Some(group) = &job.group_key {
+                        let groups = std::slice::from_ref(group);
+                        sqlx::query!("select shopkeeper.advance($1, $2)", job.kind, groups)
+                            .fetch_one(&mut *connection)
+                            .await?;
+                    }
+                }
+                if gone.iter().any(|job| job.was_running) {
+                    sqlx::query!("select pg_notify($1, '')", crate::store::listen::CANCELLED_JOB)
                         .fetch_one(&mut *connection)
                         .await?;
                 }
-            }
-            if gone.iter().any(|job| job.was_running) {
-                sqlx::query!("select pg_notify($1, '')", crate::store::listen::CANCELLED_JOB)
-                    .fetch_one(&mut *connection)
-                    .await?;
-            }
-            Ok(gone.len() as u64)
-        })
-        .await
+                Ok(gone.len() as u64)
+            })
+            .await
     }
 
     /// Deletes dead jobs for good, in batches; says how many.

@@ -1,34 +1,47 @@
 //! How jobs end: done, tried again, or dead.
 //!
-//! A batch of ends waits for nobody: a job whose row somebody has locked, because he is enqueueing its key
-//! in a transaction of his own, is left out and said to be busy.
+//! A batch of ends waits for no lock: a job whose row is locked, because another transaction enqueues its key, is left out
+//! and reported as busy.
 
-use std::{collections::BTreeMap, collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use serde::Serialize;
-use sqlx::{Connection, PgConnection};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
 
-use super::{Lease, NewJob, columns, enqueue, held, ring};
+use super::{Lease, NewJob, columns, enqueue, require_held, ring};
 use crate::store::{Store, StoreError, usage::ModelAddress};
 
-/// A job that succeeded, and what follows from it.
+/// A run of a job that is over.
 #[derive(Clone, Debug)]
-pub struct Finished {
-    /// The right to say so.
+pub struct JobEnd {
+    /// The right to write it.
     pub lease: Lease,
-    /// Enqueued when the job is done, and only then.
-    pub follow_ups: Vec<NewJob>,
+    /// How it ended.
+    pub ending: Ending,
 }
 
-/// A job that did not succeed.
+impl JobEnd {
+    /// The end of a job that is done.
+    pub fn done(lease: Lease, follow_ups: Vec<NewJob>) -> Self {
+        Self { lease, ending: Ending::Done(follow_ups) }
+    }
+
+    /// The end of a run that failed.
+    pub fn failed(lease: Lease, failure: Failure, error: String) -> Self {
+        Self { lease, ending: Ending::Failed(failure, error) }
+    }
+}
+
+/// How a run of a job ended.
 #[derive(Clone, Debug)]
-pub struct Failed {
-    /// The right to say so.
-    pub lease: Lease,
-    /// How it goes on.
-    pub failure: Failure,
-    /// What went wrong.
-    pub error: String,
+pub enum Ending {
+    /// The job is done; these follow from it.
+    Done(Vec<NewJob>),
+    /// The job goes on like this; the text is the error.
+    Failed(Failure, String),
 }
 
 /// How a job that did not succeed goes on.
@@ -40,16 +53,12 @@ pub enum Failure {
     Crash(Duration),
     /// It is tried again at once and alone, and this attempt is not counted: a run of many crashed.
     Suspect,
-    /// It is tried again after this time, and this attempt is not counted.
-    Snooze(Duration),
-    /// The same, while it waits for this.
-    PutOff(Duration, WaitsFor),
+    /// It is tried again after this time, and this attempt is not counted. It may wait for something that is named.
+    Snooze(Duration, Option<WaitsFor>),
     /// It is dead at once.
-    Dead,
-    /// It is dead at once: a model server will never take what was asked.
-    Rejected {
-        /// The server's address.
-        by: String,
+    Dead {
+        /// The address of the model server that will never accept what was asked, if that is why.
+        rejected_by: Option<String>,
     },
 }
 
@@ -78,42 +87,39 @@ impl OnDead {
     }
 }
 
-/// What a job waits for that was put off.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a job that was put off waits for.
+#[derive(Clone, Debug, PartialEq, Eq, strum::EnumDiscriminants)]
+#[strum_discriminants(
+    name(WaitReason),
+    doc = "The words for what a job waits for.",
+    derive(serde::Serialize, sqlx::Type, strum::IntoStaticStr, strum::VariantNames),
+    serde(rename_all = "snake_case"),
+    sqlx(type_name = "text", rename_all = "snake_case"),
+    strum(serialize_all = "snake_case")
+)]
 pub enum WaitsFor {
     /// The budget of requests and tokens of a model.
     RateLimit(ModelAddress),
     /// Tomorrow's money.
     DailyBudget,
-    /// That the stop button is let go.
+    /// The release of the stop button.
     Stop,
 }
 
-impl WaitsFor {
-    /// The word for it.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::RateLimit(_) => "rate_limit",
-            Self::DailyBudget => "daily_budget",
-            Self::Stop => "stop",
-        }
-    }
-}
-
-/// Of an error's text, what is kept.
+/// Characters of an error that are kept.
 const MAX_ERROR_CHARS: usize = 2000;
 
 /// Ends that were not written.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Unwritten {
-    /// Taken by others, or cancelled: nobody asks for these any more.
+    /// Taken by others, or cancelled.
     pub lost: Vec<Lease>,
-    /// Still held, but somebody has locked the row of the job: to be tried again.
+    /// Still held, but the row of the job is locked: to be tried again.
     pub busy: Vec<Lease>,
 }
 
 /// A job whose end was written.
-struct JobEnd {
+struct EndedJob {
     id: i64,
     kind: String,
     group_key: Option<String>,
@@ -122,148 +128,87 @@ struct JobEnd {
 }
 
 impl Store {
-    /// Completes jobs and enqueues what follows from them, in one transaction; nothing follows from those
-    /// whose end was not written. A job that was enqueued again while it ran goes on.
-    pub async fn finish(&self, finished: &[Finished]) -> Result<Unwritten, StoreError> {
-        let leases: Vec<_> = finished.iter().map(|finished| finished.lease).collect();
-        self.promptly(async |connection| {
-            let mut transaction = connection.begin().await?;
-            let ended = end(&mut transaction, &leases).await?;
-            let written = go_on(&mut transaction, ended).await?;
-            let mut follow_ups: BTreeMap<_, (Vec<_>, Vec<_>)> = BTreeMap::new();
-            for finished in finished.iter().filter(|finished| written.contains(&finished.lease.job)) {
-                for job in &finished.follow_ups {
-                    let (keys, payloads) = follow_ups.entry(job.kind).or_default();
-                    keys.push(job.key.clone());
-                    payloads.push(job.payload.clone());
+    /// Writes how jobs ended, and enqueues what follows from them, in one transaction; nothing follows from jobs whose end
+    /// was not written. Done jobs leave the queue; the others go back, or into the history as dead. A job that was
+    /// enqueued again while it ran goes on in any case, with all its attempts before it.
+    pub async fn end_jobs(&self, ends: &[JobEnd]) -> Result<Unwritten, StoreError> {
+        let (mut done, mut failures) = (Vec::new(), Vec::new());
+        for JobEnd { lease, ending } in ends {
+            match ending {
+                Ending::Done(_) => done.push(*lease),
+                Ending::Failed(failure, error) => failures.push(row(*lease, failure, error)),
+            }
+        }
+        self.queue
+            .transact(async |connection| {
+                let mut ended = if done.is_empty() { Vec::new() } else { finish(connection, &done).await? };
+                if !failures.is_empty() {
+                    ended.extend(fail(connection, Value::Array(failures)).await?);
                 }
-            }
-            for (kind, (keys, payloads)) in follow_ups {
-                enqueue(&mut transaction, kind, &keys, &payloads).await?;
-            }
-            let unwritten = unwritten(&mut transaction, &leases, &written).await?;
-            transaction.commit().await?;
-            Ok(unwritten)
-        })
-        .await
-    }
-
-    /// Puts jobs that did not succeed back, or into the history as dead. A job that was enqueued again
-    /// while it ran always goes on, with all its attempts before it.
-    pub async fn fail(&self, failed: &[Failed]) -> Result<Unwritten, StoreError> {
-        let leases: Vec<_> = failed.iter().map(|failed| failed.lease).collect();
-        let failures = serde_json::to_value(failed.iter().map(Row::from).collect::<Vec<_>>());
-        let failures = failures.map_err(|error| StoreError::Failed(error.to_string()))?;
-        self.promptly(async |connection| {
-            let mut transaction = connection.begin().await?;
-            let ended = sqlx::query_as!(
-                JobEnd,
-                r#"select id as "id!", kind as "kind!", group_key, again as "again!" from shopkeeper.fail($1)"#,
-                failures,
-            );
-            let ended = ended.fetch_all(&mut *transaction).await?;
-            let written = go_on(&mut transaction, ended).await?;
-            let unwritten = unwritten(&mut transaction, &leases, &written).await?;
-            transaction.commit().await?;
-            Ok(unwritten)
-        })
-        .await
+                let written = advance(connection, ended).await?;
+                enqueue_follow_ups(connection, ends, &written).await?;
+                unwritten(connection, ends, &written).await
+            })
+            .await
     }
 }
 
 /// A failure as `shopkeeper.fail` takes it.
-#[derive(Serialize)]
-struct Row<'a> {
-    job: i64,
-    fence: i64,
-    /// In seconds.
-    delay: f64,
-    charged: bool,
-    dead: bool,
-    alone: bool,
-    error: String,
-    waits_for: Option<&'static str>,
-    waits_server: Option<&'a str>,
-    waits_model: Option<&'a str>,
-    rejected_by: Option<&'a str>,
-}
-
-impl<'a> From<&'a Failed> for Row<'a> {
-    fn from(failed: &'a Failed) -> Self {
-        let row = Self {
-            job: failed.lease.job,
-            fence: failed.lease.fence,
-            delay: 0.0,
-            charged: false,
-            dead: false,
-            alone: false,
-            error: failed.error.chars().take(MAX_ERROR_CHARS).collect::<String>().replace('\0', "\u{fffd}"),
-            waits_for: None,
-            waits_server: None,
-            waits_model: None,
-            rejected_by: None,
-        };
-        match &failed.failure {
-            Failure::Retry(after) => Self { delay: after.as_secs_f64(), charged: true, ..row },
-            Failure::Crash(after) => Self { delay: after.as_secs_f64(), charged: true, alone: true, ..row },
-            Failure::Suspect => Self { alone: true, ..row },
-            Failure::Snooze(after) => Self { delay: after.as_secs_f64(), ..row },
-            Failure::PutOff(after, waits_for) => {
-                let of = if let WaitsFor::RateLimit(of) = waits_for { Some(of) } else { None };
-                let (server, model) = (of.map(|of| of.server.as_str()), of.map(|of| of.model.as_str()));
-                let delay = after.as_secs_f64();
-                Self {
-                    delay,
-                    waits_for: Some(waits_for.word()),
-                    waits_server: server,
-                    waits_model: model,
-                    ..row
-                }
-            }
-            Failure::Dead => Self { dead: true, ..row },
-            Failure::Rejected { by } => Self { dead: true, rejected_by: Some(by), ..row },
-        }
-    }
+fn row(lease: Lease, failure: &Failure, error: &str) -> Value {
+    let (delay, is_charged, is_dead, is_alone) = match failure {
+        Failure::Retry(after) => (*after, true, false, false),
+        Failure::Crash(after) => (*after, true, false, true),
+        Failure::Suspect => (Duration::ZERO, false, false, true),
+        Failure::Snooze(after, _) => (*after, false, false, false),
+        Failure::Dead { .. } => (Duration::ZERO, false, true, false),
+    };
+    let rejected_by = if let Failure::Dead { rejected_by } = failure { rejected_by.as_deref() } else { None };
+    let waits_for = if let Failure::Snooze(_, waits_for) = failure { waits_for.as_ref() } else { None };
+    let model = if let Some(WaitsFor::RateLimit(model)) = waits_for { Some(model) } else { None };
+    json!({
+        "job": lease.job,
+        "fence": lease.fence,
+        "delay": delay.as_secs_f64(),
+        "charged": is_charged,
+        "dead": is_dead,
+        "alone": is_alone,
+        "error": error.chars().take(MAX_ERROR_CHARS).collect::<String>().replace('\0', "\u{fffd}"),
+        "waits_for": waits_for.map(|waits_for| <&str>::from(WaitReason::from(waits_for))),
+        "waits_server": model.map(|model| &model.server),
+        "waits_model": model.map(|model| &model.model),
+        "rejected_by": rejected_by,
+    })
 }
 
 /// Completes a job in the caller's transaction: into the history, or back into the queue when it was
 /// enqueued again while it ran.
 pub(in crate::store) async fn complete(
-    transaction: &mut PgConnection,
+    connection: &mut PgConnection,
     lease: Lease,
 ) -> Result<(), StoreError> {
-    let mut ended = end(transaction, &[lease]).await?;
-    if ended.is_empty() && wait_for(transaction, lease).await? {
-        ended = end(transaction, &[lease]).await?;
+    let mut ended = finish(connection, &[lease]).await?;
+    if ended.is_empty() {
+        require_held(connection, lease).await?;
+        ended = finish(connection, &[lease]).await?;
     }
-    let written = go_on(transaction, ended).await?;
+    let written = advance(connection, ended).await?;
     if written.is_empty() { Err(StoreError::LeaseLost(lease.job)) } else { Ok(()) }
 }
 
-/// Completes the jobs that are held in the caller's transaction, and gives their ids. One whose row
-/// somebody has locked is left out.
+/// Completes the jobs that are held in the caller's transaction, and returns their ids. Jobs whose rows are locked are left
+/// out.
 pub(in crate::store) async fn complete_all(
-    transaction: &mut PgConnection,
+    connection: &mut PgConnection,
     leases: &[Lease],
 ) -> Result<BTreeSet<i64>, StoreError> {
-    let ended = end(transaction, leases).await?;
-    go_on(transaction, ended).await
+    let ended = finish(connection, leases).await?;
+    advance(connection, ended).await
 }
 
-/// Waits for who has locked the row of a job, and says whether it is still held then.
-async fn wait_for(connection: &mut PgConnection, lease: Lease) -> Result<bool, StoreError> {
-    let held = sqlx::query!(
-        "select id from shopkeeper.job where id = $1 and fence = $2 and worker is not null for update",
-        lease.job,
-        lease.fence,
-    );
-    Ok(held.fetch_optional(connection).await?.is_some())
-}
-
-async fn end(connection: &mut PgConnection, leases: &[Lease]) -> Result<Vec<JobEnd>, StoreError> {
+async fn finish(connection: &mut PgConnection, leases: &[Lease]) -> Result<Vec<EndedJob>, StoreError> {
     let (jobs, fences) = columns(leases);
     let ended = sqlx::query_as!(
-        JobEnd,
+        EndedJob,
         r#"select id as "id!", kind as "kind!", group_key, again as "again!" from shopkeeper.finish($1, $2)"#,
         &jobs,
         &fences,
@@ -271,23 +216,18 @@ async fn end(connection: &mut PgConnection, leases: &[Lease]) -> Result<Vec<JobE
     Ok(ended.fetch_all(connection).await?)
 }
 
-/// Parts the ends that were not written into those of jobs that are held no more and the others.
-async fn unwritten(
-    connection: &mut PgConnection,
-    leases: &[Lease],
-    written: &BTreeSet<i64>,
-) -> Result<Unwritten, StoreError> {
-    let left: Vec<_> = leases.iter().filter(|lease| !written.contains(&lease.job)).copied().collect();
-    if left.is_empty() {
-        return Ok(Unwritten::default());
-    }
-    let held = held(connection, &left).await?;
-    let (busy, lost) = left.into_iter().partition(|lease| held.contains(&lease.job));
-    Ok(Unwritten { lost, busy })
+async fn fail(connection: &mut PgConnection, failures: Value) -> Result<Vec<EndedJob>, StoreError> {
+    let ended = sqlx::query_as!(
+        EndedJob,
+        r#"select id as "id!", kind as "kind!", group_key, again as "again!" from shopkeeper.fail($1)"#,
+        failures,
+    );
+    Ok(ended.fetch_all(connection).await?)
 }
 
-/// Lets the next of each group run, wakes those who run what can run again, and gives the ids of the jobs.
-async fn go_on(connection: &mut PgConnection, ended: Vec<JobEnd>) -> Result<BTreeSet<i64>, StoreError> {
+/// Lets the next job of each group run, wakes the workers of jobs that can run again, and returns the ids of those that
+/// ended.
+async fn advance(connection: &mut PgConnection, ended: Vec<EndedJob>) -> Result<BTreeSet<i64>, StoreError> {
     let (mut groups, mut again) = (BTreeMap::<_, Vec<String>>::new(), BTreeSet::new());
     let ids = ended.iter().map(|job| job.id).collect();
     for job in ended {
@@ -305,4 +245,46 @@ async fn go_on(connection: &mut PgConnection, ended: Vec<JobEnd>) -> Result<BTre
         ring(&mut *connection, &kind).await?;
     }
     Ok(ids)
+}
+
+async fn enqueue_follow_ups(
+    connection: &mut PgConnection,
+    ends: &[JobEnd],
+    written: &BTreeSet<i64>,
+) -> Result<(), StoreError> {
+    let mut by_kind: BTreeMap<_, (Vec<_>, Vec<_>)> = BTreeMap::new();
+    for JobEnd { lease, ending } in ends {
+        let Ending::Done(follow_ups) = ending else { continue };
+        for job in follow_ups.iter().filter(|_| written.contains(&lease.job)) {
+            let (keys, payloads) = by_kind.entry(job.kind).or_default();
+            keys.push(job.key.clone());
+            payloads.push(job.payload.clone());
+        }
+    }
+    for (kind, (keys, payloads)) in by_kind {
+        enqueue(connection, kind, &keys, &payloads).await?;
+    }
+    Ok(())
+}
+
+/// Parts the ends that were not written into those of jobs that are no longer held and the others.
+async fn unwritten(
+    connection: &mut PgConnection,
+    ends: &[JobEnd],
+    written: &BTreeSet<i64>,
+) -> Result<Unwritten, StoreError> {
+    let left = ends.iter().map(|end| end.lease).filter(|lease| !written.contains(&lease.job));
+    let left: Vec<_> = left.collect();
+    if left.is_empty() {
+        return Ok(Unwritten::default());
+    }
+    let (jobs, fences) = columns(&left);
+    let held = sqlx::query_scalar!(
+        "select id from shopkeeper.job where id = any ($1) and fence = any ($2) and worker is not null",
+        &jobs,
+        &fences,
+    );
+    let held = held.fetch_all(connection).await?;
+    let (busy, lost) = left.into_iter().partition(|lease| held.contains(&lease.job));
+    Ok(Unwritten { lost, busy })
 }

@@ -1,4 +1,4 @@
-//! What keeps the queue going without anybody's asking, each in bounded batches.
+//! Maintenance of the queue, in bounded batches.
 
 use std::time::Duration;
 
@@ -24,15 +24,10 @@ pub struct Promoted {
 impl Store {
     /// Makes delayed jobs that are due ready, and wakes those who run them.
     pub async fn promote(&self) -> Result<Promoted, StoreError> {
-        let row = self
-            .upkeeping(async |connection| {
-                let row = sqlx::query!(
-                    r#"select promoted as "promoted!", next_in from shopkeeper.promote($1)"#,
-                    BATCH
-                );
-                Ok(row.fetch_one(connection).await?)
-            })
-            .await?;
+        let row =
+            sqlx::query!(r#"select promoted as "promoted!", next_in from shopkeeper.promote($1)"#, BATCH)
+                .fetch_one(&self.upkeep)
+                .await?;
         let next = row.next_in.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         Ok(Promoted { jobs: row.promoted.unsigned_abs(), is_full: row.promoted >= BATCH, next })
     }
@@ -40,35 +35,21 @@ impl Store {
     /// Frees jobs whose lease ran out: their worker is gone. An attempt is charged to those that may have
     /// started, so that a job that ends its worker dies in time.
     pub async fn rescue(&self) -> Result<u64, StoreError> {
-        let freed = self
-            .upkeeping(async |connection| {
-                let freed = sqlx::query_scalar!(r#"select shopkeeper.rescue($1) as "freed!""#, BATCH);
-                Ok(freed.fetch_one(connection).await?)
-            })
-            .await?;
-        Ok(freed.unsigned_abs())
+        let freed = sqlx::query_scalar!(r#"select shopkeeper.rescue($1) as "freed!""#, BATCH);
+        Ok(freed.fetch_one(&self.upkeep).await?.unsigned_abs())
     }
 
-    /// Lets the next of each group run, where nobody did: who ended its head was gone too soon, or
-    /// somebody was just enqueueing into the group.
+    /// Lets the next job of each group run where that was missed: the worker of its head was gone too soon, or another
+    /// transaction was just enqueueing into the group.
     pub async fn advance_all(&self) -> Result<u64, StoreError> {
-        let advanced = self
-            .upkeeping(async |connection| {
-                let advanced = sqlx::query_scalar!("select shopkeeper.advance_all()");
-                Ok(advanced.fetch_one(connection).await?)
-            })
-            .await?;
+        let advanced = sqlx::query_scalar!("select shopkeeper.advance_all()").fetch_one(&self.upkeep).await?;
         Ok(advanced.unwrap_or_default().unsigned_abs())
     }
 
     /// Does the same for one kind, as its worker.
     pub async fn advance(&self, kind: &str) -> Result<u64, StoreError> {
-        let advanced = self
-            .promptly(async |connection| {
-                let advanced = sqlx::query_scalar!("select shopkeeper.advance($1)", kind);
-                Ok(advanced.fetch_one(connection).await?)
-            })
-            .await?;
+        let advanced =
+            sqlx::query_scalar!("select shopkeeper.advance($1)", kind).fetch_one(&self.queue).await?;
         Ok(advanced.unwrap_or_default().unsigned_abs())
     }
 
