@@ -26,8 +26,10 @@ pub mod settle;
 pub mod sku;
 pub mod stream;
 
-use grounding::{Citation, Grounding, find_citations};
-use object::{AnswerOutcome, EscalationReason};
+use grounding::{Grounding, find_citations};
+use object::{
+    AnswerOutcome, AnswerStatus, AnswerText, EscalationReason, IncompleteReason, Settlement, Source,
+};
 
 /// A client's question. Unknown fields are errors, so that a typing error does not ask another question.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -81,18 +83,16 @@ pub enum OnBusy {
 
 /// A chunk that was found for a question, with its document's title, link and metadata.
 #[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Passage {
-    /// The source's name.
     pub source: String,
-    /// The document's key.
     pub key: String,
-    /// The document's title.
     pub title: String,
     /// The chunk.
     pub content: String,
     /// The document's address in the shop.
     pub link: Option<String>,
-    /// A JSON object of the document's metadata.
+    /// A JSON object.
     pub metadata: Box<RawValue>,
     /// Cosine distance to the question, 0 to 2.
     pub distance: f64,
@@ -108,23 +108,6 @@ pub fn nearest(passages: &[Passage]) -> Option<f64> {
 /// Whether all passages are too far from a question to be trusted. A document that it names by SKU never is.
 pub fn is_far(passages: &[Passage], threshold: f64) -> bool {
     !passages.iter().any(|passage| passage.is_named || passage.distance <= threshold)
-}
-
-/// The verdict over an answer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
-    /// The reply to the customer.
-    pub text: String,
-    /// The result.
-    pub outcome: AnswerOutcome,
-    /// Why a human is asked for, if one is.
-    pub escalation: Option<EscalationReason>,
-    /// The citations in the text.
-    pub citations: Vec<Citation>,
-    /// The check of the text against the passages.
-    pub grounding: Grounding,
-    /// The completion, if it was withheld.
-    pub draft: Option<String>,
 }
 
 /// A passage in the results of a search.
@@ -172,46 +155,71 @@ pub fn confidence(distance: f64) -> f64 {
 }
 
 /// Refuses because nothing was found; a human is asked for.
-pub fn refuse(refusal: &str) -> Verdict {
-    Verdict {
-        text: refusal.to_owned(),
-        outcome: AnswerOutcome::NoAnswer,
-        escalation: Some(EscalationReason::NoPassages),
-        citations: Vec::new(),
-        grounding: Grounding::default(),
-        draft: None,
+pub fn refuse(refusal: &str, threshold: f64) -> Settlement {
+    let (text, finish_reason) = (refusal.to_owned(), Some("stop".to_owned()));
+    Settlement {
+        status: AnswerStatus::Completed,
+        outcome: Some(AnswerOutcome::NoAnswer),
+        answer: Some(AnswerText { text, finish_reason, ..AnswerText::default() }),
+        escalation_threshold: threshold,
+        escalation_reason: Some(EscalationReason::NoPassages),
+        grounding: Some(Grounding::default()),
+        ..Settlement::default()
     }
 }
 
 /// Replaces an ungrounded answer by the refusal; a human is asked for.
-pub fn withhold(refusal: &str, verdict: Verdict) -> Verdict {
-    let (grounding, draft) = (verdict.grounding, Some(verdict.text));
-    Verdict { escalation: Some(EscalationReason::Ungrounded), grounding, draft, ..refuse(refusal) }
+pub fn withhold(refusal: &str, ungrounded: Settlement, passages: &[Passage]) -> Settlement {
+    let answer = ungrounded.answer.unwrap_or_default();
+    Settlement {
+        outcome: Some(AnswerOutcome::NoAnswer),
+        answer: Some(AnswerText { text: refusal.to_owned(), ..answer }),
+        sources: Source::list(passages, &[]),
+        citations: Vec::new(),
+        escalation_reason: Some(EscalationReason::Ungrounded),
+        draft: Some(answer.text),
+        ..ungrounded
+    }
 }
 
 /// Judges a completion by the passages and by what the customer said.
 pub fn judge(
     passages: &[Passage],
-    completion: &Completion,
+    completion: Completion,
     customer: &[&str],
     refusal: &str,
     threshold: f64,
-) -> Verdict {
+) -> Settlement {
     let (citations, invalid_citations) = find_citations(&completion.text, passages.len());
     let text = completion.text.trim();
     let is_refusal = text.is_empty() || text.contains(refusal.trim());
     let is_doubtful = is_refusal || is_far(passages, threshold);
-    Verdict {
-        text: if text.is_empty() { refusal.to_owned() } else { text.to_owned() },
-        outcome: if is_refusal { AnswerOutcome::NoAnswer } else { AnswerOutcome::Answered },
-        escalation: is_doubtful.then_some(EscalationReason::LowConfidence),
+    let incomplete_reason = match completion.finish_reason.as_str() {
+        "length" => Some(IncompleteReason::MaxTokens),
+        "content_filter" => Some(IncompleteReason::ContentFilter),
+        _ => None,
+    };
+    let is_whole = incomplete_reason.is_none();
+    Settlement {
+        status: if is_whole { AnswerStatus::Completed } else { AnswerStatus::Incomplete },
+        outcome: Some(if is_refusal { AnswerOutcome::NoAnswer } else { AnswerOutcome::Answered }),
+        incomplete_reason,
+        answer: Some(AnswerText {
+            text: if text.is_empty() { refusal.to_owned() } else { text.to_owned() },
+            language: None,
+            finish_reason: Some(completion.finish_reason),
+        }),
+        sources: Source::list(passages, &citations),
         citations,
-        grounding: if is_refusal {
+        nearest_distance: nearest(passages),
+        escalation_threshold: threshold,
+        escalation_reason: is_doubtful.then_some(EscalationReason::LowConfidence),
+        grounding: Some(if is_refusal {
             Grounding { checked: true, ..Grounding::default() }
         } else {
             Grounding::check(text, passages, customer, invalid_citations)
-        },
-        draft: None,
+        }),
+        ..Settlement::default()
     }
 }
 
@@ -221,7 +229,11 @@ mod tests {
 
     const REFUSAL: &str = "I don't have information about that.";
 
-    fn verdict(distance: f64, text: &str) -> Verdict {
+    fn passage(distance: f64) -> Passage {
+        Passage { distance, ..Passage::default() }
+    }
+
+    fn judged(distance: f64, text: &str) -> Settlement {
         let completion = Completion {
             text: text.into(),
             finish_reason: "stop".into(),
@@ -229,43 +241,46 @@ mod tests {
             output_tokens: 1,
             left: crate::model::RateLimitRemaining::default(),
         };
-        judge(&[Passage { distance, ..Passage::default() }], &completion, &[], REFUSAL, 0.4)
+        judge(&[passage(distance)], completion, &[], REFUSAL, 0.4)
+    }
+
+    fn verdict(settlement: &Settlement) -> (Option<AnswerOutcome>, Option<EscalationReason>) {
+        (settlement.outcome, settlement.escalation_reason)
     }
 
     #[test]
     fn an_answer_from_a_near_passage_stands() {
-        let verdict = verdict(0.3, "Two people. [1]");
-        assert_eq!((verdict.outcome, verdict.escalation), (AnswerOutcome::Answered, None));
-        assert_eq!(verdict.citations.len(), 1);
+        let settlement = judged(0.3, "Two people. [1]");
+        assert_eq!(verdict(&settlement), (Some(AnswerOutcome::Answered), None));
+        assert_eq!((settlement.citations.len(), settlement.sources[0].cited), (1, true));
     }
 
     #[test]
     fn a_far_passage_asks_for_a_human_and_still_answers() {
-        let Verdict { outcome, escalation, .. } = verdict(0.41, "Two. [1]");
-        assert_eq!((outcome, escalation), (AnswerOutcome::Answered, Some(EscalationReason::LowConfidence)));
+        let far = (Some(AnswerOutcome::Answered), Some(EscalationReason::LowConfidence));
+        assert_eq!(verdict(&judged(0.41, "Two. [1]")), far);
     }
 
     #[test]
     fn a_refusal_asks_for_a_human_however_near_the_passage() {
-        let Verdict { outcome, escalation, .. } = verdict(0.1, REFUSAL);
-        assert_eq!((outcome, escalation), (AnswerOutcome::NoAnswer, Some(EscalationReason::LowConfidence)));
+        let refused = (Some(AnswerOutcome::NoAnswer), Some(EscalationReason::LowConfidence));
+        assert_eq!(verdict(&judged(0.1, REFUSAL)), refused);
     }
 
     #[test]
     fn what_no_passage_says_is_withheld_and_a_human_is_asked_for() {
-        let verdict = verdict(0.1, "Two. [2]");
-        assert!(!verdict.grounding.is_sound());
-        let withheld = withhold(REFUSAL, verdict);
-        assert_eq!((withheld.text.as_str(), withheld.outcome), (REFUSAL, AnswerOutcome::NoAnswer));
-        assert_eq!(
-            (withheld.grounding.invalid_citations, withheld.escalation),
-            (vec![2], Some(EscalationReason::Ungrounded))
-        );
+        let ungrounded = judged(0.1, "Two. [2]");
+        assert!(!ungrounded.is_sound());
+        let withheld = withhold(REFUSAL, ungrounded, &[passage(0.1)]);
+        assert_eq!(verdict(&withheld), (Some(AnswerOutcome::NoAnswer), Some(EscalationReason::Ungrounded)));
+        assert_eq!(withheld.answer.unwrap().text, REFUSAL);
+        assert_eq!(withheld.draft.as_deref(), Some("Two. [2]"));
+        assert_eq!(withheld.grounding.unwrap().invalid_citations, [2]);
     }
 
     #[test]
     fn an_empty_completion_is_a_refusal() {
-        assert_eq!(verdict(0.1, " ").text, REFUSAL);
+        assert_eq!(judged(0.1, " ").answer.unwrap().text, REFUSAL);
     }
 
     #[test]

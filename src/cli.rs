@@ -153,10 +153,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Verb::Queue(queue) => queue::queue(queue, config).await,
         Verb::Schedule(schedule) => schedule::schedule(schedule, config).await,
         Verb::Status(status) => status::status(status, config).await,
-        Verb::Completions(completions) => {
-            manual::completions(&completions);
-            Ok(())
-        }
+        Verb::Completions(completions) => manual::completions(&completions),
         Verb::Man(man) => manual::man(&man),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };

@@ -93,7 +93,7 @@ pub async fn run(
     stop: CancellationToken,
     started: impl FnOnce(Started),
 ) -> anyhow::Result<()> {
-    telemetry::count();
+    telemetry::record();
     let store = Store::open_migrated(&reach(config)).await?;
     let parts = prepare(config, &store).await?;
     let api = Api {

@@ -1,4 +1,4 @@
-//! Deletes what is past its retention, in bounded batches.
+//! Deletes rows past their retention, in bounded batches.
 
 use std::time::Duration;
 
@@ -9,24 +9,21 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// The key of the only job there is of this kind.
+/// The key of the only job of this kind.
 pub const KEY: &str = "all";
 
-/// The job.
+/// Deletes rows by age; `None` keeps them for ever.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct PruneHistory {
-    /// What is pruned.
     pub store: Store,
-    /// How long finished jobs are kept; none is for ever.
     pub job_history: Option<Duration>,
-    /// How long answers are kept; none is for ever.
     pub answers: Option<Duration>,
-    /// How long deliveries to webhooks are kept; none is for ever.
     pub deliveries: Option<Duration>,
-    /// Vectors that are kept of what left the index.
+    /// The number of cached vectors to keep.
     pub cache_entries: u32,
 }
 
-/// Nothing.
+/// Empty.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Payload {}
 
@@ -50,25 +47,21 @@ impl PruneHistory {
         if let Some(age) = self.answers {
             let answers = all(|| store.prune_answers(age)).await?;
             let sessions = all(|| store.prune_sessions(age)).await?;
-            tracing::info!(
-                answers,
-                sessions,
-                "forgot {answers} answers, and {sessions} sessions without any"
-            );
+            tracing::info!(answers, sessions, "pruned {answers} answers and {sessions} empty sessions");
         }
         all(|| store.prune_events()).await?;
         all(|| store.prune_tokens()).await?;
         if let Some(age) = self.deliveries {
             let deliveries = all(|| store.prune_deliveries(age)).await?;
-            tracing::info!(deliveries, "forgot {deliveries} deliveries to webhooks");
+            tracing::info!(deliveries, "pruned {deliveries} deliveries to webhooks");
         }
         let vectors = all(|| store.prune_cache(self.cache_entries)).await?;
-        tracing::info!(vectors, "forgot {vectors} vectors of what left the index");
+        tracing::info!(vectors, "pruned {vectors} cached vectors");
         Ok(())
     }
 }
 
-/// Repeats what deletes one batch until there is nothing left; says how much there was.
+/// Deletes batches until nothing is left; returns the number of rows.
 async fn all<F: Future<Output = Result<u64, StoreError>>>(prune: impl Fn() -> F) -> Result<u64, StoreError> {
     let mut sum = 0;
     while let pruned @ 1.. = prune().await? {

@@ -6,10 +6,11 @@ use uuid::Uuid;
 
 use crate::{
     answering::{
-        Passage, Verdict,
+        Passage,
         condense::{condense, join_previous, parse_standalone},
         cost::{AnswerCost, Prices, estimate_tokens},
         in_language, judge,
+        object::Settlement,
         prompt::{PromptSettings, prompt},
         refuse,
         stream::Draft,
@@ -21,12 +22,11 @@ use crate::{
 
 /// A question and the conversation before it.
 #[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Conversation<'a> {
-    /// In the customer's words.
     pub question: &'a str,
-    /// The conversation, oldest first.
+    /// Oldest first.
     pub history: &'a [Message],
-    /// The customer's language.
     pub locale: Option<&'a str>,
 }
 
@@ -40,18 +40,15 @@ impl<'a> Conversation<'a> {
 }
 
 /// Composes answers from passages.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Composer {
-    /// The chat model.
     pub completer: Arc<dyn Completer>,
-    /// The budget of its server.
     pub budget: Budget,
-    /// The prompt's settings.
     pub prompt: PromptSettings,
     /// The reply when nothing fits, by language.
     pub refusal: BTreeMap<String, String>,
     /// The distance above which a human is asked for.
     pub escalate_above_distance: f64,
-    /// The prices of tokens.
     pub prices: Prices,
 }
 
@@ -73,37 +70,51 @@ impl Composer {
     }
 
     /// Has the model answer from passages, and judges the answer; an ungrounded one is requested once more at temperature
-    /// 0. Without passages the model is not asked. Also returns the finish reason, in the server's words.
+    /// 0. Without passages the model is not asked.
     pub async fn compose(
         &self,
         conversation: Conversation<'_>,
         passages: &[Passage],
         draft: &Draft,
         cost: &AnswerCost,
-    ) -> Result<(Verdict, String), JobError> {
+    ) -> Result<Settlement, JobError> {
+        let mut settlement = self.answer(conversation, passages, draft, cost).await?;
+        if let Some(answer) = &mut settlement.answer {
+            answer.language = conversation.locale.map(str::to_owned);
+        }
+        Ok(settlement)
+    }
+
+    async fn answer(
+        &self,
+        conversation: Conversation<'_>,
+        passages: &[Passage],
+        draft: &Draft,
+        cost: &AnswerCost,
+    ) -> Result<Settlement, JobError> {
         let Conversation { question, history, locale } = conversation;
-        let refusal = in_language(&self.refusal, locale);
+        let (refusal, threshold) = (in_language(&self.refusal, locale), self.escalate_above_distance);
         if passages.is_empty() {
-            return Ok((refuse(refusal), "stop".to_owned()));
+            return Ok(refuse(refusal, threshold));
         }
         let mark = Uuid::new_v4().simple().to_string();
         let mut prompt = prompt(&self.prompt, refusal, history, passages, question, &mark);
         let on_delta = |piece: &str| draft.push(piece);
-        let (customer, threshold) = (conversation.customer(), self.escalate_above_distance);
+        let customer = conversation.customer();
         let completion = self.complete(&prompt, Some(&on_delta), cost).await?;
-        let verdict = judge(passages, &completion, &customer, refusal, threshold);
-        if verdict.grounding.is_sound() {
-            return Ok((verdict, completion.finish_reason));
+        let settlement = judge(passages, completion, &customer, refusal, threshold);
+        if settlement.is_sound() {
+            return Ok(settlement);
         }
         prompt.temperature = 0.0;
         draft.reset();
-        let again = self.complete(&prompt, Some(&on_delta), cost).await?;
-        let verdict = judge(passages, &again, &customer, refusal, threshold);
-        if verdict.grounding.is_sound() {
-            return Ok((verdict, again.finish_reason));
+        let completion = self.complete(&prompt, Some(&on_delta), cost).await?;
+        let settlement = judge(passages, completion, &customer, refusal, threshold);
+        if settlement.is_sound() {
+            return Ok(settlement);
         }
         tracing::warn!("an answer was withheld because no passage supports it");
-        Ok((withhold(refusal, verdict), again.finish_reason))
+        Ok(withhold(refusal, settlement, passages))
     }
 
     async fn complete(

@@ -33,16 +33,12 @@ use crate::{
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Answers questions.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct AnswerQuestion {
-    /// Where questions are.
     pub store: Store,
-    /// Finds passages.
     pub retriever: Arc<Retriever>,
-    /// Writes answers from them.
     pub composer: Arc<Composer>,
-    /// Settles them.
     pub settle: SettleSettings,
-    /// The limits of one answer.
     pub limits: AnswerLimits,
 }
 
@@ -109,6 +105,7 @@ impl Job for AnswerQuestion {
             taken.age + began.elapsed(),
             nearest_distance,
             escalation_reason.map(Into::into),
+            escalation_reason == Some(EscalationReason::Ungrounded),
         );
         Ok(Outcome::Committed)
     }
@@ -156,13 +153,13 @@ impl AnswerQuestion {
         let passages =
             self.retriever.retrieve(&version, &standalone, within, self.retriever.top_k, cost).await?;
         draft.found(&Source::list(&passages, &[]));
-        let locale = locale.as_deref();
-        let conversation = Conversation { question, history: &history, locale };
-        let mut composed = self.composer.compose(conversation, &passages, draft, cost).await?;
+        let conversation = Conversation { question, history: &history, locale: locale.as_deref() };
+        let mut settlement = self.composer.compose(conversation, &passages, draft, cost).await?;
         if wants_human(question) {
-            composed.0.escalation = Some(EscalationReason::AskedForHuman);
+            settlement.escalation_reason = Some(EscalationReason::AskedForHuman);
         }
-        Ok(self.settle.settle(standalone, locale, &passages, composed, cost))
+        let usage = Some(cost.usage(&self.settle.model));
+        Ok(Settlement { standalone_question: Some(standalone), usage, ..settlement })
     }
 
     /// Returns when the answer is no longer wanted: nothing more may be spent on it.

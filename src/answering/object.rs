@@ -183,7 +183,7 @@ pub enum SessionOwner {
 }
 
 /// The reply to a customer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(from = "Stored")]
 pub struct AnswerText {
     /// The text; `[n]` cites the source with that number.
@@ -268,6 +268,13 @@ impl AnswerStatus {
     /// Whether the status is terminal.
     pub fn is_settled(self) -> bool {
         !matches!(self, Self::Queued | Self::InProgress)
+    }
+}
+
+impl Settlement {
+    /// Whether the check against the passages found no fault.
+    pub fn is_sound(&self) -> bool {
+        self.grounding.as_ref().is_none_or(Grounding::is_sound)
     }
 }
 

@@ -25,10 +25,9 @@ use crate::{
 const LIVE_METADATA_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Finds passages for a question.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Retriever {
-    /// The index to search.
     pub store: Store,
-    /// The versions of the index, with their models.
     pub versions: Arc<Versions>,
     /// The sources whose metadata is read live, by name.
     pub live: BTreeMap<String, Arc<dyn Catalogue>>,

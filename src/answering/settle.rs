@@ -1,20 +1,16 @@
-//! What a settled question gets; the job adds the cost.
+//! Settles questions that no model answered.
 
 use std::collections::BTreeMap;
 
 use crate::{
     answering::{
-        Passage, Verdict,
-        cost::AnswerCost,
-        in_language, nearest,
-        object::{
-            AnswerOutcome, AnswerStatus, AnswerText, EscalationReason, IncompleteReason, Settlement, Source,
-        },
+        in_language,
+        object::{AnswerOutcome, AnswerStatus, AnswerText, EscalationReason, Settlement},
     },
     job::JobError,
 };
 
-/// What every answer says about how it was made.
+/// The settings of settlements.
 #[derive(Clone, Debug)]
 pub struct SettleSettings {
     /// The distance above which a human is asked for.
@@ -26,44 +22,16 @@ pub struct SettleSettings {
 }
 
 impl SettleSettings {
-    pub(super) fn settle(
-        &self,
-        standalone: String,
-        locale: Option<&str>,
-        passages: &[Passage],
-        (verdict, finish_reason): (Verdict, String),
-        cost: &AnswerCost,
-    ) -> Settlement {
-        let incomplete_reason = match finish_reason.as_str() {
-            "length" => Some(IncompleteReason::MaxTokens),
-            "content_filter" => Some(IncompleteReason::ContentFilter),
-            _ => None,
-        };
-        let is_whole = incomplete_reason.is_none();
-        Settlement {
-            status: if is_whole { AnswerStatus::Completed } else { AnswerStatus::Incomplete },
-            outcome: Some(verdict.outcome),
-            incomplete_reason,
-            standalone_question: Some(standalone),
-            answer: Some(text(verdict.text, locale, Some(finish_reason))),
-            sources: Source::list(passages, &verdict.citations),
-            citations: verdict.citations,
-            nearest_distance: nearest(passages),
-            escalation_threshold: self.escalate_above_distance,
-            escalation_reason: verdict.escalation,
-            grounding: Some(verdict.grounding),
-            draft: verdict.draft,
-            usage: Some(cost.usage(&self.model)),
-            error: None,
-        }
-    }
-
     /// Settles a question while no model may be asked: with the fallback, and a human is asked for.
     pub(super) fn pause(&self, locale: Option<&str>) -> Settlement {
         Settlement {
             status: AnswerStatus::Completed,
             outcome: Some(AnswerOutcome::Fallback),
-            answer: Some(text(in_language(&self.fallback, locale).to_owned(), locale, None)),
+            answer: Some(AnswerText {
+                text: in_language(&self.fallback, locale).to_owned(),
+                language: locale.map(str::to_owned),
+                finish_reason: None,
+            }),
             escalation_threshold: self.escalate_above_distance,
             escalation_reason: Some(EscalationReason::Paused),
             ..Settlement::default()
@@ -79,8 +47,4 @@ impl SettleSettings {
             ..Settlement::default()
         }
     }
-}
-
-fn text(text: String, locale: Option<&str>, finish_reason: Option<String>) -> AnswerText {
-    AnswerText { text, language: locale.map(str::to_owned), finish_reason }
 }

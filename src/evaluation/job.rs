@@ -130,11 +130,11 @@ impl Eval {
             passages.truncate(self.retriever.top_k as usize);
             let (question, history) = (&case.question, &case.history);
             let conversation = Conversation { question, history, locale: None };
-            let (verdict, _) =
-                self.composer.compose(conversation, &passages, &Draft::default(), cost).await?;
-            graded.escalated = verdict.escalation.is_some();
-            graded.has_expected_text = case.has_expected_text(&verdict.text);
-            graded.ungrounded = !verdict.grounding.is_sound();
+            let composed = self.composer.compose(conversation, &passages, &Draft::default(), cost).await?;
+            graded.escalated = composed.escalation_reason.is_some();
+            graded.ungrounded = !composed.is_sound();
+            graded.has_expected_text =
+                composed.answer.and_then(|answer| case.has_expected_text(&answer.text));
         }
         Ok(graded)
     }

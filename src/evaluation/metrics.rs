@@ -36,10 +36,9 @@ pub struct Case {
 /// A document that answers a question.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Expected {
-    /// The source's name.
     pub source: String,
-    /// The document's key.
     pub key: String,
 }
 

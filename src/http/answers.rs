@@ -50,7 +50,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
         (status = 202, description = "It is accepted", body = AnswerObject,
             headers(("Location" = String, description = "Where the answer will be"))),
         (status = 409, description = "`session_busy`", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`question_too_long`, `idempotency_mismatch`", body = Problem, content_type = "application/problem+json"),
     )
 )]

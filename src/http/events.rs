@@ -3,7 +3,7 @@
 //! Every event has a number; a client that was disconnected sends the last one as `Last-Event-ID`, to any daemon, and
 //! resumes after it. A disconnect cancels nothing. A slow client delays only itself: rows are read as it takes them.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, pin::pin, time::Duration};
 
 use async_stream::stream;
 use axum::{
@@ -14,7 +14,7 @@ use axum::{
         sse::{Event as Frame, KeepAlive},
     },
 };
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -26,7 +26,6 @@ use super::{
     auth::{Caller, Scope},
     extract::PathParams,
     problem::Problem,
-    waiting::POLL_INTERVAL,
 };
 use crate::{
     answering::object::AnswerObject,
@@ -75,7 +74,7 @@ pub(super) struct AnswerEvent {
         (status = 204, description = "The last event was received"),
     )
 )]
-pub(super) async fn watch(
+pub(super) async fn stream(
     State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,
@@ -105,41 +104,37 @@ pub(super) async fn watch(
 
 fn events(api: Api, id: Uuid, after: i64) -> impl Stream<Item = Result<Frame, Infallible>> {
     stream! {
-        let mut watched = Watched { id, last: after };
-        let bell = api.waiting.bell(id);
-        while !api.waiting.is_stopped() {
-            // Listens before anything is read, so that no notification is lost.
-            let rung = bell.rung();
-            tokio::pin!(rung);
-            rung.as_mut().enable();
-            match watched.next(&api).await {
-                Ok(Some(Next { frames, is_last })) => {
-                    let is_full = frames.len() >= PAGE as usize;
-                    for frame in frames {
-                        yield Ok(frame);
+        let mut received = Received { id, last: after };
+        let mut changes = pin!(api.waiting.changes(id));
+        while changes.next().await.is_some() {
+            loop {
+                match received.next(&api).await {
+                    Ok(Some(Next { frames, is_last })) => {
+                        let is_full = frames.len() >= PAGE as usize;
+                        for frame in frames {
+                            yield Ok(frame);
+                        }
+                        if is_last {
+                            return;
+                        }
+                        if !is_full {
+                            break;
+                        }
                     }
-                    if is_last {
-                        return;
-                    }
-                    if is_full {
-                        continue;
+                    // The answer was erased.
+                    Ok(None) => return,
+                    Err(error) => {
+                        tracing::debug!(%error, "an answer cannot be read; trying again");
+                        break;
                     }
                 }
-                // The answer was erased.
-                Ok(None) => return,
-                Err(error) => tracing::debug!(%error, "an answer cannot be read; trying again"),
-            }
-            tokio::select! {
-                () = rung => {}
-                () = tokio::time::sleep(POLL_INTERVAL) => {}
-                () = api.waiting.stopped() => {}
             }
         }
     }
 }
 
 /// The part of an answer that a client has received.
-struct Watched {
+struct Received {
     id: Uuid,
     last: i64,
 }
@@ -149,7 +144,7 @@ struct Next {
     is_last: bool,
 }
 
-impl Watched {
+impl Received {
     /// Reads the next events; `None` if the answer was erased.
     async fn next(&mut self, api: &Api) -> Result<Option<Next>, StoreError> {
         let mut frames = Vec::new();

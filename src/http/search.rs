@@ -47,7 +47,6 @@ pub(super) struct Results<'a> {
     post, path = "/v1/search", tag = "search", request_body = Search,
     responses(
         (status = 200, description = "The passages", body = Results),
-        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`question_too_long`", body = Problem, content_type = "application/problem+json"),
     )
 )]

@@ -78,7 +78,7 @@ pub(super) async fn read(
 
 /// The result of an erasure.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Forgotten {
+pub(super) struct Erasure {
     object: &'static str,
     id: String,
     deleted: bool,
@@ -91,33 +91,33 @@ pub(super) struct Forgotten {
 /// A session that does not exist is erased already.
 #[utoipa::path(
     delete, path = "/v1/sessions/{id}", tag = "sessions", params(("id" = String, Path)),
-    responses((status = 200, description = "Erased", body = Forgotten))
+    responses((status = 200, description = "Erased", body = Erasure))
 )]
-pub(super) async fn forget(
+pub(super) async fn erase(
     State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,
-) -> Result<Json<Forgotten>, Problem> {
+) -> Result<Json<Erasure>, Problem> {
     caller.may_all(Scope::SessionsErase)?;
     check_name("session_id", &id)?;
     let answers = api.store.erase_session(caller.sees(), &id).await?;
-    Ok(Json(Forgotten { object: "session", id, deleted: true, answers }))
+    Ok(Json(Erasure { object: "session", id, deleted: true, answers }))
 }
 
 /// Erases all sessions and questions of a customer
 #[utoipa::path(
     delete, path = "/v1/customers/{id}", tag = "sessions", params(("id" = String, Path)),
-    responses((status = 200, description = "Erased", body = Forgotten))
+    responses((status = 200, description = "Erased", body = Erasure))
 )]
-pub(super) async fn forget_customer(
+pub(super) async fn erase_customer(
     State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,
-) -> Result<Json<Forgotten>, Problem> {
+) -> Result<Json<Erasure>, Problem> {
     caller.may_all(Scope::SessionsErase)?;
     check_name("customer_id", &id)?;
     let answers = api.store.erase_customer(caller.sees(), &id).await?;
-    Ok(Json(Forgotten { object: "customer", id, deleted: true, answers }))
+    Ok(Json(Erasure { object: "customer", id, deleted: true, answers }))
 }
 
 /// The customer of a session.
@@ -150,7 +150,7 @@ const MINUTES: i64 = 15;
     request_body(content = Option<NewToken>, description = "May be left out"),
     responses((status = 201, description = "Made", body = SessionToken))
 )]
-pub(super) async fn token(
+pub(super) async fn create_token(
     State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,

@@ -4,11 +4,14 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use async_stream::stream;
 use axum::http::HeaderMap;
+use futures::{Stream, StreamExt};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -21,7 +24,7 @@ use crate::{
 /// The longest wait of a request, in seconds; the client then asks again.
 const MAX_WAIT: u64 = 25;
 /// How often a row is read without a notification.
-pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The waiting requests, by answer.
 #[derive(Clone, Debug)]
@@ -62,37 +65,38 @@ impl Waiting {
         wait: Option<Duration>,
     ) -> Result<Option<AnswerObject>, StoreError> {
         let until = Instant::now() + wait.unwrap_or_default();
-        let bell = self.bell(id);
+        let mut changes = pin!(self.changes(id));
         loop {
-            // Listens before the row is read, so that no notification is lost.
-            let rung = bell.rung();
-            tokio::pin!(rung);
-            rung.as_mut().enable();
+            let is_last = !matches!(tokio::time::timeout_at(until, changes.next()).await, Ok(Some(())));
             let answer = store.answer(client, id).await?;
-            let is_over = Instant::now() >= until || self.stop.is_cancelled();
-            if is_over || answer.as_ref().is_none_or(|answer| answer.status.is_settled()) {
+            if is_last || answer.as_ref().is_none_or(|answer| answer.status.is_settled()) {
                 return Ok(answer);
-            }
-            tokio::select! {
-                () = rung => {}
-                () = tokio::time::sleep_until(until.min(Instant::now() + POLL_INTERVAL)) => {}
-                () = self.stop.cancelled() => {}
             }
         }
     }
 
-    /// Returns the bell of an answer, which rings for its events too.
-    pub(super) fn bell(&self, id: Uuid) -> Bell {
+    /// Yields at once, whenever the answer or its events may have changed, and at intervals; ends when stopped.
+    pub(super) fn changes(&self, id: Uuid) -> impl Stream<Item = ()> + use<> {
+        let waiting = self.clone();
+        stream! {
+            let bell = waiting.bell(id);
+            while !waiting.stop.is_cancelled() {
+                // Listens before the reader reads, so that no notification is lost.
+                let mut rung = pin!(bell.notify.notified());
+                rung.as_mut().enable();
+                yield ();
+                tokio::select! {
+                    () = rung => {}
+                    () = tokio::time::sleep(POLL_INTERVAL) => {}
+                    () = waiting.stop.cancelled() => {}
+                }
+            }
+        }
+    }
+
+    fn bell(&self, id: Uuid) -> Bell {
         let notify = self.bells().entry(id).or_default().clone();
         Bell { waiting: self.clone(), id, notify }
-    }
-
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stop.is_cancelled()
-    }
-
-    pub(super) async fn stopped(&self) {
-        self.stop.cancelled().await;
     }
 
     fn bells(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Arc<Notify>>> {
@@ -101,16 +105,10 @@ impl Waiting {
 }
 
 /// Rings when an answer changes. Unregisters itself when dropped, so that a client that disconnects leaves nothing.
-pub(super) struct Bell {
+struct Bell {
     waiting: Waiting,
     id: Uuid,
     notify: Arc<Notify>,
-}
-
-impl Bell {
-    pub(super) fn rung(&self) -> tokio::sync::futures::Notified<'_> {
-        self.notify.notified()
-    }
 }
 
 impl Drop for Bell {
