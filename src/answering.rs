@@ -82,7 +82,7 @@ pub enum OnBusy {
 }
 
 /// A chunk that was found for a question, with its document's title, link and metadata.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Passage {
     pub source: String,
@@ -90,13 +90,16 @@ pub struct Passage {
     pub title: String,
     /// The chunk.
     pub content: String,
-    /// The document's address in the shop.
-    pub link: Option<String>,
-    /// A JSON object.
-    pub metadata: Box<RawValue>,
     /// Cosine distance to the question, 0 to 2.
     pub distance: f64,
+    /// `1 - distance`, from 0 to 1.
+    pub score: f64,
+    /// The document's address in the shop.
+    pub url: Option<String>,
+    #[schema(value_type = Object)]
+    pub metadata: Box<RawValue>,
     /// Whether the question names the document's SKU.
+    #[serde(skip)]
     pub is_named: bool,
 }
 
@@ -108,37 +111,6 @@ pub fn nearest(passages: &[Passage]) -> Option<f64> {
 /// Whether all passages are too far from a question to be trusted. A document that it names by SKU never is.
 pub fn is_far(passages: &[Passage], threshold: f64) -> bool {
     !passages.iter().any(|passage| passage.is_named || passage.distance <= threshold)
-}
-
-/// A passage in the results of a search.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[expect(missing_docs, reason = "as in `Passage`")]
-pub struct SearchHit<'a> {
-    pub source: &'a str,
-    pub key: &'a str,
-    pub title: &'a str,
-    pub content: &'a str,
-    pub distance: f64,
-    pub score: f64,
-    pub url: Option<&'a str>,
-    #[schema(value_type = Object)]
-    pub metadata: &'a RawValue,
-}
-
-impl<'a> SearchHit<'a> {
-    /// Shows a passage.
-    pub fn new(passage: &'a Passage) -> Self {
-        Self {
-            source: &passage.source,
-            key: &passage.key,
-            title: &passage.title,
-            content: &passage.content,
-            distance: passage.distance,
-            score: confidence(passage.distance),
-            url: passage.link.as_deref(),
-            metadata: &passage.metadata,
-        }
-    }
 }
 
 /// Picks the text for a locale (`de-CH`), else for its language (`de`), else the English one.

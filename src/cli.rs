@@ -7,9 +7,14 @@ use std::{
     io::IsTerminal,
     path::{Path, PathBuf},
     process::ExitCode,
+    str::FromStr,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use strum::VariantNames;
 
 use crate::{
     catalogue::CatalogueError,
@@ -174,6 +179,12 @@ struct Format {
 struct Named {
     /// The name
     name: String,
+}
+
+/// Parses the name of a variant.
+fn words<T: VariantNames + FromStr + Clone + Send + Sync + 'static>() -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(T::VARIANTS)
+        .map(|word| word.parse().ok().expect("the parser allows only these names"))
 }
 
 /// Loads the settings of a verb that only reports: its log is kept to warnings.

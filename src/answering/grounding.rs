@@ -37,26 +37,20 @@ pub struct Citation {
 /// Finds the marks `[n]` in an answer: those that name one of `passages`, and the numbers of the others.
 pub fn find_citations(text: &str, passages: usize) -> (Vec<Citation>, Vec<u32>) {
     let (mut citations, mut invalid) = (Vec::new(), Vec::new());
-    let mut open = None;
-    let mut number = String::new();
-    for (position, character) in (0_u32..).zip(text.chars()) {
-        match (character, open) {
-            ('[', _) => {
-                open = Some(position);
-                number.clear();
-            }
-            (digit, Some(_)) if digit.is_ascii_digit() => number.push(digit),
-            (']', Some(start)) => {
-                if let Ok(source) = number.parse::<u32>() {
-                    if (1..=passages).contains(&(source as usize)) {
-                        citations.push(Citation { source, start, end: position + 1 });
-                    } else {
-                        invalid.push(source);
-                    }
-                }
-                open = None;
-            }
-            _ => open = None,
+    for (at, _) in text.match_indices('[') {
+        let after = &text[at + 1..];
+        let number = &after[..after.bytes().take_while(u8::is_ascii_digit).count()];
+        let Ok(source) = number.parse::<u32>() else { continue };
+        if !after[number.len()..].starts_with(']') {
+            continue;
+        }
+        if (1..=passages).contains(&(source as usize)) {
+            let start = text[..at].chars().count();
+            let [start, end] =
+                [start, start + number.len() + 2].map(|place| u32::try_from(place).unwrap_or(u32::MAX));
+            citations.push(Citation { source, start, end });
+        } else {
+            invalid.push(source);
         }
     }
     (citations, invalid)
@@ -81,7 +75,7 @@ from_stored!(Grounding { checked, unsupported_numbers, invalid_citations, invali
 impl Grounding {
     /// Checks the text of an answer; its citations are checked already. `customer` is everything the customer said.
     pub fn check(text: &str, passages: &[Passage], customer: &[&str], invalid_citations: Vec<u32>) -> Self {
-        let known: Vec<_> = passages.iter().filter_map(|passage| passage.link.as_deref()).collect();
+        let known: Vec<_> = passages.iter().filter_map(|passage| passage.url.as_deref()).collect();
         let (text, links) = without_links(text);
         let mut invalid_links: Vec<_> =
             links.into_iter().filter(|link| !known.contains(&link.as_str())).collect();
@@ -217,7 +211,7 @@ mod tests {
         Passage {
             title: "Lamp LMP-310".into(),
             content: content.into(),
-            link: Some("https://shop.example/p/1?a=2".into()),
+            url: Some("https://shop.example/p/1?a=2".into()),
             metadata: serde_json::from_str(metadata).unwrap(),
             ..Passage::default()
         }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::answering::{
-    Passage, confidence,
+    Passage,
     grounding::{Citation, Grounding},
 };
 
@@ -286,9 +286,9 @@ impl Source {
             source: passage.source.clone(),
             key: passage.key.clone(),
             title: passage.title.clone(),
-            url: passage.link.clone(),
+            url: passage.url.clone(),
             distance: passage.distance,
-            score: confidence(passage.distance),
+            score: passage.score,
             cited: citations.iter().any(|citation| citation.source == n),
         };
         (1..).zip(passages).map(source).collect()

@@ -2,6 +2,7 @@
 
 use std::{
     io::IsTerminal,
+    iter,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -119,41 +120,32 @@ impl Set {
 async fn run(run: &Run, path: &Path) -> anyhow::Result<()> {
     let cases = run.set.cases()?;
     let (_, _, parts) = open_parts(path).await?;
-    let version = find_version(&parts, run.set.version).await?;
-    let not_indexed = parts.eval.not_indexed(&version, &cases).await?;
-    let against = match run.against {
-        Some(number) => Some(find_version(&parts, Some(number)).await?),
-        None => None,
-    };
-    let graded = grade(&parts, &version, cases.clone(), !run.retrieval_only).await?;
-    let against = match against {
-        Some(version) => {
-            let graded = grade(&parts, &version, cases, false).await?;
-            Some((version, graded))
-        }
-        None => None,
-    };
+    let mut results = Vec::new();
+    let against = run.against.map(|number| (Some(number), false));
+    for (number, with_answers) in iter::once((run.set.version, !run.retrieval_only)).chain(against) {
+        let version = find_version(&parts, number).await?;
+        let graded = grade(&parts, &version, cases.clone(), with_answers).await?;
+        results.push((version, graded));
+    }
+    let (version, graded) = &results[0];
+    let not_indexed = parts.eval.not_indexed(version, &cases).await?;
     if run.set.json {
-        let mut object = to_json(&version, &graded);
+        let mut object = to_json(version, graded);
         object["expected_but_not_indexed"] = json!(not_indexed);
-        if let Some((version, graded)) = &against {
+        if let Some((version, graded)) = results.get(1) {
             object["against"] = to_json(version, graded);
         }
         output::json(&object)?;
     } else {
-        show(&version, &graded);
-        if let Some((version, graded)) = &against {
-            output::line("");
-            show(version, graded);
-        }
+        results.iter().for_each(|(version, graded)| show(version, graded));
         if !not_indexed.is_empty() {
-            output::line(format!("\nexpected, but not indexed: {}", not_indexed.join(", ")));
+            output::line(format!("expected, but not indexed: {}\n", not_indexed.join(", ")));
         }
         if run.failures {
-            show_failures(&graded);
+            show_failures(graded);
         }
     }
-    check_minimums(&run.min, &report(&graded))
+    check_minimums(&run.min, &report(graded))
 }
 
 async fn propose(set: &Set, path: &Path) -> anyhow::Result<()> {
@@ -241,7 +233,7 @@ fn show(version: &Version, graded: &[(Case, Grade)]) {
     output::line(format!("index version {}, {}\n", version.index.id, version.index.model));
     output::table(&["kind", "questions", "hit@1", "hit@5", "MRR", "nDCG@10", "answer contains"], rows);
     output::line(format!(
-        "\nescalation: precision {}, recall {}, balanced accuracy {}\ngrounding failures: {}",
+        "\nescalation: precision {}, recall {}, balanced accuracy {}\ngrounding failures: {}\n",
         figure(all.escalation_precision),
         figure(all.escalation_recall),
         figure(all.escalation_balanced_accuracy),
@@ -254,7 +246,6 @@ fn figure(value: Option<f64>) -> String {
 }
 
 fn show_failures(graded: &[(Case, Grade)]) {
-    output::line("");
     for (case, grade) in graded {
         let mut wrong = Vec::new();
         if case.is_answerable() && grade.ranks.first().is_none_or(|rank| *rank > 5) {

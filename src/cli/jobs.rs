@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use anyhow::bail;
-use clap::{Args, Subcommand, ValueEnum, builder::PossibleValue};
-use strum::VariantArray;
+use clap::{Args, Subcommand};
 
-use super::{Exit, open, output, queue};
+use super::{Exit, open, output, queue, words};
 use crate::{
     daemon,
     store::jobs::{JobFilter, JobState, Selection},
@@ -36,7 +35,7 @@ pub(super) struct List {
     #[arg(long)]
     kind: Option<String>,
     /// Only in this state
-    #[arg(long)]
+    #[arg(long, value_parser = words::<JobState>())]
     state: Option<JobState>,
     /// At most this many
     #[arg(long, value_name = "N", default_value = "100")]
@@ -71,16 +70,6 @@ impl Choice {
             Some(kind) => Selection::Dead { kind: kind.clone() },
             None => Selection::Ids(self.ids.clone()),
         }
-    }
-}
-
-impl ValueEnum for JobState {
-    fn value_variants<'a>() -> &'a [Self] {
-        Self::VARIANTS
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(<&str>::from(self).into())
     }
 }
 

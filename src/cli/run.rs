@@ -8,7 +8,7 @@
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Context, bail};
-use clap::{Args, ValueEnum, builder::PossibleValue};
+use clap::Args;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{log_format, systemd::Systemd};
+use super::{log_format, systemd::Systemd, words};
 use crate::{
     config::Config,
     daemon::{self, Listeners, Role, Roles, Started},
@@ -27,22 +27,12 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Run {
     /// Do only this part of the work; can be repeated
-    #[arg(long = "role", value_enum, value_delimiter = ',')]
+    #[arg(long = "role", value_parser = words::<Role>(), value_delimiter = ',')]
     roles: Vec<Role>,
     /// Run on the private PostgreSQL, the offline models and the sample shop of `demo`
     #[cfg(feature = "embedded")]
     #[arg(long)]
     embedded: bool,
-}
-
-impl ValueEnum for Role {
-    fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(self.word().into())
-    }
 }
 
 /// The longest interval between checks of the workers.

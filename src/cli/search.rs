@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{open_parts, output, require_source};
-use crate::{answering::SearchHit, store::chunks::Within};
+use crate::store::chunks::Within;
 
 #[derive(Debug, Args)]
 pub(super) struct Search {
@@ -32,8 +32,7 @@ pub(super) async fn search(arguments: Search, path: &Path) -> anyhow::Result<()>
     let within = Within { sources: arguments.source.as_ref().map(std::slice::from_ref), metadata: None };
     let passages = parts.retriever.look_up(&arguments.text, within, top_k).await?;
     if arguments.json {
-        let results: Vec<_> = passages.iter().map(SearchHit::new).collect();
-        return output::json(&json!({ "results": results }));
+        return output::json(&json!({ "results": passages }));
     }
     for passage in passages {
         output::line(format!(

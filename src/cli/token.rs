@@ -4,12 +4,11 @@ use std::{path::Path, time::Duration};
 
 use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
-use clap::{Args, Subcommand, ValueEnum, builder::PossibleValue};
+use clap::{Args, Subcommand};
 use serde_json::json;
-use strum::VariantArray;
 use uuid::Uuid;
 
-use super::{Exit, Format, open, output};
+use super::{Exit, Format, open, output, words};
 use crate::{
     clock,
     http::{Scope, new_token},
@@ -34,7 +33,7 @@ pub(super) struct Create {
     /// The service that gets it: it sees only its own sessions and answers
     client: String,
     /// What it may do; can be repeated
-    #[arg(long = "scope", value_name = "SCOPE", default_values = ["answers:write", "answers:read"])]
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = words::<Scope>(), default_values = ["answers:write", "answers:read"])]
     scopes: Vec<Scope>,
     /// A source that it may search; can be repeated; all by default
     #[arg(long = "source", value_name = "NAME")]
@@ -45,16 +44,6 @@ pub(super) struct Create {
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-impl ValueEnum for Scope {
-    fn value_variants<'a>() -> &'a [Self] {
-        Self::VARIANTS
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(<&str>::from(self).into())
-    }
 }
 
 pub(super) async fn token(token: Token, path: &Path) -> anyhow::Result<()> {

@@ -106,12 +106,12 @@ pub(super) async fn given_up(store: &Store, parts: &Parts, message: String) -> a
 }
 
 async fn is_refused(store: &Store, parts: &Parts) -> anyhow::Result<bool> {
-    if store.stopped_since().await?.is_some() {
-        return Ok(true);
-    }
     let daily = parts.versions.models().iter().find_map(|model| model.backfill.daily());
-    let Some((operation, most)) = daily else { return Ok(false) };
-    Ok(store.usd_today(operation).await? >= most)
+    let is_spent = match daily {
+        Some((operation, most)) => store.usd_today(operation).await? >= most,
+        None => false,
+    };
+    Ok(is_spent || store.stopped_since().await?.is_some())
 }
 
 /// Sums the documents of these sources that wait or are being refreshed.

@@ -1,7 +1,8 @@
 //! Which work a daemon takes on.
 
 /// What of the work a daemon does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Role {
     /// Compares sources with the index, and watches them.
     Sync,
@@ -20,24 +21,6 @@ pub enum Role {
 /// The roles of a daemon.
 #[derive(Clone, Copy, Debug)]
 pub struct Roles(u8);
-
-impl Role {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Sync, Self::Refresh, Self::Answer, Self::Webhook, Self::Scheduler, Self::Http];
-
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Sync => "sync",
-            Self::Refresh => "refresh",
-            Self::Answer => "answer",
-            Self::Webhook => "webhook",
-            Self::Scheduler => "scheduler",
-            Self::Http => "http",
-        }
-    }
-}
 
 impl Roles {
     /// All of them.

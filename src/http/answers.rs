@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use axum::{
     Json,
-    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -14,10 +13,9 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    Api,
     auth::{Caller, Scope},
     checks::{check, check_name, check_range, check_settings, check_text},
-    extract::{Body, PAGE, Page, PathParams, QueryParams},
+    extract::{Body, PAGE, Page, PathParams, QueryParams, parse_id, require_found},
     problem::{Code, Problem},
     waiting::preferred_wait,
 };
@@ -54,7 +52,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
     )
 )]
 pub(super) async fn ask(
-    State(api): State<Api>,
     caller: Caller,
     headers: HeaderMap,
     Body(question): Body<Question>,
@@ -66,13 +63,13 @@ pub(super) async fn ask(
     let wait = preferred_wait(&headers);
     // A question that was accepted before is not refused now, however full the queue is and whatever the settings are.
     let is_known = match &key {
-        Some(key) => api.store.knows_key(caller.client(), key).await?,
+        Some(key) => caller.api.store.knows_key(caller.client(), key).await?,
         None => false,
     };
     if !is_known {
-        check_settings(&api, &question)?;
-        if api.store.has_more_queued_than(api.max_queued).await? {
-            let detail = format!("more than {} questions wait already", api.max_queued);
+        check_settings(&caller.api, &question)?;
+        if caller.api.store.has_more_queued_than(caller.api.max_queued).await? {
+            let detail = format!("more than {} questions wait already", caller.api.max_queued);
             return Err(Problem::new(Code::QueueFull, detail).retry_after(RETRY_AFTER));
         }
     }
@@ -80,9 +77,9 @@ pub(super) async fn ask(
     let span = info_span!("ask", otel.kind = "server");
     telemetry::follow(&span, parent, true);
     let traceparent = telemetry::traceparent(&span, parent);
-    let id = api.store.ask(caller.client(), key.as_deref(), &question, traceparent.as_deref());
+    let id = caller.api.store.ask(caller.client(), key.as_deref(), &question, traceparent.as_deref());
     let id = id.instrument(span).await?;
-    let answer = api.waiting.until_settled(&api.store, Some(caller.client()), id, wait).await?;
+    let answer = caller.api.waiting.until_settled(&caller.api.store, Some(caller.client()), id, wait).await?;
     let answer = answer.ok_or_else(no_answer)?;
     let status = if answer.status.is_settled() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, [(header::LOCATION, format!("/v1/answers/{id}"))], Json(answer)).into_response())
@@ -96,14 +93,13 @@ pub(super) async fn ask(
     responses((status = 200, description = "As it is now", body = AnswerObject))
 )]
 pub(super) async fn cancel(
-    State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,
 ) -> Result<Json<AnswerObject>, Problem> {
     caller.may(Scope::AnswersWrite)?;
-    let answer = find_answer(&api, &caller, &id).await?;
-    api.store.cancel_answer(answer.id).await?;
-    find_answer(&api, &caller, &id).await.map(Json)
+    let answer = find_answer(&caller, &id).await?;
+    caller.api.store.cancel_answer(answer.id).await?;
+    find_answer(&caller, &id).await.map(Json)
 }
 
 /// A customer's opinion of an answer.
@@ -134,7 +130,6 @@ const MAX_COMMENT: usize = 4000;
     request_body = NewFeedback, responses((status = 200, description = "Noted", body = Feedback))
 )]
 pub(super) async fn rate(
-    State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,
     Body(NewFeedback { rating, comment }): Body<NewFeedback>,
@@ -148,10 +143,9 @@ pub(super) async fn rate(
             return Err(Problem::invalid(detail));
         }
     }
-    let answer_id = find_answer(&api, &caller, &id).await?.id;
-    if !api.store.rate_answer(caller.sees(), answer_id, rating, comment.as_deref()).await? {
-        return Err(no_answer());
-    }
+    let answer_id = find_answer(&caller, &id).await?.id;
+    let is_rated = caller.api.store.rate_answer(caller.sees(), answer_id, rating, comment.as_deref());
+    require_found("answer", is_rated.await?)?;
     Ok(Json(Feedback { object: "feedback", answer_id, rating, comment }))
 }
 
@@ -164,18 +158,17 @@ pub(super) async fn rate(
     responses((status = 200, description = "As it is now", body = AnswerObject))
 )]
 pub(super) async fn read(
-    State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<Json<AnswerObject>, Problem> {
     caller.may(Scope::AnswersRead)?;
     let wait = preferred_wait(&headers);
-    let answer = find_answer(&api, &caller, &id).await?;
+    let answer = find_answer(&caller, &id).await?;
     if wait.is_none() || answer.status.is_settled() {
         return Ok(Json(answer));
     }
-    let answer = api.waiting.until_settled(&api.store, caller.sees(), answer.id, wait).await?;
+    let answer = caller.api.waiting.until_settled(&caller.api.store, caller.sees(), answer.id, wait).await?;
     Ok(Json(answer.ok_or_else(no_answer)?))
 }
 
@@ -202,7 +195,6 @@ pub(super) struct Filter {
     responses((status = 200, description = "A page", body = Page<AnswerObject, i64>))
 )]
 pub(super) async fn list(
-    State(api): State<Api>,
     caller: Caller,
     QueryParams(filter): QueryParams<Filter>,
 ) -> Result<Json<Page<AnswerObject, i64>>, Problem> {
@@ -212,14 +204,14 @@ pub(super) async fn list(
     check_range("limit", limit, 1..=PAGE)?;
     let session = caller.session(filter.session_id)?;
     let answers =
-        api.store.answers(caller.sees(), session.as_deref(), filter.status, filter.cursor, limit + 1);
+        caller.api.store.answers(caller.sees(), session.as_deref(), filter.status, filter.cursor, limit + 1);
     Ok(Json(Page::new(answers.await?, limit, |last| last.seq)))
 }
 
 /// Reads an answer that the caller may see.
-pub(super) async fn find_answer(api: &Api, caller: &Caller, id: &str) -> Result<AnswerObject, Problem> {
-    let id = id.parse::<Uuid>().map_err(|_| no_answer())?;
-    let answer = api.store.answer(caller.sees(), id).await?;
+pub(super) async fn find_answer(caller: &Caller, id: &str) -> Result<AnswerObject, Problem> {
+    let id = parse_id("answer", id)?;
+    let answer = caller.api.store.answer(caller.sees(), id).await?;
     answer.filter(|answer| caller.is_of_session(answer)).ok_or_else(no_answer)
 }
 

@@ -12,7 +12,7 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
-use strum::{Display, IntoStaticStr, VariantArray};
+use strum::{Display, EnumString, IntoStaticStr, VariantNames};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -28,7 +28,7 @@ use crate::{
 const CLEANUP_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The permissions of a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, IntoStaticStr, VariantArray)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantNames)]
 pub enum Scope {
     /// Ask, cancel, rate, hand over.
     #[strum(serialize = "answers:write")]
@@ -84,9 +84,11 @@ impl Rate {
     }
 }
 
-/// The sender of a request.
-#[derive(Clone, Debug)]
-pub(super) struct Caller(Grant);
+/// The sender of a request, with the state of the routes.
+pub(super) struct Caller {
+    pub(super) api: Api,
+    grant: Grant,
+}
 
 impl FromRequestParts<Api> for Caller {
     type Rejection = Problem;
@@ -105,7 +107,7 @@ impl FromRequestParts<Api> for Caller {
             }
         };
         api.rate.check(&grant.client)?;
-        Ok(Self(grant))
+        Ok(Self { api: api.clone(), grant })
     }
 }
 
@@ -145,7 +147,7 @@ fn unauthorized() -> Problem {
 
 impl Caller {
     fn has(&self, scope: Scope) -> bool {
-        let has = |scope: Scope| self.0.scopes.iter().any(|word| word == <&str>::from(scope));
+        let has = |scope: Scope| self.grant.scopes.iter().any(|word| word == <&str>::from(scope));
         has(scope) || has(Scope::Admin)
     }
 
@@ -159,7 +161,7 @@ impl Caller {
 
     /// Requires a scope for a request beyond one session, which no browser may make.
     pub(super) fn may_all(&self, scope: Scope) -> Result<(), Problem> {
-        match self.0.session_id {
+        match self.grant.session_id {
             Some(_) => Err(Problem::forbidden("the token is for one session")),
             None => self.may(scope),
         }
@@ -167,17 +169,17 @@ impl Caller {
 
     /// The client that asks.
     pub(super) fn client(&self) -> &str {
-        &self.0.client
+        &self.grant.client
     }
 
     /// The client whose data the caller sees; `None` for all clients.
     pub(super) fn sees(&self) -> Option<&str> {
-        if self.has(Scope::Admin) { None } else { Some(&self.0.client) }
+        if self.has(Scope::Admin) { None } else { Some(&self.grant.client) }
     }
 
     /// The session of the request: a browser's own by default.
     pub(super) fn session(&self, given: Option<String>) -> Result<Option<String>, Problem> {
-        match (&self.0.session_id, given) {
+        match (&self.grant.session_id, given) {
             (Some(own), Some(given)) if *own != given => {
                 Err(Problem::forbidden("the token is for another session"))
             }
@@ -188,12 +190,12 @@ impl Caller {
 
     /// Whether a browser's token covers the session of an answer.
     pub(super) fn is_of_session(&self, answer: &AnswerObject) -> bool {
-        self.0.session_id.is_none() || self.0.session_id == answer.session_id
+        self.grant.session_id.is_none() || self.grant.session_id == answer.session_id
     }
 
     /// The sources to search: those requested, if the caller may search all of them.
     pub(super) fn sources(&self, asked: Option<Vec<String>>) -> Result<Option<Vec<String>>, Problem> {
-        let Some(own) = &self.0.sources else { return Ok(asked) };
+        let Some(own) = &self.grant.sources else { return Ok(asked) };
         let Some(asked) = asked else { return Ok(Some(own.clone())) };
         match asked.iter().find(|source| !own.contains(source)) {
             Some(source) => {
@@ -210,10 +212,10 @@ impl Caller {
     pub(super) fn question(&self, asked: Question) -> Result<Question, Problem> {
         let session_id = self.session(asked.session_id)?;
         let sources = self.sources(asked.sources)?;
-        if self.0.session_id.is_none() {
+        if self.grant.session_id.is_none() {
             return Ok(Question { session_id, sources, ..asked });
         }
-        let customer_id = self.0.customer_id.clone();
+        let customer_id = self.grant.customer_id.clone();
         let fields = [
             ("customer_id", asked.customer_id.is_some() && asked.customer_id != customer_id),
             ("priority", asked.priority.is_some()),
@@ -231,7 +233,7 @@ impl Caller {
     /// The stored idempotency key. A browser's keys are per session, so that it can neither find nor use up those of its
     /// client. A key sent by HTTP contains no line feed.
     pub(super) fn idempotency_key(&self, given: String) -> String {
-        match &self.0.session_id {
+        match &self.grant.session_id {
             Some(session) => format!("{given}\n{session}"),
             None => given,
         }
@@ -240,9 +242,9 @@ impl Caller {
     /// The grant of a browser's token for a session of the caller.
     pub(super) fn browser(&self, session: &str, customer_id: Option<String>) -> Grant {
         Grant {
-            client: self.0.client.clone(),
+            client: self.grant.client.clone(),
             scopes: [Scope::AnswersWrite, Scope::AnswersRead].map(|scope| scope.to_string()).to_vec(),
-            sources: self.0.sources.clone(),
+            sources: self.grant.sources.clone(),
             session_id: Some(session.to_owned()),
             customer_id,
         }

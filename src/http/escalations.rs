@@ -1,14 +1,13 @@
 //! Escalations: questions that need a human.
 
-use axum::{Json, extract::State};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use axum::Json;
+use serde::Deserialize;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::{
-    Api,
     auth::{Caller, Scope},
-    extract::{PAGE, Page, PathParams, QueryParams},
+    extract::{Changed, PAGE, Page, PathParams, QueryParams, parse_id, require_found},
     problem::Problem,
 };
 use crate::{answering::object::EscalationStatus, store::escalations::Escalation};
@@ -32,20 +31,12 @@ pub(super) struct Filter {
     responses((status = 200, description = "A page", body = Page<Escalation, Uuid>))
 )]
 pub(super) async fn list(
-    State(api): State<Api>,
     caller: Caller,
     QueryParams(Filter { status, cursor }): QueryParams<Filter>,
 ) -> Result<Json<Page<Escalation, Uuid>>, Problem> {
     caller.may_all(Scope::AnswersRead)?;
-    let read = api.store.escalations(caller.sees(), status, cursor, PAGE + 1).await?;
+    let read = caller.api.store.escalations(caller.sees(), status, cursor, PAGE + 1).await?;
     Ok(Json(Page::new(read, PAGE, |last| last.id)))
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Acknowledged {
-    object: &'static str,
-    id: Uuid,
-    status: EscalationStatus,
 }
 
 /// Acknowledges an escalation
@@ -53,18 +44,14 @@ pub(super) struct Acknowledged {
 /// A human takes it. Repeating changes nothing.
 #[utoipa::path(
     post, path = "/v1/escalations/{id}/ack", tag = "escalations", params(("id" = String, Path)),
-    responses((status = 200, description = "Noted", body = Acknowledged))
+    responses((status = 200, description = "Noted", body = Changed<EscalationStatus>))
 )]
 pub(super) async fn acknowledge(
-    State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,
-) -> Result<Json<Acknowledged>, Problem> {
+) -> Result<Json<Changed<EscalationStatus>>, Problem> {
     caller.may_all(Scope::AnswersWrite)?;
-    let none = || Problem::not_found("escalation");
-    let id = id.parse().map_err(|_| none())?;
-    if !api.store.acknowledge(caller.sees(), id).await? {
-        return Err(none());
-    }
-    Ok(Json(Acknowledged { object: "escalation", id, status: EscalationStatus::Acknowledged }))
+    let id = parse_id("escalation", &id)?;
+    require_found("escalation", caller.api.store.acknowledge(caller.sees(), id).await?)?;
+    Ok(Json(Changed { object: "escalation", id, status: EscalationStatus::Acknowledged }))
 }

@@ -7,7 +7,6 @@ use std::{convert::Infallible, pin::pin, time::Duration};
 
 use async_stream::stream;
 use axum::{
-    extract::State,
     http::{HeaderMap, StatusCode},
     response::{
         IntoResponse, Response, Sse,
@@ -75,7 +74,6 @@ pub(super) struct AnswerEvent {
     )
 )]
 pub(super) async fn stream(
-    State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
@@ -89,16 +87,16 @@ pub(super) async fn stream(
             .and_then(|value| value.parse().ok())
             .ok_or_else(|| Problem::invalid("Last-Event-ID is not the number of an event"))?,
     };
-    let answer = find_answer(&api, &caller, &id).await?;
+    let answer = find_answer(&caller, &id).await?;
     // The last event of an earlier run was not the last one.
     if after % RUN == END
-        && let Some(progress) = api.store.progress(answer.id).await?
+        && let Some(progress) = caller.api.store.progress(answer.id).await?
         && progress.is_settled
         && after >= progress.run + END
     {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let events = events(api, answer.id, after);
+    let events = events(caller.api, answer.id, after);
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
 }
 

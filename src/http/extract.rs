@@ -7,6 +7,7 @@ use axum::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::problem::Problem;
 
@@ -57,6 +58,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T>
         let query = Query::from_request_parts(parts, state).await;
         query.map(|Query(value)| Self(value)).map_err(|rejection| Problem::invalid(rejection.body_text()))
     }
+}
+
+/// Parses the id of a thing, as in `answer`; an invalid one is not found.
+pub(super) fn parse_id(thing: &str, id: &str) -> Result<Uuid, Problem> {
+    id.parse().map_err(|_| Problem::not_found(thing))
+}
+
+pub(super) fn require_found(thing: &str, is_found: bool) -> Result<(), Problem> {
+    if is_found { Ok(()) } else { Err(Problem::not_found(thing)) }
+}
+
+/// A thing whose state was changed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Changed)]
+pub(super) struct Changed<S> {
+    pub(super) object: &'static str,
+    pub(super) id: Uuid,
+    pub(super) status: S,
 }
 
 /// The most items of a page.

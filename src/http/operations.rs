@@ -1,15 +1,14 @@
 //! For operators: deliveries to webhooks, and cost.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    Api,
     auth::{Caller, Scope},
     checks::check_range,
-    extract::{PAGE, Page, PathParams, QueryParams},
+    extract::{Changed, PAGE, Page, PathParams, QueryParams, parse_id, require_found},
     problem::Problem,
 };
 use crate::{
@@ -39,20 +38,12 @@ pub(super) struct Filter {
     responses((status = 200, description = "A page", body = Page<DeliveryShown, Uuid>))
 )]
 pub(super) async fn deliveries(
-    State(api): State<Api>,
     caller: Caller,
     QueryParams(Filter { status, cursor }): QueryParams<Filter>,
 ) -> Result<Json<Page<DeliveryShown, Uuid>>, Problem> {
     caller.may_all(Scope::Admin)?;
-    let read = api.store.deliveries(status, cursor, PAGE + 1).await?;
+    let read = caller.api.store.deliveries(status, cursor, PAGE + 1).await?;
     Ok(Json(Page::new(read, PAGE, |last| last.id)))
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Redelivery {
-    object: &'static str,
-    id: Uuid,
-    status: DeliveryStatus,
 }
 
 /// Delivers a message once more
@@ -60,20 +51,16 @@ pub(super) struct Redelivery {
 /// The message and its `webhook-id` stay the same.
 #[utoipa::path(
     post, path = "/v1/webhooks/deliveries/{id}/redeliver", tag = "operations", params(("id" = String, Path)),
-    responses((status = 202, description = "It will be", body = Redelivery))
+    responses((status = 202, description = "It will be", body = Changed<DeliveryStatus>))
 )]
 pub(super) async fn redeliver(
-    State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,
-) -> Result<(StatusCode, Json<Redelivery>), Problem> {
+) -> Result<(StatusCode, Json<Changed<DeliveryStatus>>), Problem> {
     caller.may_all(Scope::Admin)?;
-    let none = || Problem::not_found("delivery");
-    let id = id.parse().map_err(|_| none())?;
-    if !api.store.redeliver(id, DeliverWebhook::KIND).await? {
-        return Err(none());
-    }
-    Ok((StatusCode::ACCEPTED, Json(Redelivery { object: "delivery", id, status: DeliveryStatus::Pending })))
+    let id = parse_id("delivery", &id)?;
+    require_found("delivery", caller.api.store.redeliver(id, DeliverWebhook::KIND).await?)?;
+    Ok((StatusCode::ACCEPTED, Json(Changed { object: "delivery", id, status: DeliveryStatus::Pending })))
 }
 
 /// The period.
@@ -100,12 +87,11 @@ pub(super) struct Usage {
     responses((status = 200, description = "The days", body = Usage))
 )]
 pub(super) async fn usage(
-    State(api): State<Api>,
     caller: Caller,
     QueryParams(Days { days }): QueryParams<Days>,
 ) -> Result<Json<Usage>, Problem> {
     caller.may_all(Scope::Admin)?;
     let days = days.unwrap_or(30);
     check_range("days", days, 1..=366)?;
-    Ok(Json(Usage { object: "list", data: api.store.usage(days).await? }))
+    Ok(Json(Usage { object: "list", data: caller.api.store.usage(days).await? }))
 }

@@ -1,22 +1,17 @@
 //! `POST /v1/search`: retrieval without an answer.
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::Json;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
-    Api,
     auth::{Caller, Scope},
     checks::{check_object, check_question, check_range, check_sources},
     extract::Body,
     problem::{Code, Problem},
 };
-use crate::{answering::SearchHit, store::chunks::Within};
+use crate::{answering::Passage, store::chunks::Within};
 
 /// The most passages of one search.
 const MAX_TOP_K: u32 = 100;
@@ -37,9 +32,9 @@ pub(super) struct Search {
 
 /// Passages, the nearest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Results<'a> {
+pub(super) struct Results {
     object: &'static str,
-    results: Vec<SearchHit<'a>>,
+    results: Vec<Passage>,
 }
 
 /// Finds the passages nearest to a text
@@ -50,24 +45,19 @@ pub(super) struct Results<'a> {
         (status = 422, description = "`question_too_long`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn search(
-    State(api): State<Api>,
-    caller: Caller,
-    Body(request): Body<Search>,
-) -> Result<Response, Problem> {
+pub(super) async fn search(caller: Caller, Body(request): Body<Search>) -> Result<Json<Results>, Problem> {
     caller.may_all(Scope::AnswersRead)?;
-    check_question(&api, "query", &request.query)?;
-    check_sources(&api, request.sources.as_deref())?;
+    check_question(&caller.api, "query", &request.query)?;
+    check_sources(&caller.api, request.sources.as_deref())?;
     check_object("filter", request.filter.as_ref())?;
-    let top_k = request.top_k.unwrap_or(api.retriever.top_k);
+    let top_k = request.top_k.unwrap_or(caller.api.retriever.top_k);
     check_range("top_k", top_k, 1..=MAX_TOP_K)?;
     let sources = caller.sources(request.sources)?;
     let within = Within { sources: sources.as_deref(), metadata: request.filter.as_ref() };
-    let found = api.retriever.look_up(&request.query, within, top_k).await.map_err(|error| {
+    let results = caller.api.retriever.look_up(&request.query, within, top_k).await.map_err(|error| {
         tracing::warn!(%error, "a search failed: {error}");
         let detail = "the embedding model or the database cannot be reached at the moment";
         Problem::new(Code::Unavailable, detail)
     })?;
-    let results = found.iter().map(SearchHit::new).collect();
-    Ok(Json(Results { object: "list", results }).into_response())
+    Ok(Json(Results { object: "list", results }))
 }

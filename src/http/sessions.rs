@@ -1,15 +1,14 @@
 //! Sessions and customers: reading, handing over, erasing, tokens for browsers.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, http::StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Api,
     auth::{Caller, Scope, new_token},
     checks::check_name,
-    extract::{Body, PathParams},
+    extract::{Body, PathParams, require_found},
     problem::Problem,
 };
 use crate::{answering::object::SessionOwner, clock, store::sessions::Session};
@@ -35,16 +34,13 @@ pub(super) struct OwnedSession {
     request_body = NewOwner, responses((status = 200, description = "Done", body = OwnedSession))
 )]
 pub(super) async fn set_owner(
-    State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,
     Body(NewOwner { owner }): Body<NewOwner>,
 ) -> Result<Json<OwnedSession>, Problem> {
     caller.may_all(Scope::AnswersWrite)?;
     check_name("session_id", &id)?;
-    if !api.store.set_owner(caller.sees(), &id, owner).await? {
-        return Err(Problem::not_found("session"));
-    }
+    require_found("session", caller.api.store.set_owner(caller.sees(), &id, owner).await?)?;
     Ok(Json(OwnedSession { object: "session", id, owner }))
 }
 
@@ -64,14 +60,13 @@ pub(super) struct SessionShown {
     responses((status = 200, description = "The session", body = SessionShown))
 )]
 pub(super) async fn read(
-    State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,
 ) -> Result<Json<SessionShown>, Problem> {
     caller.may(Scope::AnswersRead)?;
     check_name("session_id", &id)?;
     caller.session(Some(id.clone()))?;
-    let session = api.store.session(caller.sees(), &id).await?;
+    let session = caller.api.store.session(caller.sees(), &id).await?;
     let session = session.ok_or_else(|| Problem::not_found("session"))?;
     Ok(Json(SessionShown { object: "session", session }))
 }
@@ -94,13 +89,12 @@ pub(super) struct Erasure {
     responses((status = 200, description = "Erased", body = Erasure))
 )]
 pub(super) async fn erase(
-    State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,
 ) -> Result<Json<Erasure>, Problem> {
     caller.may_all(Scope::SessionsErase)?;
     check_name("session_id", &id)?;
-    let answers = api.store.erase_session(caller.sees(), &id).await?;
+    let answers = caller.api.store.erase_session(caller.sees(), &id).await?;
     Ok(Json(Erasure { object: "session", id, deleted: true, answers }))
 }
 
@@ -110,13 +104,12 @@ pub(super) async fn erase(
     responses((status = 200, description = "Erased", body = Erasure))
 )]
 pub(super) async fn erase_customer(
-    State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,
 ) -> Result<Json<Erasure>, Problem> {
     caller.may_all(Scope::SessionsErase)?;
     check_name("customer_id", &id)?;
-    let answers = api.store.erase_customer(caller.sees(), &id).await?;
+    let answers = caller.api.store.erase_customer(caller.sees(), &id).await?;
     Ok(Json(Erasure { object: "customer", id, deleted: true, answers }))
 }
 
@@ -151,7 +144,6 @@ const MINUTES: i64 = 15;
     responses((status = 201, description = "Made", body = SessionToken))
 )]
 pub(super) async fn create_token(
-    State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,
     body: Result<Body<NewToken>, Problem>,
@@ -162,6 +154,6 @@ pub(super) async fn create_token(
     customer_id.as_ref().map_or(Ok(()), |customer| check_name("customer_id", customer))?;
     let (token, hash) = new_token();
     let expires_at = clock::now() + TimeDelta::minutes(MINUTES);
-    api.store.add_token(&hash, &caller.browser(&id, customer_id), Some(expires_at)).await?;
+    caller.api.store.add_token(&hash, &caller.browser(&id, customer_id), Some(expires_at)).await?;
     Ok((StatusCode::CREATED, Json(SessionToken { object: "token", token, session_id: id, expires_at })))
 }

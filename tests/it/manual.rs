@@ -14,6 +14,7 @@ use shopkeeper::{
     config::Config,
     daemon::{Role, Workers},
 };
+use strum::VariantNames;
 
 type Words = BTreeSet<String>;
 
@@ -305,7 +306,7 @@ fn roles_and_alerts_are_told_all() {
         let rows = rows(&document, heading, name).into_iter();
         rows.map(|row| row[0].split('`').nth(1).unwrap().to_owned()).collect()
     };
-    assert_eq!(first("Scale", "role"), Role::ALL.map(Role::word));
+    assert_eq!(first("Scale", "role"), Role::VARIANTS);
     let rules = text("deploy/prometheus/alerts.yml");
     let named = rules.lines().filter_map(|line| line.trim_start().strip_prefix("- alert: "));
     assert_eq!(words(first("Alerts", "alert").iter().map(String::as_str)), words(named));

@@ -16,6 +16,7 @@ use crate::store::{Store, StoreError};
     Serialize,
     sqlx::Type,
     strum::Display,
+    strum::EnumString,
     strum::IntoStaticStr,
     strum::VariantArray,
     strum::VariantNames,
