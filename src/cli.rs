@@ -158,7 +158,10 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Verb::Queue(queue) => queue::queue(queue, config).await,
         Verb::Schedule(schedule) => schedule::schedule(schedule, config).await,
         Verb::Status(status) => status::status(status, config).await,
-        Verb::Completions(completions) => manual::completions(&completions),
+        Verb::Completions(completions) => {
+            manual::completions(&completions);
+            Ok(())
+        }
         Verb::Man(man) => manual::man(&man),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };

@@ -137,7 +137,9 @@ async fn run(run: &Run, path: &Path) -> anyhow::Result<()> {
         }
         output::json(&object)?;
     } else {
-        results.iter().for_each(|(version, graded)| show(version, graded));
+        for (version, graded) in &results {
+            show(version, graded);
+        }
         if !not_indexed.is_empty() {
             output::line(format!("expected, but not indexed: {}\n", not_indexed.join(", ")));
         }

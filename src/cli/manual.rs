@@ -21,11 +21,10 @@ pub(super) struct Man {
     folder: Option<PathBuf>,
 }
 
-pub(super) fn completions(arguments: &Completions) -> anyhow::Result<()> {
+pub(super) fn completions(arguments: &Completions) {
     let mut text = Vec::new();
     clap_complete::generate(arguments.shell, &mut Arguments::command(), "shopkeeper", &mut text);
     output::line(String::from_utf8_lossy(&text).trim_end());
-    Ok(())
 }
 
 pub(super) fn man(arguments: &Man) -> anyhow::Result<()> {

@@ -33,7 +33,7 @@ impl Systemd {
     pub(super) fn reloading() {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => {
-                notify(&[NotifyState::Reloading, now, NotifyState::Status("reading the settings again")])
+                notify(&[NotifyState::Reloading, now, NotifyState::Status("reading the settings again")]);
             }
             Err(error) => tracing::debug!(%error, "there is no monotonic clock"),
         }
