@@ -34,7 +34,7 @@ use shopkeeper::{
         postgres::Postgres,
     },
     model::unlimited,
-    store::{Store, answers::LOCAL, chunks::Within},
+    store::{Store, answers::LOCAL, chunks::SearchFilter},
     sync::reconcile::SyncOptions,
 };
 
@@ -192,7 +192,7 @@ impl<'a> Place<'a> {
             }
             let began = Instant::now();
             if n % 2 == 0 {
-                self.store.nearest(&version.index, vector, 5, Within::default()).await?;
+                self.store.nearest(&version.index, vector, 5, SearchFilter::default()).await?;
                 ours.push(began.elapsed().as_secs_f64() * 1e3);
             } else {
                 let query =

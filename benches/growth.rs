@@ -11,7 +11,7 @@ use clap::Parser;
 use serde_json::json;
 use shopkeeper::{
     demo::{execute, postgres::Postgres},
-    store::{Reach, Store, chunks::Within, jobs, versions::IndexVersion},
+    store::{Reach, Store, chunks::SearchFilter, jobs, versions::IndexVersion},
     telemetry,
 };
 
@@ -120,7 +120,7 @@ impl Tables {
         let lease = claimed.first().context("no job was claimed")?.lease;
         store.end_jobs(&[jobs::JobEnd::done(lease, Vec::new())]).await?;
         let finish = lap();
-        let found = store.nearest(&self.version, vector, 5, Within::default()).await?;
+        let found = store.nearest(&self.version, vector, 5, SearchFilter::default()).await?;
         let search = lap();
         let answers = store.answers(Some("client 0"), None, None, None, 10).await?;
         let list = lap();

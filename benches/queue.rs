@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use shopkeeper::{
     demo::postgres::Postgres,
     job::{Attempt, Backoff, Job, JobError, Outcome},
-    queue::{AHEAD, Limits, Queue, Wake},
+    queue::{AHEAD, Limits, Queue, Wakeup},
     store::{Reach, Store},
     telemetry,
 };
@@ -198,7 +198,7 @@ impl Contestant for Ours {
     }
 
     fn work(&self, concurrency: u32, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
-        let (store, wake) = (self.store.clone(), Wake::new(&[Noop::KIND]));
+        let (store, wakeup) = (self.store.clone(), Wakeup::new(&[Noop::KIND]));
         let limits = Limits {
             concurrency,
             fleet_concurrency: None,
@@ -208,9 +208,12 @@ impl Contestant for Ours {
             backoff: Backoff { first: Duration::from_secs(1), max: Duration::from_mins(1) },
         };
         Box::pin(async move {
-            let queue = Queue::new(store.clone(), wake.clone(), stop.clone());
-            let (worked, (), ()) =
-                tokio::join!(queue.work(Arc::new(Noop), limits), wake.listen(&store, &stop), queue.upkeep());
+            let queue = Queue::new(store.clone(), wakeup.clone(), stop.clone());
+            let (worked, (), ()) = tokio::join!(
+                queue.work(Arc::new(Noop), limits),
+                wakeup.listen(&store, &stop),
+                queue.upkeep()
+            );
             Ok(worked?)
         })
     }

@@ -21,7 +21,7 @@ use sqlx::{
 use tempfile::TempDir;
 
 use shopkeeper::{
-    catalogue::{Catalogue, Listed},
+    catalogue::{Catalogue, ListedRow},
     config::Config,
     daemon::{self, Parts, Workers},
     demo::{
@@ -345,7 +345,7 @@ impl Place {
     }
 
     /// Makes documents known as they are listed.
-    async fn know(&self, page: Vec<Listed>) -> anyhow::Result<()> {
+    async fn know(&self, page: Vec<ListedRow>) -> anyhow::Result<()> {
         let (keys, hashes): (Vec<_>, Vec<_>) =
             page.into_iter().map(|listed| (listed.key, listed.row_hash)).unzip();
         let known = "insert into shopkeeper.document (source, key, row_hash)

@@ -1,7 +1,7 @@
 //! A shop's catalogue as shopkeeper sees it: documents with a key, from sources with a name.
 //!
 //! Pure. A [`Catalogue`] lists the keys and row hashes of all its documents in key order, and reads
-//! single documents as they are now; its [`Nets`] say sooner where to look; [`changes`] compares a listing with what is known, and
+//! single documents as they are now; its [`ChangeHints`] say sooner where to look; [`changes`] compares a listing with what is known, and
 //! [`render`] makes a document of a row.
 
 use futures::{future::BoxFuture, stream::BoxStream};
@@ -12,8 +12,8 @@ pub mod render;
 
 /// Tells a document apart from all others: the source's name and the row's key as text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, utoipa::ToSchema)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct DocumentId {
-    /// The source's name.
     pub source: String,
     /// The row's key as PostgreSQL writes it.
     pub key: String,
@@ -34,7 +34,7 @@ pub struct Document {
     pub sku: Option<String>,
     /// A JSON object of the metadata columns, with numbers as the shop's database writes them.
     pub metadata: Box<RawValue>,
-    /// Of the row that was read, which may be another one than was listed; computed as for [`Listed`].
+    /// Of the row that was read, which may be another one than was listed; computed as for [`ListedRow`].
     pub row_hash: i64,
 }
 
@@ -44,7 +44,7 @@ pub struct Fingerprint(pub [u8; 32]);
 
 /// One entry of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedRow {
     /// The row's key as text.
     pub key: String,
     /// A hash of the columns that are read, and of the source's settings.
@@ -55,51 +55,45 @@ pub struct Listed {
 pub trait Catalogue: Send + Sync {
     /// Lists every document once, ordered by the bytes of its key, from one snapshot. Nothing is open at the source any
     /// more when the first entry is given, so that the consumer may wait between entries.
-    fn list(&self) -> BoxStream<'_, Result<Listed, CatalogueError>>;
+    fn list(&self) -> BoxStream<'_, CatalogueResult<ListedRow>>;
 
     /// Reads the documents of these keys as they are now. A key that is not there is left out; a row
     /// that cannot be rendered comes with its fault.
-    fn read<'a>(
-        &'a self,
-        keys: &'a [String],
-    ) -> BoxFuture<'a, Result<Vec<Result<Document, RenderFault>>, CatalogueError>>;
+    fn read<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, CatalogueResult<Documents>>;
 
     /// Looks whether the source fits its settings.
-    fn check(&self) -> BoxFuture<'_, Result<(), CatalogueError>>;
+    fn check(&self) -> BoxFuture<'_, CatalogueResult<()>>;
 
     /// Makes sure that what is read is not older than this listing (keys, and hashes where they are listed):
     /// for sources that are read from a copy.
-    fn catch_up<'a>(
-        &'a self,
-        _listed: &'a [(String, Option<i64>)],
-    ) -> BoxFuture<'a, Result<(), CatalogueError>> {
+    fn catch_up<'a>(&'a self, _listed: &'a [(String, Option<i64>)]) -> BoxFuture<'a, CatalogueResult<()>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
     /// Faster nets than listing everything, where the source has any.
-    fn nets(&self) -> Option<&dyn Nets> {
+    fn change_hints(&self) -> Option<&dyn ChangeHints> {
         None
     }
 }
 
 /// What tells of changes sooner than the next listing. None of them is the truth: each says where to look.
-pub trait Nets: Send + Sync {
+pub trait ChangeHints: Send + Sync {
     /// The documents of these keys that are there, in any order.
-    fn find<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<Vec<Listed>, CatalogueError>>;
+    fn find<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, CatalogueResult<Vec<ListedRow>>>;
 
-    /// A mark of the present: what is committed later is found by [`Nets::changed`]. Nothing, when the
+    /// A mark of the present: what is committed later is found by [`ChangeHints::changed`]. Nothing, when the
     /// source cannot be polled.
-    fn mark(&self) -> BoxFuture<'_, Result<Option<Mark>, CatalogueError>>;
+    fn mark(&self) -> BoxFuture<'_, CatalogueResult<Option<Mark>>>;
 
     /// Lists what may have changed since a mark, in any order; more than that is harmless. Nothing is open at the source
     /// any more when the first entry is given.
-    fn changed(&self, since: &Mark) -> BoxStream<'_, Result<Listed, CatalogueError>>;
+    fn changed(&self, since: &Mark) -> BoxStream<'_, CatalogueResult<ListedRow>>;
 
     /// What the triggers noted, oldest first, at most so many; nothing when none are installed.
-    fn noted(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Noted>, CatalogueError>>;
+    fn noted(&self, limit: u32) -> BoxFuture<'_, CatalogueResult<Vec<Note>>>;
 
     /// Forgets exactly these notes.
-    fn forget<'a>(&'a self, ids: &'a [i64]) -> BoxFuture<'a, Result<(), CatalogueError>>;
+    fn forget<'a>(&'a self, ids: &'a [i64]) -> BoxFuture<'a, CatalogueResult<()>>;
 }
 
 /// A moment of a source. Two of them can be told apart from one another only where they are of the same
@@ -136,7 +130,7 @@ impl Mark {
 
 /// A trigger's note.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Noted {
+pub struct Note {
     /// Tells it apart from others.
     pub id: i64,
     /// The document that may have changed; none is all of them.
@@ -156,36 +150,35 @@ pub struct MassDelete {
 /// A row that no document can be made of.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct RenderFault {
-    /// The row's key.
     pub key: String,
-    /// What is wrong with it.
     pub reason: String,
 }
 
+/// Documents that were read, and the faults of rows that cannot be rendered.
+pub type Documents = Vec<Result<Document, RenderFault>>;
+
+/// The result of reading a catalogue.
+pub type CatalogueResult<T> = Result<T, CatalogueError>;
+
 /// Why a catalogue could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum CatalogueError {
     /// The source does not answer now; it may later.
     #[error("source `{source_name}` cannot be reached: {reason}")]
     Unreachable {
-        /// The source's name.
         source_name: String,
         /// What the driver says.
         reason: String,
     },
     /// What the source holds is damaged; it may be whole next time.
     #[error("source `{source_name}` is broken: {reason}")]
-    Broken {
-        /// The source's name.
-        source_name: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The settings do not fit the source; somebody must change one of them.
+    Broken { source_name: String, reason: String },
+    /// The settings do not fit the source; one of them must be changed.
     #[error("source `{source_name}`: {reason}")]
     Misfit {
-        /// The source's name.
         source_name: String,
         /// What does not fit, and what would.
         reason: String,

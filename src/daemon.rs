@@ -21,7 +21,7 @@ use crate::{
         refresh::RefreshDocument,
     },
     job::{BatchJob, Job},
-    queue::{Pulse, Schedule},
+    queue::{Heartbeat, Schedule},
     retention::PruneHistory,
     store::{Reach, Store, StoreError},
     sync::reconcile::SyncCatalogue,
@@ -72,7 +72,7 @@ pub struct Started {
     /// Where its API is.
     pub address: Option<SocketAddr>,
     /// Whether its workers get through to the database.
-    pub pulse: Pulse,
+    pub heartbeat: Heartbeat,
 }
 
 /// Makes the sources and webhooks of a configuration known to our database: what others may name, and who is told.
@@ -125,8 +125,8 @@ pub async fn run(
     // Nothing runs yet. This is the last that can fail: it is in force also for the daemon before, if that goes on.
     note(config, &store).await?;
     let workers = working(config, &store, &parts, roles, schedules);
-    let pulse = workers.queue.pulse().clone();
-    let watched = pulse.clone();
+    let heartbeat = workers.queue.heartbeat().clone();
+    let watched = heartbeat.clone();
     api.readiness.watch(move || watched.is_steady());
     let servers = TaskTracker::new();
     for (listener, routes) in served {
@@ -148,13 +148,13 @@ pub async fn run(
     servers.spawn(async move { crate::answering::job::end_overdue(&overdue, &stopped).await });
     let (told, by, waiting, stopped) =
         (store.clone(), workers.queue.worker().to_owned(), parts.waiting.clone(), stop.clone());
-    servers.spawn(async move { waiting.keep_telling(&told, &by, &stopped).await });
+    servers.spawn(async move { waiting.keep_publishing(&told, &by, &stopped).await });
     // All models have one budget of money.
     if let (true, Some(model)) = (roles.has(Role::Refresh), parts.versions.models().first().cloned()) {
         let stopped = stop.clone();
         servers.spawn(async move { model.backfill.keep_resuming(REFRESHING, &stopped).await });
     }
-    started(Started { address, pulse });
+    started(Started { address, heartbeat });
     // A shop that is away takes its time, and nobody waits for it.
     stop.run_until_cancelled(parts.say_source_faults()).await;
 

@@ -89,10 +89,9 @@ pub trait BatchJob: Send + Sync + 'static {
 
 /// A job that this worker holds.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct JobRun<P> {
-    /// Its arguments.
     pub payload: P,
-    /// Which run of it this is.
     pub attempt: Attempt,
 }
 
@@ -136,39 +135,23 @@ pub enum Outcome {
 
 /// How a run ended badly: what the queue does next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum JobError {
     /// It may go better next time; the attempt counts, and the wait doubles.
     #[error("{0}")]
     Retry(String),
     /// It is not this job's fault: it waits, and the attempt does not count.
     #[error("{reason}")]
-    Snooze {
-        /// How long it waits.
-        after: Duration,
-        /// What it waits for.
-        reason: String,
-    },
+    Snooze { after: Duration, reason: String },
     /// A budget is used up, or an operator forbids it for now: it waits likewise.
     #[error("{reason}")]
-    Withheld {
-        /// How long it waits.
-        after: Duration,
-        /// Why.
-        reason: String,
-        /// What it waits for.
-        by: WaitsFor,
-    },
+    Withheld { after: Duration, reason: String, by: WaitsFor },
     /// It will never succeed as things are.
     #[error("{0}")]
     Dead(String),
     /// The model will never take what it was asked.
     #[error("{reason}")]
-    Rejected {
-        /// The model server's address.
-        server: String,
-        /// What was seen.
-        reason: String,
-    },
+    Rejected { server: String, reason: String },
     /// Another worker has it; whatever was done here was not written.
     #[error("the lease was lost")]
     LeaseLost,
@@ -236,9 +219,9 @@ fn spread(after: Duration, random: f64) -> Duration {
     after.saturating_add((after / 5).min(LONGEST_JITTER).mul_f64(random))
 }
 
-/// How long a job waits that another one stands in the way of.
+/// How long a job waits for another job.
 pub const BUSY: Duration = Duration::from_secs(1);
-/// How long a job waits for something that is down when nobody said how long.
+/// How long a job waits for something that is down and did not say how long.
 pub const OUTAGE: Duration = Duration::from_secs(5);
 
 impl From<StoreError> for JobError {
@@ -274,7 +257,7 @@ impl From<ModelError> for JobError {
             ModelError::Unavailable { retry_after, .. } => {
                 Self::Snooze { after: retry_after.unwrap_or(OUTAGE), reason: error.to_string() }
             }
-            // Somebody must pay or correct the key: asking often does not help.
+            // Until someone pays or corrects the key, asking often does not help.
             ModelError::Refused { .. } => {
                 Self::Snooze { after: Duration::from_mins(1), reason: error.to_string() }
             }

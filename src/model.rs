@@ -24,15 +24,15 @@ pub trait Embedder: Send + Sync {
     fn embed<'a>(
         &'a self,
         inputs: &'a [String],
-        again: &'a Again<'a>,
+        again: &'a RetryPermit<'a>,
     ) -> BoxFuture<'a, Result<Embedded, ModelError>>;
 }
 
 /// Waits until the budget allows a second request in another format; returns false if it does not. The caller that
 /// paid for the first request supplies it.
-pub type Again<'a> = dyn Fn() -> BoxFuture<'a, bool> + Send + Sync + 'a;
+pub type RetryPermit<'a> = dyn Fn() -> BoxFuture<'a, bool> + Send + Sync + 'a;
 
-/// An [`Again`] for requests that no budget limits.
+/// An [`RetryPermit`] for requests that no budget limits.
 pub fn unlimited<'a>() -> BoxFuture<'a, bool> {
     Box::pin(std::future::ready(true))
 }
@@ -64,7 +64,7 @@ pub trait Completer: Send + Sync {
         &'a self,
         prompt: &'a Prompt,
         heard: Option<&'a OnDelta<'a>>,
-        again: &'a Again<'a>,
+        again: &'a RetryPermit<'a>,
     ) -> BoxFuture<'a, Result<Completion, ModelError>>;
 }
 
@@ -73,14 +73,13 @@ pub type OnDelta<'a> = dyn Fn(&str) + Send + Sync + 'a;
 
 /// Messages for a chat model, oldest first, the question last.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Prompt {
-    /// What the model is told to do.
     pub system: String,
     /// The conversation; ends with a user's message.
     pub messages: Vec<Message>,
     /// Sampling temperature, 0 to 2.
     pub temperature: f32,
-    /// Tokens of the answer.
     pub max_tokens: u32,
 }
 
@@ -106,60 +105,47 @@ pub enum Role {
 
 /// A model's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Completion {
-    /// What it says.
     pub text: String,
     /// Why it ended, in the server's words: `stop`, `length`, `content_filter`.
     pub finish_reason: String,
-    /// Tokens of the prompt.
     pub input_tokens: u64,
-    /// Tokens of the answer.
     pub output_tokens: u64,
     /// What the server says may still be asked of it.
     pub left: RateLimitRemaining,
 }
 
 /// Why a model did not answer, by what can be done about it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum ModelError {
     /// The server is down, overloaded or slow: the same request may succeed later.
     #[error("the model server at {server} is not available: {reason}")]
     Unavailable {
-        /// Its address.
         server: String,
-        /// What was seen.
         reason: String,
         /// When it asked to be tried again.
         retry_after: Option<Duration>,
     },
-    /// The server refuses everybody with this key: somebody must pay or correct the key.
+    /// The server refuses the key or the account: someone must pay or correct the key.
     #[error("the model server at {server} refuses the key or the account: {reason}")]
-    Refused {
-        /// Its address.
-        server: String,
-        /// What it says.
-        reason: String,
-    },
+    Refused { server: String, reason: String },
     /// The server will never accept this request.
     #[error("the model server at {server} rejects the request: {reason}")]
-    Rejected {
-        /// Its address.
-        server: String,
-        /// What it says.
-        reason: String,
-    },
+    Rejected { server: String, reason: String },
     /// The server answers what it must not: another count or dimension of vectors, or no JSON.
     #[error("the model server at {server} answers nonsense: {reason}")]
     Nonsense {
-        /// Its address.
         server: String,
         /// What was wrong, with both numbers where there are two.
         reason: String,
     },
     /// The server has no usable vector for some of several inputs: asked without them, it serves the others.
     #[error("the model server at {server} answers nonsense: {reason}")]
+    #[strum(serialize = "nonsense")]
     NoVector {
-        /// Its address.
         server: String,
         /// What is wrong with the first such vector.
         reason: String,
@@ -169,11 +155,6 @@ pub enum ModelError {
 impl ModelError {
     /// The word for it in metrics.
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::Unavailable { .. } => "unavailable",
-            Self::Refused { .. } => "refused",
-            Self::Rejected { .. } => "rejected",
-            Self::Nonsense { .. } | Self::NoVector { .. } => "nonsense",
-        }
+        self.into()
     }
 }

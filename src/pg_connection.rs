@@ -21,9 +21,9 @@ pub async fn is_alive(connection: &mut PgConnection) -> Result<bool, sqlx::Error
 /// A connection of a pool, as long as some work needs it.
 ///
 /// It goes back once it has answered, which one that hangs does not: that one is closed. So is one whose work was given up
-/// half-way. sqlx counts a transaction only when the reply to its `begin` was read, and a COPY's replies never: whoever
-/// came next would work in a transaction of which nobody knows, read what was true when it began, and write what is
-/// never committed, or would take the replies to others for his.
+/// half-way. sqlx counts a transaction only when the reply to its `begin` was read, and a COPY's replies never: the next
+/// user would work in an unknown transaction with an old snapshot, and its writes would never be committed, or it would
+/// read the replies to other statements.
 pub struct BorrowedConnection {
     connection: PoolConnection<Postgres>,
     is_at_rest: bool,
@@ -35,7 +35,7 @@ impl BorrowedConnection {
         Ok(Self { connection: pool.acquire().await?, is_at_rest: true })
     }
 
-    /// Does work; if that is given up, nobody gets the connection any more.
+    /// Does work; if that is given up, the connection is closed.
     pub async fn work<T>(&mut self, work: impl AsyncFnOnce(&mut PgConnection) -> T) -> T {
         self.is_at_rest = false;
         let done = work(&mut self.connection).await;

@@ -30,12 +30,12 @@ mod strays;
 mod wait_log;
 mod wakeup;
 
-pub use heartbeat::Pulse;
+pub use heartbeat::Heartbeat;
 use run::{Runner, Single};
 pub use schedule::{CatchUp, Schedule, Ticks};
 pub use slots::AHEAD;
 use slots::{SlotGuard, Slots};
-pub use wakeup::Wake;
+pub use wakeup::Wakeup;
 
 /// How one kind of job is run in this daemon.
 #[derive(Clone, Copy, Debug)]
@@ -61,18 +61,18 @@ pub struct Queue {
     store: Store,
     /// Unique for each process, so that a restarted one is not taken for the one before it.
     worker: Arc<str>,
-    wake: Wake,
-    pulse: Pulse,
+    wakeup: Wakeup,
+    heartbeat: Heartbeat,
     stop: CancellationToken,
     given_up: CancellationToken,
 }
 
 impl Queue {
     /// Prepares the workers of a process. `stop` ends claiming; what runs then is finished.
-    pub fn new(store: Store, wake: Wake, stop: CancellationToken) -> Self {
+    pub fn new(store: Store, wakeup: Wakeup, stop: CancellationToken) -> Self {
         let worker = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
         let given_up = CancellationToken::new();
-        Self { store, worker: worker.into(), wake, pulse: Pulse::default(), stop, given_up }
+        Self { store, worker: worker.into(), wakeup, heartbeat: Heartbeat::default(), stop, given_up }
     }
 
     /// This process, as jobs and watched sources name it.
@@ -81,8 +81,8 @@ impl Queue {
     }
 
     /// Whether the workers get through to the database.
-    pub fn pulse(&self) -> &Pulse {
-        &self.pulse
+    pub fn heartbeat(&self) -> &Heartbeat {
+        &self.heartbeat
     }
 
     /// Leaves what still runs, with its connections: its leases run out, and others go on with it.
@@ -93,7 +93,7 @@ impl Queue {
     /// Looks after what belongs to no worker, until the queue is stopped: delayed jobs that are due, and
     /// jobs whose worker is gone.
     pub async fn upkeep(&self) {
-        maintenance::keep(&self.store, &self.pulse, &self.stop).await;
+        maintenance::keep(&self.store, &self.heartbeat, &self.stop).await;
     }
 
     /// Enqueues the jobs of schedules at their ticks, until the queue is stopped.
@@ -108,14 +108,17 @@ impl Queue {
 
     /// Does so for a kind whose jobs are run many at a time.
     pub async fn work_batches<J: BatchJob>(&self, job: Arc<J>, limits: Limits) -> Result<(), WorkerError> {
-        let slots = Slots::new(&self.store, J::KIND, J::MOST, &self.worker, &self.pulse, limits);
-        let (acknowledge, acknowledging) = acknowledge::start(slots.clone());
-        let keeping = slots.keep(&self.wake);
-        let backend = backend::QueueBackend::new(slots.clone(), self.wake.of(J::KIND), self.stop.clone());
+        let slots = Slots::new(&self.store, J::KIND, J::MOST, &self.worker, &self.heartbeat, limits);
+        let (outcomes, acknowledging) = acknowledge::start(slots.clone());
+        let cancelled = self.wakeup.cancelled(J::KIND);
+        let keeping = slots.held.keep(&self.store, limits.lease, &cancelled, &slots.closed);
+        let bell = self.wakeup.new_jobs(J::KIND);
+        slots.tasks.spawn(backend::claim(slots.clone(), bell, self.stop.clone()));
+        let backend = backend::QueueBackend::new(slots.clone(), self.stop.clone());
         let runner = Arc::new(Runner {
             job,
             slots: slots.clone(),
-            acknowledge: acknowledge.clone(),
+            outcomes: outcomes.downgrade(),
             stop: self.stop.clone(),
             given_up: self.given_up.clone(),
         });
@@ -129,7 +132,7 @@ impl Queue {
             let result = worker.run().boxed().await;
             slots.tasks.close();
             slots.tasks.wait().await;
-            acknowledge.close();
+            drop(outcomes);
             result
         };
         // Leases are kept until the last outcome is written.

@@ -40,38 +40,16 @@ fn wait(text: &str, now: DateTime<Utc>) -> Option<Duration> {
         Ok(number) if number < timestamps => seconds(number),
         Ok(number) if number < milliseconds => seconds((number - since(now.timestamp())).max(0.0)),
         Ok(number) => seconds(((number - since(now.timestamp_millis())) / 1000.0).max(0.0)),
-        Err(_) => span(text).or_else(|| {
+        Err(_) => humantime::parse_duration(text).ok().or_else(|| {
             let date = DateTime::parse_from_rfc2822(text).or_else(|_| DateTime::parse_from_rfc3339(text));
             Some(until(date.ok()?.to_utc()))
         }),
     }
 }
 
-/// A length of time in seconds; none of a number that is none. One that is too long for us is the longest.
+/// A length of time in seconds; `None` for a negative number or NaN. The longest possible one if it is too long.
 fn seconds(number: f64) -> Option<Duration> {
     (number >= 0.0).then(|| Duration::try_from_secs_f64(number).unwrap_or(Duration::MAX))
-}
-
-/// Reads numbers with their units, one after the other: `1h6m0.5s`.
-fn span(text: &str) -> Option<Duration> {
-    let (mut rest, mut sum) = (text, Duration::ZERO);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| c != '.' && !c.is_ascii_digit())?;
-        let (number, more) = rest.split_at(digits);
-        let letters = more.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(more.len());
-        let (unit, more) = more.split_at(letters);
-        let unit = match unit {
-            "ms" => 0.001,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            "d" => 86_400.0,
-            _ => return None,
-        };
-        sum = sum.saturating_add(seconds(number.parse::<f64>().ok()? * unit)?);
-        rest = more;
-    }
-    (!text.is_empty()).then_some(sum)
 }
 
 #[cfg(test)]

@@ -94,21 +94,21 @@ pub(crate) const PROMPT: Duration = Duration::from_secs(10);
 impl Store {
     /// Connects once, to see whether it can be done, and checks that the schema is the one that this
     /// program was built with.
-    pub async fn open(reach: &Reach) -> Result<Self, StoreError> {
+    pub async fn open(reach: &Reach) -> Result<Self> {
         let store = Self::connect(reach).await?;
         schema::require_current(&store.direct).await?;
         Ok(store)
     }
 
     /// Applies the migrations that are missing, then opens the store.
-    pub async fn open_migrated(reach: &Reach) -> Result<Self, StoreError> {
+    pub async fn open_migrated(reach: &Reach) -> Result<Self> {
         let store = Self::connect(reach).await?;
         schema::migrate(&store.direct).await?;
         Ok(store)
     }
 
     /// Connects once, to see whether it can be done.
-    pub async fn connect(reach: &Reach) -> Result<Self, StoreError> {
+    pub async fn connect(reach: &Reach) -> Result<Self> {
         let settings = [
             ("statement_timeout", format!("{}ms", reach.statement_timeout.as_millis())),
             ("idle_in_transaction_session_timeout", PAUSE.to_owned()),
@@ -193,7 +193,7 @@ impl Replica {
 /// What to do about a database that is not reached at the start.
 const REMEDY: &str = "\n  start it, or correct its address in the settings";
 
-fn options_of(url: &str) -> Result<PgConnectOptions, StoreError> {
+fn options_of(url: &str) -> Result<PgConnectOptions> {
     let options: PgConnectOptions = url.parse().map_err(StoreError::unreachable)?;
     Ok(options.application_name("shopkeeper"))
 }
@@ -202,7 +202,7 @@ fn options_of(url: &str) -> Result<PgConnectOptions, StoreError> {
 const PROTOCOL_VIOLATION: &str = "08P01";
 
 /// How a server is reached that was reached now.
-async fn connected(url: &str, is_pooled: bool) -> Result<PgConnectOptions, StoreError> {
+async fn connected(url: &str, is_pooled: bool) -> Result<PgConnectOptions> {
     let options = options_of(url)?;
     let server = format!("{}:{}", options.get_host(), options.get_port());
     let with_less = pool::through_pooler(options.clone());
@@ -234,6 +234,9 @@ async fn connect_once(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
     pg_connection::in_time(Some(CONNECT_TIMEOUT), |error| error, connecting).await
 }
 
+/// The result of a statement.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
 /// Why the store could not do it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -243,7 +246,7 @@ pub enum StoreError {
     /// A statement takes longer than it may: now, or always.
     #[error("the database takes too long: {0}")]
     TooSlow(String),
-    /// The role may not do this; somebody must grant it.
+    /// The role lacks a right, which an administrator must grant.
     #[error("the database role lacks a right: {0}")]
     Forbidden(String),
     /// The database is not what this program needs; the message holds the remedy.
@@ -323,7 +326,7 @@ fn without_nul(value: Value) -> Value {
     }
 }
 
-/// What is said for those who see no code beside it begins with the code.
+/// Removes the code with which the messages of our functions begin, for clients that see no SQLSTATE.
 fn without_code(message: &str) -> String {
     message.split_once(": ").map_or(message, |(_, detail)| detail).to_owned()
 }

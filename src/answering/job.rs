@@ -25,7 +25,7 @@ use crate::{
     },
     job::{Attempt, Job, JobError, OUTAGE, Outcome},
     model::{Message, rate_limit::JobRef},
-    store::{Store, StoreError, answers::Taken, chunks::Within, jobs::OnDead},
+    store::{Store, StoreError, answers::ClaimedQuestion, chunks::SearchFilter, jobs::OnDead},
     telemetry,
 };
 
@@ -113,7 +113,7 @@ impl Job for AnswerQuestion {
 
 impl AnswerQuestion {
     /// Answers; with the fallback while no model may be asked, or after a model has been down for too long.
-    async fn answer(&self, taken: &Taken, cost: &AnswerCost) -> Result<Settlement, JobError> {
+    async fn answer(&self, taken: &ClaimedQuestion, cost: &AnswerCost) -> Result<Settlement, JobError> {
         let locale = taken.asked.locale.as_deref();
         let (length, most) = (taken.asked.question.chars().count(), self.limits.max_question_chars);
         if length > most {
@@ -144,12 +144,17 @@ impl AnswerQuestion {
         }
     }
 
-    async fn make(&self, taken: &Taken, draft: &Draft, cost: &AnswerCost) -> Result<Settlement, JobError> {
+    async fn make(
+        &self,
+        taken: &ClaimedQuestion,
+        draft: &Draft,
+        cost: &AnswerCost,
+    ) -> Result<Settlement, JobError> {
         let history = self.history(taken).instrument(info_span!("history")).await?;
         let version = self.retriever.versions.active().await?;
         let Question { question, sources, filter, locale, .. } = &taken.asked;
         let standalone = self.composer.condense(question, &history, cost).await;
-        let within = Within { sources: sources.as_deref(), metadata: filter.as_ref() };
+        let within = SearchFilter { sources: sources.as_deref(), metadata: filter.as_ref() };
         let passages =
             self.retriever.retrieve(&version, &standalone, within, self.retriever.top_k, cost).await?;
         draft.found(&Source::list(&passages, &[]));
@@ -163,7 +168,7 @@ impl AnswerQuestion {
     }
 
     /// Returns when the answer is no longer wanted: nothing more may be spent on it.
-    async fn unwanted(&self, taken: &Taken) {
+    async fn unwanted(&self, taken: &ClaimedQuestion) {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
             if let Ok(false) = self.store.is_wanted(taken).await {
@@ -172,7 +177,7 @@ impl AnswerQuestion {
         }
     }
 
-    async fn history(&self, taken: &Taken) -> Result<Vec<Message>, StoreError> {
+    async fn history(&self, taken: &ClaimedQuestion) -> Result<Vec<Message>, StoreError> {
         let most = self.limits.history_messages;
         match (&taken.asked.history, &taken.asked.session_id) {
             (Some(given), _) => Ok(given[given.len().saturating_sub(most as usize)..].to_vec()),

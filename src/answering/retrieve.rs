@@ -18,7 +18,7 @@ use crate::{
     catalogue::Catalogue,
     indexing::versions::{Version, Versions},
     job::JobError,
-    store::{Store, chunks::Within, versions::IndexVersion},
+    store::{Store, chunks::SearchFilter, versions::IndexVersion},
 };
 
 /// How long an answer waits for the shop's current metadata before it takes the stored copy.
@@ -42,7 +42,7 @@ impl Retriever {
     pub async fn look_up(
         &self,
         text: &str,
-        within: Within<'_>,
+        within: SearchFilter<'_>,
         top_k: u32,
     ) -> Result<Vec<Passage>, JobError> {
         let (version, cost) = (self.versions.active().await?, AnswerCost::default());
@@ -57,7 +57,7 @@ impl Retriever {
         &self,
         version: &Version,
         question: &str,
-        within: Within<'_>,
+        within: SearchFilter<'_>,
         top_k: u32,
         cost: &AnswerCost,
     ) -> Result<Vec<Passage>, JobError> {
@@ -78,7 +78,7 @@ impl Retriever {
         index: &IndexVersion,
         vector: &[f32],
         question: &str,
-        within: Within<'_>,
+        within: SearchFilter<'_>,
         top_k: u32,
     ) -> Result<Vec<Passage>, JobError> {
         let skus = if self.names { find_skus(question) } else { Vec::new() };

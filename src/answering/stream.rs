@@ -14,7 +14,7 @@ use crate::{
     answering::object::Source,
     store::{
         Store,
-        answers::{Event, EventKind, Taken},
+        answers::{ClaimedQuestion, Event, EventKind},
     },
 };
 
@@ -55,7 +55,7 @@ impl Draft {
     }
 
     /// Stores the events at intervals; never returns.
-    pub(super) async fn keep_storing(&self, store: &Store, taken: &Taken) {
+    pub(super) async fn keep_storing(&self, store: &Store, taken: &ClaimedQuestion) {
         let mut number = 0;
         loop {
             tokio::time::sleep(STORE_INTERVAL).await;

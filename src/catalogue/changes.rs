@@ -4,13 +4,13 @@ use std::cmp::Ordering;
 
 use futures::{Stream, StreamExt, TryStreamExt};
 
-use super::Listed;
+use super::ListedRow;
 
 /// A document as the store knows it: listed with this hash (0 when another row was read since), or (without one) on its
 /// way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
-    /// The row's key as text.
+#[expect(missing_docs, reason = "the names say it")]
+pub struct KnownRow {
     pub key: String,
     /// The row hash at the last change that was seen.
     pub row_hash: Option<i64>,
@@ -20,13 +20,13 @@ pub struct Known {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// It is listed and was not known.
-    Added(Listed),
+    Added(ListedRow),
     /// It is listed with another hash than the known one.
-    Modified(Listed),
+    Modified(ListedRow),
     /// It is known and no longer listed.
     Removed(String),
     /// It is listed as it is known.
-    Unchanged(Listed),
+    Unchanged(ListedRow),
 }
 
 /// Why two streams could not be compared.
@@ -48,8 +48,8 @@ pub enum CompareError<E> {
 /// Yields one change for each key of either side, in order. Ends at the first error: the changes
 /// before it are right, the absence of a key after it means nothing.
 pub fn compare<E>(
-    listed: impl Stream<Item = Result<Listed, E>>,
-    known: impl Stream<Item = Result<Known, E>>,
+    listed: impl Stream<Item = Result<ListedRow, E>>,
+    known: impl Stream<Item = Result<KnownRow, E>>,
 ) -> impl Stream<Item = Result<Change, CompareError<E>>> {
     let listed = ordered(listed, |entry| &entry.key);
     let known = ordered(known, |entry| &entry.key);
@@ -114,11 +114,11 @@ mod tests {
 
     use super::*;
 
-    fn listed(key: &str, row_hash: i64) -> Listed {
-        Listed { key: key.to_owned(), row_hash }
+    fn listed(key: &str, row_hash: i64) -> ListedRow {
+        ListedRow { key: key.to_owned(), row_hash }
     }
 
-    fn changes(new: Vec<Listed>, old: Vec<Known>) -> Result<Vec<Change>, CompareError<Infallible>> {
+    fn changes(new: Vec<ListedRow>, old: Vec<KnownRow>) -> Result<Vec<Change>, CompareError<Infallible>> {
         let stream = compare(stream::iter(new.into_iter().map(Ok)), stream::iter(old.into_iter().map(Ok)));
         block_on(stream.try_collect())
     }
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_document_on_its_way_out_is_not_removed_twice_and_comes_back_as_modified() {
-        let old = || vec![Known { key: "a".to_owned(), row_hash: None }];
+        let old = || vec![KnownRow { key: "a".to_owned(), row_hash: None }];
         assert_eq!(changes(vec![], old()), Ok(vec![]));
         assert_eq!(changes(vec![listed("a", 1)], old()), Ok(vec![Change::Modified(listed("a", 1))]));
     }
@@ -149,7 +149,7 @@ mod tests {
             old in proptest::collection::btree_map("[a-dé]{1,2}", 0_i64..3, 0..12),
         ) {
             let listing = new.iter().map(|(key, hash)| listed(key, *hash)).collect();
-            let known = old.iter().map(|(key, hash)| Known { key: key.clone(), row_hash: Some(*hash) }).collect();
+            let known = old.iter().map(|(key, hash)| KnownRow { key: key.clone(), row_hash: Some(*hash) }).collect();
             let mut result: BTreeMap<_, _> = old.clone();
             let mut unchanged = 0;
             for change in changes(listing, known).unwrap() {

@@ -17,14 +17,12 @@ const LINK: &str = "link";
 
 /// What a document is made of.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Rendering {
     /// The column that tells documents apart.
     pub key: String,
-    /// The template of the title.
     pub title: String,
-    /// The template of the text.
     pub text: String,
-    /// The template of the address.
     pub link: Option<String>,
     /// The columns that are kept beside the vectors.
     pub metadata: Vec<String>,

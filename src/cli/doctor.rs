@@ -13,6 +13,7 @@ use crate::{
     config::Config,
     daemon::{self, Parts},
     model::{Message, ModelError, Prompt, Role, unlimited},
+    source::postgres::triggers::TriggerState,
     store::{Store, versions::IndexState},
 };
 
@@ -256,8 +257,8 @@ async fn check_sources(parts: &Parts, checks: &mut Checks) {
     }
     for (source, postgres) in parts.postgres_sources() {
         let Ok(triggers) = postgres.trigger_status().await else { continue };
-        let all = |state: &str| triggers.iter().all(|trigger| trigger.state == state);
-        let (none, current) = (all("missing"), all("installed"));
+        let all = |state| triggers.iter().all(|trigger| trigger.state == state);
+        let (none, current) = (all(TriggerState::Missing), all(TriggerState::Installed));
         let detail = match (none, current) {
             (true, _) => "none: changes are seen by polls and listings",
             (_, true) => "installed and current",

@@ -210,7 +210,7 @@ async fn promote(store: &Store, version: i32, allow_missing: bool) -> anyhow::Re
 
 /// Longer than daemons keep using the versions that they have read; later writes to a dropped version fail.
 const DROP_DELAY: Duration =
-    versions::LOOK.saturating_add(versions::PATIENCE).saturating_add(Duration::from_secs(1));
+    versions::MAX_AGE.saturating_add(versions::READ_TIMEOUT).saturating_add(Duration::from_secs(1));
 
 async fn drop_version(store: &Store, version: i32) -> anyhow::Result<()> {
     if !store.retire_index(version).await? {

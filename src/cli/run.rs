@@ -20,7 +20,7 @@ use super::{log_format, systemd::Systemd, words};
 use crate::{
     config::Config,
     daemon::{self, Listeners, Role, Roles, Started},
-    queue::Pulse,
+    queue::Heartbeat,
     telemetry,
 };
 
@@ -129,7 +129,7 @@ struct Current {
     id: tokio::task::Id,
     config: Config,
     stop: CancellationToken,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
     address: Option<SocketAddr>,
     listeners: Listeners,
 }
@@ -145,7 +145,7 @@ impl Current {
         let interval = systemd.watchdog_interval().map_or(CHECK_INTERVAL, |time| time.min(CHECK_INTERVAL));
         loop {
             tokio::time::sleep(interval).await;
-            if self.pulse.is_steady() {
+            if self.heartbeat.is_steady() {
                 systemd.feed_watchdog();
             } else {
                 tracing::warn!("workers do not get through to the database");
@@ -206,8 +206,8 @@ async fn start(
         })
         .id();
     let started = started.await.context("the daemon panicked before it took work")?;
-    let Started { address, pulse } = started?;
-    let current = Current { id, config, stop, pulse, address, listeners };
+    let Started { address, heartbeat } = started?;
+    let current = Current { id, config, stop, heartbeat, address, listeners };
     let status = current.status();
     let sources = current.config.sources.len();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), sources, "{status}");

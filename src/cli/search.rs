@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{open_parts, output, require_source};
-use crate::store::chunks::Within;
+use crate::store::chunks::SearchFilter;
 
 #[derive(Debug, Args)]
 pub(super) struct Search {
@@ -29,7 +29,8 @@ pub(super) async fn search(arguments: Search, path: &Path) -> anyhow::Result<()>
         require_source(&config, source)?;
     }
     let top_k = arguments.top_k.unwrap_or(config.answers.top_k).get();
-    let within = Within { sources: arguments.source.as_ref().map(std::slice::from_ref), metadata: None };
+    let within =
+        SearchFilter { sources: arguments.source.as_ref().map(std::slice::from_ref), metadata: None };
     let passages = parts.retriever.look_up(&arguments.text, within, top_k).await?;
     if arguments.json {
         return output::json(&json!({ "results": passages }));

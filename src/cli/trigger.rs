@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 
 use super::{Exit, Format, open_parts, output};
-use crate::source::postgres::PostgresSource;
+use crate::source::postgres::{PostgresSource, triggers::TriggerState};
 
 #[derive(Debug, Args)]
 pub(super) struct Trigger {
@@ -62,7 +62,7 @@ async fn status(sources: &[(&str, &PostgresSource)], json: bool) -> anyhow::Resu
         tables.extend(source.trigger_status().await?);
     }
     output::list(json, "triggers", &tables, "source, table, state, waiting")?;
-    if tables.iter().any(|table| table.state != "installed") {
+    if tables.iter().any(|table| table.state != TriggerState::Installed) {
         bail!(
             "not every table has its triggers\n  run `shopkeeper trigger install`, or give the output of \
              `shopkeeper trigger print` to a role that may create them"

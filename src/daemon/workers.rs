@@ -11,7 +11,7 @@ use crate::{
     evaluation::job::Eval,
     indexing::{fill::FillIndex, maintain::MaintainIndex, refresh::RefreshDocument},
     job::{Backoff, BatchJob, Job},
-    queue::{self, Limits, Queue, Schedule, Wake},
+    queue::{self, Limits, Queue, Schedule, Wakeup},
     retention::PruneHistory,
     store::Store,
     sync::{reconcile::SyncCatalogue, watch::WatchCatalogue},
@@ -40,10 +40,10 @@ impl Workers {
 
     /// Prepares workers; each `start…` adds one.
     pub fn new(store: &Store) -> Self {
-        let (stop, tasks, wake) = (CancellationToken::new(), TaskTracker::new(), Wake::new(Self::KINDS));
-        let queue = Queue::new(store.clone(), wake.clone(), stop.clone());
+        let (stop, tasks, wakeup) = (CancellationToken::new(), TaskTracker::new(), Wakeup::new(Self::KINDS));
+        let queue = Queue::new(store.clone(), wakeup.clone(), stop.clone());
         let (store, stopped) = (store.clone(), stop.clone());
-        tasks.spawn(async move { wake.listen(&store, &stopped).await });
+        tasks.spawn(async move { wakeup.listen(&store, &stopped).await });
         let upkeep = queue.clone();
         tasks.spawn(async move { upkeep.upkeep().await });
         Self { queue, stop, tasks }

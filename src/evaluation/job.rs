@@ -20,7 +20,7 @@ use crate::{
     indexing::versions::Version,
     job::{Attempt, Job, JobError, Outcome},
     model::rate_limit::JobRef,
-    store::{Store, chunks::Within},
+    store::{Store, chunks::SearchFilter},
     telemetry,
 };
 
@@ -118,7 +118,7 @@ impl Eval {
     ) -> Result<Grade, JobError> {
         let standalone = self.composer.condense(&case.question, &case.history, cost).await;
         let mut passages =
-            self.retriever.retrieve(version, &standalone, Within::default(), PASSAGES, cost).await?;
+            self.retriever.retrieve(version, &standalone, SearchFilter::default(), PASSAGES, cost).await?;
         let is_named = passages.iter().any(|passage| passage.is_named);
         let mut graded = Grade {
             ranks: case.ranks(&passages),

@@ -11,7 +11,7 @@ use super::{
     extract::Body,
     problem::{Code, Problem},
 };
-use crate::{answering::Passage, store::chunks::Within};
+use crate::{answering::Passage, store::chunks::SearchFilter};
 
 /// The most passages of one search.
 const MAX_TOP_K: u32 = 100;
@@ -53,7 +53,7 @@ pub(super) async fn search(caller: Caller, Body(request): Body<Search>) -> Resul
     let top_k = request.top_k.unwrap_or(caller.api.retriever.top_k);
     check_range("top_k", top_k, 1..=MAX_TOP_K)?;
     let sources = caller.sources(request.sources)?;
-    let within = Within { sources: sources.as_deref(), metadata: request.filter.as_ref() };
+    let within = SearchFilter { sources: sources.as_deref(), metadata: request.filter.as_ref() };
     let results = caller.api.retriever.look_up(&request.query, within, top_k).await.map_err(|error| {
         tracing::warn!(%error, "a search failed: {error}");
         let detail = "the embedding model or the database cannot be reached at the moment";

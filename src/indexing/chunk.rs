@@ -26,12 +26,11 @@ pub struct InputHash(pub [u8; 16]);
 
 /// A chunk with its vector, at its place.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct EmbeddedChunk {
     /// Its place in the document, from 1.
     pub ordinal: i32,
-    /// The chunk.
     pub chunk: Chunk,
-    /// Of its input.
     pub hash: InputHash,
     /// As many numbers as the model has dimensions.
     pub vector: Vec<f32>,

@@ -24,7 +24,7 @@ pub enum Tokenizer {
     File(Box<tokenizers::Tokenizer>, blake3::Hash),
 }
 
-/// A `tokenizer.json` that is none.
+/// The file is not a valid `tokenizer.json`.
 #[derive(Debug, thiserror::Error)]
 #[error("not a tokenizer.json: {0}")]
 pub struct TokenizerError(String);
@@ -59,8 +59,8 @@ impl ChunkSizer for &Tokenizer {
 }
 
 /// How texts are cut.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Chunking {
-    /// Counts.
     pub tokenizer: Tokenizer,
     /// Tokens of one chunk, title not counted.
     pub chunk_tokens: usize,

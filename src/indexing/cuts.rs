@@ -1,4 +1,4 @@
-//! Where a text is cut: at places that depend on what stands there, and not on how long the text before is.
+//! Where a text is cut: at places that depend on the text around them, and not on the length of the text before.
 //!
 //! A sentence that grows would otherwise move every cut after it, and every chunk would be embedded again.
 //! Of the sentences that a chunk could end with, the one with the smallest hash is taken: two texts that
@@ -16,7 +16,7 @@ pub(super) struct Piece {
     pub(super) tokens: usize,
     /// Whether a paragraph ends with it.
     ends_paragraph: bool,
-    /// Of what stands there.
+    /// Of its text.
     hash: u64,
 }
 

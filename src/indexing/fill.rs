@@ -30,13 +30,13 @@ pub const REFRESHING: &[&str] = &[FILL_INDEX, REFRESH_DOCUMENT];
 /// Documents that are refreshed together.
 const PAGE: u32 = 500;
 /// Pages under way at once.
-const AT_ONCE: usize = 4;
+const CONCURRENT_PAGES: usize = 4;
 /// How long it waits for the jobs of documents, and for sources that were never listed.
 const WAIT: Duration = Duration::from_secs(1);
 /// How long it waits for settings with the version's model.
-const UNKNOWN: Duration = Duration::from_secs(5);
+const UNKNOWN_MODEL_WAIT: Duration = Duration::from_secs(5);
 /// The longest between two looks at the documents.
-const LONGEST: Duration = Duration::from_mins(1);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// The job.
 pub struct FillIndex {
@@ -70,7 +70,7 @@ impl Job for FillIndex {
                 return Ok(Outcome::Done(Vec::new()));
             }
             let reason = format!("this daemon's settings have no embedding model {}", index.model);
-            return Err(JobError::Snooze { after: UNKNOWN, reason });
+            return Err(JobError::Snooze { after: UNKNOWN_MODEL_WAIT, reason });
         };
         let version = Version { index, model };
         let began = Instant::now();
@@ -93,7 +93,7 @@ impl FillIndex {
     /// Goes through all documents once, and refreshes those that the version lacks; says how many.
     async fn refresh_all(&self, version: &Version, attempt: &Attempt) -> Result<u64, JobError> {
         let pages = self.lacking(version).map_ok(|page| self.refresh_page(version, attempt, page));
-        let refreshed = pages.try_buffer_unordered(AT_ONCE);
+        let refreshed = pages.try_buffer_unordered(CONCURRENT_PAGES);
         refreshed.try_fold(0, async |sum, refreshed| Ok(sum + refreshed)).await
     }
 
@@ -129,16 +129,13 @@ impl FillIndex {
         {
             match ended {
                 Ok(_) => refreshed += 1,
-                // Nobody is to blame, and those that are indexed by now are not lacking next time.
+                // The attempt is not charged, and documents that are indexed by now are skipped next time.
                 Err(error) if error.waits() => waits = Some(error),
                 Err(_) => failed.push(refresh_document(source, &id.key)),
             }
         }
-        if let Some(first) = failed.first() {
-            let kind = first.kind;
-            let (keys, payloads): (Vec<_>, Vec<_>) =
-                failed.into_iter().map(|job| (job.key, job.payload)).unzip();
-            refreshed += self.store.enqueue(kind, &keys, &payloads).await?;
+        if !failed.is_empty() {
+            refreshed += self.store.enqueue_jobs(&failed).await?;
         }
         waits.map_or(Ok(refreshed), Err)
     }
@@ -161,7 +158,7 @@ impl FillIndex {
 /// How long nothing is looked at after a look that took so long: where there are very many documents, it is done less
 /// often.
 fn pause(took: Duration) -> Duration {
-    (20 * took).clamp(WAIT, LONGEST)
+    (20 * took).clamp(WAIT, LONGEST_WAIT)
 }
 
 #[cfg(test)]
@@ -172,6 +169,6 @@ mod tests {
     fn what_takes_long_is_done_less_often() {
         assert_eq!(pause(Duration::from_millis(1)), WAIT);
         assert_eq!(pause(Duration::from_secs(2)), Duration::from_secs(40));
-        assert_eq!(pause(Duration::from_hours(1)), LONGEST);
+        assert_eq!(pause(Duration::from_hours(1)), LONGEST_WAIT);
     }
 }

@@ -37,26 +37,17 @@ impl Job for MaintainIndex {
 
     async fn run(&self, _: Payload, _: &Attempt) -> Result<Outcome, JobError> {
         for version in self.store.index_versions().await? {
-            let Some(wear) = self.store.hnsw_wear(version.id).await? else {
+            let id = version.id;
+            let Some(wear) = self.store.hnsw_wear(id).await? else {
                 self.build(&version).await?;
                 continue;
             };
             if wear >= WORN {
-                tracing::info!(
-                    version = version.id,
-                    wear,
-                    "building the HNSW index of version {} anew",
-                    version.id
-                );
-                self.store.rebuild_hnsw(version.id).await?;
+                tracing::info!(version = id, wear, "rebuilding the HNSW index of version {id}");
+                self.store.rebuild_hnsw(id).await?;
             }
-            self.store.vacuum_chunks(version.id).await?;
-            tracing::info!(
-                version = version.id,
-                wear,
-                "looked after the HNSW index of version {}",
-                version.id
-            );
+            self.store.vacuum_chunks(id).await?;
+            tracing::info!(version = id, wear, "maintained the HNSW index of version {id}");
         }
         Ok(Outcome::Done(Vec::new()))
     }
@@ -70,18 +61,13 @@ impl MaintainIndex {
 
     /// Builds the HNSW index of a version that is filled. Until then it would slow the filling down.
     async fn build(&self, version: &IndexVersion) -> Result<(), StoreError> {
-        if !self.store.has_listed_all().await?
-            || self.store.coverage(version.id).await?.missing() > NEARLY_ALL
-        {
+        let id = version.id;
+        if !self.store.has_listed_all().await? || self.store.coverage(id).await?.missing() > NEARLY_ALL {
             return Ok(());
         }
-        tracing::info!(
-            version = version.id,
-            "index version {} is filled; building its HNSW index",
-            version.id
-        );
+        tracing::info!(version = id, "index version {id} is filled; building its HNSW index");
         self.store.build_hnsw(version).await?;
-        tracing::info!(version = version.id, "index version {} is ready", version.id);
+        tracing::info!(version = id, "index version {id} is ready");
         Ok(())
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     model::rate_limit::JobRef,
     store::{
         Store, StoreError,
-        documents::{Content, Refreshed, Write},
+        documents::{Content, DocumentWrite},
         jobs::{Lease, OnDead},
     },
 };
@@ -39,7 +39,7 @@ mod halving;
 mod load;
 mod write;
 
-use load::Loaded;
+use load::LoadedDocument;
 
 /// Refreshes documents.
 pub struct RefreshDocument {
@@ -53,8 +53,8 @@ pub struct RefreshDocument {
 
 /// Which document.
 #[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Payload {
-    /// The source's name.
     pub source: String,
     /// The row's key as text.
     pub key: String,
@@ -69,7 +69,7 @@ pub struct Request {
     pub lease: Option<Lease>,
     /// Who waits for it.
     pub job: JobRef,
-    /// Cancelled when nobody wants it any more.
+    /// Cancelled when the job's lease is lost.
     pub lost: CancellationToken,
 }
 
@@ -88,7 +88,7 @@ struct Draft {
     place: usize,
     /// When its revision was raised.
     changed: Instant,
-    write: Write,
+    write: DocumentWrite,
     /// Chunks that the index does not hold.
     new: Vec<NewChunk>,
 }
@@ -99,23 +99,8 @@ struct NewChunk {
     chunk: Chunk,
 }
 
-/// How the documents of a batch ended, each at its place.
-struct Outcomes(Vec<Option<Result<RefreshOutcome, JobError>>>);
-
-impl Outcomes {
-    fn set(&mut self, place: usize, outcome: Result<RefreshOutcome, JobError>) {
-        self.0[place] = Some(outcome);
-    }
-
-    fn fail(&mut self, places: impl IntoIterator<Item = usize>, error: &JobError) {
-        places.into_iter().for_each(|place| self.set(place, Err(error.clone())));
-    }
-
-    fn into_vec(self) -> Vec<Result<RefreshOutcome, JobError>> {
-        let outcome = |outcome: Option<_>| outcome.unwrap_or(Ok(RefreshOutcome::NothingToDo));
-        self.0.into_iter().map(outcome).collect()
-    }
-}
+/// How one document of a batch ended.
+type RefreshResult = Result<RefreshOutcome, JobError>;
 
 /// How a job goes on after a failure of a statement for many documents. When that takes too long, no document of it is
 /// to blame: each waits, and none is charged.
@@ -167,11 +152,7 @@ impl RefreshDocument {
 
     /// Makes every index version hold documents of a source as they are now. Each version is written for itself, so that
     /// one whose model is away holds up no other; a job is done with the last of them.
-    pub async fn refresh(
-        &self,
-        source: &str,
-        requests: Vec<Request>,
-    ) -> Vec<Result<RefreshOutcome, JobError>> {
+    pub async fn refresh(&self, source: &str, requests: Vec<Request>) -> Vec<RefreshResult> {
         let WriteTargets { versions, newest } = match self.versions.written().await {
             Ok(written) => written,
             Err(error) => return vec![Err(error); requests.len()],
@@ -203,14 +184,14 @@ impl RefreshDocument {
         newest: Option<i32>,
         source: &str,
         requests: &[Request],
-    ) -> Vec<Result<RefreshOutcome, JobError>> {
-        let mut outcomes = Outcomes(vec![None; requests.len()]);
-        let loaded = self.load(version, source, requests, &mut outcomes).await;
-        let drafts = draft_all(version, source, loaded, &mut outcomes).await;
+    ) -> Vec<RefreshResult> {
+        let mut results = vec![Ok(RefreshOutcome::NothingToDo); requests.len()];
+        let loaded = self.load(version, source, requests, &mut results).await;
+        let drafts = draft_all(version, source, loaded, &mut results).await;
         let vectors = self.look_up(version, &drafts).await;
-        let drafts = self.embed(version, requests, drafts, vectors, &mut outcomes).await;
-        self.write(version, newest, drafts, &mut outcomes).await;
-        outcomes.into_vec()
+        let drafts = self.embed(version, requests, drafts, vectors, &mut results).await;
+        self.write(version, newest, drafts, &mut results).await;
+        results
     }
 }
 
@@ -219,27 +200,27 @@ impl RefreshDocument {
 async fn draft_all(
     version: &Version,
     source: &str,
-    loaded: Vec<Loaded>,
-    outcomes: &mut Outcomes,
+    loaded: Vec<LoadedDocument>,
+    results: &mut [RefreshResult],
 ) -> Vec<Draft> {
     let (version, source) = (version.clone(), source.to_owned());
-    let draft = move |loaded: Loaded| (loaded.place, draft(&version, &source, loaded));
+    let draft = move |loaded: LoadedDocument| (loaded.place, draft(&version, &source, loaded));
     let drafted =
         tokio::task::spawn_blocking(move || loaded.into_iter().map(draft).collect::<Vec<_>>()).await;
     let drafted = drafted.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     let keep = |(place, draft): (usize, Result<Draft, JobError>)| {
-        draft.map_err(|error| outcomes.set(place, Err(error))).ok()
+        draft.map_err(|error| results[place] = Err(error)).ok()
     };
     drafted.into_iter().filter_map(keep).collect()
 }
 
 /// Decides what becomes of a document in the index.
-fn draft(version: &Version, source: &str, loaded: Loaded) -> Result<Draft, JobError> {
-    let Loaded { place, key, lease, known, row } = loaded;
+fn draft(version: &Version, source: &str, loaded: LoadedDocument) -> Result<Draft, JobError> {
+    let LoadedDocument { place, key, lease, known, row } = loaded;
     let now = Instant::now();
     let changed = now.checked_sub(known.changed_ago).unwrap_or(now);
-    let (refreshed, new) = match row {
-        None => (Refreshed::Removed, Vec::new()),
+    let (content, new) = match row {
+        None => (None, Vec::new()),
         Some(Err(fault)) => return Err(JobError::Dead(fault.to_string())),
         Some(Ok(document)) => {
             let fingerprint = version.model.chunking.fingerprint(&document, &version.index.model);
@@ -247,11 +228,12 @@ fn draft(version: &Version, source: &str, loaded: Loaded) -> Result<Draft, JobEr
             let cut = is_new.then(|| chunk(&version.model.chunking, &document, &known.chunks));
             let (chunks, new) = cut.map_or((None, Vec::new()), |(chunks, new)| (Some(chunks), new));
             let known = known.fingerprint;
-            (Refreshed::Content(Content { document, known, fingerprint, chunks }), new)
+            (Some(Content { document, known, fingerprint, chunks }), new)
         }
     };
     let id = DocumentId { source: source.to_owned(), key };
-    Ok(Draft { place, changed, write: Write { id, revision: known.revision, lease, refreshed }, new })
+    let write = DocumentWrite { id, revision: known.revision, lease, content };
+    Ok(Draft { place, changed, write, new })
 }
 
 /// Cuts a text, and parts its chunks into those that the index holds and those that it does not. A text that comes twice

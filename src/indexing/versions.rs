@@ -1,9 +1,11 @@
 //! The embedding models of the settings, and the index versions that hold their vectors.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
+
+use tokio::sync::Mutex;
 
 use crate::{
     indexing::{batching::BatchLimits, chunking::Chunking},
@@ -15,22 +17,20 @@ use crate::{
     },
 };
 
-/// How long a daemon goes on with the versions that it has seen, and longer only while they cannot be read.
-pub const LOOK: Duration = Duration::from_secs(1);
-/// How long that look may take.
-pub const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the versions that were read are used, and longer only while they cannot be read.
+pub const MAX_AGE: Duration = Duration::from_secs(1);
+/// Time limit for reading them.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// An embedding model and how it is used.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Model {
-    /// Its name and dimensions.
     pub model: EmbeddingModel,
-    /// Makes the vectors.
     pub embedder: Arc<dyn Embedder>,
     /// What questions may ask of it.
     pub budget: Budget,
     /// What documents may ask of it.
     pub backfill: Budget,
-    /// Cuts the texts.
     pub chunking: Arc<Chunking>,
     /// What one request may hold.
     pub limits: BatchLimits,
@@ -40,10 +40,9 @@ pub struct Model {
 
 /// An index version and the model of its vectors.
 #[derive(Clone)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Version {
-    /// The version.
     pub index: IndexVersion,
-    /// Its model.
     pub model: Arc<Model>,
 }
 
@@ -51,16 +50,14 @@ pub struct Version {
 pub struct Versions {
     store: Store,
     models: Vec<Arc<Model>>,
-    seen: Mutex<Option<VersionSnapshot>>,
-    /// Held by the one who looks.
-    looking: tokio::sync::Mutex<()>,
+    /// Locked while they are read.
+    snapshot: Mutex<Option<VersionSnapshot>>,
 }
 
-/// The versions when they were last read, and when they were last to be read.
-#[derive(Clone)]
+/// The versions, and when they were last read or tried to be.
 struct VersionSnapshot {
-    looked: Instant,
-    written: WriteTargets,
+    read_at: Instant,
+    targets: WriteTargets,
 }
 
 /// The versions to write.
@@ -75,7 +72,7 @@ pub struct WriteTargets {
 impl Versions {
     /// Of these models, the first being the one for a new index.
     pub fn new(store: Store, models: Vec<Arc<Model>>) -> Self {
-        Self { store, models, seen: Mutex::default(), looking: tokio::sync::Mutex::default() }
+        Self { store, models, snapshot: Mutex::default() }
     }
 
     /// The models of the settings.
@@ -92,40 +89,29 @@ impl Versions {
     }
 
     /// The versions to write: the active one first. When they cannot be read for some seconds, because a connection
-    /// hangs, what was seen before is gone on with.
+    /// hangs, those of the last time are used on.
     pub async fn written(&self) -> Result<WriteTargets, JobError> {
-        if let Some(written) = self.seen().as_ref().and_then(VersionSnapshot::fresh) {
-            return Ok(written);
+        // One caller reads, and the others wait for it: its time limit is shorter.
+        let mut snapshot = promptly(2 * READ_TIMEOUT, self.snapshot.lock()).await?;
+        if let Some(VersionSnapshot { read_at, targets }) = &*snapshot
+            && read_at.elapsed() < MAX_AGE
+        {
+            return Ok(targets.clone());
         }
-        // One looks, and the others wait for it: its look ends sooner.
-        let _looking = promptly(2 * PATIENCE, self.looking.lock()).await?;
-        let seen = self.seen();
-        if let Some(written) = seen.as_ref().and_then(VersionSnapshot::fresh) {
-            return Ok(written);
-        }
-        let all = promptly(PATIENCE, self.store.index_versions()).await.and_then(|all| Ok(all?));
-        let written = match (all, seen) {
-            (Ok(all), _) => self.known(all).inspect_err(|_| self.see(None))?,
-            (Err(JobError::Snooze { reason, .. }), Some(seen)) => {
+        let all = promptly(READ_TIMEOUT, self.store.index_versions()).await.and_then(|all| Ok(all?));
+        let targets = match (all, &*snapshot) {
+            (Ok(all), _) => self.known(all).inspect_err(|_| *snapshot = None)?,
+            (Err(JobError::Snooze { reason, .. }), Some(last)) => {
                 tracing::debug!(
                     reason,
-                    "the index versions cannot be read; going on with those that were seen"
+                    "the index versions cannot be read; those of the last time are used on"
                 );
-                seen.written
+                last.targets.clone()
             }
             (Err(error), _) => return Err(error),
         };
-        self.see(Some(VersionSnapshot { looked: Instant::now(), written: written.clone() }));
-        Ok(written)
-    }
-
-    /// Nothing, when what was seen must not be gone on with.
-    fn see(&self, seen: Option<VersionSnapshot>) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
-    }
-
-    fn seen(&self) -> Option<VersionSnapshot> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        *snapshot = Some(VersionSnapshot { read_at: Instant::now(), targets: targets.clone() });
+        Ok(targets)
     }
 
     /// Those whose model the settings have; the active one must be among them.
@@ -174,13 +160,7 @@ impl Versions {
     }
 }
 
-impl VersionSnapshot {
-    fn fresh(&self) -> Option<WriteTargets> {
-        (self.looked.elapsed() < LOOK).then(|| self.written.clone())
-    }
-}
-
-/// What comes in time; a job waits for what does not.
+/// Applies a time limit; a job waits when it is exceeded.
 async fn promptly<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, JobError> {
     tokio::time::timeout(limit, work).await.map_err(|_| {
         let waited = humantime::format_duration(limit);

@@ -23,7 +23,7 @@ use tower::ServiceExt;
 
 use crate::{
     clock, http_client,
-    model::{Again, Embedded, Embedder, EmbeddingModel, ModelError, RateLimitRemaining},
+    model::{Embedded, Embedder, EmbeddingModel, ModelError, RateLimitRemaining, RetryPermit},
     retry_hint,
 };
 
@@ -35,7 +35,7 @@ use vectors::{Indexed, with_nulls};
 
 tokio::task_local! {
     /// What the headers say of the response to the request under way.
-    static SAID: Cell<ResponseHints>;
+    static HINTS: Cell<ResponseHints>;
 }
 
 /// What a response says before its body is read: the status, and the server's limits.
@@ -109,7 +109,7 @@ impl Server {
         timeout: Duration,
     ) -> Result<Self, ModelError> {
         let unusable = |reason| ModelError::Rejected { server: shown.clone(), reason };
-        let http = reqwest::Client::builder().timeout(timeout).connect_timeout(timeout.min(CONNECT));
+        let http = reqwest::Client::builder().timeout(timeout).connect_timeout(timeout.min(CONNECT_TIMEOUT));
         let http = http_client::client(http).map_err(unusable)?;
         let access = Access::new(base_url, api_key).map_err(|reason| unusable(reason.to_owned()))?;
         let service = ReqwestService::new(http);
@@ -117,7 +117,7 @@ impl Server {
             let service = service.clone();
             async move {
                 let response = service.oneshot(request).await?;
-                SAID.with(|cell| cell.set(said(response.status(), response.headers())));
+                HINTS.with(|cell| cell.set(hints(response.status(), response.headers())));
                 Ok::<_, OpenAIError>(response)
             }
         });
@@ -129,18 +129,19 @@ impl Server {
         &self,
         request: impl Future<Output = Result<T, OpenAIError>>,
     ) -> Result<(T, RateLimitRemaining), ModelError> {
-        SAID.scope(Cell::default(), async {
-            let result = request.await;
-            let said = SAID.with(Cell::get);
-            let response = result.map_err(|error| self.classify(error, said))?;
-            Ok((response, said.left))
-        })
-        .await
+        HINTS
+            .scope(Cell::default(), async {
+                let result = request.await;
+                let hints = HINTS.with(Cell::get);
+                let response = result.map_err(|error| self.classify(error, hints))?;
+                Ok((response, hints.left))
+            })
+            .await
     }
 
-    fn classify(&self, error: OpenAIError, said: ResponseHints) -> ModelError {
-        let (server, retry_after) = (self.address.clone(), said.retry_after);
-        let refused = said.status.filter(|status| status.is_client_error() || status.is_server_error());
+    fn classify(&self, error: OpenAIError, hints: ResponseHints) -> ModelError {
+        let (server, retry_after) = (self.address.clone(), hints.retry_after);
+        let refused = hints.status.filter(|status| status.is_client_error() || status.is_server_error());
         match (error, refused) {
             (OpenAIError::ApiError(response), _) => {
                 tracing::trace!(server, "the model server says: {}", response.api_error.message);
@@ -183,13 +184,15 @@ impl Server {
                 ModelError::Refused { server, reason }
             }
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                let retry_after = Some(retry_after.unwrap_or(OVERLOADED));
+                let retry_after = Some(retry_after.unwrap_or(OVERLOADED_WAIT));
                 ModelError::Unavailable { server, reason, retry_after }
             }
-            StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT => {
+            status
+                if status.is_server_error()
+                    || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT) =>
+            {
                 ModelError::Unavailable { server, reason, retry_after }
             }
-            status if status.is_server_error() => ModelError::Unavailable { server, reason, retry_after },
             StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
                 ModelError::Rejected { server, reason }
             }
@@ -226,15 +229,15 @@ fn without_text(response: &ApiErrorResponse) -> String {
 }
 
 /// The longest that a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest that a server can put us off, whatever it says.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 /// Back-off for an overloaded server that sends no `Retry-After`.
-const OVERLOADED: Duration = Duration::from_secs(5);
+const OVERLOADED_WAIT: Duration = Duration::from_secs(5);
 
 /// What is said before the body: the status, when to ask again, and `x-ratelimit-remaining-…`.
-fn said(status: StatusCode, headers: &HeaderMap) -> ResponseHints {
+fn hints(status: StatusCode, headers: &HeaderMap) -> ResponseHints {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse().ok();
     let left = RateLimitRemaining {
         requests: number("x-ratelimit-remaining-requests"),
@@ -248,7 +251,7 @@ fn said(status: StatusCode, headers: &HeaderMap) -> ResponseHints {
 /// the first error.
 async fn otherwise<T>(
     refused: ModelError,
-    again: &Again<'_>,
+    again: &RetryPermit<'_>,
     other: impl Future<Output = Result<T, ModelError>>,
 ) -> Result<T, ModelError> {
     if !again().await {
@@ -259,6 +262,9 @@ async fn otherwise<T>(
         ModelError::Rejected { .. } | ModelError::Nonsense { .. } | ModelError::NoVector { .. } => refused,
     })
 }
+
+/// Vectors, the tokens that were charged for them, and the limits that are left.
+type EmbeddingReply = (Vec<Indexed>, u32, RateLimitRemaining);
 
 /// Makes vectors at a server.
 pub struct OpenAiEmbedder {
@@ -275,7 +281,7 @@ impl OpenAiEmbedder {
         Self { server, model, format: OnceLock::new() }
     }
 
-    async fn request(&self, inputs: &[String], again: &Again<'_>) -> Result<Embedded, ModelError> {
+    async fn request(&self, inputs: &[String], again: &RetryPermit<'_>) -> Result<Embedded, ModelError> {
         let (vectors, tokens, left) = match self.format.get() {
             Some(EncodingFormat::Base64) => self.in_base64(inputs).await?,
             Some(EncodingFormat::Float) => self.in_decimals(inputs).await?,
@@ -288,8 +294,8 @@ impl OpenAiEmbedder {
     async fn in_either(
         &self,
         inputs: &[String],
-        again: &Again<'_>,
-    ) -> Result<(Vec<Indexed>, u32, RateLimitRemaining), ModelError> {
+        again: &RetryPermit<'_>,
+    ) -> Result<EmbeddingReply, ModelError> {
         let (format, response) = match self.in_base64(inputs).await {
             Err(error @ (ModelError::Rejected { .. } | ModelError::Nonsense { .. })) => {
                 let response = otherwise(error, again, self.in_decimals(inputs)).await?;
@@ -302,10 +308,7 @@ impl OpenAiEmbedder {
         Ok(response)
     }
 
-    async fn in_base64(
-        &self,
-        inputs: &[String],
-    ) -> Result<(Vec<Indexed>, u32, RateLimitRemaining), ModelError> {
+    async fn in_base64(&self, inputs: &[String]) -> Result<EmbeddingReply, ModelError> {
         let request = self.wire(inputs, EncodingFormat::Base64);
         let (response, left) =
             self.server.request(self.server.client.embeddings().create_base64(request)).await?;
@@ -325,10 +328,7 @@ impl OpenAiEmbedder {
         Ok((vectors.collect::<Result<_, ModelError>>()?, response.usage.total_tokens, left))
     }
 
-    async fn in_decimals(
-        &self,
-        inputs: &[String],
-    ) -> Result<(Vec<Indexed>, u32, RateLimitRemaining), ModelError> {
+    async fn in_decimals(&self, inputs: &[String]) -> Result<EmbeddingReply, ModelError> {
         let request = self.wire(inputs, EncodingFormat::Float);
         let request = async {
             match self.server.client.embeddings().create(request).await {
@@ -363,7 +363,7 @@ impl Embedder for OpenAiEmbedder {
     fn embed<'a>(
         &'a self,
         inputs: &'a [String],
-        again: &'a Again<'a>,
+        again: &'a RetryPermit<'a>,
     ) -> BoxFuture<'a, Result<Embedded, ModelError>> {
         self.request(inputs, again).boxed()
     }
@@ -403,16 +403,16 @@ mod tests {
             let headers = headers.iter();
             let headers =
                 headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-            let said = said(status, &headers.collect());
+            let hints = hints(status, &headers.collect());
             let error = OpenAIError::InvalidArgument(String::new());
-            match server.classify(error, said) {
+            match server.classify(error, hints) {
                 ModelError::Unavailable { retry_after, .. } => retry_after,
                 other => panic!("{other}"),
             }
         };
         let (second, hour) = (Some(Duration::from_secs(1)), Some(Duration::from_hours(1)));
         for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
-            assert_eq!(of(status, &[]), Some(OVERLOADED));
+            assert_eq!(of(status, &[]), Some(OVERLOADED_WAIT));
             assert_eq!(of(status, &[("retry-after", "0")]), second);
             assert_eq!(of(status, &[("retry-after", "86400")]), hour);
             assert_eq!(of(status, &[("retry-after", "Fri, 31 Dec 2100 23:59:59 GMT")]), hour);

@@ -43,7 +43,7 @@ pub use waiting::{JobRef, Waiting};
 pub struct Budget {
     /// Where it is kept.
     store: Store,
-    of: ModelAddress,
+    model: ModelAddress,
     /// For all daemons.
     rates: Rates,
     /// The share of the full budget that is left for others, 0 to 1.
@@ -75,17 +75,17 @@ impl From<AskError> for JobError {
     }
 }
 
-/// How often it is looked whether there is money for those who wait for tomorrow's.
-const RESUME: Duration = Duration::from_mins(1);
+/// How often jobs that wait for tomorrow's budget are resumed if there is money today.
+const RESUME_INTERVAL: Duration = Duration::from_mins(1);
 /// Jobs resumed per statement.
-const RESUMED: u32 = 1000;
+const RESUME_BATCH: u32 = 1000;
 
 /// How long a job waits before it looks again whether spending is still stopped, as in `shopkeeper.take_budget`.
-const STOPPED: Duration = Duration::from_mins(1);
+const STOPPED_WAIT: Duration = Duration::from_mins(1);
 /// Longer than this is not waited for in a slot: the job waits in the queue.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a server is left alone that refuses the key or the account.
-const REFUSED: Duration = Duration::from_mins(1);
+const REFUSED_WAIT: Duration = Duration::from_mins(1);
 
 /// Adds to the day's sums. What was paid for is kept when that cannot be done: thrown away, it would be paid for again.
 pub async fn note(store: &Store, cost: Cost) {
@@ -105,9 +105,9 @@ pub async fn note(store: &Store, cost: Cost) {
 
 impl Budget {
     /// The whole budget of a model; jobs waiting for it are recorded in `waiting`.
-    pub fn new(store: Store, of: ModelAddress, rates: Rates, waiting: Waiting) -> Self {
+    pub fn new(store: Store, model: ModelAddress, rates: Rates, waiting: Waiting) -> Self {
         let (slice, local) = (Arc::default(), Arc::default());
-        Self { store, of, rates, reserve: 0.0, daily: None, slice, local, waiting }
+        Self { store, model, rates, reserve: 0.0, daily: None, slice, local, waiting }
     }
 
     /// The same budget with a share reserved for other callers and a daily limit in dollars (UTC).
@@ -138,12 +138,12 @@ impl Budget {
         let span = info_span!(
             "embeddings",
             gen_ai.operation.name = "embeddings",
-            gen_ai.request.model = self.of.model
+            gen_ai.request.model = self.model.model
         );
         let again = || asking.again().boxed();
         let reply = embedder.embed(inputs, &again).instrument(span).await;
         let reply = asking.end("embedding", reply, |embedded| (embedded.tokens, embedded.left)).await?;
-        telemetry::model_charged(&self.of.model, "input", reply.tokens);
+        telemetry::model_charged(&self.model.model, "input", reply.tokens);
         Ok(reply)
     }
 
@@ -157,20 +157,27 @@ impl Budget {
         jobs: &[JobRef],
     ) -> Result<Completion, AskError> {
         let asking = self.begin(tokens, jobs).await?;
-        let span = info_span!("chat", gen_ai.operation.name = "chat", gen_ai.request.model = self.of.model);
+        let span =
+            info_span!("chat", gen_ai.operation.name = "chat", gen_ai.request.model = self.model.model);
         let again = || asking.again().boxed();
         let reply = completer.complete(prompt, heard, &again).instrument(span).await;
         let charged =
             |reply: &Completion| (reply.input_tokens.saturating_add(reply.output_tokens), reply.left);
         let reply = asking.end("chat", reply, charged).await?;
-        telemetry::model_charged(&self.of.model, "input", reply.input_tokens);
-        telemetry::model_charged(&self.of.model, "output", reply.output_tokens);
+        telemetry::model_charged(&self.model.model, "input", reply.input_tokens);
+        telemetry::model_charged(&self.model.model, "output", reply.output_tokens);
         Ok(reply)
     }
 
-    async fn begin<'a>(&'a self, tokens: u64, jobs: &'a [JobRef]) -> Result<Asking<'a>, AskError> {
+    async fn begin<'a>(&'a self, tokens: u64, jobs: &'a [JobRef]) -> Result<BudgetedRequest<'a>, AskError> {
         self.take(tokens, jobs).instrument(info_span!("budget")).await.map_err(AskError::Withheld)?;
-        Ok(Asking { budget: self, tokens, jobs, taken: AtomicU64::new(tokens), denied: OnceLock::new() })
+        Ok(BudgetedRequest {
+            budget: self,
+            tokens,
+            jobs,
+            taken: AtomicU64::new(tokens),
+            denied: OnceLock::new(),
+        })
     }
 
     /// Waits until one request with so many tokens may be sent.
@@ -202,7 +209,7 @@ impl Budget {
             if wait > PATIENCE {
                 return Err(self.put_off(wait).await?);
             }
-            waiting.get_or_insert_with(|| self.waiting.enter(&self.of, jobs));
+            waiting.get_or_insert_with(|| self.waiting.enter(&self.model, jobs));
             tokio::time::sleep(wait).await;
         }
     }
@@ -210,13 +217,13 @@ impl Budget {
     /// Takes requests with so many tokens together out of the budget. Says how long to wait when nothing was taken.
     async fn draw(&self, requests: u32, tokens: u64) -> Result<Duration, StoreError> {
         if self.local.get().is_none() {
-            match self.store.take_budget(&self.of, self.rates, requests, tokens, self.reserve).await {
+            match self.store.take_budget(&self.model, self.rates, requests, tokens, self.reserve).await {
                 Err(StoreError::Forbidden(_)) => {}
                 drawn => return drawn,
             }
         }
         if self.store.stopped_since().await?.is_some() {
-            return Ok(STOPPED);
+            return Ok(STOPPED_WAIT);
         }
         Ok(self.local_limit().take(requests, tokens))
     }
@@ -236,9 +243,9 @@ impl Budget {
             let reason = "all spending is stopped: `shopkeeper resume` lets it go on".to_owned();
             (reason, WaitsFor::Stop)
         } else {
-            let ModelAddress { server, model } = &self.of;
+            let ModelAddress { server, model } = &self.model;
             let reason = format!("the budget of requests and tokens to {model} at {server} is used up");
-            (reason, WaitsFor::RateLimit(self.of.clone()))
+            (reason, WaitsFor::RateLimit(self.model.clone()))
         };
         Ok(JobError::Withheld { after, reason, by })
     }
@@ -253,7 +260,7 @@ impl Budget {
             if let Err(error) = self.resume(kinds).await {
                 tracing::debug!(%error, "what waits for money could not be looked at");
             }
-            if stop.run_until_cancelled(tokio::time::sleep(RESUME)).await.is_none() {
+            if stop.run_until_cancelled(tokio::time::sleep(RESUME_INTERVAL)).await.is_none() {
                 return;
             }
         }
@@ -266,7 +273,7 @@ impl Budget {
             return Ok(());
         }
         for kind in kinds {
-            while self.store.hasten(kind, WaitReason::DailyBudget, RESUMED).await? >= RESUMED {}
+            while self.store.hasten(kind, WaitReason::DailyBudget, RESUME_BATCH).await? >= RESUME_BATCH {}
         }
         Ok(())
     }
@@ -286,7 +293,7 @@ impl Budget {
     /// Tells all daemons what a server says may still be asked of this model: others may use the same key.
     async fn correct(&self, left: RateLimitRemaining) {
         if left != RateLimitRemaining::default()
-            && let Err(error) = self.store.correct_budget(&self.of, left.requests, left.tokens).await
+            && let Err(error) = self.store.correct_budget(&self.model, left.requests, left.tokens).await
         {
             tracing::debug!(%error, "the budget could not be corrected");
         }
@@ -296,19 +303,19 @@ impl Budget {
     async fn heed(&self, error: &ModelError) {
         let wait = match error {
             ModelError::Unavailable { retry_after, .. } => *retry_after,
-            ModelError::Refused { .. } => Some(REFUSED),
+            ModelError::Refused { .. } => Some(REFUSED_WAIT),
             ModelError::Rejected { .. } | ModelError::Nonsense { .. } | ModelError::NoVector { .. } => None,
         };
         let Some(wait) = wait else { return };
         *self.slice() = Slice::default();
-        if let Err(error) = self.store.hold_budget(&self.of, wait).await {
+        if let Err(error) = self.store.hold_budget(&self.model, wait).await {
             tracing::debug!(%error, "the other daemons could not be told to wait");
         }
     }
 }
 
 /// A request that the budget has room for, until its reply is there.
-struct Asking<'a> {
+struct BudgetedRequest<'a> {
     budget: &'a Budget,
     /// Of one request.
     tokens: u64,
@@ -319,7 +326,7 @@ struct Asking<'a> {
     denied: OnceLock<JobError>,
 }
 
-impl Asking<'_> {
+impl BudgetedRequest<'_> {
     /// Waits until the request may be sent once more, and says whether it may be.
     async fn again(&self) -> bool {
         match self.budget.take(self.tokens, self.jobs).await {

@@ -3,7 +3,7 @@
 //! A job's slot is free as soon as it has ended; its lease is kept until its outcome is written.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -24,13 +24,6 @@ const BATCH: usize = 500;
 /// How long after a failure an outcome is written again; doubles up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-
-/// Where outcomes are handed in.
-#[derive(Clone)]
-pub(super) struct Acknowledge {
-    /// Taken away when no more outcomes will come.
-    outcomes: Arc<Mutex<Option<mpsc::UnboundedSender<RunEnd>>>>,
-}
 
 /// A run that is over.
 pub(super) struct RunEnd {
@@ -62,10 +55,9 @@ impl RunResult {
     }
 }
 
-/// Makes the place to hand outcomes in, and what writes them until it is closed.
-pub(super) fn start(slots: Slots) -> (Acknowledge, impl Future<Output = ()>) {
+/// Returns where runs that are over are handed in, and what writes their outcomes until that is dropped.
+pub(super) fn start(slots: Arc<Slots>) -> (mpsc::UnboundedSender<RunEnd>, impl Future<Output = ()>) {
     let (outcomes, mut ended) = mpsc::unbounded_channel();
-    let acknowledge = Acknowledge { outcomes: Arc::new(Mutex::new(Some(outcomes))) };
     let writing = async move {
         let (mut batch, late, mut waits) = (Vec::with_capacity(BATCH), TaskTracker::new(), Waits::default());
         while ended.recv_many(&mut batch, BATCH).await > 0 {
@@ -84,21 +76,7 @@ pub(super) fn start(slots: Slots) -> (Acknowledge, impl Future<Output = ()>) {
         late.close();
         late.wait().await;
     };
-    (acknowledge, writing)
-}
-
-impl Acknowledge {
-    /// Says that no more outcomes will come.
-    pub(super) fn close(&self) {
-        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
-
-    pub(super) fn hand_in(&self, ended: RunEnd) {
-        if let Some(outcomes) = &*self.outcomes.lock().unwrap_or_else(PoisonError::into_inner) {
-            // The receiver lives until the sender is taken away.
-            let _ = outcomes.send(ended);
-        }
-    }
+    (outcomes, writing)
 }
 
 /// What is to be written of these runs. Jobs that their handlers completed are no longer held.
@@ -140,7 +118,7 @@ fn ends(slots: &Slots, batch: impl Iterator<Item = RunEnd>, waits: &mut Waits) -
 }
 
 /// Writes ends again as long as the jobs are held: they are, while their rows are locked.
-async fn write_late(slots: Slots, mut ends: Vec<JobEnd>) {
+async fn write_late(slots: Arc<Slots>, mut ends: Vec<JobEnd>) {
     let mut wait = FIRST_WAIT;
     while !ends.is_empty() {
         tokio::time::sleep(wait).await;
@@ -170,7 +148,7 @@ async fn write(slots: &Slots, ends: Vec<JobEnd>) -> Vec<JobEnd> {
                 slots.held.remove(&leases(&gone));
             }
             Err(StoreError::Unreachable(error) | StoreError::TooSlow(error)) if Instant::now() < deadline => {
-                tracing::warn!(jobs = batch.len(), %error, "outcomes could not be written; trying on");
+                tracing::warn!(jobs = batch.len(), %error, "outcomes could not be written; retrying");
                 tokio::time::sleep(wait).await;
                 wait = (2 * wait).min(LONGEST_WAIT);
                 batches.push(batch);
@@ -183,7 +161,7 @@ async fn write(slots: &Slots, ends: Vec<JobEnd>) -> Vec<JobEnd> {
             }
             Err(_) if batch.len() > 1 => batches.extend(batch.into_iter().map(|one| vec![one])),
             Err(error) => {
-                batches.extend(batch.pop().and_then(|end| refused(slots, end, &error)).map(|end| vec![end]))
+                batches.extend(batch.pop().and_then(|end| refused(slots, end, &error)).map(|end| vec![end]));
             }
         }
     }

@@ -22,17 +22,17 @@ use crate::queue::{
 };
 
 /// Claims jobs until stopped, then gives back those that never started: what runs may take long to end.
-async fn claim(slots: Slots, bell: Arc<Notify>, stop: CancellationToken) {
-    let (mut is_reachable, mut groups) = (true, Sweep::default());
+pub(super) async fn claim(slots: Arc<Slots>, bell: Arc<Notify>, stop: CancellationToken) {
+    let (mut is_reachable, mut groups, mut strays) = (true, Sweep::default(), None);
     while !stop.is_cancelled() {
         slots.give_back(slots.surplus()).await;
         let Some(want) = slots.want() else {
-            slots.pulse.beat(slots.kind);
-            slots.give_back_strays().await;
+            slots.heartbeat.beat(slots.kind);
+            slots.give_back_strays(&mut strays).await;
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = slots.moved.notified() => {}
-                () = tokio::time::sleep(slots.look()) => {}
+                () = tokio::time::sleep(slots.poll_interval()) => {}
             }
             continue;
         };
@@ -41,17 +41,17 @@ async fn claim(slots: Slots, bell: Arc<Notify>, stop: CancellationToken) {
         match &claimed {
             Ok(_) if !is_reachable => tracing::info!(kind = slots.kind, "the queue is reachable again"),
             Err(error) if is_reachable => {
-                tracing::warn!(kind = slots.kind, %error, "jobs cannot be claimed; trying on");
+                tracing::warn!(kind = slots.kind, %error, "jobs cannot be claimed; retrying");
             }
             _ => {}
         }
         is_reachable = claimed.is_ok();
         if is_reachable {
-            slots.pulse.beat(slots.kind);
-            slots.give_back_strays().await;
+            slots.heartbeat.beat(slots.kind);
+            slots.give_back_strays(&mut strays).await;
         }
         let is_full = claimed.is_ok_and(|found| found >= want.jobs);
-        // Nothing is ready: perhaps a group can go on that nobody looked after.
+        // Nothing is ready: perhaps a group was left without a head.
         if is_full || is_reachable && !want.ahead && groups.run(slots.store.advance(slots.kind)).await {
             continue;
         }
@@ -62,7 +62,7 @@ async fn claim(slots: Slots, bell: Arc<Notify>, stop: CancellationToken) {
             () = stop.cancelled() => {}
             () = bell.notified() => {}
             () = slots.moved.notified(), if has_more => {}
-            () = tokio::time::sleep(slots.look()) => {}
+            () = tokio::time::sleep(slots.poll_interval()) => {}
         }
     }
     slots.give_back(slots.take_line()).await;
@@ -71,16 +71,13 @@ async fn claim(slots: Slots, bell: Arc<Notify>, stop: CancellationToken) {
 
 /// The backend that apalis polls.
 pub(super) struct QueueBackend {
-    slots: Slots,
-    /// Until the first poll.
-    start: Option<(Arc<Notify>, CancellationToken)>,
+    slots: Arc<Slots>,
     stopped: Pin<Box<tokio_util::sync::WaitForCancellationFutureOwned>>,
 }
 
 impl QueueBackend {
-    pub(super) fn new(slots: Slots, bell: Arc<Notify>, stop: CancellationToken) -> Self {
-        let stopped = Box::pin(stop.clone().cancelled_owned());
-        Self { slots, start: Some((bell, stop)), stopped }
+    pub(super) fn new(slots: Arc<Slots>, stop: CancellationToken) -> Self {
+        Self { slots, stopped: Box::pin(stop.cancelled_owned()) }
     }
 }
 
@@ -90,9 +87,6 @@ impl Backend for QueueBackend {
     type Error = std::convert::Infallible;
 
     fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Self::Error>> {
-        if let Some((bell, stop)) = self.start.take() {
-            self.slots.tasks.spawn(claim(self.slots.clone(), bell, stop));
-        }
         Poll::Ready(Ok(()))
     }
 

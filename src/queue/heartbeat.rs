@@ -11,9 +11,9 @@ const SILENCE: Duration = Duration::from_secs(20);
 
 /// When each worker last got through to the database.
 #[derive(Clone, Debug, Default)]
-pub struct Pulse(Arc<Mutex<BTreeMap<&'static str, Instant>>>);
+pub struct Heartbeat(Arc<Mutex<BTreeMap<&'static str, Instant>>>);
 
-impl Pulse {
+impl Heartbeat {
     /// A worker got through.
     pub(super) fn beat(&self, worker: &'static str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(worker, Instant::now());
@@ -32,12 +32,12 @@ mod tests {
 
     #[test]
     fn one_worker_that_is_silent_is_enough() {
-        let pulse = Pulse::default();
-        pulse.beat("one");
-        pulse.beat("other");
-        assert!(pulse.is_steady());
+        let heartbeat = Heartbeat::default();
+        heartbeat.beat("one");
+        heartbeat.beat("other");
+        assert!(heartbeat.is_steady());
         let long_ago = Instant::now().checked_sub(2 * SILENCE).unwrap();
-        pulse.0.lock().unwrap().insert("other", long_ago);
-        assert!(!pulse.is_steady());
+        heartbeat.0.lock().unwrap().insert("other", long_ago);
+        assert!(!heartbeat.is_steady());
     }
 }

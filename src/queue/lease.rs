@@ -2,7 +2,7 @@
 //! slow server, keeps its lease as long as this process lives. A job whose lease is lost is left.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -57,13 +57,14 @@ impl HeldLeases {
         }
     }
 
-    pub(super) fn remove(&self, leases: &[Lease]) {
+    /// Forgets leases, and returns the tokens of their runs.
+    pub(super) fn remove(&self, leases: &[Lease]) -> Vec<CancellationToken> {
         let mut held = self.leases();
-        for lease in leases {
-            if held.get(&lease.job).is_some_and(|(own, _)| own == lease) {
-                held.remove(&lease.job);
-            }
-        }
+        let own = leases.iter().filter_map(|lease| match held.entry(lease.job) {
+            Entry::Occupied(entry) if entry.get().0 == *lease => Some(entry.remove().1),
+            _ => None,
+        });
+        own.collect()
     }
 
     /// Lets leases of jobs that ran, and of whose outcome the database does not know, run out.
@@ -89,18 +90,6 @@ impl HeldLeases {
         self.leases().get(&lease.job).is_some_and(|(own, _)| *own == lease)
     }
 
-    /// Tells the runs of jobs that are no longer ours.
-    fn leave(&self, lost: &[Lease]) {
-        let mut held = self.leases();
-        for lease in lost {
-            if held.get(&lease.job).is_some_and(|(own, _)| own == lease)
-                && let Some((_, lost)) = held.remove(&lease.job)
-            {
-                lost.cancel();
-            }
-        }
-    }
-
     /// Renews every lease at least three times in its length, and at once when jobs were cancelled. Runs until
     /// stopped; the database may be away meanwhile.
     pub(super) async fn keep(
@@ -124,7 +113,7 @@ impl HeldLeases {
             match store.renew(&leases, length).await {
                 Ok(lost) => {
                     wait = next_renewal(length);
-                    self.leave(&lost);
+                    self.remove(&lost).iter().for_each(CancellationToken::cancel);
                 }
                 Err(error) => {
                     wait = (length / 10).min(RETRY);

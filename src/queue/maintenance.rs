@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    queue::Pulse,
+    queue::Heartbeat,
     store::{Store, StoreError},
     telemetry,
 };
 
-/// The longest between two looks.
-const LOOK: Duration = Duration::from_secs(1);
+/// The longest wait for delayed jobs that are due.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The shortest, for delayed jobs that are due soon.
 const SOONEST: Duration = Duration::from_millis(20);
 
@@ -20,19 +20,19 @@ const SOONEST: Duration = Duration::from_millis(20);
 const RECOVERY: Duration = Duration::from_secs(2);
 
 /// Looks after the queue until stopped.
-pub(super) async fn keep(store: &Store, pulse: &Pulse, stop: &CancellationToken) {
+pub(super) async fn keep(store: &Store, heartbeat: &Heartbeat, stop: &CancellationToken) {
     let (mut groups, mut rescue_from) = (Sweep::default(), Instant::now());
     while !stop.is_cancelled() {
         telemetry::take_up();
-        let wait = match look(store, &mut groups, rescue_from).await {
+        let wait = match maintain(store, &mut groups, rescue_from).await {
             Ok(wait) => {
-                pulse.beat("upkeep");
+                heartbeat.beat("upkeep");
                 wait
             }
             Err(error) => {
                 tracing::debug!(%error, "the queue could not be looked after");
                 rescue_from = Instant::now() + RECOVERY;
-                LOOK
+                POLL_INTERVAL
             }
         };
         tokio::select! {
@@ -42,8 +42,8 @@ pub(super) async fn keep(store: &Store, pulse: &Pulse, stop: &CancellationToken)
     }
 }
 
-/// Frees what is stuck and promotes what is due; says when to look again.
-async fn look(store: &Store, groups: &mut Sweep, rescue_from: Instant) -> Result<Duration, StoreError> {
+/// Frees what is stuck and promotes what is due; returns when to do so again.
+async fn maintain(store: &Store, groups: &mut Sweep, rescue_from: Instant) -> Result<Duration, StoreError> {
     if Instant::now() >= rescue_from {
         let rescued = store.rescue().await?;
         if rescued > 0 {
@@ -57,10 +57,10 @@ async fn look(store: &Store, groups: &mut Sweep, rescue_from: Instant) -> Result
     if promoted.is_full {
         return Ok(Duration::ZERO);
     }
-    Ok(promoted.next.unwrap_or(LOOK).clamp(SOONEST, LOOK))
+    Ok(promoted.next.unwrap_or(POLL_INTERVAL).clamp(SOONEST, POLL_INTERVAL))
 }
 
-/// Lets the groups go on that nobody looked after. It goes from group to group: where there are very
+/// Lets groups go on that were left without a head. It goes from group to group: where there are very
 /// many, it is done less often.
 pub(super) struct Sweep(Instant);
 

@@ -7,12 +7,12 @@ use std::{
 };
 
 use futures::future::join_all;
-use tokio::task::JoinError;
+use tokio::{sync::mpsc::WeakUnboundedSender, task::JoinError};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 use super::{
-    acknowledge::{Acknowledge, RunEnd, RunResult},
+    acknowledge::{RunEnd, RunResult},
     slots::{SlotGuard, Slots},
 };
 use crate::{
@@ -42,8 +42,9 @@ impl<J: Job> BatchJob for Single<J> {
 /// Runs batches of one kind.
 pub(super) struct Runner<J> {
     pub(super) job: Arc<J>,
-    pub(super) slots: Slots,
-    pub(super) acknowledge: Acknowledge,
+    pub(super) slots: Arc<Slots>,
+    /// Weak, because the worker may outlive its last run.
+    pub(super) outcomes: WeakUnboundedSender<RunEnd>,
     pub(super) stop: CancellationToken,
     pub(super) given_up: CancellationToken,
 }
@@ -109,7 +110,10 @@ impl<J: BatchJob> Runner<J> {
 
     fn hand_in(&self, job: &ClaimedJob, result: RunResult, started: Instant) {
         telemetry::job_ended(J::KIND, result.name(), job.waited, started.elapsed());
-        self.acknowledge.hand_in(RunEnd { lease: job.lease, attempt: job.attempt, result });
+        // There is a receiver until the last run is over.
+        if let Some(outcomes) = self.outcomes.upgrade() {
+            let _ = outcomes.send(RunEnd { lease: job.lease, attempt: job.attempt, result });
+        }
     }
 }
 

@@ -26,7 +26,7 @@ mod ticks;
 
 pub use ticks::Ticks;
 
-/// What is done about ticks that nobody saw to in time.
+/// What is done about missed ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum CatchUp {
@@ -37,12 +37,11 @@ pub enum CatchUp {
 
 /// A job at ticks of the clock.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Schedule {
     /// Unique.
     pub name: String,
-    /// When.
     pub ticks: Ticks,
-    /// What is done about ticks that nobody saw to in time.
     pub catch_up: CatchUp,
     /// Leave a job out that is still there from before.
     pub skip_live: bool,
@@ -50,23 +49,20 @@ pub struct Schedule {
     pub jitter: Duration,
     /// The longest that one run of them may take; none is no limit.
     pub time_limit: Option<Duration>,
-    /// The kind of job.
     pub kind: &'static str,
     /// One job for each key.
     pub keys: Vec<String>,
-    /// Their arguments.
     pub payloads: Vec<Value>,
 }
 
-/// Ticks younger than this are in time, and each is seen to: it is longer than one look takes, also when a schedule waits
-/// for a lock until it is given up.
+/// Ticks younger than this are in time, and each of them fires: it is longer than one round takes, also when a schedule
+/// waits for a lock until it is given up.
 const PUNCTUAL: TimeDelta = TimeDelta::seconds(20);
-/// After so long in one look, what is only caught up with waits for the next one: the ticks of other schedules may be due
-/// by then.
+/// After this time in one round, missed ticks wait for the next round: the ticks of other schedules may be due by then.
 const ENOUGH: Duration = Duration::from_secs(5);
-/// The most ticks of one schedule that are seen to at once.
+/// The most ticks of one schedule that fire in one round.
 const MOST: usize = 1000;
-/// How far back the latest of missed ticks is looked for, step by step.
+/// How far back the latest missed tick is searched for, step by step.
 const LOOK_BACK: [TimeDelta; 5] = [
     TimeDelta::minutes(1),
     TimeDelta::hours(1),
@@ -75,7 +71,7 @@ const LOOK_BACK: [TimeDelta; 5] = [
     TimeDelta::days(400),
 ];
 
-/// The ticks that are to be seen to now, the oldest first. None fires twice, so that a clock which was ahead when the last
+/// The ticks that are to fire now, the oldest first. None fires twice, so that a clock which was ahead when the last
 /// one fired keeps none back.
 fn due(schedule: &Schedule, last_at: DateTime<Utc>, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
     let last_at = if last_at > now { now - PUNCTUAL } else { last_at };
@@ -98,7 +94,7 @@ fn due(schedule: &Schedule, last_at: DateTime<Utc>, now: DateTime<Utc>) -> Vec<D
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Sees to the ticks of schedules until stopped.
+/// Fires the ticks of schedules until stopped.
 pub(super) async fn keep(store: &Store, schedules: &[Schedule], stop: &CancellationToken) {
     let second = Arc::new(Notify::new());
     let mut ticker = match ticker(&second).await {
@@ -110,11 +106,11 @@ pub(super) async fn keep(store: &Store, schedules: &[Schedule], stop: &Cancellat
     };
     let mut is_reachable = true;
     while !stop.is_cancelled() {
-        let seen = look(store, schedules, stop).await;
-        if let (true, Err(error)) = (is_reachable, &seen) {
-            tracing::warn!(%error, "schedules cannot be seen to; trying on");
+        let round = fire_all(store, schedules, stop).await;
+        if let (true, Err(error)) = (is_reachable, &round) {
+            tracing::warn!(%error, "schedules cannot be checked; retrying");
         }
-        is_reachable = seen.is_ok();
+        is_reachable = round.is_ok();
         tokio::select! {
             () = stop.cancelled() => {}
             () = second.notified() => {}
@@ -137,22 +133,22 @@ async fn ticker(second: &Arc<Notify>) -> Result<JobScheduler, JobSchedulerError>
     Ok(scheduler)
 }
 
-async fn look(store: &Store, schedules: &[Schedule], stop: &CancellationToken) -> Result<(), StoreError> {
+async fn fire_all(store: &Store, schedules: &[Schedule], stop: &CancellationToken) -> Result<(), StoreError> {
     let until = Instant::now() + ENOUGH;
     let names: Vec<_> = schedules.iter().map(|schedule| schedule.name.clone()).collect();
     let (now, states) = store.schedules(&names).await?;
-    // Two at once: one whose job somebody has locked keeps no other from its ticks, and many take no more connections.
-    let mut seen = Vec::new();
+    // Two at once: a schedule whose job is locked holds up no other, and many schedules take no more connections.
+    let mut due = Vec::new();
     for schedule in schedules {
         if let Some(state) = states.iter().find(|state| state.name == schedule.name) {
-            seen.push(see_to(store, schedule, state, now, until, stop));
+            due.push(fire_due(store, schedule, state, now, until, stop));
         }
     }
-    let seen: Vec<_> = stream::iter(seen).buffer_unordered(2).collect().await;
-    seen.into_iter().collect()
+    let fired: Vec<_> = stream::iter(due).buffer_unordered(2).collect().await;
+    fired.into_iter().collect()
 }
 
-async fn see_to(
+async fn fire_due(
     store: &Store,
     schedule: &Schedule,
     state: &ScheduleState,

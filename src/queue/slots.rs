@@ -14,7 +14,7 @@ use futures::task::AtomicWaker;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Limits, Pulse, Wake, lease::HeldLeases, strays::Doubt};
+use super::{Heartbeat, Limits, lease::HeldLeases, strays::Doubt};
 use crate::store::{
     Store, StoreError,
     jobs::{Claim, ClaimedJob, Lease},
@@ -26,19 +26,16 @@ pub const AHEAD: Duration = Duration::from_millis(20);
 const MAX_AHEAD: u32 = 500;
 /// When nothing has started or ended for so long, what runs is long: what was claimed ahead is given back.
 const STALL: Duration = Duration::from_millis(100);
-/// How often a worker looks by itself, for hints that were missed.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often a worker claims without a hint: one may have been missed.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a worker's parts share.
-#[derive(Clone)]
-pub(super) struct Slots(Arc<Shared>);
-
-pub(super) struct Shared {
+pub(super) struct Slots {
     pub(super) store: Store,
     pub(super) kind: &'static str,
     /// Jobs that are run together, at most.
     most: usize,
-    pub(super) pulse: Pulse,
+    pub(super) heartbeat: Heartbeat,
     pub(super) worker: Arc<str>,
     pub(super) limits: Limits,
     line: Mutex<Line>,
@@ -72,7 +69,7 @@ struct Line {
 /// A claimed job and the slot that it takes; dropping it frees the slot.
 pub(super) struct SlotGuard {
     pub(super) job: ClaimedJob,
-    slots: Slots,
+    slots: Arc<Slots>,
     since: Instant,
 }
 
@@ -130,27 +127,20 @@ pub(super) struct Want {
     pub(super) ahead: bool,
 }
 
-impl std::ops::Deref for Slots {
-    type Target = Shared;
-    fn deref(&self) -> &Shared {
-        &self.0
-    }
-}
-
 impl Slots {
     pub(super) fn new(
         store: &Store,
         kind: &'static str,
         most: usize,
         worker: &Arc<str>,
-        pulse: &Pulse,
+        heartbeat: &Heartbeat,
         limits: Limits,
-    ) -> Self {
-        Self(Arc::new(Shared {
+    ) -> Arc<Self> {
+        Arc::new(Self {
             store: store.clone(),
             kind,
             most,
-            pulse: pulse.clone(),
+            heartbeat: heartbeat.clone(),
             worker: worker.clone(),
             limits,
             line: Mutex::default(),
@@ -161,17 +151,11 @@ impl Slots {
             doubt: Doubt::default(),
             tasks: TaskTracker::new(),
             closed: CancellationToken::new(),
-        }))
-    }
-
-    /// Keeps the leases of what is held, until closed.
-    pub(super) fn keep(&self, wake: &Wake) -> impl Future<Output = ()> + use<> {
-        let (slots, cancelled) = (self.clone(), wake.cancelled(self.kind));
-        async move { slots.held.keep(&slots.store, slots.limits.lease, &cancelled, &slots.closed).await }
+        })
     }
 
     /// The next batch, when there is one and slots for it; the slots are taken.
-    pub(super) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Vec<SlotGuard>> {
+    pub(super) fn poll_next(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Vec<SlotGuard>> {
         self.start.register(cx.waker());
         let mut line = self.line();
         let free = self.limits.concurrency.saturating_sub(line.running) as usize;
@@ -186,16 +170,17 @@ impl Slots {
         let guard = |job| SlotGuard { job, slots: self.clone(), since: now };
         Poll::Ready(batch.into_iter().map(guard).collect())
     }
-}
 
-impl Shared {
     fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A job ran for this time; its slot is free.
     fn ended(&self, time: Duration, was_alone: bool) {
-        self.ran(time);
+        let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
+        let before = self.run_time.load(Ordering::Relaxed);
+        let average = if before == 0 { time } else { before - before / 16 + time / 16 };
+        self.run_time.store(average.max(1), Ordering::Relaxed);
         let mut line = self.line();
         line.running -= 1;
         line.lone -= u32::from(was_alone);
@@ -229,9 +214,9 @@ impl Shared {
         if line.waiting() > keep { line.waiting.split_off(keep as usize) } else { VecDeque::new() }
     }
 
-    /// When to look again, if nothing happens.
-    pub(super) fn look(&self) -> Duration {
-        if self.line().waiting.is_empty() { LOOK } else { STALL }
+    /// When to claim again, if nothing happens.
+    pub(super) fn poll_interval(&self) -> Duration {
+        if self.line().waiting.is_empty() { POLL_INTERVAL } else { STALL }
     }
 
     /// Takes everything out of the line.
@@ -250,7 +235,7 @@ impl Shared {
         rounds.saturating_mul(self.limits.concurrency).min(MAX_AHEAD)
     }
 
-    /// Claims jobs and puts them into the line; says how many.
+    /// Claims jobs and puts them into the line; returns their number.
     pub(super) async fn claim(&self, want: Want) -> Result<u32, StoreError> {
         let claim = self
             .store
@@ -282,10 +267,10 @@ impl Shared {
         let leases: Vec<_> = jobs.iter().map(|job| job.lease).collect();
         match self.store.give_back(&leases).await {
             Ok(back) if back == leases.len() => {}
-            // Somebody has locked the rows of the others.
+            // The rows of the others are locked.
             Ok(_) => self.doubt.raise(self.limits.lease),
             Err(error) => {
-                tracing::warn!(%error, "claimed jobs could not be given back; trying on");
+                tracing::warn!(%error, "claimed jobs could not be given back; retrying");
                 self.doubt.raise(self.limits.lease);
             }
         }
@@ -299,13 +284,6 @@ impl Shared {
         }
         self.held.abandon(leases);
         self.doubt.raise(self.limits.lease);
-    }
-
-    fn ran(&self, time: Duration) {
-        let time = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
-        let before = self.run_time.load(Ordering::Relaxed);
-        let after = if before == 0 { time } else { before - before / 16 + time / 16 };
-        self.run_time.store(after.max(1), Ordering::Relaxed);
     }
 }
 

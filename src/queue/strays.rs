@@ -13,61 +13,37 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::slots::Shared;
+use super::slots::Slots;
 use crate::store::StoreError;
 
 /// How often strays are looked for.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Strays that are given back at once.
 const BATCH: usize = 1000;
 
-/// Whether a worker may hold jobs that it does not know of.
+/// Until when a worker may hold jobs that it does not know of.
 #[derive(Debug, Default)]
-pub(super) struct Doubt(Mutex<Option<Until>>);
-
-#[derive(Clone, Copy, Debug)]
-struct Until {
-    end: Instant,
-    next_look: Instant,
-}
+pub(super) struct Doubt(Mutex<Option<Instant>>);
 
 impl Doubt {
     /// Is in doubt from now on, for the length of a lease.
     pub(super) fn raise(&self, lease: Duration) {
-        let mut doubt = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let next_look = doubt.map_or(now, |until| until.next_look);
-        *doubt = Some(Until { end: now + lease, next_look });
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + lease);
     }
 
-    /// Whether there is doubt.
-    fn stands(&self) -> bool {
-        let doubt = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        doubt.is_some_and(|until| Instant::now() <= until.end)
-    }
-
-    /// Whether strays are to be looked for now; the next time is a second later.
-    fn is_due(&self) -> bool {
-        let mut doubt = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        match &mut *doubt {
-            Some(until) if until.end < now => *doubt = None,
-            Some(until) if until.next_look <= now => {
-                until.next_look = now + LOOK;
-                return true;
-            }
-            _ => {}
-        }
-        false
+    fn is_raised(&self) -> bool {
+        let end = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        end.is_some_and(|end| Instant::now() <= end)
     }
 }
 
-impl Shared {
-    /// Gives strays back uncharged, if there is doubt.
-    pub(super) async fn give_back_strays(&self) {
-        if !self.doubt.is_due() {
+impl Slots {
+    /// Gives strays back uncharged, if there is doubt, and unless that was done a moment ago.
+    pub(super) async fn give_back_strays(&self, last: &mut Option<Instant>) {
+        if !self.doubt.is_raised() || last.is_some_and(|last| last.elapsed() < POLL_INTERVAL) {
             return;
         }
+        *last = Some(Instant::now());
         match self.find_strays().await {
             Ok(0) => {}
             Ok(strays) => {
@@ -78,7 +54,7 @@ impl Shared {
                 );
             }
             Err(error) => {
-                tracing::debug!(kind = self.kind, %error, "strays could not be given back; trying on");
+                tracing::debug!(kind = self.kind, %error, "strays could not be given back; retrying");
                 self.doubt.raise(self.limits.lease);
             }
         }
@@ -86,11 +62,11 @@ impl Shared {
 
     /// Does so for as long as there is doubt and jobs still run, after the last claim.
     pub(super) async fn give_back_last_strays(&self) {
-        self.give_back_strays().await;
+        self.give_back_strays(&mut None).await;
         // One task is this one.
-        while self.doubt.stands() && self.tasks.len() > 1 {
-            tokio::time::sleep(LOOK).await;
-            self.give_back_strays().await;
+        while self.doubt.is_raised() && self.tasks.len() > 1 {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            self.give_back_strays(&mut None).await;
         }
     }
 

@@ -1,4 +1,4 @@
-//! Logs jobs that wait: for a budget, a server, another job, or an operator. That is nobody's failure and costs no
+//! Logs jobs that wait: for a budget, a server, another job, or an operator. That is no failure and costs no
 //! attempt, and hundreds of jobs may wait for the same thing.
 
 use std::{

@@ -12,12 +12,12 @@ use crate::store::{Store, listen};
 
 /// One bell for each kind of job, for new ones and for cancelled ones.
 #[derive(Clone, Debug)]
-pub struct Wake {
+pub struct Wakeup {
     new: Arc<BTreeMap<&'static str, Arc<Notify>>>,
     cancelled: Arc<BTreeMap<&'static str, Arc<Notify>>>,
 }
 
-impl Wake {
+impl Wakeup {
     /// Makes bells for these kinds.
     pub fn new(kinds: &[&'static str]) -> Self {
         let bells = || Arc::new(kinds.iter().map(|kind| (*kind, Arc::default())).collect());
@@ -25,7 +25,7 @@ impl Wake {
     }
 
     /// The bell of a kind; one that never rings when the kind is not among them.
-    pub(super) fn of(&self, kind: &str) -> Arc<Notify> {
+    pub(super) fn new_jobs(&self, kind: &str) -> Arc<Notify> {
         self.new.get(kind).cloned().unwrap_or_default()
     }
 
@@ -38,7 +38,7 @@ impl Wake {
     pub async fn listen(&self, store: &Store, stop: &CancellationToken) {
         store
             .listen(&[listen::JOB, listen::CANCELLED_JOB], stop, |heard| match heard {
-                // What was enqueued while nobody listened.
+                // Jobs may have been enqueued before listening began.
                 None => self.new.values().for_each(|bell| bell.notify_one()),
                 Some((listen::CANCELLED_JOB, _)) => {
                     self.cancelled.values().for_each(|bell| bell.notify_one());

@@ -27,7 +27,7 @@ use url::Url;
 
 use crate::{
     catalogue::{
-        Catalogue, CatalogueError, Document, Listed, RenderFault,
+        Catalogue, CatalogueError, CatalogueResult, Documents, ListedRow,
         render::{Rendering, Row, Templates},
     },
     http_client,
@@ -39,14 +39,11 @@ pub use formats::Format;
 
 /// Where a feed is and how one of its documents is rendered.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Settings {
-    /// The source's name.
     pub name: String,
-    /// Where it is.
     pub place: Place,
-    /// How it is written.
     pub format: Format,
-    /// What a document is made of.
     pub rendering: Rendering,
 }
 
@@ -65,24 +62,24 @@ pub struct FeedSource {
     seed: i64,
     http: reqwest::Client,
     /// The last one, never held for long.
-    copy: Mutex<Option<Arc<Copy>>>,
+    copy: Mutex<Option<Arc<FeedCopy>>>,
     /// Held by the one who takes a copy.
     taking: tokio::sync::Mutex<()>,
 }
 
 /// What a feed held when it was read.
-struct Copy {
-    rows: Vec<Kept>,
+struct FeedCopy {
+    rows: Vec<RowPlace>,
     spool: File,
     /// Tells whether the feed is still the one that was read.
     state: State,
     taken: Instant,
-    /// Whether it was taken because somebody listed another state.
+    /// Whether it was taken because a listing had seen another state.
     is_sequel: bool,
 }
 
 /// One row of a copy; ordered by key.
-struct Kept {
+struct RowPlace {
     key: Box<str>,
     hash: i64,
     at: u64,
@@ -91,7 +88,7 @@ struct Kept {
 
 /// One row in the spool.
 #[derive(Deserialize)]
-struct Spooled {
+struct SpooledRow {
     columns: Box<RawValue>,
     metadata: Box<RawValue>,
     sku: Option<String>,
@@ -106,25 +103,27 @@ struct State {
 }
 
 /// How long a server may take to answer, and to send the next part.
-const PATIENCE: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a download may take in all, and what it may bring: more than a million products have.
-const LONGEST: Duration = Duration::from_hours(1);
-const LARGEST: u64 = 8 << 30;
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_hours(1);
+const MAX_BYTES: u64 = 8 << 30;
 /// How old a feed must be, by its server, so that it is not written again in the second of which it is; one second, and
 /// one more for servers that remember the time for a while.
-const SETTLED: TimeDelta = TimeDelta::seconds(2);
+const MIN_AGE: TimeDelta = TimeDelta::seconds(2);
 /// A copy is not taken more often than this when it differs from what was listed.
-const AGAIN: Duration = Duration::from_secs(10);
+const COPY_INTERVAL: Duration = Duration::from_secs(10);
 
 impl FeedSource {
     /// Parses the settings; nothing is read yet.
     ///
     /// `salt` identifies the settings outside of the source that decide what is indexed.
-    pub fn new(settings: Settings, salt: &str) -> Result<Self, CatalogueError> {
+    pub fn new(settings: Settings, salt: &str) -> CatalogueResult<Self> {
         let misfit = |reason: String| CatalogueError::Misfit { source_name: settings.name.clone(), reason };
         let templates = settings.rendering.templates().map_err(|error| misfit(error.to_string()))?;
-        let http =
-            reqwest::Client::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE).timeout(LONGEST);
+        let http = reqwest::Client::builder()
+            .connect_timeout(READ_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .timeout(DOWNLOAD_TIMEOUT);
         let http = http_client::client(http).map_err(misfit)?;
         let seed = settings.rendering.seed(salt);
         Ok(Self {
@@ -138,13 +137,13 @@ impl FeedSource {
     }
 
     /// The feed as it is now.
-    async fn take(&self) -> Result<Arc<Copy>, CatalogueError> {
+    async fn take(&self) -> CatalogueResult<Arc<FeedCopy>> {
         let _taking = self.taking.lock().await;
         self.fetch(false).await
     }
 
-    /// The last copy that was taken; whoever finds none waits for the one that is being taken.
-    async fn held(&self) -> Result<Arc<Copy>, CatalogueError> {
+    /// The last copy that was taken; waits for the first one.
+    async fn held(&self) -> CatalogueResult<Arc<FeedCopy>> {
         if let Some(copy) = self.last() {
             return Ok(copy);
         }
@@ -156,25 +155,26 @@ impl FeedSource {
     }
 
     /// Takes a copy that holds what was listed, unless the last one does. What is being taken now may be it.
-    async fn follow(&self, listed: &[(String, Option<i64>)]) -> Result<(), CatalogueError> {
+    async fn follow(&self, listed: &[(String, Option<i64>)]) -> CatalogueResult<()> {
         if self.held().await?.holds(listed) {
             return Ok(());
         }
         let _taking = self.taking.lock().await;
-        let is_behind =
-            |copy: &Copy| !copy.holds(listed) && (copy.taken.elapsed() > AGAIN || !copy.is_sequel);
+        let is_behind = |copy: &FeedCopy| {
+            !copy.holds(listed) && (copy.taken.elapsed() > COPY_INTERVAL || !copy.is_sequel)
+        };
         if self.last().is_none_or(|copy| is_behind(&copy)) {
             self.fetch(true).await?;
         }
         Ok(())
     }
 
-    fn last(&self) -> Option<Arc<Copy>> {
+    fn last(&self) -> Option<Arc<FeedCopy>> {
         self.copy.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes a copy, unless the feed is still the one of the last; for who holds `taking`.
-    async fn fetch(&self, is_sequel: bool) -> Result<Arc<Copy>, CatalogueError> {
+    async fn fetch(&self, is_sequel: bool) -> CatalogueResult<Arc<FeedCopy>> {
         let held = self.last();
         let fetched = match &self.settings.place {
             Place::Path(path) => self.open(path, held.as_deref()),
@@ -187,7 +187,7 @@ impl FeedSource {
                 let (settings, columns, seed) = (self.settings.clone(), self.templates.columns(), self.seed);
                 let copying = tokio::task::spawn_blocking(move || copy(&settings, &columns, seed, file));
                 let (rows, spool) = copying.await.map_err(|error| self.broken(error.to_string()))??;
-                Arc::new(Copy { rows, spool, state, taken: Instant::now(), is_sequel })
+                Arc::new(FeedCopy { rows, spool, state, taken: Instant::now(), is_sequel })
             }
         };
         *self.copy.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy.clone());
@@ -198,8 +198,8 @@ impl FeedSource {
     fn open(
         &self,
         path: &std::path::Path,
-        held: Option<&Copy>,
-    ) -> Result<Option<(File, State)>, CatalogueError> {
+        held: Option<&FeedCopy>,
+    ) -> CatalogueResult<Option<(File, State)>> {
         let unreadable = |error: std::io::Error| self.unreachable(format!("{}: {error}", path.display()));
         let file = File::open(path).map_err(unreadable)?;
         let about = file.metadata().map_err(unreadable)?;
@@ -211,15 +211,11 @@ impl FeedSource {
         Ok(Some((file, state)))
     }
 
-    async fn download(
-        &self,
-        url: &Url,
-        held: Option<&Copy>,
-    ) -> Result<Option<(File, State)>, CatalogueError> {
+    async fn download(&self, url: &Url, held: Option<&FeedCopy>) -> CatalogueResult<Option<(File, State)>> {
         let failed = |error: reqwest::Error| self.unreachable(error.without_url().to_string());
         let spooling = |error: std::io::Error| self.unreachable(format!("it cannot be kept: {error}"));
         let mut request = self.http.get(url.clone());
-        if let Some(Copy { state, .. }) = held {
+        if let Some(FeedCopy { state, .. }) = held {
             for (name, value) in
                 [(header::IF_NONE_MATCH, &state.etag), (header::IF_MODIFIED_SINCE, &state.last_modified)]
             {
@@ -242,8 +238,8 @@ impl FeedSource {
         let mut size = 0;
         while let Some(part) = response.chunk().await.map_err(failed)? {
             size += part.len() as u64;
-            if size > LARGEST {
-                return Err(self.broken(format!("it is larger than {} GiB", LARGEST >> 30)));
+            if size > MAX_BYTES {
+                return Err(self.broken(format!("it is larger than {} GiB", MAX_BYTES >> 30)));
             }
             tokio::io::AsyncWriteExt::write_all(&mut file, &part).await.map_err(spooling)?;
         }
@@ -260,13 +256,13 @@ impl FeedSource {
         CatalogueError::Broken { source_name: self.settings.name.clone(), reason }
     }
 
-    async fn rows(&self, keys: Vec<String>) -> Result<Vec<Result<Document, RenderFault>>, CatalogueError> {
+    async fn rows(&self, keys: Vec<String>) -> CatalogueResult<Documents> {
         let copy = self.held().await?;
         let reading = tokio::task::spawn_blocking(move || {
             let found = keys.iter().filter_map(|key| copy.find(key));
             found.map(|kept| Ok((kept.key.to_string(), kept.hash, copy.row(kept)?))).collect()
         });
-        let read: std::io::Result<Vec<(String, i64, Spooled)>> =
+        let read: std::io::Result<Vec<(String, i64, SpooledRow)>> =
             reading.await.map_err(|error| self.broken(error.to_string()))?;
         let read = read.map_err(|error| self.unreachable(format!("its copy cannot be read: {error}")))?;
         let documents = read.into_iter().map(|(key, row_hash, row)| {
@@ -284,13 +280,13 @@ fn state(headers: &HeaderMap) -> State {
     let time = |name| DateTime::parse_from_rfc2822(&text(name)?).ok();
     let last_modified = text(header::LAST_MODIFIED);
     let age = time(header::DATE).zip(time(header::LAST_MODIFIED)).map(|(sent, modified)| sent - modified);
-    if last_modified.is_some() && age.is_none_or(|age| age < SETTLED) {
+    if last_modified.is_some() && age.is_none_or(|age| age < MIN_AGE) {
         return State::default();
     }
     State { file: None, etag: text(header::ETAG), last_modified }
 }
 
-impl Copy {
+impl FeedCopy {
     /// Whether these rows are as they were listed; one of which another was read since may be any.
     fn holds(&self, listed: &[(String, Option<i64>)]) -> bool {
         listed.iter().all(|(key, hash)| match (self.find(key), *hash) {
@@ -299,12 +295,12 @@ impl Copy {
         })
     }
 
-    fn find(&self, key: &str) -> Option<&Kept> {
+    fn find(&self, key: &str) -> Option<&RowPlace> {
         let at = self.rows.binary_search_by(|kept| (*kept.key).cmp(key)).ok()?;
         self.rows.get(at)
     }
 
-    fn row(&self, kept: &Kept) -> std::io::Result<Spooled> {
+    fn row(&self, kept: &RowPlace) -> std::io::Result<SpooledRow> {
         let mut bytes = vec![0; kept.length as usize];
         self.spool.read_exact_at(&mut bytes, kept.at)?;
         serde_json::from_slice(&bytes).map_err(std::io::Error::from)
@@ -312,31 +308,25 @@ impl Copy {
 }
 
 impl Catalogue for FeedSource {
-    fn list(&self) -> BoxStream<'_, Result<Listed, CatalogueError>> {
+    fn list(&self) -> BoxStream<'_, CatalogueResult<ListedRow>> {
         let listing = async_stream::try_stream! {
             let copy = self.take().await?;
             for kept in &copy.rows {
-                yield Listed { key: kept.key.to_string(), row_hash: kept.hash };
+                yield ListedRow { key: kept.key.to_string(), row_hash: kept.hash };
             }
         };
         listing.boxed()
     }
 
-    fn read<'a>(
-        &'a self,
-        keys: &'a [String],
-    ) -> BoxFuture<'a, Result<Vec<Result<Document, RenderFault>>, CatalogueError>> {
+    fn read<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, CatalogueResult<Documents>> {
         self.rows(keys.to_vec()).boxed()
     }
 
-    fn check(&self) -> BoxFuture<'_, Result<(), CatalogueError>> {
+    fn check(&self) -> BoxFuture<'_, CatalogueResult<()>> {
         async { self.take().await.map(|_| ()) }.boxed()
     }
 
-    fn catch_up<'a>(
-        &'a self,
-        listed: &'a [(String, Option<i64>)],
-    ) -> BoxFuture<'a, Result<(), CatalogueError>> {
+    fn catch_up<'a>(&'a self, listed: &'a [(String, Option<i64>)]) -> BoxFuture<'a, CatalogueResult<()>> {
         self.follow(listed).boxed()
     }
 }
@@ -347,7 +337,7 @@ fn copy(
     in_templates: &BTreeSet<String>,
     seed: i64,
     file: File,
-) -> Result<(Vec<Kept>, File), CatalogueError> {
+) -> CatalogueResult<(Vec<RowPlace>, File)> {
     let broken = |reason: String| CatalogueError::Broken { source_name: settings.name.clone(), reason };
     let spooling = |error: std::io::Error| format!("it cannot be kept: {error}");
     let spool = tempfile::tempfile().map_err(|error| broken(spooling(error)))?;
@@ -377,7 +367,7 @@ fn copy(
         let mut hash = [0; 8];
         let mut hasher = blake3::Hasher::new();
         hasher.update(&seed.to_le_bytes()).update(&bytes).finalize_xof().fill(&mut hash);
-        kept.push(Kept { key: key.into(), hash: i64::from_le_bytes(hash), at, length });
+        kept.push(RowPlace { key: key.into(), hash: i64::from_le_bytes(hash), at, length });
         at += u64::from(length);
         Ok(())
     });
@@ -413,7 +403,7 @@ fn check_columns(
     settings: &Settings,
     in_templates: &BTreeSet<String>,
     present: &BTreeSet<String>,
-) -> Result<(), CatalogueError> {
+) -> CatalogueResult<()> {
     let named = in_templates.iter().chain(&settings.rendering.metadata).chain(&settings.rendering.sku);
     let missing: BTreeSet<_> =
         named.filter(|name| !present.contains(*name)).map(|name| format!("`{name}`")).collect();

@@ -5,7 +5,7 @@
 //! an edited template is a change of every row. Session settings that decide how values are written
 //! are fixed, so that a hash depends on nothing else.
 //!
-//! `postgres/nets.rs` finds changes sooner than a listing, `postgres/trigger.rs` installs the triggers.
+//! `postgres/polling.rs` finds changes sooner than a listing, `postgres/triggers.rs` installs the triggers.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -13,7 +13,7 @@ use futures::{FutureExt, StreamExt, TryFutureExt, future::BoxFuture, stream::Box
 use serde_json::value::RawValue;
 use sqlx::{
     AssertSqlSafe, Column, Connection, Executor, PgPool, Postgres, Row as _, SqlSafeStr, Transaction,
-    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+    postgres::{PgColumn, PgConnectOptions, PgPoolOptions, PgRow},
     types::Json,
 };
 
@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     catalogue::{
-        Catalogue, CatalogueError, Document, Listed, Nets, RenderFault,
+        Catalogue, CatalogueError, CatalogueResult, ChangeHints, Document, Documents, ListedRow, RenderFault,
         render::{Rendering, Row, Templates},
     },
     pg_connection::{self, BorrowedConnection},
@@ -35,14 +35,13 @@ use listing::Spool;
 
 /// Where a source is and how one of its documents is rendered.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Settings {
-    /// The source's name.
     pub name: String,
     /// The shop's database.
     pub url: String,
     /// What is read, as something that can stand after `from`.
     pub relation: Relation,
-    /// What a document is made of.
     pub rendering: Rendering,
     /// The column that says when a row was changed.
     pub updated_at: Option<String>,
@@ -52,7 +51,6 @@ pub struct Settings {
     pub related: Vec<triggers::Related>,
     /// Rows fetched at once.
     pub page_rows: u32,
-    /// Connections of this daemon.
     pub max_connections: u32,
     /// The longest that one statement may take; zero is no limit.
     pub statement_timeout: Duration,
@@ -96,13 +94,14 @@ struct Statements {
     row: String,
 }
 
-/// How long a connection may take to come about.
+/// Time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 impl PostgresSource {
     /// Parses the settings; nothing is connected yet.
     ///
     /// `salt` identifies the settings outside of the source that decide what is indexed.
-    pub fn new(settings: Settings, salt: &str) -> Result<Self, CatalogueError> {
+    pub fn new(settings: Settings, salt: &str) -> CatalogueResult<Self> {
         let misfit = |reason: String| CatalogueError::Misfit { source_name: settings.name.clone(), reason };
         let templates = settings.rendering.templates().map_err(|error| misfit(error.to_string()))?;
         let options = connect_options(&settings).map_err(|error| misfit(error.to_string()))?;
@@ -119,22 +118,16 @@ impl PostgresSource {
         Ok(Self { settings, templates, pool, patience, seed, statements: OnceCell::new() })
     }
 
-    async fn in_time<T>(
-        &self,
-        work: impl Future<Output = Result<T, CatalogueError>>,
-    ) -> Result<T, CatalogueError> {
+    async fn in_time<T>(&self, work: impl Future<Output = CatalogueResult<T>>) -> CatalogueResult<T> {
         pg_connection::in_time(self.patience, |late| failure(&self.settings.name, &late), work).await
     }
 
-    async fn statements(&self) -> Result<&Statements, CatalogueError> {
+    async fn statements(&self) -> CatalogueResult<&Statements> {
         let look = async {
             let relation = from_clause(&self.settings.relation);
-            let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
-            let (columns, key_type) =
-                columns(&self.pool, &relation, &self.settings.rendering.key).await.map_err(fail)?;
-            let read = check_columns(&self.settings, &self.templates, &columns).map_err(|reason| {
-                CatalogueError::Misfit { source_name: self.settings.name.clone(), reason }
-            })?;
+            let (columns, key_type) = self.columns(&relation).await.map_err(self.fail())?;
+            let read = check_columns(&self.settings, &self.templates, &columns);
+            let read = read.map_err(|reason| self.misfit(reason))?;
             let row = listed_columns(&self.settings, &read, self.seed);
             let key = quote(&self.settings.rendering.key);
             Ok(Statements {
@@ -151,15 +144,30 @@ impl PostgresSource {
         self.statements.get_or_try_init(|| look).await
     }
 
-    fn stream(&self) -> impl futures::Stream<Item = Result<Listed, CatalogueError>> + '_ {
-        self.spooled(self.listing())
+    /// Asks the server for the relation's columns and the key's type, without reading a row.
+    async fn columns(&self, relation: &str) -> Result<(Vec<String>, String), sqlx::Error> {
+        let columns = self.describe(format!("select * from {relation} limit 0")).await?;
+        let key = columns.iter().find(|column| column.name() == self.settings.rendering.key);
+        let oid = key.and_then(|column| column.type_info().oid());
+        // With a length (-1 is any): without one, `char` is of one character.
+        let key_type: Option<String> =
+            sqlx::query_scalar("select format_type($1, -1)").bind(oid).fetch_one(&self.pool).await?;
+        let names = columns.iter().map(|column| column.name().to_owned()).collect();
+        Ok((names, key_type.unwrap_or_else(|| "text".to_owned())))
+    }
+
+    /// The columns of a statement as they are now: what the connection prepared before may be out of date.
+    async fn describe(&self, statement: String) -> Result<Vec<PgColumn>, sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        connection.clear_cached_statements().await?;
+        Ok(connection.describe(AssertSqlSafe(statement).into_sql_str()).await?.columns().to_vec())
     }
 
     /// Gives the entries once nothing is open in the shop's database any more.
     fn spooled<'a>(
         &'a self,
-        spooling: impl Future<Output = Result<Spool, CatalogueError>> + Send + 'a,
-    ) -> impl futures::Stream<Item = Result<Listed, CatalogueError>> + Send + 'a {
+        spooling: impl Future<Output = CatalogueResult<Spool>> + Send + 'a,
+    ) -> impl futures::Stream<Item = CatalogueResult<ListedRow>> + Send + 'a {
         async_stream::try_stream! {
             let mut spooled = spooling.await?.rewind().await.map_err(|error| self.not_kept(&error))?;
             loop {
@@ -176,8 +184,7 @@ impl PostgresSource {
     }
 
     /// Reads the listing to its end and closes its snapshot.
-    async fn listing(&self) -> Result<Spool, CatalogueError> {
-        let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
+    async fn listing(&self) -> CatalogueResult<Spool> {
         // Before a connection is taken: this may need one too.
         let statements = self.in_time(self.statements()).await?;
         let mut lent = self.in_time(self.lent()).await?;
@@ -189,29 +196,34 @@ impl PostgresSource {
             // A page is written while the next one is read.
             let kept = spool.append(listed).map_err(|error| self.not_kept(&error));
             let rows: Vec<(Option<String>, i64)>;
-            (rows, spool) = tokio::try_join!(self.in_time(read.map_err(fail)), kept)?;
+            (rows, spool) = tokio::try_join!(self.in_time(read.map_err(self.fail())), kept)?;
             if rows.is_empty() {
                 break;
             }
-            let without_key = || CatalogueError::Misfit {
-                source_name: self.settings.name.clone(),
-                reason: "a row has no key: the key column is null".to_owned(),
-            };
+            let without_key = || self.misfit("a row has no key: the key column is null".to_owned());
             listed = rows
                 .into_iter()
-                .map(|(key, row_hash)| Ok(Listed { key: key.ok_or_else(without_key)?, row_hash }))
+                .map(|(key, row_hash)| Ok(ListedRow { key: key.ok_or_else(without_key)?, row_hash }))
                 .collect::<Result<_, _>>()?;
         }
-        self.in_time(snapshot.rollback().map_err(fail)).await?;
+        self.in_time(snapshot.rollback().map_err(self.fail())).await?;
         Ok(spool)
+    }
+
+    fn fail(&self) -> impl Fn(sqlx::Error) -> CatalogueError {
+        move |error| failure(&self.settings.name, &error)
+    }
+
+    fn misfit(&self, reason: String) -> CatalogueError {
+        CatalogueError::Misfit { source_name: self.settings.name.clone(), reason }
     }
 
     fn not_kept(&self, error: &std::io::Error) -> CatalogueError {
         unreachable(&self.settings.name, format!("its listing cannot be kept: {error}"))
     }
 
-    async fn lent(&self) -> Result<BorrowedConnection, CatalogueError> {
-        BorrowedConnection::acquire(&self.pool).await.map_err(|error| failure(&self.settings.name, &error))
+    async fn lent(&self) -> CatalogueResult<BorrowedConnection> {
+        BorrowedConnection::acquire(&self.pool).await.map_err(self.fail())
     }
 
     /// A transaction with the cursor `listing`.
@@ -219,42 +231,34 @@ impl PostgresSource {
         &self,
         lent: &'a mut BorrowedConnection,
         statements: &Statements,
-    ) -> Result<Transaction<'a, Postgres>, CatalogueError> {
-        let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
+    ) -> CatalogueResult<Transaction<'a, Postgres>> {
         let begin = "begin isolation level repeatable read read only";
-        let mut snapshot = lent.begin_with(begin).await.map_err(fail)?;
+        let mut snapshot = lent.begin_with(begin).await.map_err(self.fail())?;
         let declare = format!("declare listing no scroll cursor for {}", statements.list);
-        sqlx::query(AssertSqlSafe(declare)).execute(&mut *snapshot).await.map_err(fail)?;
+        sqlx::query(AssertSqlSafe(declare)).execute(&mut *snapshot).await.map_err(self.fail())?;
         Ok(snapshot)
     }
 
-    async fn rows(&self, keys: &[String]) -> Result<Vec<Result<Document, RenderFault>>, CatalogueError> {
+    async fn rows(&self, keys: &[String]) -> CatalogueResult<Documents> {
         let statements = self.statements().await?;
-        let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
         let read =
             |keys| sqlx::query(AssertSqlSafe(statements.read.as_str())).bind(keys).fetch_all(&self.pool);
         let rows = match read(keys.to_vec()).await {
             Err(error) if is_bad_value(&error) => read(self.possible(keys, statements).await?).await,
             rows => rows,
         };
-        self.documents(rows.map_err(fail)?).map_err(fail)
+        self.documents(rows.map_err(self.fail())?).map_err(self.fail())
     }
 
     /// The keys that a row can have: others may call for a refresh of what they like.
-    async fn possible(
-        &self,
-        keys: &[String],
-        statements: &Statements,
-    ) -> Result<Vec<String>, CatalogueError> {
+    async fn possible(&self, keys: &[String], statements: &Statements) -> CatalogueResult<Vec<String>> {
         let relation = from_clause(&self.settings.relation);
-        let (_, key_type) = columns(&self.pool, &relation, &self.settings.rendering.key)
-            .await
-            .map_err(|error| failure(&self.settings.name, &error))?;
+        let (_, key_type) = self.columns(&relation).await.map_err(self.fail())?;
         if key_type != statements.key_type {
             // What has such a key is there, and must not be taken for removed.
             let (name, was) = (&self.settings.rendering.key, &statements.key_type);
             let reason = format!("its key `{name}` was {was} and is {key_type} now: reload the settings");
-            return Err(CatalogueError::Misfit { source_name: self.settings.name.clone(), reason });
+            return Err(self.misfit(reason));
         }
         let mut possible = Vec::new();
         for key in keys {
@@ -264,13 +268,13 @@ impl PostgresSource {
                 Ok(_) => possible.push(key.clone()),
                 Err(error) if is_bad_value(&error) => {}
                 // It would be the same with the others.
-                Err(error) => return Err(failure(&self.settings.name, &error)),
+                Err(error) => return Err(self.fail()(error)),
             }
         }
         Ok(possible)
     }
 
-    fn documents(&self, rows: Vec<PgRow>) -> Result<Vec<Result<Document, RenderFault>>, sqlx::Error> {
+    fn documents(&self, rows: Vec<PgRow>) -> Result<Documents, sqlx::Error> {
         let mut documents = Vec::with_capacity(rows.len());
         let mut seen = BTreeSet::new();
         for row in rows {
@@ -294,23 +298,20 @@ impl PostgresSource {
 }
 
 impl Catalogue for PostgresSource {
-    fn list(&self) -> BoxStream<'_, Result<Listed, CatalogueError>> {
-        self.stream().boxed()
+    fn list(&self) -> BoxStream<'_, CatalogueResult<ListedRow>> {
+        self.spooled(self.listing()).boxed()
     }
 
-    fn read<'a>(
-        &'a self,
-        keys: &'a [String],
-    ) -> BoxFuture<'a, Result<Vec<Result<Document, RenderFault>>, CatalogueError>> {
+    fn read<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, CatalogueResult<Documents>> {
         self.in_time(self.rows(keys)).boxed()
     }
 
     /// Connects, once, and checks that each column that the settings name is there, and that the source can be polled.
-    fn check(&self) -> BoxFuture<'_, Result<(), CatalogueError>> {
+    fn check(&self) -> BoxFuture<'_, CatalogueResult<()>> {
         self.in_time(self.polling().map_ok(|_| ())).boxed()
     }
 
-    fn nets(&self) -> Option<&dyn Nets> {
+    fn change_hints(&self) -> Option<&dyn ChangeHints> {
         Some(self)
     }
 }
@@ -329,22 +330,6 @@ fn connect_options(settings: &Settings) -> Result<PgConnectOptions, sqlx::Error>
         ("extra_float_digits", "1".to_owned()),
         ("bytea_output", "hex".to_owned()),
     ]))
-}
-
-/// Asks the server for the relation's columns and the key's type, without reading a row.
-async fn columns(pool: &PgPool, relation: &str, key: &str) -> Result<(Vec<String>, String), sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    // What was said of the relation before may not be true any more.
-    connection.clear_cached_statements().await?;
-    let statement = AssertSqlSafe(format!("select * from {relation} limit 0")).into_sql_str();
-    let relation = connection.describe(statement).await?;
-    let key_type = relation.columns().iter().find(|column| column.name() == key);
-    let oid = key_type.and_then(|column| column.type_info().oid());
-    let key_type: Option<String> =
-        // With a length (-1 is any): without one, `char` is of one character.
-        sqlx::query_scalar("select format_type($1, -1)").bind(oid).fetch_one(&mut *connection).await?;
-    let columns = relation.columns().iter().map(|column| column.name().to_owned()).collect();
-    Ok((columns, key_type.unwrap_or_else(|| "text".to_owned())))
 }
 
 /// The columns that are read, or which setting names one that is not there.
@@ -439,12 +424,12 @@ fn unreachable(source: &str, reason: String) -> CatalogueError {
     CatalogueError::Unreachable { source_name: source.to_owned(), reason }
 }
 
-/// Whether a value is none of its type.
+/// Whether a value is invalid for its type.
 fn is_bad_value(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.code().is_some_and(|code| code.starts_with("22")))
 }
 
-/// What the shop's database says is either passing or somebody's to mend.
+/// An error of the shop's database either passes by itself or needs a change of the settings or the shop.
 fn failure(source: &str, error: &sqlx::Error) -> CatalogueError {
     match error {
         sqlx::Error::Database(database) => {

@@ -6,7 +6,7 @@ use serde_json::{Value, json, value::RawValue};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Store, StoreError, jobs::Lease, usage, usage::Cost, without_nul};
+use super::{Result, Store, StoreError, jobs::Lease, usage, usage::Cost, without_nul};
 use crate::answering::{
     Question,
     object::{AnswerObject, AnswerStatus, Rating, Settlement},
@@ -16,23 +16,21 @@ mod events;
 
 pub use events::{Event, EventKind, Progress};
 
-/// The client of those who ask on this machine, without a token.
+/// The client of requests from this machine without a token.
 pub const LOCAL: &str = "local";
 
 /// A question that a worker has taken.
 #[derive(Clone, Debug)]
-pub struct Taken {
-    /// Its id.
+#[expect(missing_docs, reason = "the names say it")]
+pub struct ClaimedQuestion {
     pub id: Uuid,
     /// The service that asks.
     pub client: String,
     /// Its place in the order of questions.
     pub seq: i64,
-    /// What is asked.
     pub asked: Question,
     /// The attempt that took it.
     pub lease: Lease,
-    /// How long ago it was asked.
     pub age: Duration,
     /// Whether the stop button is pressed.
     pub is_paused: bool,
@@ -43,7 +41,7 @@ pub struct Taken {
 /// Numbers of the events of one run.
 pub const RUN: i64 = 10_000;
 
-impl Taken {
+impl ClaimedQuestion {
     /// The number before that of the run's first event.
     pub fn first_event(&self) -> i64 {
         self.lease.fence * RUN
@@ -58,7 +56,7 @@ impl Store {
         idempotency_key: Option<&str>,
         question: &Question,
         traceparent: Option<&str>,
-    ) -> Result<Uuid, StoreError> {
+    ) -> Result<Uuid> {
         let id = sqlx::query_scalar!(
             r#"select shopkeeper.accept_question($1, $2, $3, $4) as "id!""#,
             client,
@@ -70,7 +68,7 @@ impl Store {
     }
 
     /// Reads an answer in its present state: of this client, or of any.
-    pub async fn answer(&self, client: Option<&str>, id: Uuid) -> Result<Option<AnswerObject>, StoreError> {
+    pub async fn answer(&self, client: Option<&str>, id: Uuid) -> Result<Option<AnswerObject>> {
         let answer = sqlx::query_scalar!(
             r#"select shopkeeper.answer_object(known) as "answer!: Json<AnswerObject>"
                from shopkeeper.answer as known where id = $2 and ($1::text is null or client = $1)"#,
@@ -81,7 +79,7 @@ impl Store {
     }
 
     /// Whether a client's key is that of a question: then [`ask`](Self::ask) accepts no other one.
-    pub async fn knows_key(&self, client: &str, idempotency_key: &str) -> Result<bool, StoreError> {
+    pub async fn knows_key(&self, client: &str, idempotency_key: &str) -> Result<bool> {
         let known = sqlx::query_scalar!(
             r#"select exists (
                    select from shopkeeper.answer where client = $1 and idempotency_key = $2
@@ -94,7 +92,7 @@ impl Store {
     }
 
     /// Whether more questions wait than this.
-    pub async fn has_more_queued_than(&self, number: u32) -> Result<bool, StoreError> {
+    pub async fn has_more_queued_than(&self, number: u32) -> Result<bool> {
         let more = sqlx::query_scalar!(
             r#"select exists (select from shopkeeper.answer where status = 'queued' offset $1) as "more!""#,
             i64::from(number),
@@ -111,7 +109,7 @@ impl Store {
         status: Option<AnswerStatus>,
         before: Option<i64>,
         limit: u32,
-    ) -> Result<Vec<AnswerObject>, StoreError> {
+    ) -> Result<Vec<AnswerObject>> {
         let answers = sqlx::query_scalar!(
             r#"select shopkeeper.answer_object(known) as "answer!: Json<AnswerObject>"
                from shopkeeper.answer as known
@@ -134,7 +132,7 @@ impl Store {
         id: Uuid,
         attempt: u32,
         lease: Lease,
-    ) -> Result<Option<Taken>, StoreError> {
+    ) -> Result<Option<ClaimedQuestion>> {
         let taken = sqlx::query!(
             r#"select client as "client!", seq as "seq!", request as "asked!: Json<Box<RawValue>>", age as "age!",
                    is_paused as "is_paused!", usd_today as "usd_today!"
@@ -145,7 +143,7 @@ impl Store {
         );
         let Some(row) = taken.fetch_optional(&self.pool).await? else { return Ok(None) };
         let asked = serde_json::from_str(row.asked.get());
-        Ok(Some(Taken {
+        Ok(Some(ClaimedQuestion {
             id,
             client: row.client,
             seq: row.seq,
@@ -158,7 +156,7 @@ impl Store {
     }
 
     /// Whether a question still waits for the answer of the attempt that took it.
-    pub async fn is_wanted(&self, taken: &Taken) -> Result<bool, StoreError> {
+    pub async fn is_wanted(&self, taken: &ClaimedQuestion) -> Result<bool> {
         let wanted = sqlx::query_scalar!(
             // The state is no condition: a plan for it may walk through the index of what is open.
             r#"select coalesce(
@@ -170,14 +168,14 @@ impl Store {
         Ok(wanted.fetch_one(&self.pool).await?)
     }
 
-    /// Ends questions that are past their time; says how many.
-    pub async fn end_overdue_answers(&self) -> Result<u64, StoreError> {
+    /// Ends questions that are past their time; returns their number.
+    pub async fn end_overdue_answers(&self) -> Result<u64> {
         let ended = sqlx::query_scalar!(r#"select shopkeeper.end_overdue_answers() as "ended!""#);
         Ok(ended.fetch_one(&self.queue).await?.unsigned_abs())
     }
 
     /// Cancels a question; false when it is settled already.
-    pub async fn cancel_answer(&self, id: Uuid) -> Result<bool, StoreError> {
+    pub async fn cancel_answer(&self, id: Uuid) -> Result<bool> {
         let ended = sqlx::query_scalar!(
             r#"select shopkeeper.end_answers(array[$1::uuid], 'cancelled') > 0 as "ended!""#,
             id,
@@ -192,7 +190,7 @@ impl Store {
         id: Uuid,
         rating: Rating,
         comment: Option<&str>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let rated = sqlx::query_scalar!(
             r#"select shopkeeper.rate_answer($1, $2, $3, $4) as "rated!""#,
             client,
@@ -205,7 +203,7 @@ impl Store {
 
     /// The questions whose answers customers liked, as cases of a golden set: with the documents that the answers
     /// cite. Those that cite none are left out.
-    pub async fn liked_answers(&self) -> Result<Vec<Value>, StoreError> {
+    pub async fn liked_answers(&self) -> Result<Vec<Value>> {
         let liked = sqlx::query_scalar!(
             r#"select jsonb_build_object(
                    'id', known.id, 'kind', 'feedback',
@@ -223,8 +221,8 @@ impl Store {
         Ok(liked.fetch_all(&self.pool).await?)
     }
 
-    /// Deletes one batch of answers that are older than this; says how many. One that is not settled stays.
-    pub async fn prune_answers(&self, older_than: Duration) -> Result<u64, StoreError> {
+    /// Deletes one batch of settled answers that are older than this; returns their number.
+    pub async fn prune_answers(&self, older_than: Duration) -> Result<u64> {
         let pruned = sqlx::query_scalar!(
             r#"select coalesce(shopkeeper.erase_answers(array(
                    select id from shopkeeper.answer
@@ -240,10 +238,10 @@ impl Store {
     /// listen. Of a question that was cancelled meanwhile, only the job.
     pub async fn settle(
         &self,
-        taken: &Taken,
+        taken: &ClaimedQuestion,
         settlement: &Settlement,
         cost: Option<Cost>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let held = sqlx::query_scalar!(
             r#"select shopkeeper.settle($1, $2, $3, $4, $5, $6, $7) as "held!""#,
             taken.id,

@@ -4,11 +4,11 @@ use pgvector::HalfVector;
 use serde_json::{Map, Value, value::RawValue};
 use sqlx::{AssertSqlSafe, types::Json};
 
-use super::{Store, StoreError, pool::Pool, versions::IndexVersion};
+use super::{Result, Store, StoreError, pool::Pool, versions::IndexVersion};
 use crate::answering::{Passage, confidence};
 
 /// Documents that share a SKU which is looked at: a SKU that thousands have names none.
-const NAMED: i64 = 20;
+const MAX_NAMED: i64 = 20;
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -38,9 +38,9 @@ impl Row {
     }
 }
 
-/// What a search is restricted to.
+/// Restricts a search.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Within<'a> {
+pub struct SearchFilter<'a> {
     /// These sources; none is all.
     pub sources: Option<&'a [String]>,
     /// Documents with this metadata.
@@ -65,24 +65,23 @@ pub(super) fn nearest(version: &IndexVersion) -> String {
 }
 
 impl Store {
-    /// Asks the replica; when that is away, or cannot answer now, the database itself.
-    async fn searched<'s, S>(&'s self, search: impl Fn(&'s Pool) -> S + Send) -> Result<Vec<Row>, StoreError>
+    /// Searches the replica, or the database itself while the replica does not answer.
+    async fn search<'s, S>(&'s self, search: impl Fn(&'s Pool) -> S + Send) -> Result<Vec<Row>>
     where
         S: Future<Output = Result<Vec<Row>, sqlx::Error>> + Send,
     {
-        let Some(replica) = self.replica.as_ref().filter(|replica| !replica.is_away()) else {
-            return Ok(search(&self.pool).await?);
-        };
-        match search(&replica.pool).await.map_err(StoreError::from) {
-            Err(StoreError::Unreachable(reason) | StoreError::TooSlow(reason)) => {
-                tracing::warn!(
-                    "the replica cannot be searched: {reason}; the database itself is, for a while"
-                );
-                replica.leave_alone();
-                Ok(search(&self.pool).await?)
+        if let Some(replica) = self.replica.as_ref().filter(|replica| !replica.is_away()) {
+            match search(&replica.pool).await.map_err(StoreError::from) {
+                Err(StoreError::Unreachable(reason) | StoreError::TooSlow(reason)) => {
+                    tracing::warn!(
+                        "the replica cannot be searched: {reason}; the database itself is, for a while"
+                    );
+                    replica.leave_alone();
+                }
+                found => return found,
             }
-            found => found,
         }
+        Ok(search(&self.pool).await?)
     }
 
     /// Finds the chunks nearest to a vector by cosine distance, nearest first. With a filter they are exact where few
@@ -92,25 +91,25 @@ impl Store {
         version: &IndexVersion,
         vector: &[f32],
         top_k: u32,
-        within: Within<'_>,
-    ) -> Result<Vec<Passage>, StoreError> {
+        filter: SearchFilter<'_>,
+    ) -> Result<Vec<Passage>> {
         // An empty object lets every document through.
-        let metadata = within.metadata.filter(|metadata| !metadata.is_empty()).map(Json);
+        let metadata = filter.metadata.filter(|metadata| !metadata.is_empty()).map(Json);
         let (vector, top_k) = (HalfVector::from_f32_slice(vector), i32::try_from(top_k).unwrap_or(i32::MAX));
-        let rows = if within.sources.is_none() && metadata.is_none() {
+        let rows = if filter.sources.is_none() && metadata.is_none() {
             let statement = nearest(version);
             let search = |pool| {
                 let query = sqlx::query_as(AssertSqlSafe(statement.as_str()));
                 query.bind(vector.clone()).bind(top_k).fetch_all(pool)
             };
-            self.searched(search).await?
+            self.search(search).await?
         } else {
             let search = |pool| {
                 let query = sqlx::query_as("select * from shopkeeper.nearest_within($1, $2, $3, $4, $5)");
                 let query = query.bind(version.id).bind(vector.clone()).bind(top_k);
-                query.bind(within.sources).bind(metadata).fetch_all(pool)
+                query.bind(filter.sources).bind(metadata).fetch_all(pool)
             };
-            self.searched(search).await?
+            self.search(search).await?
         };
         Ok(rows.into_iter().filter_map(|row| row.passage(false)).collect())
     }
@@ -122,8 +121,8 @@ impl Store {
         version: &IndexVersion,
         vector: &[f32],
         codes: &[String],
-        within: Within<'_>,
-    ) -> Result<Vec<Passage>, StoreError> {
+        filter: SearchFilter<'_>,
+    ) -> Result<Vec<Passage>> {
         let search = |pool| {
             let query = sqlx::query_as(
                 "select named.source, named.key, named.title, near.content, named.link, named.metadata, near.distance
@@ -144,12 +143,12 @@ impl Store {
                 .bind(version.id)
                 .bind(HalfVector::from_f32_slice(vector))
                 .bind(codes)
-                .bind(within.sources)
-                .bind(NAMED)
-                .bind(within.metadata.map(Json));
+                .bind(filter.sources)
+                .bind(MAX_NAMED)
+                .bind(filter.metadata.map(Json));
             query.fetch_all(pool)
         };
-        let rows = self.searched(search).await?;
+        let rows = self.search(search).await?;
         Ok(rows.into_iter().filter_map(|row| row.passage(true)).collect())
     }
 }

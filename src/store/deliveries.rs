@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Store, StoreError, jobs, jobs::Lease};
+use super::{Result, Store, jobs, jobs::Lease};
 
 /// A message that is to be sent.
 #[derive(Clone, Debug)]
@@ -72,24 +72,23 @@ pub struct DeliveryShown {
 
 impl Store {
     /// Says which webhooks there are, and what each wants to be told.
-    pub async fn note_webhooks(&self, webhooks: &[(String, Vec<String>)]) -> Result<(), StoreError> {
+    pub async fn note_webhooks(&self, webhooks: &[(String, Vec<String>)]) -> Result<()> {
         let names: Vec<_> = webhooks.iter().map(|(name, _)| name.clone()).collect();
         let events: Vec<_> = webhooks.iter().map(|(_, events)| events.join(",")).collect();
-        sqlx::query!(
+        let query = sqlx::query!(
             "with gone as (delete from shopkeeper.webhook where not name = any ($1))
              insert into shopkeeper.webhook (name, events)
              select name, string_to_array(events, ',') from unnest($1::text[], $2::text[]) as webhook (name, events)
              on conflict (name) do update set events = excluded.events",
             &names,
             &events,
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
     /// Reads a message that the receiver does not have: also one that was given up, whose job is run again.
-    pub async fn pending_delivery(&self, id: Uuid) -> Result<Option<Delivery>, StoreError> {
+    pub async fn pending_delivery(&self, id: Uuid) -> Result<Option<Delivery>> {
         let row = sqlx::query!(
             "select webhook, body, attempts from shopkeeper.delivery where id = $1 and status <> 'delivered'",
             id
@@ -104,12 +103,7 @@ impl Store {
 
     /// Notes an attempt to send a message under the lease of its job, and completes the job unless the message is sent
     /// again.
-    pub async fn note_delivery(
-        &self,
-        lease: Lease,
-        id: Uuid,
-        attempt: &DeliveryAttempt,
-    ) -> Result<(), StoreError> {
+    pub async fn note_delivery(&self, lease: Lease, id: Uuid, attempt: &DeliveryAttempt) -> Result<()> {
         self.pool
             .transact(async |connection| {
                 match attempt.status {
@@ -140,7 +134,7 @@ impl Store {
         status: Option<DeliveryStatus>,
         before: Option<Uuid>,
         limit: u32,
-    ) -> Result<Vec<DeliveryShown>, StoreError> {
+    ) -> Result<Vec<DeliveryShown>> {
         let deliveries = sqlx::query_as!(
             DeliveryShown,
             r#"select id, webhook, event, answer_id, status as "status: DeliveryStatus", attempts, code, error, created_at,
@@ -158,8 +152,8 @@ impl Store {
         Ok(deliveries.fetch_all(&self.pool.by_values()).await?)
     }
 
-    /// Has a message sent once more, as it is and at once; false when there is none.
-    pub async fn redeliver(&self, id: Uuid, kind: &str) -> Result<bool, StoreError> {
+    /// Sends a message once more, unchanged and at once; returns false if there is none.
+    pub async fn redeliver(&self, id: Uuid, kind: &str) -> Result<bool> {
         self.pool
             .transact(async |connection| {
                 let known = sqlx::query!("select id from shopkeeper.delivery where id = $1", id)
@@ -181,8 +175,8 @@ impl Store {
             .await
     }
 
-    /// Deletes one batch of messages that are older than this and not to be sent any more; says how many.
-    pub async fn prune_deliveries(&self, older_than: std::time::Duration) -> Result<u64, StoreError> {
+    /// Deletes one batch of messages that are older than this and no longer pending; returns their number.
+    pub async fn prune_deliveries(&self, older_than: std::time::Duration) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.delivery where id in (
                  select id from shopkeeper.delivery

@@ -13,9 +13,9 @@ use std::{
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::{Store, StoreError, jobs, jobs::Lease};
+use super::{Result, Store, jobs, jobs::Lease};
 use crate::{
-    catalogue::{Document, DocumentId, Fingerprint, Listed, changes},
+    catalogue::{Document, DocumentId, Fingerprint, ListedRow, changes},
     indexing::chunk::{Chunks, InputHash},
 };
 
@@ -23,7 +23,7 @@ mod refresh;
 
 /// What is known of a document before it is refreshed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownDocument {
     /// The revision to be indexed.
     pub revision: i64,
     /// Of the row when it was last listed; 0 when another row was read since.
@@ -37,23 +37,15 @@ pub struct Known {
 }
 
 /// What is to become of a document in the index, in the name of its job.
-pub struct Write {
+pub struct DocumentWrite {
     /// Which document.
     pub id: DocumentId,
     /// The revision that was read.
     pub revision: i64,
     /// The job's, when it is done with this; none while the document is still to be written elsewhere.
     pub lease: Option<Lease>,
-    /// What was read.
-    pub refreshed: Refreshed,
-}
-
-/// A document as its source has it.
-pub enum Refreshed {
-    /// It is no longer there.
-    Removed,
-    /// What is stored and made searchable.
-    Content(Content),
+    /// What was read; none removes the document.
+    pub content: Option<Content>,
 }
 
 /// What is stored of a document and made searchable.
@@ -68,33 +60,31 @@ pub struct Content {
     pub chunks: Option<Chunks>,
 }
 
-impl Write {
+impl DocumentWrite {
     /// How much it is to write: vectors, and one for the rest.
     pub fn vectors(&self) -> u64 {
-        match &self.refreshed {
-            Refreshed::Content(Content { chunks: Some(chunks), .. }) => 1 + chunks.fresh.len() as u64,
-            _ => 1,
-        }
+        let chunks = self.content.as_ref().and_then(|content| content.chunks.as_ref());
+        1 + chunks.map_or(0, |chunks| chunks.fresh.len() as u64)
     }
 }
 
 /// How a write of a document ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
+pub enum WriteOutcome {
     /// It is in the index, and the job is done.
     Fresh,
     /// The document changed meanwhile: nothing was written, and the job that the change enqueued will do it.
     Superseded,
     /// Its row is gone, and the mass-delete guard keeps the document; the job is done.
     Withheld,
-    /// The job is another worker's by now, or somebody has locked its row: nothing was written.
+    /// The job is another worker's by now, or its row is locked: nothing was written.
     NotHeld,
 }
 
 /// Documents that failed and are enqueued once more in one statement.
-const RETRIED: i64 = 1000;
+const RETRY_BATCH: i64 = 1000;
 /// Documents deleted in one transaction.
-const DELETED: i64 = 1000;
+const DELETE_BATCH: i64 = 1000;
 
 impl Store {
     /// Reads one page of a source's documents in key order, after `after`.
@@ -103,11 +93,11 @@ impl Store {
         source: &str,
         after: Option<&str>,
         limit: u32,
-    ) -> Result<Vec<changes::Known>, StoreError> {
+    ) -> Result<Vec<changes::KnownRow>> {
         // The smallest key after it: a text holds no NUL. Any plan for this condition begins there in the index.
         let from = after.map_or_else(String::new, |after| format!("{after}\u{1}"));
         let page = sqlx::query_as!(
-            changes::Known,
+            changes::KnownRow,
             "select key, row_hash from shopkeeper.document where source = $1 and key >= $2 order by key limit $3",
             source,
             from,
@@ -117,12 +107,7 @@ impl Store {
     }
 
     /// Notes that these documents were added or changed, and enqueues a job for each.
-    pub async fn note_listed(
-        &self,
-        source: &str,
-        listed: &[Listed],
-        refresh: &str,
-    ) -> Result<u64, StoreError> {
+    pub async fn note_listed(&self, source: &str, listed: &[ListedRow], refresh: &str) -> Result<u64> {
         let keys: Vec<_> = listed.iter().map(|entry| entry.key.clone()).collect();
         self.pool
             .transact(async |connection| {
@@ -134,16 +119,15 @@ impl Store {
     }
 
     /// Notes that these documents were added, and enqueues the filling of every index version, which lack them now.
-    pub async fn note_new(&self, source: &str, listed: &[Listed], fill: &str) -> Result<u64, StoreError> {
+    pub async fn note_new(&self, source: &str, listed: &[ListedRow], fill: &str) -> Result<u64> {
         self.pool.transact(async |connection| {
-            sqlx::query!(
+            let query = sqlx::query!(
                 "select shopkeeper.enqueue_many(
                      $1, array_agg(id::text order by id), array_agg(jsonb_build_object('version', id) order by id)
                  ) from shopkeeper.index_version where state <> 'dropping' having count(*) > 0",
                 fill,
-            )
-            .fetch_optional(&mut *connection)
-            .await?;
+            );
+            query.fetch_optional(&mut *connection).await?;
             note(connection, source, listed).await?;
             Ok(listed.len() as u64)
         })
@@ -151,12 +135,7 @@ impl Store {
     }
 
     /// Notes that these documents are no longer listed and may leave, and enqueues their removal.
-    pub async fn note_unlisted(
-        &self,
-        source: &str,
-        keys: &[String],
-        refresh: &str,
-    ) -> Result<u64, StoreError> {
+    pub async fn note_unlisted(&self, source: &str, keys: &[String], refresh: &str) -> Result<u64> {
         self.pool
             .transact(async |connection| {
                 let enqueued = enqueue_refresh(connection, refresh, source, keys).await?;
@@ -175,13 +154,8 @@ impl Store {
     }
 
     /// Enqueues the documents of a source that could not be indexed once more, page by page, but for those that one of
-    /// these model servers rejects; says how many.
-    pub async fn retry_failed(
-        &self,
-        source: &str,
-        servers: &[String],
-        refresh: &str,
-    ) -> Result<u64, StoreError> {
+    /// these model servers rejects; returns their number.
+    pub async fn retry_failed(&self, source: &str, servers: &[String], refresh: &str) -> Result<u64> {
         let (mut enqueued, mut after) = (0, String::new());
         loop {
             let keys = sqlx::query_scalar!(
@@ -192,7 +166,7 @@ impl Store {
                  order by failed.key limit $3",
                 source,
                 after,
-                RETRIED,
+                RETRY_BATCH,
                 servers,
             );
             let keys = keys.fetch_all(&self.pool).await?;
@@ -204,15 +178,15 @@ impl Store {
         }
     }
 
-    /// Deletes one batch of the documents of a source, in every index version; says how many.
-    pub async fn delete_documents(&self, source: &str) -> Result<u64, StoreError> {
+    /// Deletes one batch of the documents of a source, in every index version; returns their number.
+    pub async fn delete_documents(&self, source: &str) -> Result<u64> {
         self.pool
             .by_index()
             .transact(async |connection| {
                 let keys = sqlx::query_scalar!(
                     "select key from shopkeeper.document where source = $1 order by key limit $2",
                     source,
-                    DELETED,
+                    DELETE_BATCH,
                 );
                 let keys = keys.fetch_all(&mut *connection).await?;
                 lock(connection, &vec![source.to_owned(); keys.len()], &keys).await?;
@@ -225,11 +199,7 @@ impl Store {
     }
 
     /// The row hashes of those of these documents that are known and not on their way out.
-    pub async fn listed_hashes(
-        &self,
-        source: &str,
-        keys: &[String],
-    ) -> Result<HashMap<String, i64>, StoreError> {
+    pub async fn listed_hashes(&self, source: &str, keys: &[String]) -> Result<HashMap<String, i64>> {
         let rows = sqlx::query!(
             r#"select document.key, row_hash as "row_hash!" from unnest($2::text[]) as wanted (key)
                join shopkeeper.document on source = $1 and document.key = wanted.key collate "C"
@@ -241,7 +211,7 @@ impl Store {
     }
 
     /// Has a document read again and refreshed, also one that is not known yet.
-    pub async fn refresh_one(&self, id: &DocumentId) -> Result<(), StoreError> {
+    pub async fn refresh_one(&self, id: &DocumentId) -> Result<()> {
         sqlx::query!("select shopkeeper.refresh($1, $2)", id.source, id.key).fetch_one(&self.pool).await?;
         Ok(())
     }
@@ -251,7 +221,7 @@ impl Store {
         &self,
         version: i32,
         ids: impl Iterator<Item = &DocumentId> + Send,
-    ) -> Result<HashMap<DocumentId, Known>, StoreError> {
+    ) -> Result<HashMap<DocumentId, KnownDocument>> {
         let (sources, keys): (Vec<_>, Vec<_>) = ids.map(|id| (id.source.clone(), id.key.clone())).unzip();
         let rows = sqlx::query!(
             r#"select document.source, document.key, document.revision, document.row_hash,
@@ -274,7 +244,7 @@ impl Store {
             let fingerprint = row.fingerprint.and_then(|bytes| bytes.try_into().ok()).map(Fingerprint);
             let chunks =
                 row.chunks.into_iter().filter_map(|hash: Vec<u8>| hash.try_into().ok().map(InputHash));
-            let known = Known {
+            let known = KnownDocument {
                 revision: row.revision,
                 row_hash: row.row_hash,
                 fingerprint,
@@ -287,37 +257,38 @@ impl Store {
     }
 }
 
-/// Locks documents until the transaction ends, in the one order that every writer keeps, and gives what is known of them.
+/// Locks documents until the transaction ends, in the one order that every writer keeps, and returns those that exist.
 /// Jobs are locked before documents, and the row of a source after them.
 async fn lock(
     connection: &mut PgConnection,
     sources: &[String],
     keys: &[String],
-) -> Result<Vec<DocumentLock>, StoreError> {
-    let locked = sqlx::query_as!(
-        DocumentLock,
+) -> Result<HashMap<DocumentId, DocumentLock>> {
+    let locked = sqlx::query!(
         r#"select source as "source!", key as "key!", revision as "revision!", may_leave as "may_leave!"
            from shopkeeper.lock_documents($1, $2)"#,
         sources,
         keys,
     );
-    Ok(locked.fetch_all(connection).await?)
+    let locked = locked.fetch_all(connection).await?.into_iter().map(|row| {
+        let id = DocumentId { source: row.source, key: row.key };
+        (id, DocumentLock { revision: row.revision, may_leave: row.may_leave })
+    });
+    Ok(locked.collect())
 }
 
 /// A document that is locked.
 struct DocumentLock {
-    source: String,
-    key: String,
     revision: i64,
-    /// Whether it was allowed to leave: it is no longer listed, or somebody asked for it by name.
+    /// Whether it was allowed to leave: it is no longer listed, or its removal was asked for by name.
     may_leave: bool,
 }
 
 /// Raises the revisions of documents that were added or changed: in the order of [`lock`], which new rows need as well.
-async fn note(connection: &mut PgConnection, source: &str, listed: &[Listed]) -> Result<(), StoreError> {
+async fn note(connection: &mut PgConnection, source: &str, listed: &[ListedRow]) -> Result<()> {
     let (keys, hashes): (Vec<_>, Vec<_>) =
         listed.iter().map(|entry| (entry.key.clone(), entry.row_hash)).unzip();
-    sqlx::query!(
+    let query = sqlx::query!(
         "insert into shopkeeper.document as document (source, key, row_hash)
          select $1, key, row_hash from unnest($2::text[], $3::bigint[]) as listed (key, row_hash) order by key
          on conflict (source, key) do update
@@ -325,9 +296,8 @@ async fn note(connection: &mut PgConnection, source: &str, listed: &[Listed]) ->
         source,
         &keys,
         &hashes,
-    )
-    .execute(connection)
-    .await?;
+    );
+    query.execute(connection).await?;
     Ok(())
 }
 
@@ -336,7 +306,7 @@ async fn enqueue_refresh(
     kind: &str,
     source: &str,
     keys: &[String],
-) -> Result<u64, StoreError> {
+) -> Result<u64> {
     let job_keys: Vec<_> = keys.iter().map(|key| format!("{source}/{key}")).collect();
     let payloads: Vec<Value> =
         keys.iter().map(|key| serde_json::json!({ "source": source, "key": key })).collect();

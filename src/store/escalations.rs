@@ -6,10 +6,10 @@ use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Result, Store};
 use crate::answering::object::{EscalationStatus, Source, or_default};
 
-/// A question that a human is asked to see to, with all that he needs.
+/// A question that a human is asked to look at, with its context.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Escalation {
     /// `escalation`.
@@ -70,7 +70,7 @@ impl Store {
         status: EscalationStatus,
         after: Option<Uuid>,
         limit: u32,
-    ) -> Result<Vec<Escalation>, StoreError> {
+    ) -> Result<Vec<Escalation>> {
         let escalations = sqlx::query_scalar!(
             r#"select jsonb_build_object(
                    'object', 'escalation', 'id', escalation.id, 'status', escalation.status, 'reason', escalation.reason,
@@ -109,7 +109,7 @@ impl Store {
     }
 
     /// A human sees to it; false when there is no such escalation of this client.
-    pub async fn acknowledge(&self, client: Option<&str>, id: Uuid) -> Result<bool, StoreError> {
+    pub async fn acknowledge(&self, client: Option<&str>, id: Uuid) -> Result<bool> {
         let acknowledged = sqlx::query!(
             "update shopkeeper.escalation set status = 'acknowledged', acked_at = coalesce(acked_at, now())
              where ($1::text is null or client = $1) and id = $2",

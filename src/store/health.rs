@@ -6,13 +6,14 @@ use chrono::{DateTime, Utc};
 use pgvector::HalfVector;
 use sqlx::AssertSqlSafe;
 
-use super::{Store, StoreError, chunks, schema, versions::IndexVersion};
+use super::{Result, Store, chunks, schema, versions::IndexVersion};
 
 /// How many passages are wanted where only the plan is: as many as by default.
 const TOP_K: i32 = 5;
 
 /// What the server says of itself.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct ServerHealth {
     /// Of PostgreSQL.
     pub version: String,
@@ -20,15 +21,12 @@ pub struct ServerHealth {
     pub pgvector: Option<String>,
     /// Whether the role may write in our schema.
     pub may_write: bool,
-    /// Connections of everybody now.
     pub connections: i64,
-    /// The most that there can be.
     pub max_connections: i64,
     /// What our tables and indexes take, in bytes.
     pub bytes: i64,
-    /// Its clock.
     pub now: DateTime<Utc>,
-    /// Jobs whose lease ran out more than a minute ago, and nobody took them.
+    /// Jobs whose lease ran out more than a minute ago and that no worker has claimed since.
     pub stuck_leases: i64,
 }
 
@@ -62,7 +60,7 @@ pub struct ReplicaHealth {
 
 impl Store {
     /// What the server says of itself.
-    pub async fn server_health(&self) -> Result<ServerHealth, StoreError> {
+    pub async fn server_health(&self) -> Result<ServerHealth> {
         let health = sqlx::query_as!(
             ServerHealth,
             r#"select current_setting('server_version') as "version!",
@@ -86,7 +84,7 @@ impl Store {
     }
 
     /// The HNSW index of the active version; none when there is no version.
-    pub async fn index_health(&self) -> Result<Option<IndexHealth>, StoreError> {
+    pub async fn index_health(&self) -> Result<Option<IndexHealth>> {
         let health = sqlx::query_as!(
             IndexHealth,
             r#"select id as version,
@@ -103,7 +101,7 @@ impl Store {
     }
 
     /// Whether a search of a version goes through its HNSW index: what PostgreSQL plans for the statement of searches.
-    pub async fn is_searched_by_index(&self, version: &IndexVersion) -> Result<bool, StoreError> {
+    pub async fn is_searched_by_index(&self, version: &IndexVersion) -> Result<bool> {
         let statement = format!("explain {}", chunks::nearest(version));
         let dimensions = usize::try_from(version.dimensions).unwrap_or_default();
         let plan = sqlx::query_scalar(AssertSqlSafe(statement))
@@ -114,8 +112,8 @@ impl Store {
         Ok(plan.iter().any(|line| line.contains(&index)))
     }
 
-    /// How the replica that is searched is; none when there is none.
-    pub async fn replica_health(&self) -> Result<Option<ReplicaHealth>, StoreError> {
+    /// The state of the replica; `None` without one.
+    pub async fn replica_health(&self) -> Result<Option<ReplicaHealth>> {
         let Some(replica) = &self.replica else { return Ok(None) };
         // One that has replayed all that it got is not behind, however long ago that was.
         let health = sqlx::query_as!(
@@ -129,7 +127,7 @@ impl Store {
     }
 
     /// Those of some kinds that are paused.
-    pub async fn paused_kinds(&self, kinds: &[&str]) -> Result<Vec<String>, StoreError> {
+    pub async fn paused_kinds(&self, kinds: &[&str]) -> Result<Vec<String>> {
         let paused = sqlx::query_scalar!(
             "select kind from shopkeeper.queue_kind where paused_at is not null and kind = any ($1) order by kind",
             kinds as &[&str],
@@ -138,7 +136,7 @@ impl Store {
     }
 
     /// How long a notification takes to arrive; none when it does not within two seconds.
-    pub async fn notification_time(&self) -> Result<Option<Duration>, StoreError> {
+    pub async fn notification_time(&self) -> Result<Option<Duration>> {
         let mut listener = self.direct.listener().await?;
         listener.listen("shopkeeper_doctor").await?;
         let began = Instant::now();

@@ -3,42 +3,40 @@
 //! A claim gives a [`Lease`]: the job's id and a fence. Whatever is written in a job's name goes through
 //! `complete` in the same transaction, which fails when the fence is no longer the job's own.
 
-use std::{cmp::Reverse, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, postgres::types::PgInterval};
 
-use super::{PROMPT, Store, StoreError};
+use super::{PROMPT, Result, Store, StoreError};
 
 mod control;
 mod outcome;
 mod upkeep;
 
 pub use control::{JobFilter, JobRow, JobState, Selection};
-pub use outcome::{Ending, Failure, JobEnd, OnDead, Unwritten, WaitReason, WaitsFor};
+pub use outcome::{Ending, Failure, JobEnd, OnDead, UnwrittenEnds, WaitReason, WaitsFor};
 pub(super) use outcome::{complete, complete_all};
-pub use upkeep::Promoted;
+pub use upkeep::Promotion;
 
-/// A job to be enqueued: nothing but values, so that whoever makes one need not know who runs it.
+/// A job to be enqueued: plain values, so that its creator need not know its handler.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct NewJob {
-    /// The kind of job.
     pub kind: &'static str,
     /// At most one live job of the kind has this key.
     pub key: String,
-    /// The job's arguments.
     pub payload: Value,
 }
 
 /// What a worker claims, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Claim<'a> {
-    /// The kind of job.
     pub kind: &'a str,
     /// Who claims; unique for each process.
     pub worker: &'a str,
-    /// Jobs, at most.
     pub limit: u32,
     /// Whether they are run with others, or wait for a slot: then none that must run alone.
     pub shared: bool,
@@ -54,12 +52,10 @@ pub struct Claim<'a> {
 
 /// A job that was claimed for this worker.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct ClaimedJob {
-    /// What it holds and until when.
     pub lease: Lease,
-    /// The key it was enqueued with.
     pub key: Option<String>,
-    /// The job's arguments.
     pub payload: Value,
     /// Higher ones run first.
     pub priority: i16,
@@ -69,9 +65,7 @@ pub struct ClaimedJob {
     pub max_attempts: u32,
     /// How long it was due before it was claimed.
     pub waited: Duration,
-    /// The trace that it is part of.
     pub traceparent: Option<String>,
-    /// The longest that a run may take.
     pub time_limit: Option<Duration>,
     /// Whether it is run with no other: it may have ended its worker.
     pub is_alone: bool,
@@ -91,13 +85,18 @@ fn columns(leases: &[Lease]) -> (Vec<i64>, Vec<i64>) {
 }
 
 impl Store {
-    /// Enqueues jobs of one kind in one statement; says how many there are to run.
-    pub async fn enqueue(&self, kind: &str, keys: &[String], payloads: &[Value]) -> Result<u64, StoreError> {
+    /// Enqueues jobs of one kind in one statement; returns the number of jobs to run.
+    pub async fn enqueue(&self, kind: &str, keys: &[String], payloads: &[Value]) -> Result<u64> {
         self.pool.run(async |connection| enqueue(connection, kind, keys, payloads).await).await
     }
 
+    /// Enqueues jobs in one transaction; returns the number of jobs to run.
+    pub async fn enqueue_jobs(&self, jobs: &[NewJob]) -> Result<u64> {
+        self.pool.transact(async |connection| enqueue_all(connection, jobs.iter()).await).await
+    }
+
     /// Claims jobs that are due: those that must run alone first, then by priority, time and id.
-    pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<ClaimedJob>, StoreError> {
+    pub async fn claim(&self, claim: Claim<'_>) -> Result<Vec<ClaimedJob>> {
         let mut claimed = match claim.fleet_limit {
             None => self.queue.run(async |connection| take(connection, claim).await).await,
             Some(most) => {
@@ -111,7 +110,7 @@ impl Store {
 
     /// Renews leases, and returns those that are lost: taken by others, or cancelled. A job whose row is locked, because
     /// its key is being enqueued, is still ours; its lease is renewed next time, so that the others need not wait.
-    pub async fn renew(&self, leases: &[Lease], length: Duration) -> Result<Vec<Lease>, StoreError> {
+    pub async fn renew(&self, leases: &[Lease], length: Duration) -> Result<Vec<Lease>> {
         let (jobs, fences) = columns(leases);
         let held = sqlx::query_scalar!(
             "with renewed as (
@@ -132,7 +131,7 @@ impl Store {
     }
 
     /// Lists the jobs of a kind that a worker holds according to the database, `limit` at most.
-    pub async fn claimed_by(&self, kind: &str, worker: &str, limit: usize) -> Result<Vec<Lease>, StoreError> {
+    pub async fn claimed_by(&self, kind: &str, worker: &str, limit: usize) -> Result<Vec<Lease>> {
         let claimed = sqlx::query_as!(
             Lease,
             r#"select id as "job!", fence as "fence!" from shopkeeper.claimed_by($1, $2, $3)"#,
@@ -145,7 +144,7 @@ impl Store {
 
     /// Gives back claimed jobs that never started, uncharged, and wakes the workers of their kinds. Returns their number;
     /// a job whose row is locked is left as it is.
-    pub async fn give_back(&self, leases: &[Lease]) -> Result<usize, StoreError> {
+    pub async fn give_back(&self, leases: &[Lease]) -> Result<usize> {
         let (jobs, fences) = columns(leases);
         let back = sqlx::query_scalar!(
             r#"with back as (
@@ -169,14 +168,14 @@ impl Store {
     }
 
     /// Wakes the workers of a kind, in all daemons.
-    pub async fn ring(&self, kind: &str) -> Result<(), StoreError> {
+    pub async fn ring(&self, kind: &str) -> Result<()> {
         self.queue.run(async |connection| ring(connection, kind).await).await
     }
 }
 
 /// Locks the row of a job until the transaction ends; waits for a concurrent lock on it. Fails unless the job is held
 /// under this lease then.
-pub(super) async fn require_held(connection: &mut PgConnection, lease: Lease) -> Result<(), StoreError> {
+pub(super) async fn require_held(connection: &mut PgConnection, lease: Lease) -> Result<()> {
     let held = sqlx::query!(
         "select id from shopkeeper.job where id = $1 and fence = $2 and worker is not null for update",
         lease.job,
@@ -185,13 +184,13 @@ pub(super) async fn require_held(connection: &mut PgConnection, lease: Lease) ->
     held.fetch_optional(connection).await?.map(drop).ok_or(StoreError::LeaseLost(lease.job))
 }
 
-async fn ring(connection: &mut PgConnection, kind: &str) -> Result<(), StoreError> {
+async fn ring(connection: &mut PgConnection, kind: &str) -> Result<()> {
     sqlx::query!("select pg_notify('shopkeeper_job', $1)", kind).fetch_one(connection).await?;
     Ok(())
 }
 
 /// Locks the row of a kind until the transaction ends, and creates it first if there is none.
-async fn lock_kind(connection: &mut PgConnection, kind: &str) -> Result<(), StoreError> {
+async fn lock_kind(connection: &mut PgConnection, kind: &str) -> Result<()> {
     loop {
         let locked = sqlx::query!("select kind from shopkeeper.queue_kind where kind = $1 for update", kind)
             .fetch_optional(&mut *connection)
@@ -211,7 +210,7 @@ async fn take_within(
     connection: &mut PgConnection,
     claim: Claim<'_>,
     fleet_limit: u32,
-) -> Result<Vec<ClaimedJob>, StoreError> {
+) -> Result<Vec<ClaimedJob>> {
     lock_kind(connection, claim.kind).await?;
     let running = sqlx::query_scalar!(
         r#"select count(*) as "count!" from shopkeeper.job where kind = $1 and state = 'running'"#,
@@ -223,7 +222,7 @@ async fn take_within(
     take(connection, Claim { limit: claim.limit.min(free - lone), lone, ..claim }).await
 }
 
-async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<ClaimedJob>, StoreError> {
+async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<ClaimedJob>> {
     let rows = sqlx::query!(
         r#"
         select id as "id!", fence as "fence!", key, payload as "payload!", priority as "priority!",
@@ -239,9 +238,8 @@ async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<Cla
         claim.worker,
         interval(claim.lease),
         i32::try_from(claim.max_attempts).unwrap_or(i32::MAX),
-    )
-    .fetch_all(connection)
-    .await?;
+    );
+    let rows = rows.fetch_all(connection).await?;
     let claimed = rows.into_iter().map(|row| ClaimedJob {
         lease: Lease { job: row.id, fence: row.fence },
         key: row.key,
@@ -258,16 +256,30 @@ async fn take(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Vec<Cla
 }
 
 /// Makes a job due that waits for its next attempt.
-pub(super) async fn hasten(connection: &mut PgConnection, kind: &str, key: &str) -> Result<(), StoreError> {
-    sqlx::query!(
+pub(super) async fn hasten(connection: &mut PgConnection, kind: &str, key: &str) -> Result<()> {
+    let query = sqlx::query!(
         "update shopkeeper.job set state = 'ready', run_at = now()
          where kind = $1 and key = $2 and state = 'scheduled'",
         kind,
         key,
-    )
-    .execute(&mut *connection)
-    .await?;
+    );
+    query.execute(&mut *connection).await?;
     ring(connection, kind).await
+}
+
+/// Enqueues jobs of any kinds in the caller's transaction.
+async fn enqueue_all(connection: &mut PgConnection, jobs: impl Iterator<Item = &NewJob>) -> Result<u64> {
+    let mut by_kind: BTreeMap<_, (Vec<_>, Vec<_>)> = BTreeMap::new();
+    for job in jobs {
+        let (keys, payloads) = by_kind.entry(job.kind).or_default();
+        keys.push(job.key.clone());
+        payloads.push(job.payload.clone());
+    }
+    let mut enqueued = 0;
+    for (kind, (keys, payloads)) in by_kind {
+        enqueued += enqueue(connection, kind, &keys, &payloads).await?;
+    }
+    Ok(enqueued)
 }
 
 /// Enqueues jobs of one kind in the caller's transaction.
@@ -276,7 +288,7 @@ pub(super) async fn enqueue(
     kind: &str,
     keys: &[String],
     payloads: &[Value],
-) -> Result<u64, StoreError> {
+) -> Result<u64> {
     enqueue_at(connection, kind, keys, payloads, None).await
 }
 
@@ -287,16 +299,15 @@ pub(super) async fn enqueue_at(
     keys: &[String],
     payloads: &[Value],
     run_at: Option<DateTime<Utc>>,
-) -> Result<u64, StoreError> {
+) -> Result<u64> {
     let enqueued = sqlx::query_scalar!(
         "select shopkeeper.enqueue_many($1::text, $2::text[], $3::jsonb[], run_at => coalesce($4, now()))",
         kind,
         keys,
         payloads,
         run_at,
-    )
-    .fetch_one(connection)
-    .await?;
+    );
+    let enqueued = enqueued.fetch_one(connection).await?;
     Ok(enqueued.unwrap_or_default().unsigned_abs())
 }
 

@@ -1,11 +1,10 @@
-//! What the database says of its own accord. Each word is a hint, the rows are the truth: whoever listens looks at
-//! them once in a while too.
+//! Notifications of the database. Each is a hint, and the rows are the truth: listeners also poll.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{PROMPT, Store, StoreError};
+use super::{PROMPT, Result, Store, StoreError};
 
 /// Says the kind of jobs that are new.
 pub const JOB: &str = "shopkeeper_job";
@@ -39,11 +38,7 @@ impl Store {
         }
     }
 
-    async fn hear(
-        &self,
-        channels: &[&str],
-        heard: &(impl Fn(Option<(&str, &str)>) + Sync),
-    ) -> Result<(), StoreError> {
+    async fn hear(&self, channels: &[&str], heard: &(impl Fn(Option<(&str, &str)>) + Sync)) -> Result<()> {
         let silent = |_| StoreError::unreachable("no reply");
         let listening = async {
             let mut listener = self.direct.listener().await?;

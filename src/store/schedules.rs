@@ -1,4 +1,4 @@
-//! The ticks of schedules: each is seen to once, by whichever daemon comes first.
+//! The ticks of schedules: each fires once, in whichever daemon comes first.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::{Store, StoreError, jobs};
+use super::{Result, Store, jobs};
 
 /// What the database knows of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScheduleState {
     /// Its name.
     pub name: String,
-    /// The last tick that was seen to; at first, when the schedule was first seen.
+    /// The last tick that fired or was skipped; at first, when the schedule was first seen.
     pub last_at: DateTime<Utc>,
     /// Whether ticks pass without effect.
     pub paused: bool,
@@ -21,10 +21,9 @@ pub struct ScheduleState {
 
 /// A schedule as those see it who look.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct SeenSchedule {
-    /// Its name.
     pub name: String,
-    /// The last tick that fired.
     pub fired_at: Option<DateTime<Utc>>,
     /// Whether ticks pass without effect.
     pub paused: bool,
@@ -32,18 +31,15 @@ pub struct SeenSchedule {
 
 /// A tick of a schedule, and what it enqueues.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Firing<'a> {
-    /// The schedule's name.
     pub schedule: &'a str,
     /// The nominal instant.
     pub tick: DateTime<Utc>,
-    /// The kind of job.
     pub kind: &'a str,
     /// One job for each key.
     pub keys: &'a [String],
-    /// Their arguments.
     pub payloads: &'a [Value],
-    /// When they are due.
     pub run_at: DateTime<Utc>,
     /// Leave out jobs that are still there from before.
     pub skip_live: bool,
@@ -54,28 +50,29 @@ pub struct Firing<'a> {
 impl Store {
     /// The time by the database's clock, which is the same for all daemons, and the schedules by name.
     /// Those that were never seen begin now.
-    pub async fn schedules(
-        &self,
-        names: &[String],
-    ) -> Result<(DateTime<Utc>, Vec<ScheduleState>), StoreError> {
-        self.queue.run(async |connection| {
-            let known = read(connection, names).await?;
-            if known.1.len() == names.len() {
-                return Ok(known);
-            }
-            sqlx::query!(
-                "insert into shopkeeper.schedule (name) select unnest($1::text[]) on conflict (name) do nothing",
-                names,
-            )
-            .execute(&mut *connection)
-            .await?;
-            read(connection, names).await
-        })
-        .await
+    pub async fn schedules(&self, names: &[String]) -> Result<(DateTime<Utc>, Vec<ScheduleState>)> {
+        let rows = sqlx::query!(
+            r#"with seen as (
+                 insert into shopkeeper.schedule (name) select unnest($1::text[]) on conflict (name) do nothing
+                 returning name, last_at, paused_at
+             ), known as (
+                 select name, last_at, paused_at from shopkeeper.schedule where name = any ($1)
+                 union all select * from seen
+             )
+             select now() as "now!", name as "name?", last_at as "last_at?", paused_at is not null as "paused!"
+             from (select) as one left join known on true"#,
+            names,
+        );
+        let rows = rows.fetch_all(&self.queue).await?;
+        let now = rows.first().map_or_else(Default::default, |row| row.now);
+        let states = rows.into_iter().filter_map(|row| {
+            Some(ScheduleState { name: row.name?, last_at: row.last_at?, paused: row.paused })
+        });
+        Ok((now, states.collect()))
     }
 
-    /// The schedules that daemons have seen, for those who look.
-    pub async fn schedule_states(&self) -> Result<Vec<SeenSchedule>, StoreError> {
+    /// The schedules that daemons have seen, for operators.
+    pub async fn schedule_states(&self) -> Result<Vec<SeenSchedule>> {
         let seen = sqlx::query_as!(
             SeenSchedule,
             r#"select name, paused_at is not null as "paused!",
@@ -85,38 +82,36 @@ impl Store {
         Ok(seen.fetch_all(&self.pool).await?)
     }
 
-    /// Sees to a tick, if nobody has: enqueues its jobs and notes it, in one transaction. Says how many
-    /// jobs there are to run; none when somebody was first.
-    pub async fn fire(&self, firing: &Firing<'_>) -> Result<Option<u64>, StoreError> {
+    /// Enqueues the jobs of a tick and notes the tick, in one transaction. Returns the number of jobs to run, or `None` if
+    /// another daemon was first.
+    pub async fn fire(&self, firing: &Firing<'_>) -> Result<Option<u64>> {
         self.queue.transact(async |connection| fire(connection, firing).await).await
     }
 
     /// Lets the ticks of a schedule pass without effect, from now on.
-    pub async fn pause_schedule(&self, name: &str) -> Result<(), StoreError> {
-        sqlx::query!(
+    pub async fn pause_schedule(&self, name: &str) -> Result<()> {
+        let query = sqlx::query!(
             "insert into shopkeeper.schedule (name, paused_at) values ($1, now())
              on conflict (name) do update set paused_at = coalesce(schedule.paused_at, excluded.paused_at)",
             name,
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
     /// Lets a schedule fire again. What passed while it was paused is not caught up.
-    pub async fn resume_schedule(&self, name: &str) -> Result<(), StoreError> {
-        sqlx::query!(
+    pub async fn resume_schedule(&self, name: &str) -> Result<()> {
+        let query = sqlx::query!(
             "update shopkeeper.schedule set paused_at = null, last_at = now()
              where name = $1 and paused_at is not null",
             name,
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
-    /// Deletes one batch of the notes of ticks that are older than this; says how many.
-    pub async fn prune_ticks(&self, older_than: Duration) -> Result<u64, StoreError> {
+    /// Deletes one batch of ticks that are older than this; returns their number.
+    pub async fn prune_ticks(&self, older_than: Duration) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.schedule_tick where (schedule, tick) in (
                  select old.schedule, old.tick from shopkeeper.schedule_tick as old
@@ -130,26 +125,7 @@ impl Store {
     }
 }
 
-/// The time by the database's clock, and the schedules by name that were seen.
-async fn read(
-    connection: &mut PgConnection,
-    names: &[String],
-) -> Result<(DateTime<Utc>, Vec<ScheduleState>), StoreError> {
-    let rows = sqlx::query!(
-        r#"select now() as "now!", name as "name?", last_at as "last_at?", paused_at is not null as "paused!"
-           from (select) as one left join shopkeeper.schedule on name = any ($1)"#,
-        names,
-    )
-    .fetch_all(connection)
-    .await?;
-    let now = rows.first().map_or_else(Default::default, |row| row.now);
-    let states = rows
-        .into_iter()
-        .filter_map(|row| Some(ScheduleState { name: row.name?, last_at: row.last_at?, paused: row.paused }));
-    Ok((now, states.collect()))
-}
-
-async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Option<u64>, StoreError> {
+async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Option<u64>> {
     let is_first = sqlx::query!(
         "insert into shopkeeper.schedule_tick (schedule, tick, enqueued) values ($1, $2, 0)
          on conflict (schedule, tick) do nothing",
@@ -169,9 +145,8 @@ async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Opti
             r#"select key as "key!" from shopkeeper.job where kind = $1 and key = any ($2)"#,
             firing.kind,
             &keys,
-        )
-        .fetch_all(&mut *connection)
-        .await?;
+        );
+        let live = live.fetch_all(&mut *connection).await?;
         (keys, payloads) = keys.into_iter().zip(payloads).filter(|(key, _)| !live.contains(key)).unzip();
     }
     let enqueued = if keys.is_empty() {
@@ -182,17 +157,16 @@ async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Opti
             jobs::enqueue_at(connection, firing.kind, &keys, &payloads, Some(firing.run_at)).await?;
         // Only rows that this transaction inserted have its start as their `created_at`: a job that was merged is
         // somebody else's, and is not ours to limit.
-        sqlx::query!(
+        let query = sqlx::query!(
             "update shopkeeper.job set time_limit = $3 where kind = $1 and key = any ($2) and created_at = now()",
             firing.kind,
             &keys,
             limit,
-        )
-        .execute(&mut *connection)
-        .await?;
+        );
+        query.execute(&mut *connection).await?;
         enqueued
     };
-    sqlx::query!(
+    let query = sqlx::query!(
         "with noted as (
              update shopkeeper.schedule set last_at = case when last_at > now() then $2 else greatest(last_at, $2) end where name = $1
          )
@@ -200,8 +174,7 @@ async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Opti
         firing.schedule,
         firing.tick,
         i32::try_from(enqueued).unwrap_or(i32::MAX),
-    )
-    .execute(&mut *connection)
-    .await?;
+    );
+    query.execute(&mut *connection).await?;
     Ok(Some(enqueued))
 }

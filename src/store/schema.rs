@@ -12,7 +12,7 @@ use sqlx::{
 };
 
 use self::repeatable::Records;
-use super::{StoreError, pool::Pool};
+use super::{Result, StoreError, pool::Pool};
 
 pub use self::print::{CLIENT_GRANTS, role, sql};
 pub(super) use self::requirements::parsed;
@@ -82,7 +82,7 @@ impl SchemaState {
 ///
 /// Daemons may start at the same time: the migrator's advisory lock lets one after the other look at the schema. One
 /// transaction holds everything, so that no daemon ever sees new tables with old functions or views.
-pub(super) async fn migrate(pool: &Pool) -> Result<(), StoreError> {
+pub(super) async fn migrate(pool: &Pool) -> Result<()> {
     requirements::check(pool).await?;
     let mut connection = pool.plain().acquire().await?.detach();
     // A table may be large, and another daemon may be migrating it.
@@ -95,7 +95,7 @@ pub(super) async fn migrate(pool: &Pool) -> Result<(), StoreError> {
     connection.unlock().await.map_err(from_migrate)
 }
 
-async fn apply(connection: &mut PgConnection) -> Result<(), StoreError> {
+async fn apply(connection: &mut PgConnection) -> Result<()> {
     applied_versions(connection).await?;
     let exists = sqlx::query_scalar!("select to_regnamespace('shopkeeper') is not null as \"exists!\"");
     let mut migrator = Migrator { migrations: MIGRATIONS.migrations.clone(), ..Migrator::DEFAULT };
@@ -112,7 +112,7 @@ async fn apply(connection: &mut PgConnection) -> Result<(), StoreError> {
 }
 
 /// Looks at which migrations of this program a database has.
-pub(super) async fn state(pool: &Pool) -> Result<SchemaState, StoreError> {
+pub(super) async fn state(pool: &Pool) -> Result<SchemaState> {
     pool.run(async |connection| {
         let versions = applied_versions(connection).await?;
         Ok(SchemaState::new(&versions, &Records::load(connection).await?))
@@ -121,7 +121,7 @@ pub(super) async fn state(pool: &Pool) -> Result<SchemaState, StoreError> {
 }
 
 /// Fails with the remedy when a migration is missing.
-pub(super) async fn require_current(pool: &Pool) -> Result<(), StoreError> {
+pub(super) async fn require_current(pool: &Pool) -> Result<()> {
     let missing = state(pool).await?.missing();
     if missing == 0 {
         return Ok(());
@@ -133,7 +133,7 @@ pub(super) async fn require_current(pool: &Pool) -> Result<(), StoreError> {
 
 /// The versions that a database has. Fails when one of them is from before the first release, whose schema cannot be
 /// migrated.
-async fn applied_versions(connection: &mut PgConnection) -> Result<Vec<i64>, StoreError> {
+async fn applied_versions(connection: &mut PgConnection) -> Result<Vec<i64>> {
     let exists = sqlx::query_scalar!("select to_regclass('shopkeeper.migration') is not null as \"exists!\"");
     if !exists.fetch_one(&mut *connection).await? {
         return Ok(Vec::new());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Store, StoreError, answers::Taken, jobs::interval};
+use super::{Result, Store, answers::ClaimedQuestion, jobs::interval};
 use crate::{
     answering::object::SessionOwner,
     model::{Message, Role},
@@ -24,7 +24,7 @@ pub struct Session {
 
 impl Store {
     /// Reads a client's session, or the first of any client's.
-    pub async fn session(&self, client: Option<&str>, id: &str) -> Result<Option<Session>, StoreError> {
+    pub async fn session(&self, client: Option<&str>, id: &str) -> Result<Option<Session>> {
         let session = sqlx::query_as!(
             Session,
             "select id, customer_id, owner, created_at, active_at from shopkeeper.session
@@ -36,12 +36,7 @@ impl Store {
     }
 
     /// Says who answers in a client's session, or in any client's; false when there is no such session.
-    pub async fn set_owner(
-        &self,
-        client: Option<&str>,
-        session: &str,
-        owner: SessionOwner,
-    ) -> Result<bool, StoreError> {
+    pub async fn set_owner(&self, client: Option<&str>, session: &str, owner: SessionOwner) -> Result<bool> {
         let set = sqlx::query!(
             "update shopkeeper.session set owner = $3
              where ($1::text is null or client = $1) and id = $2",
@@ -52,15 +47,15 @@ impl Store {
         Ok(set.execute(&self.pool.by_values()).await?.rows_affected() > 0)
     }
 
-    /// Removes a client's session, or every client's of that id, and all that came of it; says how many questions.
-    pub async fn erase_session(&self, client: Option<&str>, session: &str) -> Result<u64, StoreError> {
+    /// Erases a client's session, or every client's of that id, with its questions; returns their number.
+    pub async fn erase_session(&self, client: Option<&str>, session: &str) -> Result<u64> {
         let erased =
             sqlx::query_scalar!(r#"select shopkeeper.erase_session($1, $2) as "erased!""#, client, session);
         Ok(erased.fetch_one(&self.pool).await?.unsigned_abs())
     }
 
-    /// Removes all that came of a client's customer, or of every client's; says how many questions.
-    pub async fn erase_customer(&self, client: Option<&str>, customer: &str) -> Result<u64, StoreError> {
+    /// Erases the questions of a client's customer, or of every client's; returns their number.
+    pub async fn erase_customer(&self, client: Option<&str>, customer: &str) -> Result<u64> {
         let erased =
             sqlx::query_scalar!(r#"select shopkeeper.erase_customer($1, $2) as "erased!""#, client, customer);
         Ok(erased.fetch_one(&self.pool).await?.unsigned_abs())
@@ -69,10 +64,10 @@ impl Store {
     /// Reads the last messages of the session before a question, oldest first.
     pub async fn history(
         &self,
-        taken: &Taken,
+        taken: &ClaimedQuestion,
         session: &str,
         messages: u32,
-    ) -> Result<Vec<Message>, StoreError> {
+    ) -> Result<Vec<Message>> {
         let turns = sqlx::query!(
             r#"select question, answer ->> 'text' as text from shopkeeper.answer
                where client = $1 and session_id = $2 and seq < $3 order by seq desc limit $4"#,
@@ -80,9 +75,8 @@ impl Store {
             session,
             taken.seq,
             i64::from(messages.div_ceil(2)),
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        );
+        let turns = turns.fetch_all(&self.pool).await?;
         let mut history = Vec::new();
         for turn in turns.into_iter().rev() {
             history.push(Message { role: Role::User, content: turn.question });
@@ -92,8 +86,8 @@ impl Store {
         Ok(history)
     }
 
-    /// Deletes one batch of sessions that were not active for so long and have no questions any more; says how many.
-    pub async fn prune_sessions(&self, older_than: Duration) -> Result<u64, StoreError> {
+    /// Deletes one batch of sessions without questions that were inactive for this long; returns their number.
+    pub async fn prune_sessions(&self, older_than: Duration) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.session where (client, id) in (
                  select session.client, session.id from shopkeeper.session as session

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::TryFutureExt;
 use sqlx::{Connection, PgConnection, types::Json};
 
-use super::{PROMPT, Store, StoreError, jobs::interval};
+use super::{PROMPT, Result, Store, StoreError, jobs::interval};
 use crate::{
     catalogue::{Mark, MassDelete},
     pg_connection,
@@ -13,7 +13,7 @@ use crate::{
 
 /// What a watcher does next with its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Watched {
+pub struct SourceWatch {
     /// The last mark; none when the source was never polled.
     pub mark: Option<Mark>,
     /// How long ago it was polled; none when it never was.
@@ -50,7 +50,7 @@ impl Store {
     /// Takes the lock for listing a source; `None` while another process holds it.
     ///
     /// It is an advisory lock on a connection of its own, past a pooler: it ends with the process.
-    pub async fn lock_listing(&self, source: &str) -> Result<Option<ListingLock>, StoreError> {
+    pub async fn lock_listing(&self, source: &str) -> Result<Option<ListingLock>> {
         let mut connection = self.direct.plain().acquire().await?.detach();
         let locked = sqlx::query_scalar!(
             r#"select pg_try_advisory_lock(hashtextextended('shopkeeper listing ' || $1, 0)) as "locked!""#,
@@ -74,45 +74,38 @@ impl Store {
         documents: u64,
         guard: MassDelete,
         by_listing: bool,
-    ) -> Result<Departure, StoreError> {
+    ) -> Result<Departure> {
         self.pool
             .run(async |connection| let_leave(connection, source, documents, guard, by_listing).await)
             .await
     }
 
     /// Makes sources known, so that others can name them.
-    pub async fn note_sources(&self, names: &[String]) -> Result<(), StoreError> {
-        sqlx::query!(
+    pub async fn note_sources(&self, names: &[String]) -> Result<()> {
+        let query = sqlx::query!(
             "insert into shopkeeper.source (name) select unnest($1::text[]) on conflict (name) do nothing",
             names,
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
     /// Notes that a source was compared in full, and how many documents it listed. No removal waits any longer.
-    pub async fn note_synced(&self, source: &str, listed: u64) -> Result<(), StoreError> {
-        sqlx::query!(
+    pub async fn note_synced(&self, source: &str, listed: u64) -> Result<()> {
+        let query = sqlx::query!(
             "insert into shopkeeper.source (name, last_sync_at, listed) values ($1, now(), $2)
              on conflict (name) do update
              set last_sync_at = excluded.last_sync_at, listed = excluded.listed, removed = 0, withheld = 0,
                  withheld_at = null",
             source,
             i64::try_from(listed).unwrap_or(i64::MAX),
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
     /// Makes this daemon the one that watches a source for so long, unless another one does.
-    pub async fn watch(
-        &self,
-        source: &str,
-        watcher: &str,
-        length: Duration,
-    ) -> Result<Option<Watched>, StoreError> {
+    pub async fn watch(&self, source: &str, watcher: &str, length: Duration) -> Result<Option<SourceWatch>> {
         let row = sqlx::query!(
             r#"update shopkeeper.source set watcher = $2, watch_until = now() + $3
                where name = $1 and (watcher = $2 or watch_until is null or watch_until < now())
@@ -122,21 +115,20 @@ impl Store {
             watcher,
             interval(length),
         );
-        Ok(row.fetch_optional(&self.queue).await?.map(|row| Watched {
+        Ok(row.fetch_optional(&self.queue).await?.map(|row| SourceWatch {
             mark: row.mark.map(|mark| mark.0),
             polled_ago: row.polled_ago.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         }))
     }
 
     /// Notes how far a source was polled.
-    pub async fn note_polled(&self, source: &str, mark: &Mark) -> Result<(), StoreError> {
-        sqlx::query!(
+    pub async fn note_polled(&self, source: &str, mark: &Mark) -> Result<()> {
+        let query = sqlx::query!(
             "update shopkeeper.source set poll_mark = $2, polled_at = now() where name = $1",
             source,
             Json(mark) as Json<&Mark>,
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 }
@@ -148,7 +140,7 @@ pub(super) async fn let_leave(
     documents: u64,
     guard: MassDelete,
     by_listing: bool,
-) -> Result<Departure, StoreError> {
+) -> Result<Departure> {
     let decided = sqlx::query!(
         r#"select allowed as "allowed!", known as "known!" from shopkeeper.let_leave($1, $2, $3, $4, $5)"#,
         source,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{
-    Store, StoreError,
+    Result, Store,
     jobs::WaitReason,
     schema,
     schema::SchemaState,
@@ -13,10 +13,9 @@ use super::{
 
 /// One source's documents.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct SourceStatus {
-    /// Its name.
     pub source: String,
-    /// All that are known.
     pub documents: i64,
     /// Indexed at their revision.
     pub fresh: i64,
@@ -24,7 +23,6 @@ pub struct SourceStatus {
     pub stale: i64,
     /// Could not be indexed at their revision.
     pub failed: i64,
-    /// In the active index version.
     pub chunks: i64,
     /// How long the oldest stale document has been stale.
     pub oldest_stale_seconds: Option<f64>,
@@ -55,23 +53,21 @@ pub struct DocumentStates {
 
 /// Documents that could not be indexed for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Failure {
-    /// Their source.
     pub source: String,
-    /// Why.
     pub reason: String,
-    /// How many.
     pub documents: i64,
 }
 
 /// How fast the active index version gets what it lacks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Pace {
     /// Documents that wait or are being refreshed.
     pub pending: i64,
     /// Refreshed in the last minute.
     pub per_minute: i64,
-    /// How long the rest takes at this pace.
     pub eta_seconds: Option<f64>,
 }
 
@@ -88,29 +84,25 @@ impl Pace {
 
 /// One kind's jobs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct QueueStatus {
-    /// The kind of job.
     pub kind: String,
     /// Waiting and due.
     pub ready: i64,
     /// Waiting for a later time, or for others of their group.
     pub scheduled: i64,
-    /// Held by a worker.
     pub running: i64,
-    /// Given up, and kept with their error.
     pub dead: i64,
     /// How long the oldest due job has waited.
     pub oldest_ready_seconds: Option<f64>,
-    /// Whether the kind is paused.
     pub paused: bool,
 }
 
 /// Jobs of one kind that wait for one budget.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct BudgetWait {
-    /// The kind of job.
     pub kind: String,
-    /// What they wait for.
     pub waits_for: WaitReason,
     /// The model server's address, for a rate limit.
     pub server: Option<String>,
@@ -118,7 +110,6 @@ pub struct BudgetWait {
     pub model: Option<String>,
     /// Jobs that were put off, and running ones that wait in their slots.
     pub jobs: i64,
-    /// How long there have been any.
     pub since: DateTime<Utc>,
 }
 
@@ -143,12 +134,12 @@ pub struct Backlog {
 
 impl Store {
     /// Looks at which migrations of this program the database has.
-    pub async fn schema_state(&self) -> Result<SchemaState, StoreError> {
+    pub async fn schema_state(&self) -> Result<SchemaState> {
         schema::state(&self.pool).await
     }
 
     /// Counts the documents of each source that has any.
-    pub async fn source_status(&self) -> Result<Vec<SourceStatus>, StoreError> {
+    pub async fn source_status(&self) -> Result<Vec<SourceStatus>> {
         let rows = sqlx::query_as!(
             SourceStatus,
             r#"
@@ -197,7 +188,7 @@ impl Store {
     }
 
     /// Counts the documents of each source by their state, and nothing else.
-    pub async fn document_states(&self) -> Result<Vec<DocumentStates>, StoreError> {
+    pub async fn document_states(&self) -> Result<Vec<DocumentStates>> {
         let states = sqlx::query_as!(
             DocumentStates,
             r#"
@@ -221,7 +212,7 @@ impl Store {
     }
 
     /// Counts the jobs of these kinds, and of all that have any.
-    pub async fn queue_status(&self, kinds: &[&str]) -> Result<Vec<QueueStatus>, StoreError> {
+    pub async fn queue_status(&self, kinds: &[&str]) -> Result<Vec<QueueStatus>> {
         let rows = sqlx::query_as!(
             QueueStatus,
             r#"
@@ -252,7 +243,7 @@ impl Store {
     }
 
     /// Which jobs wait for which budget. What a daemon said long ago of its slots does not count.
-    pub async fn budget_waits(&self) -> Result<Vec<BudgetWait>, StoreError> {
+    pub async fn budget_waits(&self) -> Result<Vec<BudgetWait>> {
         let rows = sqlx::query_as!(
             BudgetWait,
             r#"
@@ -275,11 +266,7 @@ impl Store {
 
     /// Why documents could not be indexed at their present revision, the most frequent reasons first: of one source or of
     /// all, `limit` at most.
-    pub async fn failures(
-        &self,
-        source: Option<&str>,
-        limit: Option<i64>,
-    ) -> Result<Vec<Failure>, StoreError> {
+    pub async fn failures(&self, source: Option<&str>, limit: Option<i64>) -> Result<Vec<Failure>> {
         let failures = sqlx::query_as!(
             Failure,
             r#"select source, coalesce(indexed.error, '') as "reason!", count(*) as "documents!"
@@ -296,14 +283,13 @@ impl Store {
     }
 
     /// Lists the index versions.
-    pub async fn index_status(&self) -> Result<Vec<IndexStatus>, StoreError> {
+    pub async fn index_status(&self) -> Result<Vec<IndexStatus>> {
         let rows = sqlx::query!(
             r#"select id, model, dimensions, state as "state: IndexState",
                    (select count(*) from shopkeeper.chunk where version = index_version.id) as "chunks!"
                from shopkeeper.index_version order by id"#
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        );
+        let rows = rows.fetch_all(&self.pool).await?;
         let versions = rows.into_iter().map(|row| IndexStatus {
             version: IndexVersion {
                 id: row.id,
@@ -317,7 +303,7 @@ impl Store {
     }
 
     /// What the last failure of a live job was.
-    pub async fn last_error(&self, kind: &str, key: &str) -> Result<Option<String>, StoreError> {
+    pub async fn last_error(&self, kind: &str, key: &str) -> Result<Option<String>> {
         let error = sqlx::query_scalar!(
             "select last_error from shopkeeper.job where kind = $1 and key = $2",
             kind,
@@ -328,7 +314,7 @@ impl Store {
 
     /// Counts the documents of a source that are on their way into the active index version: those that have jobs of this
     /// kind, and all that the version lacks while it is being filled.
-    pub async fn backlog(&self, refresh: &str, fill: &str, source: &str) -> Result<Backlog, StoreError> {
+    pub async fn backlog(&self, refresh: &str, fill: &str, source: &str) -> Result<Backlog> {
         // Keys are `source/key`, and '0' comes right after '/': this is a range of the keys' index.
         let row = sqlx::query!(
             r#"with active as (
@@ -353,9 +339,8 @@ impl Store {
             refresh,
             fill,
             source,
-        )
-        .fetch_one(&self.pool)
-        .await?;
+        );
+        let row = row.fetch_one(&self.pool).await?;
         Ok(Backlog { pending: row.pending.unsigned_abs(), last_error: row.last_error })
     }
 }

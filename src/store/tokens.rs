@@ -4,14 +4,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Result, Store};
 
 /// What a token is good for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Grant {
-    /// The service that has it.
     pub client: String,
-    /// What it may do.
     pub scopes: Vec<String>,
     /// The sources that it may search; none is all.
     pub sources: Option<Vec<String>>,
@@ -41,7 +40,7 @@ impl Store {
         hash: &[u8],
         grant: &Grant,
         expires_at: Option<DateTime<Utc>>,
-    ) -> Result<Uuid, StoreError> {
+    ) -> Result<Uuid> {
         let id = sqlx::query_scalar!(
             "insert into shopkeeper.token (hash, client, scopes, sources, session_id, customer_id, expires_at)
              values ($1, $2, $3, $4, $5, $6, $7) returning id",
@@ -57,7 +56,7 @@ impl Store {
     }
 
     /// What the token with this hash is good for now, if anything.
-    pub async fn grant(&self, hash: &[u8]) -> Result<Option<Grant>, StoreError> {
+    pub async fn grant(&self, hash: &[u8]) -> Result<Option<Grant>> {
         let grant = sqlx::query_as!(
             Grant,
             "select client, scopes, sources, session_id, customer_id from shopkeeper.token
@@ -68,7 +67,7 @@ impl Store {
     }
 
     /// Lists the tokens of services, the newest first.
-    pub async fn tokens(&self) -> Result<Vec<TokenShown>, StoreError> {
+    pub async fn tokens(&self) -> Result<Vec<TokenShown>> {
         let tokens = sqlx::query_as!(
             TokenShown,
             "select id, client, scopes, sources, created_at, expires_at, revoked_at
@@ -78,7 +77,7 @@ impl Store {
     }
 
     /// Makes a token good for nothing; false when there is no such token.
-    pub async fn revoke_token(&self, id: Uuid) -> Result<bool, StoreError> {
+    pub async fn revoke_token(&self, id: Uuid) -> Result<bool> {
         let revoked = sqlx::query!(
             "update shopkeeper.token set revoked_at = coalesce(revoked_at, now()) where id = $1",
             id
@@ -86,8 +85,8 @@ impl Store {
         Ok(revoked.execute(&self.pool).await?.rows_affected() > 0)
     }
 
-    /// Deletes one batch of tokens that expired; says how many.
-    pub async fn prune_tokens(&self) -> Result<u64, StoreError> {
+    /// Deletes one batch of expired tokens; returns their number.
+    pub async fn prune_tokens(&self) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.token where id in (
                  select id from shopkeeper.token where expires_at < now() - interval '1 day' limit 10000

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::json;
 
-use super::{Store, StoreError};
+use super::{Result, Store};
 
 /// What models are asked for.
 #[derive(
@@ -33,8 +34,8 @@ pub enum Operation {
 
 /// What one request cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Cost {
-    /// What it was for.
     pub operation: Operation,
     /// Tokens that the server charged.
     pub tokens: u64,
@@ -63,7 +64,7 @@ pub struct Rates {
 }
 
 /// A model at its server: each has a budget of its own.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct ModelAddress {
     /// The server's address.
     pub server: String,
@@ -72,12 +73,13 @@ pub struct ModelAddress {
 }
 
 /// Running jobs of this process that wait in their slots for a budget.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SlotWait {
     /// The kind of job.
     pub kind: &'static str,
     /// Whose budget.
-    pub of: ModelAddress,
+    #[serde(flatten)]
+    pub model: ModelAddress,
     /// How many.
     pub jobs: u32,
 }
@@ -93,10 +95,10 @@ pub struct Usage {
 
 /// What an operation cost on a day.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct DayUsage {
     /// As in `2026-11-25`, UTC.
     pub day: String,
-    /// What it was for.
     pub operation: Operation,
     /// Tokens that servers charged.
     pub tokens: i64,
@@ -106,8 +108,8 @@ pub struct DayUsage {
 
 impl Store {
     /// Adds to today's usage (UTC).
-    pub async fn note_cost(&self, cost: Cost) -> Result<(), StoreError> {
-        sqlx::query!(
+    pub async fn note_cost(&self, cost: Cost) -> Result<()> {
+        let query = sqlx::query!(
             "insert into shopkeeper.usage as usage (operation, shard, tokens, usd) values ($1, $2, $3, $4)
              on conflict (day, operation, shard) do update
              set tokens = usage.tokens + excluded.tokens, usd = usage.usd + excluded.usd",
@@ -115,26 +117,25 @@ impl Store {
             shard(),
             i64::try_from(cost.tokens).unwrap_or(i64::MAX),
             cost.usd,
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
-    /// Takes requests with so many tokens together out of a model's budget of a minute, which all daemons
-    /// share. Says how long to wait when nothing was taken.
+    /// Takes requests with so many tokens together out of a model's budget of a minute, which all daemons share. Returns how
+    /// long to wait, if nothing was taken.
     pub async fn take_budget(
         &self,
-        of: &ModelAddress,
+        model: &ModelAddress,
         per_minute: Rates,
         requests: u32,
         tokens: u64,
         reserve: f64,
-    ) -> Result<Duration, StoreError> {
+    ) -> Result<Duration> {
         let seconds = sqlx::query_scalar!(
             r#"select shopkeeper.take_budget($1, $2, $3, $4, $5, $6, $7) as "seconds!""#,
-            of.server,
-            of.model,
+            model.server,
+            model.model,
             per_minute.requests.map(f64::from),
             per_minute.tokens.map(f64::from),
             f64::from(requests),
@@ -147,8 +148,8 @@ impl Store {
 
     /// Nobody asks a model for so long, or for longer if its server said that before. Then its budget fills up from
     /// nothing.
-    pub async fn hold_budget(&self, of: &ModelAddress, wait: Duration) -> Result<(), StoreError> {
-        sqlx::query!(
+    pub async fn hold_budget(&self, model: &ModelAddress, wait: Duration) -> Result<()> {
+        let query = sqlx::query!(
             "insert into shopkeeper.model_budget as budget (server, model, requests, tokens, held)
              values ($1, $2, 0, 0, $3)
              on conflict (server, model) do update set
@@ -157,51 +158,43 @@ impl Store {
                      budget.held - greatest(0, extract(epoch from clock_timestamp() - budget.at))::float8
                  ),
                  requests = least(budget.requests, 0), tokens = least(budget.tokens, 0), at = clock_timestamp()",
-            of.server,
-            of.model,
+            model.server,
+            model.model,
             wait.as_secs_f64(),
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
     /// Lowers what may be asked of a model to what its server says is left.
     pub async fn correct_budget(
         &self,
-        of: &ModelAddress,
+        model: &ModelAddress,
         requests: Option<u64>,
         tokens: Option<u64>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         #[expect(
             clippy::cast_precision_loss,
             reason = "what is left of a minute is small, or does not matter"
         )]
         let number = |left: Option<u64>| left.map(|left| left as f64);
-        sqlx::query!(
+        let query = sqlx::query!(
             "update shopkeeper.model_budget set requests = least(requests, $3), tokens = least(tokens, $4)
              where server = $1 and model = $2 and (requests > $3 or tokens > $4)",
-            of.server,
-            of.model,
+            model.server,
+            model.model,
             number(requests),
             number(tokens),
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
-    /// Notes which jobs of a daemon wait in their slots now. Of those that daemons said long ago, which have ended
-    /// without a word, nothing is kept.
-    pub async fn note_slot_waits(&self, worker: &str, waits: &[SlotWait]) -> Result<(), StoreError> {
-        let text =
-            |of: fn(&SlotWait) -> &str| waits.iter().map(|wait| of(wait).to_owned()).collect::<Vec<_>>();
-        let (kinds, servers, models) =
-            (text(|wait| wait.kind), text(|wait| &wait.of.server), text(|wait| &wait.of.model));
-        let jobs: Vec<_> = waits.iter().map(|wait| i32::try_from(wait.jobs).unwrap_or(i32::MAX)).collect();
-        sqlx::query!(
+    /// Notes which jobs of a daemon wait in their slots now, and deletes old reports of daemons that have gone away.
+    pub async fn note_slot_waits(&self, worker: &str, waits: &[SlotWait]) -> Result<()> {
+        let query = sqlx::query!(
             "with waits as materialized (
-                 select * from unnest($2::text[], $3::text[], $4::text[], $5::integer[]) as wait (kind, server, model, jobs)
+                 select * from jsonb_to_recordset($2) as wait (kind text, server text, model text, jobs integer)
              ), ended as (
                  delete from shopkeeper.budget_wait
                  where seen_at < now() - interval '1 minute'
@@ -211,42 +204,37 @@ impl Store {
              select $1, kind, server, model, jobs from waits
              on conflict (worker, kind, server, model) do update set jobs = excluded.jobs, seen_at = now()",
             worker,
-            &kinds,
-            &servers,
-            &models,
-            &jobs,
-        )
-        .execute(&self.pool)
-        .await?;
+            json!(waits),
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
     /// What an operation cost today (UTC), in dollars.
-    pub async fn usd_today(&self, operation: Operation) -> Result<f64, StoreError> {
+    pub async fn usd_today(&self, operation: Operation) -> Result<f64> {
         let operation = <&str>::from(operation);
         let usd = sqlx::query_scalar!(r#"select shopkeeper.usd_today($1) as "usd!""#, operation);
         Ok(usd.fetch_one(&self.pool).await?)
     }
 
     /// Presses the stop button, or lets it go: while it is pressed nothing is asked of any model.
-    pub async fn set_stopped(&self, stopped: bool) -> Result<(), StoreError> {
-        sqlx::query!(
+    pub async fn set_stopped(&self, stopped: bool) -> Result<()> {
+        let query = sqlx::query!(
             "with gone as (delete from shopkeeper.stop where not $1)
              insert into shopkeeper.stop select where $1 on conflict do nothing",
             stopped
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
     /// Since when the stop button is pressed, if it is.
-    pub async fn stopped_since(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+    pub async fn stopped_since(&self) -> Result<Option<DateTime<Utc>>> {
         Ok(sqlx::query_scalar!("select since from shopkeeper.stop").fetch_optional(&self.pool).await?)
     }
 
     /// Sums the usage of the last days (UTC) by day and operation, the newest first.
-    pub async fn usage(&self, days: u32) -> Result<Vec<DayUsage>, StoreError> {
+    pub async fn usage(&self, days: u32) -> Result<Vec<DayUsage>> {
         let days = sqlx::query_as!(
             DayUsage,
             r#"select day::text as "day!", operation as "operation: Operation", sum(tokens)::bigint as "tokens!", sum(usd) as "cost_usd!"
@@ -258,7 +246,7 @@ impl Store {
     }
 
     /// Sums today's usage (UTC).
-    pub async fn usage_today(&self) -> Result<Usage, StoreError> {
+    pub async fn usage_today(&self) -> Result<Usage> {
         let usage = sqlx::query_as!(
             Usage,
             r#"select coalesce(sum(tokens), 0)::bigint as "tokens!", coalesce(sum(usd), 0) as "cost_usd!"

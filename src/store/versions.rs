@@ -1,6 +1,6 @@
 //! Index versions: made, filled, swapped and dropped while the index is in use.
 
-use super::{Store, StoreError};
+use super::{Result, Store, StoreError};
 use crate::catalogue::DocumentId;
 
 mod building;
@@ -27,22 +27,20 @@ pub enum IndexState {
 
 /// Vectors of one model and dimension.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct IndexVersion {
     /// Its number; the name of the chunks' partition.
     #[serde(rename = "version")]
     pub id: i32,
-    /// The embedding model's name.
     pub model: String,
-    /// Numbers in one vector.
     pub dimensions: i32,
-    /// Whether it is filled, and searched.
     pub state: IndexState,
 }
 
 /// How far an index version is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Coverage {
-    /// All documents.
     pub documents: i64,
     /// Those whose present revision it has.
     pub fresh: i64,
@@ -59,7 +57,7 @@ impl Coverage {
 
 impl Store {
     /// The index versions that are written or searched, the active one first.
-    pub async fn index_versions(&self) -> Result<Vec<IndexVersion>, StoreError> {
+    pub async fn index_versions(&self) -> Result<Vec<IndexVersion>> {
         let versions = sqlx::query_as!(
             IndexVersion,
             r#"select id, model, dimensions, state as "state: IndexState" from shopkeeper.index_version
@@ -69,7 +67,7 @@ impl Store {
     }
 
     /// Whether a version is the only one and holds nothing: a daemon with another model replaces it.
-    pub async fn is_unused(&self, version: &IndexVersion) -> Result<bool, StoreError> {
+    pub async fn is_unused(&self, version: &IndexVersion) -> Result<bool> {
         let unused = sqlx::query_scalar!(
             r#"select not exists (select from shopkeeper.chunk where version = $1)
                    and not exists (select from shopkeeper.index_version where id <> $1) as "unused!""#,
@@ -79,7 +77,7 @@ impl Store {
     }
 
     /// Finds the active index version, whatever its model, or makes one for this model.
-    pub async fn open_index(&self, model: &str, dimensions: u32) -> Result<IndexVersion, StoreError> {
+    pub async fn open_index(&self, model: &str, dimensions: u32) -> Result<IndexVersion> {
         let dimensions = i32::try_from(dimensions).unwrap_or(i32::MAX);
         let version = sqlx::query_as!(
             IndexVersion,
@@ -87,14 +85,13 @@ impl Store {
                from shopkeeper.open_index($1, $2)"#,
             model,
             dimensions,
-        )
-        .fetch_one(&self.pool)
-        .await?;
+        );
+        let version = version.fetch_one(&self.pool).await?;
         Ok(version)
     }
 
     /// Makes an index version that is written but not searched.
-    pub async fn create_index(&self, model: &str, dimensions: u32) -> Result<IndexVersion, StoreError> {
+    pub async fn create_index(&self, model: &str, dimensions: u32) -> Result<IndexVersion> {
         let version = sqlx::query_as!(
             IndexVersion,
             r#"select id as "id!", model as "model!", dimensions as "dimensions!", state as "state!: IndexState"
@@ -112,7 +109,7 @@ impl Store {
         version: i32,
         after: Option<DocumentId>,
         limit: u32,
-    ) -> Result<Vec<DocumentId>, StoreError> {
+    ) -> Result<Vec<DocumentId>> {
         let (source, key) = after.map(|id| (id.source, id.key)).unwrap_or_default();
         let page = sqlx::query_as!(
             DocumentId,
@@ -128,7 +125,7 @@ impl Store {
     }
 
     /// Whether a version has an HNSW index that can be used.
-    pub async fn has_hnsw(&self, version: i32) -> Result<bool, StoreError> {
+    pub async fn has_hnsw(&self, version: i32) -> Result<bool> {
         let valid = sqlx::query_scalar!(
             "select indisvalid from pg_index where indexrelid = to_regclass($1)",
             format!("shopkeeper.chunk_{version}_hnsw"),
@@ -142,7 +139,7 @@ impl Store {
         version: i32,
         sources: &[String],
         keys: &[String],
-    ) -> Result<Vec<(String, String)>, StoreError> {
+    ) -> Result<Vec<(String, String)>> {
         let missing = sqlx::query!(
             r#"select asked.source as "source!", asked.key as "key!"
                from unnest($2::text[], $3::text[]) as asked (source, key)
@@ -160,7 +157,7 @@ impl Store {
     }
 
     /// How much of the documents a version has.
-    pub async fn coverage(&self, version: i32) -> Result<Coverage, StoreError> {
+    pub async fn coverage(&self, version: i32) -> Result<Coverage> {
         let coverage = sqlx::query_as!(
             Coverage,
             r#"select count(*) as "documents!",
@@ -175,7 +172,7 @@ impl Store {
     }
 
     /// Whether every source has been listed, or has had an hour for it.
-    pub async fn has_listed_all(&self) -> Result<bool, StoreError> {
+    pub async fn has_listed_all(&self) -> Result<bool> {
         let listed = sqlx::query_scalar!(
             r#"select not exists (select from shopkeeper.source where last_sync_at is null)
                    or (select min(created_at) < now() - interval '1 hour' from shopkeeper.index_version) as "listed!""#
@@ -184,7 +181,7 @@ impl Store {
     }
 
     /// The share of its chunks that a version's HNSW index has lost since it was built; none when it has no index.
-    pub async fn hnsw_wear(&self, version: i32) -> Result<Option<f64>, StoreError> {
+    pub async fn hnsw_wear(&self, version: i32) -> Result<Option<f64>> {
         let wear = sqlx::query_scalar!(
             // The counts begin again when the server fell over; an old one is too high then. That of the living is
             // doubled when those who wrote are counted after a vacuum: the table's own is not.
@@ -205,7 +202,7 @@ impl Store {
 
     /// Makes another version the one that is searched. Refused when documents would be missing in it:
     /// the active one keeps being written, so that there is a way back.
-    pub async fn promote_index(&self, id: i32, allow_missing: bool) -> Result<(), StoreError> {
+    pub async fn promote_index(&self, id: i32, allow_missing: bool) -> Result<()> {
         self.pool.transact(async |connection| {
         let states = sqlx::query_scalar!(
             r#"select state as "state: IndexState" from shopkeeper.index_version
@@ -241,27 +238,26 @@ impl Store {
         sqlx::query!("update shopkeeper.index_version set state = 'retired' where state = 'active'")
             .execute(&mut *connection)
             .await?;
-        sqlx::query!(
+        let query = sqlx::query!(
             "update shopkeeper.index_version set state = 'active', active_at = clock_timestamp() where id = $1",
             id
-        )
-        .execute(&mut *connection)
-        .await?;
+        );
+        query.execute(&mut *connection).await?;
         Ok(())
         })
         .await
     }
 
     /// The version that was active before the present one.
-    pub async fn index_before(&self) -> Result<Option<i32>, StoreError> {
+    pub async fn index_before(&self) -> Result<Option<i32>> {
         let before = sqlx::query_scalar!(
             "select id from shopkeeper.index_version where state = 'retired' order by active_at desc limit 1"
         );
         Ok(before.fetch_optional(&self.pool).await?)
     }
 
-    /// From now on nobody is to write a version; false when it is the active one or does not exist.
-    pub async fn retire_index(&self, id: i32) -> Result<bool, StoreError> {
+    /// Stops the writing of a version; returns false if it is the active one or does not exist.
+    pub async fn retire_index(&self, id: i32) -> Result<bool> {
         let retired = sqlx::query!(
             "update shopkeeper.index_version set state = 'dropping' where id = $1 and state <> 'active'",
             id

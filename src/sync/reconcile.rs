@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalogue::{
-        Catalogue, CatalogueError, Listed, MassDelete,
-        changes::{Change, CompareError, Known, compare},
+        Catalogue, CatalogueError, ListedRow, MassDelete,
+        changes::{Change, CompareError, KnownRow, compare},
     },
     clock,
     job::{Attempt, FILL_INDEX, Job, JobError, OUTAGE, Outcome, REFRESH_DOCUMENT, SYNC_CATALOGUE},
@@ -37,8 +37,8 @@ pub struct SyncCatalogue {
 
 /// A source and its limit on removals between complete listings.
 #[derive(Clone)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct SyncedSource {
-    /// Where its documents come from.
     pub catalogue: Arc<dyn Catalogue>,
     /// The most that may leave between two complete listings.
     pub mass_delete: MassDelete,
@@ -55,11 +55,10 @@ pub struct SyncOptions {
 }
 
 /// What a sync found and did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct SyncReport {
-    /// The source's name.
     pub source: String,
-    /// Documents that it lists.
     pub listed: u64,
     /// Not known before.
     pub added: u64,
@@ -71,12 +70,12 @@ pub struct SyncReport {
     pub unchanged: u64,
     /// Documents whose refreshing was enqueued.
     pub enqueued: u64,
-    /// How long it took.
     pub elapsed_ms: u64,
 }
 
 /// Why a source could not be synced.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum SyncError {
     /// The settings have no such source.
     #[error("the settings have no source `{0}`")]
@@ -96,9 +95,7 @@ pub enum SyncError {
          if that is right, run `shopkeeper sync --source {source_name} --allow-mass-delete`"
     )]
     MassDelete {
-        /// The source's name.
         source_name: String,
-        /// Documents that it no longer lists.
         removed: u64,
         /// Documents that it had.
         known: u64,
@@ -120,10 +117,9 @@ impl From<SyncError> for JobError {
 
 /// Which source.
 #[derive(Clone, Debug, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Payload {
-    /// The source's name.
     pub source: String,
-    /// How it is run.
     #[serde(flatten)]
     pub options: SyncOptions,
 }
@@ -161,16 +157,20 @@ impl SyncCatalogue {
 
     /// Compares one source and enqueues what differs, unless another process does so now.
     pub async fn sync(&self, name: &str, options: SyncOptions) -> Result<SyncReport, SyncError> {
-        self.source(name)?;
+        let source = self.source(name)?;
         let lock = self.store.lock_listing(name).await?;
         let lock = lock.ok_or_else(|| SyncError::Busy(name.to_owned()))?;
-        let report = self.sync_alone(name, options).await;
+        let report = self.sync_alone(name, source.mass_delete, options).await;
         lock.release().await;
         report
     }
 
-    async fn sync_alone(&self, name: &str, options: SyncOptions) -> Result<SyncReport, SyncError> {
-        let source = self.source(name)?;
+    async fn sync_alone(
+        &self,
+        name: &str,
+        guard: MassDelete,
+        options: SyncOptions,
+    ) -> Result<SyncReport, SyncError> {
         let started = Instant::now();
         let mut run =
             Run { store: &self.store, report: SyncReport::new(name), added: Vec::new(), changed: Vec::new() };
@@ -202,7 +202,7 @@ impl SyncCatalogue {
         report.removed = removed.len() as u64;
         report.listed = report.added + report.changed + report.unchanged;
         if report.removed > 0 && !options.allow_mass_delete {
-            let departure = self.store.let_leave(name, report.removed, source.mass_delete, true).await?;
+            let departure = self.store.let_leave(name, report.removed, guard, true).await?;
             if !departure.allowed {
                 let (source_name, removed) = (name.to_owned(), report.removed);
                 return Err(SyncError::MassDelete { source_name, removed, known: departure.known });
@@ -236,8 +236,8 @@ impl SyncCatalogue {
 struct Run<'a> {
     store: &'a Store,
     report: SyncReport,
-    added: Vec<Listed>,
-    changed: Vec<Listed>,
+    added: Vec<ListedRow>,
+    changed: Vec<ListedRow>,
 }
 
 impl Run<'_> {
@@ -264,13 +264,12 @@ impl Run<'_> {
 impl SyncReport {
     /// Of a source that nothing was found or done of yet.
     pub fn new(source: &str) -> Self {
-        let source = source.to_owned();
-        Self { source, listed: 0, added: 0, changed: 0, removed: 0, unchanged: 0, enqueued: 0, elapsed_ms: 0 }
+        Self { source: source.to_owned(), ..Self::default() }
     }
 }
 
 /// What is known of a source, in key order, read in pages.
-fn known<'a>(store: &'a Store, source: &'a str) -> impl Stream<Item = Result<Known, StoreError>> + 'a {
+fn known<'a>(store: &'a Store, source: &'a str) -> impl Stream<Item = Result<KnownRow, StoreError>> + 'a {
     async_stream::try_stream! {
         let mut after: Option<String> = None;
         loop {

@@ -8,7 +8,7 @@ use std::{
 use serde::Deserialize;
 use shopkeeper::{
     job::{BatchJob, JobError, JobRun, Outcome},
-    queue::{Limits, Queue, Wake},
+    queue::{Limits, Queue, Wakeup},
     store::jobs::{Claim, ClaimedJob},
 };
 use tokio::{
@@ -77,12 +77,12 @@ impl Running {
     fn start(world: &World, runs: usize, limits: Limits) -> Self {
         let (runs, gate) = (Mutex::default(), Semaphore::new(runs));
         let job = Arc::new(Scripted { runs, started: Notify::new(), gate });
-        let (stop, wake) = (CancellationToken::new(), Wake::new(&[Scripted::KIND]));
-        let queue = Queue::new(world.store.clone(), wake.clone(), stop.clone());
+        let (stop, wakeup) = (CancellationToken::new(), Wakeup::new(&[Scripted::KIND]));
+        let queue = Queue::new(world.store.clone(), wakeup.clone(), stop.clone());
         let (working, stopped, store) = (job.clone(), stop.clone(), world.store.clone());
         let worker = tokio::spawn(async move {
             let work = queue.work_batches(working, limits);
-            tokio::join!(work, wake.listen(&store, &stopped), queue.upkeep()).0.unwrap();
+            tokio::join!(work, wakeup.listen(&store, &stopped), queue.upkeep()).0.unwrap();
         });
         Self { job, stop, worker }
     }

@@ -10,7 +10,7 @@ use crate::support::{World, execute};
 use proptest::{prelude::*, test_runner::TestRunner};
 use shopkeeper::store::{
     Store,
-    jobs::{Claim, Failure, JobEnd, Lease, Unwritten},
+    jobs::{Claim, Failure, JobEnd, Lease, UnwrittenEnds},
 };
 
 /// What happens next.
@@ -65,16 +65,8 @@ impl Model {
             }
             Event::Claim => {
                 let lease = Duration::from_mins(1);
-                let claim = Claim {
-                    kind: "k",
-                    worker: "w",
-                    limit: 2,
-                    shared: false,
-                    lone: 0,
-                    fleet_limit: None,
-                    lease,
-                    max_attempts: 3,
-                };
+                let claim =
+                    Claim { kind: "k", worker: "w", limit: 2, lease, max_attempts: 3, ..Claim::default() };
                 let claimed = store.claim(claim).await.unwrap();
                 assert!(claimed.is_empty() || self.held.is_none(), "two runs at once");
                 assert!(claimed.len() <= 1, "two jobs of one key");
@@ -85,7 +77,7 @@ impl Model {
             Event::Finish => {
                 if let Some((lease, follows)) = self.held.take() {
                     let unwritten = store.end_jobs(&[JobEnd::done(lease, Vec::new())]).await.unwrap();
-                    assert_eq!(unwritten, Unwritten::default());
+                    assert_eq!(unwritten, UnwrittenEnds::default());
                     self.covered = self.covered.max(follows);
                 }
             }
@@ -118,7 +110,7 @@ impl Model {
     async fn fail(&mut self, store: &Store, failure: Failure) {
         if let Some((lease, follows)) = self.held.take() {
             let failed = JobEnd::failed(lease, failure, "as wished".to_owned());
-            assert_eq!(store.end_jobs(&[failed]).await.unwrap(), Unwritten::default());
+            assert_eq!(store.end_jobs(&[failed]).await.unwrap(), UnwrittenEnds::default());
             self.lost.push(lease);
             self.end_if_gone(store, follows).await;
         }
@@ -196,16 +188,8 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
     let workers = (0..4).map(|_| async {
         loop {
             let lease = Duration::from_mins(1);
-            let claim = Claim {
-                kind: "k",
-                worker: "w",
-                limit: 1,
-                shared: false,
-                lone: 0,
-                fleet_limit: None,
-                lease,
-                max_attempts: 1000,
-            };
+            let claim =
+                Claim { kind: "k", worker: "w", limit: 1, lease, max_attempts: 1000, ..Claim::default() };
             let Some(job) = world.store.claim(claim).await.unwrap().pop() else {
                 if all_asked.load(Ordering::Acquire) && world.count("job").await == 0 {
                     break;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shopkeeper::{
     daemon::{self, Listeners, Roles},
     demo::models::{Fault, Operation},
-    store::{Store, StoreError, chunks::Within},
+    store::{Store, StoreError, chunks::SearchFilter},
     sync::reconcile::SyncError,
 };
 
@@ -109,7 +109,7 @@ async fn vectors_in_another_order_go_to_their_own_chunks() {
         .await;
     world.script().always(Operation::Embeddings, Fault::WrongOrder);
     world.sync().await;
-    let found = world.parts.retriever.look_up("material17", Within::default(), 1).await.unwrap();
+    let found = world.parts.retriever.look_up("material17", SearchFilter::default(), 1).await.unwrap();
     assert!(found[0].content.contains("material17"), "{}", found[0].content);
 }
 

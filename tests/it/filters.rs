@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
-use shopkeeper::store::{chunks::Within, versions::IndexVersion};
+use shopkeeper::store::{chunks::SearchFilter, versions::IndexVersion};
 use sqlx::AssertSqlSafe;
 
 use crate::support::{SHOP, SOURCE, World, execute};
@@ -62,14 +62,14 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    async fn found(&self, within: Within<'_>) -> Vec<String> {
+    async fn found(&self, within: SearchFilter<'_>) -> Vec<String> {
         let found = self.world.store.nearest(self.version, self.vector, TOP_K, within).await.unwrap();
         assert!(found.is_sorted_by(|one, other| one.distance <= other.distance));
         found.into_iter().map(|passage| passage.key).collect()
     }
 
     async fn with(&self, metadata: &Map<String, Value>) -> Vec<String> {
-        self.found(Within { sources: None, metadata: Some(metadata) }).await
+        self.found(SearchFilter { sources: None, metadata: Some(metadata) }).await
     }
 }
 
@@ -117,12 +117,12 @@ async fn a_filter_finds_as_many_as_there_are_by_the_plan_that_costs_least() {
 
     // A source of few documents, by SQL as well.
     let faq = ["faq".to_owned()];
-    let within = Within { sources: Some(&faq), metadata: None };
+    let within = SearchFilter { sources: Some(&faq), metadata: None };
     let expected = exact(&world, &vector, "source = 'faq'").await;
     assert_eq!((place.found(within).await, expected.len()), (expected.clone(), 5));
     let by_sql = format!("select array_agg(key) from shopkeeper.search('{vector:?}', {TOP_K}, 'faq')");
     assert_eq!(world.value::<Vec<String>>(&by_sql).await, expected);
-    let both = Within { sources: Some(&faq), metadata: Some(&filter("half", 1)) };
+    let both = SearchFilter { sources: Some(&faq), metadata: Some(&filter("half", 1)) };
     assert_eq!(
         place.found(both).await,
         exact(&world, &vector, r#"source = 'faq' and metadata @> '{"half": 1}'"#).await

@@ -11,7 +11,7 @@ use shopkeeper::{
     indexing::chunk::{Chunk, Chunks, EmbeddedChunk},
     store::{
         Reach, Store,
-        documents::{Content, Known, Refreshed, Write, Written},
+        documents::{Content, DocumentWrite, KnownDocument, WriteOutcome},
     },
 };
 
@@ -55,7 +55,7 @@ async fn a_listing_that_is_given_up_leaves_nothing_old_to_be_read() {
 }
 
 /// What is to be written of a document that is known so.
-pub(crate) fn written(id: &DocumentId, known: &Known, text: &str) -> Write {
+pub(crate) fn written(id: &DocumentId, known: &KnownDocument, text: &str) -> DocumentWrite {
     let document = Document {
         key: id.key.clone(),
         title: text.to_owned(),
@@ -71,7 +71,7 @@ pub(crate) fn written(id: &DocumentId, known: &Known, text: &str) -> Write {
     let chunks = Some(Chunks { fresh, ..Chunks::default() });
     let fingerprint = Fingerprint([u8::try_from(text.len()).unwrap(); 32]);
     let content = Content { document: Arc::new(document), known: known.fingerprint, fingerprint, chunks };
-    Write { id: id.clone(), revision: known.revision, lease: None, refreshed: Refreshed::Content(content) }
+    DocumentWrite { id: id.clone(), revision: known.revision, lease: None, content: Some(content) }
 }
 
 #[tokio::test]
@@ -93,13 +93,13 @@ async fn a_write_that_is_given_up_takes_nothing_with_it_that_is_written_after_it
         let whole = written(&id, &known().await, &format!("All of {number}."));
         assert_eq!(
             store.refresh(1, Some(1), &[whole], &BTreeMap::new()).await.unwrap(),
-            [Written::Fresh],
+            [WriteOutcome::Fresh],
             "after {number} steps"
         );
         let content: String = world.value("select content from shopkeeper.chunk where key = '1'").await;
         assert_eq!(content, format!("All of {number}."));
         if let Some(ended) = ended {
-            assert_eq!(ended.unwrap(), [Written::Fresh]);
+            assert_eq!(ended.unwrap(), [WriteOutcome::Fresh]);
             finished += 1;
         }
     }

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::support::World;
 use serde_json::value::RawValue;
 use shopkeeper::{
-    catalogue::{Document, DocumentId, Fingerprint, Listed},
-    store::documents::{Content, Refreshed, Write, Written},
+    catalogue::{Document, DocumentId, Fingerprint, ListedRow},
+    store::documents::{Content, DocumentWrite, WriteOutcome},
 };
 
 /// Enough that two writers meet in the middle.
@@ -17,16 +17,16 @@ fn key(number: usize) -> String {
     format!("{number:03}")
 }
 
-fn write(number: usize, revision: i64, refreshed: Refreshed) -> Write {
-    Write {
+fn write(number: usize, revision: i64, content: Option<Content>) -> DocumentWrite {
+    DocumentWrite {
         id: DocumentId { source: "product".to_owned(), key: key(number) },
         revision,
         lease: None,
-        refreshed,
+        content,
     }
 }
 
-fn content(number: usize, fingerprint: Fingerprint, known: Option<Fingerprint>) -> Refreshed {
+fn content(number: usize, fingerprint: Fingerprint, known: Option<Fingerprint>) -> Option<Content> {
     let document = Document {
         key: key(number),
         title: "Mug".to_owned(),
@@ -36,21 +36,21 @@ fn content(number: usize, fingerprint: Fingerprint, known: Option<Fingerprint>) 
         metadata: RawValue::from_string("{}".to_owned()).unwrap(),
         row_hash: 1,
     };
-    Refreshed::Content(Content { document: Arc::new(document), known, fingerprint, chunks: None })
+    Some(Content { document: Arc::new(document), known, fingerprint, chunks: None })
 }
 
 #[tokio::test]
 async fn writers_in_any_order_and_listings_never_wait_in_a_circle() {
     let world = World::new().await;
     let store = &world.store;
-    let listed: Vec<_> = (0..DOCUMENTS).map(|number| Listed { key: key(number), row_hash: 1 }).collect();
+    let listed: Vec<_> = (0..DOCUMENTS).map(|number| ListedRow { key: key(number), row_hash: 1 }).collect();
     store.note_listed("product", &listed, "refresh_document").await.unwrap();
     let fingerprint = Fingerprint([7; 32]);
     let guards = BTreeMap::new();
     let first: Vec<_> =
         (0..DOCUMENTS).map(|number| write(number, 1, content(number, fingerprint, None))).collect();
     let fresh = store.refresh(1, Some(1), &first, &guards).await.unwrap();
-    assert!(fresh.iter().all(|ended| *ended == Written::Fresh));
+    assert!(fresh.iter().all(|ended| *ended == WriteOutcome::Fresh));
     let mut revision = 1;
     for _ in 0..ROUNDS {
         let known = Some(fingerprint);
@@ -61,7 +61,7 @@ async fn writers_in_any_order_and_listings_never_wait_in_a_circle() {
         let back: Vec<_> = (0..DOCUMENTS)
             .rev()
             .map(|number| match number % 3 {
-                0 => write(number, -1, Refreshed::Removed),
+                0 => write(number, -1, None),
                 _ => write(number, revision, content(number, fingerprint, known)),
             })
             .collect();

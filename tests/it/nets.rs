@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 use shopkeeper::{
-    catalogue::{Catalogue, Mark, MarkAt, Nets},
+    catalogue::{Catalogue, ChangeHints, Mark, MarkAt},
     demo::models::Operation,
     sync::watch::WatchCatalogue,
 };

@@ -10,10 +10,10 @@ use std::{
 
 use shopkeeper::{
     job::{Attempt, Backoff, Job, JobError, Outcome},
-    queue::{AHEAD, Limits, Queue, Wake},
+    queue::{AHEAD, Limits, Queue, Wakeup},
     store::{
         Store,
-        jobs::{Claim, ClaimedJob, JobEnd, NewJob, Unwritten},
+        jobs::{Claim, ClaimedJob, JobEnd, NewJob, UnwrittenEnds},
     },
 };
 use tokio::sync::{Notify, Semaphore};
@@ -94,12 +94,12 @@ impl Running {
 
     #[expect(clippy::disallowed_methods, reason = "the handle is awaited in `stop`")]
     pub(crate) fn start_on(store: Store, job: Scripted, limits: Limits) -> Self {
-        let (job, stop, wake) = (Arc::new(job), CancellationToken::new(), Wake::new(&[Scripted::KIND]));
-        let queue = Queue::new(store.clone(), wake.clone(), stop.clone());
+        let (job, stop, wakeup) = (Arc::new(job), CancellationToken::new(), Wakeup::new(&[Scripted::KIND]));
+        let queue = Queue::new(store.clone(), wakeup.clone(), stop.clone());
         let (working, stopped, own) = (job.clone(), stop.clone(), queue.clone());
         let worker = tokio::spawn(async move {
             let (worked, (), ()) =
-                tokio::join!(own.work(working, limits), wake.listen(&store, &stopped), own.upkeep());
+                tokio::join!(own.work(working, limits), wakeup.listen(&store, &stopped), own.upkeep());
             worked.unwrap();
         });
         Self { job, stop, queue, worker }
@@ -128,16 +128,7 @@ pub(crate) async fn enqueue(world: &World, key: &str, wish: &str) {
 }
 
 pub(crate) async fn claim(world: &World, worker: &str, limit: u32, lease: Duration) -> Vec<ClaimedJob> {
-    let claim = Claim {
-        kind: Scripted::KIND,
-        worker,
-        limit,
-        shared: false,
-        lone: 0,
-        fleet_limit: None,
-        lease,
-        max_attempts: 3,
-    };
+    let claim = Claim { kind: Scripted::KIND, worker, limit, lease, max_attempts: 3, ..Claim::default() };
     world.store.claim(claim).await.unwrap()
 }
 
@@ -391,7 +382,7 @@ async fn an_acknowledgement_whose_reply_was_lost_is_repeated_without_effect() {
     let claimed = claim(&world, "w", 1, Duration::from_mins(1)).await;
     let follow_up = NewJob { kind: "scripted", key: "next".into(), payload: serde_json::json!({}) };
     let finished = [JobEnd::done(claimed[0].lease, vec![follow_up])];
-    assert_eq!(world.store.end_jobs(&finished).await.unwrap(), Unwritten::default());
+    assert_eq!(world.store.end_jobs(&finished).await.unwrap(), UnwrittenEnds::default());
     assert_eq!(
         world.store.end_jobs(&finished).await.unwrap().lost,
         [claimed[0].lease],

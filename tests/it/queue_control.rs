@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use shopkeeper::{
     job::Job,
-    queue::{Queue, Wake},
+    queue::{Queue, Wakeup},
     store::jobs::{Claim, JobFilter, JobState, Selection},
 };
 use sqlx::AssertSqlSafe;
@@ -62,11 +62,10 @@ async fn a_limit_over_all_daemons_holds_while_they_claim_together() {
                 kind: "scripted",
                 worker: &worker,
                 limit: 4,
-                shared: false,
-                lone: 0,
                 fleet_limit: Some(10),
                 lease,
                 max_attempts: 3,
+                ..Claim::default()
             };
             store.claim(claim).await.unwrap().len()
         }
@@ -208,7 +207,7 @@ async fn a_group_without_a_head_goes_on_although_all_workers_are_busy() {
     let orphan = "insert into shopkeeper.job (kind, group_key, state) values ('busy', 'g', 'blocked')";
     execute(&world.url(), orphan).await;
     let stop = CancellationToken::new();
-    let queue = Queue::new(world.store.clone(), Wake::new(&[]), stop.clone());
+    let queue = Queue::new(world.store.clone(), Wakeup::new(&[]), stop.clone());
     let advanced = async {
         world.until("it is ready", "exists (select from shopkeeper.job where state = 'ready')").await;
         stop.cancel();

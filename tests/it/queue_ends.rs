@@ -114,11 +114,9 @@ async fn a_handler_that_completes_its_job_waits_for_who_has_locked_it() {
         kind: "answer_question",
         worker: "w",
         limit: 1,
-        shared: false,
-        lone: 0,
-        fleet_limit: None,
         lease: minute,
         max_attempts: 3,
+        ..Claim::default()
     };
     let lease = world.store.claim(question).await.unwrap()[0].lease;
     let taken = world.store.take_question(id, 1, lease).await.unwrap().unwrap();
@@ -267,10 +265,9 @@ async fn jobs_claimed_ahead_by_a_worker_that_dies_are_not_charged_and_not_claime
             worker: "w",
             limit: 1,
             shared,
-            lone: 0,
-            fleet_limit: None,
             lease,
             max_attempts: 1,
+            ..Claim::default()
         };
         world.store.claim(claim).await.unwrap()
     };

@@ -129,11 +129,9 @@ async fn settle(world: &World, settlement: &Settlement) -> uuid::Uuid {
         kind: "answer_question",
         worker: "w",
         limit: 1,
-        shared: false,
-        lone: 0,
-        fleet_limit: None,
         lease: Duration::from_mins(1),
         max_attempts: 3,
+        ..Claim::default()
     };
     let lease = world.store.claim(claim).await.unwrap()[0].lease;
     let taken = world.store.take_question(id, 1, lease).await.unwrap().unwrap();

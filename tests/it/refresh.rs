@@ -13,11 +13,7 @@ use shopkeeper::{
     },
     job::{BatchJob, Job, JobError},
     model::rate_limit::JobRef,
-    store::{
-        Store, StoreError,
-        documents::{Refreshed, Written},
-        jobs::Claim,
-    },
+    store::{Store, StoreError, documents::WriteOutcome, jobs::Claim},
     sync::{reconcile::SyncOptions, watch::WatchCatalogue},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
@@ -115,23 +111,17 @@ async fn of_two_daemons_at_one_document_the_older_that_ends_last_writes_nothing(
     world.in_shop("update product set description = 'New.' where id = 3").await;
     world.try_sync().await.unwrap();
     let (kind, lease) = (RefreshDocument::KIND, Duration::ZERO);
-    let claim = Claim {
-        kind,
-        worker: "older",
-        limit: 1,
-        shared: false,
-        lone: 0,
-        fleet_limit: None,
-        lease,
-        max_attempts: 3,
-    };
+    let claim = Claim { kind, worker: "older", limit: 1, lease, max_attempts: 3, ..Claim::default() };
     let lost = world.store.claim(claim).await.unwrap().remove(0).lease;
     world.drain().await;
     let id = DocumentId { source: "product".to_owned(), key: "3".to_owned() };
     let known = world.store.indexed(1, std::iter::once(&id)).await.unwrap().remove(&id).unwrap();
     let mut late = written(&id, &known, "Old.");
     late.lease = Some(lost);
-    assert_eq!(world.store.refresh(1, Some(1), &[late], &BTreeMap::new()).await.unwrap(), [Written::NotHeld]);
+    assert_eq!(
+        world.store.refresh(1, Some(1), &[late], &BTreeMap::new()).await.unwrap(),
+        [WriteOutcome::NotHeld]
+    );
     let content: String = world.value("select content from shopkeeper.chunk where key = '3'").await;
     assert_eq!(content, "Kettle. New.");
 }
@@ -286,11 +276,14 @@ async fn a_document_that_another_job_wrote_meanwhile_is_looked_at_once_more() {
     let id = DocumentId { source: "product".to_owned(), key: "1".to_owned() };
     let known = world.store.indexed(1, std::iter::once(&id)).await.unwrap().remove(&id).unwrap();
     let other = written(&id, &known, "Of another job.");
-    assert_eq!(world.store.refresh(1, Some(1), &[other], &BTreeMap::new()).await.unwrap(), [Written::Fresh]);
+    assert_eq!(
+        world.store.refresh(1, Some(1), &[other], &BTreeMap::new()).await.unwrap(),
+        [WriteOutcome::Fresh]
+    );
     let before = world.index().await;
     for text in ["A text of its own.", ""] {
         let mut late = written(&id, &known, text);
-        if let (Refreshed::Content(content), "") = (&mut late.refreshed, text) {
+        if let (Some(content), "") = (&mut late.content, text) {
             // As when the text was the one that was indexed.
             (content.chunks, content.fingerprint) = (None, known.fingerprint.unwrap());
         }

@@ -8,6 +8,7 @@ use shopkeeper::{
     config::Config,
     daemon,
     indexing::versions::{self, Versions},
+    source::postgres::triggers::TriggerState,
     store::{Reach, Store, StoreError},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -120,7 +121,7 @@ async fn index_versions_that_cannot_be_read_hold_nobody_up_who_has_seen_them() {
     let versions = daemon::prepare(&world.config, &store).await.unwrap().versions;
     assert_eq!(versions.written().await.unwrap().versions.len(), 1);
     proxy.swallow();
-    tokio::time::sleep(versions::LOOK).await;
+    tokio::time::sleep(versions::MAX_AGE).await;
     let all = futures::future::join_all((0..10).map(|_| versions.written()));
     let all = tokio::time::timeout(Duration::from_secs(10), all).await.expect("it waits for the connection");
     assert!(all.into_iter().all(|seen| seen.unwrap().versions.len() == 1));
@@ -154,7 +155,7 @@ async fn a_shop_that_no_reply_comes_from_is_given_up_and_read_again() {
     let error = cut_off(&proxy, &shop, "product", source.trigger_status()).await;
     assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
     proxy.pass_new();
-    assert_eq!(source.trigger_status().await.unwrap()[0].state, "missing");
+    assert_eq!(source.trigger_status().await.unwrap()[0].state, TriggerState::Missing);
     let error = cut_off(&proxy, &shop, "product", source.install_triggers()).await;
     assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
 }

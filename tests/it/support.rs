@@ -19,7 +19,7 @@ use shopkeeper::{
         packages,
         postgres::Postgres,
     },
-    store::{Reach, Store, chunks::Within},
+    store::{Reach, Store, chunks::SearchFilter},
     sync::reconcile::{SyncError, SyncOptions, SyncReport},
 };
 use sqlx::{AssertSqlSafe, PgPool, Postgres as Driver, postgres::PgPoolOptions};
@@ -315,13 +315,13 @@ impl World {
 
     /// Titles of what a search finds, nearest first.
     pub(crate) async fn found(&self, text: &str) -> Vec<String> {
-        let found = self.parts.retriever.look_up(text, Within::default(), 5).await.unwrap();
+        let found = self.parts.retriever.look_up(text, SearchFilter::default(), 5).await.unwrap();
         found.into_iter().map(|passage| passage.title).collect()
     }
 
     /// Keys of what a search finds, in its order.
     pub(crate) async fn keys(&self, text: &str) -> Vec<String> {
-        let found = self.parts.retriever.look_up(text, Within::default(), 5).await.unwrap();
+        let found = self.parts.retriever.look_up(text, SearchFilter::default(), 5).await.unwrap();
         found.into_iter().map(|passage| passage.key).collect()
     }
 

@@ -45,16 +45,7 @@ async fn a_question_that_was_given_up_is_not_taken_by_the_worker_that_was_given_
     let claim = async |worker| {
         let lease = Duration::from_mins(1);
         let kind = AnswerQuestion::KIND;
-        let claim = Claim {
-            kind,
-            worker,
-            limit: 1,
-            shared: false,
-            lone: 0,
-            fleet_limit: None,
-            lease,
-            max_attempts: 1,
-        };
+        let claim = Claim { kind, worker, limit: 1, lease, max_attempts: 1, ..Claim::default() };
         world.store.claim(claim).await.unwrap().remove(0).lease
     };
     let asleep = claim("asleep").await;

@@ -1,6 +1,6 @@
 //! Triggers that note changes between two listings. Each trap is one that a naive way falls into.
 
-use shopkeeper::source::postgres::triggers::TriggerStatus;
+use shopkeeper::source::postgres::triggers::{TriggerState, TriggerStatus};
 use sqlx::{Connection, PgConnection};
 
 use crate::support::{SHOP, SOURCE, World};
@@ -87,7 +87,7 @@ async fn a_temporary_view_of_whoever_writes_to_a_table_is_not_run_as_the_install
         let parts = shopkeeper::daemon::prepare(&world.config, &world.store).await.unwrap();
         let (_, source) = parts.postgres_sources().next().unwrap();
         source.install_triggers().await.unwrap();
-        assert_eq!(source.trigger_status().await.unwrap()[0].state, "installed");
+        assert_eq!(source.trigger_status().await.unwrap()[0].state, TriggerState::Installed);
         world
             .in_shop(
                 "do $$ begin create role clerk; exception when duplicate_object then null; end $$;
@@ -144,18 +144,18 @@ async fn an_open_transaction_of_the_shop_holds_nobody_up() {
 #[tokio::test]
 async fn triggers_are_shown_outdated_when_the_settings_changed_and_gone_when_removed() {
     let world = World::new().await;
-    let states = async |world: &World| -> Vec<&'static str> {
+    let states = async |world: &World| -> Vec<TriggerState> {
         let status: Vec<TriggerStatus> = world.source().trigger_status().await.unwrap();
         status.into_iter().map(|status| status.state).collect()
     };
-    assert_eq!(states(&world).await, ["missing"]);
+    assert_eq!(states(&world).await, [TriggerState::Missing]);
     world.install().await;
     world.install().await;
-    assert_eq!(states(&world).await, ["installed"]);
+    assert_eq!(states(&world).await, [TriggerState::Installed]);
     world.in_shop("comment on trigger shopkeeper_product_0_truncate on product is 'shopkeeper of old'").await;
-    assert_eq!(states(&world).await, ["outdated"]);
+    assert_eq!(states(&world).await, [TriggerState::Outdated]);
     world.source().remove_triggers().await.unwrap();
-    assert_eq!(states(&world).await, ["missing"]);
+    assert_eq!(states(&world).await, [TriggerState::Missing]);
     world.in_shop("update product set description = 'No one notes it.'").await;
 }
 

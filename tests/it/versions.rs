@@ -10,7 +10,7 @@ use crate::support::{LIMIT, SHOP, SOURCE, World, execute, stderr, stdout};
 use shopkeeper::{
     demo::models::{Completer, Embedder, Fault, Models, OfflineServer, Operation},
     indexing::fill::FillIndex,
-    store::chunks::Within,
+    store::chunks::SearchFilter,
 };
 
 const NEXT: &str = "
@@ -78,7 +78,8 @@ async fn write(world: &World, ended: &AtomicBool) -> u64 {
 async fn search(world: &World, ended: &AtomicBool, searches: &AtomicU64) {
     let others = sqlx::PgPool::connect(&world.url()).await.unwrap();
     while !ended.load(Ordering::Acquire) {
-        let found = world.parts.retriever.look_up("Product 5000 of this shop", Within::default(), 5).await;
+        let found =
+            world.parts.retriever.look_up("Product 5000 of this shop", SearchFilter::default(), 5).await;
         assert_eq!(found.unwrap().len(), 5);
         let found: i64 = sqlx::query_scalar(
             "select count(*) from shopkeeper.search((select embedding from shopkeeper.chunks limit 1), 5)",

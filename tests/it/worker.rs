@@ -10,7 +10,7 @@ use std::{
 
 use shopkeeper::{
     job::{Attempt, Backoff, Job, JobError, Outcome},
-    queue::{AHEAD, CatchUp, Limits, Queue, Schedule, Ticks, Wake},
+    queue::{AHEAD, CatchUp, Limits, Queue, Schedule, Ticks, Wakeup},
     store::Store,
 };
 use sqlx::{PgPool, postgres::PgPoolOptions};
@@ -146,8 +146,8 @@ async fn process() {
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     };
-    let (stop, wake) = (CancellationToken::new(), Wake::new(&[Effect::KIND]));
-    let queue = Queue::new(store.clone(), wake.clone(), stop.clone());
+    let (stop, wakeup) = (CancellationToken::new(), Wakeup::new(&[Effect::KIND]));
+    let queue = Queue::new(store.clone(), wakeup.clone(), stop.clone());
     let limits = Limits {
         concurrency: slots,
         fleet_concurrency: None,
@@ -169,7 +169,7 @@ async fn process() {
     };
     let (worked, (), (), ()) = tokio::join!(
         queue.work(Arc::new(Effect { pool }), limits),
-        wake.listen(&store, &stop),
+        wakeup.listen(&store, &stop),
         queue.upkeep(),
         queue.keep_schedules(std::slice::from_ref(&schedule)),
     );

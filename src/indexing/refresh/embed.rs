@@ -7,7 +7,7 @@ use futures::{FutureExt, StreamExt, stream};
 use crate::{
     indexing::{
         chunk::{Chunk, EmbeddedChunk, InputHash},
-        refresh::{Draft, NewChunk, Outcomes, RefreshDocument, Request, halving::halving, job_error},
+        refresh::{Draft, NewChunk, RefreshDocument, RefreshResult, Request, halving::halving, job_error},
         versions::Version,
     },
     job::JobError,
@@ -16,21 +16,21 @@ use crate::{
         rate_limit::{self, AskError, JobRef},
     },
     store::{
-        documents::{Content, Refreshed},
+        documents::Content,
         usage::{Cost, Operation},
     },
     telemetry,
 };
 
 /// Vectors looked for in one statement.
-const LOOKED_UP: usize = 500;
+const LOOKUP_BATCH: usize = 500;
 /// Requests of one batch under way at once.
-const AT_ONCE: usize = 4;
+const CONCURRENT_REQUESTS: usize = 4;
 
 type Vectors = HashMap<InputHash, Result<Vec<f32>, JobError>>;
 
 /// A chunk to be embedded, and the jobs that wait for it.
-struct Wanted {
+struct WantedChunk {
     hash: InputHash,
     chunk: Chunk,
     jobs: Vec<JobRef>,
@@ -43,7 +43,7 @@ impl RefreshDocument {
         hashes.sort_unstable();
         hashes.dedup();
         let mut vectors = Vectors::new();
-        for part in hashes.chunks(LOOKED_UP) {
+        for part in hashes.chunks(LOOKUP_BATCH) {
             match self.store.vectors(&version.index, part).await {
                 Ok(found) => vectors.extend(found.into_iter().map(|(hash, vector)| (hash, Ok(vector)))),
                 Err(error) => {
@@ -63,23 +63,23 @@ impl RefreshDocument {
         requests: &[Request],
         mut drafts: Vec<Draft>,
         mut vectors: Vectors,
-        outcomes: &mut Outcomes,
+        results: &mut [RefreshResult],
     ) -> Vec<Draft> {
         drafts.retain(|draft| {
             let is_lost = requests[draft.place].lost.is_cancelled();
             if is_lost {
-                outcomes.set(draft.place, Err(JobError::LeaseLost));
+                results[draft.place] = Err(JobError::LeaseLost);
             }
             !is_lost
         });
-        let mut wanted: Vec<Wanted> = Vec::new();
+        let mut wanted: Vec<WantedChunk> = Vec::new();
         let mut places: HashMap<InputHash, usize> = HashMap::new();
         for draft in &drafts {
             for NewChunk { hash, chunk, .. } in
                 draft.new.iter().filter(|new| !vectors.contains_key(&new.hash))
             {
                 let place = *places.entry(*hash).or_insert_with(|| {
-                    wanted.push(Wanted { hash: *hash, chunk: chunk.clone(), jobs: Vec::new() });
+                    wanted.push(WantedChunk { hash: *hash, chunk: chunk.clone(), jobs: Vec::new() });
                     wanted.len() - 1
                 });
                 wanted[place].jobs.push(requests[draft.place].job);
@@ -91,18 +91,18 @@ impl RefreshDocument {
         };
         let ask = |part| halving(part, blames_an_input, |part| self.ask(version, part).boxed()).boxed();
         let asked: Vec<_> = parts.into_iter().map(ask).collect();
-        let embedded: Vec<_> = stream::iter(asked).buffered(AT_ONCE).concat().await;
+        let embedded: Vec<_> = stream::iter(asked).buffered(CONCURRENT_REQUESTS).concat().await;
         let embedded = embedded.into_iter().map(|vector| vector.map_err(JobError::from));
         vectors.extend(wanted.iter().map(|wanted| wanted.hash).zip(embedded));
         let completed = drafts.into_iter().filter_map(|draft| {
             let place = draft.place;
-            complete(draft, &vectors).map_err(|error| outcomes.set(place, Err(error))).ok()
+            complete(draft, &vectors).map_err(|error| results[place] = Err(error)).ok()
         });
         completed.collect()
     }
 
     /// Asks for one vector for each chunk.
-    async fn ask(&self, version: &Version, wanted: &[Wanted]) -> Result<Vec<Vec<f32>>, AskError> {
+    async fn ask(&self, version: &Version, wanted: &[WantedChunk]) -> Result<Vec<Vec<f32>>, AskError> {
         let inputs: Vec<_> = wanted.iter().map(|wanted| wanted.chunk.input.clone()).collect();
         let tokens = wanted.iter().map(|wanted| u64::from(wanted.chunk.tokens)).sum();
         let jobs: Vec<_> = wanted.iter().flat_map(|wanted| &wanted.jobs).copied().collect();
@@ -121,7 +121,7 @@ impl RefreshDocument {
 
 /// Gives a document the vectors of its new chunks.
 fn complete(mut draft: Draft, vectors: &Vectors) -> Result<Draft, JobError> {
-    if let Refreshed::Content(Content { chunks: Some(chunks), .. }) = &mut draft.write.refreshed {
+    if let Some(Content { chunks: Some(chunks), .. }) = &mut draft.write.content {
         for NewChunk { ordinal, hash, chunk } in std::mem::take(&mut draft.new) {
             let vector = vectors[&hash].clone()?;
             chunks.fresh.push(EmbeddedChunk { ordinal, chunk, hash, vector });

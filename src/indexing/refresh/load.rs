@@ -7,22 +7,22 @@ use futures::FutureExt;
 use crate::{
     catalogue::{Catalogue, CatalogueError, Document, DocumentId, RenderFault},
     indexing::{
-        refresh::{Outcomes, RefreshDocument, RefreshOutcome, Request, halving::halving, job_error},
+        refresh::{RefreshDocument, RefreshResult, Request, halving::halving, job_error},
         versions::Version,
     },
     job::JobError,
-    store::{documents::Known, jobs::Lease},
+    store::{documents::KnownDocument, jobs::Lease},
 };
 
 /// A row, or why no document can be made of it.
 pub(super) type Row = Result<Arc<Document>, RenderFault>;
 
 /// A document that is known, and its row if there is one.
-pub(super) struct Loaded {
+pub(super) struct LoadedDocument {
     pub(super) place: usize,
     pub(super) key: String,
     pub(super) lease: Option<Lease>,
-    pub(super) known: Known,
+    pub(super) known: KnownDocument,
     pub(super) row: Option<Row>,
 }
 
@@ -33,14 +33,14 @@ impl RefreshDocument {
         version: &Version,
         source: &str,
         requests: &[Request],
-        outcomes: &mut Outcomes,
-    ) -> Vec<Loaded> {
+        results: &mut [RefreshResult],
+    ) -> Vec<LoadedDocument> {
         let id = |request: &Request| DocumentId { source: source.to_owned(), key: request.key.clone() };
         let ids: Vec<_> = requests.iter().map(id).collect();
         let mut known = match self.store.indexed(version.index.id, ids.iter()).await {
             Ok(known) => known,
             Err(error) => {
-                outcomes.fail(0..requests.len(), &job_error(error));
+                results.fill(Err(job_error(error)));
                 return Vec::new();
             }
         };
@@ -48,16 +48,13 @@ impl RefreshDocument {
         let mut rows = self.now(source, listed).await;
         let mut loaded = Vec::with_capacity(known.len());
         for (place, (id, request)) in ids.iter().zip(requests).enumerate() {
-            let Some(known) = known.remove(id) else {
-                outcomes.set(place, Ok(RefreshOutcome::NothingToDo));
-                continue;
-            };
+            let Some(known) = known.remove(id) else { continue };
             match rows.remove(&id.key).transpose() {
                 Ok(row) => {
                     let (key, lease) = (id.key.clone(), request.lease);
-                    loaded.push(Loaded { place, key, lease, known, row });
+                    loaded.push(LoadedDocument { place, key, lease, known, row });
                 }
-                Err(error) => outcomes.set(place, Err(error)),
+                Err(error) => results[place] = Err(error),
             }
         }
         loaded

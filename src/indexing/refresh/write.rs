@@ -7,13 +7,13 @@ use futures::FutureExt;
 use crate::{
     indexing::{
         batching::BatchLimits,
-        refresh::{Draft, Outcomes, RefreshDocument, RefreshOutcome, halving::halving, job_error},
+        refresh::{Draft, RefreshDocument, RefreshOutcome, RefreshResult, halving::halving, job_error},
         versions::Version,
     },
     job::{self, BUSY, JobError},
     store::{
         StoreError,
-        documents::{Write, Written},
+        documents::{DocumentWrite, WriteOutcome},
     },
     telemetry,
 };
@@ -28,29 +28,28 @@ impl RefreshDocument {
         version: &Version,
         newest: Option<i32>,
         drafts: Vec<Draft>,
-        outcomes: &mut Outcomes,
+        results: &mut [RefreshResult],
     ) {
         let (ends, writes): (Vec<_>, Vec<_>) =
             drafts.into_iter().map(|draft| ((draft.place, draft.changed), draft.write)).unzip();
         let written = self.write_all(version, newest, &writes).await;
-        if let Some(place) = written.iter().position(|written| *written == Ok(Written::Withheld)) {
+        if let Some(place) = written.iter().position(|written| *written == Ok(WriteOutcome::Withheld)) {
             self.list_again(&writes[place].id.source).await;
         }
         for ((place, changed), written) in ends.into_iter().zip(written) {
-            let ended = written.and_then(|written| match written {
-                Written::Fresh => {
+            results[place] = written.and_then(|written| match written {
+                WriteOutcome::Fresh => {
                     telemetry::indexed(changed.elapsed());
                     Ok(RefreshOutcome::Written)
                 }
-                Written::Superseded | Written::Withheld => Ok(RefreshOutcome::NothingToDo),
+                WriteOutcome::Superseded | WriteOutcome::Withheld => Ok(RefreshOutcome::NothingToDo),
                 // Its key is being enqueued in an open transaction, another worker has it, or another version is to be
                 // written as well: it runs again.
-                Written::NotHeld => Err(JobError::Snooze {
+                WriteOutcome::NotHeld => Err(JobError::Snooze {
                     after: BUSY,
                     reason: "the job's row is locked, or an index version is new".into(),
                 }),
             });
-            outcomes.set(place, ended);
         }
     }
 
@@ -63,12 +62,12 @@ impl RefreshDocument {
         &self,
         version: &Version,
         newest: Option<i32>,
-        writes: &[Write],
-    ) -> Vec<Result<Written, JobError>> {
+        writes: &[DocumentWrite],
+    ) -> Vec<Result<WriteOutcome, JobError>> {
         let mut results = Vec::with_capacity(writes.len());
         while results.len() < writes.len() {
             let limits = BatchLimits { items: self.together.load(Ordering::Relaxed), ..LIMITS };
-            let part = limits.first(&writes[results.len()..], Write::vectors);
+            let part = limits.first(&writes[results.len()..], DocumentWrite::vectors);
             let blames_a_document =
                 |error: &StoreError| matches!(error, StoreError::Failed(_) | StoreError::Overtaken);
             let write = |part| self.store.refresh(version.index.id, newest, part, &self.guards).boxed();
@@ -93,8 +92,7 @@ impl RefreshDocument {
             source,
             "removals of `{source}` wait: more rows are gone than mass_delete_limit allows"
         );
-        let job = job::sync_catalogue(source);
-        if let Err(error) = self.store.enqueue(job.kind, &[job.key], &[job.payload]).await {
+        if let Err(error) = self.store.enqueue_jobs(&[job::sync_catalogue(source)]).await {
             tracing::debug!(%error, source, "no listing could be enqueued; the next one by the clock tells");
         }
     }

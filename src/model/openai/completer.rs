@@ -10,7 +10,7 @@ use async_openai::types::chat::{
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 
 use crate::model::{
-    Again, Completer, Completion, Message, ModelError, OnDelta, Prompt, RateLimitRemaining, Role,
+    Completer, Completion, Message, ModelError, OnDelta, Prompt, RateLimitRemaining, RetryPermit, Role,
     openai::{Server, otherwise},
 };
 
@@ -85,7 +85,7 @@ impl OpenAiCompleter {
         &self,
         prompt: &Prompt,
         heard: Option<&OnDelta<'_>>,
-        again: &Again<'_>,
+        again: &RetryPermit<'_>,
     ) -> Result<Completion, ModelError> {
         let Some(heard) = heard.filter(|_| self.streams.get() != Some(&false)) else {
             return self.at_once(prompt).await;
@@ -137,7 +137,7 @@ impl Completer for OpenAiCompleter {
         &'a self,
         prompt: &'a Prompt,
         heard: Option<&'a OnDelta<'a>>,
-        again: &'a Again<'a>,
+        again: &'a RetryPermit<'a>,
     ) -> BoxFuture<'a, Result<Completion, ModelError>> {
         self.request(prompt, heard, again).boxed()
     }

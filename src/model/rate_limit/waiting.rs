@@ -35,12 +35,12 @@ pub(super) struct WaitingEntry {
     jobs: Vec<(JobRef, ModelAddress)>,
 }
 
-/// How often others are told.
-const TELL: Duration = Duration::from_secs(1);
+/// How often the counts are published.
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Waiting {
-    pub(super) fn enter(&self, of: &ModelAddress, jobs: &[JobRef]) -> WaitingEntry {
-        let jobs: Vec<_> = jobs.iter().map(|job| (*job, of.clone())).collect();
+    pub(super) fn enter(&self, model: &ModelAddress, jobs: &[JobRef]) -> WaitingEntry {
+        let jobs: Vec<_> = jobs.iter().map(|job| (*job, model.clone())).collect();
         let mut locked = self.lock();
         for job in &jobs {
             *locked.entry(job.clone()).or_default() += 1;
@@ -49,16 +49,18 @@ impl Waiting {
         WaitingEntry { waiting: self.clone(), jobs }
     }
 
-    /// Tells others through our database, each second while any job waits, until stopped.
-    pub async fn keep_telling(&self, store: &Store, worker: &str, stop: &CancellationToken) {
-        let mut is_told = false;
+    /// Publishes the counts in our database, each second while any job waits, until stopped.
+    pub async fn keep_publishing(&self, store: &Store, worker: &str, stop: &CancellationToken) {
+        let mut is_published = false;
         loop {
-            let is_stopped = stop.run_until_cancelled(tokio::time::sleep(TELL)).await.is_none();
+            let is_stopped = stop.run_until_cancelled(tokio::time::sleep(PUBLISH_INTERVAL)).await.is_none();
             let waits = if is_stopped { Vec::new() } else { self.counts() };
-            if is_told || !waits.is_empty() {
+            if is_published || !waits.is_empty() {
                 match store.note_slot_waits(worker, &waits).await {
-                    Ok(()) => is_told = !waits.is_empty(),
-                    Err(error) => tracing::debug!(%error, "others could not be told which jobs wait"),
+                    Ok(()) => is_published = !waits.is_empty(),
+                    Err(error) => {
+                        tracing::debug!(%error, "the jobs that wait for a budget could not be published");
+                    }
                 }
             }
             if is_stopped {
@@ -69,10 +71,10 @@ impl Waiting {
 
     fn counts(&self) -> Vec<SlotWait> {
         let mut counts: BTreeMap<_, u32> = BTreeMap::new();
-        for (job, of) in self.lock().keys() {
-            *counts.entry((job.kind, of.clone())).or_default() += 1;
+        for (job, model) in self.lock().keys() {
+            *counts.entry((job.kind, model.clone())).or_default() += 1;
         }
-        counts.into_iter().map(|((kind, of), jobs)| SlotWait { kind, of, jobs }).collect()
+        counts.into_iter().map(|((kind, model), jobs)| SlotWait { kind, model, jobs }).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Jobs> {
@@ -107,7 +109,7 @@ mod tests {
         let second = waiting.enter(&of("m"), &[one]);
         let third = waiting.enter(&of("n"), &[one]);
         let counts =
-            || waiting.counts().into_iter().map(|wait| (wait.of.model, wait.jobs)).collect::<Vec<_>>();
+            || waiting.counts().into_iter().map(|wait| (wait.model.model, wait.jobs)).collect::<Vec<_>>();
         assert_eq!(counts(), [("m".to_owned(), 2), ("n".to_owned(), 1)]);
         drop((first, third));
         assert_eq!(counts(), [("m".to_owned(), 1)]);

@@ -26,12 +26,11 @@ pub enum Format {
 /// A row's columns by name.
 pub(super) type Columns = Map<String, Value>;
 
-/// Hands over each row, with its number from 1; fails with what is wrong.
-pub(super) fn read(
-    format: Format,
-    input: impl Read,
-    row: &mut dyn FnMut(u64, Columns) -> Result<(), String>,
-) -> Result<(), String> {
+/// Is handed each row, with its number from 1.
+type OnRow<'a> = &'a mut dyn FnMut(u64, Columns) -> Result<(), String>;
+
+/// Reads all rows; fails with what is wrong.
+pub(super) fn read(format: Format, input: impl Read, row: OnRow<'_>) -> Result<(), String> {
     let mut input = BufReader::new(input);
     if begin(&mut input)?.starts_with(&[0x1f, 0x8b]) {
         return plain(format, BufReader::new(MultiGzDecoder::new(input)), row);
@@ -39,11 +38,7 @@ pub(super) fn read(
     plain(format, input, row)
 }
 
-fn plain(
-    format: Format,
-    mut input: impl BufRead,
-    row: &mut dyn FnMut(u64, Columns) -> Result<(), String>,
-) -> Result<(), String> {
+fn plain(format: Format, mut input: impl BufRead, row: OnRow<'_>) -> Result<(), String> {
     if begin(&mut input)?.starts_with(b"\xef\xbb\xbf") {
         input.consume(3);
     }
@@ -61,10 +56,7 @@ fn begin(input: &mut impl BufRead) -> Result<&[u8], String> {
     input.fill_buf().map_err(|error| error.to_string())
 }
 
-fn json_lines(
-    input: impl BufRead,
-    row: &mut dyn FnMut(u64, Columns) -> Result<(), String>,
-) -> Result<(), String> {
+fn json_lines(input: impl BufRead, row: OnRow<'_>) -> Result<(), String> {
     for (number, line) in (1..).zip(input.lines()) {
         let line = line.map_err(|error| format!("line {number}: {error}"))?;
         if line.trim().is_empty() {
@@ -91,10 +83,7 @@ impl<R: Read> Read for Last<R> {
     }
 }
 
-fn separated(
-    mut input: impl BufRead,
-    row: &mut dyn FnMut(u64, Columns) -> Result<(), String>,
-) -> Result<(), String> {
+fn separated(mut input: impl BufRead, row: OnRow<'_>) -> Result<(), String> {
     let header = begin(&mut input)?.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let count = |separator: u8| header.split(|byte| *byte == separator).count();
     let separator = *b",;\t".iter().rev().max_by_key(|separator| count(**separator)).unwrap_or(&b',');
@@ -141,10 +130,7 @@ impl Element {
     }
 }
 
-fn elements(
-    input: impl BufRead,
-    row: &mut dyn FnMut(u64, Columns) -> Result<(), String>,
-) -> Result<(), String> {
+fn elements(input: impl BufRead, row: OnRow<'_>) -> Result<(), String> {
     let mut reader = Reader::from_reader(input);
     // Those that are open: names outside of an item, elements from the item on.
     let (mut outside, mut open, mut buffer) = (0_u32, Vec::<Element>::new(), Vec::new());
@@ -205,16 +191,11 @@ fn close(open: &mut [Element], element: Element) {
     }
 }
 
-/// XML's own entities; one that is not among them stays as it is written.
+/// One of XML's own entities, or a no-break space; another one stays as it is written.
 fn entity(name: &str) -> String {
     match name {
-        "lt" => "<".to_owned(),
-        "gt" => ">".to_owned(),
-        "amp" => "&".to_owned(),
-        "apos" => "'".to_owned(),
-        "quot" => "\"".to_owned(),
         "nbsp" => "\u{a0}".to_owned(),
-        other => format!("&{other};"),
+        _ => quick_xml::escape::resolve_xml_entity(name).map_or_else(|| format!("&{name};"), str::to_owned),
     }
 }
 

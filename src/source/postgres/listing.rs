@@ -8,7 +8,7 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 
 use tempfile::{SpooledTempFile, spooled_tempfile};
 
-use crate::catalogue::Listed;
+use crate::catalogue::ListedRow;
 
 /// Bytes that are kept in memory: some hundreds of thousands of entries.
 const IN_MEMORY: usize = 8 << 20;
@@ -35,9 +35,9 @@ impl Spool {
     }
 
     /// Appends entries.
-    pub(super) async fn append(mut self, listed: Vec<Listed>) -> io::Result<Self> {
+    pub(super) async fn append(mut self, listed: Vec<ListedRow>) -> io::Result<Self> {
         unblocked(move || {
-            for Listed { key, row_hash } in listed {
+            for ListedRow { key, row_hash } in listed {
                 let length = u32::try_from(key.len()).map_err(io::Error::other)?;
                 self.file.write_all(&length.to_ne_bytes())?;
                 self.file.write_all(key.as_bytes())?;
@@ -62,7 +62,7 @@ impl Spool {
 
 impl SpoolReader {
     /// The next entries, in the order in which they were written; empty after the last one.
-    pub(super) async fn page(mut self) -> io::Result<(Vec<Listed>, Self)> {
+    pub(super) async fn page(mut self) -> io::Result<(Vec<ListedRow>, Self)> {
         unblocked(move || {
             let entries = self.left.min(PAGE);
             let page = (0..entries).map(|_| self.entry()).collect::<io::Result<_>>()?;
@@ -72,14 +72,14 @@ impl SpoolReader {
         .await
     }
 
-    fn entry(&mut self) -> io::Result<Listed> {
+    fn entry(&mut self) -> io::Result<ListedRow> {
         let (mut length, mut row_hash) = ([0; 4], [0; 8]);
         self.file.read_exact(&mut length)?;
         let mut key = vec![0; u32::from_ne_bytes(length) as usize];
         self.file.read_exact(&mut key)?;
         self.file.read_exact(&mut row_hash)?;
         let key = String::from_utf8(key).map_err(io::Error::other)?;
-        Ok(Listed { key, row_hash: i64::from_ne_bytes(row_hash) })
+        Ok(ListedRow { key, row_hash: i64::from_ne_bytes(row_hash) })
     }
 }
 
@@ -98,7 +98,7 @@ mod tests {
     async fn entries_come_back_in_their_order_from_memory_and_from_a_file() {
         for entries in [0, 1, 2500, 600_000] {
             let all: Vec<_> =
-                (0..entries).map(|n| Listed { key: format!("schlüssel/{n}"), row_hash: -n }).collect();
+                (0..entries).map(|n| ListedRow { key: format!("schlüssel/{n}"), row_hash: -n }).collect();
             let mut spool = Spool::new();
             for part in all.chunks(7000) {
                 spool = spool.append(part.to_vec()).await.unwrap();

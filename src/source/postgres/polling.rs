@@ -11,12 +11,12 @@
 //! that the column had at the last poll.
 
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
-use sqlx::{AssertSqlSafe, Column, Connection, Executor, SqlSafeStr, TypeInfo};
+use sqlx::{AssertSqlSafe, Column, TypeInfo};
 
 use crate::{
-    catalogue::{CatalogueError, Listed, Mark, MarkAt, Nets, Noted},
+    catalogue::{CatalogueResult, ChangeHints, ListedRow, Mark, MarkAt, Note},
     source::postgres::{
-        PostgresSource, Relation, failure, filter, from_clause, listing::Spool, literal, quote, table,
+        PostgresSource, Relation, filter, from_clause, is_bad_value, listing::Spool, literal, quote, table,
     },
 };
 
@@ -113,24 +113,19 @@ fn epoch_mark(compared_as: &str, greatest: impl Fn(&str, &str) -> String) -> Str
 }
 
 impl PostgresSource {
-    fn fail(&self, error: &sqlx::Error) -> CatalogueError {
-        failure(&self.settings.name, error)
-    }
-
     /// How the source is polled as it is now; `None` for a query or a view without `updated_at`.
-    pub(super) async fn polling(&self) -> Result<Option<Poll>, CatalogueError> {
+    pub(super) async fn polling(&self) -> CatalogueResult<Option<Poll>> {
         let row = &self.statements().await?.row;
-        let (relation, fail) = (&self.settings.relation, |error| self.fail(&error));
+        let relation = &self.settings.relation;
         if let Some(updated_at) = &self.settings.updated_at {
-            let column_type = self.type_of(updated_at).await.map_err(fail)?;
+            let column_type = self.type_of(updated_at).await.map_err(self.fail())?;
             let poll = Poll::by_column(relation, updated_at, &column_type, row);
-            let misfit = || CatalogueError::Misfit {
-                source_name: self.settings.name.clone(),
-                reason: format!(
+            let misfit = || {
+                self.misfit(format!(
                     "it cannot be polled by updated_at: `{updated_at}` is of the type {}, not a timestamp, a date, or a \
                      number of seconds or milliseconds since 1970",
                     column_type.to_lowercase()
-                ),
+                ))
             };
             return poll.ok_or_else(misfit).map(Some);
         }
@@ -140,7 +135,7 @@ impl PostgresSource {
                 .bind(table(name))
                 .fetch_optional(&self.pool)
                 .await
-                .map_err(fail)?
+                .map_err(self.fail())?
                 .flatten();
         let poll = || Poll::by_transaction(name, condition.as_deref(), row);
         Ok(is_table.unwrap_or_default().then(poll))
@@ -150,37 +145,11 @@ impl PostgresSource {
     async fn type_of(&self, column: &str) -> Result<String, sqlx::Error> {
         let statement =
             format!("select row_.{} from {} limit 0", quote(column), from_clause(&self.settings.relation));
-        let mut connection = self.pool.acquire().await?;
-        // The type may have changed since the connection last prepared the statement.
-        connection.clear_cached_statements().await?;
-        let described = connection.describe(AssertSqlSafe(statement).into_sql_str()).await?;
-        let column = described.columns().first();
-        Ok(column.map(|column| column.type_info().name().to_owned()).unwrap_or_default())
+        let columns = self.describe(statement).await?;
+        Ok(columns.first().map(|column| column.type_info().name().to_owned()).unwrap_or_default())
     }
 
-    async fn mark_now(&self) -> Result<Option<Mark>, CatalogueError> {
-        let Some(poll) = self.polling().await? else { return Ok(None) };
-        let row = sqlx::query_as(AssertSqlSafe(poll.mark)).fetch_one(&self.pool).await;
-        let (server, at): (String, String) = row.map_err(|error| self.fail(&error))?;
-        let at = match at.parse() {
-            Ok(transaction) if poll.is_by_transaction => MarkAt::Transaction(transaction),
-            _ => MarkAt::Time(at),
-        };
-        Ok(Some(Mark { server, at }))
-    }
-
-    async fn found(&self, keys: &[String]) -> Result<Vec<Listed>, CatalogueError> {
-        let statements = self.statements().await?;
-        let find =
-            |keys| sqlx::query_as(AssertSqlSafe(statements.find.as_str())).bind(keys).fetch_all(&self.pool);
-        let rows = match find(keys.to_vec()).await {
-            Err(error) if super::is_bad_value(&error) => find(self.possible(keys, statements).await?).await,
-            rows => rows,
-        };
-        Ok(rows.map_err(|error| self.fail(&error))?.into_iter().filter_map(listed).collect())
-    }
-
-    async fn changes(&self, since: Mark) -> Result<Spool, CatalogueError> {
+    async fn changes(&self, since: Mark) -> CatalogueResult<Spool> {
         let mut spool = Spool::new();
         let Some(poll) = self.in_time(self.polling()).await? else { return Ok(spool) };
         let query = sqlx::query_as(AssertSqlSafe(poll.changed));
@@ -192,56 +161,76 @@ impl PostgresSource {
             MarkAt::Time(time) => query.bind(time),
         };
         let page = usize::try_from(self.settings.page_rows).unwrap_or(usize::MAX);
-        let mut pages = query.fetch(&self.pool).map_err(|error| self.fail(&error)).try_chunks(page);
+        let mut pages = query.fetch(&self.pool).map_err(self.fail()).try_chunks(page);
         while let Some(page) = self.in_time(pages.try_next().map_err(|error| error.1)).await? {
             let page = page.into_iter().filter_map(listed).collect();
             spool = spool.append(page).await.map_err(|error| self.not_kept(&error))?;
         }
         Ok(spool)
     }
-
-    async fn noted(&self, limit: u32) -> Result<Vec<Noted>, CatalogueError> {
-        // Asked of the catalogue: a statement on a table that is not there would fill the shop's log.
-        let is_there = "select exists (
-             select from pg_class join pg_namespace on pg_namespace.oid = relnamespace
-             where nspname = 'shopkeeper_change' and relname = 'note' and has_schema_privilege(pg_namespace.oid, 'usage')
-                 and has_table_privilege(pg_class.oid, 'select') and has_table_privilege(pg_class.oid, 'delete')
-         )";
-        let is_there = sqlx::query_scalar(is_there).fetch_one(&self.pool).await;
-        if !is_there.map_err(|error| self.fail(&error))? {
-            return Ok(Vec::new());
-        }
-        let notes = "select id, key from shopkeeper_change.note where source = $1 order by id limit $2";
-        let rows = sqlx::query_as(notes).bind(&self.settings.name).bind(i64::from(limit));
-        let rows = rows.fetch_all(&self.pool).await.map_err(|error| self.fail(&error))?;
-        Ok(rows.into_iter().map(|(id, key)| Noted { id, key }).collect())
-    }
 }
 
 /// A row without a key is told by the next listing.
-fn listed((key, row_hash): (Option<String>, i64)) -> Option<Listed> {
-    Some(Listed { key: key?, row_hash })
+fn listed((key, row_hash): (Option<String>, i64)) -> Option<ListedRow> {
+    Some(ListedRow { key: key?, row_hash })
 }
 
-impl Nets for PostgresSource {
-    fn find<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Result<Vec<Listed>, CatalogueError>> {
-        self.in_time(self.found(keys)).boxed()
+impl ChangeHints for PostgresSource {
+    fn find<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, CatalogueResult<Vec<ListedRow>>> {
+        let find = async move {
+            let statements = self.statements().await?;
+            let find = |keys| {
+                sqlx::query_as(AssertSqlSafe(statements.find.as_str())).bind(keys).fetch_all(&self.pool)
+            };
+            let rows = match find(keys.to_vec()).await {
+                Err(error) if is_bad_value(&error) => find(self.possible(keys, statements).await?).await,
+                rows => rows,
+            };
+            Ok(rows.map_err(self.fail())?.into_iter().filter_map(listed).collect())
+        };
+        self.in_time(find).boxed()
     }
 
-    fn mark(&self) -> BoxFuture<'_, Result<Option<Mark>, CatalogueError>> {
-        self.in_time(self.mark_now()).boxed()
+    fn mark(&self) -> BoxFuture<'_, CatalogueResult<Option<Mark>>> {
+        let mark = async {
+            let Some(poll) = self.polling().await? else { return Ok(None) };
+            let row = sqlx::query_as(AssertSqlSafe(poll.mark)).fetch_one(&self.pool).await;
+            let (server, at): (String, String) = row.map_err(self.fail())?;
+            let at = match at.parse() {
+                Ok(transaction) if poll.is_by_transaction => MarkAt::Transaction(transaction),
+                _ => MarkAt::Time(at),
+            };
+            Ok(Some(Mark { server, at }))
+        };
+        self.in_time(mark).boxed()
     }
 
-    fn changed(&self, since: &Mark) -> BoxStream<'_, Result<Listed, CatalogueError>> {
+    fn changed(&self, since: &Mark) -> BoxStream<'_, CatalogueResult<ListedRow>> {
         self.spooled(self.changes(since.clone())).boxed()
     }
 
-    fn noted(&self, limit: u32) -> BoxFuture<'_, Result<Vec<Noted>, CatalogueError>> {
-        self.in_time(Self::noted(self, limit)).boxed()
+    fn noted(&self, limit: u32) -> BoxFuture<'_, CatalogueResult<Vec<Note>>> {
+        let read = async move {
+            // Asked of the catalogue: a statement on a table that is not there would fill the shop's log.
+            let is_there = "select exists (
+                 select from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+                 where nspname = 'shopkeeper_change' and relname = 'note' and has_schema_privilege(pg_namespace.oid, 'usage')
+                     and has_table_privilege(pg_class.oid, 'select') and has_table_privilege(pg_class.oid, 'delete')
+             )";
+            let is_there = sqlx::query_scalar(is_there).fetch_one(&self.pool).await;
+            if !is_there.map_err(self.fail())? {
+                return Ok(Vec::new());
+            }
+            let notes = "select id, key from shopkeeper_change.note where source = $1 order by id limit $2";
+            let rows = sqlx::query_as(notes).bind(&self.settings.name).bind(i64::from(limit));
+            let rows = rows.fetch_all(&self.pool).await.map_err(self.fail())?;
+            Ok(rows.into_iter().map(|(id, key)| Note { id, key }).collect())
+        };
+        self.in_time(read).boxed()
     }
 
-    fn forget<'a>(&'a self, ids: &'a [i64]) -> BoxFuture<'a, Result<(), CatalogueError>> {
+    fn forget<'a>(&'a self, ids: &'a [i64]) -> BoxFuture<'a, CatalogueResult<()>> {
         let forget = sqlx::query("delete from shopkeeper_change.note where id = any($1)").bind(ids);
-        self.in_time(forget.execute(&self.pool).map_ok(drop).map_err(|error| self.fail(&error))).boxed()
+        self.in_time(forget.execute(&self.pool).map_ok(drop).map_err(self.fail())).boxed()
     }
 }

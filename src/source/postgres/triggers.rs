@@ -15,8 +15,8 @@
 use sqlx::AssertSqlSafe;
 
 use crate::{
-    catalogue::CatalogueError,
-    source::postgres::{PostgresSource, Relation, failure, literal, quote, table},
+    catalogue::CatalogueResult,
+    source::postgres::{PostgresSource, Relation, literal, quote, table},
 };
 
 /// A table whose changes concern documents.
@@ -37,10 +37,23 @@ pub struct TriggerStatus {
     pub source: String,
     /// The table in the shop's database.
     pub table: String,
-    /// `installed`, `outdated` (the settings have changed since) or `missing`.
-    pub state: &'static str,
-    /// Notes that nobody has read yet.
+    /// Whether it has them.
+    pub state: TriggerState,
+    /// Notes that were not read yet.
     pub waiting: i64,
+}
+
+/// The states of a table's triggers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, strum::Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum TriggerState {
+    /// As the settings say.
+    Installed,
+    /// The settings have changed since.
+    Outdated,
+    /// There are none.
+    Missing,
 }
 
 /// Makes the schema and the table of notes. Refuses those that another role made first: their owner could change
@@ -101,7 +114,7 @@ const KEY: &str = "case (
 
 impl PostgresSource {
     /// The tables that get triggers.
-    async fn watched(&self) -> Result<Vec<Related>, CatalogueError> {
+    async fn watched(&self) -> CatalogueResult<Vec<Related>> {
         let mut watched = self.settings.related.clone();
         if let Relation::Table { name, condition } = &self.settings.relation {
             let settings = &self.settings;
@@ -117,41 +130,37 @@ impl PostgresSource {
             watched.insert(0, Related { table: name.clone(), columns: columns.into_iter().collect(), keys });
         }
         if watched.is_empty() {
-            return Err(CatalogueError::Misfit {
-                source_name: self.settings.name.clone(),
-                reason: "it reads a query: name the tables that it reads in [[source.related]], each with the keys \
-                         that a changed row concerns"
-                    .to_owned(),
-            });
+            let reason = "it reads a query: name the tables that it reads in [[source.related]], each with the keys that a \
+                          changed row concerns";
+            return Err(self.misfit(reason.to_owned()));
         }
         Ok(watched)
     }
 
     /// The columns that a condition reads: the server says, of a view that is not kept.
-    async fn columns_of(&self, name: &str, condition: &str) -> Result<Vec<String>, CatalogueError> {
-        let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
+    async fn columns_of(&self, name: &str, condition: &str) -> CatalogueResult<Vec<String>> {
         let mut lent = self.lent().await?;
-        let mut transaction = lent.begin_with("begin").await.map_err(fail)?;
+        let mut transaction = lent.begin_with("begin").await.map_err(self.fail())?;
         let view = format!(
             "create temporary view shopkeeper_condition as select 1 as one from {} where ({condition}\n)",
             table(name)
         );
-        sqlx::query(AssertSqlSafe(view)).execute(&mut *transaction).await.map_err(fail)?;
+        sqlx::query(AssertSqlSafe(view)).execute(&mut *transaction).await.map_err(self.fail())?;
         let columns = "select distinct attname::text from pg_depend
              join pg_rewrite on pg_rewrite.oid = pg_depend.objid
              join pg_attribute on attrelid = refobjid and attnum = refobjsubid
              where ev_class = 'pg_temp.shopkeeper_condition'::regclass and refobjid = to_regclass($1) and attnum > 0";
         let columns = sqlx::query_scalar(columns).bind(table(name)).fetch_all(&mut *transaction).await;
-        transaction.rollback().await.map_err(fail)?;
-        columns.map_err(fail)
+        transaction.rollback().await.map_err(self.fail())?;
+        columns.map_err(self.fail())
     }
 
     /// What installs the triggers of this source.
-    pub async fn trigger_sql(&self) -> Result<String, CatalogueError> {
+    pub async fn trigger_sql(&self) -> CatalogueResult<String> {
         self.in_time(self.installing()).await
     }
 
-    async fn installing(&self) -> Result<String, CatalogueError> {
+    async fn installing(&self) -> CatalogueResult<String> {
         let mut sql = TABLE.to_owned();
         for (number, watched) in self.watched().await?.iter().enumerate() {
             sql.push_str(&self.triggers(number, watched));
@@ -216,7 +225,7 @@ impl PostgresSource {
     }
 
     /// Installs the triggers, all or none.
-    pub async fn install_triggers(&self) -> Result<(), CatalogueError> {
+    pub async fn install_triggers(&self) -> CatalogueResult<()> {
         let install = async {
             self.statements().await?;
             self.run(&self.installing().await?).await
@@ -225,12 +234,12 @@ impl PostgresSource {
     }
 
     /// Removes the triggers and what they noted.
-    pub async fn remove_triggers(&self) -> Result<(), CatalogueError> {
+    pub async fn remove_triggers(&self) -> CatalogueResult<()> {
         let remove = async { self.run(&self.removing().await?).await };
         self.in_time(remove).await
     }
 
-    async fn removing(&self) -> Result<String, CatalogueError> {
+    async fn removing(&self) -> CatalogueResult<String> {
         let mut sql = String::new();
         for (number, watched) in self.watched().await?.iter().enumerate() {
             let name = self.name(number);
@@ -254,28 +263,30 @@ impl PostgresSource {
         Ok(sql)
     }
 
-    async fn run(&self, sql: &str) -> Result<(), CatalogueError> {
-        let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
+    async fn run(&self, sql: &str) -> CatalogueResult<()> {
         let mut lent = self.lent().await?;
-        let mut transaction = lent.begin_with("begin").await.map_err(fail)?;
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.map_err(fail)?;
-        transaction.commit().await.map_err(fail)
+        let mut transaction = lent.begin_with("begin").await.map_err(self.fail())?;
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.map_err(self.fail())?;
+        transaction.commit().await.map_err(self.fail())
     }
 
     /// Whether each table has its triggers.
-    pub async fn trigger_status(&self) -> Result<Vec<TriggerStatus>, CatalogueError> {
+    pub async fn trigger_status(&self) -> CatalogueResult<Vec<TriggerStatus>> {
         self.in_time(self.looked_up()).await
     }
 
-    async fn looked_up(&self) -> Result<Vec<TriggerStatus>, CatalogueError> {
-        let fail = |error: sqlx::Error| failure(&self.settings.name, &error);
+    async fn looked_up(&self) -> CatalogueResult<Vec<TriggerStatus>> {
         let has_notes: bool = sqlx::query_scalar("select to_regclass('shopkeeper_change.note') is not null")
             .fetch_one(&self.pool)
             .await
-            .map_err(fail)?;
+            .map_err(self.fail())?;
         let waiting: i64 = if has_notes {
             let count = "select count(*) from shopkeeper_change.note where source = $1";
-            sqlx::query_scalar(count).bind(&self.settings.name).fetch_one(&self.pool).await.map_err(fail)?
+            sqlx::query_scalar(count)
+                .bind(&self.settings.name)
+                .fetch_one(&self.pool)
+                .await
+                .map_err(self.fail())?
         } else {
             0
         };
@@ -289,11 +300,13 @@ impl PostgresSource {
             .bind(format!("shopkeeper_{}_truncate", self.name(number)))
             .fetch_optional(&self.pool)
             .await
-            .map_err(fail)?;
+            .map_err(self.fail())?;
             let state = match comment {
-                None => "missing",
-                Some(Some(comment)) if self.triggers(number, watched).contains(&comment) => "installed",
-                Some(_) => "outdated",
+                None => TriggerState::Missing,
+                Some(Some(comment)) if self.triggers(number, watched).contains(&comment) => {
+                    TriggerState::Installed
+                }
+                Some(_) => TriggerState::Outdated,
             };
             let (source, table) = (self.settings.name.clone(), watched.table.clone());
             status.push(TriggerStatus { source, table, state, waiting });

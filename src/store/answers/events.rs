@@ -1,13 +1,14 @@
 //! What is said of an answer while it is made.
 
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{RUN, Taken};
-use crate::store::{Store, StoreError, without_nul};
+use super::{ClaimedQuestion, RUN};
+use crate::store::{Result, Store, without_nul};
 
 /// One thing that was said.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Event {
     /// Its number: a later one is higher, also that of a later run.
     pub n: i64,
@@ -18,7 +19,8 @@ pub struct Event {
 }
 
 /// What can be said while an answer is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, strum::IntoStaticStr, strum::VariantNames)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type, strum::VariantNames)]
+#[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum EventKind {
@@ -40,12 +42,9 @@ pub struct Progress {
 }
 
 impl Store {
-    /// Adds what was said in a run, unless the answer is not its own any more, and tells those who watch.
-    pub async fn add_events(&self, taken: &Taken, events: &[Event]) -> Result<(), StoreError> {
-        let numbers: Vec<_> = events.iter().map(|event| event.n).collect();
-        let kinds: Vec<_> = events.iter().map(|event| <&str>::from(event.kind).to_owned()).collect();
-        let data: Vec<_> = events.iter().map(|event| without_nul(event.data.clone())).collect();
-        sqlx::query!(
+    /// Adds events of a run, if the answer still belongs to it, and notifies watchers.
+    pub async fn add_events(&self, taken: &ClaimedQuestion, events: &[Event]) -> Result<()> {
+        let query = sqlx::query!(
             "with wanted as (
                  -- As an expression the state is no reason to walk through the index of what is open.
                  select id from shopkeeper.answer where id = $1 and status || '' = 'in_progress' and fence = $2
@@ -53,22 +52,19 @@ impl Store {
              ), added as (
                  insert into shopkeeper.answer_event (answer_id, n, kind, data)
                  select wanted.id, event.n, event.kind, event.data
-                 from wanted, unnest($3::bigint[], $4::text[], $5::jsonb[]) as event (n, kind, data)
+                 from wanted, jsonb_to_recordset($3) as event (n bigint, kind text, data jsonb)
              )
              select pg_notify('shopkeeper_answer_event', id::text) from wanted",
             taken.id,
             taken.lease.fence,
-            &numbers,
-            &kinds,
-            &data,
-        )
-        .fetch_optional(&self.pool)
-        .await?;
+            without_nul(json!(events)),
+        );
+        query.fetch_optional(&self.pool).await?;
         Ok(())
     }
 
-    /// How far an answer is; nothing when there is none.
-    pub async fn progress(&self, id: Uuid) -> Result<Option<Progress>, StoreError> {
+    /// Returns how far an answer is, or `None` if there is no such answer.
+    pub async fn progress(&self, id: Uuid) -> Result<Option<Progress>> {
         let row = sqlx::query!(
             r#"select fence, status not in ('queued', 'in_progress') as "is_settled!"
                from shopkeeper.answer where id = $1"#,
@@ -79,7 +75,7 @@ impl Store {
     }
 
     /// Reads what was said after a number, in order.
-    pub async fn events(&self, id: Uuid, after: i64, limit: u32) -> Result<Vec<Event>, StoreError> {
+    pub async fn events(&self, id: Uuid, after: i64, limit: u32) -> Result<Vec<Event>> {
         let events = sqlx::query_as!(
             Event,
             r#"select n, kind as "kind: EventKind", data
@@ -92,7 +88,7 @@ impl Store {
     }
 
     /// What a run has said of the text until now, as far as it counts.
-    pub async fn said(&self, id: Uuid, run: i64) -> Result<String, StoreError> {
+    pub async fn said(&self, id: Uuid, run: i64) -> Result<String> {
         let said = sqlx::query_scalar!(
             r#"select coalesce(string_agg(data ->> 'delta', '' order by n), '') as "said!"
                from shopkeeper.answer_event
@@ -105,8 +101,8 @@ impl Store {
         Ok(said.fetch_one(&self.pool).await?)
     }
 
-    /// Deletes one batch of events of answers that were settled an hour ago; says how many.
-    pub async fn prune_events(&self) -> Result<u64, StoreError> {
+    /// Deletes one batch of events of answers that were settled an hour ago; returns their number.
+    pub async fn prune_events(&self) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.answer_event where (answer_id, n) in (
                  select event.answer_id, event.n from shopkeeper.answer_event as event

@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use pgvector::HalfVector;
 use sqlx::PgConnection;
 
-use super::{Content, DocumentLock, Refreshed, Write, Written, lock};
+use super::{Content, DocumentLock, DocumentWrite, WriteOutcome, lock};
 use crate::{
     catalogue::{DocumentId, MassDelete},
     indexing::chunk::{Chunks, InputHash},
-    store::{Store, StoreError, jobs, sources::let_leave, versions::IndexVersion},
+    store::{Result, Store, StoreError, jobs, sources::let_leave, versions::IndexVersion},
 };
 
 mod copy;
@@ -27,9 +27,9 @@ impl Store {
         &self,
         version: i32,
         newest: Option<i32>,
-        writes: &[Write],
+        writes: &[DocumentWrite],
         guards: &BTreeMap<String, MassDelete>,
-    ) -> Result<Vec<Written>, StoreError> {
+    ) -> Result<Vec<WriteOutcome>> {
         let leases: Vec<_> = writes.iter().filter_map(|write| write.lease).collect();
         self.pool
             .by_index()
@@ -39,14 +39,15 @@ impl Store {
                 } else {
                     jobs::complete_all(connection, &leases).await?
                 };
-                let is_held = |write: &Write| write.lease.is_none_or(|lease| completed.contains(&lease.job));
+                let is_held =
+                    |write: &DocumentWrite| write.lease.is_none_or(|lease| completed.contains(&lease.job));
                 let held: Vec<_> = writes.iter().filter(|write| is_held(write)).collect();
                 let written = write(connection, version, &held, guards).await?;
                 let ended = writes.iter().map(|write| {
                     if is_held(write) {
-                        written.get(&write.id).copied().unwrap_or(Written::Superseded)
+                        written.get(&write.id).copied().unwrap_or(WriteOutcome::Superseded)
                     } else {
-                        Written::NotHeld
+                        WriteOutcome::NotHeld
                     }
                 });
                 Ok(ended.collect())
@@ -60,7 +61,7 @@ impl Store {
         &self,
         version: &IndexVersion,
         hashes: &[InputHash],
-    ) -> Result<HashMap<InputHash, Vec<f32>>, StoreError> {
+    ) -> Result<HashMap<InputHash, Vec<f32>>> {
         let hashes: Vec<_> = hashes.iter().map(|hash| hash.0.to_vec()).collect();
         let rows = sqlx::query!(
             r#"select input_hash as "input_hash!", embedding as "embedding!: HalfVector"
@@ -69,9 +70,8 @@ impl Store {
             version.model,
             version.dimensions,
             &hashes,
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        );
+        let rows = rows.fetch_all(&self.pool).await?;
         let found = rows.into_iter().filter_map(|row| {
             let hash = InputHash(row.input_hash.try_into().ok()?);
             let vector: Vec<_> = row.embedding.as_slice().iter().map(|number| number.to_f32()).collect();
@@ -83,8 +83,8 @@ impl Store {
 }
 
 impl Store {
-    /// Forgets one batch of the oldest vectors beyond so many; says how many.
-    pub async fn prune_cache(&self, entries: u32) -> Result<u64, StoreError> {
+    /// Deletes one batch of the oldest vectors beyond this number; returns how many.
+    pub async fn prune_cache(&self, entries: u32) -> Result<u64> {
         let forgotten = sqlx::query!(
             "delete from shopkeeper.embedding_cache where ctid = any (array(
                  select ctid from shopkeeper.embedding_cache order by kept_at
@@ -97,7 +97,7 @@ impl Store {
 }
 
 /// Whether a version was made that is newer than this.
-async fn has_newer(connection: &mut PgConnection, newest: Option<i32>) -> Result<bool, StoreError> {
+async fn has_newer(connection: &mut PgConnection, newest: Option<i32>) -> Result<bool> {
     let Some(newest) = newest else { return Ok(false) };
     let newer = sqlx::query_scalar!(
         r#"select exists (select from shopkeeper.index_version where id > $1 and state <> 'dropping') as "newer!""#,
@@ -115,31 +115,24 @@ fn keys<'a>(ids: impl Iterator<Item = &'a DocumentId>) -> (Vec<String>, Vec<Stri
 async fn write(
     connection: &mut PgConnection,
     version: i32,
-    writes: &[&Write],
+    writes: &[&DocumentWrite],
     guards: &BTreeMap<String, MassDelete>,
-) -> Result<HashMap<DocumentId, Written>, StoreError> {
+) -> Result<HashMap<DocumentId, WriteOutcome>> {
     let (sources, keys) = keys(writes.iter().map(|write| &write.id));
-    let locked = lock(connection, &sources, &keys).await?.into_iter();
-    let locked: HashMap<_, _> = locked
-        .map(|DocumentLock { source, key, revision, may_leave }| {
-            (DocumentId { source, key }, (revision, may_leave))
-        })
-        .collect();
+    let locked = lock(connection, &sources, &keys).await?;
     let (mut removed, mut contents) = (Vec::new(), Vec::new());
     let mut written = HashMap::new();
     for write in writes {
-        let Some((_, may_leave)) = locked.get(&write.id).filter(|(revision, _)| *revision == write.revision)
-        else {
-            continue;
-        };
-        written.insert(write.id.clone(), Written::Fresh);
-        match &write.refreshed {
-            Refreshed::Removed => removed.push((&write.id, *may_leave)),
-            Refreshed::Content(content) => contents.push((*write, content)),
+        let lock = locked.get(&write.id).filter(|lock| lock.revision == write.revision);
+        let Some(DocumentLock { may_leave, .. }) = lock else { continue };
+        written.insert(write.id.clone(), WriteOutcome::Fresh);
+        match &write.content {
+            None => removed.push((&write.id, *may_leave)),
+            Some(content) => contents.push((*write, content)),
         }
     }
     let withheld = remove(connection, &removed, guards).await?;
-    written.extend(withheld.into_iter().map(|id| (id.clone(), Written::Withheld)));
+    written.extend(withheld.into_iter().map(|id| (id.clone(), WriteOutcome::Withheld)));
     if contents.is_empty() {
         return Ok(written);
     }
@@ -161,7 +154,7 @@ async fn remove<'a>(
     connection: &mut PgConnection,
     removed: &[(&'a DocumentId, bool)],
     guards: &BTreeMap<String, MassDelete>,
-) -> Result<Vec<&'a DocumentId>, StoreError> {
+) -> Result<Vec<&'a DocumentId>> {
     let (mut leaving, mut asking) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
     for (id, may_leave) in removed {
         if *may_leave || !guards.contains_key(&id.source) {
@@ -187,9 +180,9 @@ async fn remove<'a>(
 
 /// Leaves documents as they are searched, until a listing finds them again or lets them go. They are not behind their
 /// revision: there is nothing newer to read.
-async fn keep(connection: &mut PgConnection, withheld: &[&DocumentId]) -> Result<(), StoreError> {
+async fn keep(connection: &mut PgConnection, withheld: &[&DocumentId]) -> Result<()> {
     let (sources, keys) = keys(withheld.iter().copied());
-    sqlx::query!(
+    let query = sqlx::query!(
         r#"with kept as (
              update shopkeeper.document as document set row_hash = 0
              from unnest($1::text[], $2::text[]) as kept (source, key)
@@ -203,15 +196,14 @@ async fn keep(connection: &mut PgConnection, withheld: &[&DocumentId]) -> Result
          on conflict (version, source, key) do update set indexed_revision = excluded.indexed_revision"#,
         &sources,
         &keys,
-    )
-    .execute(connection)
-    .await?;
+    );
+    query.execute(connection).await?;
     Ok(())
 }
 
-pub(super) async fn delete(connection: &mut PgConnection, leaving: &[&DocumentId]) -> Result<(), StoreError> {
+pub(super) async fn delete(connection: &mut PgConnection, leaving: &[&DocumentId]) -> Result<()> {
     let (sources, keys) = keys(leaving.iter().copied());
-    sqlx::query!(
+    let query = sqlx::query!(
         r#"with removed as materialized (
              delete from shopkeeper.document as document
              using unnest($1::text[], $2::text[]) as leaving (source, key)
@@ -233,9 +225,8 @@ pub(super) async fn delete(connection: &mut PgConnection, leaving: &[&DocumentId
          on conflict (model, dimensions, input_hash) do update set kept_at = excluded.kept_at"#,
         &sources,
         &keys,
-    )
-    .execute(connection)
-    .await?;
+    );
+    query.execute(connection).await?;
     Ok(())
 }
 
@@ -243,7 +234,7 @@ pub(super) async fn delete(connection: &mut PgConnection, leaving: &[&DocumentId
 ///
 /// A listed hash stays while all that is written at this revision, in every version, has it. Of another row it becomes 0,
 /// and the next listing looks again: the row may change back to what was listed, and what came back may go.
-async fn describe(connection: &mut PgConnection, contents: &[(&Write, &Content)]) -> Result<(), StoreError> {
+async fn describe(connection: &mut PgConnection, contents: &[(&DocumentWrite, &Content)]) -> Result<()> {
     let (sources, keys) = keys(contents.iter().map(|(write, _)| &write.id));
     let titles: Vec<_> = contents.iter().map(|(_, content)| content.document.title.clone()).collect();
     let links: Vec<_> = contents.iter().map(|(_, content)| content.document.link.clone()).collect();
@@ -251,7 +242,7 @@ async fn describe(connection: &mut PgConnection, contents: &[(&Write, &Content)]
     let metadata: Vec<_> =
         contents.iter().map(|(_, content)| content.document.metadata.get().to_owned()).collect();
     let row_hashes: Vec<_> = contents.iter().map(|(_, content)| content.document.row_hash).collect();
-    sqlx::query!(
+    let query = sqlx::query!(
         r#"update shopkeeper.document as document
          set title = shown.title, link = shown.link, sku = shown.sku, metadata = shown.metadata::jsonb,
              row_hash = case when document.row_hash = shown.row_hash then shown.row_hash else 0 end
@@ -265,9 +256,8 @@ async fn describe(connection: &mut PgConnection, contents: &[(&Write, &Content)]
         &skus as &[Option<String>],
         &metadata,
         &row_hashes,
-    )
-    .execute(connection)
-    .await?;
+    );
+    query.execute(connection).await?;
     Ok(())
 }
 
@@ -277,8 +267,8 @@ async fn describe(connection: &mut PgConnection, contents: &[(&Write, &Content)]
 async fn mark_fresh(
     connection: &mut PgConnection,
     version: i32,
-    contents: &[(&Write, &Content)],
-) -> Result<(), StoreError> {
+    contents: &[(&DocumentWrite, &Content)],
+) -> Result<()> {
     let (sources, keys) = keys(contents.iter().map(|(write, _)| &write.id));
     let revisions: Vec<_> = contents.iter().map(|(write, _)| write.revision).collect();
     let fingerprints: Vec<_> = contents.iter().map(|(_, content)| content.fingerprint.0.to_vec()).collect();
@@ -316,7 +306,7 @@ async fn replace(
     connection: &mut PgConnection,
     version: i32,
     changed: &[(&DocumentId, &Chunks, bool)],
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let indexed: Vec<_> = changed.iter().filter(|(_, _, was_indexed)| *was_indexed).collect();
     if !indexed.is_empty() {
         let (sources, keys) = keys(indexed.iter().map(|(id, ..)| *id));
@@ -325,7 +315,7 @@ async fn replace(
         let (kept_sources, kept_keys) = self::keys(kept.iter().map(|(id, _)| *id));
         let hashes: Vec<_> = kept.iter().map(|(_, (_, hash))| hash.0.to_vec()).collect();
         let ordinals: Vec<_> = kept.iter().map(|(_, (ordinal, _))| *ordinal).collect();
-        sqlx::query!(
+        let query = sqlx::query!(
             r#"with kept as materialized (
                  select source collate "C" as source, key collate "C" as key, input_hash, ordinal
                  from unnest($4::text[], $5::text[], $6::bytea[], $7::integer[]) as kept (source, key, input_hash, ordinal)
@@ -353,9 +343,8 @@ async fn replace(
             &kept_keys,
             &hashes,
             &ordinals,
-        )
-        .execute(&mut *connection)
-        .await?;
+        );
+        query.execute(&mut *connection).await?;
     }
     insert(connection, version, changed).await
 }
@@ -365,7 +354,7 @@ async fn insert(
     connection: &mut PgConnection,
     version: i32,
     changed: &[(&DocumentId, &Chunks, bool)],
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let rows = copy::rows(
         version,
         changed.iter().flat_map(|(id, chunks, _)| chunks.fresh.iter().map(move |fresh| (*id, fresh))),

@@ -11,8 +11,8 @@ use std::{
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{Lease, NewJob, columns, enqueue, require_held, ring};
-use crate::store::{Store, StoreError, usage::ModelAddress};
+use super::{Lease, NewJob, columns, enqueue_all, require_held, ring};
+use crate::store::{Result, Store, StoreError, usage::ModelAddress};
 
 /// A run of a job that is over.
 #[derive(Clone, Debug)]
@@ -111,7 +111,7 @@ const MAX_ERROR_CHARS: usize = 2000;
 
 /// Ends that were not written.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Unwritten {
+pub struct UnwrittenEnds {
     /// Taken by others, or cancelled.
     pub lost: Vec<Lease>,
     /// Still held, but the row of the job is locked: to be tried again.
@@ -131,7 +131,7 @@ impl Store {
     /// Writes how jobs ended, and enqueues what follows from them, in one transaction; nothing follows from jobs whose end
     /// was not written. Done jobs leave the queue; the others go back, or into the history as dead. A job that was
     /// enqueued again while it ran goes on in any case, with all its attempts before it.
-    pub async fn end_jobs(&self, ends: &[JobEnd]) -> Result<Unwritten, StoreError> {
+    pub async fn end_jobs(&self, ends: &[JobEnd]) -> Result<UnwrittenEnds> {
         let (mut done, mut failures) = (Vec::new(), Vec::new());
         for JobEnd { lease, ending } in ends {
             match ending {
@@ -146,7 +146,12 @@ impl Store {
                     ended.extend(fail(connection, Value::Array(failures)).await?);
                 }
                 let written = advance(connection, ended).await?;
-                enqueue_follow_ups(connection, ends, &written).await?;
+                let done = ends.iter().filter(|end| written.contains(&end.lease.job));
+                let follow_ups = done.flat_map(|end| match &end.ending {
+                    Ending::Done(follow_ups) => follow_ups.as_slice(),
+                    Ending::Failed(..) => &[],
+                });
+                enqueue_all(connection, follow_ups).await?;
                 unwritten(connection, ends, &written).await
             })
             .await
@@ -182,10 +187,7 @@ fn row(lease: Lease, failure: &Failure, error: &str) -> Value {
 
 /// Completes a job in the caller's transaction: into the history, or back into the queue when it was
 /// enqueued again while it ran.
-pub(in crate::store) async fn complete(
-    connection: &mut PgConnection,
-    lease: Lease,
-) -> Result<(), StoreError> {
+pub(in crate::store) async fn complete(connection: &mut PgConnection, lease: Lease) -> Result<()> {
     let mut ended = finish(connection, &[lease]).await?;
     if ended.is_empty() {
         require_held(connection, lease).await?;
@@ -200,12 +202,12 @@ pub(in crate::store) async fn complete(
 pub(in crate::store) async fn complete_all(
     connection: &mut PgConnection,
     leases: &[Lease],
-) -> Result<BTreeSet<i64>, StoreError> {
+) -> Result<BTreeSet<i64>> {
     let ended = finish(connection, leases).await?;
     advance(connection, ended).await
 }
 
-async fn finish(connection: &mut PgConnection, leases: &[Lease]) -> Result<Vec<EndedJob>, StoreError> {
+async fn finish(connection: &mut PgConnection, leases: &[Lease]) -> Result<Vec<EndedJob>> {
     let (jobs, fences) = columns(leases);
     let ended = sqlx::query_as!(
         EndedJob,
@@ -216,7 +218,7 @@ async fn finish(connection: &mut PgConnection, leases: &[Lease]) -> Result<Vec<E
     Ok(ended.fetch_all(connection).await?)
 }
 
-async fn fail(connection: &mut PgConnection, failures: Value) -> Result<Vec<EndedJob>, StoreError> {
+async fn fail(connection: &mut PgConnection, failures: Value) -> Result<Vec<EndedJob>> {
     let ended = sqlx::query_as!(
         EndedJob,
         r#"select id as "id!", kind as "kind!", group_key, again as "again!" from shopkeeper.fail($1)"#,
@@ -227,7 +229,7 @@ async fn fail(connection: &mut PgConnection, failures: Value) -> Result<Vec<Ende
 
 /// Lets the next job of each group run, wakes the workers of jobs that can run again, and returns the ids of those that
 /// ended.
-async fn advance(connection: &mut PgConnection, ended: Vec<EndedJob>) -> Result<BTreeSet<i64>, StoreError> {
+async fn advance(connection: &mut PgConnection, ended: Vec<EndedJob>) -> Result<BTreeSet<i64>> {
     let (mut groups, mut again) = (BTreeMap::<_, Vec<String>>::new(), BTreeSet::new());
     let ids = ended.iter().map(|job| job.id).collect();
     for job in ended {
@@ -247,36 +249,16 @@ async fn advance(connection: &mut PgConnection, ended: Vec<EndedJob>) -> Result<
     Ok(ids)
 }
 
-async fn enqueue_follow_ups(
-    connection: &mut PgConnection,
-    ends: &[JobEnd],
-    written: &BTreeSet<i64>,
-) -> Result<(), StoreError> {
-    let mut by_kind: BTreeMap<_, (Vec<_>, Vec<_>)> = BTreeMap::new();
-    for JobEnd { lease, ending } in ends {
-        let Ending::Done(follow_ups) = ending else { continue };
-        for job in follow_ups.iter().filter(|_| written.contains(&lease.job)) {
-            let (keys, payloads) = by_kind.entry(job.kind).or_default();
-            keys.push(job.key.clone());
-            payloads.push(job.payload.clone());
-        }
-    }
-    for (kind, (keys, payloads)) in by_kind {
-        enqueue(connection, kind, &keys, &payloads).await?;
-    }
-    Ok(())
-}
-
 /// Parts the ends that were not written into those of jobs that are no longer held and the others.
 async fn unwritten(
     connection: &mut PgConnection,
     ends: &[JobEnd],
     written: &BTreeSet<i64>,
-) -> Result<Unwritten, StoreError> {
+) -> Result<UnwrittenEnds> {
     let left = ends.iter().map(|end| end.lease).filter(|lease| !written.contains(&lease.job));
     let left: Vec<_> = left.collect();
     if left.is_empty() {
-        return Ok(Unwritten::default());
+        return Ok(UnwrittenEnds::default());
     }
     let (jobs, fences) = columns(&left);
     let held = sqlx::query_scalar!(
@@ -286,5 +268,5 @@ async fn unwritten(
     );
     let held = held.fetch_all(connection).await?;
     let (busy, lost) = left.into_iter().partition(|lease| held.contains(&lease.job));
-    Ok(Unwritten { lost, busy })
+    Ok(UnwrittenEnds { lost, busy })
 }

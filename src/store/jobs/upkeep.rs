@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::interval;
-use crate::store::{Store, StoreError};
+use crate::store::{Result, Store};
 
 /// Rows that one statement takes.
 const BATCH: i64 = 1000;
@@ -12,7 +12,7 @@ const PRUNE_BATCH: i64 = 10_000;
 
 /// What a look at the delayed jobs found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Promoted {
+pub struct Promotion {
     /// Jobs that were due, and are ready now.
     pub jobs: u64,
     /// Whether there may be more that are due.
@@ -22,32 +22,32 @@ pub struct Promoted {
 }
 
 impl Store {
-    /// Makes delayed jobs that are due ready, and wakes those who run them.
-    pub async fn promote(&self) -> Result<Promoted, StoreError> {
+    /// Makes delayed jobs that are due ready, and wakes the workers of their kinds.
+    pub async fn promote(&self) -> Result<Promotion> {
         let row =
             sqlx::query!(r#"select promoted as "promoted!", next_in from shopkeeper.promote($1)"#, BATCH)
                 .fetch_one(&self.upkeep)
                 .await?;
         let next = row.next_in.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        Ok(Promoted { jobs: row.promoted.unsigned_abs(), is_full: row.promoted >= BATCH, next })
+        Ok(Promotion { jobs: row.promoted.unsigned_abs(), is_full: row.promoted >= BATCH, next })
     }
 
     /// Frees jobs whose lease ran out: their worker is gone. An attempt is charged to those that may have
     /// started, so that a job that ends its worker dies in time.
-    pub async fn rescue(&self) -> Result<u64, StoreError> {
+    pub async fn rescue(&self) -> Result<u64> {
         let freed = sqlx::query_scalar!(r#"select shopkeeper.rescue($1) as "freed!""#, BATCH);
         Ok(freed.fetch_one(&self.upkeep).await?.unsigned_abs())
     }
 
     /// Lets the next job of each group run where that was missed: the worker of its head was gone too soon, or another
     /// transaction was just enqueueing into the group.
-    pub async fn advance_all(&self) -> Result<u64, StoreError> {
+    pub async fn advance_all(&self) -> Result<u64> {
         let advanced = sqlx::query_scalar!("select shopkeeper.advance_all()").fetch_one(&self.upkeep).await?;
         Ok(advanced.unwrap_or_default().unsigned_abs())
     }
 
     /// Does the same for one kind, as its worker.
-    pub async fn advance(&self, kind: &str) -> Result<u64, StoreError> {
+    pub async fn advance(&self, kind: &str) -> Result<u64> {
         let advanced =
             sqlx::query_scalar!("select shopkeeper.advance($1)", kind).fetch_one(&self.queue).await?;
         Ok(advanced.unwrap_or_default().unsigned_abs())
@@ -55,7 +55,7 @@ impl Store {
 
     /// Deletes one batch of finished jobs that are older than this; says how many. Dead ones stay until they
     /// are retried or discarded.
-    pub async fn prune_jobs(&self, older_than: Duration) -> Result<u64, StoreError> {
+    pub async fn prune_jobs(&self, older_than: Duration) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.job_history where ctid = any (array(
                  select ctid from shopkeeper.job_history where outcome <> 'dead' and finished_at < now() - $1::interval

@@ -1,9 +1,7 @@
 //! The SQL of our schema for an administrator, who applies it by hand when the daemon's role may not.
 
-use std::fmt::Write;
-
 use super::{MIGRATIONS, SchemaState, repeatable};
-use crate::store::{Reach, StoreError, options_of};
+use crate::store::{Reach, Result, options_of};
 
 /// What a role needs that only asks: printed for an administrator, never executed by us.
 pub const CLIENT_GRANTS: &str = "\
@@ -24,22 +22,19 @@ grant execute on function shopkeeper.search to shopkeeper_client;
 ";
 
 /// The role that the daemon logs in as.
-pub fn role(reach: &Reach) -> Result<String, StoreError> {
+pub fn role(reach: &Reach) -> Result<String> {
     let url = reach.direct_url.as_ref().unwrap_or(&reach.url);
     Ok(options_of(url)?.get_username().to_owned())
 }
 
 /// The SQL of the migrations that a database lacks, with the record of each. What it makes belongs to the daemon's
 /// role, which writes and makes index versions there.
-///
-/// # Panics
-/// Never: it writes to a string.
 pub fn sql(role: &str, state: &SchemaState) -> String {
     if state.missing() == 0 {
         return "-- no migration is missing\n".to_owned();
     }
     let role = format!("\"{}\"", role.replace('"', "\"\""));
-    let mut text = format!(
+    let head = format!(
         "\
 -- Run as an administrator of the database. What is made belongs to the daemon's role.
 begin;
@@ -59,42 +54,39 @@ create table if not exists shopkeeper.migration (
 );
 "
     );
-    write_missing(&mut text, state).expect("writing to a string cannot fail");
-    text + "commit;\n"
+    head + &missing(state) + "commit;\n"
 }
 
-fn write_missing(text: &mut String, state: &SchemaState) -> std::fmt::Result {
+fn missing(state: &SchemaState) -> String {
     let versioned = MIGRATIONS.iter().zip(&state.migrations).filter(|(_, state)| !state.applied);
-    for (migration, _) in versioned {
+    let versioned = versioned.map(|(migration, _)| {
         let (version, description) = (migration.version, &migration.description);
-        writeln!(
-            text,
+        format!(
             "\n-- {version} {description}\n{}\
              insert into shopkeeper.migration (version, description, success, checksum, execution_time)\n\
-             values ({version}, '{description}', true, '\\x{}', 0);",
+             values ({version}, '{description}', true, '\\x{}', 0);\n",
             migration.sql.as_str(),
             hex(&migration.checksum),
-        )?;
-    }
+        )
+    });
     let number = repeatable::number();
     let repeatable = repeatable::FILES.iter().zip(&state.repeatable).filter(|(_, state)| !state.applied);
-    for (file, _) in repeatable {
-        writeln!(
-            text,
+    let repeatable = repeatable.map(|(file, _)| {
+        format!(
             "\n-- {name}\n{}\
              insert into shopkeeper.repeatable_migration (name, hash, schema_number)\n\
              values ('{name}', '\\x{}', {number})\n\
              on conflict (name) do update\n\
-             set hash = excluded.hash, schema_number = excluded.schema_number, applied_at = now();",
+             set hash = excluded.hash, schema_number = excluded.schema_number, applied_at = now();\n",
             file.sql,
             hex(&file.hash()),
             name = file.name,
-        )?;
-    }
-    writeln!(
-        text,
-        "update shopkeeper.repeatable_migration set schema_number = {number} where schema_number < {number};"
-    )
+        )
+    });
+    let raise = format!(
+        "update shopkeeper.repeatable_migration set schema_number = {number} where schema_number < {number};\n"
+    );
+    versioned.chain(repeatable).chain([raise]).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use sqlx::PgConnection;
 
-use crate::store::StoreError;
+use crate::store::Result;
 
 /// The text of a repeatable migration.
 pub(super) struct RepeatableFile {
@@ -73,7 +73,7 @@ struct Record {
 }
 
 impl Records {
-    pub(super) async fn load(connection: &mut PgConnection) -> Result<Self, StoreError> {
+    pub(super) async fn load(connection: &mut PgConnection) -> Result<Self> {
         let exists = sqlx::query_scalar!(
             "select to_regclass('shopkeeper.repeatable_migration') is not null as \"exists!\""
         );
@@ -99,7 +99,7 @@ impl Records {
 }
 
 /// Applies the files that the database lacks, and records them.
-pub(super) async fn apply(connection: &mut PgConnection) -> Result<(), StoreError> {
+pub(super) async fn apply(connection: &mut PgConnection) -> Result<()> {
     let number = number();
     let records = Records::load(connection).await?;
     for file in FILES.iter().filter(|file| !records.is_current(file, number)) {

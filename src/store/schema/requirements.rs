@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use crate::store::{StoreError, pool::Pool};
+use crate::store::{Result, StoreError, pool::Pool};
 
 /// The oldest server that is supported.
 const POSTGRESQL: i32 = 150_000;
@@ -10,12 +10,11 @@ const POSTGRESQL: i32 = 150_000;
 const PGVECTOR: [u32; 3] = [0, 8, 0];
 
 /// Fails with the remedy when the server does not offer what we need.
-pub(super) async fn check(pool: &Pool) -> Result<(), StoreError> {
+pub(super) async fn check(pool: &Pool) -> Result<()> {
     let server = sqlx::query!(
         r#"select current_setting('server_version_num')::integer as "number!", current_setting('server_version') as "version!""#
-    )
-    .fetch_one(pool)
-    .await?;
+    );
+    let server = server.fetch_one(pool).await?;
     if server.number < POSTGRESQL {
         return Err(StoreError::Unsuitable(format!(
             "PostgreSQL {} is too old: shopkeeper needs 15 or later",
@@ -24,9 +23,8 @@ pub(super) async fn check(pool: &Pool) -> Result<(), StoreError> {
     }
     let vector = sqlx::query!(
         r#"select installed_version, default_version as "offered?" from pg_available_extensions where name = 'vector'"#
-    )
-    .fetch_optional(pool)
-    .await?;
+    );
+    let vector = vector.fetch_optional(pool).await?;
     let Some(vector) = vector else {
         return Err(StoreError::Unsuitable(format!(
             "this PostgreSQL {} does not offer the extension `vector`\n  install pgvector 0.8 or later on its host \
@@ -51,7 +49,7 @@ pub(in crate::store) fn parsed(version: &str) -> [u32; 3] {
 }
 
 /// Creates pgvector if it is missing, and loads it: only then may a role that is no superuser name its settings.
-pub(super) async fn create_pgvector(connection: &mut PgConnection) -> Result<(), StoreError> {
+pub(super) async fn create_pgvector(connection: &mut PgConnection) -> Result<()> {
     let created = sqlx::query!("create extension if not exists vector").execute(&mut *connection).await;
     created.map_err(|error| match StoreError::from(error) {
         StoreError::Forbidden(reason) => StoreError::Unsuitable(format!(

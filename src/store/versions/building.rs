@@ -1,10 +1,10 @@
-//! Builds and removes what an index version is searched by: statements that take as long as they take.
+//! Builds and drops the HNSW indexes and partitions of versions, without a time limit for statements.
 
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::store::{Store, StoreError, pool::Pool, versions::IndexVersion};
+use crate::store::{Result, Store, StoreError, pool::Pool, versions::IndexVersion};
 
 /// A connection of its own, past a pooler and without a limit of time.
 struct Builder<'a> {
@@ -16,13 +16,13 @@ struct Builder<'a> {
 }
 
 /// How often the server's process is looked for. When it is gone, and we were not told, the network was cut.
-const LOOK: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Builder<'_> {
-    async fn execute(&mut self, statement: String) -> Result<(), StoreError> {
+    async fn execute(&mut self, statement: String) -> Result<()> {
         let lost = async {
             loop {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
                 let there = sqlx::query_scalar!(
                     r#"select exists (select from pg_stat_activity where pid = $1) as "there!""#,
                     self.pid
@@ -41,7 +41,7 @@ impl Builder<'_> {
 }
 
 impl Store {
-    async fn builder(&self) -> Result<Builder<'_>, StoreError> {
+    async fn builder(&self) -> Result<Builder<'_>> {
         let mut connection = self.direct.plain().acquire().await?.detach();
         let pid =
             sqlx::query_scalar!(r#"select pg_backend_pid() as "pid!""#).fetch_one(&mut connection).await?;
@@ -54,14 +54,15 @@ impl Store {
         ] {
             builder.execute(statement.to_owned()).await?;
         }
-        // When we have gone away, nobody goes on beside the next one who does it: not every system's server can see that.
+        // The server ends the statement when this process is gone, so that the next one does not work beside it. Not every
+        // system's server can.
         let _ = builder.execute("set client_connection_check_interval = '10s'".to_owned()).await;
         Ok(builder)
     }
 
     /// Builds a version's HNSW index without locking out writers, and makes the version ready. What an
     /// earlier try has left is removed first.
-    pub async fn build_hnsw(&self, version: &IndexVersion) -> Result<(), StoreError> {
+    pub async fn build_hnsw(&self, version: &IndexVersion) -> Result<()> {
         let (id, dimensions) = (version.id, version.dimensions);
         let mut builder = self.builder().await?;
         let is_valid = sqlx::query_scalar!(
@@ -81,17 +82,16 @@ impl Store {
             builder.execute(format!("analyze shopkeeper.chunk_{id}")).await?;
             note_built(&self.pool, id).await?;
         }
-        sqlx::query!(
+        let query = sqlx::query!(
             "update shopkeeper.index_version set state = 'ready' where id = $1 and state = 'building'",
             id
-        )
-        .execute(&self.pool)
-        .await?;
+        );
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
     /// Builds a version's HNSW index anew, without locking out writers or searches.
-    pub async fn rebuild_hnsw(&self, version: i32) -> Result<(), StoreError> {
+    pub async fn rebuild_hnsw(&self, version: i32) -> Result<()> {
         let mut builder = self.builder().await?;
         // What a rebuilding that was ended has left.
         let left = sqlx::query_scalar!(
@@ -108,14 +108,14 @@ impl Store {
     }
 
     /// Removes dead chunks of a version from its table and its indexes.
-    pub async fn vacuum_chunks(&self, version: i32) -> Result<(), StoreError> {
+    pub async fn vacuum_chunks(&self, version: i32) -> Result<()> {
         let mut builder = self.builder().await?;
         builder.execute(format!("vacuum (analyze) shopkeeper.chunk_{version}")).await
     }
 
     /// Deletes a version that nobody writes any more. Its partition is detached without locking the
     /// others.
-    pub async fn drop_index(&self, id: i32) -> Result<(), StoreError> {
+    pub async fn drop_index(&self, id: i32) -> Result<()> {
         let mut builder = self.builder().await?;
         let pending = sqlx::query_scalar!(
             r#"select inhdetachpending from pg_inherits where inhrelid = to_regclass($1)"#,
@@ -134,13 +134,12 @@ impl Store {
 }
 
 /// Notes how many chunks had been deleted when the HNSW index was built.
-async fn note_built(pool: &Pool, version: i32) -> Result<(), StoreError> {
-    sqlx::query!(
+async fn note_built(pool: &Pool, version: i32) -> Result<()> {
+    let query = sqlx::query!(
         "update shopkeeper.index_version as version set hnsw_deleted = n_tup_del + n_tup_upd
          from pg_stat_user_tables where version.id = $1 and relid = to_regclass('shopkeeper.chunk_' || version.id)",
         version,
-    )
-    .execute(pool)
-    .await?;
+    );
+    query.execute(pool).await?;
     Ok(())
 }
