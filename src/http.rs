@@ -62,7 +62,6 @@ pub struct Api {
     /// The origins of browsers that may call.
     pub origins: Arc<[HeaderValue]>,
     pub rate: Rate,
-    /// The kinds of jobs.
     pub kinds: &'static [&'static str],
     pub retriever: Arc<Retriever>,
     pub max_question_chars: usize,

@@ -21,9 +21,7 @@ use crate::{clock, http_client, retry_hint};
 
 pub mod job;
 
-/// The longest that a receiver may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// The longest wait that a receiver can request.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// A receiver.
@@ -122,7 +120,6 @@ impl Webhook {
         }
     }
 
-    /// Checks a literal address, which is never resolved.
     fn check_literal(&self) -> Result<(), DeliveryError> {
         let address = match self.url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
@@ -149,7 +146,6 @@ fn reason(error: reqwest::Error) -> DeliveryError {
     })
 }
 
-/// Resolves names to allowed addresses.
 struct Resolver {
     allow_private: bool,
 }

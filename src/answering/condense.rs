@@ -4,7 +4,6 @@ use crate::model::{Message, Prompt, Role};
 
 const SYSTEM: &str = include_str!("condense.md");
 
-/// Tokens of a question.
 const MAX_TOKENS: u32 = 200;
 
 /// Builds the prompt that asks a model to rewrite a question.

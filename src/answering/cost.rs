@@ -37,7 +37,6 @@ impl AnswerCost {
         Self { job: Some(job), ..Self::default() }
     }
 
-    /// The jobs that wait for the models.
     pub(super) fn jobs(&self) -> &[JobRef] {
         self.job.as_slice()
     }
@@ -47,7 +46,6 @@ impl AnswerCost {
         self.add(&[(tokens, price)]).embedding_tokens += tokens;
     }
 
-    /// Adds a completion.
     pub(super) fn add_completion(&self, completion: &Completion, prices: Prices) {
         let Completion { input_tokens: input, output_tokens: output, .. } = *completion;
         let mut sums = self.add(&[(input, prices.input), (output, prices.output)]);
@@ -87,7 +85,6 @@ impl AnswerCost {
     }
 }
 
-/// The operation in the usage of the day.
 const OPERATION: Operation = Operation::Answer;
 
 /// Estimates the tokens of a text: four characters each.

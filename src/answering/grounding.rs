@@ -76,13 +76,13 @@ impl Grounding {
     /// Checks the text of an answer; its citations are checked already. `customer` is everything the customer said.
     pub fn check(text: &str, passages: &[Passage], customer: &[&str], invalid_citations: Vec<u32>) -> Self {
         let known: Vec<_> = passages.iter().filter_map(|passage| passage.url.as_deref()).collect();
-        let (text, links) = without_links(text);
+        let (text, links) = split_links(text);
         let mut invalid_links: Vec<_> =
             links.into_iter().filter(|link| !known.contains(&link.as_str())).collect();
         invalid_links.dedup();
         Self {
             checked: true,
-            unsupported_numbers: unsupported(&text, passages, customer),
+            unsupported_numbers: unsupported_numbers(&text, passages, customer),
             invalid_citations,
             invalid_links,
         }
@@ -96,8 +96,8 @@ impl Grounding {
     }
 }
 
-/// Takes the addresses out of a text.
-fn without_links(text: &str) -> (String, Vec<String>) {
+/// Removes the addresses from a text.
+fn split_links(text: &str) -> (String, Vec<String>) {
     let (mut rest, mut kept, mut links) = (text, String::new(), Vec::new());
     let begins =
         |rest: &str| ["https://", "http://", "www."].iter().filter_map(|start| rest.find(start)).min();
@@ -114,7 +114,7 @@ fn without_links(text: &str) -> (String, Vec<String>) {
     (kept, links)
 }
 
-fn unsupported(text: &str, passages: &[Passage], customer: &[&str]) -> Vec<String> {
+fn unsupported_numbers(text: &str, passages: &[Passage], customer: &[&str]) -> Vec<String> {
     let sentences = sentences(text);
     let clauses =
         sentences.iter().flat_map(|sentence| sentence.clauses.iter().map(move |clause| (sentence, clause)));
@@ -133,7 +133,7 @@ fn unsupported(text: &str, passages: &[Passage], customer: &[&str]) -> Vec<Strin
     }
     let is_supported = |word: &str| {
         let is_code = word.bytes().any(|byte| byte.is_ascii_alphabetic());
-        // `250kg` is a number and its unit: it may stand as `250 kg`, and so may `10:30`, or `6-8` as two numbers.
+        // `250kg` is a number with its unit, which a passage may write as `250 kg`; `10:30` and `6-8` are two numbers.
         let is_named = is_code && codes.contains(&normalize(word));
         is_named
             || (!is_article_number(word)
@@ -164,7 +164,7 @@ fn is_article_number(word: &str) -> bool {
     false
 }
 
-/// Runs of digits, with the points, commas and apostrophes inside them.
+/// Finds runs of digits, with the points, commas and apostrophes inside them.
 fn numbers(text: &str) -> impl Iterator<Item = &str> {
     let parts = text.split(|character: char| !character.is_ascii_digit() && !".,'’".contains(character));
     parts
@@ -172,7 +172,7 @@ fn numbers(text: &str) -> impl Iterator<Item = &str> {
         .filter(|part| !part.is_empty())
 }
 
-/// The values that a number may have: its last point or comma may be that of the decimals or that of the thousands.
+/// Returns the values that a number may have: its last point or comma may separate decimals or thousands.
 fn values_of(number: &str) -> Vec<String> {
     let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
     let value = |whole: &str, decimals: &str| {

@@ -44,14 +44,12 @@ pub struct AnswerQuestion {
 
 /// The limits of one answer.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct AnswerLimits {
-    /// Messages of the session that the model sees.
     pub history_messages: u32,
-    /// The longest question.
     pub max_question_chars: usize,
     /// Dollars that answers may cost in a day (UTC); zero means no limit.
     pub daily_usd: f64,
-    /// The longest that one answer may take.
     pub timeout: Duration,
     /// How long a question waits for a model that is down before it gets the fallback.
     pub fallback_after: Duration,

@@ -12,12 +12,12 @@ use crate::{
 
 /// The settings of settlements.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct SettleSettings {
-    /// The distance above which a human is asked for.
     pub escalate_above_distance: f64,
     /// The reply while no model may be asked, by language.
     pub fallback: BTreeMap<String, String>,
-    /// The chat model's name, for the usage that callers see.
+    /// The chat model's name.
     pub model: String,
 }
 

@@ -18,7 +18,6 @@ use crate::{
     },
 };
 
-/// How often events are stored.
 const STORE_INTERVAL: Duration = Duration::from_millis(150);
 
 /// The events that are not stored yet.
@@ -33,12 +32,10 @@ struct Pending {
 }
 
 impl Draft {
-    /// Adds the passages.
     pub(super) fn found(&self, sources: &[Source]) {
         self.pending().events.push((EventKind::Sources, json!({ "sources": sources })));
     }
 
-    /// Adds a piece of the text.
     pub(super) fn push(&self, piece: &str) {
         let mut pending = self.pending();
         let piece = if pending.has_begun { piece } else { piece.trim_start() };
@@ -83,7 +80,6 @@ impl Draft {
 }
 
 impl Pending {
-    /// Makes an event of the text so far.
     fn close(&mut self) {
         if !self.text.is_empty() {
             let text = std::mem::take(&mut self.text);

@@ -66,7 +66,6 @@ pub(super) async fn ask(arguments: Ask, path: &Path) -> anyhow::Result<()> {
     answer.error.map_or(Ok(()), |error| Err(anyhow::Error::msg(error)))
 }
 
-/// How often the answer is read.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> {
@@ -87,7 +86,6 @@ async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> 
     }
 }
 
-/// Shows an answer with its sources and confidence.
 fn show(answer: &AnswerObject) {
     output::line(answer.answer.as_ref().map_or("(no answer)", |answer| answer.text.as_str()));
     for source in answer.sources.iter().filter(|source| source.cited) {
@@ -100,7 +98,6 @@ fn show(answer: &AnswerObject) {
     output::line(format!("  confidence {confidence}{escalation}"));
 }
 
-/// Shows what was searched for and found, the verdict and the cost.
 fn explain(answer: &AnswerObject) {
     let searched = answer.standalone_question.as_deref().unwrap_or(&answer.question);
     output::line(format!("\nsearched for: {searched}"));

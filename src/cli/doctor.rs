@@ -101,7 +101,6 @@ async fn check(config: &Config, store: &Store, checks: &mut Checks) {
     );
 }
 
-/// The most that two clocks may differ.
 const MAX_SKEW_SECONDS: i64 = 5;
 /// A replica further behind answers from an old catalogue.
 const STALE_REPLICA_SECONDS: f64 = 60.0;
@@ -152,8 +151,8 @@ async fn check_server(config: &Config, store: &Store, checks: &mut Checks) {
     let remedy = "set database.direct_url to the database itself, past the pooler that database.url leads to: until \
                   then work begins up to a second late";
     match checks.require("notifications", store.notification_time().await, remedy) {
-        Some(Some(time)) => checks.pass("notifications", format!("received {how} after {time:.1?}")),
-        Some(None) => checks.add("notifications", false, "NOTIFY is not received", remedy),
+        Some(Some(time)) => checks.pass("notifications", format!("heard {how} after {time:.1?}")),
+        Some(None) => checks.add("notifications", false, "NOTIFY is not heard", remedy),
         None => {}
     }
     let remedy = "start it; until then the database itself is searched";
@@ -195,7 +194,6 @@ async fn check_index(store: &Store, checks: &mut Checks) {
     }
 }
 
-/// Checks whether searches use the HNSW index.
 async fn check_search(store: &Store, checks: &mut Checks) {
     let Some(indexes) = checks.require("search", store.index_status().await, "") else { return };
     let active = indexes.into_iter().find(|index| index.version.state == IndexState::Active);
@@ -216,7 +214,6 @@ async fn check_search(store: &Store, checks: &mut Checks) {
     }
 }
 
-/// No document should be stale for longer.
 const STALE_SECONDS: f64 = 3600.0;
 
 async fn check_coverage(config: &Config, store: &Store, checks: &mut Checks) {

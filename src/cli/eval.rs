@@ -75,7 +75,6 @@ enum Part {
     HeldOut,
 }
 
-/// The least value of a figure.
 #[derive(Clone, Debug)]
 struct Minimum {
     figure: String,
@@ -183,7 +182,6 @@ async fn propose(set: &Set, path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Finds a version by its number, or the active one.
 async fn find_version(parts: &Parts, number: Option<i32>) -> anyhow::Result<Version> {
     let Some(number) = number else { return Ok(parts.versions.active().await?) };
     let written = parts.versions.written().await?;
@@ -195,7 +193,6 @@ async fn find_version(parts: &Parts, number: Option<i32>) -> anyhow::Result<Vers
     })?)
 }
 
-/// Asks every question and grades the results.
 async fn grade(
     parts: &Parts,
     version: &Version,

@@ -158,9 +158,7 @@ fn confirm(question: &str) -> anyhow::Result<bool> {
 
 /// How long running jobs may take to finish after waiting has ended.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-/// The kinds of jobs that fill a version.
 const FILLING: &[&str] = &[FillIndex::KIND, MaintainIndex::KIND, RefreshDocument::KIND];
-/// How often the version is read.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 async fn until_ready(config: &Config, store: &Store, parts: &Parts, version: i32) -> anyhow::Result<()> {

@@ -16,7 +16,13 @@ pub(super) enum Jobs {
     /// List jobs, live ones first, the newest first
     List(List),
     /// Show one job with its payload
-    Show(Show),
+    Show {
+        /// The job's number
+        id: i64,
+        /// Print JSON on one line
+        #[arg(long)]
+        json: bool,
+    },
     /// Run dead jobs again, and waiting ones now
     Retry(Choice),
     /// Cancel waiting and running jobs
@@ -46,15 +52,6 @@ pub(super) struct List {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Show {
-    /// The job's number
-    id: i64,
-    /// Print JSON on one line
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
 pub(super) struct Choice {
     /// The jobs' numbers
     #[arg(required_unless_present = "kind")]
@@ -65,11 +62,11 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    fn selection(&self) -> Selection {
-        match &self.kind {
-            Some(kind) => Selection::Dead { kind: kind.clone() },
+    fn selection(&self) -> Result<Selection, Exit> {
+        Ok(match &self.kind {
+            Some(kind) => Selection::Dead { kind: queue::require_kind(kind)?.to_owned() },
             None => Selection::Ids(self.ids.clone()),
-        }
+        })
     }
 }
 
@@ -82,7 +79,7 @@ pub(super) async fn jobs(jobs: Jobs, path: &Path) -> anyhow::Result<()> {
             let columns = "id, kind, key, state, attempts, max_attempts as most, run_at as due, last_error as last error";
             output::list(json, "jobs", &jobs, columns)
         }
-        Jobs::Show(Show { id, json }) => {
+        Jobs::Show { id, json } => {
             let filter = JobFilter { ids: Some(vec![id]), limit: 1, ..JobFilter::default() };
             let job = store.jobs(&filter).await?.pop().ok_or_else(|| unknown(&[id]))?;
             let mut job = serde_json::to_value(&job)?;
@@ -94,16 +91,14 @@ pub(super) async fn jobs(jobs: Jobs, path: &Path) -> anyhow::Result<()> {
             Ok(())
         }
         Jobs::Retry(choice) => {
-            choice.kind.as_deref().map(queue::require_kind).transpose()?;
-            print_count(store.retry_jobs(&choice.selection()).await?, &choice.ids, "to be run again")
+            print_count(store.retry_jobs(&choice.selection()?).await?, &choice.ids, "to be run again")
         }
         Jobs::Cancel { ids } => {
             daemon::declare_kinds(&store).await?;
             print_count(store.cancel_jobs(&ids).await?, &ids, "cancelled")
         }
         Jobs::Discard(choice) => {
-            choice.kind.as_deref().map(queue::require_kind).transpose()?;
-            print_count(store.discard_jobs(&choice.selection()).await?, &choice.ids, "deleted")
+            print_count(store.discard_jobs(&choice.selection()?).await?, &choice.ids, "deleted")
         }
     }
 }

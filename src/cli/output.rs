@@ -17,7 +17,6 @@ pub(super) fn note(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Writes a value as JSON on one line.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     line(serde_json::to_string(value)?);
     Ok(())
@@ -60,7 +59,6 @@ fn cell(field: &str, value: &Value) -> String {
     }
 }
 
-/// Writes a table of cells.
 pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
@@ -90,7 +88,6 @@ fn duration(seconds: Option<f64>) -> String {
     seconds.map_or("-".to_owned(), |time| humantime::format_duration(time).to_string())
 }
 
-/// Formats a time in UTC.
 pub(super) fn time(at: DateTime<Utc>) -> String {
     at.format("%F %TZ").to_string()
 }

@@ -28,7 +28,6 @@ pub(super) async fn plan(arguments: Plan, path: &Path) -> anyhow::Result<()> {
     if arguments.json { plans.iter().try_for_each(output::json) } else { show(&plans) }
 }
 
-/// Plans syncs of these sources for a version.
 pub(super) async fn plans(
     parts: &Parts,
     version: &Version,

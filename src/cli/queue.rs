@@ -53,7 +53,6 @@ pub(super) fn require_kind(kind: &str) -> Result<&str, Exit> {
     Err(Exit::usage(format!("there is no kind of job {kind:?}; there are {}", Workers::KINDS.join(", "))))
 }
 
-/// Prints the kinds as a table, and the jobs that wait for a budget.
 pub(super) fn show(kinds: &[QueueStatus], waits: &[BudgetWait]) -> anyhow::Result<()> {
     let columns =
         "kind as queue, ready, scheduled, running, dead, oldest_ready_seconds as oldest ready, paused";

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{log_format, systemd::Systemd, words};
+use super::{log_format, systemd, words};
 use crate::{
     config::Config,
     daemon::{self, Listeners, Role, Roles, Started},
@@ -35,7 +35,6 @@ pub(super) struct Run {
     embedded: bool,
 }
 
-/// The longest interval between checks of the workers.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(arguments: Run, path: &Path) -> anyhow::Result<()> {
@@ -55,7 +54,6 @@ async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>
     let otlp = config.telemetry.otlp_endpoint.as_ref().map(|url| url.expose().as_str());
     telemetry::start(&config.telemetry.log, log_format(&config), otlp);
     let roles = Roles::of(&arguments.roles);
-    let systemd = Systemd::from_environment();
     let (mut terminate, mut hangup) = (StopSignal::new()?, signal(SignalKind::hangup())?);
     // The parent of every daemon's token, also of one that is still starting.
     let stop = CancellationToken::new();
@@ -63,10 +61,10 @@ async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>
     let listeners = listeners.map_or_else(|| Listeners::bind(&config, roles), Ok)?;
     let mut current = tokio::select! {
         started = start(&mut daemons, config, listeners, roles, &stop) => started?,
-        () = systemd.keep_starting() => unreachable!("it never returns"),
+        () = systemd::keep_starting() => unreachable!("it never returns"),
         () = terminate.signalled() => return Ok(()),
     };
-    systemd.ready(&current.status());
+    systemd::ready(&current.status());
     let mut before = None;
     loop {
         tokio::select! {
@@ -88,10 +86,10 @@ async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>
             },
             () = terminate.signalled() => break,
             _ = hangup.recv() => {
-                Systemd::reloading();
+                systemd::reloading();
                 let new = tokio::select! {
                     new = reload(&mut daemons, path, &current, roles, &stop) => new,
-                    () = current.keep_watching(&systemd) => unreachable!("it never returns"),
+                    () = current.keep_watching() => unreachable!("it never returns"),
                     () = terminate.signalled() => break,
                 };
                 telemetry::reloaded(new.is_ok());
@@ -105,12 +103,12 @@ async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>
                     }
                     Err(error) => tracing::error!("the settings stay as they were: {error:#}"),
                 }
-                systemd.ready(&current.status());
+                systemd::ready(&current.status());
             }
-            () = current.keep_watching(&systemd) => unreachable!("it never returns"),
+            () = current.keep_watching() => unreachable!("it never returns"),
         }
     }
-    Systemd::stopping();
+    systemd::stopping();
     stop.cancel();
     let ended = async {
         let mut last = Ok(());
@@ -124,7 +122,6 @@ async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>
     ended
 }
 
-/// The daemon that takes work.
 struct Current {
     id: tokio::task::Id,
     config: Config,
@@ -141,12 +138,12 @@ impl Current {
     }
 
     /// Feeds the watchdog while the workers reach the database; never returns.
-    async fn keep_watching(&self, systemd: &Systemd) {
-        let interval = systemd.watchdog_interval().map_or(CHECK_INTERVAL, |time| time.min(CHECK_INTERVAL));
+    async fn keep_watching(&self) {
+        let interval = systemd::watchdog_interval().map_or(CHECK_INTERVAL, |time| time.min(CHECK_INTERVAL));
         loop {
             tokio::time::sleep(interval).await;
             if self.heartbeat.is_steady() {
-                systemd.feed_watchdog();
+                systemd::feed_watchdog();
             } else {
                 tracing::warn!("workers do not get through to the database");
             }
@@ -214,7 +211,6 @@ async fn start(
     Ok(current)
 }
 
-/// SIGTERM or SIGINT.
 pub(super) struct StopSignal {
     terminate: Signal,
     interrupt: Signal,

@@ -9,7 +9,6 @@ use serde_json::json;
 use super::{open, output};
 use crate::store::{Store, answers::LOCAL};
 
-/// The last answers of a session that `show` prints.
 const SHOWN: u32 = 50;
 
 #[derive(Debug, Subcommand)]

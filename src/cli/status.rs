@@ -27,7 +27,6 @@ pub(super) struct Status {
 
 /// Reasons shown for failures, the most frequent ones.
 const REASONS: i64 = 10;
-/// How often `--watch` repeats.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 pub(super) async fn status(Status { json, watch }: Status, path: &Path) -> anyhow::Result<()> {

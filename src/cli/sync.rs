@@ -47,7 +47,6 @@ pub(super) struct Sync {
     json: bool,
 }
 
-/// Which sources to sync, and how.
 pub(super) struct Order<'a> {
     pub(super) names: &'a [String],
     pub(super) options: SyncOptions,
@@ -73,7 +72,6 @@ pub(super) async fn sync(arguments: Sync, path: &Path) -> anyhow::Result<()> {
     error.map_or(Ok(()), Err)
 }
 
-/// The result of a sync of one source, with the documents that cannot be indexed.
 #[derive(Serialize)]
 pub(super) struct SyncResult {
     #[serde(flatten)]
@@ -84,7 +82,6 @@ pub(super) struct SyncResult {
     reasons: Vec<FailureReason>,
 }
 
-/// Documents of a source that cannot be indexed for one reason.
 #[derive(Serialize)]
 struct FailureReason {
     reason: String,
@@ -166,7 +163,6 @@ pub(super) async fn sync_all(
     (synced, worst)
 }
 
-/// Waits while another process lists the source.
 async fn sync_in_turn(parts: &Parts, name: &str, options: SyncOptions) -> Result<SyncReport, SyncError> {
     let mut is_told = false;
     loop {
@@ -185,7 +181,6 @@ async fn sync_in_turn(parts: &Parts, name: &str, options: SyncOptions) -> Result
 /// How often a sync is tried again while another process lists the source.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Returns the error of a wait for documents that failed, if any did.
 fn failures(synced: &[SyncResult]) -> Option<anyhow::Error> {
     let failed: i64 = synced.iter().map(|synced| synced.failed).sum();
     if failed == 0 {
@@ -220,7 +215,6 @@ pub(super) fn show(synced: &[SyncResult], json: bool) -> anyhow::Result<()> {
     output::rows_table(synced, columns)
 }
 
-/// The shortest pause between two counts of the backlog.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 async fn wait(config: &Config, store: &Store, parts: &Parts, reports: &[SyncReport]) -> anyhow::Result<()> {

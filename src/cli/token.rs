@@ -84,7 +84,6 @@ pub(super) async fn token(token: Token, path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// When a token expires that is valid for this long from now.
 fn expiry(validity: Duration) -> Result<DateTime<Utc>, Exit> {
     let end = TimeDelta::from_std(validity).ok().and_then(|time| clock::now().checked_add_signed(time));
     end.ok_or_else(|| {

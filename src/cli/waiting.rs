@@ -15,7 +15,6 @@ use crate::{
 
 /// How long jobs may fail without any progress before waiting ends.
 const STALL_LIMIT: Duration = Duration::from_secs(15);
-/// How often pauses are looked for.
 const PAUSE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Waits for jobs of some kinds, with a progress bar, and reports once whether an operator has paused them.
@@ -75,7 +74,6 @@ impl Drop for Watch<'_> {
     }
 }
 
-/// Whether anything gets done.
 struct Progress {
     moved: Instant,
     left: Option<u64>,
@@ -114,7 +112,6 @@ async fn is_refused(store: &Store, parts: &Parts) -> anyhow::Result<bool> {
     Ok(is_spent || store.stopped_since().await?.is_some())
 }
 
-/// Sums the documents of these sources that wait or are being refreshed.
 pub(super) async fn backlog(store: &Store, sources: &[String]) -> anyhow::Result<Backlog> {
     let mut sum = Backlog { pending: 0, last_error: None };
     for source in sources {

@@ -208,7 +208,6 @@ pub(super) async fn list(
     Ok(Json(Page::new(answers.await?, limit, |last| last.seq)))
 }
 
-/// Reads an answer that the caller may see.
 pub(super) async fn find_answer(caller: &Caller, id: &str) -> Result<AnswerObject, Problem> {
     let id = parse_id("answer", id)?;
     let answer = caller.api.store.answer(caller.sees(), id).await?;

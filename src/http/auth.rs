@@ -84,7 +84,6 @@ impl Rate {
     }
 }
 
-/// The sender of a request, with the state of the routes.
 pub(super) struct Caller {
     pub(super) api: Api,
     grant: Grant,
@@ -151,7 +150,6 @@ impl Caller {
         has(scope) || has(Scope::Admin)
     }
 
-    /// Requires a scope.
     pub(super) fn may(&self, scope: Scope) -> Result<(), Problem> {
         if self.has(scope) {
             return Ok(());
@@ -167,7 +165,6 @@ impl Caller {
         }
     }
 
-    /// The client that asks.
     pub(super) fn client(&self) -> &str {
         &self.grant.client
     }

@@ -34,7 +34,6 @@ use crate::{
     },
 };
 
-/// Events read at once.
 const PAGE: u32 = 100;
 /// How often a comment is sent, so that proxies keep an idle connection open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 
-/// The body, as JSON.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
@@ -36,7 +35,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-/// The parameters in the path.
 pub(super) struct PathParams<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathParams<T> {
@@ -48,7 +46,6 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathPar
     }
 }
 
-/// The parameters in the query.
 pub(super) struct QueryParams<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T> {
@@ -78,7 +75,6 @@ pub(super) struct Changed<S> {
     pub(super) status: S,
 }
 
-/// The most items of a page.
 pub(super) const PAGE: u32 = 50;
 
 /// A page of a list.

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use super::Api;
 
-/// The longest wait for the state of the migrations.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn routes(api: Api) -> Router {

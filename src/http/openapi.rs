@@ -3,36 +3,31 @@
 use utoipa::{
     OpenApi as _,
     openapi::{
-        Content, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder,
+        Content, OpenApi, Ref, RefOr, ResponseBuilder,
         path::PathItem,
         schema::{Schema, SchemaType, Type},
-        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 
 use super::problem::Problem;
 
 #[derive(utoipa::OpenApi)]
-#[openapi(components(schemas(Problem)))]
-struct Schemas;
+#[openapi(
+    info(title = "shopkeeper", description = "Questions about a shop's catalogue, and their answers."),
+    components(schemas(Problem)),
+    // A loopback listener may require no token.
+    security((), ("bearer" = []))
+)]
+struct Document;
 
 pub(super) fn document() -> OpenApi {
-    let info = InfoBuilder::new()
-        .title("shopkeeper")
-        .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Questions about a shop's catalogue, and their answers."));
-    let mut document = OpenApiBuilder::from(Schemas::openapi()).info(info.build()).build();
+    let mut document = Document::openapi();
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-    if let Some(components) = &mut document.components {
-        components.add_security_scheme("bearer", bearer);
-    }
-    // A loopback listener may require no token.
-    document.security =
-        Some(vec![SecurityRequirement::default(), SecurityRequirement::new("bearer", Vec::<String>::new())]);
+    document.components.get_or_insert_default().add_security_scheme("bearer", bearer);
     document
 }
 
-/// The problems of all routes.
 const PROBLEMS: [(&str, &str); 6] = [
     ("400", "The request is invalid: `invalid_request`"),
     ("401", "There is no valid token: `unauthorized`"),
@@ -42,7 +37,6 @@ const PROBLEMS: [(&str, &str); 6] = [
     ("503", "The database or a model is unavailable: `unavailable`; retry after `Retry-After`"),
 ];
 
-/// Adds what all routes have in common.
 pub(super) fn complete(mut document: OpenApi) -> OpenApi {
     for item in document.paths.paths.values_mut() {
         let PathItem { get, put, post, delete, .. } = item;

@@ -45,7 +45,6 @@ impl Code {
     }
 }
 
-/// The `Retry-After` of a response with 503.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// A problem; `detail` says what was wrong and what would be right.
@@ -141,7 +140,6 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// Ends a request that takes too long.
 pub(super) async fn within_time(request: Request, next: Next) -> Response {
     let response = tokio::time::timeout(super::TIMEOUT, next.run(request)).await;
     response.unwrap_or_else(|_| Problem::new(Code::Unavailable, "the request took too long").into_response())

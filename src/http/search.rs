@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{answering::Passage, store::chunks::SearchFilter};
 
-/// The most passages of one search.
 const MAX_TOP_K: u32 = 100;
 
 #[derive(Debug, Deserialize, ToSchema)]

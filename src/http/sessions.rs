@@ -131,7 +131,6 @@ pub(super) struct SessionToken {
     expires_at: DateTime<Utc>,
 }
 
-/// How long a browser's token is valid.
 const MINUTES: i64 = 15;
 
 /// Makes a token for a browser

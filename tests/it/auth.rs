@@ -24,7 +24,7 @@ async fn token(world: &World, client: &str, scopes: &[Scope], sources: Option<&[
     let (token, hash) = new_token();
     let grant = Grant {
         client: client.to_owned(),
-        scopes: scopes.iter().map(|scope| scope.to_string()).collect(),
+        scopes: scopes.iter().map(ToString::to_string).collect(),
         sources: sources.map(|sources| sources.iter().map(|&source| source.to_owned()).collect()),
         ..Grant::default()
     };

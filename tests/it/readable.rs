@@ -75,7 +75,7 @@ fn settlement() -> impl Strategy<Value = Settlement> {
     use AnswerOutcome::{Answered, Fallback, NoAnswer};
     use AnswerStatus::{Cancelled, Completed, Expired, Failed, Incomplete};
     use IncompleteReason::{ContentFilter, MaxTokens};
-    let states = (
+    let words = (
         prop::sample::select(vec![Completed, Incomplete, Failed, Cancelled, Expired]),
         option::of(prop::sample::select(vec![Answered, NoAnswer, Fallback])),
         option::of(prop::sample::select(vec![MaxTokens, ContentFilter])),
@@ -97,9 +97,9 @@ fn settlement() -> impl Strategy<Value = Settlement> {
         AnswerUsage { embedding_tokens, input_tokens, output_tokens, model, cost }
     });
     let distances = (option::of(number()), number());
-    (states, texts, option::of(answer), parts, distances, option::of(usage)).prop_map(
-        |(states, texts, answer, (sources, citations, grounding), distances, usage)| {
-            let (status, outcome, incomplete_reason, escalation_reason) = states;
+    (words, texts, option::of(answer), parts, distances, option::of(usage)).prop_map(
+        |(words, texts, answer, (sources, citations, grounding), distances, usage)| {
+            let (status, outcome, incomplete_reason, escalation_reason) = words;
             let (standalone_question, draft, error) = texts;
             let (nearest_distance, escalation_threshold) = distances;
             Settlement {
