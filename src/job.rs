@@ -51,8 +51,8 @@ pub fn refresh_document(source: &str, key: &str) -> NewJob {
 pub trait Job: Send + Sync + 'static {
     /// Its name everywhere: queue, logs, metrics, settings.
     const KIND: &'static str;
-    /// What happens when a job dies or is cancelled.
-    const ON_DEAD: OnDead = OnDead::Nothing;
+    /// What ends with a job that dies or is cancelled, besides the job.
+    const ON_DEAD: Option<OnDead> = None;
     /// Its arguments.
     type Payload: DeserializeOwned + Send;
 
@@ -70,8 +70,8 @@ pub trait Job: Send + Sync + 'static {
 pub trait BatchJob: Send + Sync + 'static {
     /// Its name everywhere: queue, logs, metrics, settings.
     const KIND: &'static str;
-    /// What happens when a job dies or is cancelled.
-    const ON_DEAD: OnDead = OnDead::Nothing;
+    /// What ends with a job that dies or is cancelled, besides the job.
+    const ON_DEAD: Option<OnDead> = None;
     /// The most jobs of one run.
     const MOST: usize;
     /// The arguments of one job.

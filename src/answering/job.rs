@@ -61,7 +61,7 @@ pub struct Payload {}
 
 impl Job for AnswerQuestion {
     const KIND: &'static str = "answer_question";
-    const ON_DEAD: OnDead = OnDead::FailAnswers;
+    const ON_DEAD: Option<OnDead> = Some(OnDead::Answers);
     type Payload = Payload;
 
     async fn run(&self, _: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {

@@ -27,15 +27,14 @@ pub enum Tokenizer {
 /// The file is not a valid `tokenizer.json`.
 #[derive(Debug, thiserror::Error)]
 #[error("not a tokenizer.json: {0}")]
-pub struct TokenizerError(String);
+pub struct TokenizerError(#[from] tokenizers::Error);
 
 impl Tokenizer {
     /// Reads a `tokenizer.json`. Its own truncation is switched off, since a count that stops at a
     /// limit hides what is over it.
     pub fn from_json(json: &[u8]) -> Result<Self, TokenizerError> {
-        let mut tokenizer =
-            tokenizers::Tokenizer::from_bytes(json).map_err(|error| TokenizerError(error.to_string()))?;
-        tokenizer.with_truncation(None).map_err(|error| TokenizerError(error.to_string()))?;
+        let mut tokenizer = tokenizers::Tokenizer::from_bytes(json)?;
+        tokenizer.with_truncation(None)?;
         tokenizer.with_padding(None);
         Ok(Self::File(Box::new(tokenizer), blake3::hash(json)))
     }

@@ -113,7 +113,7 @@ fn job_error(error: StoreError) -> JobError {
 
 impl BatchJob for RefreshDocument {
     const KIND: &'static str = REFRESH_DOCUMENT;
-    const ON_DEAD: OnDead = OnDead::FailDocuments;
+    const ON_DEAD: Option<OnDead> = Some(OnDead::Documents);
     const MOST: usize = 500;
     type Payload = Payload;
 

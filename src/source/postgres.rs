@@ -12,8 +12,8 @@ use std::{collections::BTreeSet, time::Duration};
 use futures::{FutureExt, StreamExt, TryFutureExt, future::BoxFuture, stream::BoxStream};
 use serde_json::value::RawValue;
 use sqlx::{
-    AssertSqlSafe, Column, Connection, Executor, PgPool, Postgres, Row as _, SqlSafeStr, Transaction,
-    postgres::{PgColumn, PgConnectOptions, PgPoolOptions, PgRow},
+    AssertSqlSafe, Column, Connection, Executor, PgPool, Postgres, SqlSafeStr, Transaction,
+    postgres::{PgColumn, PgConnectOptions, PgPoolOptions},
     types::Json,
 };
 
@@ -81,6 +81,9 @@ pub struct PostgresSource {
     seed: i64,
     statements: OnceCell<Statements>,
 }
+
+/// The key, hash, template columns, SKU and metadata of a row.
+type ReadRow = (String, i64, Json<Box<RawValue>>, Option<String>, Json<Box<RawValue>>);
 
 /// The statements of a source whose columns are known to be there.
 struct Statements {
@@ -242,12 +245,12 @@ impl PostgresSource {
     async fn rows(&self, keys: &[String]) -> CatalogueResult<Documents> {
         let statements = self.statements().await?;
         let read =
-            |keys| sqlx::query(AssertSqlSafe(statements.read.as_str())).bind(keys).fetch_all(&self.pool);
+            |keys| sqlx::query_as(AssertSqlSafe(statements.read.as_str())).bind(keys).fetch_all(&self.pool);
         let rows = match read(keys.to_vec()).await {
             Err(error) if is_bad_value(&error) => read(self.possible(keys, statements).await?).await,
             rows => rows,
         };
-        self.documents(rows.map_err(self.fail())?).map_err(self.fail())
+        Ok(self.documents(rows.map_err(self.fail())?))
     }
 
     /// The keys that a row can have: others may call for a refresh of what they like.
@@ -274,13 +277,10 @@ impl PostgresSource {
         Ok(possible)
     }
 
-    fn documents(&self, rows: Vec<PgRow>) -> Result<Documents, sqlx::Error> {
+    fn documents(&self, rows: Vec<ReadRow>) -> Documents {
         let mut documents = Vec::with_capacity(rows.len());
         let mut seen = BTreeSet::new();
-        for row in rows {
-            let key: String = row.try_get(0)?;
-            let (row_hash, columns): (_, Json<Box<RawValue>>) = (row.try_get(1)?, row.try_get(2)?);
-            let (sku, metadata): (_, Json<Box<RawValue>>) = (row.try_get(3)?, row.try_get(4)?);
+        for (key, row_hash, columns, sku, metadata) in rows {
             if !seen.insert(key.clone()) {
                 let reason =
                     format!("source `{}` has more than one row with the key {key:?}", self.settings.name);
@@ -293,7 +293,7 @@ impl PostgresSource {
             let row = Row { key, columns: columns.0.get(), sku, metadata: metadata.0, row_hash };
             documents.push(self.templates.render(row));
         }
-        Ok(documents)
+        documents
     }
 }
 

@@ -47,7 +47,7 @@ pub struct Payload {}
 
 impl Job for DeliverWebhook {
     const KIND: &'static str = "deliver_webhook";
-    const ON_DEAD: OnDead = OnDead::FailDeliveries;
+    const ON_DEAD: Option<OnDead> = Some(OnDead::Deliveries);
     type Payload = Payload;
 
     async fn run(&self, _: Payload, attempt: &Attempt) -> Result<Outcome, JobError> {

@@ -193,7 +193,8 @@ impl Store {
             Selection::Dead { kind } => {
                 let dead = sqlx::query_scalar!(
                     r#"select array(
-                           select id from shopkeeper.job_history where outcome = 'dead' and kind = $1
+                           select id from shopkeeper.job_history
+                           where outcome = 'dead' and kind = $1 and finished_at <= now()
                            order by finished_at, id
                        ) as "ids!""#,
                     kind
@@ -241,9 +242,9 @@ impl Store {
     }
 
     /// Notes what happens when jobs of these kinds die or are cancelled.
-    pub async fn declare_kinds(&self, kinds: &[(&str, OnDead)]) -> Result<()> {
+    pub async fn declare_kinds(&self, kinds: &[(&str, Option<OnDead>)]) -> Result<()> {
         let (names, functions): (Vec<_>, Vec<_>) =
-            kinds.iter().map(|(kind, on_dead)| ((*kind).to_owned(), on_dead.function())).unzip();
+            kinds.iter().map(|(kind, on_dead)| ((*kind).to_owned(), on_dead.map(<&str>::from))).unzip();
         let declared = sqlx::query!(
             "insert into shopkeeper.queue_kind (kind, on_dead)
              select kind, on_dead from unnest($1::text[], $2::text[]) as declared (kind, on_dead) order by kind

@@ -62,29 +62,17 @@ pub enum Failure {
     },
 }
 
-/// What happens when a job dies or is cancelled: what it was for ends with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What ends with a job that dies or is cancelled. The words are functions of our schema, which are given rows of the
+/// history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(prefix = "give_up_", serialize_all = "snake_case")]
 pub enum OnDead {
-    /// It is written to the history.
-    Nothing,
     /// Its answer fails, and a human is asked for.
-    FailAnswers,
+    Answers,
     /// Its delivery fails.
-    FailDeliveries,
+    Deliveries,
     /// Its document is marked as failed.
-    FailDocuments,
-}
-
-impl OnDead {
-    /// The function of our schema that is given the rows of the history.
-    pub(super) fn function(self) -> Option<&'static str> {
-        match self {
-            Self::Nothing => None,
-            Self::FailAnswers => Some("give_up_answers"),
-            Self::FailDeliveries => Some("give_up_deliveries"),
-            Self::FailDocuments => Some("give_up_documents"),
-        }
-    }
+    Documents,
 }
 
 /// What a job that was put off waits for.
