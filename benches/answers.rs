@@ -228,7 +228,7 @@ impl Bench<'_> {
         for n in 0..singles {
             let question = Question { question: self.question(n), ..Question::default() };
             let id = self.place.store.ask(LOCAL, None, &question, None).await?;
-            while !self.place.store.answer(None, id).await?.is_some_and(|answer| answer.is_settled()) {
+            while !self.place.store.answer(None, id).await?.is_some_and(|answer| answer.status.is_settled()) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         }

@@ -49,7 +49,7 @@ impl Place {
         );
         std::fs::write(folder.path().join("jobs.toml"), settings)?;
         let config = Config::load(&folder.path().join("jobs.toml"), &BTreeMap::new())?;
-        let store = Store::open_migrated(&daemon::reach(&config)).await?;
+        let store = Store::open_migrated(&config.database).await?;
         let parts = daemon::prepare(&config, &store).await?;
         let pool = PgPoolOptions::new().max_connections(4).connect(&url).await?;
         Ok(Self { folder, config, store, parts, pool, url })

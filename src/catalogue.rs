@@ -11,7 +11,7 @@ pub mod changes;
 pub mod render;
 
 /// Tells a document apart from all others: the source's name and the row's key as text.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, utoipa::ToSchema)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct DocumentId {
     pub source: String,

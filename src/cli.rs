@@ -1,23 +1,28 @@
-//! The command line: one file for each verb.
+//! The command line: one file per verb.
 //!
-//! Results go to stdout, logs and progress to stderr. Exit codes: 0 fine, 1 failed, 2 usage or
-//! configuration, 3 not reachable (database, model), 4 a guard refused.
+//! Results go to stdout, logs and progress to stderr. Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 not
+//! reachable (database, model), 4 a guard refused.
 
 use std::{
     io::IsTerminal,
     path::{Path, PathBuf},
     process::ExitCode,
+    str::FromStr,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use strum::VariantNames;
 
 use crate::{
     catalogue::CatalogueError,
     config::{Config, ConfigError, LogFormat},
-    daemon::plan::PlanError,
+    daemon::{self, Parts, plan::PlanError},
     job::JobError,
     model::ModelError,
-    store::{StoreError, jobs::WaitsFor},
+    store::{Store, StoreError, jobs::WaitsFor},
     sync::reconcile::SyncError,
     telemetry,
 };
@@ -54,7 +59,7 @@ mod waiting;
 #[derive(Debug, Parser)]
 #[command(name = "shopkeeper", version, about, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Arguments {
-    /// The settings
+    /// The settings file
     #[arg(long, global = true, env = "SHOPKEEPER_CONFIG", value_name = "FILE", default_value = "jobs.toml")]
     config: PathBuf,
     #[command(subcommand)]
@@ -66,50 +71,57 @@ const EXIT_CODES: &str = "Exit codes: 0 fine, 1 failed, 2 usage or configuration
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Show it all on a private PostgreSQL with a sample shop: nothing to install, no key
+    /// Try everything on a private PostgreSQL with a sample shop: nothing to install, no key
     #[cfg(feature = "embedded")]
     Demo(demo::Demo),
-    /// Run the daemon: sync at the start, refresh documents, answer questions, serve the API
+    /// Run the daemon: sync the sources, answer questions, serve the API
     Run(run::Run),
-    /// Bring our schema up to date, or look at it
+    /// Update the database schema, or show its state
     Migrate(migrate::Migrate),
-    /// Check the settings, show them, or write a commented file to start from
+    /// Check or show the settings, or write a commented file to start from
     Config(config::ConfigVerb),
-    /// Compare the sources with the index and enqueue what differs
+    /// Compare the sources with the index and enqueue the differences
     Sync(sync::Sync),
-    /// Have one document read again and refreshed
+    /// Enqueue one document to be read and indexed again
     Refresh(refresh::Refresh),
-    /// Look at everything that must be well, and say what to do where it is not
+    /// Check the installation, and suggest remedies
     Doctor(doctor::Doctor),
-    /// Show the index versions; have one filled for another embedding model, and swap them
+    /// List index versions, fill one for another embedding model, and switch between them
+    #[command(subcommand)]
     Index(index::Index),
-    /// Note changes in the shop's database at once, by triggers
+    /// Install triggers in the shop's database that report changes at once
     Trigger(trigger::Trigger),
-    /// Say what a sync would find, embed and cost; changes nothing
+    /// Show what a sync would do and cost, without changing anything
     Plan(plan::Plan),
     /// Find the passages nearest to a text
     Search(search::Search),
     /// Ask a question and wait for the answer
     Ask(ask::Ask),
-    /// Show a conversation, or forget it
+    /// Show or erase a conversation
+    #[command(subcommand)]
     Session(session::Session),
-    /// Make, list and revoke the tokens of services that ask by HTTP
+    /// Create, list and revoke API tokens
+    #[command(subcommand)]
     Token(token::Token),
-    /// Stop button: ask nothing of any model; questions get the fallback text, documents wait
+    /// Stop all requests to models: questions get the fallback text, documents wait
     Pause,
-    /// Let the stop button go
+    /// Allow requests to models again
     Resume,
-    /// Measure on a golden set how good answers are, or find the distance above which to ask a human
+    /// Measure answers on a golden set, or calibrate when to ask a human
+    #[command(subcommand)]
     Eval(eval::Eval),
     /// Show how fresh the index is and what is queued
     Status(status::Status),
-    /// Look at jobs, and decide about those that need it
+    /// List, retry, cancel and discard jobs
+    #[command(subcommand)]
     Jobs(jobs::Jobs),
-    /// Look at the kinds of jobs, and stop or start them in all daemons
+    /// List the kinds of jobs, and pause or resume them in all daemons
+    #[command(subcommand)]
     Queue(queue::Queue),
-    /// Look at schedules, run or stop them
+    /// List, run, pause and resume schedules
+    #[command(subcommand)]
     Schedule(schedule::Schedule),
-    /// Print what a shell needs to complete our commands
+    /// Print shell completions
     Completions(manual::Completions),
     /// Write the manual pages
     Man(manual::Man),
@@ -118,7 +130,7 @@ enum Verb {
     Models(models::Models),
 }
 
-/// Runs the verb and says how the process is to end.
+/// Runs the verb and returns the exit code.
 pub async fn main(arguments: Arguments) -> ExitCode {
     let config = arguments.config.as_path();
     let result = match arguments.verb {
@@ -132,7 +144,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Verb::Sync(sync) => sync::sync(sync, config).await,
         Verb::Plan(plan) => plan::plan(plan, config).await,
         Verb::Refresh(refresh) => refresh::refresh(refresh, config).await,
-        Verb::Doctor(doctor) => doctor::doctor(&doctor, config).await,
+        Verb::Doctor(doctor) => doctor::doctor(doctor, config).await,
         Verb::Index(index) => index::index(index, config).await,
         Verb::Trigger(trigger) => trigger::trigger(trigger, config).await,
         Verb::Search(search) => search::search(search, config).await,
@@ -145,7 +157,7 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Verb::Jobs(jobs) => jobs::jobs(jobs, config).await,
         Verb::Queue(queue) => queue::queue(queue, config).await,
         Verb::Schedule(schedule) => schedule::schedule(schedule, config).await,
-        Verb::Status(status) => status::status(&status, config).await,
+        Verb::Status(status) => status::status(status, config).await,
         Verb::Completions(completions) => {
             manual::completions(&completions);
             Ok(())
@@ -153,8 +165,29 @@ pub async fn main(arguments: Arguments) -> ExitCode {
         Verb::Man(man) => manual::man(&man),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };
-    output::complain(&error);
+    output::error(&error);
     ExitCode::from(exit_code(&error))
+}
+
+/// A verb's `--json`.
+#[derive(Debug, Args)]
+struct Format {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The argument of a verb about one kind of job or schedule.
+#[derive(Debug, Args)]
+struct Named {
+    /// The name
+    name: String,
+}
+
+/// Parses the name of a variant.
+fn words<T: VariantNames + FromStr + Clone + Send + Sync + 'static>() -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(T::VARIANTS)
+        .map(|word| word.parse().ok().expect("the parser allows only these names"))
 }
 
 /// Loads the settings of a verb that only reports: its log is kept to warnings.
@@ -162,6 +195,20 @@ fn settings(path: &Path) -> anyhow::Result<Config> {
     let config = Config::load(path, &std::env::vars().collect())?;
     telemetry::start("warn", log_format(&config), None);
     Ok(config)
+}
+
+/// Loads the settings and opens the database.
+async fn open(path: &Path) -> anyhow::Result<(Config, Store)> {
+    let config = settings(path)?;
+    let store = Store::open(&config.database).await?;
+    Ok((config, store))
+}
+
+/// Loads the settings, opens the database and assembles the parts of a daemon.
+async fn open_parts(path: &Path) -> anyhow::Result<(Config, Store, Parts)> {
+    let (config, store) = open(path).await?;
+    let parts = daemon::assemble(&config, &store).await?;
+    Ok((config, store, parts))
 }
 
 fn log_format(config: &Config) -> telemetry::Format {
@@ -173,12 +220,31 @@ fn log_format(config: &Config) -> telemetry::Format {
     }
 }
 
-/// A verb ended with this code after it said why.
+/// The source that was named, or all.
+fn selected_sources(config: &Config, name: Option<String>) -> Vec<String> {
+    name.map_or_else(|| config.sources.iter().map(|source| source.name.clone()).collect(), |name| vec![name])
+}
+
+fn require_source(config: &Config, name: &str) -> Result<(), Exit> {
+    if config.has_source(name) {
+        return Ok(());
+    }
+    let known = selected_sources(config, None).join(", ");
+    Err(Exit::usage(format!("the settings have no source `{name}`; there are {known}")))
+}
+
+/// An error with its own exit code; any other error without a known cause ends with `FAILED`.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 struct Exit {
     code: u8,
     message: String,
+}
+
+impl Exit {
+    fn usage(message: impl Into<String>) -> Self {
+        Self { code: CONFIGURATION, message: message.into() }
+    }
 }
 
 const FAILED: u8 = 1;
@@ -192,8 +258,8 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
-    if let Some(ended) = cause.downcast_ref::<Exit>() {
-        return Some(ended.code);
+    if let Some(exit) = cause.downcast_ref::<Exit>() {
+        return Some(exit.code);
     }
     if cause.is::<ConfigError>() {
         return Some(CONFIGURATION);
@@ -214,7 +280,7 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if let Some(error) = cause.downcast_ref::<JobError>() {
         return match error {
-            // What a job would wait for does not answer now.
+            // A dependency does not answer now.
             JobError::Snooze { .. } | JobError::Withheld { by: WaitsFor::RateLimit(_), .. } => {
                 Some(UNREACHABLE)
             }

@@ -17,7 +17,7 @@ use crate::{
     },
     job::{BatchJob, Job},
     queue::Heartbeat,
-    store::{Reach, Store, StoreError},
+    store::{Store, StoreError},
     sync::reconcile::SyncCatalogue,
     telemetry,
     webhook::job::DeliverWebhook,
@@ -41,11 +41,6 @@ pub use workers::Workers;
 const GRACE: Duration = Duration::from_mins(1);
 /// How long the database's connections may take to close.
 const CLOSE: Duration = Duration::from_secs(2);
-
-/// How to reach our own database.
-pub fn reach(config: &Config) -> Reach {
-    config.database.clone()
-}
 
 /// Registers in the database what happens when jobs of each kind die or are cancelled.
 pub async fn declare_kinds(store: &Store) -> Result<(), StoreError> {
@@ -83,7 +78,7 @@ pub async fn run(
     stop: CancellationToken,
     started: impl FnOnce(Started),
 ) -> anyhow::Result<()> {
-    telemetry::count();
+    telemetry::record();
     let store = Store::open_migrated(&config.database).await?;
     let parts = prepare(config, &store).await?;
     let api = api(config, &store, &parts, &stop)?;

@@ -1,7 +1,7 @@
-//! The API for other services, and health for those who watch.
+//! The API for other services, and the admin routes.
 //!
-//! Every error is a problem (RFC 9457) with a stable `code`. `/openapi.json` is made of the routes themselves, so
-//! that there is none that it does not know.
+//! Every error is a problem (RFC 9457) with a stable `code`. `/openapi.json` is generated from the routes, so that it
+//! contains all of them.
 
 use std::{
     sync::{
@@ -43,61 +43,51 @@ pub use auth::{Rate, Scope, new_token};
 pub use metrics::LastCount;
 pub use waiting::Waiting;
 
-/// The largest body that is read, in bytes.
+/// The largest body, in bytes.
 const MAX_BODY: usize = 256 * 1024;
-/// The longest that a request may take.
+/// The longest duration of a request.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the routes share.
+/// The state of the routes.
 #[derive(Clone)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Api {
-    /// Where questions and answers are.
     pub store: Store,
-    /// The sources that a question may name.
     pub sources: Arc<[String]>,
-    /// The webhooks that a question may name.
     pub webhooks: Arc<[String]>,
-    /// Questions that may wait.
     pub max_queued: u32,
-    /// Whether a caller without a token is refused.
     pub require_token: bool,
-    /// Whether the API is for programs on this host alone.
+    /// Whether only programs on this host can call.
     pub is_local: bool,
-    /// The browsers' origins that may call.
+    /// The origins of browsers that may call.
     pub origins: Arc<[HeaderValue]>,
-    /// How often each client may ask.
     pub rate: Rate,
-    /// The kinds of jobs that there are.
     pub kinds: &'static [&'static str],
-    /// Finds passages.
     pub retriever: Arc<Retriever>,
-    /// The longest question.
     pub max_question_chars: usize,
-    /// Those who wait for an answer.
     pub waiting: Waiting,
-    /// Whether new work is taken.
     pub readiness: Readiness,
-    /// When figures were last counted for the metrics.
+    /// When the metrics were last counted.
     pub counted: LastCount,
 }
 
-/// Whether this process takes new work: until it is told to stop.
+/// Whether this process takes new work: until it stops.
 #[derive(Clone, Default)]
 pub struct Readiness {
     ended: Arc<AtomicBool>,
-    workers: Arc<OnceLock<Steady>>,
+    workers: Arc<OnceLock<SteadyCheck>>,
 }
 
-/// Says whether the workers get through to the database.
-type Steady = Box<dyn Fn() -> bool + Send + Sync>;
+/// Whether the workers reach the database.
+type SteadyCheck = Box<dyn Fn() -> bool + Send + Sync>;
 
 impl Readiness {
-    /// Says how it is seen that the workers get through to the database; the first time counts.
+    /// Sets the check whether the workers reach the database, once.
     pub fn watch(&self, are_steady: impl Fn() -> bool + Send + Sync + 'static) {
         let _ = self.workers.set(Box::new(are_steady));
     }
 
-    /// Says that no new work is taken any more.
+    /// Reports from now on that no new work is taken.
     pub fn end(&self) {
         self.ended.store(true, Ordering::Release);
     }
@@ -106,7 +96,6 @@ impl Readiness {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Without workers there is none that does not get through.
     fn has_steady_workers(&self) -> bool {
         self.workers.get().is_none_or(|are_steady| are_steady())
     }
@@ -118,13 +107,13 @@ pub fn api(api: Api) -> Router {
     let (routes, document) = OpenApiRouter::with_openapi(openapi::document())
         .routes(routes!(answers::ask, answers::list))
         .routes(routes!(answers::read))
-        .routes(routes!(events::watch))
+        .routes(routes!(events::stream))
         .routes(routes!(answers::cancel))
         .routes(routes!(answers::rate))
-        .routes(routes!(sessions::read, sessions::forget))
+        .routes(routes!(sessions::read, sessions::erase))
         .routes(routes!(sessions::set_owner))
-        .routes(routes!(sessions::token))
-        .routes(routes!(sessions::forget_customer))
+        .routes(routes!(sessions::create_token))
+        .routes(routes!(sessions::erase_customer))
         .routes(routes!(search::search))
         .routes(routes!(escalations::list))
         .routes(routes!(escalations::acknowledge))
@@ -134,7 +123,7 @@ pub fn api(api: Api) -> Router {
         .routes(routes!(operations::redeliver))
         .routes(routes!(operations::usage))
         .split_for_parts();
-    let document = Arc::new(openapi::completed(document));
+    let document = Arc::new(openapi::complete(document));
     let routes = routes
         .with_state(api.clone())
         .route("/openapi.json", get(async move || Json(document)))
@@ -157,7 +146,7 @@ pub fn api(api: Api) -> Router {
     protect(routes).layer(cors)
 }
 
-/// The routes for those who watch.
+/// Admin routes: health and metrics.
 pub fn admin(api: Api) -> Router {
     protect(health::routes(api.clone()).merge(metrics::routes(api)))
 }

@@ -1,4 +1,4 @@
-//! Deletes what is past its retention, in bounded batches.
+//! Deletes rows past their retention, in bounded batches.
 
 use std::time::Duration;
 
@@ -9,29 +9,28 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// The key of the only job there is of this kind.
+/// The key of the only job of this kind.
 pub const KEY: &str = "all";
 
 /// How long rows are kept after their end; `None` is for ever.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "named for what is kept")]
+#[expect(missing_docs, reason = "named for the rows")]
 pub struct Retention {
     pub answers: Option<Duration>,
     pub job_history: Option<Duration>,
     pub deliveries: Option<Duration>,
 }
 
-/// The job.
+/// Deletes rows by age.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct PruneHistory {
-    /// What is pruned.
     pub store: Store,
-    /// How long rows are kept.
     pub kept: Retention,
-    /// Vectors that are kept of what left the index.
+    /// The number of cached vectors to keep.
     pub cache_entries: u32,
 }
 
-/// Nothing.
+/// Empty.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Payload {}
 
@@ -55,25 +54,21 @@ impl PruneHistory {
         if let Some(age) = self.kept.answers {
             let answers = all(|| store.prune_answers(age)).await?;
             let sessions = all(|| store.prune_sessions(age)).await?;
-            tracing::info!(
-                answers,
-                sessions,
-                "forgot {answers} answers, and {sessions} sessions without any"
-            );
+            tracing::info!(answers, sessions, "pruned {answers} answers and {sessions} empty sessions");
         }
         all(|| store.prune_events()).await?;
         all(|| store.prune_tokens()).await?;
         if let Some(age) = self.kept.deliveries {
             let deliveries = all(|| store.prune_deliveries(age)).await?;
-            tracing::info!(deliveries, "forgot {deliveries} deliveries to webhooks");
+            tracing::info!(deliveries, "pruned {deliveries} deliveries to webhooks");
         }
         let vectors = all(|| store.prune_cache(self.cache_entries)).await?;
-        tracing::info!(vectors, "forgot {vectors} vectors of what left the index");
+        tracing::info!(vectors, "pruned {vectors} cached vectors");
         Ok(())
     }
 }
 
-/// Repeats what deletes one batch until there is nothing left; says how much there was.
+/// Deletes batches until nothing is left; returns the number of rows.
 async fn all<F: Future<Output = Result<u64, StoreError>>>(prune: impl Fn() -> F) -> Result<u64, StoreError> {
     let mut sum = 0;
     while let pruned @ 1.. = prune().await? {

@@ -1,7 +1,7 @@
-//! Delivers what other services want to be told, signed as Standard Webhooks says.
+//! Delivers messages to other services, signed by Standard Webhooks.
 //!
-//! An address is looked at when the connection is made, after its name was resolved: one of a private network is
-//! refused unless the settings allow it, whatever a name says a moment later. Redirects are not followed.
+//! Addresses are checked when the connection is made, after the name was resolved: one of a private network is refused
+//! unless the settings allow it, even if the name resolves to another address a moment later. Redirects are not followed.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -21,12 +21,10 @@ use crate::{clock, http_client, retry_hint};
 
 pub mod job;
 
-/// How long a receiver may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// The longest that a receiver can put us off, whatever its `Retry-After` says.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(24);
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
-/// One receiver.
+/// A receiver.
 pub struct Webhook {
     url: Url,
     signer: standardwebhooks::Webhook,
@@ -34,59 +32,77 @@ pub struct Webhook {
     allow_private: bool,
 }
 
-/// Why a receiver was not told.
+/// Why a message was not delivered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotDelivered {
-    /// It answered something else than success: it may later, not before `retry_after`.
+pub enum DeliveryError {
+    /// The receiver answered with an error; it may accept later, not before `retry_after`.
     #[error("the receiver answered {code}")]
-    Refused {
-        /// The status.
-        code: u16,
-        /// When it wants to be asked again.
-        retry_after: Option<Duration>,
-    },
-    /// It answered that it will never want this again.
+    #[expect(missing_docs, reason = "the names say it")]
+    Refused { code: u16, retry_after: Option<Duration> },
+    /// The receiver will never accept messages again.
     #[error("the receiver answered 410: it is gone")]
     Gone,
-    /// It could not be reached, or not in time.
+    /// The receiver could not be reached, or not in time.
     #[error("the receiver cannot be reached: {0}")]
     Unreachable(String),
-    /// Its address is one of a private network.
+    /// The receiver's address is in a private network.
     #[error("{0} is an address of a private network; webhook.allow_private_addresses would allow it")]
     Private(String),
+    /// There is no such receiver.
+    #[error("the settings of this daemon have no webhook `{0}`")]
+    Unknown(String),
 }
 
-/// Why a receiver cannot be told anything.
+impl DeliveryError {
+    /// The status code of the response, if there was one.
+    pub(crate) fn code(&self) -> Option<u16> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            Self::Gone => Some(410),
+            Self::Unreachable(_) | Self::Private(_) | Self::Unknown(_) => None,
+        }
+    }
+
+    fn retry_after(&self) -> Duration {
+        if let Self::Refused { retry_after, .. } = self {
+            retry_after.unwrap_or_default()
+        } else {
+            Duration::ZERO
+        }
+    }
+}
+
+/// Why a receiver cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
     /// The secret is not base64.
     #[error("the secret of the webhook is not whsec_ and base64")]
     Secret,
-    /// The HTTP client cannot be made.
+    /// The HTTP client cannot be built.
     #[error("{0}")]
     Client(String),
 }
 
 impl Webhook {
-    /// Prepares a receiver; nothing is sent yet.
+    /// Prepares a receiver; sends nothing.
     pub fn new(url: Url, secret: &str, allow_private: bool) -> Result<Self, WebhookError> {
         let signer = standardwebhooks::Webhook::new(secret).map_err(|_| WebhookError::Secret)?;
         let client = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .redirect(redirect::Policy::none())
             .no_proxy()
-            .dns_resolver(std::sync::Arc::new(Guard { allow_private }))
+            .dns_resolver(std::sync::Arc::new(Resolver { allow_private }))
             .user_agent(concat!("shopkeeper/", env!("CARGO_PKG_VERSION")));
         let client = http_client::client(client).map_err(WebhookError::Client)?;
         Ok(Self { url, signer, client, allow_private })
     }
 
-    /// Tells the receiver; says with which status it took it. A second time with the same `id` is the same message.
-    pub async fn deliver(&self, id: Uuid, body: &str, now: DateTime<Utc>) -> Result<u16, NotDelivered> {
+    /// Sends a message; returns the status of the response. The receiver recognises a repeated message by its `id`.
+    pub async fn deliver(&self, id: Uuid, body: &str, now: DateTime<Utc>) -> Result<u16, DeliveryError> {
         self.check_literal()?;
         let (id, timestamp) = (id.to_string(), now.timestamp());
         let signature = self.signer.sign(&id, timestamp, body.as_bytes());
-        let signature = signature.map_err(|error| NotDelivered::Unreachable(error.to_string()))?;
+        let signature = signature.map_err(|error| DeliveryError::Unreachable(error.to_string()))?;
         let request = self
             .client
             .post(self.url.clone())
@@ -96,16 +112,15 @@ impl Webhook {
             .header(standardwebhooks::HEADER_WEBHOOK_SIGNATURE, signature)
             .body(body.to_owned());
         let response = request.send().await.map_err(reason)?;
-        let retry_after = retry_hint::retry_after(response.headers(), clock::now(), LONGEST_RETRY_AFTER);
+        let retry_after = retry_hint::retry_after(response.headers(), clock::now(), MAX_RETRY_AFTER);
         match response.status() {
             status if status.is_success() => Ok(status.as_u16()),
-            StatusCode::GONE => Err(NotDelivered::Gone),
-            status => Err(NotDelivered::Refused { code: status.as_u16(), retry_after }),
+            StatusCode::GONE => Err(DeliveryError::Gone),
+            status => Err(DeliveryError::Refused { code: status.as_u16(), retry_after }),
         }
     }
 
-    /// An address that is written in numbers is never resolved.
-    fn check_literal(&self) -> Result<(), NotDelivered> {
+    fn check_literal(&self) -> Result<(), DeliveryError> {
         let address = match self.url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
             Some(Host::Ipv6(address)) => IpAddr::V6(address),
@@ -114,49 +129,47 @@ impl Webhook {
         if self.allow_private || is_public(address) {
             return Ok(());
         }
-        Err(NotDelivered::Private(address.to_string()))
+        Err(DeliveryError::Private(address.to_string()))
     }
 }
 
-fn reason(error: reqwest::Error) -> NotDelivered {
+fn reason(error: reqwest::Error) -> DeliveryError {
     let error = error.without_url();
-    let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
-    for cause in causes {
-        if let Some(private) = cause.downcast_ref::<NotDelivered>() {
-            return private.clone();
-        }
+    let mut causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+    if let Some(private) = causes.find_map(|cause| cause.downcast_ref::<DeliveryError>()) {
+        return private.clone();
     }
-    let reason =
-        if error.is_timeout() { "no answer in time".to_owned() } else { http_client::last_cause(&error) };
-    NotDelivered::Unreachable(reason)
+    DeliveryError::Unreachable(if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else {
+        http_client::last_cause(&error)
+    })
 }
 
-/// Resolves names to addresses that may be connected to.
-struct Guard {
+struct Resolver {
     allow_private: bool,
 }
 
-impl Resolve for Guard {
+impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let allow_private = self.allow_private;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed = allowed(found, allow_private)?;
-            Ok(Box::new(allowed.into_iter()) as Addrs)
+            Ok(Box::new(allowed(found, allow_private)?.into_iter()) as Addrs)
         })
     }
 }
 
-/// Those of the addresses of a name that may be connected to. It is asked for each connection, and the connection is
-/// made to what it gives: a name that means something else a moment later changes nothing.
+/// Returns the allowed addresses of a name. This runs for each connection, which is made to the result: a name that
+/// resolves to another address a moment later changes nothing.
 fn allowed(
     found: impl Iterator<Item = SocketAddr>,
     allow_private: bool,
-) -> Result<Vec<SocketAddr>, NotDelivered> {
+) -> Result<Vec<SocketAddr>, DeliveryError> {
     let (allowed, refused): (Vec<_>, Vec<_>) =
         found.partition(|address| allow_private || is_public(address.ip()));
     match (allowed.is_empty(), refused.first()) {
-        (true, Some(address)) => Err(NotDelivered::Private(address.ip().to_string())),
+        (true, Some(address)) => Err(DeliveryError::Private(address.ip().to_string())),
         _ => Ok(allowed),
     }
 }
@@ -179,7 +192,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    // Those that carry another address: mapped, translated (NAT64), 6to4.
+    // Addresses that embed an IPv4 one: mapped, translated (NAT64), 6to4.
     let embedded = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
         is_public_v4(Ipv4Addr::new(a, b, c, d))
@@ -188,7 +201,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         [0, 0, 0, 0, 0, 0xffff, high, low]
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
         | [0x2002, high, low, ..] => embedded(high, low),
-        // What is global is given out of 2000::/3; of that, documentation and Teredo are not.
+        // Global addresses are in 2000::/3, without documentation and Teredo.
         [0x2001, 0x0db8 | 0, ..] => false,
         [first, ..] => first & 0xe000 == 0x2000,
     }
@@ -203,11 +216,11 @@ mod tests {
         let of = |addresses: &[&str]| {
             let found = addresses.iter().map(|address| SocketAddr::new(address.parse().unwrap(), 0));
             let allowed = allowed(found, false)?;
-            Ok::<_, NotDelivered>(allowed.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>())
+            Ok::<_, DeliveryError>(allowed.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>())
         };
         assert_eq!(of(&["1.1.1.1"]).unwrap(), ["1.1.1.1"]);
         assert_eq!(of(&["127.0.0.1", "1.1.1.1"]).unwrap(), ["1.1.1.1"]);
-        assert_eq!(of(&["169.254.169.254"]), Err(NotDelivered::Private("169.254.169.254".to_owned())));
+        assert_eq!(of(&["169.254.169.254"]), Err(DeliveryError::Private("169.254.169.254".to_owned())));
         let own = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
         assert_eq!(allowed([own].into_iter(), true), Ok(vec![own]), "where the settings allow it");
     }

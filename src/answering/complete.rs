@@ -1,4 +1,4 @@
-//! Has the model say something: a follow-up that stands alone, an answer.
+//! Requests to the chat model: rewriting a follow-up, and answering from passages.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,10 +6,11 @@ use uuid::Uuid;
 
 use crate::{
     answering::{
-        Passage, Verdict,
-        condense::{condense, joined, rewritten},
+        Passage,
+        condense::{condense, join_previous, parse_standalone},
         cost::{AnswerCost, Prices, estimate_tokens},
         in_language, judge,
+        object::Settlement,
         prompt::{PromptSettings, prompt},
         refuse,
         stream::Draft,
@@ -19,19 +20,18 @@ use crate::{
     model::{Completer, Completion, Message, OnDelta, Prompt, Role, rate_limit::Budget},
 };
 
-/// What a customer asks, and what was said before it.
+/// A question and the conversation before it.
 #[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Conversation<'a> {
-    /// In the customer's words.
     pub question: &'a str,
-    /// The conversation, oldest first.
+    /// Oldest first.
     pub history: &'a [Message],
-    /// The customer's language.
     pub locale: Option<&'a str>,
 }
 
 impl<'a> Conversation<'a> {
-    /// All that the customer said: not what was searched for, which a model may have written.
+    /// Everything the customer said; not the standalone question, which a model may have written.
     fn customer(&self) -> Vec<&'a str> {
         let earlier = self.history.iter().filter(|message| message.role == Role::User);
         let earlier = earlier.map(|message| message.content.as_str());
@@ -40,83 +40,94 @@ impl<'a> Conversation<'a> {
 }
 
 /// Composes answers from passages.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Composer {
-    /// Answers the prompt.
     pub completer: Arc<dyn Completer>,
-    /// What may be asked of that model's server.
     pub budget: Budget,
-    /// How the model is asked.
     pub prompt: PromptSettings,
-    /// What is said when nothing fits, by language.
+    /// The reply when nothing fits, by language.
     pub refusal: BTreeMap<String, String>,
     /// The distance above which a human is asked for.
     pub escalate_above_distance: f64,
-    /// What tokens cost.
     pub prices: Prices,
 }
 
 impl Composer {
-    /// Makes of a follow-up a question that stands alone. A model that cannot be asked is no reason not to
-    /// answer: then the question before it is searched for with it.
-    pub async fn condense(&self, question: &str, history: &[Message], spent: &AnswerCost) -> String {
+    /// Rewrites a follow-up to a standalone question. If the model fails, it is joined with the question before it.
+    pub async fn condense(&self, question: &str, history: &[Message], cost: &AnswerCost) -> String {
         if history.is_empty() {
             return question.to_owned();
         }
-        let completion = self.complete(&condense(question, history), None, spent).await;
+        let completion = self.complete(&condense(question, history), None, cost).await;
         let standalone = match &completion {
-            Ok(completion) => rewritten(&completion.text).map(str::to_owned),
+            Ok(completion) => parse_standalone(&completion.text).map(str::to_owned),
             Err(error) => {
                 tracing::debug!(%error, "a follow-up could not be rewritten: {error}");
                 None
             }
         };
-        standalone.unwrap_or_else(|| joined(question, history))
+        standalone.unwrap_or_else(|| join_previous(question, history))
     }
 
-    /// Has the model answer from what was found, and judges what it says; once more without chance when it says
-    /// what no passage does. Without passages it is not asked. With why the text ends, in the server's words.
+    /// Has the model answer from passages, and judges the answer; an ungrounded one is requested once more at temperature
+    /// 0. Without passages the model is not asked.
     pub async fn compose(
         &self,
-        asked: Conversation<'_>,
+        conversation: Conversation<'_>,
         passages: &[Passage],
         draft: &Draft,
-        spent: &AnswerCost,
-    ) -> Result<(Verdict, String), JobError> {
-        let Conversation { question, history, locale, .. } = asked;
-        let refusal = in_language(&self.refusal, locale);
+        cost: &AnswerCost,
+    ) -> Result<Settlement, JobError> {
+        let mut settlement = self.answer(conversation, passages, draft, cost).await?;
+        if let Some(answer) = &mut settlement.answer {
+            answer.language = conversation.locale.map(str::to_owned);
+        }
+        Ok(settlement)
+    }
+
+    async fn answer(
+        &self,
+        conversation: Conversation<'_>,
+        passages: &[Passage],
+        draft: &Draft,
+        cost: &AnswerCost,
+    ) -> Result<Settlement, JobError> {
+        let Conversation { question, history, locale } = conversation;
+        let (refusal, threshold) = (in_language(&self.refusal, locale), self.escalate_above_distance);
         if passages.is_empty() {
-            return Ok((refuse(refusal), "stop".to_owned()));
+            return Ok(refuse(refusal, threshold));
         }
         let mark = Uuid::new_v4().simple().to_string();
         let mut prompt = prompt(&self.prompt, refusal, history, passages, question, &mark);
-        let heard = |piece: &str| draft.say(piece);
-        let (customer, threshold) = (asked.customer(), self.escalate_above_distance);
-        let completion = self.complete(&prompt, Some(&heard), spent).await?;
-        let verdict = judge(passages, &completion, &customer, refusal, threshold);
-        if verdict.grounding.is_sound() {
-            return Ok((verdict, completion.finish_reason));
+        let on_delta = |piece: &str| draft.push(piece);
+        let customer = conversation.customer();
+        let completion = self.complete(&prompt, Some(&on_delta), cost).await?;
+        let settlement = judge(passages, completion, &customer, refusal, threshold);
+        if settlement.is_sound() {
+            return Ok(settlement);
         }
         prompt.temperature = 0.0;
         draft.reset();
-        let again = self.complete(&prompt, Some(&heard), spent).await?;
-        let verdict = judge(passages, &again, &customer, refusal, threshold);
-        if verdict.grounding.is_sound() {
-            return Ok((verdict, again.finish_reason));
+        let completion = self.complete(&prompt, Some(&on_delta), cost).await?;
+        let settlement = judge(passages, completion, &customer, refusal, threshold);
+        if settlement.is_sound() {
+            return Ok(settlement);
         }
-        tracing::warn!("an answer was withheld: it says what no passage does");
-        Ok((withhold(refusal, verdict), again.finish_reason))
+        tracing::warn!("an answer was withheld because no passage supports it");
+        Ok(withhold(refusal, settlement, passages))
     }
 
     async fn complete(
         &self,
         prompt: &Prompt,
-        heard: Option<&OnDelta<'_>>,
-        spent: &AnswerCost,
+        on_delta: Option<&OnDelta<'_>>,
+        cost: &AnswerCost,
     ) -> Result<Completion, JobError> {
         let said = prompt.messages.iter().map(|message| estimate_tokens(&message.content)).sum::<u64>();
         let tokens = estimate_tokens(&prompt.system) + said + u64::from(prompt.max_tokens);
-        let completion = self.budget.complete(&*self.completer, prompt, heard, tokens, spent.jobs()).await?;
-        spent.completed(&completion, self.prices);
+        let completion =
+            self.budget.complete(&*self.completer, prompt, on_delta, tokens, cost.jobs()).await?;
+        cost.add_completion(&completion, self.prices);
         Ok(completion)
     }
 }

@@ -1,9 +1,8 @@
-//! What of an answer is founded: which passages it cites, and whether its numbers, article numbers and links
-//! are those of the passages.
+//! Checks an answer against its passages: its citations, numbers, article numbers and links.
 //!
 //! A price that no passage has is worse than no answer, and it is what models invent most easily. Numbers are
 //! compared by value, as either side of the Atlantic writes them: `1,299.00` is `1299` and may be `1.299,00`. Numbers
-//! in words are not looked at. A number that the customer said may be repeated as the customer's (`customer.rs`).
+//! in words are not checked. A number that the customer said may be repeated as the customer's (`customer.rs`).
 
 use std::{cell::LazyCell, collections::BTreeSet};
 
@@ -12,8 +11,8 @@ use utoipa::ToSchema;
 
 use crate::answering::{
     Passage,
-    codes::{code_runs, spelled},
-    object::{Stored, field},
+    object::from_stored,
+    sku::{normalize, word_runs},
 };
 use customer::Customer;
 use measures::has_digit;
@@ -35,43 +34,35 @@ pub struct Citation {
     pub end: u32,
 }
 
-/// Finds the marks `[n]` in an answer: those that name one of `passages`, and the numbers of those
-/// that do not.
-pub fn cited(text: &str, passages: usize) -> (Vec<Citation>, Vec<u32>) {
+/// Finds the marks `[n]` in an answer: those that name one of `passages`, and the numbers of the others.
+pub fn find_citations(text: &str, passages: usize) -> (Vec<Citation>, Vec<u32>) {
     let (mut citations, mut invalid) = (Vec::new(), Vec::new());
-    let mut open = None;
-    let mut number = String::new();
-    for (position, character) in (0_u32..).zip(text.chars()) {
-        match (character, open) {
-            ('[', _) => {
-                open = Some(position);
-                number.clear();
-            }
-            (digit, Some(_)) if digit.is_ascii_digit() => number.push(digit),
-            (']', Some(start)) => {
-                if let Ok(source) = number.parse::<u32>() {
-                    if (1..=passages).contains(&(source as usize)) {
-                        citations.push(Citation { source, start, end: position + 1 });
-                    } else {
-                        invalid.push(source);
-                    }
-                }
-                open = None;
-            }
-            _ => open = None,
+    for (at, _) in text.match_indices('[') {
+        let after = &text[at + 1..];
+        let number = &after[..after.bytes().take_while(u8::is_ascii_digit).count()];
+        let Ok(source) = number.parse::<u32>() else { continue };
+        if !after[number.len()..].starts_with(']') {
+            continue;
+        }
+        if (1..=passages).contains(&(source as usize)) {
+            let start = text[..at].chars().count();
+            let [start, end] =
+                [start, start + number.len() + 2].map(|place| u32::try_from(place).unwrap_or(u32::MAX));
+            citations.push(Citation { source, start, end });
+        } else {
+            invalid.push(source);
         }
     }
     (citations, invalid)
 }
 
-/// What of an answer is not founded.
+/// The check of an answer against its passages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(from = "Stored")]
+#[serde(from = "crate::answering::object::Stored")]
 pub struct Grounding {
-    /// Whether it was looked at.
+    /// Whether it was checked.
     pub checked: bool,
-    /// Numbers and article numbers that stand in no passage and are not said as the customer's own, as the answer
-    /// writes them.
+    /// Numbers and article numbers, as written, that no passage has and that are not the customer's own.
     pub unsupported_numbers: Vec<String>,
     /// Numbers in brackets that name no passage.
     pub invalid_citations: Vec<u32>,
@@ -79,35 +70,25 @@ pub struct Grounding {
     pub invalid_links: Vec<String>,
 }
 
-/// As it was stored, also by a program that looked at less.
-impl From<Stored> for Grounding {
-    fn from(stored: Stored) -> Self {
-        Self {
-            checked: field(&stored, "checked"),
-            unsupported_numbers: field(&stored, "unsupported_numbers"),
-            invalid_citations: field(&stored, "invalid_citations"),
-            invalid_links: field(&stored, "invalid_links"),
-        }
-    }
-}
+from_stored!(Grounding { checked, unsupported_numbers, invalid_citations, invalid_links });
 
 impl Grounding {
-    /// Looks at what an answer says, but for its citations. `customer` is all that the customer said.
-    pub fn of(text: &str, passages: &[Passage], customer: &[&str], invalid_citations: Vec<u32>) -> Self {
-        let known: Vec<_> = passages.iter().filter_map(|passage| passage.link.as_deref()).collect();
-        let (text, links) = without_links(text);
+    /// Checks the text of an answer; its citations are checked already. `customer` is everything the customer said.
+    pub fn check(text: &str, passages: &[Passage], customer: &[&str], invalid_citations: Vec<u32>) -> Self {
+        let known: Vec<_> = passages.iter().filter_map(|passage| passage.url.as_deref()).collect();
+        let (text, links) = split_links(text);
         let mut invalid_links: Vec<_> =
             links.into_iter().filter(|link| !known.contains(&link.as_str())).collect();
         invalid_links.dedup();
         Self {
             checked: true,
-            unsupported_numbers: unsupported(&text, passages, customer),
+            unsupported_numbers: unsupported_numbers(&text, passages, customer),
             invalid_citations,
             invalid_links,
         }
     }
 
-    /// Whether nothing was found to be wrong.
+    /// Whether the check found no fault.
     pub fn is_sound(&self) -> bool {
         self.unsupported_numbers.is_empty()
             && self.invalid_citations.is_empty()
@@ -115,8 +96,8 @@ impl Grounding {
     }
 }
 
-/// Takes the addresses out of a text.
-fn without_links(text: &str) -> (String, Vec<String>) {
+/// Removes the addresses from a text.
+fn split_links(text: &str) -> (String, Vec<String>) {
     let (mut rest, mut kept, mut links) = (text, String::new(), Vec::new());
     let begins =
         |rest: &str| ["https://", "http://", "www."].iter().filter_map(|start| rest.find(start)).min();
@@ -133,7 +114,7 @@ fn without_links(text: &str) -> (String, Vec<String>) {
     (kept, links)
 }
 
-fn unsupported(text: &str, passages: &[Passage], customer: &[&str]) -> Vec<String> {
+fn unsupported_numbers(text: &str, passages: &[Passage], customer: &[&str]) -> Vec<String> {
     let sentences = sentences(text);
     let clauses =
         sentences.iter().flat_map(|sentence| sentence.clauses.iter().map(move |clause| (sentence, clause)));
@@ -147,13 +128,13 @@ fn unsupported(text: &str, passages: &[Passage], customer: &[&str]) -> Vec<Strin
     for passage in passages {
         for text in [&passage.title, &passage.content, passage.metadata.get()] {
             values.extend(numbers(text).flat_map(values_of));
-            codes.extend(code_runs(text));
+            codes.extend(word_runs(text));
         }
     }
     let is_supported = |word: &str| {
         let is_code = word.bytes().any(|byte| byte.is_ascii_alphabetic());
-        // `250kg` is a number and its unit: it may stand as `250 kg`, and so may `10:30`, or `6-8` as two numbers.
-        let is_named = is_code && codes.contains(&spelled(word));
+        // `250kg` is a number with its unit, which a passage may write as `250 kg`; `10:30` and `6-8` are two numbers.
+        let is_named = is_code && codes.contains(&normalize(word));
         is_named
             || (!is_article_number(word)
                 && numbers(word).all(|number| values_of(number).iter().any(|value| values.contains(value))))
@@ -183,7 +164,7 @@ fn is_article_number(word: &str) -> bool {
     false
 }
 
-/// Runs of digits, with the points, commas and apostrophes inside them.
+/// Finds runs of digits, with the points, commas and apostrophes inside them.
 fn numbers(text: &str) -> impl Iterator<Item = &str> {
     let parts = text.split(|character: char| !character.is_ascii_digit() && !".,'’".contains(character));
     parts
@@ -191,7 +172,7 @@ fn numbers(text: &str) -> impl Iterator<Item = &str> {
         .filter(|part| !part.is_empty())
 }
 
-/// The values that a number may have: its last point or comma may be that of the decimals or that of the thousands.
+/// Returns the values that a number may have: its last point or comma may separate decimals or thousands.
 fn values_of(number: &str) -> Vec<String> {
     let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
     let value = |whole: &str, decimals: &str| {
@@ -215,7 +196,7 @@ mod tests {
 
     #[test]
     fn citations_are_found_by_character_not_by_byte() {
-        let (citations, invalid) = cited("Größe 42 [1], rot [2] und [9].", 2);
+        let (citations, invalid) = find_citations("Größe 42 [1], rot [2] und [9].", 2);
         let first = Citation { source: 1, start: 9, end: 12 };
         let second = Citation { source: 2, start: 18, end: 21 };
         assert_eq!((citations, invalid), (vec![first, second], vec![9]));
@@ -223,19 +204,16 @@ mod tests {
 
     #[test]
     fn brackets_that_hold_no_number_are_text() {
-        assert_eq!(cited("[a] [] [1 ] [[x]] [99999999999999999999]", 3), (vec![], vec![]));
+        assert_eq!(find_citations("[a] [] [1 ] [[x]] [99999999999999999999]", 3), (vec![], vec![]));
     }
 
     fn passage(content: &str, metadata: &str) -> Passage {
         Passage {
-            source: "product".into(),
-            key: "1".into(),
             title: "Lamp LMP-310".into(),
             content: content.into(),
-            link: Some("https://shop.example/p/1?a=2".into()),
-            metadata: serde_json::value::RawValue::from_string(metadata.into()).unwrap(),
-            distance: 0.1,
-            is_named: false,
+            url: Some("https://shop.example/p/1?a=2".into()),
+            metadata: serde_json::from_str(metadata).unwrap(),
+            ..Passage::default()
         }
     }
 
@@ -247,7 +225,7 @@ mod tests {
             ),
             passage("Costs 1.450,50 EUR or 89,- in the sale. Screws M8x40. Open 10:30.", r#"{"stock": 7}"#),
         ];
-        Grounding::of(text, &passages, &[], Vec::new()).unsupported_numbers
+        Grounding::check(text, &passages, &[], Vec::new()).unsupported_numbers
     }
 
     #[test]
@@ -289,7 +267,7 @@ mod tests {
     #[test]
     fn links_are_those_of_the_documents() {
         let passages = [passage("See https://evil.example/x", "{}")];
-        let links = |text: &str| Grounding::of(text, &passages, &[], Vec::new()).invalid_links;
+        let links = |text: &str| Grounding::check(text, &passages, &[], Vec::new()).invalid_links;
         assert_eq!(
             links("See [it](https://shop.example/p/1?a=2), or https://shop.example/p/1?a=2."),
             [""; 0]

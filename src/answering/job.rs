@@ -1,7 +1,7 @@
 //! Answers one question from the index: retrieve, prompt, complete, judge, settle.
 //!
-//! The `answer` row is the truth; the job only wakes a worker. A question that was settled or erased in
-//! the meantime is left alone.
+//! The `answer` row is the truth; the job only wakes a worker. A question that was settled or erased meanwhile is left
+//! alone.
 
 use std::{
     num::NonZeroU32,
@@ -15,54 +15,44 @@ use tracing::{Instrument, info_span};
 
 use crate::{
     answering::{
-        self, Escalation, Question,
+        Question,
         complete::{Composer, Conversation},
         cost::AnswerCost,
         human::wants_human,
+        object::{AnswerStatus, EscalationReason, Settlement, Source},
         retrieve::Retriever,
         settle::SettleSettings,
         stream::Draft,
     },
     job::{Attempt, Job, JobError, OUTAGE, Outcome},
     model::{Message, rate_limit::JobRef},
-    store::{
-        Store, StoreError,
-        answers::{ClaimedQuestion, Settlement},
-        chunks::SearchFilter,
-        jobs::OnDead,
-    },
+    store::{Store, StoreError, answers::ClaimedQuestion, chunks::SearchFilter, jobs::OnDead},
     telemetry,
 };
 
-/// How often questions are looked for that are past their time, or that nobody waits for.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often overdue questions, and those no longer wanted, are looked for.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Answers questions.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct AnswerQuestion {
-    /// Where questions are.
     pub store: Store,
-    /// Finds passages.
     pub retriever: Arc<Retriever>,
-    /// Makes an answer of them.
     pub composer: Arc<Composer>,
-    /// What is written of it.
     pub settle: SettleSettings,
-    /// What one answer may take.
     pub limits: AnswerLimits,
     /// Dollars that answers may cost in a day (UTC); zero is no limit.
     pub daily_usd: f64,
 }
 
-/// What one answer may take.
+/// The limits of one answer.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct AnswerLimits {
-    /// Messages of the session that the model sees.
     pub history_messages: u32,
-    /// The longest question.
     pub max_question_chars: NonZeroU32,
-    /// The longest that one answer may take.
     pub timeout: Duration,
-    /// How long a question waits for a model that is away, until the fallback is said.
+    /// How long a question waits for a model that is down before it gets the fallback.
     pub fallback_after: Duration,
 }
 
@@ -89,39 +79,40 @@ impl Job for AnswerQuestion {
             return Ok(Outcome::Done(Vec::new()));
         };
         let job = JobRef { kind: Self::KIND, id: attempt.lease.job };
-        let (began, spent) = (Instant::now(), AnswerCost::of(job));
+        let (began, cost) = (Instant::now(), AnswerCost::for_job(job));
         let answer = tokio::select! {
-            answer = self.answer(&taken, &spent) => answer,
+            answer = self.answer(&taken, &cost) => answer,
             () = self.unwanted(&taken) => {
-                // Only the job is completed: the answer is settled already, or erased.
-                self.store.settle(&taken, &Settlement { cost: spent.cost(), ..Settlement::default() }).await?;
+                // Completes only the job: the answer is settled already, or erased.
+                let ended = Settlement { status: AnswerStatus::Cancelled, ..Settlement::default() };
+                self.store.settle(&taken, &ended, cost.cost()).await?;
                 return Ok(Outcome::Committed);
             }
         };
-        let mut settled = match answer {
-            Ok(settled) => settled,
-            Err(error) if error.ends(attempt) => self.settle.failed(&error),
+        let settlement = match answer {
+            Ok(settlement) => settlement,
+            Err(error) if error.ends(attempt) => self.settle.fail(&error),
             Err(error) => {
-                spent.account(&self.store).await;
+                cost.account(&self.store).await;
                 return Err(error);
             }
         };
-        settled.cost = spent.cost();
-        self.store.settle(&taken, &settled).instrument(info_span!("settle")).await?;
-        let outcome = settled.outcome.unwrap_or(settled.status);
+        self.store.settle(&taken, &settlement, cost.cost()).instrument(info_span!("settle")).await?;
+        let Settlement { status, outcome, nearest_distance, escalation_reason, .. } = settlement;
         telemetry::answered(
-            outcome,
+            outcome.map_or(status.into(), Into::into),
             taken.age + began.elapsed(),
-            settled.nearest_distance,
-            settled.escalation,
+            nearest_distance,
+            escalation_reason.map(Into::into),
+            escalation_reason == Some(EscalationReason::Ungrounded),
         );
         Ok(Outcome::Committed)
     }
 }
 
 impl AnswerQuestion {
-    /// Answers, or says the fallback while nothing may be spent, or the model has been away for too long.
-    async fn answer(&self, taken: &ClaimedQuestion, spent: &AnswerCost) -> Result<Settlement, JobError> {
+    /// Answers; with the fallback while no model may be asked, or after a model has been down for too long.
+    async fn answer(&self, taken: &ClaimedQuestion, cost: &AnswerCost) -> Result<Settlement, JobError> {
         let locale = taken.asked.locale.as_deref();
         let (length, most) =
             (taken.asked.question.chars().count(), self.limits.max_question_chars.get() as usize);
@@ -133,22 +124,22 @@ impl AnswerQuestion {
         }
         let daily = self.daily_usd;
         if taken.is_paused || daily > 0.0 && taken.usd_today >= daily {
-            return Ok(self.settle.paused(locale));
+            return Ok(self.settle.pause(locale));
         }
         let (began, draft) = (Instant::now(), Draft::default());
         let limit = self.limits.timeout;
         let answer = tokio::select! {
-            answer = tokio::time::timeout(limit, self.make(taken, &draft, spent)) => answer.unwrap_or_else(|_| {
-                // Whoever takes so long is as good as away.
+            answer = tokio::time::timeout(limit, self.make(taken, &draft, cost)) => answer.unwrap_or_else(|_| {
+                // A model that takes so long counts as down.
                 let reason = format!("no answer within {}", humantime::format_duration(limit));
                 Err(JobError::Snooze { after: OUTAGE, reason })
             }),
-            () = draft.keep(&self.store, taken) => unreachable!("it never ends"),
+            () = draft.keep_storing(&self.store, taken) => unreachable!("it never ends"),
         };
         let left = self.limits.fallback_after.saturating_sub(taken.age + began.elapsed());
         match answer {
-            Err(error) if error.waits() && left.is_zero() => Ok(self.settle.paused(locale)),
-            // However long the server wants to be left alone, the fallback comes soon after that time.
+            Err(error) if error.waits() && left.is_zero() => Ok(self.settle.pause(locale)),
+            // However long the server asks to wait, the fallback comes soon after that time.
             other => other.map_err(|error| error.within(left.max(Duration::from_secs(1)))),
         }
     }
@@ -157,29 +148,29 @@ impl AnswerQuestion {
         &self,
         taken: &ClaimedQuestion,
         draft: &Draft,
-        spent: &AnswerCost,
+        cost: &AnswerCost,
     ) -> Result<Settlement, JobError> {
         let history = self.history(taken).instrument(info_span!("history")).await?;
         let version = self.retriever.versions.active().await?;
         let Question { question, sources, filter, locale, .. } = &taken.asked;
-        let standalone = self.composer.condense(question, &history, spent).await;
+        let standalone = self.composer.condense(question, &history, cost).await;
         let within = SearchFilter { sources: sources.as_deref(), metadata: filter.as_ref() };
         let passages =
-            self.retriever.retrieve(&version, &standalone, within, self.retriever.top_k, spent).await?;
-        draft.found(&answering::sources(&passages, &[]));
-        let locale = locale.as_deref();
-        let asked = Conversation { question, history: &history, locale };
-        let mut composed = self.composer.compose(asked, &passages, draft, spent).await?;
+            self.retriever.retrieve(&version, &standalone, within, self.retriever.top_k, cost).await?;
+        draft.found(&Source::list(&passages, &[]));
+        let conversation = Conversation { question, history: &history, locale: locale.as_deref() };
+        let mut settlement = self.composer.compose(conversation, &passages, draft, cost).await?;
         if wants_human(question) {
-            composed.0.escalation = Some(Escalation::AskedForHuman);
+            settlement.escalation_reason = Some(EscalationReason::AskedForHuman);
         }
-        Ok(self.settle.settled(standalone, locale, &passages, &composed, spent))
+        let usage = Some(cost.usage(&self.settle.model));
+        Ok(Settlement { standalone_question: Some(standalone), usage, ..settlement })
     }
 
-    /// Ends when nobody waits for the answer any more: nothing more is to be spent on it.
+    /// Returns when the answer is no longer wanted: nothing more may be spent on it.
     async fn unwanted(&self, taken: &ClaimedQuestion) {
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
             if let Ok(false) = self.store.is_wanted(taken).await {
                 return;
             }
@@ -196,9 +187,9 @@ impl AnswerQuestion {
     }
 }
 
-/// Ends what is past its time, each second until stopped. Every daemon does it; one is enough.
+/// Ends overdue questions, each second until stopped. Every daemon does it; one is enough.
 pub async fn end_overdue(store: &Store, stop: &CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
+    while stop.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_some() {
         match store.end_overdue_answers().await {
             Ok(0) => {}
             Ok(ended) => tracing::info!(ended, "{ended} questions were past their time"),

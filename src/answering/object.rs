@@ -1,19 +1,23 @@
 //! The answer object, the same for every caller: in the API, the webhooks and the events.
 //!
-//! What was stored can always be read: a part that another version of the program wrote in another shape, or a number
-//! that JSON cannot hold, is read as far as it goes, and what remains is empty.
+//! Whatever is stored can be read. A part that another version of the program wrote in another shape, or a number that
+//! JSON cannot represent, is read as far as possible; the rest gets its default.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
+use strum::{Display, IntoStaticStr};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::answering::grounding::{Citation, Grounding};
+use crate::answering::{
+    Passage,
+    grounding::{Citation, Grounding},
+};
 
-/// A question and what became of it.
+/// A question and its answer.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AnswerObject {
     /// Its id.
@@ -24,17 +28,19 @@ pub struct AnswerObject {
     pub session_id: Option<String>,
     /// The order in which questions were accepted.
     pub seq: i64,
-    /// `queued`, `in_progress`, or a terminal one: `completed`, `incomplete`, `failed`, `cancelled`, `expired`.
-    pub status: String,
-    /// What came of it: `answered`, `no_answer`, `human_owned`, `superseded`, `fallback`.
-    pub outcome: Option<String>,
-    /// Why the text ends early: `max_tokens`, `content_filter`.
-    pub incomplete_reason: Option<String>,
+    /// `queued`, `in_progress`, or a terminal one.
+    pub status: AnswerStatus,
+    /// The result, once it is settled.
+    #[serde(deserialize_with = "or_default")]
+    pub outcome: Option<AnswerOutcome>,
+    /// Why the text ends early.
+    #[serde(deserialize_with = "or_default")]
+    pub incomplete_reason: Option<IncompleteReason>,
     /// In the customer's words.
     pub question: String,
-    /// What was searched for.
+    /// The text that was searched for.
     pub standalone_question: Option<String>,
-    /// What is said to the customer.
+    /// The reply to the customer.
     #[serde(deserialize_with = "or_default")]
     pub answer: Option<AnswerText>,
     /// The passages that the model saw.
@@ -49,41 +55,140 @@ pub struct AnswerObject {
     /// Cosine distance of the nearest passage, 0 to 2.
     #[serde(deserialize_with = "or_default")]
     pub nearest_distance: Option<f64>,
-    /// What it was compared with.
+    /// The distance above which a human is asked for.
     #[serde(deserialize_with = "or_default")]
     pub escalation_threshold: Option<f64>,
     /// Whether a human is asked for.
     pub needs_escalation: bool,
-    /// The escalation, when a human is asked for.
-    pub escalation: Option<Escalated>,
-    /// What of the text is founded.
+    /// The escalation, if a human is asked for.
+    #[serde(deserialize_with = "or_default")]
+    pub escalation: Option<AnswerEscalation>,
+    /// The check of the text against the passages.
     #[serde(deserialize_with = "or_default")]
     pub grounding: Option<Grounding>,
-    /// What it cost.
+    /// Tokens and cost.
     #[serde(deserialize_with = "or_default")]
-    pub usage: Option<Used>,
+    pub usage: Option<AnswerUsage>,
     /// The attempt that made it, from 1; 0 before the first.
     pub attempt: i32,
     /// Why there is no answer.
     pub error: Option<String>,
     /// When it was asked.
     pub created_at: DateTime<Utc>,
-    /// When a worker took it first.
+    /// When a worker first took it.
     pub started_at: Option<DateTime<Utc>>,
     /// When it was settled.
     pub completed_at: Option<DateTime<Utc>>,
-    /// What the caller gave along.
+    /// As the caller sent it.
     #[schema(value_type = Object)]
     pub metadata: Box<RawValue>,
 }
 
-/// What is said to a customer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// How far a question is.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, Display, IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum AnswerStatus {
+    #[default]
+    Queued,
+    InProgress,
+    Completed,
+    Incomplete,
+    Failed,
+    Cancelled,
+    Expired,
+}
+
+/// The result of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, Display, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum AnswerOutcome {
+    /// The passages answer it.
+    Answered,
+    /// They do not, and the refusal was given.
+    NoAnswer,
+    /// A human has the session.
+    HumanOwned,
+    /// A later question of the session took its place.
+    Superseded,
+    /// No model may be asked, and the customer was told to wait.
+    Fallback,
+}
+
+/// Why a text ends early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum IncompleteReason {
+    MaxTokens,
+    ContentFilter,
+}
+
+/// Why a human is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, Display, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum EscalationReason {
+    /// The nearest passage is too far, or the model refused.
+    LowConfidence,
+    /// Nothing was found.
+    NoPassages,
+    /// The answer claims or cites what no passage says.
+    Ungrounded,
+    /// The question could not be answered.
+    Failed,
+    /// The customer wants to speak to a human.
+    AskedForHuman,
+    /// No model may be asked.
+    Paused,
+}
+
+/// Whether a human has taken an escalation.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, Display, IntoStaticStr,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum EscalationStatus {
+    #[default]
+    Open,
+    Acknowledged,
+}
+
+/// A customer's opinion of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, Display, IntoStaticStr)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Rating {
+    Up,
+    Down,
+}
+
+/// Who answers in a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, Display, IntoStaticStr)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[schema(as = Owner)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum SessionOwner {
+    Bot,
+    Human,
+}
+
+/// The reply to a customer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(from = "Stored")]
 pub struct AnswerText {
     /// The text; `[n]` cites the source with that number.
     pub text: String,
-    /// The locale that was asked in.
+    /// The locale of the question.
     pub language: Option<String>,
     /// Why the model ended, in its server's words.
     pub finish_reason: Option<String>,
@@ -111,26 +216,26 @@ pub struct Source {
     pub cited: bool,
 }
 
-/// Why a human is asked for.
+/// The escalation of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Escalated {
+pub struct AnswerEscalation {
     /// Of the session's open escalation, which may have been made for an earlier question.
     pub id: Uuid,
-    /// `low_confidence`, `no_passages`, `ungrounded`, `asked_for_human`, `failed`, `paused`.
-    pub reason: String,
-    /// `open` or `acknowledged`.
-    pub status: String,
+    /// Why a human is asked for.
+    pub reason: EscalationReason,
+    /// Whether a human has taken it.
+    pub status: EscalationStatus,
 }
 
-/// What an answer cost.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+/// Tokens and cost of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(from = "Stored")]
-pub struct Used {
+pub struct AnswerUsage {
     /// Tokens of the question's vector.
     pub embedding_tokens: u64,
     /// Tokens of the prompts.
     pub input_tokens: u64,
-    /// Tokens that the model said.
+    /// Tokens of the completions.
     pub output_tokens: u64,
     /// The chat model.
     pub model: String,
@@ -138,25 +243,80 @@ pub struct Used {
     pub cost: f64,
 }
 
-impl AnswerObject {
-    /// Whether nothing more will happen to it.
-    pub fn is_settled(&self) -> bool {
-        !matches!(self.status.as_str(), "queued" | "in_progress")
+/// What a settled question gets: columns of its row.
+#[derive(Clone, Debug, Default, Serialize)]
+#[expect(missing_docs, reason = "as in `AnswerObject`")]
+pub struct Settlement {
+    pub status: AnswerStatus,
+    pub outcome: Option<AnswerOutcome>,
+    pub incomplete_reason: Option<IncompleteReason>,
+    pub standalone_question: Option<String>,
+    pub answer: Option<AnswerText>,
+    pub sources: Vec<Source>,
+    pub citations: Vec<Citation>,
+    pub nearest_distance: Option<f64>,
+    pub escalation_threshold: f64,
+    pub escalation_reason: Option<EscalationReason>,
+    pub grounding: Option<Grounding>,
+    /// The completion, if it was withheld.
+    pub draft: Option<String>,
+    pub usage: Option<AnswerUsage>,
+    pub error: Option<String>,
+}
+
+impl AnswerStatus {
+    /// Whether the status is terminal.
+    pub fn is_settled(self) -> bool {
+        !matches!(self, Self::Queued | Self::InProgress)
     }
 }
 
-/// Used when a distance cannot be read: the largest cosine distance.
-const FARTHEST: f64 = 2.0;
+impl Settlement {
+    /// Whether the check against the passages found no fault.
+    pub fn is_sound(&self) -> bool {
+        self.grounding.as_ref().is_none_or(Grounding::is_sound)
+    }
+}
 
-impl From<Stored> for AnswerText {
-    fn from(stored: Stored) -> Self {
-        Self {
-            text: field(&stored, "text"),
-            language: field(&stored, "language"),
-            finish_reason: field(&stored, "finish_reason"),
+impl Source {
+    /// Numbers passages, and marks those that are cited.
+    pub fn list(passages: &[Passage], citations: &[Citation]) -> Vec<Self> {
+        let source = |(n, passage): (u32, &Passage)| Self {
+            n,
+            source: passage.source.clone(),
+            key: passage.key.clone(),
+            title: passage.title.clone(),
+            url: passage.url.clone(),
+            distance: passage.distance,
+            score: passage.score,
+            cited: citations.iter().any(|citation| citation.source == n),
+        };
+        (1..).zip(passages).map(source).collect()
+    }
+}
+
+/// A stored object, each field of it as text: not every number that PostgreSQL holds is one that Rust does.
+pub(super) type Stored = BTreeMap<String, Box<RawValue>>;
+
+/// Reads a field of a stored object, or its default if it is missing or has another type.
+pub(super) fn field<T: DeserializeOwned + Default>(stored: &Stored, name: &str) -> T {
+    stored.get(name).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+}
+
+/// Reads the named fields of a stored object, each on its own.
+macro_rules! from_stored {
+    ($type:ident { $($field:ident),* }) => {
+        impl From<$crate::answering::object::Stored> for $type {
+            fn from(stored: $crate::answering::object::Stored) -> Self {
+                Self { $($field: $crate::answering::object::field(&stored, stringify!($field)),)* }
+            }
         }
-    }
+    };
 }
+pub(super) use from_stored;
+
+from_stored!(AnswerText { text, language, finish_reason });
+from_stored!(AnswerUsage { embedding_tokens, input_tokens, output_tokens, model, cost });
 
 impl From<Stored> for Source {
     fn from(stored: Stored) -> Self {
@@ -166,34 +326,15 @@ impl From<Stored> for Source {
             key: field(&stored, "key"),
             title: field(&stored, "title"),
             url: field(&stored, "url"),
-            distance: field::<Option<_>>(&stored, "distance").unwrap_or(FARTHEST),
+            // The largest cosine distance.
+            distance: field::<Option<_>>(&stored, "distance").unwrap_or(2.0),
             score: field(&stored, "score"),
             cited: field(&stored, "cited"),
         }
     }
 }
 
-impl From<Stored> for Used {
-    fn from(stored: Stored) -> Self {
-        Self {
-            embedding_tokens: field(&stored, "embedding_tokens"),
-            input_tokens: field(&stored, "input_tokens"),
-            output_tokens: field(&stored, "output_tokens"),
-            model: field(&stored, "model"),
-            cost: field(&stored, "cost"),
-        }
-    }
-}
-
-/// A stored object, each field of it as text: not every number that PostgreSQL holds is one that Rust does.
-pub(super) type Stored = BTreeMap<String, Box<RawValue>>;
-
-/// Reads a field of a stored object, or its default when it is missing or of another kind.
-pub(super) fn field<T: DeserializeOwned + Default>(stored: &Stored, name: &str) -> T {
-    stored.get(name).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
-}
-
-/// Reads a stored value, or its default when it is of another kind.
+/// Reads a stored value, or its default if it has another type.
 pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

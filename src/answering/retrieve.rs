@@ -12,8 +12,8 @@ use tracing::{Instrument, info_span};
 use crate::{
     answering::{
         Passage,
-        codes::codes,
         cost::{AnswerCost, estimate_tokens},
+        sku::find_skus,
     },
     catalogue::Catalogue,
     indexing::versions::{Version, Versions},
@@ -21,52 +21,51 @@ use crate::{
     store::{Store, chunks::SearchFilter, versions::IndexVersion},
 };
 
-/// How long an answer waits for the shop's present prices, as `live_metadata` says; then it takes the stored ones.
-const LIVE_METADATA: Duration = Duration::from_millis(200);
+/// How long an answer waits for the shop's current metadata before it takes the stored copy.
+const LIVE_METADATA_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Finds passages for a question.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Retriever {
-    /// The index.
     pub store: Store,
-    /// What is searched, and what makes the question's vector.
     pub versions: Arc<Versions>,
-    /// The sources whose metadata is read as it is now, by name.
+    /// The sources whose metadata is read live, by name.
     pub live: BTreeMap<String, Arc<dyn Catalogue>>,
-    /// Passages that are found unless another number is asked for.
+    /// The default number of passages.
     pub top_k: u32,
-    /// Whether what a question names by its SKU goes first.
+    /// Whether documents that the question names by SKU come first.
     pub names: bool,
 }
 
 impl Retriever {
-    /// Finds passages of the version that is searched, for those who want no answer.
+    /// Searches the active index version, without an answer.
     pub async fn look_up(
         &self,
         text: &str,
         within: SearchFilter<'_>,
         top_k: u32,
     ) -> Result<Vec<Passage>, JobError> {
-        let (version, spent) = (self.versions.active().await?, AnswerCost::default());
-        let found = self.retrieve(&version, text, within, top_k, &spent).await;
-        spent.account(&self.store).await;
+        let (version, cost) = (self.versions.active().await?, AnswerCost::default());
+        let found = self.retrieve(&version, text, within, top_k, &cost).await;
+        cost.account(&self.store).await;
         found
     }
 
-    /// Finds the passages of an index version that are nearest to a question, the nearest first; what it names by its
-    /// SKU goes before them.
+    /// Finds the passages of an index version that are nearest to a question, the nearest first; those of documents that
+    /// it names by SKU come before them.
     pub async fn retrieve(
         &self,
         version: &Version,
         question: &str,
         within: SearchFilter<'_>,
         top_k: u32,
-        spent: &AnswerCost,
+        cost: &AnswerCost,
     ) -> Result<Vec<Passage>, JobError> {
         let Version { index, model } = version;
         let (inputs, tokens) = ([question.to_owned()], estimate_tokens(question));
-        let embedded = model.budget.embed(&*model.embedder, &inputs, tokens, spent.jobs()).await?;
-        spent.embedded(embedded.tokens, model.price);
-        // As many vectors as inputs: its adapter counts them.
+        let embedded = model.budget.embed(&*model.embedder, &inputs, tokens, cost.jobs()).await?;
+        cost.add_embedding(embedded.tokens, model.price);
+        // The adapter ensures as many vectors as inputs.
         let vector = embedded.vectors.first().map_or(&[][..], Vec::as_slice);
         let passages = self.search(index, vector, question, within, top_k);
         let mut passages = passages.instrument(info_span!("search")).await?;
@@ -82,10 +81,10 @@ impl Retriever {
         within: SearchFilter<'_>,
         top_k: u32,
     ) -> Result<Vec<Passage>, JobError> {
-        let codes = if self.names { codes(question) } else { Vec::new() };
-        let mut passages = match &*codes {
+        let skus = if self.names { find_skus(question) } else { Vec::new() };
+        let mut passages = match &*skus {
             [] => Vec::new(),
-            codes => self.store.named(index, vector, codes, within).await?,
+            skus => self.store.named(index, vector, skus, within).await?,
         };
         let place =
             |passage: &Passage| (passage.source.clone(), passage.key.clone(), passage.content.clone());
@@ -96,7 +95,7 @@ impl Retriever {
         Ok(passages)
     }
 
-    /// Replaces the metadata of passages by what the shop says now; what cannot be read in time stays.
+    /// Replaces the metadata of passages by the shop's current values, as far as these can be read in time.
     async fn read_live(&self, passages: &mut [Passage]) {
         let mut keys: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         for passage in &*passages {
@@ -106,7 +105,7 @@ impl Retriever {
         }
         let reads = join_all(keys.into_iter().map(async |(source, keys)| {
             let keys: Vec<_> = keys.into_iter().collect();
-            let read = tokio::time::timeout(LIVE_METADATA, self.live[source].read(&keys)).await;
+            let read = tokio::time::timeout(LIVE_METADATA_TIMEOUT, self.live[source].read(&keys)).await;
             let Ok(Ok(documents)) = read else {
                 tracing::debug!(
                     source,

@@ -1,7 +1,7 @@
-//! What is said of an answer while it is made, written down now and then for those who watch.
+//! Events of an answer in progress, stored in batches for readers of its stream.
 //!
-//! A model that answers at once leaves nothing here: whoever watches reads the answer itself. The pieces of one run
-//! are numbered after its fence, so that those of a later run come after them.
+//! A model that answers at once stores nothing here: the stream then has the answer itself. The events of one run are
+//! numbered after its fence, so that those of a later run come after them.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -18,10 +18,9 @@ use crate::{
     },
 };
 
-/// How often it is written down.
-const EVERY: Duration = Duration::from_millis(150);
+const STORE_INTERVAL: Duration = Duration::from_millis(150);
 
-/// What is not written down yet.
+/// The events that are not stored yet.
 #[derive(Default)]
 pub struct Draft(Mutex<Pending>);
 
@@ -33,20 +32,18 @@ struct Pending {
 }
 
 impl Draft {
-    /// The passages were found.
     pub(super) fn found(&self, sources: &[Source]) {
         self.pending().events.push((EventKind::Sources, json!({ "sources": sources })));
     }
 
-    /// The model says this next.
-    pub(super) fn say(&self, piece: &str) {
+    pub(super) fn push(&self, piece: &str) {
         let mut pending = self.pending();
         let piece = if pending.has_begun { piece } else { piece.trim_start() };
         pending.has_begun |= !piece.is_empty();
         pending.text.push_str(piece);
     }
 
-    /// What was said does not count: the model is asked once more.
+    /// Voids the text so far: the model is asked once more.
     pub(super) fn reset(&self) {
         let mut pending = self.pending();
         pending.close();
@@ -54,11 +51,11 @@ impl Draft {
         pending.has_begun = false;
     }
 
-    /// Writes it down again and again; never ends.
-    pub(super) async fn keep(&self, store: &Store, taken: &ClaimedQuestion) {
+    /// Stores the events at intervals; never returns.
+    pub(super) async fn keep_storing(&self, store: &Store, taken: &ClaimedQuestion) {
         let mut number = 0;
         loop {
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(STORE_INTERVAL).await;
             let pending = {
                 let mut pending = self.pending();
                 pending.close();
@@ -71,9 +68,8 @@ impl Draft {
                 number += 1;
                 Event { n: taken.first_event() + number, kind, data }
             });
-            let events: Vec<_> = events.collect();
-            if let Err(error) = store.add_events(taken, &events).await {
-                tracing::debug!(%error, "those who watch miss a piece of an answer: {error}");
+            if let Err(error) = store.add_events(taken, &events.collect::<Vec<_>>()).await {
+                tracing::debug!(%error, "events of an answer are lost: {error}");
             }
         }
     }
@@ -84,7 +80,6 @@ impl Draft {
 }
 
 impl Pending {
-    /// What was said until now becomes an event.
     fn close(&mut self) {
         if !self.text.is_empty() {
             let text = std::mem::take(&mut self.text);

@@ -47,7 +47,7 @@ pub(super) async fn demo(demo: Demo) -> anyhow::Result<()> {
 /// Runs a daemon beside the show, and stops it afterwards.
 async fn with_daemon(embedded: &Embedded, listeners: Listeners, once: bool) -> anyhow::Result<()> {
     let config = Config::load(&embedded.settings, &BTreeMap::new())?;
-    let store = Store::open_migrated(&daemon::reach(&config)).await?;
+    let store = Store::open_migrated(&config.database).await?;
     let parts = daemon::prepare(&config, &store).await?;
     let stop = CancellationToken::new();
     let (sender, started) = oneshot::channel();

@@ -1,14 +1,19 @@
-//! `index`: another embedding model without a gap.
+//! `index`: index versions, to change the embedding model without downtime.
 
-use std::{io::IsTerminal, path::Path, time::Duration};
+use std::{
+    io::{IsTerminal, Write},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
-use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use serde::Serialize;
 
 use super::{
-    CONFIGURATION, Exit, FAILED, output, plan, settings,
-    waiting::{Progress, Stopped, backlog, given_up},
+    Exit, Format, open, output, plan, selected_sources,
+    waiting::{Watch, backlog, given_up},
 };
 use crate::{
     config::Config,
@@ -22,45 +27,35 @@ use crate::{
     job::{BatchJob, Job},
     store::{
         Store,
-        versions::{IndexState, IndexVersion},
+        status::IndexStatus,
+        versions::{Coverage, IndexState, IndexVersion},
     },
 };
 
-/// Show the index versions; have one filled for another embedding model, and swap them
-#[derive(Debug, Args)]
-pub(super) struct Index {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// Show the versions and how far each is filled
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Have a version filled for the model in [embedding.next], or go on with it; its cost is shown first
+pub(super) enum Index {
+    /// List the versions and how far each is filled
+    List(Format),
+    /// Fill a version for the model in [embedding.next], or continue; shows the cost first
     Create {
-        /// Do not ask whether the cost is right
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
-        /// Wait until it is ready; helps with the work meanwhile
+        /// Wait until it is ready, and help with the work
         #[arg(long)]
         wait: bool,
     },
-    /// Search this version from now on; the one before is still written, so that there is a way back
+    /// Search this version from now on; the one before is kept up to date for a rollback
     Promote {
         /// Its number in `index list`
         version: i32,
-        /// Also when it lacks documents that the active version has
+        /// Even if it lacks documents that the active version has
         #[arg(long)]
         allow_missing: bool,
     },
-    /// Search the version before again
+    /// Search the previous version again
     Rollback {
-        /// Also when it lacks documents that the active version has
+        /// Even if it lacks documents that the active version has
         #[arg(long)]
         allow_missing: bool,
     },
@@ -72,74 +67,49 @@ enum Verb {
 }
 
 pub(super) async fn index(index: Index, path: &Path) -> anyhow::Result<()> {
-    let config = settings(path)?;
-    let store = Store::open(&daemon::reach(&config)).await?;
-    match index.verb {
-        Verb::List { json } => list(&store, json).await,
-        Verb::Create { yes, wait } => create(&config, &store, yes, wait).await,
-        Verb::Promote { version, allow_missing } => promote(&store, version, allow_missing).await,
-        Verb::Rollback { allow_missing } => {
-            let message = "there is no version that was active before".to_owned();
-            let before = store.index_before().await?.ok_or(Exit { code: FAILED, message })?;
+    let (config, store) = open(path).await?;
+    match index {
+        Index::List(format) => list(&store, format.json).await,
+        Index::Create { yes, wait } => create(&config, &store, yes, wait).await,
+        Index::Promote { version, allow_missing } => promote(&store, version, allow_missing).await,
+        Index::Rollback { allow_missing } => {
+            let before = store.index_before().await?.context("there is no previously active version")?;
             promote(&store, before, allow_missing).await
         }
-        Verb::Drop { version } => drop_version(&store, version).await,
+        Index::Drop { version } => drop_version(&store, version).await,
     }
 }
 
+#[derive(Serialize)]
+struct Row {
+    #[serde(flatten)]
+    status: IndexStatus,
+    #[serde(flatten)]
+    coverage: Coverage,
+}
+
 async fn list(store: &Store, json: bool) -> anyhow::Result<()> {
-    let mut versions = Vec::new();
-    for index in store.index_status().await? {
-        let coverage = store.coverage(index.version.id).await?;
-        versions.push((index, coverage));
+    let mut rows = Vec::new();
+    for status in store.index_status().await? {
+        let coverage = store.coverage(status.version.id).await?;
+        rows.push(Row { status, coverage });
     }
-    if json {
-        let index = versions.iter().map(|(index, coverage)| {
-            json!({
-                "version": index.version.id,
-                "model": index.version.model,
-                "dimensions": index.version.dimensions,
-                "state": index.version.state,
-                "chunks": index.chunks,
-                "documents": coverage.documents,
-                "fresh": coverage.fresh,
-                "failed": coverage.failed,
-            })
-        });
-        return output::json(&json!({ "index": index.collect::<Vec<_>>() }));
-    }
-    let rows = versions.iter().map(|(index, coverage)| {
-        let version = &index.version;
-        let numbers = [index.chunks, coverage.documents, coverage.fresh, coverage.failed];
-        [
-            version.id.to_string(),
-            version.model.clone(),
-            version.dimensions.to_string(),
-            version.state.to_string(),
-        ]
-        .into_iter()
-        .chain(numbers.map(|number| number.to_string()))
-        .collect()
-    });
-    output::table(
-        &["version", "model", "dimensions", "state", "chunks", "documents", "fresh", "failed"],
-        rows,
-    );
-    Ok(())
+    output::list(json, "index", &rows, "version, model, dimensions, state, chunks, documents, fresh, failed")
 }
 
 async fn create(config: &Config, store: &Store, yes: bool, wait: bool) -> anyhow::Result<()> {
     let parts = daemon::prepare(config, store).await?;
     let [_, model] = parts.versions.models() else {
-        let message = "the settings name no model for another index\n  write [embedding.next] with its model and \
-                       dimensions, and have every daemon read it";
-        return Err(Exit { code: CONFIGURATION, message: message.to_owned() }.into());
+        bail!(Exit::usage(
+            "the settings name no model for another index\n  add [embedding.next] with its model and dimensions, and \
+             reload every daemon"
+        ));
     };
     let (name, dimensions) = (model.model.name.clone(), model.model.dimensions);
     let known = store.index_versions().await?;
     let known = known
         .into_iter()
-        .find(|index| parts.versions.model(index).is_some_and(|known| std::sync::Arc::ptr_eq(known, model)));
+        .find(|index| parts.versions.model(index).is_some_and(|known| Arc::ptr_eq(known, model)));
     let planned = known.clone().unwrap_or_else(|| IndexVersion {
         id: 0,
         model: name.clone(),
@@ -147,16 +117,16 @@ async fn create(config: &Config, store: &Store, yes: bool, wait: bool) -> anyhow
         state: IndexState::Building,
     });
     let planned = Version { index: planned, model: model.clone() };
-    let sources: Vec<_> = config.source_names();
-    plan::show(&plan::plans(&parts, &planned, &sources).await?);
-    if !yes && !confirmed(&format!("fill an index with {name}, {dimensions} dimensions?"))? {
-        return Err(Exit { code: FAILED, message: "nothing was done; give --yes to go on".to_owned() }.into());
+    let sources = selected_sources(config, None);
+    plan::show(&plan::plans(&parts, &planned, &sources).await?)?;
+    if !yes && !confirm(&format!("fill an index with {name}, {dimensions} dimensions?"))? {
+        bail!("nothing was done; give --yes to go on");
     }
     let version = match known {
         Some(version) => version,
         None => store.create_index(&name, dimensions).await?,
     };
-    // It is not full before each of them was listed.
+    // The version is complete only after each of them was listed.
     store.note_sources(&sources).await?;
     FillIndex::enqueue(store, version.id).await?;
     if wait {
@@ -174,8 +144,7 @@ async fn create(config: &Config, store: &Store, yes: bool, wait: bool) -> anyhow
     Ok(())
 }
 
-fn confirmed(question: &str) -> anyhow::Result<bool> {
-    use std::io::Write;
+fn confirm(question: &str) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Ok(false);
     }
@@ -187,62 +156,47 @@ fn confirmed(question: &str) -> anyhow::Result<bool> {
     Ok(answer.trim().eq_ignore_ascii_case("y"))
 }
 
-/// How long what runs may take to finish when the version is not waited for any more.
-const PARTING: Duration = Duration::from_secs(5);
-/// The kinds of jobs that fill a version.
+/// How long running jobs may take to finish after waiting has ended.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 const FILLING: &[&str] = &[FillIndex::KIND, MaintainIndex::KIND, RefreshDocument::KIND];
-/// How often it is looked at.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 async fn until_ready(config: &Config, store: &Store, parts: &Parts, version: i32) -> anyhow::Result<()> {
     let workers = Workers::new(store);
     workers.start_refreshing(parts, &config.queue);
     workers.start(&parts.maintain, &config.queue.maintain_index);
-    let sources: Vec<_> = config.source_names();
-    let result = watched(store, parts, version, &sources).await;
-    // The filling itself goes on until all is there: another takes it over when its lease runs out.
-    let limit = if result.is_ok() { Duration::MAX } else { PARTING };
+    let result = watch(store, parts, version, &selected_sources(config, None)).await;
+    // The job that fills the version runs until it is complete: another worker takes it over when its lease runs out.
+    let limit = if result.is_ok() { Duration::MAX } else { STOP_TIMEOUT };
     let _ = tokio::time::timeout(limit, workers.stop()).await;
     result
 }
 
-async fn watched(store: &Store, parts: &Parts, version: i32, sources: &[String]) -> anyhow::Result<()> {
-    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
-        "filling {bar:30} {pos}/{len} documents, {per_sec}, {eta} left {msg}",
-    )?);
-    let (mut progress, mut stopped) = (Progress::new(), Stopped::new(FILLING));
+async fn watch(store: &Store, parts: &Parts, version: i32, sources: &[String]) -> anyhow::Result<()> {
+    let template = "filling {bar:30} {pos}/{len} documents, {per_sec}, {eta} left {msg}";
+    let mut watch = Watch::new(store, FILLING, Some(template))?;
     loop {
         let versions = store.index_versions().await?;
-        match versions.iter().find(|index| index.id == version).map(|index| index.state) {
-            Some(IndexState::Building) => {}
-            Some(_) => {
-                bar.finish_and_clear();
-                return Ok(());
-            }
-            None => {
-                let message = format!("index version {version} was dropped meanwhile");
-                return Err(Exit { code: FAILED, message }.into());
-            }
+        let index = versions.iter().find(|index| index.id == version);
+        let index = index.with_context(|| format!("index version {version} was dropped meanwhile"))?;
+        if index.state != IndexState::Building {
+            return Ok(());
         }
         let coverage = store.coverage(version).await?;
-        bar.set_length(coverage.documents.unsigned_abs());
-        bar.set_position((coverage.fresh + coverage.failed).unsigned_abs());
+        watch.bar.set_length(coverage.documents.unsigned_abs());
+        watch.bar.set_position((coverage.fresh + coverage.failed).unsigned_abs());
         if coverage.missing() == 0 {
-            bar.set_message("(building its HNSW index)");
-        }
-        for text in stopped.news(store).await? {
-            bar.suspend(|| output::note(text));
+            watch.bar.set_message("(building its HNSW index)");
         }
         let failed = store.last_error(FillIndex::KIND, &version.to_string()).await?;
-        // Jobs end also when another did their work: what counts is what is indexed.
+        // Jobs also end because others did their work: only indexed documents count as progress.
         let left = coverage.missing().unsigned_abs();
-        let stalled = progress.stalled(left, backlog(store, sources).await?.last_error);
+        let stalled = watch.stalled(left, backlog(store, sources).await?.last_error).await?;
         if let Some(reason) = failed.or(stalled) {
-            bar.finish_and_clear();
             let message = format!("index version {version} waits: {reason}\n  a daemon goes on with it");
             return Err(given_up(store, parts, message).await);
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -252,17 +206,16 @@ async fn promote(store: &Store, version: i32, allow_missing: bool) -> anyhow::Re
     Ok(())
 }
 
-/// Longer than a daemon goes on with what it has seen; one that cannot read it fails to write there.
-const UNSEEN: Duration =
+/// Longer than daemons keep using the versions that they have read; later writes to a dropped version fail.
+const DROP_DELAY: Duration =
     versions::MAX_AGE.saturating_add(versions::READ_TIMEOUT).saturating_add(Duration::from_secs(1));
 
 async fn drop_version(store: &Store, version: i32) -> anyhow::Result<()> {
     if !store.retire_index(version).await? {
-        let message = format!("index version {version} is the active one or does not exist");
-        return Err(Exit { code: FAILED, message }.into());
+        bail!("index version {version} is the active one or does not exist");
     }
-    tokio::time::sleep(UNSEEN).await;
+    tokio::time::sleep(DROP_DELAY).await;
     store.drop_index(version).await?;
-    output::line(format!("index version {version} is gone"));
+    output::line(format!("index version {version} is dropped"));
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! `completions` and `man`: what packages install beside the program.
+//! `completions` and `man`: files that packages install beside the program.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, CommandFactory};
@@ -17,7 +17,7 @@ pub(super) struct Completions {
 
 #[derive(Debug, Args)]
 pub(super) struct Man {
-    /// The folder that the pages are written to, one for each verb; the first page goes to stdout without it
+    /// The folder for the pages, one per verb; by default the first page is printed
     folder: Option<PathBuf>,
 }
 
@@ -34,10 +34,7 @@ pub(super) fn man(arguments: &Man) -> anyhow::Result<()> {
         output::line(String::from_utf8_lossy(&text).trim_end());
         return Ok(());
     };
-    write(folder).with_context(|| format!("the pages cannot be written to {}", folder.display()))
-}
-
-fn write(folder: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    clap_mangen::generate_to(Arguments::command(), folder)
+    std::fs::create_dir_all(folder)
+        .and_then(|()| clap_mangen::generate_to(Arguments::command(), folder))
+        .with_context(|| format!("the pages cannot be written to {}", folder.display()))
 }

@@ -2,16 +2,14 @@
 
 use std::path::Path;
 
-use super::{output, settings};
-use crate::{daemon, store::Store};
+use super::{open, output};
 
-/// Presses the stop button for all daemons, or lets it go.
+/// Stops all requests to models for all daemons, or allows them again.
 pub(super) async fn pause(stop: bool, path: &Path) -> anyhow::Result<()> {
-    let config = settings(path)?;
-    let store = Store::open(&daemon::reach(&config)).await?;
+    let (_, store) = open(path).await?;
     store.set_stopped(stop).await?;
     output::line(if stop {
-        "nothing is asked of any model now: questions get answers.fallback, documents wait; `shopkeeper resume` goes on"
+        "no model is asked any more: questions get answers.fallback, documents wait; `shopkeeper resume` goes on"
     } else {
         "models are asked again"
     });

@@ -1,15 +1,14 @@
-//! `plan`: what a sync would do, and what it would cost.
+//! `plan`: what a sync would do and cost.
 
 use std::path::Path;
 
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::{output, settings};
+use super::{open_parts, output, selected_sources};
 use crate::{
-    daemon::{self, Parts, plan::Plan as Planned},
+    daemon::{self, Parts, plan},
     indexing::versions::Version,
-    store::Store,
 };
 
 #[derive(Debug, Args)]
@@ -17,37 +16,26 @@ pub(super) struct Plan {
     /// Only this source
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Print one JSON object a line for each source
+    /// Print one JSON object per source and line
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn plan(arguments: Plan, path: &Path) -> anyhow::Result<()> {
-    let config = settings(path)?;
-    let store = Store::open(&daemon::reach(&config)).await?;
-    let parts = daemon::assemble(&config, &store).await?;
-    let names = match arguments.source {
-        Some(name) => vec![name],
-        None => config.source_names(),
-    };
+    let (config, _, parts) = open_parts(path).await?;
     let active = parts.versions.planned().await?;
-    let plans = plans(&parts, &active, &names).await?;
-    if arguments.json {
-        return plans.iter().try_for_each(output::json);
-    }
-    show(&plans);
-    Ok(())
+    let plans = plans(&parts, &active, &selected_sources(&config, arguments.source)).await?;
+    if arguments.json { plans.iter().try_for_each(output::json) } else { show(&plans) }
 }
 
-/// What syncs of these sources would do for a version.
 pub(super) async fn plans(
     parts: &Parts,
     version: &Version,
-    names: &[String],
-) -> anyhow::Result<Vec<Planned>> {
+    sources: &[String],
+) -> anyhow::Result<Vec<plan::Plan>> {
     let planner = daemon::planner(parts);
     let mut plans = Vec::new();
-    for name in names {
+    for name in sources {
         let bar = ProgressBar::new_spinner().with_message(format!("planning {name}"));
         let told = |compared| bar.set_message(format!("planning {name}: {compared}"));
         let plan = planner.plan(version, name, told).await;
@@ -57,38 +45,8 @@ pub(super) async fn plans(
     Ok(plans)
 }
 
-pub(super) fn show(plans: &[Planned]) {
-    let rows = plans.iter().map(|plan| {
-        let numbers = [
-            plan.added,
-            plan.changed,
-            plan.removed,
-            plan.unchanged,
-            plan.estimate.faulty,
-            plan.estimate.chunks,
-            plan.estimate.cached_chunks,
-            plan.estimate.tokens,
-        ];
-        let rest = [format!("{:.4}", plan.estimate.cost_usd), format!("{:.0}", plan.eta_seconds)];
-        std::iter::once(plan.source.clone())
-            .chain(numbers.map(|number| number.to_string()))
-            .chain(rest)
-            .collect()
-    });
-    output::table(
-        &[
-            "source",
-            "added",
-            "changed",
-            "removed",
-            "unchanged",
-            "faulty",
-            "chunks",
-            "known chunks",
-            "tokens",
-            "dollars",
-            "seconds",
-        ],
-        rows,
-    );
+pub(super) fn show(plans: &[plan::Plan]) -> anyhow::Result<()> {
+    let columns = "source, added, changed, removed, unchanged, faulty, chunks, cached_chunks as known chunks, tokens, \
+                   cost_usd as dollars, eta_seconds as time";
+    output::rows_table(plans, columns)
 }

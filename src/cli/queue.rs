@@ -1,112 +1,78 @@
 //! `queue`: the kinds of jobs, and whether they run.
 
-use clap::{Args, Subcommand};
+use std::path::Path;
+
+use clap::Subcommand;
 use serde_json::json;
 
-use super::{CONFIGURATION, Exit, output, settings};
+use super::{Exit, Format, Named, open, output};
 use crate::{
-    daemon::{self, Workers},
+    daemon::Workers,
     store::{
-        Store,
         jobs::WaitReason,
         status::{BudgetWait, QueueStatus},
     },
 };
 
-/// Look at the kinds of jobs, and stop or start them in all daemons
-#[derive(Debug, Args)]
-pub(super) struct Queue {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(super) enum Queue {
     /// List the kinds with their jobs
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Stop starting jobs of a kind; what runs goes on
-    Pause {
-        /// The kind of job
-        kind: String,
-    },
+    List(Format),
+    /// Start no more jobs of a kind; running ones finish
+    Pause(Named),
     /// Start jobs of a kind again
-    Resume {
-        /// The kind of job
-        kind: String,
-    },
+    Resume(Named),
 }
 
-pub(super) async fn queue(queue: Queue, path: &std::path::Path) -> anyhow::Result<()> {
-    let config = settings(path)?;
-    let store = Store::open(&daemon::reach(&config)).await?;
-    match queue.verb {
-        Verb::List { json: as_json } => {
+pub(super) async fn queue(queue: Queue, path: &Path) -> anyhow::Result<()> {
+    let (_, store) = open(path).await?;
+    match queue {
+        Queue::List(format) => {
             let (kinds, waits) = tokio::try_join!(store.queue_status(Workers::KINDS), store.budget_waits())?;
-            if as_json {
+            if format.json {
                 return output::json(&json!({ "queue": kinds, "waiting": waits }));
             }
-            show(&kinds, &waits);
+            show(&kinds, &waits)?;
         }
-        Verb::Pause { kind } => {
-            store.pause(known(&kind)?).await?;
-            output::line(format!("{kind} is paused; `shopkeeper queue resume {kind}` goes on"));
+        Queue::Pause(Named { name }) => {
+            store.pause(require_kind(&name)?).await?;
+            output::line(format!("{name} is paused; `shopkeeper queue resume {name}` goes on"));
         }
-        Verb::Resume { kind } => {
-            store.resume(known(&kind)?).await?;
-            output::line(format!("{kind} goes on"));
+        Queue::Resume(Named { name }) => {
+            store.resume(require_kind(&name)?).await?;
+            output::line(format!("{name} goes on"));
         }
     }
     Ok(())
 }
 
-/// A kind that this program runs: of another one there is nothing, which is not what was meant.
-pub(super) fn known(kind: &str) -> Result<&str, Exit> {
+pub(super) fn require_kind(kind: &str) -> Result<&str, Exit> {
     if Workers::KINDS.contains(&kind) {
         return Ok(kind);
     }
-    let message = format!("there is no kind of job {kind:?}; there are {}", Workers::KINDS.join(", "));
-    Err(Exit { code: CONFIGURATION, message })
+    Err(Exit::usage(format!("there is no kind of job {kind:?}; there are {}", Workers::KINDS.join(", "))))
 }
 
-/// Prints the kinds as a table, and what waits for a budget.
-pub(super) fn show(kinds: &[QueueStatus], waits: &[BudgetWait]) {
-    output::table(
-        &["queue", "ready", "scheduled", "running", "dead", "oldest ready", ""],
-        kinds.iter().map(|kind| {
-            vec![
-                kind.kind.clone(),
-                kind.ready.to_string(),
-                kind.scheduled.to_string(),
-                kind.running.to_string(),
-                kind.dead.to_string(),
-                output::ago(kind.oldest_ready_seconds),
-                if kind.paused { "paused".to_owned() } else { String::new() },
-            ]
-        }),
-    );
-    for wait in waits {
-        output::line(describe(wait));
-    }
+pub(super) fn show(kinds: &[QueueStatus], waits: &[BudgetWait]) -> anyhow::Result<()> {
+    let columns =
+        "kind as queue, ready, scheduled, running, dead, oldest_ready_seconds as oldest ready, paused";
+    output::rows_table(kinds, columns)?;
+    waits.iter().map(describe).for_each(output::line);
+    Ok(())
 }
 
-/// Which jobs wait for which budget, since when, and what can be done about it.
 fn describe(wait: &BudgetWait) -> String {
-    let BudgetWait { kind, jobs, .. } = wait;
-    let since = wait.since.format("%F %TZ");
-    let of = || {
-        let (model, server) = (wait.model.as_deref().unwrap_or("?"), wait.server.as_deref().unwrap_or("?"));
-        format!("{model} at {server} (requests_per_minute, tokens_per_minute, or what the server allows)")
-    };
-    let what = match wait.waits_for {
-        WaitReason::RateLimit => format!("the budget of {}", of()),
+    let BudgetWait { kind, waits_for, server, model, jobs, since } = wait;
+    let budget = match waits_for {
+        WaitReason::RateLimit => format!(
+            "the budget of {} at {} (requests_per_minute, tokens_per_minute, or the server's own limits)",
+            model.as_deref().unwrap_or("?"),
+            server.as_deref().unwrap_or("?")
+        ),
         WaitReason::DailyBudget => {
             "the daily budget to reset at midnight UTC (budget.embedding_usd)".to_owned()
         }
         WaitReason::Stop => "spending to be resumed (`shopkeeper resume`)".to_owned(),
     };
-    format!("{kind}: {jobs} wait for {what}, since {since}")
+    format!("{kind}: {jobs} wait for {budget}, since {}", output::time(*since))
 }

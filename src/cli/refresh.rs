@@ -4,8 +4,8 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::{output, settings};
-use crate::{catalogue::DocumentId, daemon, store::Store};
+use super::{open, output, require_source};
+use crate::catalogue::DocumentId;
 
 #[derive(Debug, Args)]
 pub(super) struct Refresh {
@@ -15,11 +15,10 @@ pub(super) struct Refresh {
     key: String,
 }
 
-pub(super) async fn refresh(arguments: Refresh, path: &Path) -> anyhow::Result<()> {
-    let config = settings(path)?;
-    let store = Store::open(&daemon::reach(&config)).await?;
-    daemon::assemble(&config, &store).await?.sync.require(&arguments.source)?;
-    let id = DocumentId { source: arguments.source, key: arguments.key };
+pub(super) async fn refresh(Refresh { source, key }: Refresh, path: &Path) -> anyhow::Result<()> {
+    let (config, store) = open(path).await?;
+    require_source(&config, &source)?;
+    let id = DocumentId { source, key };
     store.refresh_one(&id).await?;
     output::line(format!("{}/{} is queued; a running daemon refreshes it", id.source, id.key));
     Ok(())

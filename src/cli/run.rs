@@ -1,14 +1,14 @@
-//! `run`: the daemon, as a service manager handles it.
+//! `run`: the daemon under a service manager.
 //!
-//! SIGHUP reads the settings again. The daemon with the new ones starts beside the one with the old, on the same
-//! sockets, as another host would; when it takes work, the old one ends in order. Settings that are wrong, or with
-//! which nothing starts, change nothing, the log's filter included. The first SIGTERM or SIGINT lets everything end in
-//! order, the second ends it at once.
+//! SIGHUP reads the settings again. A daemon with the new settings starts beside the old one, on the same sockets, as
+//! another host would; when it takes work, the old one ends in order. If the new settings are wrong, or no daemon starts
+//! with them, nothing changes, not even the log's filter. The first SIGTERM or SIGINT ends everything in order, the second
+//! one at once.
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use anyhow::Context;
-use clap::{Args, ValueEnum, builder::PossibleValue};
+use anyhow::{Context, bail};
+use clap::Args;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, FAILED, log_format, systemd::Systemd};
+use super::{log_format, systemd, words};
 use crate::{
     config::Config,
     daemon::{self, Listeners, Role, Roles, Started},
@@ -26,27 +26,16 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Do only this, where the work is shared out among daemons; several may be given
-    #[arg(long = "role", value_enum, value_delimiter = ',')]
+    /// Do only this part of the work; can be repeated
+    #[arg(long = "role", value_parser = words::<Role>(), value_delimiter = ',')]
     roles: Vec<Role>,
-    /// Run on the private PostgreSQL, the offline models and the sample shop of `demo`, without its show
+    /// Run on the private PostgreSQL, the offline models and the sample shop of `demo`
     #[cfg(feature = "embedded")]
     #[arg(long)]
     embedded: bool,
 }
 
-impl ValueEnum for Role {
-    fn value_variants<'a>() -> &'a [Self] {
-        Self::ALL
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(self.word().into())
-    }
-}
-
-/// How often the service manager is told that all is well, at least.
-const WATCH: Duration = Duration::from_secs(5);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(arguments: Run, path: &Path) -> anyhow::Result<()> {
     #[cfg(feature = "embedded")]
@@ -59,49 +48,48 @@ pub(super) async fn run(arguments: Run, path: &Path) -> anyhow::Result<()> {
     keep_running(&arguments, path, None).await
 }
 
-/// Runs on these sockets, or on those that the settings name.
+/// Runs on these sockets, or on those of the settings.
 async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>) -> anyhow::Result<()> {
     let config = load(path)?;
     let otlp = config.telemetry.otlp_endpoint.as_ref().map(|url| url.expose().as_str());
     telemetry::start(&config.telemetry.log, log_format(&config), otlp);
     let roles = Roles::of(&arguments.roles);
-    let systemd = Systemd::from_environment();
-    let (mut terminate, mut hangup) = (Terminate::new()?, signal(SignalKind::hangup())?);
-    // Every daemon's own is a child of it: also that of one that is just starting.
+    let (mut terminate, mut hangup) = (StopSignal::new()?, signal(SignalKind::hangup())?);
+    // The parent of every daemon's token, also of one that is still starting.
     let stop = CancellationToken::new();
     let mut daemons = JoinSet::new();
     let listeners = listeners.map_or_else(|| Listeners::bind(&config, roles), Ok)?;
     let mut current = tokio::select! {
         started = start(&mut daemons, config, listeners, roles, &stop) => started?,
-        () = systemd.keep_starting() => unreachable!("it never ends"),
+        () = systemd::keep_starting() => unreachable!("it never returns"),
         () = terminate.signalled() => return Ok(()),
     };
-    systemd.ready(&current.status());
+    systemd::ready(&current.status());
     let mut before = None;
     loop {
         tokio::select! {
             ended = daemons.join_next_with_id() => match ended {
                 Some(Ok((id, ended))) if id == current.id => return ended,
-                // One with older settings, or one that did not start.
+                // A daemon with older settings, or one that did not start.
                 Some(Ok((_, ended))) => {
                     if let Err(error) = ended {
                         tracing::warn!("a daemon with other settings: {error:#}");
                     }
-                    // It may have noted something to the last.
+                    // It may have recorded metrics until its end.
                     if let Some(before) = &before {
                         forget(before, &current.config);
                     }
                 }
                 Some(Err(error)) if error.id() == current.id => return Err(error.into()),
                 Some(Err(error)) => tracing::warn!("a daemon with other settings: {error}"),
-                None => unreachable!("the current one is among them"),
+                None => unreachable!("the current one is in the set"),
             },
             () = terminate.signalled() => break,
             _ = hangup.recv() => {
-                Systemd::reloading();
+                systemd::reloading();
                 let new = tokio::select! {
                     new = reload(&mut daemons, path, &current, roles, &stop) => new,
-                    () = current.keep_watching(&systemd) => unreachable!("it never ends"),
+                    () = current.keep_watching() => unreachable!("it never returns"),
                     () = terminate.signalled() => break,
                 };
                 telemetry::reloaded(new.is_ok());
@@ -115,12 +103,12 @@ async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>
                     }
                     Err(error) => tracing::error!("the settings stay as they were: {error:#}"),
                 }
-                systemd.ready(&current.status());
+                systemd::ready(&current.status());
             }
-            () = current.keep_watching(&systemd) => unreachable!("it never ends"),
+            () = current.keep_watching() => unreachable!("it never returns"),
         }
     }
-    Systemd::stopping();
+    systemd::stopping();
     stop.cancel();
     let ended = async {
         let mut last = Ok(());
@@ -134,7 +122,6 @@ async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>
     ended
 }
 
-/// A daemon that takes work.
 struct Current {
     id: tokio::task::Id,
     config: Config,
@@ -150,13 +137,13 @@ impl Current {
         format!("running{at}")
     }
 
-    /// Tells the service manager that all is well, as long as it is.
-    async fn keep_watching(&self, systemd: &Systemd) {
-        let every = systemd.watch_every().map_or(WATCH, |every| every.min(WATCH));
+    /// Feeds the watchdog while the workers reach the database; never returns.
+    async fn keep_watching(&self) {
+        let interval = systemd::watchdog_interval().map_or(CHECK_INTERVAL, |time| time.min(CHECK_INTERVAL));
         loop {
-            tokio::time::sleep(every).await;
+            tokio::time::sleep(interval).await;
             if self.heartbeat.is_steady() {
-                systemd.is_well();
+                systemd::feed_watchdog();
             } else {
                 tracing::warn!("workers do not get through to the database");
             }
@@ -164,7 +151,7 @@ impl Current {
     }
 }
 
-/// Alerts on schedules and sources that left the settings are to end.
+/// Ends alerts on schedules and sources that left the settings.
 fn forget(old: &Config, new: &Config) {
     let schedules = old.schedules.iter().map(|schedule| schedule.name.as_str());
     let sources = old.sources.iter().map(|source| source.name.as_str());
@@ -190,8 +177,7 @@ async fn reload(
     start(daemons, config, listeners, roles, stop).await
 }
 
-/// Starts a daemon among the others, which `parent` stops too; returns when it takes work, or with why it does not. How
-/// others end meanwhile is left to whoever waits for them.
+/// Starts a daemon beside the others; `parent` stops it too. Returns when it takes work, or why it does not.
 async fn start(
     daemons: &mut JoinSet<anyhow::Result<()>>,
     config: Config,
@@ -209,7 +195,7 @@ async fn start(
             let ended = daemon::run(&settings, own, roles, stopped, tell).await;
             let Some(sender) = waiting else { return ended };
             let ended = ended.and_then(|()| Err(anyhow::anyhow!("the daemon ended before it took work")));
-            // Whoever waits says it. Nobody does when everything has been told to stop.
+            // The receiver reports the error, unless everything is stopping.
             match sender.send(ended) {
                 Err(Err(error)) => Err(error),
                 _ => Ok(()),
@@ -225,13 +211,12 @@ async fn start(
     Ok(current)
 }
 
-/// SIGTERM or SIGINT.
-pub(super) struct Terminate {
+pub(super) struct StopSignal {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Terminate {
+impl StopSignal {
     pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
@@ -244,13 +229,13 @@ impl Terminate {
     }
 }
 
-/// Runs until the first signal, which lets it end in order; the second ends it at once.
+/// Runs until the first signal, which ends it in order; the second one ends it at once.
 #[cfg(feature = "embedded")]
 pub(super) async fn until_signalled(
     running: impl Future<Output = anyhow::Result<()>>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut terminate = Terminate::new()?;
+    let mut terminate = StopSignal::new()?;
     tokio::pin!(running);
     tokio::select! {
         ended = &mut running => return ended,
@@ -261,12 +246,13 @@ pub(super) async fn until_signalled(
 
 async fn in_order_or_at_once(
     ended: impl Future<Output = anyhow::Result<()>>,
-    terminate: &mut Terminate,
+    terminate: &mut StopSignal,
 ) -> anyhow::Result<()> {
-    let message = "stopped at once by a second signal; what ran is taken over when its lease runs out";
     tokio::select! {
         ended = ended => ended,
-        () = terminate.signalled() => Err(Exit { code: FAILED, message: message.to_owned() }.into()),
+        () = terminate.signalled() => {
+            bail!("stopped at once by a second signal; running jobs are taken over when their leases run out")
+        }
     }
 }
 

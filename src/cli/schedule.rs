@@ -1,45 +1,26 @@
-//! `schedule`: when jobs are enqueued by the clock.
+//! `schedule`: jobs that are enqueued by the clock.
 
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use clap::{Args, Subcommand};
+use chrono_tz::Tz;
+use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{CONFIGURATION, Exit, output, settings};
-use crate::{daemon, queue::Schedule as Scheduled, store::Store};
-
-/// Look at schedules, run or stop them
-#[derive(Debug, Args)]
-pub(super) struct Schedule {
-    #[command(subcommand)]
-    verb: Verb,
-}
+use super::{Exit, Format, Named, open, output};
+use crate::{daemon, queue, store::Store};
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(super) enum Schedule {
     /// List the schedules with their last and next ticks
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    List(Format),
     /// Enqueue a schedule's jobs now
-    Run {
-        /// The schedule's name
-        name: String,
-    },
-    /// Let ticks pass without effect, in all daemons
-    Pause {
-        /// The schedule's name
-        name: String,
-    },
-    /// Let ticks have their effect again; what passed is not caught up
-    Resume {
-        /// The schedule's name
-        name: String,
-    },
+    Run(Named),
+    /// Ignore a schedule's ticks, in all daemons
+    Pause(Named),
+    /// Obey a schedule's ticks again; missed ones are not caught up
+    Resume(Named),
 }
 
 #[derive(Debug, Serialize)]
@@ -48,7 +29,7 @@ struct Row {
     cron: String,
     timezone: String,
     #[serde(skip)]
-    zone: chrono_tz::Tz,
+    zone: Tz,
     job: &'static str,
     next_at: Option<DateTime<Utc>>,
     last_at: Option<DateTime<Utc>>,
@@ -56,43 +37,41 @@ struct Row {
 }
 
 pub(super) async fn schedule(schedule: Schedule, path: &Path) -> anyhow::Result<()> {
-    let config = settings(path)?;
-    let store = Store::open(&daemon::reach(&config)).await?;
+    let (config, store) = open(path).await?;
     let schedules = daemon::schedules(&config)?;
-    match schedule.verb {
-        Verb::List { json: as_json } => {
+    match schedule {
+        Schedule::List(format) => {
             let rows = rows(&store, &schedules).await?;
-            if as_json {
+            if format.json {
                 return output::json(&json!({ "schedules": rows }));
             }
-            show(&rows);
+            show(rows);
         }
-        Verb::Run { name } => {
-            let schedule = named(&schedules, &name)?;
-            let jobs = store.enqueue(schedule.kind, &schedule.keys, &schedule.payloads).await?;
-            output::line(format!("enqueued {jobs} {} jobs; a running daemon does them", schedule.kind));
+        Schedule::Run(Named { name }) => {
+            let queue::Schedule { kind, keys, payloads, .. } = find(&schedules, &name)?;
+            let jobs = store.enqueue(kind, keys, payloads).await?;
+            output::line(format!("enqueued {jobs} {kind} jobs; a running daemon runs them"));
         }
-        Verb::Pause { name } => {
-            store.pause_schedule(&named(&schedules, &name)?.name).await?;
+        Schedule::Pause(Named { name }) => {
+            store.pause_schedule(&find(&schedules, &name)?.name).await?;
             output::line(format!("{name} is paused; `shopkeeper schedule resume {name}` goes on"));
         }
-        Verb::Resume { name } => {
-            store.resume_schedule(&named(&schedules, &name)?.name).await?;
+        Schedule::Resume(Named { name }) => {
+            store.resume_schedule(&find(&schedules, &name)?.name).await?;
             output::line(format!("{name} goes on"));
         }
     }
     Ok(())
 }
 
-fn named<'a>(schedules: &'a [Scheduled], name: &str) -> Result<&'a Scheduled, Exit> {
+fn find<'a>(schedules: &'a [queue::Schedule], name: &str) -> Result<&'a queue::Schedule, Exit> {
     schedules.iter().find(|schedule| schedule.name == name).ok_or_else(|| {
         let names: Vec<_> = schedules.iter().map(|schedule| schedule.name.as_str()).collect();
-        let message = format!("there is no schedule {name:?}; there are {}", names.join(", "));
-        Exit { code: CONFIGURATION, message }
+        Exit::usage(format!("there is no schedule {name:?}; there are {}", names.join(", ")))
     })
 }
 
-async fn rows(store: &Store, schedules: &[Scheduled]) -> anyhow::Result<Vec<Row>> {
+async fn rows(store: &Store, schedules: &[queue::Schedule]) -> anyhow::Result<Vec<Row>> {
     let states = store.schedule_states().await?;
     let now = crate::clock::now();
     let rows = schedules.iter().map(|schedule| {
@@ -112,22 +91,14 @@ async fn rows(store: &Store, schedules: &[Scheduled]) -> anyhow::Result<Vec<Row>
     Ok(rows.collect())
 }
 
-fn show(rows: &[Row]) {
-    let time = |at: Option<DateTime<Utc>>, zone: chrono_tz::Tz| {
-        at.map_or("-".to_owned(), |at| at.with_timezone(&zone).format("%F %T %Z").to_string())
-    };
-    output::table(
-        &["schedule", "cron", "zone", "job", "next", "last", ""],
-        rows.iter().map(|row| {
-            vec![
-                row.name.clone(),
-                row.cron.clone(),
-                row.timezone.clone(),
-                row.job.to_owned(),
-                time(row.next_at, row.zone),
-                time(row.last_at, row.zone),
-                if row.paused { "paused".to_owned() } else { String::new() },
-            ]
-        }),
-    );
+fn show(rows: Vec<Row>) {
+    let header = ["schedule", "cron", "zone", "job", "next", "last", ""];
+    let rows = rows.into_iter().map(|row| {
+        let Row { name, cron, timezone, zone, job, next_at, last_at, paused } = row;
+        let [next, last] = [next_at, last_at]
+            .map(|at| at.map_or("-".to_owned(), |at| at.with_timezone(&zone).format("%F %T %Z").to_string()));
+        let paused = if paused { "paused" } else { "" };
+        vec![name, cron, timezone, job.to_owned(), next, last, paused.to_owned()]
+    });
+    output::table(&header, rows);
 }

@@ -1,43 +1,39 @@
-//! `search`: retrieval alone.
+//! `search`: retrieval without an answer.
 
-use std::path::Path;
+use std::{num::NonZeroU32, path::Path};
 
 use clap::Args;
 use serde_json::json;
 
-use super::{Exit, output, settings};
-use crate::{
-    answering::SearchHit,
-    daemon,
-    store::{Store, chunks::SearchFilter},
-};
+use super::{open_parts, output, require_source};
+use crate::store::chunks::SearchFilter;
 
 #[derive(Debug, Args)]
 pub(super) struct Search {
-    /// What is looked for
+    /// The text to search for
     text: String,
     /// Only this source
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Passages to find; `answers.top_k` when left out
+    /// The number of passages; `answers.top_k` by default
     #[arg(long, value_name = "N")]
-    top_k: Option<std::num::NonZeroU32>,
-    /// Print one JSON object
+    top_k: Option<NonZeroU32>,
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn search(arguments: Search, path: &Path) -> anyhow::Result<()> {
-    let config = settings(path)?;
-    let sources = chosen(&config, arguments.source)?;
-    let store = Store::open(&daemon::reach(&config)).await?;
-    let parts = daemon::assemble(&config, &store).await?;
+    let (config, _, parts) = open_parts(path).await?;
+    if let Some(source) = &arguments.source {
+        require_source(&config, source)?;
+    }
     let top_k = arguments.top_k.unwrap_or(config.answers.top_k).get();
-    let within = SearchFilter { sources: sources.as_deref(), metadata: None };
+    let within =
+        SearchFilter { sources: arguments.source.as_ref().map(std::slice::from_ref), metadata: None };
     let passages = parts.retriever.look_up(&arguments.text, within, top_k).await?;
     if arguments.json {
-        let results = passages.iter().map(SearchHit::new);
-        return output::json(&json!({ "results": results.collect::<Vec<_>>() }));
+        return output::json(&json!({ "results": passages }));
     }
     for passage in passages {
         output::line(format!(
@@ -47,15 +43,4 @@ pub(super) async fn search(arguments: Search, path: &Path) -> anyhow::Result<()>
         output::line(format!("       {}\n", passage.content.replace('\n', "\n       ")));
     }
     Ok(())
-}
-
-/// The sources to search: one that the settings have, or all.
-fn chosen(config: &crate::config::Config, source: Option<String>) -> anyhow::Result<Option<Vec<String>>> {
-    let Some(name) = source else { return Ok(None) };
-    if config.has_source(&name) {
-        return Ok(Some(vec![name]));
-    }
-    let names: Vec<_> = config.sources.iter().map(|source| source.name.as_str()).collect();
-    let message = format!("the settings have no source `{name}`; there are {}", names.join(", "));
-    Err(Exit { code: super::CONFIGURATION, message }.into())
 }

@@ -1,67 +1,54 @@
-//! `session`: conversations, for those who run the service.
+//! `session`: conversations.
 
 use std::path::Path;
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Exit, FAILED, output, settings};
-use crate::{daemon, store::Store};
+use super::{open, output};
+use crate::store::{Store, answers::LOCAL};
 
-/// Answers that `show` lists.
 const SHOWN: u32 = 50;
 
-/// Show a conversation, or forget it
-#[derive(Debug, Args)]
-pub(super) struct Session {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
 #[derive(Debug, Subcommand)]
-enum Verb {
-    /// Show who answers in it, and its last questions
+pub(super) enum Session {
+    /// Show a session with its last questions
     Show {
         #[command(flatten)]
         which: Which,
-        /// Print one JSON object
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Remove it and all that came of it, also an answer in progress
-    Forget {
-        #[command(flatten)]
-        which: Which,
-    },
+    /// Erase a session with its questions, also one in progress
+    Forget(Which),
 }
 
 #[derive(Debug, Args)]
-struct Which {
+pub(super) struct Which {
     /// Its id, as the client names it
     session: String,
-    /// The client whose session it is: two may have the same id
-    #[arg(long, value_name = "NAME", default_value = crate::store::answers::LOCAL)]
+    /// The client that it belongs to
+    #[arg(long, value_name = "NAME", default_value = LOCAL)]
     client: String,
 }
 
 pub(super) async fn session(session: Session, path: &Path) -> anyhow::Result<()> {
-    let store = Store::open(&daemon::reach(&settings(path)?)).await?;
-    match session.verb {
-        Verb::Show { which, json } => show(&store, &which, json).await,
-        Verb::Forget { which: Which { session, client } } => {
+    let (_, store) = open(path).await?;
+    match session {
+        Session::Show { which, json } => show(&store, &which, json).await,
+        Session::Forget(Which { session, client }) => {
             let answers = store.erase_session(Some(&client), &session).await?;
-            output::line(format!("{answers} questions of session {session} of client {client} are gone"));
+            output::line(format!("{answers} questions of session {session} of client {client} are erased"));
             Ok(())
         }
     }
 }
 
-async fn show(store: &Store, which: &Which, json: bool) -> anyhow::Result<()> {
-    let Which { session, client } = which;
-    let Some(known) = store.session(Some(client), session).await? else {
-        let message = format!("client {client} has no session {session}; see --client");
-        return Err(Exit { code: FAILED, message }.into());
-    };
+async fn show(store: &Store, Which { session, client }: &Which, json: bool) -> anyhow::Result<()> {
+    let known = store.session(Some(client), session).await?;
+    let known = known.with_context(|| format!("client {client} has no session {session}; see --client"))?;
     let mut answers = store.answers(Some(client), Some(session), None, None, SHOWN).await?;
     answers.reverse();
     if json {
@@ -71,17 +58,13 @@ async fn show(store: &Store, which: &Which, json: bool) -> anyhow::Result<()> {
         return output::json(&object);
     }
     let customer = known.customer_id.as_deref().unwrap_or("-");
-    let (owner, active) = (known.owner, known.active_at.format("%F %T"));
-    output::line(format!(
-        "session {session} of client {client}, customer {customer}\n{owner} answers; active {active} UTC\n"
-    ));
+    output::line(format!("session {session} of client {client}, customer {customer}"));
+    output::line(format!("{} answers; active {}\n", known.owner, output::time(known.active_at)));
     for answer in answers {
-        let outcome = answer.outcome.as_deref().unwrap_or("-");
+        let outcome = answer.outcome.map_or("-", Into::into);
         let text = answer.answer.as_ref().map_or("-", |answer| answer.text.as_str());
-        output::line(format!(
-            "Q: {}\nA: {text}\n   {} {outcome}  {}",
-            answer.question, answer.status, answer.id
-        ));
+        output::line(format!("Q: {}\nA: {text}", answer.question));
+        output::line(format!("   {} {outcome}  {}", answer.status, answer.id));
     }
     Ok(())
 }

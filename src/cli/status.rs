@@ -5,10 +5,10 @@ use std::{io::IsTerminal, path::Path, time::Duration};
 use clap::Args;
 use serde_json::json;
 
-use super::{output, settings};
+use super::{open, output, queue};
 use crate::{
     config::Config,
-    daemon::{self, Workers},
+    daemon::Workers,
     store::{
         Store,
         status::{Pace, SourceStatus},
@@ -17,36 +17,34 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct Status {
-    /// Print one JSON object
+    /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Show it again every two seconds, until Ctrl-C
+    /// Repeat every two seconds, until Ctrl-C
     #[arg(long)]
     watch: bool,
 }
 
 /// Reasons shown for failures, the most frequent ones.
 const REASONS: i64 = 10;
-/// How often it is shown again.
-const AGAIN: Duration = Duration::from_secs(2);
+const INTERVAL: Duration = Duration::from_secs(2);
 
-pub(super) async fn status(arguments: &Status, path: &Path) -> anyhow::Result<()> {
-    let config = settings(path)?;
-    let store = Store::open(&daemon::reach(&config)).await?;
+pub(super) async fn status(Status { json, watch }: Status, path: &Path) -> anyhow::Result<()> {
+    let (config, store) = open(path).await?;
     loop {
-        if arguments.watch && !arguments.json && std::io::stdout().is_terminal() {
+        if watch && !json && std::io::stdout().is_terminal() {
             // Clears the screen.
             output::line("\x1b[2J\x1b[H");
         }
-        show(arguments, &config, &store).await?;
-        if !arguments.watch {
+        show(json, &config, &store).await?;
+        if !watch {
             return Ok(());
         }
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(INTERVAL).await;
     }
 }
 
-async fn show(arguments: &Status, config: &Config, store: &Store) -> anyhow::Result<()> {
+async fn show(json: bool, config: &Config, store: &Store) -> anyhow::Result<()> {
     let (mut sources, failures, queue, waits, index, usage, stopped) = tokio::try_join!(
         store.source_status(),
         store.failures(None, Some(REASONS)),
@@ -59,46 +57,25 @@ async fn show(arguments: &Status, config: &Config, store: &Store) -> anyhow::Res
     let pace = Pace::new(&sources);
     for source in &mut sources {
         if !config.has_source(&source.source) {
-            // Nobody lists it, and nothing of it leaves unasked.
+            // No sync lists it, so its documents stay until an operator removes them.
             source.withheld = source.documents;
         }
     }
-    if arguments.json {
+    if json {
         return output::json(&json!({
             "sources": sources, "queue": queue, "index": index, "usage_today": usage,
             "failures": failures, "refresh": pace, "stopped_since": stopped, "waiting": waits,
         }));
     }
     if let Some(since) = stopped {
-        let since = since.format("%F %TZ");
-        output::line(format!("the stop button is pressed since {since}: `shopkeeper resume` lets it go\n"));
+        let since = output::time(since);
+        output::line(format!("the stop button is pressed since {since}: `shopkeeper resume` goes on\n"));
     }
-    output::table(
-        &[
-            "source",
-            "documents",
-            "fresh",
-            "stale",
-            "failed",
-            "chunks",
-            "oldest stale",
-            "lag p50",
-            "p99",
-            "last sync",
-        ],
-        sources.iter().map(|source| {
-            let synced = source.last_sync_at.map_or("never".to_owned(), |at| at.format("%F %TZ").to_string());
-            let counts = [source.documents, source.fresh, source.stale, source.failed, source.chunks];
-            let counts = counts.map(|count| count.to_string());
-            let rest = [
-                output::ago(source.oldest_stale_seconds),
-                output::ago(source.lag_p50_seconds),
-                output::ago(source.lag_p99_seconds),
-                synced,
-            ];
-            std::iter::once(source.source.clone()).chain(counts).chain(rest).collect()
-        }),
-    );
+    output::rows_table(
+        &sources,
+        "source, documents, fresh, stale, failed, chunks, oldest_stale_seconds as oldest stale, \
+         lag_p50_seconds as lag p50, lag_p99_seconds as p99, last_sync_at as last sync",
+    )?;
     for SourceStatus { source, withheld, .. } in sources.iter().filter(|source| source.withheld > 0) {
         let stay = if config.has_source(source) {
             "stay although their rows are gone"
@@ -118,21 +95,9 @@ async fn show(arguments: &Status, config: &Config, store: &Store) -> anyhow::Res
         output::line(format!("refreshing: {} pending, {} a minute{eta}", pace.pending, pace.per_minute));
     }
     output::line("");
-    super::queue::show(&queue, &waits);
+    queue::show(&queue, &waits)?;
     output::line("");
-    output::table(
-        &["index", "model", "dimensions", "state", "chunks"],
-        index.iter().map(|index| {
-            let version = &index.version;
-            vec![
-                version.id.to_string(),
-                version.model.clone(),
-                version.dimensions.to_string(),
-                version.state.to_string(),
-                index.chunks.to_string(),
-            ]
-        }),
-    );
+    output::rows_table(&index, "version as index, model, dimensions, state, chunks")?;
     output::line(format!("\ntoday (UTC): {} tokens, {:.4} USD", usage.tokens, usage.cost_usd));
     Ok(())
 }

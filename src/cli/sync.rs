@@ -1,4 +1,4 @@
-//! `sync`: compare the sources with the index now, and with `--wait` refresh what differs.
+//! `sync`: compares the sources with the index now, and with `--wait` refreshes the differences.
 //!
 //! While it waits, this process is one more worker of the queue: it works with and without a daemon.
 
@@ -13,14 +13,17 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::{
-    Exit, FAILED, REFUSED, exit_code, output, settings,
-    waiting::{Progress, Stopped, backlog, given_up},
+    Exit, REFUSED, exit_code, open, output, selected_sources,
+    waiting::{Watch, backlog, given_up},
 };
 use crate::{
     config::Config,
     daemon::{self, Parts, Workers},
     indexing::fill::REFRESHING,
-    store::{Store, status::Failure},
+    store::{
+        Store,
+        status::{Backlog, Failure},
+    },
     sync::reconcile::{SyncError, SyncOptions, SyncReport},
 };
 
@@ -30,40 +33,33 @@ pub(super) struct Sync {
     /// Only this source
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Refresh every document, also those that did not change
+    /// Also refresh unchanged documents
     #[arg(long)]
     full: bool,
-    /// Wait until the documents are fresh or failed; helps with the work meanwhile
+    /// Wait until the documents are fresh or failed, and help with the work
     #[arg(long)]
     wait: bool,
-    /// Believe a source that lists far fewer documents than before
+    /// Accept a source that lists far fewer documents than before
     #[arg(long)]
     allow_mass_delete: bool,
-    /// Print one JSON object a line for each source
+    /// Print one JSON object per source and line
     #[arg(long)]
     json: bool,
 }
 
-/// What is synced and how.
 pub(super) struct Order<'a> {
-    /// The sources.
     pub(super) names: &'a [String],
-    /// How each is compared.
     pub(super) options: SyncOptions,
     /// Whether to wait until the documents are fresh or failed.
     pub(super) wait: bool,
 }
 
 pub(super) async fn sync(arguments: Sync, path: &Path) -> anyhow::Result<()> {
-    let config = settings(path)?;
-    let store = Store::open(&daemon::reach(&config)).await?;
+    let (config, store) = open(path).await?;
     let parts = daemon::prepare(&config, &store).await?;
-    let names: Vec<_> = match arguments.source {
-        Some(name) => vec![name],
-        None => config.source_names(),
-    };
+    let names = selected_sources(&config, arguments.source);
     if let [name] = &*names
-        && parts.sync.require(name).is_err()
+        && !config.has_source(name)
         && let Some(documents) = left_over(&store, name).await?
     {
         let removed = remove_source(&store, name, documents, arguments.allow_mass_delete).await?;
@@ -76,32 +72,30 @@ pub(super) async fn sync(arguments: Sync, path: &Path) -> anyhow::Result<()> {
     error.map_or(Ok(()), Err)
 }
 
-/// What a sync of one source did, and which of its documents cannot be indexed.
 #[derive(Serialize)]
 pub(super) struct SyncResult {
     #[serde(flatten)]
     report: SyncReport,
-    /// Documents that cannot be indexed as they are now.
+    /// Documents that cannot be indexed.
     failed: i64,
-    /// Why, the most frequent reason first.
+    /// The most frequent reason first.
     reasons: Vec<FailureReason>,
 }
 
-/// Documents of a source that cannot be indexed for one reason.
 #[derive(Serialize)]
 struct FailureReason {
     reason: String,
     documents: i64,
 }
 
-/// The documents of a source that left the settings; `None` when there are none.
+/// Counts the documents of a source that left the settings; `None` if it has none.
 async fn left_over(store: &Store, name: &str) -> anyhow::Result<Option<i64>> {
     let sources = store.source_status().await?;
     let documents = sources.into_iter().find(|source| source.source == name).map(|source| source.documents);
     Ok(documents.filter(|documents| *documents > 0))
 }
 
-/// Removes the documents of a source that left the settings: all at once, which the mass-delete guard allows only when asked.
+/// Removes all documents of a source that left the settings, if the mass-delete guard is told to allow it.
 async fn remove_source(
     store: &Store,
     name: &str,
@@ -128,8 +122,8 @@ async fn remove_source(
     Ok(SyncResult { report, failed: 0, reasons: Vec::new() })
 }
 
-/// Syncs sources one after the other. One that cannot be read does not keep the others from being synced;
-/// the error that decides how the process ends comes back with what was done.
+/// Syncs sources one after the other, also after one failed. Returns the results, and the error that decides the exit
+/// code.
 pub(super) async fn sync_all(
     config: &Config,
     store: &Store,
@@ -141,13 +135,13 @@ pub(super) async fn sync_all(
     for name in order.names {
         match sync_in_turn(parts, name, order.options).await {
             Ok(report) => reports.push(report),
-            Err(error) => worst = Some(worse(worst, error.into())),
+            Err(error) => keep_worst(&mut worst, error.into()),
         }
     }
     if order.wait
         && let Err(error) = wait(config, store, parts, &reports).await
     {
-        worst = Some(worse(worst, error));
+        keep_worst(&mut worst, error);
     }
     let mut synced = Vec::new();
     for report in reports {
@@ -158,18 +152,17 @@ pub(super) async fn sync_all(
                 let reasons = failures.into_iter().map(reason).collect();
                 synced.push(SyncResult { report, failed, reasons });
             }
-            Err(error) => worst = Some(worse(worst, error.into())),
+            Err(error) => keep_worst(&mut worst, error.into()),
         }
     }
     if order.wait
         && let Some(error) = failures(&synced)
     {
-        worst = Some(worse(worst, error));
+        keep_worst(&mut worst, error);
     }
     (synced, worst)
 }
 
-/// Waits while another process lists the source.
 async fn sync_in_turn(parts: &Parts, name: &str, options: SyncOptions) -> Result<SyncReport, SyncError> {
     let mut is_told = false;
     loop {
@@ -178,17 +171,16 @@ async fn sync_in_turn(parts: &Parts, name: &str, options: SyncOptions) -> Result
                 if !std::mem::replace(&mut is_told, true) {
                     output::note(format!("{error}; waiting for it"));
                 }
-                tokio::time::sleep(BUSY).await;
+                tokio::time::sleep(RETRY_INTERVAL).await;
             }
             synced => return synced,
         }
     }
 }
 
-/// How often a listing that another process holds up is tried again.
-const BUSY: Duration = Duration::from_millis(500);
+/// How often a sync is tried again while another process lists the source.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Why documents failed that were waited for, if any did.
 fn failures(synced: &[SyncResult]) -> Option<anyhow::Error> {
     let failed: i64 = synced.iter().map(|synced| synced.failed).sum();
     if failed == 0 {
@@ -201,46 +193,29 @@ fn failures(synced: &[SyncResult]) -> Option<anyhow::Error> {
             let _ = write!(message, "\n  {documents} of {}: {reason}", report.source);
         }
     }
-    Some(Exit { code: FAILED, message }.into())
+    Some(anyhow::Error::msg(message))
 }
 
 /// Reasons shown for one source; `--json` has them all.
 const REASONS: usize = 5;
 
-/// Keeps the error with the higher exit code, and says the other one now.
-fn worse(worst: Option<anyhow::Error>, new: anyhow::Error) -> anyhow::Error {
-    let Some(worst) = worst else { return new };
-    let (keep, say) = if exit_code(&new) > exit_code(&worst) { (new, worst) } else { (worst, new) };
-    output::complain(&say);
-    keep
+/// Keeps the error with the higher exit code, and prints the other one.
+fn keep_worst(worst: &mut Option<anyhow::Error>, new: anyhow::Error) {
+    let is_worse = worst.as_ref().is_none_or(|worst| exit_code(&new) > exit_code(worst));
+    if let Some(other) = if is_worse { worst.replace(new) } else { Some(new) } {
+        output::error(&other);
+    }
 }
 
 pub(super) fn show(synced: &[SyncResult], json: bool) -> anyhow::Result<()> {
     if json {
         return synced.iter().try_for_each(output::json);
     }
-    let rows = synced.iter().map(|SyncResult { report, failed, .. }| {
-        let numbers = [
-            report.listed,
-            report.added,
-            report.changed,
-            report.removed,
-            report.unchanged,
-            report.enqueued,
-            failed.unsigned_abs(),
-            report.elapsed_ms,
-        ];
-        std::iter::once(report.source.clone()).chain(numbers.map(|number| number.to_string())).collect()
-    });
-    output::table(
-        &["source", "listed", "added", "changed", "removed", "unchanged", "enqueued", "failed", "ms"],
-        rows,
-    );
-    Ok(())
+    let columns = "source, listed, added, changed, removed, unchanged, enqueued, failed, elapsed_ms as ms";
+    output::rows_table(synced, columns)
 }
 
-/// How often the backlog is looked at, where it is short: it is counted.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 async fn wait(config: &Config, store: &Store, parts: &Parts, reports: &[SyncReport]) -> anyhow::Result<()> {
     let workers = Workers::new(store);
@@ -254,29 +229,22 @@ async fn wait(config: &Config, store: &Store, parts: &Parts, reports: &[SyncRepo
     }
 }
 
-/// Waits until no refresh of these sources is pending, with a bar on a terminal; says why it does not wait longer.
+/// Waits until no refresh of these sources is pending; returns why it gave up, if it did.
 async fn until_fresh(store: &Store, sources: &[String]) -> anyhow::Result<Option<String>> {
-    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
-        "refreshing {bar:30} {pos}/{len} documents, {per_sec}, {eta} left",
-    )?);
-    let (mut progress, mut stopped) = (Progress::new(), Stopped::new(REFRESHING));
+    let template = "refreshing {bar:30} {pos}/{len} documents, {per_sec}, {eta} left";
+    let mut watch = Watch::new(store, REFRESHING, Some(template))?;
     loop {
         let began = Instant::now();
-        let backlog = backlog(store, sources).await?;
-        let pause = LOOK.max(10 * began.elapsed());
-        let pending = backlog.pending;
-        let total = bar.length().unwrap_or_default().max(pending);
-        bar.set_length(total);
-        bar.set_position(total - pending);
+        let Backlog { pending, last_error } = backlog(store, sources).await?;
+        // Counting takes at most a tenth of the time.
+        let pause = POLL_INTERVAL.max(10 * began.elapsed());
+        let total = watch.bar.length().unwrap_or_default().max(pending);
+        watch.bar.set_length(total);
+        watch.bar.set_position(total - pending);
         if pending == 0 {
-            bar.finish_and_clear();
             return Ok(None);
         }
-        for text in stopped.news(store).await? {
-            bar.suspend(|| output::note(text));
-        }
-        if let Some(why) = progress.stalled(pending, backlog.last_error) {
-            bar.finish_and_clear();
+        if let Some(why) = watch.stalled(pending, last_error).await? {
             return Ok(Some(format!(
                 "{pending} documents wait for another attempt: {why}\n  they stay queued, and a daemon goes on with them"
             )));

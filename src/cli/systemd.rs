@@ -1,63 +1,52 @@
-//! What systemd is told of the daemon (`sd_notify`); where it did not start us, nothing.
+//! Notifications to systemd (`sd_notify`); without effect if it did not start the daemon.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// How much longer a start may take, each time it is said that it takes longer: migrations may be long.
-const LONGER: Duration = Duration::from_secs(30);
+/// How much each notification extends the time for the start: migrations may be long.
+const EXTENSION: Duration = Duration::from_secs(30);
 
-/// systemd, if it started us.
-pub(super) struct Systemd {
-    watch: Option<Duration>,
-}
-
-impl Systemd {
-    pub(super) fn from_environment() -> Self {
-        Self { watch: sd_notify::watchdog_enabled() }
-    }
-
-    /// Says again and again that it is still starting; never ends.
-    pub(super) async fn keep_starting(&self) {
-        loop {
-            let longer = u32::try_from(LONGER.as_micros()).unwrap_or(u32::MAX);
-            tell(&[NotifyState::ExtendTimeoutUsec(longer), NotifyState::Status("starting")]);
-            tokio::time::sleep(LONGER / 3).await;
-        }
-    }
-
-    pub(super) fn ready(&self, status: &str) {
-        tell(&[NotifyState::Ready, NotifyState::Status(status)]);
-        self.is_well();
-    }
-
-    pub(super) fn reloading() {
-        match NotifyState::monotonic_usec_now() {
-            Ok(now) => {
-                tell(&[NotifyState::Reloading, now, NotifyState::Status("reading the settings again")]);
-            }
-            Err(error) => tracing::debug!(%error, "there is no monotonic clock"),
-        }
-    }
-
-    pub(super) fn stopping() {
-        tell(&[NotifyState::Stopping, NotifyState::Status("finishing what runs")]);
-    }
-
-    /// How often it wants to hear that all is well.
-    pub(super) fn watch_every(&self) -> Option<Duration> {
-        self.watch.map(|every| every / 3)
-    }
-
-    pub(super) fn is_well(&self) {
-        if self.watch.is_some() {
-            tell(&[NotifyState::Watchdog]);
-        }
+/// Extends the time for the start at intervals; never returns.
+pub(super) async fn keep_starting() {
+    loop {
+        let extension = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
+        notify(&[NotifyState::ExtendTimeoutUsec(extension), NotifyState::Status("starting")]);
+        tokio::time::sleep(EXTENSION / 3).await;
     }
 }
 
-fn tell(state: &[NotifyState<'_>]) {
+pub(super) fn ready(status: &str) {
+    notify(&[NotifyState::Ready, NotifyState::Status(status)]);
+    feed_watchdog();
+}
+
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => {
+            notify(&[NotifyState::Reloading, now, NotifyState::Status("reading the settings again")]);
+        }
+        Err(error) => tracing::debug!(%error, "there is no monotonic clock"),
+    }
+}
+
+pub(super) fn stopping() {
+    notify(&[NotifyState::Stopping, NotifyState::Status("finishing what runs")]);
+}
+
+/// Returns how often to feed the watchdog, if there is one.
+pub(super) fn watchdog_interval() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|timeout| timeout / 3)
+}
+
+pub(super) fn feed_watchdog() {
+    if watchdog_interval().is_some() {
+        notify(&[NotifyState::Watchdog]);
+    }
+}
+
+fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "systemd cannot be told: {error}");
+        tracing::debug!(%error, "systemd cannot be notified: {error}");
     }
 }

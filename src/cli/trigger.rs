@@ -1,18 +1,13 @@
-//! `trigger`: what notes changes in the shop's database at once.
+//! `trigger`: triggers in the shop's database that report changes at once.
 
 use std::path::Path;
 
+use anyhow::bail;
 use clap::{Args, Subcommand};
-use serde_json::json;
 
-use super::{CONFIGURATION, Exit, FAILED, output, settings};
-use crate::{
-    daemon,
-    source::postgres::{PostgresSource, triggers::TriggerState},
-    store::Store,
-};
+use super::{Exit, Format, open_parts, output};
+use crate::source::postgres::{PostgresSource, triggers::TriggerState};
 
-/// Note changes in the shop's database at once, by triggers that append to a table of their own
 #[derive(Debug, Args)]
 pub(super) struct Trigger {
     #[command(subcommand)]
@@ -24,72 +19,54 @@ pub(super) struct Trigger {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Install the triggers, or bring them up to date with the settings
+    /// Install the triggers, or update them to the settings
     Install,
-    /// Remove the triggers and what they noted
+    /// Remove the triggers and their notes
     Remove,
-    /// Print the SQL that installs them, for those who may
+    /// Print the SQL that installs them, for a role that may
     Print,
-    /// Show which tables have theirs; exit 1 when one has not
-    Status {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// Show which tables have triggers; exit 1 if one has not
+    Status(Format),
 }
 
 pub(super) async fn trigger(trigger: Trigger, path: &Path) -> anyhow::Result<()> {
-    let config = settings(path)?;
-    let store = Store::open(&daemon::reach(&config)).await?;
-    let parts = daemon::assemble(&config, &store).await?;
+    let (_, _, parts) = open_parts(path).await?;
     let wanted = |name: &str| trigger.source.as_ref().is_none_or(|source| source == name);
     let sources: Vec<_> = parts.postgres_sources().filter(|(name, _)| wanted(name)).collect();
     if let (Some(source), true) = (&trigger.source, sources.is_empty()) {
-        let message = format!("the settings have no source `{source}` in PostgreSQL");
-        return Err(Exit { code: CONFIGURATION, message }.into());
+        bail!(Exit::usage(format!("the settings have no source `{source}` in PostgreSQL")));
     }
-    if let Verb::Status { json } = trigger.verb {
-        return status(&sources, json).await;
+    if let Verb::Status(format) = trigger.verb {
+        return status(&sources, format.json).await;
     }
     for (name, source) in sources {
         match trigger.verb {
             Verb::Print => output::line(source.trigger_sql().await?),
             Verb::Install => {
                 source.install_triggers().await?;
-                output::line(format!("source `{name}`: changes are noted at once"));
+                output::line(format!("source `{name}`: triggers report changes at once"));
             }
             Verb::Remove => {
                 source.remove_triggers().await?;
-                output::line(format!("source `{name}`: the triggers are gone"));
+                output::line(format!("source `{name}`: the triggers are removed"));
             }
-            Verb::Status { .. } => {}
+            Verb::Status(_) => {}
         }
     }
     Ok(())
 }
 
 async fn status(sources: &[(&str, &PostgresSource)], json: bool) -> anyhow::Result<()> {
-    let mut all = Vec::new();
+    let mut tables = Vec::new();
     for (_, source) in sources {
-        all.extend(source.trigger_status().await?);
+        tables.extend(source.trigger_status().await?);
     }
-    if json {
-        output::json(&json!({ "triggers": all }))?;
-    } else {
-        let rows = all.iter().map(|status| {
-            vec![
-                status.source.clone(),
-                status.table.clone(),
-                status.state.to_string(),
-                status.waiting.to_string(),
-            ]
-        });
-        output::table(&["source", "table", "state", "waiting"], rows);
+    output::list(json, "triggers", &tables, "source, table, state, waiting")?;
+    if tables.iter().any(|table| table.state != TriggerState::Installed) {
+        bail!(
+            "not every table has its triggers\n  run `shopkeeper trigger install`, or give the output of \
+             `shopkeeper trigger print` to a role that may create them"
+        );
     }
-    if all.iter().all(|status| status.state == TriggerState::Installed) {
-        return Ok(());
-    }
-    let message = "not every table has its triggers\n  run `shopkeeper trigger install`, or give the output of \
-                   `shopkeeper trigger print` to who may create them";
-    Err(Exit { code: FAILED, message: message.to_owned() }.into())
+    Ok(())
 }

@@ -1,10 +1,11 @@
-//! Waiting for jobs: when nothing gets done any more, and what an operator has stopped.
+//! Waiting for jobs: progress, pauses, and when to give up.
 
 use std::{collections::BTreeSet, time::Duration};
 
+use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
-use super::{Exit, REFUSED, UNREACHABLE};
+use super::{Exit, REFUSED, UNREACHABLE, output};
 use crate::{
     daemon::Parts,
     indexing::{fill::FillIndex, refresh::RefreshDocument},
@@ -12,33 +13,89 @@ use crate::{
     store::{Store, status::Backlog},
 };
 
-/// How long nothing may get done while jobs fail, until waiting ends.
-const STALLED: Duration = Duration::from_secs(15);
+/// How long jobs may fail without any progress before waiting ends.
+const STALL_LIMIT: Duration = Duration::from_secs(15);
+const PAUSE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Whether anything gets done.
-pub(super) struct Progress {
+/// Waits for jobs of some kinds, with a progress bar, and reports once whether an operator has paused them.
+pub(super) struct Watch<'a> {
+    store: &'a Store,
+    kinds: &'static [&'static str],
+    pub(super) bar: ProgressBar,
+    progress: Progress,
+    pauses_read: Option<Instant>,
+    reported: BTreeSet<String>,
+}
+
+impl<'a> Watch<'a> {
+    /// Waits for jobs of these kinds. Without a template there is no bar.
+    pub(super) fn new(
+        store: &'a Store,
+        kinds: &'static [&'static str],
+        template: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let bar = match template {
+            Some(template) => ProgressBar::new(0).with_style(ProgressStyle::with_template(template)?),
+            None => ProgressBar::hidden(),
+        };
+        let progress = Progress::new();
+        Ok(Self { store, kinds, bar, progress, pauses_read: None, reported: BTreeSet::new() })
+    }
+
+    /// Reports new pauses. Returns the last error if nothing has progressed for so long that waiting is pointless.
+    pub(super) async fn stalled(
+        &mut self,
+        left: u64,
+        last_error: Option<String>,
+    ) -> anyhow::Result<Option<String>> {
+        if self.pauses_read.is_none_or(|read| read.elapsed() >= PAUSE_INTERVAL) {
+            let is_stopped = self.store.stopped_since().await?.is_some();
+            let stopped = is_stopped.then(|| {
+                "the stop button is pressed, and no model is asked: `shopkeeper resume` goes on".to_owned()
+            });
+            let paused = self.store.paused_kinds(self.kinds).await?;
+            let paused = paused
+                .iter()
+                .map(|kind| format!("{kind} is paused: `shopkeeper queue resume {kind}` goes on"));
+            for text in stopped.into_iter().chain(paused) {
+                if self.reported.insert(text.clone()) {
+                    self.bar.suspend(|| output::note(text));
+                }
+            }
+            self.pauses_read = Some(Instant::now());
+        }
+        Ok(self.progress.stalled(left, last_error))
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+struct Progress {
     moved: Instant,
     left: Option<u64>,
 }
 
 impl Progress {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self { moved: Instant::now(), left: None }
     }
 
-    /// Why nothing has got done for so long that it is not worth waiting; none as long as it is.
-    pub(super) fn stalled(&mut self, left: u64, last_error: Option<String>) -> Option<String> {
+    fn stalled(&mut self, left: u64, last_error: Option<String>) -> Option<String> {
         let before = self.left.replace(left);
         let Some(error) = last_error.filter(|_| before == Some(left)) else {
             self.moved = Instant::now();
             return None;
         };
-        (self.moved.elapsed() > STALLED).then_some(error)
+        (self.moved.elapsed() > STALL_LIMIT).then_some(error)
     }
 }
 
-/// How waiting for documents ends that is given up: those who stop all spending, or limit that of a day, refuse it; else
-/// something cannot be reached.
+/// The error of a wait for documents that is given up: refused if spending is stopped or the budget of the day is used
+/// up, else something cannot be reached.
 pub(super) async fn given_up(store: &Store, parts: &Parts, message: String) -> anyhow::Error {
     match is_refused(store, parts).await {
         Ok(is_refused) => Exit { code: if is_refused { REFUSED } else { UNREACHABLE }, message }.into(),
@@ -46,54 +103,15 @@ pub(super) async fn given_up(store: &Store, parts: &Parts, message: String) -> a
     }
 }
 
-/// Whether documents may cost nothing now.
 async fn is_refused(store: &Store, parts: &Parts) -> anyhow::Result<bool> {
-    if store.stopped_since().await?.is_some() {
-        return Ok(true);
-    }
     let daily = parts.versions.models().iter().find_map(|model| model.backfill.daily());
-    let Some((operation, most)) = daily else { return Ok(false) };
-    Ok(store.usd_today(operation).await? >= most)
+    let is_spent = match daily {
+        Some((operation, most)) => store.usd_today(operation).await? >= most,
+        None => false,
+    };
+    Ok(is_spent || store.stopped_since().await?.is_some())
 }
 
-/// Says once what an operator has stopped, while one waits for it.
-pub(super) struct Stopped {
-    kinds: &'static [&'static str],
-    looked: Option<Instant>,
-    said: BTreeSet<String>,
-}
-
-/// How often it is looked for.
-const LOOK: Duration = Duration::from_secs(1);
-
-impl Stopped {
-    /// For those who wait for jobs of these kinds.
-    pub(super) fn new(kinds: &'static [&'static str]) -> Self {
-        Self { kinds, looked: None, said: BTreeSet::new() }
-    }
-
-    /// What is to be said now, if anything.
-    pub(super) async fn news(&mut self, store: &Store) -> anyhow::Result<Vec<String>> {
-        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
-            return Ok(Vec::new());
-        }
-        let mut stopped = Vec::new();
-        if store.stopped_since().await?.is_some() {
-            stopped.push(
-                "the stop button is pressed, and no model is asked: `shopkeeper resume` goes on".to_owned(),
-            );
-        }
-        let paused = store.paused_kinds(self.kinds).await?;
-        stopped.extend(
-            paused.iter().map(|kind| format!("{kind} is paused: `shopkeeper queue resume {kind}` goes on")),
-        );
-        self.looked = Some(Instant::now());
-        stopped.retain(|text| self.said.insert(text.clone()));
-        Ok(stopped)
-    }
-}
-
-/// The documents of these sources that wait or are being refreshed.
 pub(super) async fn backlog(store: &Store, sources: &[String]) -> anyhow::Result<Backlog> {
     let mut sum = Backlog { pending: 0, last_error: None };
     for source in sources {
@@ -112,7 +130,7 @@ mod tests {
     fn what_fails_and_does_not_move_is_not_waited_for() {
         let mut progress = Progress::new();
         let mut later = |left, error: Option<&str>| {
-            progress.moved = progress.moved.checked_sub(2 * STALLED).unwrap();
+            progress.moved = progress.moved.checked_sub(2 * STALL_LIMIT).unwrap();
             progress.stalled(left, error.map(str::to_owned))
         };
         assert_eq!(later(3, Some("away")), None);

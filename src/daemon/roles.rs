@@ -1,10 +1,8 @@
 //! Which work a daemon takes on.
 
-use strum::VariantArray;
-
 /// A part of the work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Role {
     /// Compares sources with the index, and watches them.
     Sync,
@@ -18,16 +16,6 @@ pub enum Role {
     Scheduler,
     /// Serves the API.
     Http,
-}
-
-impl Role {
-    /// All of them.
-    pub const ALL: &[Self] = Self::VARIANTS;
-
-    /// The word for it on the command line.
-    pub fn word(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// The roles of a daemon.

@@ -1,7 +1,7 @@
-//! Grades the questions of a golden set, by the clock or for the command line.
+//! Grades the questions of a golden set, as a job or for the command line.
 //!
-//! By the clock it measures retrieval alone: what that costs is the embedding of the questions, and the rewriting of
-//! those that are follow-ups. The figures become metrics; one that is too low ends the job as dead, with the figure.
+//! The job measures only retrieval, which costs the embedding of the questions and the rewriting of follow-ups. The
+//! figures become metrics; if one is too low, the job ends as dead, with the figure.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
         retrieve::Retriever,
         stream::Draft,
     },
-    evaluation::metrics::{Case, DEPTH, Graded, golden, report},
+    evaluation::metrics::{Case, Grade, parse_golden_set, report},
     indexing::versions::Version,
     job::{Attempt, Job, JobError, Outcome},
     model::rate_limit::JobRef,
@@ -24,25 +24,23 @@ use crate::{
     telemetry,
 };
 
-/// Questions at work at once; the budgets hold the rest back.
-const AT_ONCE: usize = 8;
-/// Passages that are looked at for one question: several may be of one document.
-const PASSAGES: usize = 3 * DEPTH;
+/// Questions asked at once; the budgets limit the rest.
+const CONCURRENCY: usize = 8;
+/// Passages retrieved for one question, thrice the length of the ranking: several may be of one document.
+const PASSAGES: u32 = 30;
 
-/// The job.
+/// Grades golden sets.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Eval {
-    /// Where documents are known.
     pub store: Store,
-    /// Finds passages.
     pub retriever: Arc<Retriever>,
-    /// Makes answers of them.
     pub composer: Arc<Composer>,
 }
 
-/// What is measured.
+/// A golden set and its limit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Payload {
-    /// The golden set: one JSON object a line.
+    /// The golden set: one JSON object per line.
     pub file: PathBuf,
     /// The least share of questions whose first five documents hold a right one.
     pub min_hit_at_5: Option<f64>,
@@ -56,10 +54,10 @@ impl Job for Eval {
         let Payload { file, min_hit_at_5 } = payload;
         let unread = |reason: String| JobError::Dead(format!("{}: {reason}", file.display()));
         let text = tokio::fs::read_to_string(&file).await.map_err(|error| unread(error.to_string()))?;
-        let cases = golden(&text).map_err(|error| unread(error.to_string()))?;
+        let cases = parse_golden_set(&text).map_err(|error| unread(error.to_string()))?;
         let version = self.retriever.versions.active().await?;
-        let spent = AnswerCost::of(JobRef { kind: Self::KIND, id: attempt.lease.job });
-        let graded = self.graded(&version, cases, false, &spent, || {}).await?;
+        let cost = AnswerCost::for_job(JobRef { kind: Self::KIND, id: attempt.lease.job });
+        let graded = self.grade_all(&version, cases, false, &cost, || {}).await?;
         let report = report(&graded);
         let figures = [("hit_at_1", report.hit_at_1), ("hit_at_5", report.hit_at_5), ("mrr", report.mrr)];
         for (figure, value) in figures {
@@ -78,37 +76,37 @@ impl Job for Eval {
 }
 
 impl Eval {
-    /// Asks every question, and looks at what comes; `asked` is called after each.
-    pub async fn graded(
+    /// Asks every question and grades the results; calls `asked` after each.
+    pub async fn grade_all(
         &self,
         version: &Version,
         cases: Vec<Case>,
         with_answers: bool,
-        spent: &AnswerCost,
+        cost: &AnswerCost,
         asked: impl Fn() + Sync,
-    ) -> Result<Vec<(Case, Graded)>, JobError> {
+    ) -> Result<Vec<(Case, Grade)>, JobError> {
         let questions = stream::iter(cases).map(|case| {
             let asked = &asked;
             async move {
-                let graded = self.grade(version, &case, with_answers, spent).await?;
+                let graded = self.grade(version, &case, with_answers, cost).await?;
                 asked();
                 Ok((case, graded))
             }
         });
-        let graded = questions.buffered(AT_ONCE).try_collect().await;
-        spent.account(&self.store).await;
+        let graded = questions.buffered(CONCURRENCY).try_collect().await;
+        cost.account(&self.store).await;
         graded
     }
 
-    /// The expected documents that cannot be found, because they are not indexed.
-    pub async fn lost(&self, version: &Version, cases: &[Case]) -> Result<Vec<String>, JobError> {
+    /// Lists the expected documents that are not indexed.
+    pub async fn not_indexed(&self, version: &Version, cases: &[Case]) -> Result<Vec<String>, JobError> {
         let mut expected: Vec<_> = cases.iter().flat_map(|case| &case.expected).collect();
         expected.sort_unstable();
         expected.dedup();
         let (sources, keys): (Vec<_>, Vec<_>) =
             expected.into_iter().map(|document| (document.source.clone(), document.key.clone())).unzip();
-        let lost = self.store.not_indexed(version.index.id, &sources, &keys).await?;
-        Ok(lost.into_iter().map(|(source, key)| format!("{source}/{key}")).collect())
+        let missing = self.store.not_indexed(version.index.id, &sources, &keys).await?;
+        Ok(missing.into_iter().map(|(source, key)| format!("{source}/{key}")).collect())
     }
 
     async fn grade(
@@ -116,27 +114,27 @@ impl Eval {
         version: &Version,
         case: &Case,
         with_answer: bool,
-        spent: &AnswerCost,
-    ) -> Result<Graded, JobError> {
-        let standalone = self.composer.condense(&case.question, &case.history, spent).await;
-        let passages = u32::try_from(PASSAGES).unwrap_or(u32::MAX);
+        cost: &AnswerCost,
+    ) -> Result<Grade, JobError> {
+        let standalone = self.composer.condense(&case.question, &case.history, cost).await;
         let mut passages =
-            self.retriever.retrieve(version, &standalone, SearchFilter::default(), passages, spent).await?;
+            self.retriever.retrieve(version, &standalone, SearchFilter::default(), PASSAGES, cost).await?;
         let is_named = passages.iter().any(|passage| passage.is_named);
-        let mut graded = Graded {
+        let mut graded = Grade {
             ranks: case.ranks(&passages),
             nearest: if is_named { Some(0.0) } else { nearest(&passages) },
             escalated: is_far(&passages, self.composer.escalate_above_distance),
-            ..Graded::default()
+            ..Grade::default()
         };
         if with_answer {
             passages.truncate(self.retriever.top_k as usize);
             let (question, history) = (&case.question, &case.history);
-            let asked = Conversation { question, history, locale: None };
-            let (verdict, _) = self.composer.compose(asked, &passages, &Draft::default(), spent).await?;
-            graded.escalated = verdict.escalation.is_some();
-            graded.says = case.says(&verdict.text);
-            graded.ungrounded = !verdict.grounding.is_sound();
+            let conversation = Conversation { question, history, locale: None };
+            let composed = self.composer.compose(conversation, &passages, &Draft::default(), cost).await?;
+            graded.escalated = composed.escalation_reason.is_some();
+            graded.ungrounded = !composed.is_sound();
+            graded.has_expected_text =
+                composed.answer.and_then(|answer| case.has_expected_text(&answer.text));
         }
         Ok(graded)
     }

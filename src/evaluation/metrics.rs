@@ -1,7 +1,7 @@
-//! How good answers are: a golden set of questions, and what came of them.
+//! The quality of answers: golden sets, grades and reports.
 //!
-//! Documents are ranked, not chunks: a document stands where its nearest chunk does. A question without
-//! expected documents is one that the shop cannot answer, and must be handed over to a human.
+//! Documents are ranked, not chunks: a document has the rank of its nearest chunk. A question without expected documents
+//! is one that the shop cannot answer, and must be handed over to a human.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,23 +9,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::{answering::Passage, model::Message};
 
-/// A question, and what is right for it.
+/// A question with the expected result.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// Its name, once in a set.
+    /// Unique in a set.
     pub id: String,
-    /// What is hard about it; reports have a line for each.
+    /// The difficulty that it tests; reports have a line for each.
     #[serde(default = "any_kind")]
     pub kind: String,
-    /// What is asked.
+    /// In the customer's words.
     pub question: String,
     /// The conversation before it, oldest first.
     #[serde(default)]
     pub history: Vec<Message>,
-    /// The documents that answer it, each as good as the others; none when it must be handed over.
+    /// The documents that answer it, each as good as the others; empty if it must be handed over.
     pub expected: Vec<Expected>,
-    /// What the answer must say, in any case of letters.
+    /// Texts that the answer must contain, in any case of letters.
     #[serde(default)]
     pub answer_contains: Vec<String>,
     /// Whether it is kept out of tuning.
@@ -36,10 +36,9 @@ pub struct Case {
 /// A document that answers a question.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Expected {
-    /// The source's name.
     pub source: String,
-    /// The document's key.
     pub key: String,
 }
 
@@ -55,8 +54,8 @@ pub struct GoldenError {
     reason: String,
 }
 
-/// Reads a golden set: one JSON object a line.
-pub fn golden(text: &str) -> Result<Vec<Case>, GoldenError> {
+/// Parses a golden set: one JSON object per line.
+pub fn parse_golden_set(text: &str) -> Result<Vec<Case>, GoldenError> {
     let (mut cases, mut ids) = (Vec::new(), BTreeSet::new());
     for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
         let case: Case =
@@ -75,17 +74,17 @@ pub fn golden(text: &str) -> Result<Vec<Case>, GoldenError> {
     Ok(cases)
 }
 
-/// What came of a question.
+/// The result of a question.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Graded {
-    /// Where each expected document stands among those found, from 1.
+pub struct Grade {
+    /// The rank of each expected document that was found, from 1.
     pub ranks: Vec<usize>,
-    /// Cosine distance of the nearest passage; zero when the question names a document.
+    /// Cosine distance of the nearest passage; zero if the question names a document.
     pub nearest: Option<f64>,
     /// Whether a human is asked for.
     pub escalated: bool,
-    /// Whether the answer says what it must; nothing when that was not looked at.
-    pub says: Option<bool>,
+    /// Whether the answer contains the expected texts; `None` if there is no answer or none are expected.
+    pub has_expected_text: Option<bool>,
     /// Whether the answer claims what no passage says.
     pub ungrounded: bool,
 }
@@ -96,7 +95,7 @@ impl Case {
         !self.expected.is_empty()
     }
 
-    /// Where the expected documents stand among the documents of these passages, nearest first.
+    /// Ranks the expected documents among the documents of these passages, nearest first.
     pub fn ranks(&self, passages: &[Passage]) -> Vec<usize> {
         let mut seen = BTreeSet::new();
         let documents = passages.iter().filter(|passage| seen.insert((&passage.source, &passage.key)));
@@ -106,20 +105,20 @@ impl Case {
         ranked.map(|(rank, _)| rank).collect()
     }
 
-    /// Whether an answer says what it must; nothing when nothing is said to be right.
-    pub fn says(&self, answer: &str) -> Option<bool> {
+    /// Whether an answer contains the expected texts; `None` if none are expected.
+    pub fn has_expected_text(&self, answer: &str) -> Option<bool> {
         let answer = answer.to_lowercase();
         let mut parts = self.answer_contains.iter();
         (!self.answer_contains.is_empty()).then(|| parts.all(|part| answer.contains(&part.to_lowercase())))
     }
 }
 
-/// Averages over questions. A figure is left out where no question has it.
+/// Averages over questions; `None` where no question has the figure.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
     /// Questions.
     pub queries: usize,
-    /// Of those that can be answered: the share whose first document is right.
+    /// Of the answerable questions: the share whose first document is right.
     pub hit_at_1: Option<f64>,
     /// The share with a right one among the first five.
     pub hit_at_5: Option<f64>,
@@ -133,21 +132,21 @@ pub struct Report {
     pub escalation_recall: Option<f64>,
     /// The mean of that recall and of the share of answerable questions that were kept.
     pub escalation_balanced_accuracy: Option<f64>,
-    /// Of the answers that must say something: the share that does.
+    /// Of the answers with expected texts: the share that contains them.
     pub answer_contains: Option<f64>,
     /// Answers that claim what no passage says.
     pub grounding_failures: usize,
 }
 
-/// Documents that count in a ranking.
+/// The length of a ranking.
 pub const DEPTH: usize = 10;
 
-/// Sums questions up.
-pub fn report<'a>(graded: impl IntoIterator<Item = &'a (Case, Graded)>) -> Report {
+/// Averages grades.
+pub fn report<'a>(graded: impl IntoIterator<Item = &'a (Case, Grade)>) -> Report {
     let graded: Vec<_> = graded.into_iter().collect();
     let (answerable, unanswerable): (Vec<_>, Vec<_>) =
         graded.iter().copied().partition(|(case, _)| case.is_answerable());
-    let first = |graded: &Graded| graded.ranks.first().copied().filter(|rank| *rank <= DEPTH);
+    let first = |graded: &Grade| graded.ranks.first().copied().filter(|rank| *rank <= DEPTH);
     let hit = |limit: usize| {
         mean(answerable.iter().map(|(_, graded)| share(first(graded).is_some_and(|rank| rank <= limit))))
     };
@@ -163,13 +162,13 @@ pub fn report<'a>(graded: impl IntoIterator<Item = &'a (Case, Graded)>) -> Repor
         escalation_precision: mean(escalated.map(|(case, _)| share(!case.is_answerable()))),
         escalation_recall: recall,
         escalation_balanced_accuracy: recall.zip(kept).map(|(recall, kept)| f64::midpoint(recall, kept)),
-        answer_contains: mean(graded.iter().filter_map(|(_, graded)| graded.says).map(share)),
+        answer_contains: mean(graded.iter().filter_map(|(_, graded)| graded.has_expected_text).map(share)),
         grounding_failures: graded.iter().filter(|(_, graded)| graded.ungrounded).count(),
     }
 }
 
-/// A report for each kind of question.
-pub fn by_kind(graded: &[(Case, Graded)]) -> BTreeMap<&str, Report> {
+/// Averages the grades of each kind of question.
+pub fn report_by_kind(graded: &[(Case, Grade)]) -> BTreeMap<&str, Report> {
     let kinds: BTreeSet<_> = graded.iter().map(|(case, _)| case.kind.as_str()).collect();
     kinds
         .into_iter()
@@ -197,7 +196,7 @@ fn float(count: usize) -> f64 {
     count as f64
 }
 
-/// A distance above which questions are handed over, and how well that tells them apart.
+/// A distance above which questions are handed over, and how well it separates them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Threshold {
     /// Cosine distance of the nearest passage.
@@ -206,42 +205,43 @@ pub struct Threshold {
     pub precision: Option<f64>,
     /// Of the questions that must be handed over: the share above it.
     pub recall: f64,
-    /// Of those that can be answered: the share that is not above it.
+    /// Of the answerable questions: the share not above it.
     pub kept: f64,
     /// The mean of `recall` and `kept`; 0.5 is no better than a coin.
     pub balanced_accuracy: f64,
 }
 
-/// Judges a threshold; nothing unless there are questions of both sorts.
-pub fn judged(graded: &[(Case, Graded)], distance: f64) -> Option<Threshold> {
-    let above = |graded: &Graded| graded.nearest.is_none_or(|nearest| nearest > distance);
-    let rate = |is_answerable: bool| {
-        let those = graded.iter().filter(move |(case, _)| case.is_answerable() == is_answerable);
-        mean(those.map(|(_, graded)| share(above(graded) != is_answerable)))
-    };
-    let (recall, kept) = (rate(false)?, rate(true)?);
-    let escalated = graded.iter().filter(|(_, graded)| above(graded));
-    Some(Threshold {
-        distance,
-        precision: mean(escalated.map(|(case, _)| share(!case.is_answerable()))),
-        recall,
-        kept,
-        balanced_accuracy: f64::midpoint(recall, kept),
-    })
+impl Threshold {
+    /// Measures a threshold; `None` unless there are questions of both sorts.
+    pub fn judge(graded: &[(Case, Grade)], distance: f64) -> Option<Self> {
+        let above = |graded: &Grade| graded.nearest.is_none_or(|nearest| nearest > distance);
+        let rate = |is_answerable: bool| {
+            let those = graded.iter().filter(move |(case, _)| case.is_answerable() == is_answerable);
+            mean(those.map(|(_, graded)| share(above(graded) != is_answerable)))
+        };
+        let (recall, kept) = (rate(false)?, rate(true)?);
+        let escalated = graded.iter().filter(|(_, graded)| above(graded));
+        Some(Self {
+            distance,
+            precision: mean(escalated.map(|(case, _)| share(!case.is_answerable()))),
+            recall,
+            kept,
+            balanced_accuracy: f64::midpoint(recall, kept),
+        })
+    }
 }
 
 /// Finds the threshold of the highest balanced accuracy for questions like these.
 ///
-/// What is counted is not on which side each question falls, but how likely one a little nearer or farther
-/// would: the best cut through a small set is mostly chance, and one that is good all around holds for the
-/// questions to come as well.
-pub fn calibrated(graded: &[(Case, Graded)]) -> Option<Threshold> {
+/// Each question counts by the probability that one at a slightly different distance is above the threshold: the best
+/// cut through a small set is mostly chance, and one that is also good nearby holds for future questions.
+pub fn calibrate(graded: &[(Case, Grade)]) -> Option<Threshold> {
     let mut distances: Vec<_> = graded.iter().filter_map(|(_, graded)| graded.nearest).collect();
     distances.sort_by(f64::total_cmp);
     distances.dedup();
     let average = mean(distances.iter().copied())?;
     let spread = mean(distances.iter().map(|distance| (distance - average).powi(2)))?.sqrt();
-    let above = |graded: &Graded, threshold: f64| {
+    let above = |graded: &Grade, threshold: f64| {
         let distance = graded.nearest.unwrap_or(f64::INFINITY);
         1.0 / (1.0 + ((threshold - distance) / (BLUR * spread)).exp())
     };
@@ -252,17 +252,17 @@ pub fn calibrated(graded: &[(Case, Graded)]) -> Option<Threshold> {
         };
         of(false).zip(of(true)).map(|(recall, lost)| recall - lost)
     };
-    let gaps = distances.windows(2).map(|pair| rounded(pair[0], pair[1]));
+    let gaps = distances.windows(2).map(|pair| short_midpoint(pair[0], pair[1]));
     let scored = gaps.filter_map(|threshold| Some((threshold, soft(threshold)?)));
     let (best, _) = scored.max_by(|(_, one), (_, other)| one.total_cmp(other))?;
-    judged(graded, best)
+    Threshold::judge(graded, best)
 }
 
-/// How far a question may be from those of the set, as a share of the spread of their distances.
+/// How much the distance of a question may differ from those of the set, as a share of their spread.
 const BLUR: f64 = 0.2;
 
-/// The middle of a gap with as few digits as fit into it.
-fn rounded(low: f64, high: f64) -> f64 {
+/// Returns the middle of a gap with as few digits as fit into it.
+fn short_midpoint(low: f64, high: f64) -> f64 {
     let middle = f64::midpoint(low, high);
     let shorter = [100.0, 1000.0, 10_000.0].map(|scale| (middle * scale).round() / scale);
     shorter.into_iter().find(|short| (low..high).contains(short)).unwrap_or(middle)
@@ -270,8 +270,6 @@ fn rounded(low: f64, high: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::value::RawValue;
-
     use super::*;
 
     fn case(id: &str, expected: &[&str]) -> Case {
@@ -287,21 +285,12 @@ mod tests {
         }
     }
 
-    fn at(nearest: f64, expected: &[&str]) -> (Case, Graded) {
-        (case("", expected), Graded { nearest: Some(nearest), ..Graded::default() })
+    fn at(nearest: f64, expected: &[&str]) -> (Case, Grade) {
+        (case("", expected), Grade { nearest: Some(nearest), ..Grade::default() })
     }
 
     fn passage(key: &str) -> Passage {
-        Passage {
-            source: "p".to_owned(),
-            key: key.to_owned(),
-            title: String::new(),
-            content: String::new(),
-            link: None,
-            metadata: RawValue::from_string("{}".to_owned()).unwrap(),
-            distance: 0.0,
-            is_named: false,
-        }
+        Passage { source: "p".to_owned(), key: key.to_owned(), ..Passage::default() }
     }
 
     #[test]
@@ -314,7 +303,7 @@ mod tests {
     #[test]
     fn figures_are_those_of_the_textbook() {
         let found = |ranks: &[usize], expected: &[&str]| {
-            (case("", expected), Graded { ranks: ranks.to_vec(), ..Graded::default() })
+            (case("", expected), Grade { ranks: ranks.to_vec(), ..Grade::default() })
         };
         let graded =
             [found(&[1], &["a"]), found(&[2, 4], &["a", "b"]), found(&[], &["a"]), found(&[11], &["a"])];
@@ -330,7 +319,7 @@ mod tests {
     #[test]
     fn escalation_is_judged_by_who_had_to_be_handed_over() {
         let with =
-            |expected: &[&str], escalated| (case("", expected), Graded { escalated, ..Graded::default() });
+            |expected: &[&str], escalated| (case("", expected), Grade { escalated, ..Grade::default() });
         let graded =
             [with(&["a"], false), with(&["a"], true), with(&[], true), with(&[], true), with(&[], false)];
         let report = report(&graded);
@@ -342,33 +331,33 @@ mod tests {
     #[test]
     fn the_threshold_parts_what_can_be_parted_and_does_not_follow_a_stray_question() {
         let graded = [at(0.3, &["a"]), at(0.41, &["a"]), at(0.6, &[]), at(0.62, &["a"]), at(0.7, &[])];
-        let best = calibrated(&graded).unwrap();
+        let best = calibrate(&graded).unwrap();
         assert_eq!((best.distance, best.recall, best.kept), (0.51, 1.0, 2.0 / 3.0));
         let near = [0.30, 0.32, 0.34, 0.36, 0.38].map(|distance| at(distance, &["a"]));
         let far = [0.62, 0.64, 0.66, 0.68, 0.70].map(|distance| at(distance, &[]));
         // One that can be answered and is far, and one that cannot and is near: the cut stays between the others.
         let stray = [at(0.69, &["a"]), at(0.31, &[])];
-        let best = calibrated(&[&near[..], &far, &stray].concat());
+        let best = calibrate(&[&near[..], &far, &stray].concat());
         assert_eq!(best.map(|best| best.distance), Some(0.5));
-        assert_eq!(calibrated(&[at(0.3, &["a"]), at(0.4, &["a"])]), None);
+        assert_eq!(calibrate(&[at(0.3, &["a"]), at(0.4, &["a"])]), None);
         let close = [at(0.43211, &["a"]), at(0.43219, &[])];
-        assert!((calibrated(&close).unwrap().distance - 0.43215).abs() < 1e-5);
+        assert!((calibrate(&close).unwrap().distance - 0.43215).abs() < 1e-5);
     }
 
     #[test]
     fn a_question_without_passages_is_above_every_threshold() {
         let mut none = at(0.0, &[]);
         none.1.nearest = None;
-        let judged = judged(&[none, at(0.5, &["a"])], 2.0).unwrap();
+        let judged = Threshold::judge(&[none, at(0.5, &["a"])], 2.0).unwrap();
         assert_eq!((judged.recall, judged.kept), (1.0, 1.0));
     }
 
     #[test]
     fn a_golden_set_is_read_and_its_faults_are_told_by_line() {
         let line = r#"{"id": "a", "question": "Q?", "expected": [{"source": "p", "key": "1"}]}"#;
-        let cases = golden(&format!("{line}\n\n")).unwrap();
+        let cases = parse_golden_set(&format!("{line}\n\n")).unwrap();
         assert_eq!((cases.len(), cases[0].kind.as_str(), cases[0].held_out), (1, "any", false));
-        let fault = |text: &str| golden(text).unwrap_err().to_string();
+        let fault = |text: &str| parse_golden_set(text).unwrap_err().to_string();
         assert_eq!(fault(&format!("{line}\n{line}")), "line 2: `id` `a` is there twice");
         assert!(fault(&line.replace("expected", "expecte")).starts_with("line 1: unknown field `expecte`"));
         assert_eq!(fault(&line.replace("Q?", " ")), "line 1: `question` of `a` is empty");
@@ -378,9 +367,9 @@ mod tests {
     #[test]
     fn what_an_answer_must_say_is_found_in_any_case() {
         let mut case = case("", &["a"]);
-        assert_eq!(case.says("42"), None);
+        assert_eq!(case.has_expected_text("42"), None);
         case.answer_contains = vec!["60 Days".to_owned(), "free".to_owned()];
-        assert_eq!(case.says("Free within 60 days."), Some(true));
-        assert_eq!(case.says("within 60 days"), Some(false));
+        assert_eq!(case.has_expected_text("Free within 60 days."), Some(true));
+        assert_eq!(case.has_expected_text("within 60 days"), Some(false));
     }
 }

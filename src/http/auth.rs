@@ -1,17 +1,18 @@
-//! Who asks, and what he may do.
+//! Authentication and authorization of callers.
 //!
-//! A bearer token belongs to a client and has scopes; a client sees its own sessions and answers alone, `admin` all of
-//! them. A browser's token is for one session. Where the settings ask for no token, a caller without one is the client
-//! `local` with every scope; one that shows a token is held to it.
+//! A bearer token belongs to a client and has scopes; a client sees only its own sessions and answers, `admin` sees all.
+//! A browser's token is for one session. Where the settings require no token, a caller without one is the client `local`
+//! with every scope; the limits of a token that is sent always apply.
 
 use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
+use strum::{Display, EnumString, IntoStaticStr, VariantNames};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -23,38 +24,27 @@ use crate::{
     store::{answers::LOCAL, tokens::Grant},
 };
 
-/// How often clients are forgotten that do not ask any more.
-const FORGET: Duration = Duration::from_mins(1);
+/// How often idle clients are removed from the rate limiter.
+const CLEANUP_INTERVAL: Duration = Duration::from_mins(1);
 
-/// What a token may be for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The permissions of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantNames)]
 pub enum Scope {
     /// Ask, cancel, rate, hand over.
+    #[strum(serialize = "answers:write")]
     AnswersWrite,
     /// Read answers, sessions and escalations, search.
+    #[strum(serialize = "answers:read")]
     AnswersRead,
-    /// Forget sessions and customers.
+    /// Erase sessions and customers.
+    #[strum(serialize = "sessions:erase")]
     SessionsErase,
-    /// All of it, of every client, and the daemon's own affairs.
+    /// Everything, for every client, and the operation of the daemon.
+    #[strum(serialize = "admin")]
     Admin,
 }
 
-impl Scope {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::AnswersWrite, Self::AnswersRead, Self::SessionsErase, Self::Admin];
-
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::AnswersWrite => "answers:write",
-            Self::AnswersRead => "answers:read",
-            Self::SessionsErase => "sessions:erase",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-/// A new token, and the hash that is kept of it.
+/// Makes a token, and the hash that is stored of it.
 pub fn new_token() -> (String, [u8; 32]) {
     let token = format!("skt_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
     let hash = hash(&token);
@@ -71,7 +61,7 @@ fn hash(token: &str) -> [u8; 32] {
 pub struct Rate(Option<Arc<DefaultKeyedRateLimiter<String>>>);
 
 impl Rate {
-    /// So many requests a minute; none is no limit.
+    /// Allows this many requests a minute; any number without a limit.
     pub fn per_minute(requests: Option<NonZeroU32>) -> Self {
         Self(requests.map(|requests| Arc::new(RateLimiter::keyed(Quota::per_minute(requests)))))
     }
@@ -81,22 +71,23 @@ impl Rate {
         limiter.check_key(&client.to_owned()).map_err(|until| {
             let wait = until.wait_time_from(limiter.clock().now());
             let detail = format!("client {client} asks more often than http.requests_per_minute allows");
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, detail).retry_after(wait)
+            Problem::new(Code::RateLimited, detail).retry_after(wait)
         })
     }
 
-    /// Forgets clients that did not ask for a while, until stopped.
+    /// Removes idle clients, until stopped.
     pub async fn keep(&self, stop: &CancellationToken) {
         let Some(limiter) = &self.0 else { return };
-        while stop.run_until_cancelled(tokio::time::sleep(FORGET)).await.is_some() {
+        while stop.run_until_cancelled(tokio::time::sleep(CLEANUP_INTERVAL)).await.is_some() {
             limiter.retain_recent();
         }
     }
 }
 
-/// Who asks.
-#[derive(Clone, Debug)]
-pub(super) struct Caller(Grant);
+pub(super) struct Caller {
+    pub(super) api: Api,
+    grant: Grant,
+}
 
 impl FromRequestParts<Api> for Caller {
     type Rejection = Problem;
@@ -106,16 +97,16 @@ impl FromRequestParts<Api> for Caller {
             Some(token) => api.store.grant(&hash(token)).await?.ok_or_else(unauthorized)?,
             None if api.require_token => return Err(unauthorized()),
             None if api.is_foreign(&parts.headers) => {
-                return Err(forbidden("without a token only programs on this host may ask, and no web page"));
+                return Err(Problem::forbidden(
+                    "without a token only programs on this host may ask, and no web page",
+                ));
             }
-            None => Grant {
-                client: LOCAL.to_owned(),
-                scopes: vec![Scope::Admin.word().to_owned()],
-                ..Grant::default()
-            },
+            None => {
+                Grant { client: LOCAL.to_owned(), scopes: vec![Scope::Admin.to_string()], ..Grant::default() }
+            }
         };
         api.rate.check(&grant.client)?;
-        Ok(Self(grant))
+        Ok(Self { api: api.clone(), grant })
     }
 }
 
@@ -150,76 +141,78 @@ fn bearer(parts: &Parts) -> Result<Option<&str>, Problem> {
 
 fn unauthorized() -> Problem {
     let detail = "a valid token is needed: Authorization: Bearer …; `shopkeeper token create` makes one";
-    Problem::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, detail)
+    Problem::new(Code::Unauthorized, detail)
 }
 
 impl Caller {
     fn has(&self, scope: Scope) -> bool {
-        let has = |scope: Scope| self.0.scopes.iter().any(|word| word == scope.word());
+        let has = |scope: Scope| self.grant.scopes.iter().any(|word| word == <&str>::from(scope));
         has(scope) || has(Scope::Admin)
     }
 
-    /// Goes on when the caller has a scope.
     pub(super) fn may(&self, scope: Scope) -> Result<(), Problem> {
         if self.has(scope) {
             return Ok(());
         }
-        Err(forbidden(&format!("the token lacks the scope {}", scope.word())))
+        Err(Problem::forbidden(format!("the token lacks the scope {scope}")))
     }
 
-    /// The same for what is not about one session: no browser may.
+    /// Requires a scope for a request beyond one session, which no browser may make.
     pub(super) fn may_all(&self, scope: Scope) -> Result<(), Problem> {
-        match self.0.session_id {
-            Some(_) => Err(forbidden("the token is for one session")),
+        match self.grant.session_id {
+            Some(_) => Err(Problem::forbidden("the token is for one session")),
             None => self.may(scope),
         }
     }
 
-    /// In whose name questions are asked.
     pub(super) fn client(&self) -> &str {
-        &self.0.client
+        &self.grant.client
     }
 
-    /// Whose things are seen; none is everybody's.
+    /// The client whose data the caller sees; `None` for all clients.
     pub(super) fn sees(&self) -> Option<&str> {
-        if self.has(Scope::Admin) { None } else { Some(&self.0.client) }
+        if self.has(Scope::Admin) { None } else { Some(&self.grant.client) }
     }
 
-    /// The session that is meant: a browser's own, whatever it leaves out.
+    /// The session of the request: a browser's own by default.
     pub(super) fn session(&self, given: Option<String>) -> Result<Option<String>, Problem> {
-        match (&self.0.session_id, given) {
-            (Some(own), Some(given)) if *own != given => Err(forbidden("the token is for another session")),
+        match (&self.grant.session_id, given) {
+            (Some(own), Some(given)) if *own != given => {
+                Err(Problem::forbidden("the token is for another session"))
+            }
             (Some(own), _) => Ok(Some(own.clone())),
             (None, given) => Ok(given),
         }
     }
 
-    /// Whether an answer is of the caller's session, where he has but one.
+    /// Whether a browser's token covers the session of an answer.
     pub(super) fn is_of_session(&self, answer: &AnswerObject) -> bool {
-        self.0.session_id.is_none() || self.0.session_id == answer.session_id
+        self.grant.session_id.is_none() || self.grant.session_id == answer.session_id
     }
 
-    /// The sources that are searched: those that were asked for, if the caller may search them all.
+    /// The sources to search: those requested, if the caller may search all of them.
     pub(super) fn sources(&self, asked: Option<Vec<String>>) -> Result<Option<Vec<String>>, Problem> {
-        let Some(own) = &self.0.sources else { return Ok(asked) };
+        let Some(own) = &self.grant.sources else { return Ok(asked) };
         let Some(asked) = asked else { return Ok(Some(own.clone())) };
         match asked.iter().find(|source| !own.contains(source)) {
-            Some(source) => Err(forbidden(&format!("the token may not search the source {source:?}"))),
+            Some(source) => {
+                Err(Problem::forbidden(format!("the token may not search the source {source:?}")))
+            }
             None => Ok(Some(asked)),
         }
     }
 
     /// The question as the caller may ask it: in its session, of its customer, in its sources.
     ///
-    /// A browser speaks for a visitor. Whose the question is was fixed with the token, and how urgent it is, who is
-    /// told of the answer and what was said before it are the shop's to say.
+    /// A browser acts for a visitor: the token fixes the customer, and only the shop sets the priority, the webhook and
+    /// the history.
     pub(super) fn question(&self, asked: Question) -> Result<Question, Problem> {
         let session_id = self.session(asked.session_id)?;
         let sources = self.sources(asked.sources)?;
-        if self.0.session_id.is_none() {
+        if self.grant.session_id.is_none() {
             return Ok(Question { session_id, sources, ..asked });
         }
-        let customer_id = self.0.customer_id.clone();
+        let customer_id = self.grant.customer_id.clone();
         let fields = [
             ("customer_id", asked.customer_id.is_some() && asked.customer_id != customer_id),
             ("priority", asked.priority.is_some()),
@@ -227,32 +220,30 @@ impl Caller {
             ("history", asked.history.is_some()),
         ];
         match fields.iter().find(|(_, is_set)| *is_set) {
-            Some((field, _)) => Err(forbidden(&format!("a token for one session may not set {field}"))),
+            Some((field, _)) => {
+                Err(Problem::forbidden(format!("a token for one session may not set {field}")))
+            }
             None => Ok(Question { session_id, customer_id, sources, ..asked }),
         }
     }
 
-    /// The key under which a request is known. A browser's keys are its session's own: it can neither find those
-    /// of its client nor use them up. A line feed can stand in no key that came by HTTP.
+    /// The stored idempotency key. A browser's keys are per session, so that it can neither find nor use up those of its
+    /// client. A key sent by HTTP contains no line feed.
     pub(super) fn idempotency_key(&self, given: String) -> String {
-        match &self.0.session_id {
+        match &self.grant.session_id {
             Some(session) => format!("{given}\n{session}"),
             None => given,
         }
     }
 
-    /// What a browser gets for a session of the caller, which may be a customer's.
+    /// The grant of a browser's token for a session of the caller.
     pub(super) fn browser(&self, session: &str, customer_id: Option<String>) -> Grant {
         Grant {
-            client: self.0.client.clone(),
-            scopes: [Scope::AnswersWrite, Scope::AnswersRead].map(|scope| scope.word().to_owned()).to_vec(),
-            sources: self.0.sources.clone(),
+            client: self.grant.client.clone(),
+            scopes: [Scope::AnswersWrite, Scope::AnswersRead].map(|scope| scope.to_string()).to_vec(),
+            sources: self.grant.sources.clone(),
             session_id: Some(session.to_owned()),
             customer_id,
         }
     }
-}
-
-fn forbidden(detail: &str) -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, Code::Forbidden, detail)
 }

@@ -1,6 +1,6 @@
-//! Other services say what changed: `POST /v1/documents/{source}/{key}/refresh` and `POST /v1/sync`.
+//! `POST /v1/documents/{source}/{key}/refresh` and `POST /v1/sync`: other services report changes.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -14,13 +14,13 @@ use super::{
 };
 use crate::{catalogue::DocumentId, job::Job, sync::reconcile::SyncCatalogue};
 
-/// Which source, and how.
+/// What to compare.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sync {
-    /// All of them when left out.
+    /// All sources by default.
     source: Option<String>,
-    /// Refresh also what did not change.
+    /// Also refresh unchanged documents.
     #[serde(default)]
     full: bool,
 }
@@ -30,35 +30,28 @@ pub(super) struct Syncing {
     sources: Vec<String>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Refreshing {
-    source: String,
-    key: String,
-}
-
-/// Bytes of a key.
+/// The longest key, in bytes.
 const MAX_KEY: usize = 1024;
 
 /// Has one document read again
 #[utoipa::path(
     post, path = "/v1/documents/{source}/{key}/refresh", tag = "catalogue",
     params(("source" = String, Path), ("key" = String, Path)),
-    responses((status = 202, description = "It will be", body = Refreshing))
+    responses((status = 202, description = "It will be", body = DocumentId))
 )]
 pub(super) async fn refresh(
-    State(api): State<Api>,
     caller: Caller,
     PathParams((source, key)): PathParams<(String, String)>,
-) -> Result<(StatusCode, Json<Refreshing>), Problem> {
+) -> Result<(StatusCode, Json<DocumentId>), Problem> {
     caller.may_all(Scope::Admin)?;
-    known(&api, &source)?;
+    check_source(&caller.api, &source)?;
     check_text("key", &key)?;
     if key.len() > MAX_KEY {
         return Err(Problem::invalid(format!("key has {} bytes; the most is {MAX_KEY}", key.len())));
     }
     let id = DocumentId { source, key };
-    api.store.refresh_one(&id).await?;
-    Ok((StatusCode::ACCEPTED, Json(Refreshing { source: id.source, key: id.key })))
+    caller.api.store.refresh_one(&id).await?;
+    Ok((StatusCode::ACCEPTED, Json(id)))
 }
 
 /// Has sources compared with the index
@@ -67,29 +60,28 @@ pub(super) async fn refresh(
     responses((status = 202, description = "They will be", body = Syncing))
 )]
 pub(super) async fn sync(
-    State(api): State<Api>,
     caller: Caller,
     Body(request): Body<Sync>,
 ) -> Result<(StatusCode, Json<Syncing>), Problem> {
     caller.may_all(Scope::Admin)?;
     if let Some(source) = &request.source {
-        known(&api, source)?;
+        check_source(&caller.api, source)?;
     }
-    let sources = request.source.map_or_else(|| api.sources.to_vec(), |source| vec![source]);
+    let sources = request.source.map_or_else(|| caller.api.sources.to_vec(), |source| vec![source]);
     let payload = |source| json!({ "source": source, "full": request.full });
     let payloads: Vec<_> = sources.iter().map(payload).collect();
-    // A full one has a key of its own: what is enqueued later would replace it otherwise.
+    // A full sync has its own key: otherwise a later job would replace it.
     let suffix = if request.full { "/full" } else { "" };
     let keys: Vec<_> = sources.iter().map(|source| format!("{source}{suffix}")).collect();
-    api.store.enqueue(SyncCatalogue::KIND, &keys, &payloads).await?;
+    caller.api.store.enqueue(SyncCatalogue::KIND, &keys, &payloads).await?;
     Ok((StatusCode::ACCEPTED, Json(Syncing { sources })))
 }
 
-fn known(api: &Api, source: &String) -> Result<(), Problem> {
+fn check_source(api: &Api, source: &String) -> Result<(), Problem> {
     if api.sources.contains(source) {
         return Ok(());
     }
     let known = json!(api.sources.as_ref());
     let detail = format!("there is no source {source:?}; there are {known}");
-    Err(Problem::new(StatusCode::NOT_FOUND, Code::NotFound, detail))
+    Err(Problem::new(Code::NotFound, detail))
 }

@@ -1,6 +1,7 @@
-//! What a question may hold.
+//! Checks of requests.
 
-use axum::http::StatusCode;
+use std::ops::RangeInclusive;
+
 use chrono::Datelike;
 use serde_json::{Map, Value, json};
 
@@ -10,12 +11,12 @@ use super::{
 };
 use crate::answering::Question;
 
-/// The longest name that a caller may give to a session or a request, in bytes.
+/// The longest name of a session, customer or request, in bytes.
 const MAX_NAME: usize = 255;
-/// The longest that an answer can be waited for, in seconds: a year.
+/// The largest `cancel_after_s`: a year.
 const MAX_SECONDS: f64 = 31_536_000.0;
 
-/// Checks what any settings would refuse.
+/// Checks a question, apart from the settings.
 pub(super) fn check(request: &Question) -> Result<(), Problem> {
     check_sentence("question", &request.question)?;
     let names = [
@@ -33,12 +34,10 @@ pub(super) fn check(request: &Question) -> Result<(), Problem> {
     for message in request.history.iter().flatten() {
         check_text("history", &message.content)?;
     }
-    if let Some(seconds) =
-        request.cancel_after_s.filter(|seconds| !(*seconds > 0.0 && *seconds < MAX_SECONDS))
-    {
-        return Err(Problem::invalid(format!(
-            "cancel_after_s must be above 0 and below {MAX_SECONDS}, not {seconds}"
-        )));
+    let is_valid = |seconds: &f64| *seconds > 0.0 && *seconds < MAX_SECONDS;
+    if let Some(seconds) = request.cancel_after_s.filter(|seconds| !is_valid(seconds)) {
+        let detail = format!("cancel_after_s must be above 0 and below {MAX_SECONDS}, not {seconds}");
+        return Err(Problem::invalid(detail));
     }
     if let Some(at) = request.start_before.filter(|at| !(1970..=9999).contains(&at.year())) {
         return Err(Problem::invalid(format!("start_before must be from 1970 to 9999, not {at}")));
@@ -47,15 +46,14 @@ pub(super) fn check(request: &Question) -> Result<(), Problem> {
     check_object("filter", request.filter.as_ref())
 }
 
-/// Checks what the settings of this daemon refuse. A question that was accepted before they changed stays accepted.
+/// Checks a new question by the settings. One that was accepted before they changed stays accepted.
 pub(super) fn check_settings(api: &Api, request: &Question) -> Result<(), Problem> {
     check_length(api, "question", &request.question)?;
     check_sources(api, request.sources.as_deref())?;
     if let Some(name) = request.webhook.as_ref().filter(|name| !api.webhooks.contains(name)) {
         let known = json!(api.webhooks.as_ref());
-        return Err(Problem::invalid(format!(
-            "webhook: there is no {name:?} in the settings; there are {known}"
-        )));
+        let detail = format!("webhook: there is no {name:?} in the settings; there are {known}");
+        return Err(Problem::invalid(detail));
     }
     Ok(())
 }
@@ -69,11 +67,8 @@ fn check_length(api: &Api, field: &str, text: &str) -> Result<(), Problem> {
     let length = text.chars().count();
     let most = api.max_question_chars;
     if length > most {
-        return Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            Code::QuestionTooLong,
-            format!("{field} has {length} characters; the most is {most}"),
-        ));
+        let detail = format!("{field} has {length} characters; the most is {most}");
+        return Err(Problem::new(Code::QuestionTooLong, detail));
     }
     Ok(())
 }
@@ -97,7 +92,7 @@ pub(super) fn check_sources(api: &Api, sources: Option<&[String]>) -> Result<(),
     Ok(())
 }
 
-/// PostgreSQL cannot keep the character NUL.
+/// PostgreSQL cannot store the character NUL.
 pub(super) fn check_text(field: &str, text: &str) -> Result<(), Problem> {
     if text.contains('\0') {
         return Err(Problem::invalid(format!("{field} holds a NUL character")));
@@ -105,7 +100,7 @@ pub(super) fn check_text(field: &str, text: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The same of all that an object holds.
+/// Checks every text in an object.
 pub(super) fn check_object(field: &str, object: Option<&Map<String, Value>>) -> Result<(), Problem> {
     object.into_iter().flatten().try_for_each(|(key, value)| {
         check_text(field, key)?;
@@ -128,4 +123,12 @@ pub(super) fn check_name(field: &str, name: &str) -> Result<(), Problem> {
         return Err(Problem::invalid(format!("{field} must have 1 to {MAX_NAME} bytes, not {length}")));
     }
     check_text(field, name)
+}
+
+pub(super) fn check_range(field: &str, value: u32, range: RangeInclusive<u32>) -> Result<(), Problem> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let (least, most) = range.into_inner();
+    Err(Problem::invalid(format!("{field} must be from {least} to {most}, not {value}")))
 }

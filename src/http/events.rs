@@ -1,21 +1,19 @@
-//! `GET /v1/answers/{id}/events`: an answer while it is made, as server-sent events.
+//! `GET /v1/answers/{id}/events`: an answer in progress, as server-sent events.
 //!
-//! Every event has a number; a client that was cut off gives the last one as `Last-Event-ID`, to whichever daemon,
-//! and goes on after it. A client that goes away cancels nothing; one that reads slowly holds nothing up but itself:
-//! rows are read as it takes them.
+//! Every event has a number; a client that was disconnected sends the last one as `Last-Event-ID`, to any daemon, and
+//! resumes after it. A disconnect cancels nothing. A slow client delays only itself: rows are read as it takes them.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, pin::pin, time::Duration};
 
 use async_stream::stream;
 use axum::{
-    extract::State,
     http::{HeaderMap, StatusCode},
     response::{
         IntoResponse, Response, Sse,
         sse::{Event as Frame, KeepAlive},
     },
 };
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -23,7 +21,7 @@ use uuid::Uuid;
 
 use super::{
     Api,
-    answers::seen,
+    answers::find_answer,
     auth::{Caller, Scope},
     extract::PathParams,
     problem::Problem,
@@ -36,15 +34,11 @@ use crate::{
     },
 };
 
-/// Events read at once.
 const PAGE: u32 = 100;
-/// How often an answer is looked at that nobody spoke of.
-const LOOK: Duration = Duration::from_secs(2);
-/// How often something is sent, so that those between see a living connection.
+/// How often a comment is sent, so that proxies keep an idle connection open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Numbers within a run: the sources are the first that is written down, and the last are not written down but told
-/// from the answer itself.
+/// Numbers within a run: the sources are the first stored event; the last events are not stored but made from the answer.
 const SOURCES: i64 = 1;
 const RESET: i64 = 9997;
 const REST: i64 = 9998;
@@ -58,28 +52,27 @@ pub(super) struct AnswerEvent {
     event: String,
     /// Its number: a later one is higher.
     id: String,
-    /// JSON: of an end the answer object, of a delta `{"delta": "…"}`, of the sources `{"sources": […]}`.
+    /// JSON: the answer object at an end, `{"delta": "…"}`, `{"sources": […]}`.
     data: String,
 }
 
-/// Watches an answer
+/// Streams an answer
 ///
-/// `answer.started`, `answer.sources`, `answer.delta` with pieces of the text, `answer.reset` when the pieces before
-/// do not count, and at last `answer.completed`, `answer.incomplete`, `answer.failed`, `answer.cancelled` or
-/// `answer.expired` with the answer object.
+/// `answer.started`, `answer.sources`, `answer.delta` with pieces of the text, `answer.reset` when the pieces so far are
+/// void, and finally `answer.completed`, `answer.incomplete`, `answer.failed`, `answer.cancelled` or `answer.expired`
+/// with the answer object.
 #[utoipa::path(
     get, path = "/v1/answers/{id}/events", tag = "answers",
     params(
         ("id" = String, Path),
-        ("Last-Event-ID" = Option<i64>, Header, description = "The number of the last event that was seen"),
+        ("Last-Event-ID" = Option<i64>, Header, description = "The number of the last event received"),
     ),
     responses(
         (status = 200, description = "The events", body = AnswerEvent, content_type = "text/event-stream"),
-        (status = 204, description = "The last event was seen"),
+        (status = 204, description = "The last event was received"),
     )
 )]
-pub(super) async fn watch(
-    State(api): State<Api>,
+pub(super) async fn stream(
     caller: Caller,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
@@ -93,56 +86,52 @@ pub(super) async fn watch(
             .and_then(|value| value.parse().ok())
             .ok_or_else(|| Problem::invalid("Last-Event-ID is not the number of an event"))?,
     };
-    let answer = seen(&api, &caller, &id).await?;
-    // Of an earlier run that one was not the last.
+    let answer = find_answer(&caller, &id).await?;
+    // The last event of an earlier run was not the last one.
     if after % RUN == END
-        && let Some(progress) = api.store.progress(answer.id).await?
+        && let Some(progress) = caller.api.store.progress(answer.id).await?
         && progress.is_settled
         && after >= progress.run + END
     {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let events = events(api, answer.id, after);
+    let events = events(caller.api, answer.id, after);
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
 }
 
 fn events(api: Api, id: Uuid, after: i64) -> impl Stream<Item = Result<Frame, Infallible>> {
     stream! {
-        let mut watched = Watched { id, last: after };
-        let bell = api.waiting.bell(id);
-        while !api.waiting.is_stopped() {
-            // Before anything is read: what is said while it is read is heard.
-            let rung = bell.rung();
-            tokio::pin!(rung);
-            rung.as_mut().enable();
-            match watched.next(&api).await {
-                Ok(Some(Next { frames, is_last })) => {
-                    let is_full = frames.len() >= PAGE as usize;
-                    for frame in frames {
-                        yield Ok(frame);
+        let mut received = Received { id, last: after };
+        let mut changes = pin!(api.waiting.changes(id));
+        while changes.next().await.is_some() {
+            loop {
+                match received.next(&api).await {
+                    Ok(Some(Next { frames, is_last })) => {
+                        let is_full = frames.len() >= PAGE as usize;
+                        for frame in frames {
+                            yield Ok(frame);
+                        }
+                        if is_last {
+                            return;
+                        }
+                        if !is_full {
+                            break;
+                        }
                     }
-                    if is_last {
-                        return;
-                    }
-                    if is_full {
-                        continue;
+                    // The answer was erased.
+                    Ok(None) => return,
+                    Err(error) => {
+                        tracing::debug!(%error, "an answer cannot be read; trying again");
+                        break;
                     }
                 }
-                // It was erased.
-                Ok(None) => return,
-                Err(error) => tracing::debug!(%error, "an answer cannot be watched; trying on"),
-            }
-            tokio::select! {
-                () = rung => {}
-                () = tokio::time::sleep(LOOK) => {}
-                () = api.waiting.stopped() => {}
             }
         }
     }
 }
 
-/// What a client has seen of an answer.
-struct Watched {
+/// The part of an answer that a client has received.
+struct Received {
     id: Uuid,
     last: i64,
 }
@@ -152,13 +141,13 @@ struct Next {
     is_last: bool,
 }
 
-impl Watched {
-    /// What there is after what was seen; nothing when there is no such answer any more.
+impl Received {
+    /// Reads the next events; `None` if the answer was erased.
     async fn next(&mut self, api: &Api) -> Result<Option<Next>, StoreError> {
         let mut frames = Vec::new();
         let Some(Progress { run, is_settled }) = api.store.progress(self.id).await? else { return Ok(None) };
         if run > self.last {
-            // A run that is not the first one that this client sees takes back what the one before said.
+            // A later run voids the text of the one before.
             let name = if self.last == 0 { "answer.started" } else { "answer.reset" };
             frames.push(self.frame(name, run, &json!({ "id": self.id })));
         }
@@ -180,7 +169,7 @@ impl Watched {
         Ok(Some(Next { frames, is_last }))
     }
 
-    /// What of the text was not said yet, and the end.
+    /// Returns the rest of the text, and the end.
     async fn end(&mut self, api: &Api, run: i64, answer: &AnswerObject) -> Result<Vec<Frame>, StoreError> {
         let mut frames = Vec::new();
         if let Some(said) = &answer.answer
@@ -189,7 +178,7 @@ impl Watched {
             let before = api.store.said(self.id, run).await?;
             let is_all = before.trim_end() == said.text;
             let rest = if is_all { Some("") } else { said.text.strip_prefix(&before) };
-            // What was written down of a run is forgotten an hour after its end.
+            // The events of a run are deleted an hour after its end.
             let is_forgotten = before.is_empty() && self.last > run + SOURCES;
             if (rest.is_none() || is_forgotten) && self.last < run + RESET {
                 frames.push(self.frame("answer.reset", run + RESET, &json!({})));

@@ -1,4 +1,4 @@
-//! `/livez` never touches the database; `/readyz` says whether new work is taken, and with `?verbose` what was looked at.
+//! `/livez` never touches the database; `/readyz` reports whether new work is taken, and its checks with `?verbose`.
 
 use std::time::Duration;
 
@@ -12,14 +12,13 @@ use serde_json::{Value, json};
 
 use super::Api;
 
-/// How long the database may take to say which migrations it has.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn routes(api: Api) -> Router {
     Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).with_state(api)
 }
 
-/// The checks beside the database explain, and do not decide.
+/// Only the database decides; the other checks are for information.
 async fn ready(State(api): State<Api>, RawQuery(query): RawQuery) -> (StatusCode, Json<Value>) {
     let is_stopping = api.readiness.has_ended();
     let is_reachable = !is_stopping && api.store.is_reachable().await;
@@ -50,21 +49,20 @@ fn check(name: &str, is_ok: bool, detail: &str) -> Value {
 }
 
 async fn migrations(api: &Api) -> Value {
-    let detail = match tokio::time::timeout(PATIENCE, api.store.schema_state()).await {
-        Err(_) => Err("the database does not say which it has".to_owned()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(state)) => match state.missing() {
-            0 => Ok("all are there".to_owned()),
-            missing => Err(format!("{missing} are missing: run `shopkeeper migrate`")),
-        },
-    };
-    let is_ok = detail.is_ok();
-    check("migrations", is_ok, &detail.unwrap_or_else(|wrong| wrong))
+    match tokio::time::timeout(TIMEOUT, api.store.schema_state())
+        .await
+        .map(|state| state.map(|state| state.missing()))
+    {
+        Ok(Ok(0)) => check("migrations", true, "all are applied"),
+        Ok(Ok(missing)) => {
+            check("migrations", false, &format!("{missing} are missing: run `shopkeeper migrate`"))
+        }
+        Ok(Err(error)) => check("migrations", false, &error.to_string()),
+        Err(_) => check("migrations", false, "the database did not report them in time"),
+    }
 }
 
 fn workers(api: &Api) -> Value {
     let are_steady = api.readiness.has_steady_workers();
-    let detail =
-        if are_steady { "get through to the database" } else { "do not get through to the database" };
-    check("workers", are_steady, detail)
+    check("workers", are_steady, if are_steady { "reach the database" } else { "do not reach the database" })
 }

@@ -1,4 +1,4 @@
-//! `/metrics` in Prometheus' text format, for those who watch.
+//! `/metrics` in Prometheus' text format.
 
 use std::{
     sync::Arc,
@@ -15,18 +15,17 @@ pub(super) fn routes(api: Api) -> Router {
     Router::new().route("/metrics", get(metrics)).with_state(api)
 }
 
-/// When the database was last asked for figures.
+/// When the figures in the database were last counted.
 #[derive(Clone, Debug, Default)]
 pub struct LastCount {
-    jobs: Seldom,
-    documents: Seldom,
+    jobs: Throttle,
+    documents: Throttle,
 }
 
-/// Documents are counted no more often than this: it reads them all.
-const DOCUMENTS: Duration = Duration::from_mins(1);
+/// The shortest interval between counts of documents, each of which reads all of them.
+const DOCUMENTS_INTERVAL: Duration = Duration::from_mins(1);
 
-/// What this process counted, and what the database says now. When the database is away its figures are
-/// left as they were.
+/// Returns the metrics of this process, and figures from the database. If the database is down, these stay as they were.
 async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     let (used, idle) = api.store.connections();
     telemetry::connections(used, idle);
@@ -67,18 +66,17 @@ async fn metrics(State(api): State<Api>) -> impl IntoResponse {
         }
         Ok(())
     };
-    documents.count("the documents", DOCUMENTS, states).await;
+    documents.count("the documents", DOCUMENTS_INTERVAL, states).await;
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry::metrics())
 }
 
-/// Counts so seldom that it takes no more than a twentieth of the time, however much there is to be counted and
-/// however often somebody asks.
+/// Limits counting to a twentieth of the time, however long a count takes and however often it is requested.
 #[derive(Clone, Debug, Default)]
-struct Seldom(Arc<Mutex<Option<Instant>>>);
+struct Throttle(Arc<Mutex<Option<Instant>>>);
 
-impl Seldom {
-    /// Counts, unless it is too early or somebody counts already; not again before `pause` is over. It goes on when who
-    /// asked goes away: what takes longer than he waits is there when he asks again.
+impl Throttle {
+    /// Counts, unless a count is running or was made within `pause`. A count continues after its request has ended: the
+    /// next request gets the result.
     #[expect(clippy::disallowed_methods, reason = "it ends with its statements")]
     async fn count(
         &self,
@@ -101,7 +99,7 @@ impl Seldom {
     }
 }
 
-/// How long nobody counts after a count that took so long.
+/// The pause after a count of this duration.
 fn rest(took: Duration) -> Duration {
     took * 19
 }
@@ -114,14 +112,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_counted_a_moment_ago_is_not_counted_again_and_what_takes_long_the_more_seldom() {
-        let (seldom, counts) = (Seldom::default(), Arc::new(AtomicUsize::new(0)));
+        let (throttle, counts) = (Throttle::default(), Arc::new(AtomicUsize::new(0)));
         for _ in 0..2 {
             let counts = counts.clone();
             let count = async move {
                 counts.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             };
-            seldom.count("it", DOCUMENTS, count).await;
+            throttle.count("it", DOCUMENTS_INTERVAL, count).await;
         }
         assert_eq!(counts.load(Ordering::Relaxed), 1);
         assert_eq!(rest(Duration::from_secs(2)), Duration::from_secs(38));
@@ -129,14 +127,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_count_is_finished_also_when_whoever_asked_goes_away() {
-        let seldom = Seldom::default();
+        let throttle = Throttle::default();
         let (send, received) = tokio::sync::oneshot::channel();
         let slow = async move {
             tokio::time::sleep(Duration::from_millis(50)).await;
             send.send("counted").unwrap();
             Ok(())
         };
-        let asked = tokio::time::timeout(Duration::from_millis(1), seldom.count("it", DOCUMENTS, slow));
+        let asked =
+            tokio::time::timeout(Duration::from_millis(1), throttle.count("it", DOCUMENTS_INTERVAL, slow));
         assert!(asked.await.is_err());
         assert_eq!(received.await.unwrap(), "counted");
     }

@@ -1,15 +1,15 @@
-//! What operators ask: which webhooks were told what, and what it all cost.
+//! For operators: deliveries to webhooks, and cost.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    Api,
     auth::{Caller, Scope},
-    extract::{PathParams, QueryParams, page},
-    problem::{Code, Problem},
+    checks::check_range,
+    extract::{Changed, PAGE, Page, PathParams, QueryParams, parse_id, require_found},
+    problem::Problem,
 };
 use crate::{
     job::Job,
@@ -25,84 +25,59 @@ use crate::{
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Filter {
-    /// All when left out.
+    /// All by default.
     #[param(inline)]
     status: Option<DeliveryStatus>,
     /// `next_cursor` of the page before.
     cursor: Option<Uuid>,
 }
 
-/// A page of deliveries.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Deliveries {
-    object: &'static str,
-    data: Vec<DeliveryShown>,
-    /// The `cursor` of the next page; null on the last one.
-    next_cursor: Option<Uuid>,
-}
-
-/// Deliveries in a page.
-const PAGE: u32 = 50;
-
-/// Lists what webhooks were told, the newest first
+/// Lists deliveries to webhooks, the newest first
 #[utoipa::path(
     get, path = "/v1/webhooks/deliveries", tag = "operations", params(Filter),
-    responses((status = 200, description = "A page", body = Deliveries))
+    responses((status = 200, description = "A page", body = Page<DeliveryShown, Uuid>))
 )]
 pub(super) async fn deliveries(
-    State(api): State<Api>,
     caller: Caller,
     QueryParams(Filter { status, cursor }): QueryParams<Filter>,
-) -> Result<Json<Deliveries>, Problem> {
+) -> Result<Json<Page<DeliveryShown, Uuid>>, Problem> {
     caller.may_all(Scope::Admin)?;
-    let read = api.store.deliveries(status, cursor, PAGE + 1).await?;
-    let (data, next_cursor) = page(read, PAGE, |last| last.id);
-    Ok(Json(Deliveries { object: "list", data, next_cursor }))
+    let read = caller.api.store.deliveries(status, cursor, PAGE + 1).await?;
+    Ok(Json(Page::new(read, PAGE, |last| last.id)))
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Redelivery {
-    object: &'static str,
-    id: Uuid,
-    status: DeliveryStatus,
-}
-
-/// Tells a webhook once more
+/// Delivers a message once more
 ///
-/// The message is the same, with the same `webhook-id`.
+/// The message and its `webhook-id` stay the same.
 #[utoipa::path(
     post, path = "/v1/webhooks/deliveries/{id}/redeliver", tag = "operations", params(("id" = String, Path)),
-    responses((status = 202, description = "It will be", body = Redelivery))
+    responses((status = 202, description = "It will be", body = Changed<DeliveryStatus>))
 )]
 pub(super) async fn redeliver(
-    State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,
-) -> Result<(StatusCode, Json<Redelivery>), Problem> {
+) -> Result<(StatusCode, Json<Changed<DeliveryStatus>>), Problem> {
     caller.may_all(Scope::Admin)?;
-    let none = || Problem::new(StatusCode::NOT_FOUND, Code::NotFound, "there is no such delivery");
-    let id = id.parse().map_err(|_| none())?;
-    if !api.store.redeliver(id, DeliverWebhook::KIND).await? {
-        return Err(none());
-    }
-    Ok((StatusCode::ACCEPTED, Json(Redelivery { object: "delivery", id, status: DeliveryStatus::Pending })))
+    let id = parse_id("delivery", &id)?;
+    require_found("delivery", caller.api.store.redeliver(id, DeliverWebhook::KIND).await?)?;
+    Ok((StatusCode::ACCEPTED, Json(Changed { object: "delivery", id, status: DeliveryStatus::Pending })))
 }
 
-/// How many days are summed.
+/// The period.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Days {
-    /// 1 to 366; 30 when left out.
+    /// 1 to 366; 30 by default.
     #[param(minimum = 1, maximum = 366)]
     days: Option<u32>,
 }
 
-/// What models cost.
+/// The cost of models.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Usage {
     object: &'static str,
-    /// The newest first; a day without cost is left out.
+    /// The newest first, without days that cost nothing.
     data: Vec<DayUsage>,
 }
 
@@ -112,14 +87,11 @@ pub(super) struct Usage {
     responses((status = 200, description = "The days", body = Usage))
 )]
 pub(super) async fn usage(
-    State(api): State<Api>,
     caller: Caller,
     QueryParams(Days { days }): QueryParams<Days>,
 ) -> Result<Json<Usage>, Problem> {
     caller.may_all(Scope::Admin)?;
     let days = days.unwrap_or(30);
-    if !(1..=366).contains(&days) {
-        return Err(Problem::invalid(format!("days must be from 1 to 366, not {days}")));
-    }
-    Ok(Json(Usage { object: "list", data: api.store.usage(days).await? }))
+    check_range("days", days, 1..=366)?;
+    Ok(Json(Usage { object: "list", data: caller.api.store.usage(days).await? }))
 }

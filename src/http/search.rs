@@ -1,36 +1,29 @@
-//! `POST /v1/search`: retrieval alone.
+//! `POST /v1/search`: retrieval without an answer.
 
-use axum::{
-    Json,
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::Json;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
-    Api,
     auth::{Caller, Scope},
-    checks::{check_object, check_question, check_sources},
+    checks::{check_object, check_question, check_range, check_sources},
     extract::Body,
     problem::{Code, Problem},
 };
-use crate::{answering::SearchHit, store::chunks::SearchFilter};
+use crate::{answering::Passage, store::chunks::SearchFilter};
 
-/// Passages that may be asked for.
-const MOST: u32 = 100;
+const MAX_TOP_K: u32 = 100;
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Search {
     /// A text.
     query: String,
-    /// Passages, 1 to 100; `answers.top_k` when left out.
+    /// Passages, 1 to 100; `answers.top_k` by default.
     #[schema(minimum = 1, maximum = 100)]
     top_k: Option<u32>,
-    /// The sources that are searched; all when left out.
+    /// The sources to search; all by default.
     sources: Option<Vec<String>>,
     /// Metadata that documents must have.
     filter: Option<Map<String, Value>>,
@@ -38,9 +31,9 @@ pub(super) struct Search {
 
 /// Passages, the nearest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Results<'a> {
+pub(super) struct Results {
     object: &'static str,
-    results: Vec<SearchHit<'a>>,
+    results: Vec<Passage>,
 }
 
 /// Finds the passages nearest to a text
@@ -48,30 +41,22 @@ pub(super) struct Results<'a> {
     post, path = "/v1/search", tag = "search", request_body = Search,
     responses(
         (status = 200, description = "The passages", body = Results),
-        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`question_too_long`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn search(
-    State(api): State<Api>,
-    caller: Caller,
-    Body(request): Body<Search>,
-) -> Result<Response, Problem> {
+pub(super) async fn search(caller: Caller, Body(request): Body<Search>) -> Result<Json<Results>, Problem> {
     caller.may_all(Scope::AnswersRead)?;
-    check_question(&api, "query", &request.query)?;
-    check_sources(&api, request.sources.as_deref())?;
+    check_question(&caller.api, "query", &request.query)?;
+    check_sources(&caller.api, request.sources.as_deref())?;
     check_object("filter", request.filter.as_ref())?;
-    let top_k = request.top_k.unwrap_or(api.retriever.top_k);
-    if !(1..=MOST).contains(&top_k) {
-        return Err(Problem::invalid(format!("top_k must be from 1 to {MOST}, not {top_k}")));
-    }
+    let top_k = request.top_k.unwrap_or(caller.api.retriever.top_k);
+    check_range("top_k", top_k, 1..=MAX_TOP_K)?;
     let sources = caller.sources(request.sources)?;
     let within = SearchFilter { sources: sources.as_deref(), metadata: request.filter.as_ref() };
-    let found = api.retriever.look_up(&request.query, within, top_k).await.map_err(|error| {
+    let results = caller.api.retriever.look_up(&request.query, within, top_k).await.map_err(|error| {
         tracing::warn!(%error, "a search failed: {error}");
         let detail = "the embedding model or the database cannot be reached at the moment";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, detail)
+        Problem::new(Code::Unavailable, detail)
     })?;
-    let results = found.iter().map(SearchHit::new).collect();
-    Ok(Json(Results { object: "list", results }).into_response())
+    Ok(Json(Results { object: "list", results }))
 }

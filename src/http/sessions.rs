@@ -1,62 +1,47 @@
-//! Sessions and customers: who answers, and what is to be forgotten.
+//! Sessions and customers: reading, handing over, erasing, tokens for browsers.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, http::StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Api,
     auth::{Caller, Scope, new_token},
     checks::check_name,
-    extract::{Body, PathParams},
-    problem::{Code, Problem},
+    extract::{Body, PathParams, require_found},
+    problem::Problem,
 };
-use crate::{clock, store::sessions::Session};
+use crate::{answering::object::SessionOwner, clock, store::sessions::Session};
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewOwner {
-    owner: Owner,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Owner {
-    Bot,
-    Human,
+    owner: SessionOwner,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct SessionOwner {
+pub(super) struct OwnedSession {
     object: &'static str,
     id: String,
-    owner: Owner,
+    owner: SessionOwner,
 }
 
 /// Hands a session over to a human, or back
 ///
-/// While a human has it, its questions are stored and not answered.
+/// While a human has it, its questions are stored but not answered.
 #[utoipa::path(
     put, path = "/v1/sessions/{id}/owner", tag = "sessions", params(("id" = String, Path)),
-    request_body = NewOwner, responses((status = 200, description = "Done", body = SessionOwner))
+    request_body = NewOwner, responses((status = 200, description = "Done", body = OwnedSession))
 )]
 pub(super) async fn set_owner(
-    State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,
     Body(NewOwner { owner }): Body<NewOwner>,
-) -> Result<Json<SessionOwner>, Problem> {
+) -> Result<Json<OwnedSession>, Problem> {
     caller.may_all(Scope::AnswersWrite)?;
     check_name("session_id", &id)?;
-    let word = match owner {
-        Owner::Bot => "bot",
-        Owner::Human => "human",
-    };
-    if !api.store.set_owner(caller.sees(), &id, word).await? {
-        return Err(no_session());
-    }
-    Ok(Json(SessionOwner { object: "session", id, owner }))
+    require_found("session", caller.api.store.set_owner(caller.sees(), &id, owner).await?)?;
+    Ok(Json(OwnedSession { object: "session", id, owner }))
 }
 
 /// A conversation.
@@ -75,70 +60,64 @@ pub(super) struct SessionShown {
     responses((status = 200, description = "The session", body = SessionShown))
 )]
 pub(super) async fn read(
-    State(api): State<Api>,
     caller: Caller,
     PathParams(id): PathParams<String>,
 ) -> Result<Json<SessionShown>, Problem> {
     caller.may(Scope::AnswersRead)?;
     check_name("session_id", &id)?;
     caller.session(Some(id.clone()))?;
-    let session = api.store.session(caller.sees(), &id).await?.ok_or_else(no_session)?;
+    let session = caller.api.store.session(caller.sees(), &id).await?;
+    let session = session.ok_or_else(|| Problem::not_found("session"))?;
     Ok(Json(SessionShown { object: "session", session }))
 }
 
-fn no_session() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, Code::NotFound, "there is no such session")
-}
-
-/// What was forgotten.
+/// The result of an erasure.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Forgotten {
+pub(super) struct Erasure {
     object: &'static str,
     id: String,
     deleted: bool,
-    /// How many questions there were.
+    /// The number of erased questions.
     answers: u64,
 }
 
-/// Forgets a session and all that came of it
+/// Erases a session and everything that belongs to it
 ///
-/// One that is not there is forgotten already.
+/// A session that does not exist is erased already.
 #[utoipa::path(
     delete, path = "/v1/sessions/{id}", tag = "sessions", params(("id" = String, Path)),
-    responses((status = 200, description = "Forgotten", body = Forgotten))
+    responses((status = 200, description = "Erased", body = Erasure))
 )]
-pub(super) async fn forget(
-    State(api): State<Api>,
+pub(super) async fn erase(
     caller: Caller,
     PathParams(id): PathParams<String>,
-) -> Result<Json<Forgotten>, Problem> {
+) -> Result<Json<Erasure>, Problem> {
     caller.may_all(Scope::SessionsErase)?;
     check_name("session_id", &id)?;
-    let answers = api.store.erase_session(caller.sees(), &id).await?;
-    Ok(Json(Forgotten { object: "session", id, deleted: true, answers }))
+    let answers = caller.api.store.erase_session(caller.sees(), &id).await?;
+    Ok(Json(Erasure { object: "session", id, deleted: true, answers }))
 }
 
-/// Forgets all sessions and questions of a customer
+/// Erases all sessions and questions of a customer
 #[utoipa::path(
     delete, path = "/v1/customers/{id}", tag = "sessions", params(("id" = String, Path)),
-    responses((status = 200, description = "Forgotten", body = Forgotten))
+    responses((status = 200, description = "Erased", body = Erasure))
 )]
-pub(super) async fn forget_customer(
-    State(api): State<Api>,
+pub(super) async fn erase_customer(
     caller: Caller,
     PathParams(id): PathParams<String>,
-) -> Result<Json<Forgotten>, Problem> {
+) -> Result<Json<Erasure>, Problem> {
     caller.may_all(Scope::SessionsErase)?;
     check_name("customer_id", &id)?;
-    let answers = api.store.erase_customer(caller.sees(), &id).await?;
-    Ok(Json(Forgotten { object: "customer", id, deleted: true, answers }))
+    let answers = caller.api.store.erase_customer(caller.sees(), &id).await?;
+    Ok(Json(Erasure { object: "customer", id, deleted: true, answers }))
 }
 
-/// Whose session it is.
+/// The customer of a session.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewToken {
-    /// The customer of every question that is asked with the token; none when left out.
+    /// The customer of every question asked with the token; none by default.
     #[schema(min_length = 1, max_length = 255)]
     customer_id: Option<String>,
 }
@@ -152,20 +131,18 @@ pub(super) struct SessionToken {
     expires_at: DateTime<Utc>,
 }
 
-/// How long a browser's token is good.
 const MINUTES: i64 = 15;
 
 /// Makes a token for a browser
 ///
-/// It can ask and read in this session alone, for fifteen minutes. With it, `customer_id` (but for the token's own),
-/// `priority`, `webhook` and `history` of a question are refused: `forbidden`. `metadata` is the visitor's word.
+/// It can ask and read in this session only, for fifteen minutes. With it, `customer_id` (other than the token's own),
+/// `priority`, `webhook` and `history` of a question are `forbidden`. `metadata` is set by the visitor.
 #[utoipa::path(
     post, path = "/v1/sessions/{id}/token", tag = "sessions", params(("id" = String, Path)),
     request_body(content = Option<NewToken>, description = "May be left out"),
     responses((status = 201, description = "Made", body = SessionToken))
 )]
-pub(super) async fn token(
-    State(api): State<Api>,
+pub(super) async fn create_token(
     caller: Caller,
     PathParams(id): PathParams<String>,
     body: Result<Body<NewToken>, Problem>,
@@ -176,6 +153,6 @@ pub(super) async fn token(
     customer_id.as_ref().map_or(Ok(()), |customer| check_name("customer_id", customer))?;
     let (token, hash) = new_token();
     let expires_at = clock::now() + TimeDelta::minutes(MINUTES);
-    api.store.add_token(&hash, &caller.browser(&id, customer_id), Some(expires_at)).await?;
+    caller.api.store.add_token(&hash, &caller.browser(&id, customer_id), Some(expires_at)).await?;
     Ok((StatusCode::CREATED, Json(SessionToken { object: "token", token, session_id: id, expires_at })))
 }

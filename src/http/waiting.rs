@@ -1,14 +1,17 @@
-//! Requests that wait for an answer: by `Prefer: wait=n` (RFC 7240), or watching its events.
+//! Requests that wait for an answer: long polls by `Prefer: wait=n` (RFC 7240), and event streams.
 //!
-//! NOTIFY is a hint, the row is the truth: whoever waits looks at it once in a while too.
+//! NOTIFY is a hint, the row is the truth: waiting requests also poll it.
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use async_stream::stream;
 use axum::http::HeaderMap;
+use futures::{Stream, StreamExt};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -18,12 +21,12 @@ use crate::{
     store::{Store, StoreError, listen},
 };
 
-/// The longest that a request waits; the client asks again then.
-const LONGEST: u64 = 25;
-/// How often a row is looked at that nobody spoke of.
-const LOOK: Duration = Duration::from_secs(2);
+/// The longest wait of a request, in seconds; the client then asks again.
+const MAX_WAIT: u64 = 25;
+/// How often a row is read without a notification.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Those who wait, by the answer they wait for.
+/// The waiting requests, by answer.
 #[derive(Clone, Debug)]
 pub struct Waiting {
     bells: Arc<Mutex<HashMap<Uuid, Arc<Notify>>>>,
@@ -31,16 +34,16 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Nobody waits any longer once this is stopped.
+    /// Once `stop` is cancelled, nothing waits any more.
     pub fn new(stop: CancellationToken) -> Self {
         Self { bells: Arc::default(), stop }
     }
 
-    /// Rings the bells as the database says, until stopped.
+    /// Rings the bells of answers that the database notifies of, until stopped.
     pub async fn listen(&self, store: &Store) {
         store
             .listen(&[listen::ANSWER, listen::ANSWER_EVENT], &self.stop, |heard| match heard {
-                // What was said while nobody listened.
+                // Notifications may have been lost.
                 None => self.bells().values().for_each(|bell| bell.notify_waiters()),
                 Some((_, id)) => {
                     if let Ok(id) = id.parse::<Uuid>()
@@ -53,8 +56,8 @@ impl Waiting {
             .await;
     }
 
-    /// Reads an answer once it is settled, or as it is when the time is over.
-    pub(super) async fn settled(
+    /// Reads an answer once it is settled, or in its present state when the time is over.
+    pub(super) async fn until_settled(
         &self,
         store: &Store,
         client: Option<&str>,
@@ -62,37 +65,38 @@ impl Waiting {
         wait: Option<Duration>,
     ) -> Result<Option<AnswerObject>, StoreError> {
         let until = Instant::now() + wait.unwrap_or_default();
-        let bell = self.bell(id);
+        let mut changes = pin!(self.changes(id));
         loop {
-            // Before the row is read: what is said while it is read is heard.
-            let rung = bell.rung();
-            tokio::pin!(rung);
-            rung.as_mut().enable();
+            let is_last = !matches!(tokio::time::timeout_at(until, changes.next()).await, Ok(Some(())));
             let answer = store.answer(client, id).await?;
-            let is_over = Instant::now() >= until || self.stop.is_cancelled();
-            if is_over || answer.as_ref().is_none_or(AnswerObject::is_settled) {
+            if is_last || answer.as_ref().is_none_or(|answer| answer.status.is_settled()) {
                 return Ok(answer);
-            }
-            tokio::select! {
-                () = rung => {}
-                () = tokio::time::sleep_until(until.min(Instant::now() + LOOK)) => {}
-                () = self.stop.cancelled() => {}
             }
         }
     }
 
-    /// A place among those who wait for an answer, or for what is said of it.
-    pub(super) fn bell(&self, id: Uuid) -> Bell {
+    /// Yields at once, whenever the answer or its events may have changed, and at intervals; ends when stopped.
+    pub(super) fn changes(&self, id: Uuid) -> impl Stream<Item = ()> + use<> {
+        let waiting = self.clone();
+        stream! {
+            let bell = waiting.bell(id);
+            while !waiting.stop.is_cancelled() {
+                // Listens before the reader reads, so that no notification is lost.
+                let mut rung = pin!(bell.notify.notified());
+                rung.as_mut().enable();
+                yield ();
+                tokio::select! {
+                    () = rung => {}
+                    () = tokio::time::sleep(POLL_INTERVAL) => {}
+                    () = waiting.stop.cancelled() => {}
+                }
+            }
+        }
+    }
+
+    fn bell(&self, id: Uuid) -> Bell {
         let notify = self.bells().entry(id).or_default().clone();
         Bell { waiting: self.clone(), id, notify }
-    }
-
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stop.is_cancelled()
-    }
-
-    pub(super) async fn stopped(&self) {
-        self.stop.cancelled().await;
     }
 
     fn bells(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Arc<Notify>>> {
@@ -100,32 +104,25 @@ impl Waiting {
     }
 }
 
-/// A place among those who wait, given up when it is dropped: a client that goes away leaves nothing.
-pub(super) struct Bell {
+/// Rings when an answer changes. Unregisters itself when dropped, so that a client that disconnects leaves nothing.
+struct Bell {
     waiting: Waiting,
     id: Uuid,
     notify: Arc<Notify>,
 }
 
-impl Bell {
-    pub(super) fn rung(&self) -> tokio::sync::futures::Notified<'_> {
-        self.notify.notified()
-    }
-}
-
 impl Drop for Bell {
     fn drop(&mut self) {
         let mut bells = self.waiting.bells();
-        // The map's and ours.
+        // One in the map and this one.
         if Arc::strong_count(&self.notify) == 2 {
             bells.remove(&self.id);
         }
     }
 }
 
-/// How long a client prefers to wait: what is longer than we let anybody wait is cut, and what is not understood is
-/// no preference.
-pub(super) fn preferred(headers: &HeaderMap) -> Option<Duration> {
+/// Reads how long a client prefers to wait, at most `MAX_WAIT`; an invalid value is no preference.
+pub(super) fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     let given = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     let mut preferences = given.flat_map(|value| value.split([',', ';'])).map(str::trim);
     let wait = preferences.find_map(|preference| {
@@ -133,7 +130,7 @@ pub(super) fn preferred(headers: &HeaderMap) -> Option<Duration> {
         name.trim().eq_ignore_ascii_case("wait").then(|| value.trim().trim_matches('"'))
     })?;
     let seconds: u64 = wait.parse().ok()?;
-    Some(Duration::from_secs(seconds.min(LONGEST)))
+    Some(Duration::from_secs(seconds.min(MAX_WAIT)))
 }
 
 #[cfg(test)]
@@ -142,16 +139,14 @@ mod tests {
 
     #[test]
     fn a_preference_is_read_among_others_and_cut_to_what_we_allow() {
-        let of = |value: &'static str| {
-            let headers = HeaderMap::from_iter([(
-                axum::http::HeaderName::from_static("prefer"),
-                axum::http::HeaderValue::from_static(value),
-            )]);
-            preferred(&headers)
+        let wait = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("prefer", axum::http::HeaderValue::from_static(value));
+            preferred_wait(&headers)
         };
-        assert_eq!(of("respond-async, wait=10"), Some(Duration::from_secs(10)));
-        assert_eq!(of("Wait=600"), Some(Duration::from_secs(LONGEST)));
-        assert_eq!(of("return=minimal"), None);
-        assert_eq!(of("wait=soon"), None);
+        assert_eq!(wait("respond-async, wait=10"), Some(Duration::from_secs(10)));
+        assert_eq!(wait("Wait=600"), Some(Duration::from_secs(MAX_WAIT)));
+        assert_eq!(wait("return=minimal"), None);
+        assert_eq!(wait("wait=soon"), None);
     }
 }

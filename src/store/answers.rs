@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Result, Store, StoreError, jobs::Lease, usage, usage::Cost, without_nul};
-use crate::answering::{Question, object::AnswerObject};
+use crate::answering::{
+    Question,
+    object::{AnswerObject, AnswerStatus, Rating, Settlement},
+};
 
 mod events;
 
@@ -44,41 +46,6 @@ impl ClaimedQuestion {
     pub fn first_event(&self) -> i64 {
         self.lease.fence * RUN
     }
-}
-
-/// What is written when a question is settled: columns of its answer, and its cost.
-#[derive(Clone, Debug, Default, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Settlement {
-    pub status: &'static str,
-    /// What came of it.
-    pub outcome: Option<&'static str>,
-    /// Why the answer ends early, if it does.
-    pub incomplete_reason: Option<&'static str>,
-    /// What was searched for.
-    pub standalone_question: Option<String>,
-    /// `{text, language, finish_reason}`.
-    pub answer: Option<Value>,
-    /// The passages, as callers see them.
-    pub sources: Value,
-    /// What the text cites.
-    pub citations: Value,
-    /// Of the nearest passage.
-    pub nearest_distance: Option<f64>,
-    pub escalation_threshold: f64,
-    /// Why a human is asked for, if one is.
-    #[serde(rename = "escalation_reason")]
-    pub escalation: Option<&'static str>,
-    /// `{checked, unsupported_numbers, invalid_citations, invalid_links}`.
-    pub grounding: Option<Value>,
-    /// What the model said, when it was withheld.
-    pub draft: Option<String>,
-    /// Tokens and money, as callers see them.
-    pub usage: Option<Value>,
-    /// The same, to be added to the day's.
-    #[serde(skip)]
-    pub cost: Option<Cost>,
-    pub error: Option<String>,
 }
 
 impl Store {
@@ -139,7 +106,7 @@ impl Store {
         &self,
         client: Option<&str>,
         session: Option<&str>,
-        status: Option<&str>,
+        status: Option<AnswerStatus>,
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<AnswerObject>> {
@@ -151,7 +118,7 @@ impl Store {
                order by seq desc limit $5"#,
             client,
             session,
-            status,
+            status.map(<&str>::from),
             before,
             i64::from(limit),
         );
@@ -221,14 +188,14 @@ impl Store {
         &self,
         client: Option<&str>,
         id: Uuid,
-        rating: &str,
+        rating: Rating,
         comment: Option<&str>,
     ) -> Result<bool> {
         let rated = sqlx::query_scalar!(
             r#"select shopkeeper.rate_answer($1, $2, $3, $4) as "rated!""#,
             client,
             id,
-            rating,
+            <&str>::from(rating),
             comment,
         );
         Ok(rated.fetch_one(&self.pool).await?)
@@ -269,16 +236,21 @@ impl Store {
 
     /// Settles a question, adds its cost to the day's and completes its job, all or nothing, and tells those who
     /// listen. Of a question that was cancelled meanwhile, only the job.
-    pub async fn settle(&self, taken: &ClaimedQuestion, settled: &Settlement) -> Result<()> {
+    pub async fn settle(
+        &self,
+        taken: &ClaimedQuestion,
+        settlement: &Settlement,
+        cost: Option<Cost>,
+    ) -> Result<()> {
         let held = sqlx::query_scalar!(
             r#"select shopkeeper.settle($1, $2, $3, $4, $5, $6, $7) as "held!""#,
             taken.id,
             taken.lease.job,
             taken.lease.fence,
-            without_nul(json!(settled)),
+            without_nul(json!(settlement)),
             usage::shard(),
-            settled.cost.map(|cost| i64::try_from(cost.tokens).unwrap_or(i64::MAX)),
-            settled.cost.map(|cost| cost.usd),
+            cost.map(|cost| i64::try_from(cost.tokens).unwrap_or(i64::MAX)),
+            cost.map(|cost| cost.usd),
         );
         if held.fetch_one(&self.pool).await? { Ok(()) } else { Err(StoreError::LeaseLost(taken.lease.job)) }
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, value::RawValue};
 use sqlx::{AssertSqlSafe, types::Json};
 
 use super::{Result, Store, StoreError, pool::Pool, versions::IndexVersion};
-use crate::answering::Passage;
+use crate::answering::{Passage, confidence};
 
 /// Documents that share a SKU which is looked at: a SKU that thousands have names none.
 const MAX_NAMED: i64 = 20;
@@ -29,9 +29,10 @@ impl Row {
             key: self.key,
             title: self.title,
             content: self.content,
-            link: self.link,
-            metadata: self.metadata.0,
             distance: self.distance,
+            score: confidence(self.distance),
+            url: self.link,
+            metadata: self.metadata.0,
             is_named,
         })
     }

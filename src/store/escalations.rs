@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Result, Store};
-use crate::answering::object::{Source, or_default};
+use crate::answering::object::{EscalationStatus, Source, or_default};
 
 /// A question that a human is asked to look at, with its context.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -67,7 +67,7 @@ impl Store {
     pub async fn escalations(
         &self,
         client: Option<&str>,
-        status: &str,
+        status: EscalationStatus,
         after: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<Escalation>> {
@@ -100,7 +100,7 @@ impl Store {
                )
                order by escalation.created_at, escalation.id limit $4"#,
             client,
-            status,
+            <&str>::from(status),
             after,
             i64::from(limit),
         );

@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Result, Store, answers::ClaimedQuestion, jobs::interval};
-use crate::model::{Message, Role};
+use crate::{
+    answering::object::SessionOwner,
+    model::{Message, Role},
+};
 
 /// A conversation.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -33,13 +36,13 @@ impl Store {
     }
 
     /// Says who answers in a client's session, or in any client's; false when there is no such session.
-    pub async fn set_owner(&self, client: Option<&str>, session: &str, owner: &str) -> Result<bool> {
+    pub async fn set_owner(&self, client: Option<&str>, session: &str, owner: SessionOwner) -> Result<bool> {
         let set = sqlx::query!(
             "update shopkeeper.session set owner = $3
              where ($1::text is null or client = $1) and id = $2",
             client,
             session,
-            owner,
+            <&str>::from(owner),
         );
         Ok(set.execute(&self.pool.by_values()).await?.rows_affected() > 0)
     }

@@ -1,7 +1,7 @@
-//! Traces, sent by OTLP over HTTP when the settings say where to.
+//! Traces, sent by OTLP over HTTP.
 //!
-//! A trace that a client begins (`traceparent`, by W3C's Trace Context) goes through the job's row to whichever daemon
-//! runs it, and on to what follows from it. Where nothing is sent, it is still handed on.
+//! A client's trace (`traceparent`, by W3C's Trace Context) goes through the job's row to the daemon that runs the job, and
+//! to the jobs that follow. It is passed on even if this process sends no traces.
 
 use std::sync::OnceLock;
 
@@ -21,7 +21,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
-/// Prepares sending to this address.
+/// Builds a tracer that sends to this address.
 pub(super) fn tracer(endpoint: &str) -> Result<Tracer, String> {
     crate::http_client::prepare();
     let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
@@ -38,33 +38,32 @@ pub(super) fn tracer(endpoint: &str) -> Result<Tracer, String> {
     Ok(tracer)
 }
 
-/// Sends what was not sent yet.
+/// Sends the remaining spans.
 pub fn flush() {
     if let Some(provider) = PROVIDER.get() {
-        // Whoever receives them may be away: then they are lost.
+        // They are lost if the receiver is down.
         let _ = provider.force_flush();
     }
 }
 
-/// Makes a span the child of what a `traceparent` names, or only links it with that, as the runs of a job after one that
-/// failed. One that is none is left out.
+/// Makes a span the child of a `traceparent`, or links it, for later runs of a failed job. Ignores an invalid one.
 pub fn follow(span: &Span, traceparent: Option<&str>, is_first: bool) {
     let Some(traceparent) = traceparent else { return };
     let context = TraceContextPropagator::new().extract(&Header(traceparent));
     let named = context.span().span_context().clone();
     if named.is_valid() && is_first {
-        // It fails where nothing is sent.
+        // It fails if no traces are sent.
         let _ = span.set_parent(context);
     } else if named.is_valid() {
         span.add_link(named);
     }
 }
 
-/// The `traceparent` of a span for what follows from it; where nothing is sent, the one that came.
-pub fn traceparent(span: &Span, came: Option<&str>) -> Option<String> {
+/// Returns the `traceparent` of a span, or its parent's if no traces are sent.
+pub fn traceparent(span: &Span, parent: Option<&str>) -> Option<String> {
     let mut written = Written::default();
     TraceContextPropagator::new().inject_context(&span.context(), &mut written);
-    written.0.or_else(|| came.filter(|came| is_traceparent(came)).map(str::to_owned))
+    written.0.or_else(|| parent.filter(|parent| is_traceparent(parent)).map(str::to_owned))
 }
 
 fn is_traceparent(text: &str) -> bool {

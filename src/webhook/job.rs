@@ -1,25 +1,26 @@
-//! Tells another service what became of an answer.
+//! Delivers messages about answers to webhooks.
 //!
-//! The message was written with the result and is never written anew; here it is only sent, until the receiver has
-//! it, says that it is gone, or the last of the waits is over.
+//! A message is written with the result and never changes. It is sent until the receiver accepts it, is gone, or has
+//! failed after the last wait.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::{
     clock,
     job::{Attempt, Job, JobError, Outcome},
     store::{
         Store,
-        deliveries::{DeliveryAttempt, DeliveryStatus},
+        deliveries::{Delivery, DeliveryAttempt, DeliveryStatus},
         jobs::OnDead,
     },
     telemetry,
-    webhook::{NotDelivered, Webhook},
+    webhook::{DeliveryError, Webhook},
 };
 
-/// How long is waited after each failure, as Standard Webhooks proposes.
+/// The waits after each failure, as Standard Webhooks recommends.
 const WAITS: [Duration; 9] = [
     Duration::from_secs(5),
     Duration::from_mins(5),
@@ -32,9 +33,9 @@ const WAITS: [Duration; 9] = [
     Duration::from_hours(24),
 ];
 
-/// The job.
+/// Delivers messages.
 pub struct DeliverWebhook {
-    /// Where deliveries are.
+    /// Has the messages.
     pub store: Store,
     /// The receivers of the settings, by name.
     pub webhooks: BTreeMap<String, Webhook>,
@@ -57,61 +58,33 @@ impl Job for DeliverWebhook {
         let Some(delivery) = self.store.pending_delivery(id).await? else {
             return Ok(Outcome::Done(Vec::new()));
         };
-        let Some(webhook) = self.webhooks.get(&delivery.webhook) else {
-            // Another daemon may know it: one that was started with newer settings.
-            let error = format!("the settings of this daemon have no webhook `{}`", delivery.webhook);
-            return self.try_on(attempt, id, delivery.attempts, None, Duration::ZERO, error).await;
+        let result = self.send(id, &delivery).await;
+        let (status, wait) = match &result {
+            Ok(_) => (DeliveryStatus::Delivered, None),
+            Err(DeliveryError::Gone) => (DeliveryStatus::Failed, None),
+            Err(error) => match WAITS.get(delivery.attempts as usize) {
+                Some(wait) => (DeliveryStatus::Pending, Some(error.retry_after().max(*wait))),
+                None => (DeliveryStatus::Failed, None),
+            },
         };
-        let result = webhook.deliver(id, &delivery.body, clock::now()).await;
-        let code = match &result {
-            Ok(code) | Err(NotDelivered::Refused { code, .. }) => Some(*code),
-            Err(NotDelivered::Gone) => Some(410),
-            Err(_) => None,
-        };
-        telemetry::delivered(&delivery.webhook, if result.is_ok() { "delivered" } else { "failed" });
-        let error = match result {
-            Ok(_) => return self.end(attempt, id, DeliveryStatus::Delivered, code, None).await,
-            Err(error @ NotDelivered::Gone) => {
-                return self.end(attempt, id, DeliveryStatus::Failed, code, Some(error.to_string())).await;
-            }
-            Err(error) => error,
-        };
-        let wanted = match &error {
-            NotDelivered::Refused { retry_after, .. } => retry_after.unwrap_or_default(),
-            _ => Duration::ZERO,
-        };
-        self.try_on(attempt, id, delivery.attempts, code, wanted, error.to_string()).await
+        let code = result.as_ref().map_or_else(DeliveryError::code, |code| Some(*code));
+        let error = result.err().map(|error| error.to_string());
+        let noted = DeliveryAttempt { status, code, error: error.clone() };
+        self.store.note_delivery(attempt.lease, id, &noted).await?;
+        match wait.zip(error) {
+            Some((after, reason)) => Err(JobError::Snooze { after, reason }),
+            None => Ok(Outcome::Committed),
+        }
     }
 }
 
 impl DeliverWebhook {
-    /// Waits for the next attempt, when there is one.
-    async fn try_on(
-        &self,
-        attempt: &Attempt,
-        id: uuid::Uuid,
-        attempts: u32,
-        code: Option<u16>,
-        wanted: Duration,
-        error: String,
-    ) -> Result<Outcome, JobError> {
-        let Some(wait) = WAITS.get(attempts as usize) else {
-            return self.end(attempt, id, DeliveryStatus::Failed, code, Some(error)).await;
-        };
-        let failed = DeliveryAttempt { status: DeliveryStatus::Pending, code, error: Some(error.clone()) };
-        self.store.note_delivery(attempt.lease, id, &failed).await?;
-        Err(JobError::Snooze { after: wanted.max(*wait), reason: error })
-    }
-
-    async fn end(
-        &self,
-        attempt: &Attempt,
-        id: uuid::Uuid,
-        status: DeliveryStatus,
-        code: Option<u16>,
-        error: Option<String>,
-    ) -> Result<Outcome, JobError> {
-        self.store.note_delivery(attempt.lease, id, &DeliveryAttempt { status, code, error }).await?;
-        Ok(Outcome::Committed)
+    async fn send(&self, id: Uuid, delivery: &Delivery) -> Result<u16, DeliveryError> {
+        // Another daemon may know the webhook from newer settings.
+        let webhook = self.webhooks.get(&delivery.webhook);
+        let webhook = webhook.ok_or_else(|| DeliveryError::Unknown(delivery.webhook.clone()))?;
+        let result = webhook.deliver(id, &delivery.body, clock::now()).await;
+        telemetry::delivered(&delivery.webhook, if result.is_ok() { "delivered" } else { "failed" });
+        result
     }
 }

@@ -11,6 +11,7 @@ use shopkeeper::{
     http::{Scope, new_token},
     store::tokens::Grant,
 };
+use strum::VariantNames;
 
 /// A world whose API asks for tokens.
 async fn world() -> World {
@@ -23,7 +24,7 @@ async fn token(world: &World, client: &str, scopes: &[Scope], sources: Option<&[
     let (token, hash) = new_token();
     let grant = Grant {
         client: client.to_owned(),
-        scopes: scopes.iter().map(|scope| scope.word().to_owned()).collect(),
+        scopes: scopes.iter().map(ToString::to_string).collect(),
         sources: sources.map(|sources| sources.iter().map(|&source| source.to_owned()).collect()),
         ..Grant::default()
     };
@@ -101,11 +102,11 @@ async fn every_route_asks_for_its_scope_and_shows_a_client_its_own_alone() {
         for nobody in ["", "skt_wrong", &format!("{chat}x")] {
             assert_eq!(send(nobody).await, StatusCode::UNAUTHORIZED, "{method} {path} {nobody}");
         }
-        for scope in Scope::ALL {
+        for scope in Scope::VARIANTS.iter().map(|name| name.parse().unwrap()) {
             let status = send(&token(&world, "chat", &[scope], None).await).await;
             let may = scope == *wanted || scope == Scope::Admin;
-            assert_eq!(status.is_success(), may, "{method} {path} with {}: {status}", scope.word());
-            assert_eq!(status == StatusCode::FORBIDDEN, !may, "{method} {path} with {}", scope.word());
+            assert_eq!(status.is_success(), may, "{method} {path} with {scope}: {status}");
+            assert_eq!(status == StatusCode::FORBIDDEN, !may, "{method} {path} with {scope}");
         }
         // Another client with every scope but admin's finds nothing that is the first one's.
         let all = [Scope::AnswersWrite, Scope::AnswersRead, Scope::SessionsErase];

@@ -18,9 +18,9 @@ async fn readiness_says_what_it_looked_at_when_it_is_asked() {
     let (status, verbose) = daemon.get("/readyz?verbose").await;
     let checks = json!([
         { "name": "stopping", "ok": true, "detail": "takes work" },
-        { "name": "workers", "ok": true, "detail": "get through to the database" },
+        { "name": "workers", "ok": true, "detail": "reach the database" },
         { "name": "database", "ok": true, "detail": "ok" },
-        { "name": "migrations", "ok": true, "detail": "all are there" },
+        { "name": "migrations", "ok": true, "detail": "all are applied" },
     ]);
     assert_eq!((status, &verbose["checks"], &verbose["ready"]), (StatusCode::OK, &checks, &json!(true)));
 

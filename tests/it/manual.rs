@@ -14,6 +14,7 @@ use shopkeeper::{
     config::Config,
     daemon::{Role, Workers},
 };
+use strum::VariantNames;
 
 type Words = BTreeSet<String>;
 
@@ -308,8 +309,7 @@ fn roles_and_alerts_are_told_all() {
         let rows = rows(&document, heading, name).into_iter();
         rows.map(|row| row[0].split('`').nth(1).unwrap().to_owned()).collect()
     };
-    let roles: Vec<_> = Role::ALL.iter().map(|role| role.word()).collect();
-    assert_eq!(first("Scale", "role"), roles);
+    assert_eq!(first("Scale", "role"), Role::VARIANTS);
     let alerts = text("deploy/prometheus/alerts.yml");
     let named = alerts.lines().filter_map(|line| line.trim_start().strip_prefix("- alert: "));
     assert_eq!(words(first("Alerts", "alert").iter().map(String::as_str)), words(named));

@@ -93,7 +93,7 @@ async fn a_daemon_works_through_a_pooler_of_transactions() {
     // It answers when it takes connections, and says what it does not take.
     let refused = async {
         loop {
-            let opened = shopkeeper::store::Store::open(&shopkeeper::daemon::reach(&untold)).await;
+            let opened = shopkeeper::store::Store::open(&untold.database).await;
             match opened.unwrap_err().to_string() {
                 error if error.contains("refused") => {
                     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -227,7 +227,7 @@ async fn a_replica_is_searched_and_the_database_itself_when_the_replica_is_away(
 }
 
 async fn store_of(config: &Config) -> (shopkeeper::store::Store, shopkeeper::daemon::Parts) {
-    let store = shopkeeper::store::Store::open(&shopkeeper::daemon::reach(config)).await.unwrap();
+    let store = shopkeeper::store::Store::open(&config.database).await.unwrap();
     let parts = shopkeeper::daemon::prepare(config, &store).await.unwrap();
     (store, parts)
 }

@@ -4,10 +4,10 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use shopkeeper::{
+    answering::object::{AnswerStatus, Settlement},
     queue::Limits,
     store::{
         Reach, Store,
-        answers::Settlement,
         jobs::{Claim, Failure, JobEnd, Lease, Selection},
     },
 };
@@ -126,14 +126,8 @@ async fn a_handler_that_completes_its_job_waits_for_who_has_locked_it() {
         .execute(&mut *open)
         .await
         .unwrap();
-    let nothing = serde_json::json!([]);
-    let settled = Settlement {
-        status: "completed",
-        sources: nothing.clone(),
-        citations: nothing,
-        ..Settlement::default()
-    };
-    let (settling, ()) = tokio::join!(world.store.settle(&taken, &settled), async {
+    let settlement = Settlement { status: AnswerStatus::Completed, ..Settlement::default() };
+    let (settling, ()) = tokio::join!(world.store.settle(&taken, &settlement, None), async {
         let waits = "exists (select from pg_stat_activity
              where datname = current_database() and wait_event_type = 'Lock')";
         world.until("it waits for the lock", waits).await;
@@ -141,7 +135,7 @@ async fn a_handler_that_completes_its_job_waits_for_who_has_locked_it() {
     });
     settling.unwrap();
     assert_eq!(world.count("job where state = 'ready' and attempts = 0").await, 1, "it goes on");
-    assert!(world.store.settle(&taken, &settled).await.is_err(), "the lease is void");
+    assert!(world.store.settle(&taken, &settlement, None).await.is_err(), "the lease is void");
 }
 
 #[tokio::test]

@@ -13,12 +13,14 @@ use serde_json::{Value, json};
 use shopkeeper::{
     answering::{
         grounding::{Citation, Grounding},
-        object::Source,
+        object::{
+            AnswerOutcome, AnswerStatus, AnswerText, AnswerUsage, EscalationReason, IncompleteReason,
+            Settlement, Source,
+        },
     },
     daemon::{Role, Roles},
     demo::models::{Fault, Operation},
     store::{
-        answers::Settlement,
         jobs::Claim,
         usage::{self, Cost},
     },
@@ -69,46 +71,51 @@ fn grounding() -> impl Strategy<Value = Grounding> {
     )
 }
 
-fn settled() -> impl Strategy<Value = Settlement> {
+fn settlement() -> impl Strategy<Value = Settlement> {
+    use AnswerOutcome::{Answered, Fallback, NoAnswer};
+    use AnswerStatus::{Cancelled, Completed, Expired, Failed, Incomplete};
+    use IncompleteReason::{ContentFilter, MaxTokens};
     let words = (
-        prop::sample::select(vec!["completed", "incomplete", "failed", "cancelled", "expired"]),
-        option::of(prop::sample::select(vec!["answered", "no_answer", "fallback"])),
-        option::of(prop::sample::select(vec!["max_tokens", "content_filter"])),
-        option::of(prop::sample::select(vec!["low_confidence", "no_passages", "ungrounded", "failed"])),
+        prop::sample::select(vec![Completed, Incomplete, Failed, Cancelled, Expired]),
+        option::of(prop::sample::select(vec![Answered, NoAnswer, Fallback])),
+        option::of(prop::sample::select(vec![MaxTokens, ContentFilter])),
+        option::of(prop::sample::select(vec![
+            EscalationReason::LowConfidence,
+            EscalationReason::NoPassages,
+            EscalationReason::Ungrounded,
+            EscalationReason::Failed,
+        ])),
     );
     let citation = any::<(u32, u32, u32)>().prop_map(|(source, start, end)| Citation { source, start, end });
     let texts = (option::of(text()), option::of(text()), option::of(text()));
-    let answer = option::of((text(), option::of(text()), option::of(text())));
+    let answer = (text(), option::of(text()), option::of(text()));
+    let answer =
+        answer.prop_map(|(text, language, finish_reason)| AnswerText { text, language, finish_reason });
     let parts = (vec(source(), 0..4), vec(citation, 0..4), option::of(grounding()));
-    let usage = option::of((any::<[u64; 3]>(), text(), number()));
-    (words, texts, answer, parts, (option::of(number()), number()), usage).prop_map(
-        |(words, texts, answer, (sources, citations, grounding), (nearest_distance, threshold), usage)| {
-            let (status, outcome, incomplete_reason, escalation) = words;
+    let usage = (any::<[u64; 3]>(), text(), number());
+    let usage = usage.prop_map(|([embedding_tokens, input_tokens, output_tokens], model, cost)| {
+        AnswerUsage { embedding_tokens, input_tokens, output_tokens, model, cost }
+    });
+    let distances = (option::of(number()), number());
+    (words, texts, option::of(answer), parts, distances, option::of(usage)).prop_map(
+        |(words, texts, answer, (sources, citations, grounding), distances, usage)| {
+            let (status, outcome, incomplete_reason, escalation_reason) = words;
             let (standalone_question, draft, error) = texts;
-            let answer = answer.map(|(text, language, finish_reason)| {
-                json!({ "text": text, "language": language, "finish_reason": finish_reason })
-            });
-            let usage = usage.map(|([embedding, input, output], model, cost)| {
-                json!({
-                    "embedding_tokens": embedding, "input_tokens": input, "output_tokens": output,
-                    "model": model, "cost": cost,
-                })
-            });
+            let (nearest_distance, escalation_threshold) = distances;
             Settlement {
                 status,
                 outcome,
                 incomplete_reason,
                 standalone_question,
                 answer,
-                sources: json!(sources),
-                citations: json!(citations),
+                sources,
+                citations,
                 nearest_distance,
-                escalation_threshold: threshold,
-                escalation,
-                grounding: grounding.map(|grounding| json!(grounding)),
+                escalation_threshold,
+                escalation_reason,
+                grounding,
                 draft,
                 usage,
-                cost: Some(Cost { operation: usage::Operation::Answer, tokens: 3, usd: 0.25 }),
                 error,
             }
         },
@@ -116,7 +123,7 @@ fn settled() -> impl Strategy<Value = Settlement> {
 }
 
 /// Asks, and settles the question as a worker does.
-async fn settle(world: &World, settled: &Settlement) -> uuid::Uuid {
+async fn settle(world: &World, settlement: &Settlement) -> uuid::Uuid {
     let id: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle?', session_id => 's')").await;
     let claim = Claim {
         kind: "answer_question",
@@ -128,7 +135,8 @@ async fn settle(world: &World, settled: &Settlement) -> uuid::Uuid {
     };
     let lease = world.store.claim(claim).await.unwrap()[0].lease;
     let taken = world.store.take_question(id, 1, lease).await.unwrap().unwrap();
-    world.store.settle(&taken, settled).await.unwrap();
+    let cost = Cost { operation: usage::Operation::Answer, tokens: 3, usd: 0.25 };
+    world.store.settle(&taken, settlement, Some(cost)).await.unwrap();
     id
 }
 
@@ -164,22 +172,21 @@ async fn whatever_an_answer_is_settled_with_it_is_settled_and_can_be_read() {
     let runtime = tokio::runtime::Handle::current();
     let check = move || {
         let config = ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() };
-        let result = TestRunner::new(config).run(&settled(), |settled| {
+        let result = TestRunner::new(config).run(&settlement(), |settlement| {
             runtime.block_on(async {
-                let id = settle(&world, &settled).await;
+                let id = settle(&world, &settlement).await;
                 let read = read(&daemon, id).await;
-                assert_eq!(read["status"], settled.status);
-                assert_eq!(read["error"].as_str(), settled.error.as_deref().map(stored).as_deref());
-                let said = settled.answer.as_ref().map(|answer| stored(answer["text"].as_str().unwrap()));
+                assert_eq!(read["status"], json!(settlement.status));
+                assert_eq!(read["error"].as_str(), settlement.error.as_deref().map(stored).as_deref());
+                let said = settlement.answer.as_ref().map(|answer| stored(&answer.text));
                 assert_eq!(read["answer"]["text"].as_str(), said.as_deref());
-                let (sources, written) =
-                    (read["sources"].as_array().unwrap(), settled.sources.as_array().unwrap());
-                assert_eq!(sources.len(), written.len());
-                for (source, written) in sources.iter().zip(written) {
-                    assert_eq!((&source["n"], &source["cited"]), (&written["n"], &written["cited"]));
+                let sources = read["sources"].as_array().unwrap();
+                assert_eq!(sources.len(), settlement.sources.len());
+                for (source, written) in sources.iter().zip(&settlement.sources) {
+                    assert_eq!((&source["n"], &source["cited"]), (&json!(written.n), &json!(written.cited)));
                     assert!(source["distance"].is_number() && source["score"].is_number(), "{source}");
                 }
-                assert_eq!(read["citations"], settled.citations);
+                assert_eq!(read["citations"], json!(settlement.citations));
                 let delivery = format!(
                     "select body::jsonb -> 'data' ->> 'id' from shopkeeper.delivery where answer_id = '{id}'"
                 );
@@ -199,9 +206,12 @@ async fn whatever_an_answer_is_settled_with_it_is_settled_and_can_be_read() {
 async fn a_row_of_another_shape_is_read_as_far_as_it_goes() {
     let world = World::new().await;
     let daemon = TestDaemon::with_roles(&world, Roles::of(&[Role::Http])).await;
-    let empty =
-        Settlement { status: "completed", sources: json!([]), citations: json!([]), ..Settlement::default() };
-    let id = settle(&world, &Settlement { escalation: Some("failed"), ..empty }).await;
+    let completed = Settlement {
+        status: AnswerStatus::Completed,
+        escalation_reason: Some(EscalationReason::Failed),
+        ..Settlement::default()
+    };
+    let id = settle(&world, &completed).await;
     for (columns, shown) in [
         (
             r#"sources = '[{"n": 1, "source": "product", "key": "3", "title": "Kettle", "url": null,

@@ -323,7 +323,7 @@ async fn answers_are_listed_by_session_and_status_page_by_page() {
     assert_eq!(daemon.get("/v1/answers").await.1["data"].as_array().unwrap().len(), 6);
     assert_eq!(daemon.get("/v1/answers?status=failed").await.1["data"], json!([]));
     for (query, wrong) in [
-        ("status=done", "there is no \"done\""),
+        ("status=done", "unknown variant `done`, expected one of `queued`"),
         ("limit=0", "limit must be from 1 to 50, not 0"),
         ("cursor=x", "cursor"),
         ("sesion_id=s", "sesion_id"),

@@ -186,7 +186,7 @@ impl World {
         let text = settings.replace("MODELS", models.base_url());
         std::fs::write(folder.path().join("jobs.toml"), text).unwrap();
         let config = Config::load(&folder.path().join("jobs.toml"), &BTreeMap::new()).unwrap();
-        let store = Store::open(&daemon::reach(&config)).await.unwrap();
+        let store = Store::open(&config.database).await.unwrap();
         let parts = daemon::prepare(&config, &store).await.unwrap();
         daemon::note(&config, &store).await.unwrap();
         let ours = PgPoolOptions::new().max_connections(2).connect(&url).await.unwrap();

@@ -1,16 +1,15 @@
 //! The customer's own numbers: "a tent under 300" may be answered with "none under 300".
 //!
 //! A number that no passage has, but the customer said, may be repeated as the customer's: as a limit, a budget or a
-//! wish, or to deny it. The answer's own words around it must mark it as that, in the same clause. As the price, stock
-//! or size of a product it needs a passage.
+//! wish, or to deny it, if the words of the same clause mark it as that. The price, stock or size of a product needs a
+//! passage.
 //!
-//! - A limit that is asserted ("yes, it is under 50 €") must be true of a number of the same kind in the passages that
-//!   the sentence cites; when it cites none, in those that the answer cites, or in any. Money is always held to a limit: who says "for your 50 € you get
-//!   it" says that it costs 50 € at most.
-//! - A limit that is denied of what there is ("no tent under 300", "wir haben nichts unter 300 €") may be repeated; one that
-//!   is denied of a product ("it is not over 50 €") asserts the opposite limit.
-//! - A wish ("the size 44 that you asked for", "for your 4 people") may be repeated where the clause does not assert
-//!   that a product has or fits it.
+//! - An asserted limit ("yes, it is under 50 €") must hold for a number of the same kind in the passages that the sentence
+//!   cites; without these, in those that the answer cites, or in any. Money is always a limit: "for your 50 € you get it"
+//!   asserts that it costs 50 € at most.
+//! - A limit denied of the whole shop ("no tent under 300") may be repeated; one denied of a product ("it is not over
+//!   50 €") asserts the opposite limit.
+//! - A wish ("the size 44 that you asked for") may be repeated unless the clause asserts that a product has or fits it.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +22,9 @@ use crate::answering::{
             NOT, OPENS_RANGE, POSSESSIVES, SIZES, THERE_IS, UPPER, UPPER_AFTER, WISHES, WISHES_ALONE,
             phrases,
         },
-        measures::{Kind, Measure, PEOPLE, has_digit, is_money, is_unit, kind, measures, of_passage, sizes},
+        measures::{
+            Kind, Measure, PEOPLE, has_digit, is_money, is_unit, kind, measure_passage, measures, sizes,
+        },
         numbers,
         sentences::{Sentence, Word},
         values_of,
@@ -43,7 +44,7 @@ impl Bound {
     }
 }
 
-/// The numbers that a customer said, and the passages that they are compared with.
+/// The numbers that a customer said, and the passages to compare them with.
 pub(super) struct Customer {
     said: BTreeSet<String>,
     measures: Vec<Measure>,
@@ -53,17 +54,17 @@ pub(super) struct Customer {
 }
 
 impl Customer {
-    /// Reads what a customer said, to judge an answer from these passages.
+    /// Reads the customer's texts, to check an answer from these passages.
     pub(super) fn new(texts: &[&str], passages: &[Passage], answer: &[Sentence<'_>]) -> Self {
         Self {
             said: texts.iter().flat_map(|text| numbers(text)).flat_map(values_of).collect(),
             measures: texts.iter().flat_map(|text| measures(text)).collect(),
-            passages: passages.iter().map(of_passage).collect(),
+            passages: passages.iter().map(measure_passage).collect(),
             cited: answer.iter().flat_map(|sentence| &sentence.cited).copied().collect(),
         }
     }
 
-    /// Whether a number that no passage has may be said as the customer's own.
+    /// Whether a number that no passage has is the customer's own.
     pub(super) fn owns(&self, sentence: &Sentence<'_>, clause: &[Word<'_>], place: usize) -> bool {
         let word = clause[place].text;
         let is_said = |number: &str| values_of(number).iter().any(|value| self.said.contains(value));
@@ -71,7 +72,7 @@ impl Customer {
             return false;
         }
         let kind = self.kind(clause, place);
-        let denial = Denial::of(clause, place);
+        let denial = Denial::find(clause, place);
         if let Some(bound) = bound(clause, place) {
             return match denial {
                 Denial::OfAny => true,
@@ -97,7 +98,7 @@ impl Customer {
         }
     }
 
-    /// What a number is of: as the answer says, or as the customer did.
+    /// Returns the kind of a number, by the answer or by the customer.
     fn kind(&self, clause: &[Word<'_>], place: usize) -> Kind {
         let own = kind(clause, place);
         if own != Kind::Bare {
@@ -115,7 +116,7 @@ impl Customer {
         kinds.find(|kind| *kind != Kind::Bare).unwrap_or(Kind::Bare)
     }
 
-    /// Whether one number of the passages is within all these limits.
+    /// Whether one number of the passages meets all these limits.
     fn holds(
         &self,
         limits: &[(Bound, usize)],
@@ -139,8 +140,8 @@ impl Customer {
         })
     }
 
-    /// The numbers of passages that a limit can be true of. One without a unit is most likely that of a price when it is
-    /// the most, and the size of something when it is the least.
+    /// Returns the numbers of passages that a limit may apply to. An upper limit without a unit is most likely a price, a
+    /// lower one a size.
     fn candidates(&self, kind: Kind, bound: Bound, sentence: &Sentence<'_>) -> impl Iterator<Item = f64> {
         let cited = if sentence.cited.is_empty() { &self.cited } else { &sentence.cited };
         let is_cited = |number: usize| cited.is_empty() || cited.contains(&number);
@@ -158,30 +159,30 @@ impl Customer {
     }
 }
 
-/// All numbers of a clause that are limits.
+/// Finds the limits in a clause.
 fn limits(clause: &[Word<'_>]) -> Vec<(Bound, usize)> {
     let places = (0..clause.len()).filter(|place| has_digit(&clause[*place]));
     places.filter_map(|place| bound(clause, place).map(|bound| (bound, place))).collect()
 }
 
-/// How a number limits, by the words before and after it.
+/// Reads how a number limits from the words before and after it.
 fn bound(clause: &[Word<'_>], place: usize) -> Option<Bound> {
-    let before = before(clause, place);
-    // `bis` limits alone, and ends a range as well.
+    let before = words_before(clause, place);
+    // `bis` is a limit on its own, and also ends a range.
     if let Some(bound) = range(clause, place) {
         return Some(bound);
     }
-    let after = &clause[after(clause, place)..];
+    let after = &clause[end_of_measure(clause, place)..];
     if ends(before, UPPER) || begins(after, UPPER_AFTER) {
         return Some(Bound::Most);
     }
     (ends(before, LOWER) || begins(after, LOWER_AFTER)).then_some(Bound::Least)
 }
 
-/// The end of a range that a number is.
+/// Returns which end of a range a number is.
 fn range(clause: &[Word<'_>], place: usize) -> Option<Bound> {
-    let first = before(clause, place);
-    let next = after(clause, place);
+    let first = words_before(clause, place);
+    let next = end_of_measure(clause, place);
     let goes_on = clause.get(next).is_some_and(|word| word.is(JOINS_RANGE))
         && clause[next + 1..].iter().find(|word| !is_money(word)).is_some_and(has_digit);
     if goes_on && ends(first, OPENS_RANGE) {
@@ -190,11 +191,11 @@ fn range(clause: &[Word<'_>], place: usize) -> Option<Bound> {
     let (join, rest) = first.split_last()?;
     let rest = rest.iter().rposition(|word| !is_unit(word) || has_digit(word)).map(|end| &rest[..=end])?;
     let other = rest.len().checked_sub(1).filter(|_| join.is(JOINS_RANGE))?;
-    (has_digit(&rest[other]) && ends(before(rest, other), OPENS_RANGE)).then_some(Bound::Most)
+    (has_digit(&rest[other]) && ends(words_before(rest, other), OPENS_RANGE)).then_some(Bound::Most)
 }
 
-/// The words before a number, without those that change nothing.
-fn before<'a, 'b>(clause: &'a [Word<'b>], place: usize) -> &'a [Word<'b>] {
+/// Returns the words before a number, without fillers.
+fn words_before<'a, 'b>(clause: &'a [Word<'b>], place: usize) -> &'a [Word<'b>] {
     let is_filler = |word: &Word<'_>| !has_digit(word) && (is_money(word) || word.is(FILLERS));
     let end = clause[..place].iter().rposition(|word| !is_filler(word)).map_or(0, |end| end + 1);
     // "maximum of", where `of` belongs to the limit.
@@ -202,8 +203,8 @@ fn before<'a, 'b>(clause: &'a [Word<'b>], place: usize) -> &'a [Word<'b>] {
     if ends(whole, UPPER) || ends(whole, LOWER) { whole } else { &clause[..end] }
 }
 
-/// The place after a number and its unit.
-fn after(clause: &[Word<'_>], place: usize) -> usize {
+/// Returns the place after a number and its unit.
+fn end_of_measure(clause: &[Word<'_>], place: usize) -> usize {
     let next = clause[place + 1..].iter().position(|word| has_digit(word) || !is_unit(word));
     next.map_or(clause.len(), |next| place + 1 + next)
 }
@@ -221,7 +222,7 @@ fn begins(words: &[Word<'_>], list: &str) -> bool {
     phrases(list).any(|phrase| is_phrase(words, phrase))
 }
 
-/// Whether words have one of these phrases in them.
+/// Whether words contain one of these phrases.
 fn has(words: &[Word<'_>], list: &str) -> bool {
     (0..words.len()).any(|start| begins(&words[start..], list))
 }
@@ -231,7 +232,7 @@ fn is_phrase(words: &[Word<'_>], phrase: &str) -> bool {
     words.len() >= parts.len() && words.iter().zip(parts).all(|(word, part)| word.lower == part)
 }
 
-/// What a clause denies of a number.
+/// What a clause denies about a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Denial {
     None,
@@ -242,7 +243,7 @@ enum Denial {
 }
 
 impl Denial {
-    fn of(clause: &[Word<'_>], place: usize) -> Self {
+    fn find(clause: &[Word<'_>], place: usize) -> Self {
         let denials = (0..clause.len()).filter_map(|at| Some((at, denial(clause, at)?)));
         let mut found = Self::None;
         for (at, denial) in denials {
@@ -276,11 +277,11 @@ fn denial(clause: &[Word<'_>], at: usize) -> Option<Denial> {
 
 /// Whether a number itself is denied: "it does not cost 50 €".
 fn denies(clause: &[Word<'_>], place: usize) -> bool {
-    let before = before(clause, place);
+    let before = words_before(clause, place);
     (before.len().saturating_sub(2)..before.len()).any(|at| denial(clause, at) == Some(Denial::OfIt))
 }
 
-/// Whether a clause says of a number that the customer wants it, or is it.
+/// Whether a clause marks a number as the customer's wish.
 fn is_wished(clause: &[Word<'_>], place: usize) -> bool {
     let own = clause[..place].iter().rposition(|word| !word.is(SIZES) && !is_money(word));
     if own.is_some_and(|own| place - own <= 3 && clause[own].is(POSSESSIVES)) {
@@ -293,7 +294,7 @@ fn is_wished(clause: &[Word<'_>], place: usize) -> bool {
     (0..clause.len()).any(|at| says(at) || clause[at].is(WISHES_ALONE))
 }
 
-/// Whether a clause says that something has, fits or costs what was wished for.
+/// Whether a clause asserts that a product has, fits or costs the wish.
 fn asserts(clause: &[Word<'_>]) -> bool {
     has(clause, ASSERTS)
 }

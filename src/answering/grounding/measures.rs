@@ -1,4 +1,4 @@
-//! Numbers with what they are of: money, a unit, or nothing that is told.
+//! Numbers with their kinds: money, a unit, or unknown.
 
 use std::collections::BTreeMap;
 
@@ -15,16 +15,16 @@ use crate::answering::{
     },
 };
 
-/// What a number is of.
+/// The kind of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Money,
     Unit(&'static str),
-    /// Nothing stands with it that is known here.
+    /// Without a known unit.
     Bare,
 }
 
-/// A number of a text, as each value that it may mean.
+/// A number in a text, with every value that it may mean.
 #[derive(Clone, Debug)]
 pub(super) struct Measure {
     pub(super) values: Vec<f64>,
@@ -39,12 +39,12 @@ const PRICES: [&str; 6] = ["price", "preis", "prix", "precio", "cost", "kosten"]
 /// Parts of the names of columns whose numbers measure nothing.
 const COUNTS: [&str; 8] = ["stock", "bestand", "quantity", "qty", "sku", "ean", "gtin", "id"];
 
-/// Whether a word says that the number beside it is money.
+/// Whether a word marks the number beside it as money.
 pub(super) fn is_money(word: &Word<'_>) -> bool {
     word.raw.contains(['€', '$', '£']) || phrases(MONEY).any(|money| money == letters(&word.lower))
 }
 
-/// Whether a word says what the number before it is of.
+/// Whether a word is the unit of the number before it.
 pub(super) fn is_unit(word: &Word<'_>) -> bool {
     is_money(word) || unit(word).is_some()
 }
@@ -63,7 +63,7 @@ fn letters(word: &str) -> &str {
     word.trim_matches(|character: char| !character.is_alphabetic())
 }
 
-/// What the number in a word is of, told by the word itself and by those beside it.
+/// Reads the kind of the number in a word from the word and its neighbours.
 pub(super) fn kind(words: &[Word<'_>], place: usize) -> Kind {
     let before = place.checked_sub(1).and_then(|before| words.get(before));
     let after = words.get(place + 1).filter(|after| !has_digit(after));
@@ -80,12 +80,12 @@ pub(super) fn has_digit(word: &Word<'_>) -> bool {
     word.text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
-/// The values that a number may have, to be compared by size.
+/// Returns the values that a number may have, for comparisons.
 pub(super) fn sizes(number: &str) -> Vec<f64> {
     values_of(number).iter().filter_map(|value| value.parse().ok()).collect()
 }
 
-/// The numbers of a text.
+/// Finds the numbers of a text.
 pub(super) fn measures(text: &str) -> Vec<Measure> {
     let words: Vec<_> = words(text).collect();
     let places = (0..words.len()).filter(|place| has_digit(&words[*place]));
@@ -97,8 +97,8 @@ pub(super) fn measures(text: &str) -> Vec<Measure> {
     measures.collect()
 }
 
-/// The numbers in a passage that are sizes or prices.
-pub(super) fn of_passage(passage: &Passage) -> Vec<Measure> {
+/// Finds the sizes and prices in a passage.
+pub(super) fn measure_passage(passage: &Passage) -> Vec<Measure> {
     let mut found = measures(&passage.title);
     found.extend(measures(&passage.content));
     let columns: BTreeMap<String, &RawValue> =

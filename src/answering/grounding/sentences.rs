@@ -1,24 +1,24 @@
-//! The words of an answer by sentence and clause, with the passages that each sentence cites.
+//! Splits an answer into sentences, clauses and words, with the passages that each sentence cites.
 
 use crate::answering::grounding::lexicon::{ABBREVIATIONS, CONTRASTS, RELATIVES, phrases};
 
 /// A sentence of an answer.
 #[derive(Debug, Default)]
 pub(super) struct Sentence<'a> {
-    /// Its words, parted where one statement ends and another one begins.
+    /// Its words, by clause.
     pub(super) clauses: Vec<Vec<Word<'a>>>,
-    /// Numbers of the passages that it cites, from 1.
+    /// The numbers of the cited passages, from 1.
     pub(super) cited: Vec<usize>,
 }
 
-/// A word as it is written, and what of it means something.
+/// A word, as written and without punctuation.
 #[derive(Clone, Debug)]
 pub(super) struct Word<'a> {
-    /// With the signs around it: `€300,`.
+    /// With punctuation: `€300,`.
     pub(super) raw: &'a str,
-    /// Without them: `300`.
+    /// Without it: `300`.
     pub(super) text: &'a str,
-    /// In lower case, for comparisons.
+    /// In lower case.
     pub(super) lower: String,
 }
 
@@ -30,34 +30,34 @@ impl<'a> Word<'a> {
         Self { raw, text, lower }
     }
 
-    /// Whether it is one of these.
+    /// Whether it is in this list.
     pub(super) fn is(&self, list: &str) -> bool {
         phrases(list).any(|word| word == self.lower)
     }
 }
 
-/// Parts a text into words.
+/// Splits a text into words.
 pub(super) fn words(text: &str) -> impl Iterator<Item = Word<'_>> {
     let splits = |character: char| character.is_whitespace() || "()[]{}\"*_`~".contains(character);
     text.split(splits).filter(|raw| !raw.is_empty()).map(Word::new)
 }
 
-/// Parts an answer into sentences. Its citations and the numbers of its lists are none of its words.
+/// Splits an answer into sentences, without the citations and the numbers of lists.
 pub(super) fn sentences(text: &str) -> Vec<Sentence<'_>> {
     let mut sentences = vec![Sentence::default()];
     for line in text.lines() {
         for (place, part) in without_number(line).split('[').enumerate() {
-            // What follows a citation; a bracket that holds words is none.
+            // The text after a citation, unless the brackets hold words.
             let part = match part.split_once(']') {
                 Some((inside, after)) if place > 0 && is_citation(inside) => {
-                    cite(&mut sentences, inside);
+                    add_citations(&mut sentences, inside);
                     after
                 }
                 _ => part,
             };
-            read(part, &mut sentences);
+            add_words(part, &mut sentences);
         }
-        end(&mut sentences);
+        start_sentence(&mut sentences);
     }
     sentences
 }
@@ -66,20 +66,20 @@ fn is_citation(inside: &str) -> bool {
     inside.chars().all(|inside| inside.is_ascii_digit() || ", ".contains(inside))
 }
 
-/// A citation after the end of a sentence is still of that sentence.
-fn cite(sentences: &mut [Sentence<'_>], numbers: &str) {
+/// Adds citations to the last sentence, also after its end.
+fn add_citations(sentences: &mut [Sentence<'_>], numbers: &str) {
     let is_begun = |sentence: &&mut Sentence<'_>| !sentence.clauses.is_empty();
     if let Some(sentence) = sentences.iter_mut().rev().find(is_begun) {
         sentence.cited.extend(numbers.split([',', ' ']).filter_map(|number| number.parse::<usize>().ok()));
     }
 }
 
-fn read<'a>(text: &'a str, sentences: &mut Vec<Sentence<'a>>) {
+fn add_words<'a>(text: &'a str, sentences: &mut Vec<Sentence<'a>>) {
     let words: Vec<_> = words(text).collect();
     for (place, word) in words.iter().enumerate() {
         let is_dash = word.text.is_empty() && word.raw.chars().all(|character| "-–—".contains(character));
         if word.is(CONTRASTS) || is_dash {
-            part(sentences);
+            start_clause(sentences);
         }
         let Some(sentence) = sentences.last_mut() else { return };
         match sentence.clauses.last_mut() {
@@ -89,16 +89,15 @@ fn read<'a>(text: &'a str, sentences: &mut Vec<Sentence<'a>>) {
         let goes_on = words.get(place + 1).is_some_and(|next| next.is(RELATIVES));
         match word.raw.chars().next_back() {
             Some('.') if word.is(ABBREVIATIONS) => {}
-            Some('.' | '!' | '?' | '…') => end(sentences),
+            Some('.' | '!' | '?' | '…') => start_sentence(sentences),
             Some(',') if goes_on => {}
-            Some(',' | ';' | ':') => part(sentences),
+            Some(',' | ';' | ':') => start_clause(sentences),
             _ => {}
         }
     }
 }
 
-/// Begins another clause.
-fn part(sentences: &mut [Sentence<'_>]) {
+fn start_clause(sentences: &mut [Sentence<'_>]) {
     if let Some(sentence) = sentences.last_mut()
         && sentence.clauses.last().is_some_and(|clause| !clause.is_empty())
     {
@@ -106,14 +105,13 @@ fn part(sentences: &mut [Sentence<'_>]) {
     }
 }
 
-/// Begins another sentence.
-fn end(sentences: &mut Vec<Sentence<'_>>) {
+fn start_sentence(sentences: &mut Vec<Sentence<'_>>) {
     if sentences.last().is_some_and(|sentence| !sentence.clauses.is_empty()) {
         sentences.push(Sentence::default());
     }
 }
 
-/// An item of a list without its number.
+/// Removes the number of a list's item.
 fn without_number(line: &str) -> &str {
     let line =
         line.trim_start_matches(|character: char| character.is_whitespace() || "*#>-".contains(character));

@@ -17,6 +17,7 @@ use crate::store::{Result, Store, listen::CANCELLED_JOB};
     Serialize,
     sqlx::Type,
     strum::Display,
+    strum::EnumString,
     strum::IntoStaticStr,
     strum::VariantArray,
     strum::VariantNames,

@@ -6,14 +6,10 @@ use crate::answering::grounding::{Grounding, customer::*};
 
 fn passage(title: &str, content: &str, metadata: &str) -> Passage {
     Passage {
-        source: "product".into(),
-        key: "1".into(),
         title: title.into(),
         content: content.into(),
-        link: None,
-        metadata: serde_json::value::RawValue::from_string(metadata.into()).unwrap(),
-        distance: 0.1,
-        is_named: false,
+        metadata: serde_json::from_str(metadata).unwrap(),
+        ..Passage::default()
     }
 }
 
@@ -23,7 +19,7 @@ fn unsupported(asked: &str, answer: &str) -> Vec<String> {
         passage("Vidda", "A tent for 6 people, 9 kg.", r#"{"price": "349.00", "stock": 12}"#),
         passage("Boot", "Sizes 42 and 43.", r#"{"price": "129.00", "stock": 0}"#),
     ];
-    Grounding::of(answer, &passages, &[asked], Vec::new()).unsupported_numbers
+    Grounding::check(answer, &passages, &[asked], Vec::new()).unsupported_numbers
 }
 
 const MONEY: &str = "A tent under 300 €, or 50 €, or between 200 and 300? Is it 50 € or 400 €?";
@@ -193,7 +189,7 @@ fn a_size_that_the_customer_wants_may_be_repeated_and_not_promised() {
 fn what_was_said_in_an_earlier_message_counts_and_a_citation_narrows_what_is_compared() {
     let passages = [passage("Alva", "", r#"{"price": 89}"#), passage("Vidda", "", r#"{"price": 349}"#)];
     let of = |answer: &str, customer: &[&str]| {
-        Grounding::of(answer, &passages, customer, Vec::new()).unsupported_numbers
+        Grounding::check(answer, &passages, customer, Vec::new()).unsupported_numbers
     };
     assert_eq!(of("None is under 50.", &["And cheaper?", "A tent under 50?"]), [""; 0]);
     assert_eq!(of("None is under 50.", &["And cheaper?"]), ["50"]);
