@@ -258,8 +258,8 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
-    if let Some(exit) = cause.downcast_ref::<Exit>() {
-        return Some(exit.code);
+    if let Some(Exit { code, .. }) = cause.downcast_ref() {
+        return Some(*code);
     }
     if cause.is::<ConfigError>() {
         return Some(CONFIGURATION);

@@ -66,13 +66,13 @@ impl Waiting {
     ) -> Result<Option<AnswerObject>, StoreError> {
         let until = Instant::now() + wait.unwrap_or_default();
         let mut changes = pin!(self.changes(id));
-        loop {
-            let is_last = !matches!(tokio::time::timeout_at(until, changes.next()).await, Ok(Some(())));
+        while let Ok(Some(())) = tokio::time::timeout_at(until, changes.next()).await {
             let answer = store.answer(client, id).await?;
-            if is_last || answer.as_ref().is_none_or(|answer| answer.status.is_settled()) {
+            if Instant::now() >= until || answer.as_ref().is_none_or(|answer| answer.status.is_settled()) {
                 return Ok(answer);
             }
         }
+        store.answer(client, id).await
     }
 
     /// Yields at once, whenever the answer or its events may have changed, and at intervals; ends when stopped.

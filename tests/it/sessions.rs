@@ -407,7 +407,7 @@ async fn the_command_line_shows_a_session_and_forgets_it() {
     let other = world.run(&["session", "show", "s", "--client", "telegram"]).await;
     assert_eq!(other.status.code(), Some(1));
     let gone = stdout(&world.run(&["session", "forget", "s"]).await);
-    assert_eq!(gone, "1 questions of session s of client local are gone\n");
+    assert_eq!(gone, "1 questions of session s of client local are erased\n");
     assert_eq!(world.run(&["session", "show", "s"]).await.status.code(), Some(1));
     daemon.stop().await;
 }
