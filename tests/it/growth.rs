@@ -34,7 +34,6 @@ const WHOLE: &[(&str, &str)] = &[
     ("with counted as (", "the metrics count documents"),
     ("with named as (", "status counts jobs"),
     ("with put_off as (", "status counts jobs that wait for a budget"),
-    ("indexed_at > now() - interval '1 minute'", "status estimates when the backlog is done"),
     (
         r#"count(*) as "documents!",
                    count(*) filter"#,
