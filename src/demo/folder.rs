@@ -25,6 +25,8 @@ use thiserror::Error;
 const MOST_FOLDERS: u32 = 100;
 /// Where the folders are when another account than ours must reach them.
 const SHARED_PLACE: &str = "/var/tmp/shopkeeper";
+/// A file system in memory, where there is one.
+const MEMORY: &str = "/dev/shm";
 /// Gives up root for an account, for systems without `setpriv`; the arguments are uid, gid and a command.
 const LEAVE_ROOT: &str = "import os, sys\n\
     os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[1])); os.execvp(sys.argv[3], sys.argv[3:])";
@@ -82,6 +84,19 @@ impl DataFolder {
         Self::temporary_of(Account::for_server()?)
     }
 
+    /// Like [`DataFolder::temporary`], but in memory where the system has room for so many bytes: files are made and
+    /// removed there in a tenth of the time.
+    pub fn in_memory(room: u64) -> Result<Self, FolderError> {
+        let account = Account::for_server()?;
+        let memory = Path::new(MEMORY);
+        let has_room = rustix::fs::statvfs(memory).is_ok_and(|disk| disk.f_bavail * disk.f_frsize >= room);
+        // Another account needs a copy of the programs in the folder, and containers run none that are in memory.
+        if has_room && !account.is_other() {
+            return Self::temporary_in(memory, account);
+        }
+        Self::temporary_of(account)
+    }
+
     /// Returns the folder's path, without symbolic links in it.
     pub fn path(&self) -> &Path {
         &self.path
@@ -116,8 +131,12 @@ impl DataFolder {
     /// Makes a temporary folder for a PostgreSQL that runs under this account.
     pub(super) fn temporary_of(account: Account) -> Result<Self, FolderError> {
         let place = if account.is_other() { shared_place()? } else { env::temp_dir() };
-        let folder = tempfile::Builder::new().prefix("shopkeeper-").tempdir_in(&place);
-        let folder = folder.map_err(|source| fault(&place, source))?;
+        Self::temporary_in(&place, account)
+    }
+
+    fn temporary_in(place: &Path, account: Account) -> Result<Self, FolderError> {
+        let folder = tempfile::Builder::new().prefix("shopkeeper-").tempdir_in(place);
+        let folder = folder.map_err(|source| fault(place, source))?;
         let owned = Self::owned(folder.path(), account, None)?;
         let _ours_to_remove = folder.keep();
         Ok(owned)

@@ -8,12 +8,11 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use shopkeeper::demo::{folder::DataFolder, packages, postgres::Postgres};
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 use tokio::sync::Mutex;
 
 use crate::{
-    support::{LIMIT, Process, comes_true, database, execute, reach},
+    support::{LIMIT, Process, comes_true, database, execute, reach, start_server},
     worker::{LEASE, TABLES, pick, random, worker},
 };
 
@@ -98,9 +97,7 @@ enum Harm {
 async fn survive(harm: Harm) {
     let _alone = ALONE.lock().await;
     let own = if harm == Harm::Crash {
-        let binaries = packages::postgres_binaries().await.unwrap();
-        let server =
-            Postgres::start(&binaries, DataFolder::temporary().unwrap(), &[("fsync", "off")]).await.unwrap();
+        let server = start_server(&[]).await;
         shopkeeper::store::Store::open_migrated(&reach(&server.url("postgres"))).await.unwrap().close().await;
         Some(server)
     } else {
