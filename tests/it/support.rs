@@ -11,6 +11,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use shopkeeper::{
     config::Config,
     daemon::{self, Parts, Workers},
@@ -23,7 +24,7 @@ use shopkeeper::{
     store::{Reach, Store, chunks::Within},
     sync::reconcile::{SyncError, SyncOptions, SyncReport},
 };
-use sqlx::{AssertSqlSafe, PgPool, Postgres as Driver, postgres::PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres as Driver, postgres::PgPoolOptions};
 use tempfile::TempDir;
 use tokio::{
     runtime::{Builder, Runtime},
@@ -38,6 +39,11 @@ const ROOM: u64 = 6 << 30;
 
 static SERVER: OnceCell<Server> = OnceCell::const_new();
 static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// How often what is random or kills is repeated: `make chaos` asks for more than once.
+pub(crate) fn chaos_rounds() -> u32 {
+    std::env::var("SHOPKEEPER_CHAOS_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap())
+}
 
 /// The server of this run, and those who make and drop databases in it.
 struct Server {
@@ -395,6 +401,26 @@ where
     T: Send + Unpin + sqlx::Type<Driver> + for<'r> sqlx::Decode<'r, Driver>,
 {
     sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(pool).await.unwrap()
+}
+
+/// The plan of a statement, and the fewest pages that it touches with all that its functions and triggers do; it changes
+/// nothing. The first time in a connection it reads the catalogue as well, and also after other tests changed much in it.
+pub(crate) async fn touched(connection: &mut PgConnection, statement: &str) -> (Value, i64) {
+    let mut fewest = (Value::Null, i64::MAX);
+    for _ in 0..3 {
+        let mut transaction = connection.begin().await.unwrap();
+        let explain = format!("explain (analyze, buffers, format json) {statement}");
+        let mut plan: Value =
+            sqlx::query_scalar(AssertSqlSafe(explain)).fetch_one(&mut *transaction).await.unwrap();
+        transaction.rollback().await.unwrap();
+        let plan = plan[0]["Plan"].take();
+        let pages =
+            plan["Shared Hit Blocks"].as_i64().unwrap() + plan["Shared Read Blocks"].as_i64().unwrap();
+        if pages < fewest.1 {
+            fewest = (plan, pages);
+        }
+    }
+    fewest
 }
 
 /// Looks at a database until a condition holds; false when it does not in time. What is not known yet does not hold yet.
