@@ -1,8 +1,8 @@
-# demo, test, check and bench set up all they need; what the others need stands above them.
+# demo, test, chaos, check and bench set up all they need; what the others need stands above them.
 
 CARGO ?= cargo
 
-.PHONY: demo test check bench bench-smoke deb sqlx schema
+.PHONY: demo test chaos check bench bench-smoke deb sqlx schema
 
 # A private PostgreSQL with pgvector, offline models, a sample shop and a daemon. ARGS=--once ends after the show.
 demo:
@@ -10,6 +10,12 @@ demo:
 
 test:
 	$(CARGO) test --locked --features embedded
+
+# The tests that kill, race or draw at random, for minutes instead of seconds and one at a time.
+chaos: export SHOPKEEPER_CHAOS_ROUNDS ?= 15
+chaos:
+	$(CARGO) test --locked --features embedded --test it -- --test-threads 1 --nocapture \
+	chaos:: coalescing:: refresh::once_quiet refusals::a_model_that_is_away
 
 # What CI runs besides the tests.
 check:

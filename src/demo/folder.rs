@@ -24,6 +24,8 @@ use crate::demo::account::Account;
 const MAX_FOLDERS: u32 = 100;
 /// Where the folders are when another account than ours must reach them.
 const SHARED_PLACE: &str = "/var/tmp/shopkeeper";
+/// A file system in memory, on Linux.
+const MEMORY: &str = "/dev/shm";
 
 /// A folder of our own for one PostgreSQL.
 #[derive(Debug)]
@@ -47,6 +49,19 @@ impl DataFolder {
     /// PostgreSQL that was started in it: so it goes also when this process is killed.
     pub fn temporary() -> anyhow::Result<Self> {
         Self::temporary_for(Account::for_server()?)
+    }
+
+    /// Like [`DataFolder::temporary`], but in memory where the system has room for so many bytes: files are made and
+    /// removed there in a tenth of the time.
+    pub fn in_memory(room: u64) -> anyhow::Result<Self> {
+        let account = Account::for_server()?;
+        let memory = Path::new(MEMORY);
+        let has_room = rustix::fs::statvfs(memory).is_ok_and(|disk| disk.f_bavail * disk.f_frsize >= room);
+        // Another account needs a copy of the programs in the folder, and containers run none that are in memory.
+        if has_room && !account.is_other() {
+            return Self::temporary_in(memory, account);
+        }
+        Self::temporary_for(account)
     }
 
     /// Returns the folder's path, without symbolic links in it.
@@ -84,7 +99,11 @@ impl DataFolder {
     /// Creates a temporary folder for a PostgreSQL that runs under this account.
     pub(super) fn temporary_for(account: Account) -> anyhow::Result<Self> {
         let place = if account.is_other() { shared_place()? } else { env::temp_dir() };
-        let folder = tempfile::Builder::new().prefix("shopkeeper-").tempdir_in(&place);
+        Self::temporary_in(&place, account)
+    }
+
+    fn temporary_in(place: &Path, account: Account) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("shopkeeper-").tempdir_in(place);
         let folder = folder.with_context(|| place.display().to_string())?;
         let ours = Self::new(folder.path(), account, None)?;
         let _ours_to_remove = folder.keep();

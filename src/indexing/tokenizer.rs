@@ -5,7 +5,9 @@
 
 use std::sync::LazyLock;
 
-use bpe_openai::{Tokenizer, byte_pair_encoding::BytePairEncoding};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bpe::byte_pair_encoding::BytePairEncoding;
+use bpe_openai::Tokenizer;
 
 /// Tokens, the special ones left out.
 const TOKENS: u32 = 100_256;
@@ -19,7 +21,9 @@ const PARTS: &str =
 static CL100K: LazyLock<Tokenizer> = LazyLock::new(|| {
     let encoding = tiktoken_rs::cl100k_base().expect("the encoding is compiled in");
     let token = |token| encoding.decode_bytes(&[token]).expect("all tokens but the special ones are there");
-    let pairs = BytePairEncoding::from_dictionary((0..TOKENS).map(token), Some(HASH_FACTOR));
+    // A generic function would be compiled with this crate, without optimization for the demo and the tests.
+    let tokens: String = (0..TOKENS).map(|id| BASE64_STANDARD.encode(token(id)) + "\n").collect();
+    let pairs = BytePairEncoding::from_tiktoken(&tokens, Some(HASH_FACTOR)).expect("it was encoded above");
     // White space before a word parts with its last character, which belongs to the word: instead of looking ahead, the
     // last character of such a match is given back.
     let parts = format!(r"{PARTS}|\s+$");

@@ -112,7 +112,7 @@ impl Server {
         let http = reqwest::Client::builder().timeout(timeout).connect_timeout(timeout.min(CONNECT_TIMEOUT));
         let http = http_client::client(http).map_err(unusable)?;
         let access = Access::new(base_url, api_key).map_err(|reason| unusable(reason.to_owned()))?;
-        let service = ReqwestService::new(http);
+        let service = ReqwestService::new(http.clone());
         let noting = tower::service_fn(move |request: HttpRequestFactory| {
             let service = service.clone();
             async move {
@@ -121,7 +121,7 @@ impl Server {
                 Ok::<_, OpenAIError>(response)
             }
         });
-        Ok(Self { client: Client::with_config(access).with_http_service(noting), address: shown })
+        Ok(Self { client: Client::build(http, access).with_http_service(noting), address: shown })
     }
 
     /// Runs one request and says what its failure means; with what the server says may still be asked.

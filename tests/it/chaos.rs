@@ -1,19 +1,18 @@
 //! The queue and the clock while processes are killed and the database falls over.
 //!
-//! Each test runs for some seconds; with `SHOPKEEPER_TEST_LONG=1` for a minute, alone and with the strict
-//! bound on how long a job may be stuck.
+//! Each test runs for some seconds; in `make chaos` for a minute, alone and with the strict bound on how long a job may be
+//! stuck.
 
 #![expect(clippy::print_stderr, reason = "the figures, and what is not tested here")]
 
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use shopkeeper::demo::{folder::DataFolder, packages, postgres::Postgres};
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 use tokio::sync::Mutex;
 
 use crate::{
-    support::{LIMIT, Process, comes_true, database, execute, reach},
+    support::{LIMIT, Process, chaos_rounds, comes_true, database, execute, reach, start_server},
     worker::{LEASE, TABLES, pick, random, worker},
 };
 
@@ -21,11 +20,11 @@ use crate::{
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 fn is_long() -> bool {
-    std::env::var_os("SHOPKEEPER_TEST_LONG").is_some()
+    chaos_rounds() > 1
 }
 
 fn duration() -> Duration {
-    Duration::from_secs(if is_long() { 60 } else { 8 })
+    Duration::from_secs(4) * chaos_rounds()
 }
 
 /// A database with workers, and a look at it.
@@ -98,9 +97,7 @@ enum Harm {
 async fn survive(harm: Harm) {
     let _alone = ALONE.lock().await;
     let own = if harm == Harm::Crash {
-        let binaries = packages::postgres_binaries().await.unwrap();
-        let server =
-            Postgres::start(&binaries, DataFolder::temporary().unwrap(), &[("fsync", "off")]).await.unwrap();
+        let server = start_server(&[]).await;
         shopkeeper::store::Store::open_migrated(&reach(&server.url("postgres"))).await.unwrap().close().await;
         Some(server)
     } else {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{World, execute};
+use crate::support::{World, chaos_rounds, execute};
 use proptest::{prelude::*, test_runner::TestRunner};
 use shopkeeper::store::{
     Store,
@@ -136,7 +136,7 @@ async fn the_last_enqueueing_of_a_key_is_followed_by_a_run_that_began_after_it()
     let runtime = tokio::runtime::Handle::current();
     let check = move || {
         let mut runner = TestRunner::new(ProptestConfig {
-            cases: 150,
+            cases: 50 * chaos_rounds(),
             failure_persistence: None,
             ..ProptestConfig::default()
         });
@@ -171,7 +171,7 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
     execute(&world.url(), create).await;
     let (over, all_asked) = (AtomicBool::new(false), AtomicBool::new(false));
     let clock = async {
-        tokio::time::sleep(Duration::from_secs(4)).await;
+        tokio::time::sleep(Duration::from_secs(2) * chaos_rounds()).await;
         world.until("there were ends to race with", "count(*) > 100 from seen").await;
         over.store(true, Ordering::Release);
     };

@@ -13,7 +13,7 @@ use std::{
 use serde_json::{Value, json};
 use shopkeeper::{
     config::Config,
-    demo::{folder::DataFolder, packages, postgres::Postgres},
+    demo::packages,
     store::{Store, StoreError},
 };
 use sqlx::Connection;
@@ -21,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
     running::TestDaemon,
-    support::{LIMIT, Process, SHOP, SOURCE, World, aloud, database, execute, reach, stdout},
+    support::{LIMIT, Process, SHOP, SOURCE, World, aloud, database, execute, reach, start_server, stdout},
 };
 
 /// A program, which is not to be root.
@@ -164,8 +164,7 @@ async fn a_replica_is_searched_and_the_database_itself_when_the_replica_is_away(
     if !basebackup.exists() {
         return aloud("skipped: no pg_basebackup beside PostgreSQL, so no replica");
     }
-    let primary =
-        Postgres::start(&binaries, DataFolder::temporary().unwrap(), &[("fsync", "off")]).await.unwrap();
+    let primary = start_server(&[]).await;
     execute(&primary.url("postgres"), "create database ours").await;
     let world = World::with(SHOP, SOURCE).await;
     let url = primary.url("ours");

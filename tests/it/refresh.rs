@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     given_up::written,
-    support::{Process, SHOP, SOURCE, World, command, execute, reach},
+    support::{Process, SHOP, SOURCE, World, chaos_rounds, command, execute, reach},
 };
 
 /// A shop of so many products with one short text each.
@@ -413,7 +413,7 @@ async fn once_quiet_the_index_equals_a_fresh_build_whatever_happened() {
     let runtime = tokio::runtime::Handle::current();
     let check = move || {
         let mut runner = TestRunner::new(ProptestConfig {
-            cases: 25,
+            cases: 8 * chaos_rounds(),
             failure_persistence: None,
             // What a failure leaves in this world fails the next case as well.
             max_shrink_iters: 0,

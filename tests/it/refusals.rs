@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     running::TestDaemon,
-    support::{World, stdout},
+    support::{World, chaos_rounds, stdout},
 };
 use futures::future::join_all;
 use reqwest::StatusCode;
@@ -107,10 +107,8 @@ async fn a_model_that_is_away_is_waited_for_and_then_the_fallback_is_said() {
     let (_, answer) = daemon.post(json!({ "question": "How much is the Kettle?" })).await;
     let id = answer["id"].as_str().unwrap();
     world.until("it was tried", "count(*) = 1 from shopkeeper.job where last_error is not null").await;
-    // With `SHOPKEEPER_TEST_LONG=1` for a minute.
-    if std::env::var_os("SHOPKEEPER_TEST_LONG").is_some() {
-        tokio::time::sleep(Duration::from_mins(1)).await;
-    }
+    // In `make chaos` for a minute.
+    tokio::time::sleep(Duration::from_secs(4) * (chaos_rounds() - 1)).await;
     let (_, waiting) = daemon.get(&format!("/v1/answers/{id}")).await;
     assert_eq!(waiting["status"], "in_progress", "nothing is lost: {waiting}");
     world.script().clear();

@@ -16,7 +16,7 @@ use shopkeeper::demo::models::{Fault, Operation};
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
 use crate::{
-    support::{Process, SHOP, SOURCE, World, aloud, command},
+    support::{Process, SHOP, SOURCE, World, aloud, chaos_rounds, command},
     worker::{pick, random},
 };
 
@@ -80,15 +80,16 @@ async fn asks(pool: &PgPool, who: usize, over: &AtomicBool) -> i64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_killed_each_question_ends_once_in_the_order_of_its_session_and_is_told_as_one_thing() {
-    let seconds = if std::env::var_os("SHOPKEEPER_TEST_LONG").is_some() { 60 } else { 8 };
+    let seconds = 4 * chaos_rounds();
     let told = Told::default();
     let hook = format!(
-        "[[webhook]]\nname = \"hook\"\nurl = \"{}\"\nsecret = {{ file = \"secret\" }}\nallow_private_addresses = true\n",
+        "[[webhook]]\nname = \"hook\"\nurl = \"{}\"\nsecret = {{ file = \"secret\" }}\nallow_private_addresses = true\n\
+         [queue.deliver_webhook]\nlease = \"3s\"\n",
         receiver(told.clone()).await
     );
     let secret = ("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     let mut world = World::with_files(SHOP, &(SOURCE.to_owned() + &hook), &[secret]).await;
-    world.change_settings("lease = \"5s\"", "lease = \"1s\"").await;
+    world.change_settings("lease = \"5s\"", "lease = \"3s\"").await;
     world.sync().await;
     let pool = PgPoolOptions::new().max_connections(10).connect(&world.url()).await.unwrap();
     let mut daemons = [daemon(&world), daemon(&world)];

@@ -111,7 +111,8 @@ async fn a_question_can_be_cancelled_waiting_and_at_work_and_its_session_goes_on
     let working = begun(&world, &daemon, in_session("How much is the Kettle?")).await;
     let (_, waiting) = daemon.post(in_session("And the Shirt?")).await;
     let (_, last) = daemon.post(in_session("And the Shirt XL?")).await;
-    for id in [working.as_str(), waiting["id"].as_str().unwrap()] {
+    // The one that waits would begin when the one at work has ended.
+    for id in [waiting["id"].as_str().unwrap(), working.as_str()] {
         for _ in 0..2 {
             let (status, answer) =
                 send(&daemon, Method::POST, &format!("/v1/answers/{id}/cancel"), None).await;

@@ -1,11 +1,11 @@
 //! A network that is cut without a word while a statement is under way: nobody waits for ever, and what comes after it
 //! finds connections that live.
 
-use std::{collections::BTreeMap, fmt::Debug, time::Duration};
+use std::{fmt::Debug, time::Duration};
 
+use futures::FutureExt;
 use shopkeeper::{
     catalogue::CatalogueError,
-    config::Config,
     daemon,
     indexing::versions::{self, Versions},
     source::postgres::triggers::TriggerState,
@@ -30,9 +30,9 @@ async fn cut_off<T: Debug, E: Debug>(
     sqlx::query(AssertSqlSafe(format!("lock table {table}"))).execute(&mut *lock).await.unwrap();
     let watcher = sqlx::PgPool::connect(database).await.unwrap();
     let cut = async {
-        let waits = "exists (select from pg_locks where not granted
-             and database = (select oid from pg_database where datname = current_database()))";
-        assert!(comes_true(&watcher, waits).await, "it does not wait for the lock");
+        let waits =
+            format!("exists (select from pg_locks where not granted and relation = '{table}'::regclass)");
+        assert!(comes_true(&watcher, &waits).await, "it does not wait for the lock");
         proxy.swallow();
         lock.rollback().await.unwrap();
     };
@@ -43,22 +43,34 @@ async fn cut_off<T: Debug, E: Debug>(
 #[tokio::test]
 async fn statements_and_transactions_that_no_reply_comes_to_are_given_up() {
     let world = World::new().await;
-    let proxy = Proxy::start(&world.url()).await;
-    let statement_timeout = Duration::from_secs(4);
-    let ways = Reach { statement_timeout, max_connections: 1, ..reach(&proxy.url()) };
-    let store = Store::open(&ways).await.unwrap();
-    let keys = ["one".to_owned()];
-    let transaction = store.note_unlisted("product", &keys, "refresh_document");
-    let error = cut_off(&proxy, &world.url(), "shopkeeper.document", transaction).await;
-    assert!(matches!(&error, StoreError::Unreachable(reason) if reason.contains("within 16s")), "{error}");
-    proxy.pass_new();
-    store.index_versions().await.unwrap();
-    assert_eq!(world.count("job").await, 0, "the transaction was rolled back");
-    let statement = store.index_versions();
-    let error = cut_off(&proxy, &world.url(), "shopkeeper.index_version", statement).await;
-    assert!(matches!(&error, StoreError::Unreachable(reason) if reason.contains("within 16s")), "{error}");
-    proxy.pass_new();
-    store.index_versions().await.unwrap();
+    let opened = async || {
+        let proxy = Proxy::start(&world.url()).await;
+        let statement_timeout = Duration::from_secs(4);
+        let ways = Reach { statement_timeout, max_connections: 1, ..reach(&proxy.url()) };
+        (Store::open(&ways).await.unwrap(), proxy)
+    };
+    let is_given_up = async |error, store: &Store, proxy: &Proxy| {
+        assert!(
+            matches!(&error, StoreError::Unreachable(reason) if reason.contains("within 16s")),
+            "{error}"
+        );
+        proxy.pass_new();
+        store.index_versions().await.unwrap();
+    };
+    let transaction = async {
+        let (store, proxy) = opened().await;
+        let keys = ["one".to_owned()];
+        let transaction = store.note_unlisted("product", &keys, "refresh_document");
+        let error = cut_off(&proxy, &world.url(), "shopkeeper.document", transaction).await;
+        is_given_up(error, &store, &proxy).await;
+        assert_eq!(world.count("job").await, 0, "the transaction was rolled back");
+    };
+    let statement = async {
+        let (store, proxy) = opened().await;
+        let error = cut_off(&proxy, &world.url(), "shopkeeper.index_version", store.index_versions()).await;
+        is_given_up(error, &store, &proxy).await;
+    };
+    tokio::join!(transaction.boxed_local(), statement.boxed_local());
 }
 
 #[tokio::test]
@@ -133,29 +145,45 @@ async fn index_versions_that_cannot_be_read_hold_nobody_up_who_has_seen_them() {
 
 #[tokio::test]
 async fn a_shop_that_no_reply_comes_from_is_given_up_and_read_again() {
+    let read = async {
+        let (shop, proxy, world) = distant_shop().await;
+        let (_, catalogue) = world.parts.catalogues().next().unwrap();
+        catalogue.check().await.unwrap();
+        let keys = ["1".to_owned()];
+        shop_is_given_up(cut_off(&proxy, &shop, "product", catalogue.read(&keys)).await);
+        proxy.pass_new();
+        assert_eq!(catalogue.read(&keys).await.unwrap().len(), 1);
+    };
+    // Triggers as well: a condition is looked at in the table.
+    let status = async {
+        let (shop, proxy, world) = distant_shop().await;
+        let (_, source) = world.parts.postgres_sources().next().unwrap();
+        shop_is_given_up(cut_off(&proxy, &shop, "product", source.trigger_status()).await);
+        proxy.pass_new();
+        assert_eq!(source.trigger_status().await.unwrap()[0].state, TriggerState::Missing);
+    };
+    let install = async {
+        let (shop, proxy, world) = distant_shop().await;
+        let (_, source) = world.parts.postgres_sources().next().unwrap();
+        shop_is_given_up(cut_off(&proxy, &shop, "product", source.install_triggers()).await);
+    };
+    // They are too large for the stack of a test together.
+    tokio::join!(read.boxed_local(), status.boxed_local(), install.boxed_local());
+}
+
+/// A shop, the way that a world reads it by, and this world.
+async fn distant_shop() -> (String, Proxy, World) {
     let shop = database("template1").await;
     execute(&shop, SHOP).await;
     let proxy = Proxy::start(&shop).await;
-    let world =
-        World::on(proxy.url(), &(SOURCE.to_owned() + "where = \"stock > 0\"\nstatement_timeout = \"4s\"\n"))
-            .await;
-    let config = Config::load(&world.settings(), &BTreeMap::new()).unwrap();
-    let parts = daemon::prepare(&config, &world.store).await.unwrap();
-    let (_, catalogue) = parts.catalogues().next().unwrap();
-    catalogue.check().await.unwrap();
-    let keys = ["1".to_owned()];
-    let error = cut_off(&proxy, &shop, "product", catalogue.read(&keys)).await;
-    let in_time = |reason: &str| reason.contains("within 18s");
-    assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
-    proxy.pass_new();
-    assert_eq!(catalogue.read(&keys).await.unwrap().len(), 1);
+    let settings = SOURCE.to_owned() + "where = \"stock > 0\"\nstatement_timeout = \"4s\"\n";
+    let world = World::on(proxy.url(), &settings).await;
+    (shop, proxy, world)
+}
 
-    // Triggers as well: a condition is looked at in the table.
-    let (_, source) = parts.postgres_sources().next().unwrap();
-    let error = cut_off(&proxy, &shop, "product", source.trigger_status()).await;
-    assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
-    proxy.pass_new();
-    assert_eq!(source.trigger_status().await.unwrap()[0].state, TriggerState::Missing);
-    let error = cut_off(&proxy, &shop, "product", source.install_triggers()).await;
-    assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
+fn shop_is_given_up(error: CatalogueError) {
+    assert!(
+        matches!(&error, CatalogueError::Unreachable { reason, .. } if reason.contains("within 18s")),
+        "{error}"
+    );
 }

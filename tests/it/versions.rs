@@ -53,14 +53,14 @@ async fn write(world: &World, ended: &AtomicBool) -> u64 {
     let shop = sqlx::PgPool::connect(&world.shop).await.unwrap();
     let mut round = 0_u64;
     while !ended.load(Ordering::Acquire) {
-        let (changed, gone, new) = (1 + round * 37 % 9000, 9001 + round, 20_000 + round);
+        let (changed, gone, new) = (1 + round * 37 % 3000, 3001 + round, 20_000 + round);
         let statement = format!(
             "update product set description = description || ' Edition {round}.' where id = {changed};
-             delete from product where id = {gone} and id <= 10000;
+             delete from product where id = {gone} and id <= 4000;
              insert into product values ({new}, 'New {new}', 'It came while the index was filled.', 1, 1)"
         );
         sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&shop).await.unwrap();
-        for key in [changed, gone.min(10_000), new] {
+        for key in [changed, gone.min(4000), new] {
             sqlx::query("select shopkeeper.refresh('product', $1)")
                 .bind(key.to_string())
                 .execute(&world.ours)
@@ -79,7 +79,7 @@ async fn search(world: &World, ended: &AtomicBool, searches: &AtomicU64) {
     let others = sqlx::PgPool::connect(&world.url()).await.unwrap();
     while !ended.load(Ordering::Acquire) {
         let found =
-            world.parts.retriever.look_up("Product 5000 of this shop", SearchFilter::default(), 5).await;
+            world.parts.retriever.look_up("Product 2000 of this shop", SearchFilter::default(), 5).await;
         assert_eq!(found.unwrap().len(), 5);
         let found: i64 = sqlx::query_scalar(
             "select count(*) from shopkeeper.search((select embedding from shopkeeper.chunks limit 1), 5)",
@@ -115,7 +115,7 @@ async fn a_larger_model_takes_over_under_load_and_goes_back() {
         );
         insert into product
         select id, 'Product ' || id, 'It is number ' || id || ' of this shop.', 1, 1
-        from generate_series(1, 10000) as id";
+        from generate_series(1, 4000) as id";
     let world = World::with_dimensions(384, shop, &(SOURCE.to_owned() + NEXT)).await;
     world.sync().await;
     let workers = world.workers();
@@ -162,7 +162,7 @@ async fn a_larger_model_takes_over_under_load_and_goes_back() {
     assert_eq!(world.count("chunk").await, i64::try_from(sold.len()).unwrap());
     assert_eq!(world.count("index_version").await, 1);
     assert!(world.value::<bool>("select to_regclass('shopkeeper.chunk_1') is null").await);
-    assert_eq!(world.found("Product 5000 of this shop").await.len(), 5);
+    assert_eq!(world.found("Product 2000 of this shop").await.len(), 5);
 }
 
 #[tokio::test]
