@@ -192,12 +192,12 @@ pub(super) struct Filter {
 /// Lists answers, the newest first
 #[utoipa::path(
     get, path = "/v1/answers", tag = "answers", params(Filter),
-    responses((status = 200, description = "A page", body = Page<AnswerObject, i64>))
+    responses((status = 200, description = "A page", body = Page<AnswerObject, Option<i64>>))
 )]
 pub(super) async fn list(
     caller: Caller,
     QueryParams(filter): QueryParams<Filter>,
-) -> Result<Json<Page<AnswerObject, i64>>, Problem> {
+) -> Result<Json<Page<AnswerObject, Option<i64>>>, Problem> {
     caller.may(Scope::AnswersRead)?;
     filter.session_id.as_ref().map_or(Ok(()), |session| check_name("session_id", session))?;
     let limit = filter.limit.unwrap_or(PAGE);

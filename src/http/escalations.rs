@@ -28,12 +28,12 @@ pub(super) struct Filter {
 /// Lists escalations, the oldest first
 #[utoipa::path(
     get, path = "/v1/escalations", tag = "escalations", params(Filter),
-    responses((status = 200, description = "A page", body = Page<Escalation, Uuid>))
+    responses((status = 200, description = "A page", body = Page<Escalation, Option<Uuid>>))
 )]
 pub(super) async fn list(
     caller: Caller,
     QueryParams(Filter { status, cursor }): QueryParams<Filter>,
-) -> Result<Json<Page<Escalation, Uuid>>, Problem> {
+) -> Result<Json<Page<Escalation, Option<Uuid>>>, Problem> {
     caller.may_all(Scope::AnswersRead)?;
     let read = caller.api.store.escalations(caller.sees(), status, cursor, PAGE + 1).await?;
     Ok(Json(Page::new(read, PAGE, |last| last.id)))

@@ -84,10 +84,10 @@ pub(super) struct Page<T, C> {
     object: &'static str,
     data: Vec<T>,
     /// The `cursor` of the next page; null on the last one.
-    next_cursor: Option<C>,
+    next_cursor: C,
 }
 
-impl<T, C> Page<T, C> {
+impl<T, C> Page<T, Option<C>> {
     /// Makes a page of `limit` items. One more than these in `read` means that there is a next page.
     pub(super) fn new(mut read: Vec<T>, limit: u32, cursor: impl Fn(&T) -> C) -> Self {
         let has_more = read.len() > limit as usize;

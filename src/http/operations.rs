@@ -35,12 +35,12 @@ pub(super) struct Filter {
 /// Lists deliveries to webhooks, the newest first
 #[utoipa::path(
     get, path = "/v1/webhooks/deliveries", tag = "operations", params(Filter),
-    responses((status = 200, description = "A page", body = Page<DeliveryShown, Uuid>))
+    responses((status = 200, description = "A page", body = Page<DeliveryShown, Option<Uuid>>))
 )]
 pub(super) async fn deliveries(
     caller: Caller,
     QueryParams(Filter { status, cursor }): QueryParams<Filter>,
-) -> Result<Json<Page<DeliveryShown, Uuid>>, Problem> {
+) -> Result<Json<Page<DeliveryShown, Option<Uuid>>>, Problem> {
     caller.may_all(Scope::Admin)?;
     let read = caller.api.store.deliveries(status, cursor, PAGE + 1).await?;
     Ok(Json(Page::new(read, PAGE, |last| last.id)))
