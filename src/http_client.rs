@@ -10,7 +10,7 @@ pub fn client(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, String
     prepare();
     builder.build().map_err(|error| {
         format!(
-            "no HTTP client can be made: {}\n  install the system's CA certificates (on Debian: apt install \
+            "cannot create an HTTP client: {}\n  install the system's CA certificates (on Debian: apt install \
              ca-certificates), or name a file of them in SSL_CERT_FILE",
             last_cause(&error)
         )

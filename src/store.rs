@@ -244,10 +244,10 @@ pub enum StoreError {
     #[error("the database cannot be reached: {0}")]
     Unreachable(String),
     /// A statement takes longer than it may: now, or always.
-    #[error("the database takes too long: {0}")]
+    #[error("the database timed out: {0}")]
     TooSlow(String),
     /// The role lacks a right, which an administrator must grant.
-    #[error("the database role lacks a right: {0}")]
+    #[error("the database role lacks a privilege: {0}")]
     Forbidden(String),
     /// The database is not what this program needs; the message holds the remedy.
     #[error("{0}")]

@@ -161,7 +161,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-    reason  constant text := 'the lease ran out: the worker is gone or hangs';
+    reason  constant text := 'the lease expired: the worker died or hangs';
     freed   bigint;
     kinds   text[];
     dead    shopkeeper.job[];

@@ -144,7 +144,7 @@ async fn check_server(config: &Config, store: &Store, checks: &mut Checks) {
     checks.add(
         "leases",
         health.stuck_leases == 0,
-        format!("{} jobs whose worker is gone and that nobody took up", health.stuck_leases),
+        format!("{} jobs with an expired lease that no worker has taken over", health.stuck_leases),
         "start a daemon: it takes them up within seconds",
     );
     let how = if config.database.direct_url.is_some() { "past the pooler" } else { "by database.url" };
@@ -152,7 +152,7 @@ async fn check_server(config: &Config, store: &Store, checks: &mut Checks) {
                   then work begins up to a second late";
     match checks.require("notifications", store.notification_time().await, remedy) {
         Some(Some(time)) => checks.pass("notifications", format!("heard {how} after {time:.1?}")),
-        Some(None) => checks.add("notifications", false, "NOTIFY is not heard", remedy),
+        Some(None) => checks.add("notifications", false, "notifications (NOTIFY) do not arrive", remedy),
         None => {}
     }
     let remedy = "start it; until then the database itself is searched";
@@ -235,7 +235,7 @@ async fn check_coverage(config: &Config, store: &Store, checks: &mut Checks) {
             checks.add(
                 &format!("source {name}"),
                 false,
-                format!("is not in the settings any more, and its {documents} documents are still searched"),
+                format!("is no longer in the settings, but its {documents} documents are still searched"),
                 &format!(
                     "put it back, or run `shopkeeper sync --source {name} --allow-mass-delete`, which removes them"
                 ),

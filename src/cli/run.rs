@@ -101,7 +101,7 @@ async fn keep_running(arguments: &Run, path: &Path, listeners: Option<Listeners>
                         telemetry::filter(&current.config.telemetry.log);
                         tracing::info!("the new settings are in force");
                     }
-                    Err(error) => tracing::error!("the settings stay as they were: {error:#}"),
+                    Err(error) => tracing::error!("reload failed, keeping the previous settings: {error:#}"),
                 }
                 systemd::ready(&current.status());
             }
@@ -145,7 +145,7 @@ impl Current {
             if self.heartbeat.is_steady() {
                 systemd::feed_watchdog();
             } else {
-                tracing::warn!("workers do not get through to the database");
+                tracing::warn!("workers cannot reach the database");
             }
         }
     }

@@ -51,7 +51,7 @@ impl<'a> Watch<'a> {
         if self.pauses_read.is_none_or(|read| read.elapsed() >= PAUSE_INTERVAL) {
             let is_stopped = self.store.stopped_since().await?.is_some();
             let stopped = is_stopped.then(|| {
-                "the stop button is pressed, and no model is asked: `shopkeeper resume` goes on".to_owned()
+                "model requests are paused: run `shopkeeper resume` to continue".to_owned()
             });
             let paused = self.store.paused_kinds(self.kinds).await?;
             let paused = paused

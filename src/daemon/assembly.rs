@@ -231,10 +231,10 @@ impl Parts {
         join_all(self.catalogues.iter().map(async |(_, catalogue)| match catalogue.check().await {
             Ok(()) => {}
             Err(error @ (CatalogueError::Unreachable { .. } | CatalogueError::Broken { .. })) => {
-                tracing::warn!("{error}; trying on");
+                tracing::warn!("{error}; retrying");
             }
             Err(error @ CatalogueError::Misfit { .. }) => {
-                tracing::error!("{error}; what cannot be read of it stays as it is");
+                tracing::error!("{error}; documents that cannot be read stay unchanged");
             }
         }))
         .await;

@@ -69,7 +69,7 @@ pub(super) async fn ask(
     if !is_known {
         check_settings(&caller.api, &question)?;
         if caller.api.store.has_more_queued_than(caller.api.max_queued).await? {
-            let detail = format!("more than {} questions wait already", caller.api.max_queued);
+            let detail = format!("more than {} questions are already waiting", caller.api.max_queued);
             return Err(Problem::new(Code::QueueFull, detail).retry_after(RETRY_AFTER));
         }
     }

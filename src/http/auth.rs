@@ -70,7 +70,7 @@ impl Rate {
         let Some(limiter) = &self.0 else { return Ok(()) };
         limiter.check_key(&client.to_owned()).map_err(|until| {
             let wait = until.wait_time_from(limiter.clock().now());
-            let detail = format!("client {client} asks more often than http.requests_per_minute allows");
+            let detail = format!("client {client} exceeded http.requests_per_minute");
             Problem::new(Code::RateLimited, detail).retry_after(wait)
         })
     }
@@ -98,7 +98,7 @@ impl FromRequestParts<Api> for Caller {
             None if api.require_token => return Err(unauthorized()),
             None if api.is_foreign(&parts.headers) => {
                 return Err(Problem::forbidden(
-                    "without a token only programs on this host may ask, and no web page",
+                    "without a token, only programs on this host have access, not web pages",
                 ));
             }
             None => {

@@ -104,7 +104,7 @@ impl Versions {
             (Err(JobError::Snooze { reason, .. }), Some(last)) => {
                 tracing::debug!(
                     reason,
-                    "the index versions cannot be read; those of the last time are used on"
+                    "the index versions cannot be read; continuing with those of the last time"
                 );
                 last.targets.clone()
             }
@@ -120,7 +120,7 @@ impl Versions {
             all.iter().find(|index| index.state == IndexState::Active && self.model(index).is_none())
         {
             let reason = format!(
-                "the active index version {} holds vectors of {} with {} dimensions, and the settings name no such model",
+                "the active index version {} holds vectors of {} with {} dimensions, but no model in the settings matches",
                 unknown.id, unknown.model, unknown.dimensions
             );
             return Err(JobError::Snooze { after: OUTAGE, reason });
@@ -164,7 +164,7 @@ impl Versions {
 async fn promptly<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, JobError> {
     tokio::time::timeout(limit, work).await.map_err(|_| {
         let waited = humantime::format_duration(limit);
-        let reason = format!("the database did not say within {waited} which index versions there are");
+        let reason = format!("the index versions could not be read within {waited}");
         JobError::Snooze { after: OUTAGE, reason }
     })
 }

@@ -98,7 +98,7 @@ pub async fn note(store: &Store, cost: Cost) {
             );
         }
         Err(error) => {
-            tracing::warn!(%error, usd = cost.usd, "what a model was paid could not be noted: {error}");
+            tracing::warn!(%error, usd = cost.usd, "could not record the cost of a model request: {error}");
         }
     }
 }
@@ -240,7 +240,7 @@ impl Budget {
     /// Why a job has to wait for so long.
     async fn put_off(&self, after: Duration) -> Result<JobError, StoreError> {
         let (reason, by) = if self.store.stopped_since().await?.is_some() {
-            let reason = "all spending is stopped: `shopkeeper resume` lets it go on".to_owned();
+            let reason = "spending is paused: run `shopkeeper resume` to continue".to_owned();
             (reason, WaitsFor::Stop)
         } else {
             let ModelAddress { server, model } = &self.model;

@@ -143,7 +143,7 @@ async fn applied_versions(connection: &mut PgConnection) -> Result<Vec<i64>> {
     let first = MIGRATIONS.iter().map(|migration| migration.version).min();
     if versions.iter().any(|version| Some(*version) < first) {
         return Err(StoreError::Unsuitable(
-            "the schema of this database was made before the first release of shopkeeper, which cannot migrate it\n  \
+            "an unreleased build of shopkeeper created this schema, which cannot migrate it\n  \
              drop it with all that it holds (`drop schema shopkeeper cascade`), then run `shopkeeper migrate`"
                 .to_owned(),
         ));
@@ -155,7 +155,7 @@ fn from_migrate(error: MigrateError) -> StoreError {
     match error {
         MigrateError::Execute(inner) | MigrateError::ExecuteMigration(inner, _) => StoreError::from(inner),
         MigrateError::VersionMismatch(version) => StoreError::Unsuitable(format!(
-            "migration {version} of this database is another than ours: a build that was never released made it\n  \
+            "migration {version} differs from the one applied to this database: a build that was never released made it\n  \
              only a schema made anew helps: `drop schema shopkeeper cascade`, with all that it holds"
         )),
         other => StoreError::Failed(other.to_string()),

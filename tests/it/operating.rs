@@ -94,7 +94,7 @@ async fn who_waits_for_what_is_stopped_is_told_once() {
     world.run(&["pause"]).await;
     world.in_shop("update product set description = 'Glass.' where id = 3").await;
     let (_synced, line, _) = waits(&["sync", "--wait"]).await;
-    assert_eq!(line, "the stop button is pressed, and no model is asked: `shopkeeper resume` goes on");
+    assert_eq!(line, "model requests are paused: run `shopkeeper resume` to continue");
 }
 
 #[tokio::test]

@@ -307,7 +307,7 @@ impl World {
             "no job is left",
             "not exists (
                  select from shopkeeper.job
-                 where run_at < now() + interval '1 second' or last_error ~ 'no answer in time|did not say within'
+                 where run_at < now() + interval '1 second' or last_error ~ 'no answer in time|could not be read within'
              )",
         )
         .await;
