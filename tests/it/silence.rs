@@ -149,7 +149,7 @@ async fn a_shop_that_no_reply_comes_from_is_given_up_and_read_again() {
         let (_, catalogue) = world.parts.catalogues().next().unwrap();
         catalogue.check().await.unwrap();
         let keys = ["1".to_owned()];
-        shop_is_given_up(cut_off(&proxy, &shop, "product", catalogue.read(&keys)).await);
+        shop_is_given_up(&cut_off(&proxy, &shop, "product", catalogue.read(&keys)).await);
         proxy.pass_new();
         assert_eq!(catalogue.read(&keys).await.unwrap().len(), 1);
     };
@@ -157,14 +157,14 @@ async fn a_shop_that_no_reply_comes_from_is_given_up_and_read_again() {
     let status = async {
         let (shop, proxy, world) = distant_shop().await;
         let (_, source) = world.parts.postgres_sources().next().unwrap();
-        shop_is_given_up(cut_off(&proxy, &shop, "product", source.trigger_status()).await);
+        shop_is_given_up(&cut_off(&proxy, &shop, "product", source.trigger_status()).await);
         proxy.pass_new();
         assert_eq!(source.trigger_status().await.unwrap()[0].state, "missing");
     };
     let install = async {
         let (shop, proxy, world) = distant_shop().await;
         let (_, source) = world.parts.postgres_sources().next().unwrap();
-        shop_is_given_up(cut_off(&proxy, &shop, "product", source.install_triggers()).await);
+        shop_is_given_up(&cut_off(&proxy, &shop, "product", source.install_triggers()).await);
     };
     // They are too large for the stack of a test together.
     tokio::join!(read.boxed_local(), status.boxed_local(), install.boxed_local());
@@ -180,9 +180,9 @@ async fn distant_shop() -> (String, Proxy, World) {
     (shop, proxy, world)
 }
 
-fn shop_is_given_up(error: CatalogueError) {
+fn shop_is_given_up(error: &CatalogueError) {
     assert!(
-        matches!(&error, CatalogueError::Unreachable { reason, .. } if reason.contains("within 18s")),
+        matches!(error, CatalogueError::Unreachable { reason, .. } if reason.contains("within 18s")),
         "{error}"
     );
 }
