@@ -12,19 +12,25 @@ use sqlx::AssertSqlSafe;
 
 use crate::{
     sandbox::{Host, Middle, Net, SLOTS, in_sandbox, ticks_after},
-    support::{LIMIT, aloud},
+    support::{LIMIT, aloud, chaos_rounds},
 };
 
 /// How long a claim of these daemons holds.
 const LEASE: Duration = Duration::from_secs(2);
-/// How long after its lease a job of a host that is cut off may be without its answer. Alone it takes two seconds;
-/// beside other tests on a busy machine it has taken 17.
-const TAKE_OVER: Duration = Duration::from_secs(30);
+/// How long after its lease a job of a host that is cut off may be without its answer: for that it takes a second to
+/// see it and less to give the answer.
+const TAKE_OVER: Duration = Duration::from_secs(8);
 /// How long after a healed cut a daemon may be without work: a connection that is under way waits for the next of its
 /// attempts, which come ever more seldom, or is given up after ten seconds.
-const RECOVERY: Duration = Duration::from_secs(30);
+const RECOVERY: Duration = Duration::from_secs(15);
 /// How long a host that is cut off in a transaction may keep what it has locked.
 const LOCKED: Duration = Duration::from_secs(15);
+
+/// How long something may take that takes so long at most where nothing else runs, as in `make chaos`; other tests may
+/// need the machine as well. Who waits for the system to give up a dead connection takes many minutes.
+fn within(alone: Duration) -> Duration {
+    if chaos_rounds() > 1 { alone } else { 8 * alone }
+}
 
 /// A job that a host held when it was cut off.
 #[derive(sqlx::FromRow)]
@@ -86,7 +92,7 @@ async fn lose(middle: &Middle, host: &Host, nets: &[Net], seconds: u32) {
         let others = middle.hosts.iter().filter(|other| other.number != host.number);
         assert!(others.into_iter().any(|other| other.is_of(&worker)), "{worker} was cut off");
     }
-    assert!(taken_over < LEASE + TAKE_OVER, "the others took {taken_over:?}");
+    assert!(taken_over < within(LEASE + TAKE_OVER), "the others took {taken_over:?}");
     let answers = answers_of(middle, &lost).await;
     for answer in &answers {
         let old = lost.iter().find(|lost| lost.key == answer.id).unwrap().fence;
@@ -111,7 +117,7 @@ async fn lose(middle: &Middle, host: &Host, nets: &[Net], seconds: u32) {
     );
     middle.until("the host answers again", &again).await;
     let back = healed.elapsed();
-    assert!(back < RECOVERY, "it took {back:?} until the host did something again");
+    assert!(back < within(RECOVERY), "it took {back:?} until the host did something again");
     assert_eq!(answers_of(middle, &lost).await, answers, "nothing was written under the lost leases");
     let ended: i64 = middle.value(&format!("select count(*) {of_them}")).await;
     assert_eq!(usize::try_from(ended).unwrap(), lost.len(), "each has ended once");
@@ -222,7 +228,7 @@ async fn cut_off_in_a_transaction() {
     ours.rollback().await.unwrap();
     middle.until("the others fire", &ticks_after(&cut_at, 0)).await;
     let waited = cut.elapsed();
-    assert!(waited < LOCKED, "the tick was locked for {waited:?}");
+    assert!(waited < within(LOCKED), "the tick was locked for {waited:?}");
     middle.until("they go on", &ticks_after(&cut_at, 7)).await;
     every_tick_once(&middle).await;
 
@@ -236,7 +242,7 @@ async fn cut_off_in_a_transaction() {
     let healed = Instant::now();
     middle.leave_only(number).await;
     let back = healed.elapsed();
-    assert!(back < RECOVERY, "it took {back:?} until the host saw to ticks again");
+    assert!(back < within(RECOVERY), "it took {back:?} until the host saw to ticks again");
     aloud(&format!(
         "cut off for {lasted:.1?} in a transaction, whose locks were held for {waited:.1?}; when it was healed, the \
          host saw to ticks alone after {back:.1?}"
