@@ -2,26 +2,22 @@
 
 use crate::{
     running::TestDaemon,
+    steps::{as_list, as_text, assert_contains, assert_fields, assert_problem, shop_with_daemon},
     support::{SHOP, SOURCE, World, execute, program, stdout},
 };
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use shopkeeper::demo::models::{Fault, Operation};
 
 #[tokio::test]
 async fn a_question_by_http_is_answered_from_the_shop_with_its_source() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     let answer =
         daemon.ask(&world, json!({ "question": "How much is the Kettle?", "metadata": { "chat": 7 } })).await;
     assert_eq!(answer["status"], "completed");
-    assert!(answer["answer"]["text"].as_str().unwrap().contains("45.00"), "{answer}");
-    let cited: Vec<_> =
-        answer["sources"].as_array().unwrap().iter().filter(|source| source["cited"] == true).collect();
-    assert_eq!(
-        (&cited[0]["title"], &cited[0]["url"]),
-        (&json!("Kettle"), &json!("https://shop.example/p/3"))
-    );
+    assert_contains(as_text(&answer["answer"]["text"]), "45.00");
+    let cited: Vec<_> = as_list(&answer["sources"]).iter().filter(|source| source["cited"] == true).collect();
+    assert_fields(&cited[0], json!({ "title": "Kettle", "url": "https://shop.example/p/3" }));
     assert_eq!(answer["metadata"], json!({ "chat": 7 }));
     let fields: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();
     insta::assert_snapshot!(fields.join(" "));
@@ -30,27 +26,24 @@ async fn a_question_by_http_is_answered_from_the_shop_with_its_source() {
 
 #[tokio::test]
 async fn a_price_is_quoted_as_it_is_when_the_question_is_asked() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     world.in_shop("update product set price = 44.44 where id = 3").await;
     let answer = daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
-    assert!(answer["answer"]["text"].as_str().unwrap().contains("44.44"), "{answer}");
+    assert_contains(as_text(&answer["answer"]["text"]), "44.44");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_question_by_sql_is_answered_and_announced() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     let mut listener = sqlx::postgres::PgListener::connect_with(&world.ours).await.unwrap();
     listener.listen("shopkeeper_answer").await.unwrap();
     let ask = "select shopkeeper.ask(question => 'How much is the Kettle?', session_id => 'tg:1', idempotency_key => 'tg:1:1')::text";
-    let id: String = world.value(ask).await;
+    let id = world.text(ask).await;
     assert_eq!(listener.recv().await.unwrap().payload(), id);
-    let again: String = world.value(ask).await;
+    let again = world.text(ask).await;
     assert_eq!(again, id, "the same key is the same answer");
-    let answer: String =
-        world.value(&format!("select answer from shopkeeper.answers where id = '{id}'")).await;
+    let answer = world.text(&format!("select answer from shopkeeper.answers where id = '{id}'")).await;
     assert!(answer.contains("45.00"), "{answer}");
     daemon.stop().await;
 }
@@ -82,29 +75,23 @@ async fn a_role_with_the_printed_grants_may_ask_and_read_and_nothing_else() {
 
 #[tokio::test]
 async fn a_follow_up_is_searched_together_with_the_question_before_it() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     daemon.ask(&world, json!({ "question": "How much is the Kettle?", "session_id": "s" })).await;
     let answer = daemon.ask(&world, json!({ "question": "And is it in stock?", "session_id": "s" })).await;
     assert_eq!(answer["standalone_question"], "How much is the Kettle? And is it in stock?");
     let bodies = world.script().bodies(Operation::Completions);
-    let system = bodies[1]["messages"][0]["content"].as_str().unwrap();
+    let system = as_text(&bodies[1]["messages"][0]["content"]);
     assert!(system.contains("standalone question"), "only the follow-up is rewritten: {system}");
     let body = &bodies[2];
-    let roles: Vec<_> = body["messages"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|message| message["role"].as_str().unwrap().to_owned())
-        .collect();
+    let roles: Vec<_> =
+        as_list(&body["messages"]).iter().map(|message| as_text(&message["role"]).to_owned()).collect();
     assert_eq!(roles, ["system", "user", "assistant", "user"]);
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_follow_up_that_no_model_rewrites_is_searched_with_the_question_before_it() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     daemon.ask(&world, json!({ "question": "How much is the Kettle?", "session_id": "s" })).await;
     let follow_up = json!({ "question": "And is it in stock?", "session_id": "s" });
     let says = |text: &str| Fault::Says(text.to_owned());
@@ -112,7 +99,7 @@ async fn a_follow_up_that_no_model_rewrites_is_searched_with_the_question_before
         world.script().queue(Operation::Completions, [fault]);
         let answer = daemon.ask(&world, follow_up.clone()).await;
         assert_eq!(answer["status"], "completed");
-        let standalone = answer["standalone_question"].as_str().unwrap();
+        let standalone = as_text(&answer["standalone_question"]);
         assert!(standalone.ends_with("?\nAnd is it in stock?"), "{answer}");
     }
     world.script().queue(Operation::Completions, [says("Is the Kettle in stock?")]);
@@ -140,7 +127,7 @@ async fn what_a_question_names_by_its_sku_goes_first_unless_vectors_alone_are_wa
         "select shopkeeper.accept_question('local', null, '{\"question\": \"Price of LMP/3100?\"}')::text";
     execute(&url, ask).await;
     world.drain().await;
-    let answer: String = world.value("select sources -> 0 ->> 'key' from shopkeeper.answer").await;
+    let answer = world.text("select sources -> 0 ->> 'key' from shopkeeper.answer").await;
     assert_eq!(answer, "2");
 
     let vectors = world.settings().with_file_name("vectors.toml");
@@ -160,38 +147,33 @@ async fn an_empty_index_refuses_without_asking_the_model_and_hands_over() {
     .await;
     let daemon = TestDaemon::start(&world).await;
     let answer = daemon.ask(&world, json!({ "question": "Anything?" })).await;
-    assert_eq!(
-        (&answer["outcome"], &answer["escalation"]["reason"]),
-        (&json!("no_answer"), &json!("no_passages"))
-    );
-    assert!(answer["answer"]["text"].as_str().unwrap().starts_with("I don't have information"));
-    assert_eq!(world.script().requests(Operation::Completions), 0);
+    assert_fields(&answer, json!({ "outcome": "no_answer", "escalation": { "reason": "no_passages" } }));
+    assert!(as_text(&answer["answer"]["text"]).starts_with("I don't have information"));
+    assert_eq!(world.completion_requests(), 0);
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_question_that_the_model_never_answers_fails_and_hands_over() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     world.script().always(Operation::Completions, Fault::BadJson);
     let answer = daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
-    assert_eq!((&answer["status"], &answer["escalation"]["reason"]), (&json!("failed"), &json!("failed")));
+    assert_fields(&answer, json!({ "status": "failed", "escalation": { "reason": "failed" } }));
     assert_eq!(answer["attempt"], 3);
-    assert!(answer["error"].as_str().unwrap().contains("not the JSON"), "{answer}");
+    assert_contains(as_text(&answer["error"]), "not the JSON");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn what_no_passage_says_is_asked_once_more_without_chance_and_then_withheld() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     let says = |text: &str| Fault::Says(text.to_owned());
     let question = json!({ "question": "How much is the Kettle?" });
 
     world.script().queue(Operation::Completions, [says("It costs 44.90 [1].")]);
     let answer = daemon.ask(&world, question.clone()).await;
-    assert!(answer["answer"]["text"].as_str().unwrap().contains("45.00"), "{answer}");
-    assert_eq!((&answer["grounding"]["checked"], &answer["needs_escalation"]), (&json!(true), &json!(false)));
+    assert_contains(as_text(&answer["answer"]["text"]), "45.00");
+    assert_fields(&answer, json!({ "grounding": { "checked": true }, "needs_escalation": false }));
     let bodies = world.script().bodies(Operation::Completions);
     assert_eq!((&bodies[0]["messages"], &bodies[1]["temperature"]), (&bodies[1]["messages"], &json!(0.0)));
     let tokens = answer["usage"]["input_tokens"].as_u64().unwrap();
@@ -205,15 +187,11 @@ async fn what_no_passage_says_is_asked_once_more_without_chance_and_then_withhel
         world.script().queue(Operation::Completions, [says(wrong), says(wrong)]);
         let answer = daemon.ask(&world, question.clone()).await;
         assert_eq!(answer["grounding"][field], told, "{answer}");
-        assert_eq!(
-            (&answer["status"], &answer["outcome"], &answer["escalation"]["reason"]),
-            (&json!("completed"), &json!("no_answer"), &json!("ungrounded")),
-            "{answer}"
+        assert_fields(
+            &answer,
+            json!({ "status": "completed", "outcome": "no_answer", "escalation": { "reason": "ungrounded" } }),
         );
-        assert!(
-            answer["answer"]["text"].as_str().unwrap().starts_with("I don't have information"),
-            "{answer}"
-        );
+        assert!(as_text(&answer["answer"]["text"]).starts_with("I don't have information"), "{answer}");
         assert_eq!(answer["usage"]["input_tokens"], tokens, "both completions are counted");
     }
     daemon.stop().await;
@@ -221,18 +199,13 @@ async fn what_no_passage_says_is_asked_once_more_without_chance_and_then_withhel
 
 #[tokio::test]
 async fn the_customers_own_limit_may_be_repeated_and_is_no_price() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     let says = |text: &str| Fault::Says(text.to_owned());
     let none = "We have no kettle under 25 €, ours costs 45.00 [1].";
     world.script().queue(Operation::Completions, [says(none)]);
     let question = json!({ "question": "A kettle under 25 €?", "session_id": "s" });
     let answer = daemon.ask(&world, question).await;
-    assert_eq!(
-        (&answer["answer"]["text"], &answer["outcome"]),
-        (&json!(none), &json!("answered")),
-        "{answer}"
-    );
+    assert_fields(&answer, json!({ "answer": { "text": none }, "outcome": "answered" }));
     // Said in an earlier message, it is still the customer's; as a price it needs a passage.
     for (said, outcome) in [("There is nothing under 25 €.", "answered"), ("Yes, under 25 €.", "no_answer")]
     {
@@ -266,51 +239,44 @@ async fn what_is_said_without_the_model_is_in_the_language_of_the_customer_also_
     assert_eq!((refused.0, refused.1), (json!("no_answer"), json!("Leider nein.")));
     let spent = "insert into shopkeeper.usage (operation, shard, tokens, usd) values ('answer', 0, 1, 5)
                  on conflict (day, operation, shard) do update set usd = 5";
-    execute(&world.url(), spent).await;
-    let asked = world.script().requests(Operation::Completions);
+    world.execute(spent).await;
+    let asked = world.completion_requests();
     for (locale, text) in [("de", "Später."), ("fr", "Later.")] {
         let paused = ask("How much is the Kettle?", locale).await;
         assert_eq!(paused, (json!("fallback"), json!(text), json!("paused")));
     }
-    assert_eq!(world.script().requests(Operation::Completions), asked, "nothing is spent");
+    assert_eq!(world.completion_requests(), asked, "nothing is spent");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_passing_fault_of_the_model_is_not_seen_by_the_caller() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     world.script().queue(Operation::Completions, [Fault::Nonsense]);
     let answer = daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
-    assert_eq!((&answer["status"], &answer["attempt"]), (&json!("completed"), &json!(2)));
+    assert_fields(&answer, json!({ "status": "completed", "attempt": 2 }));
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn the_same_idempotency_key_is_one_answer_and_another_question_is_refused() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     let post = async |question: &str| {
-        let request =
-            daemon.client.post(format!("{}/v1/answers", daemon.url)).header("Idempotency-Key", "k1");
+        let request = daemon.request(Method::POST, "/v1/answers").header("Idempotency-Key", "k1");
         let response = request.json(&json!({ "question": question })).send().await.unwrap();
         (response.status(), response.json::<Value>().await.unwrap())
     };
     let (_, first) = post("How much is the Kettle?").await;
-    daemon.settled(&world, first["id"].as_str().unwrap()).await;
+    daemon.settled(&world, as_text(&first["id"])).await;
     let (status, second) = post("How much is the Kettle?").await;
     assert_eq!((status, &second["id"]), (StatusCode::OK, &first["id"]));
-    let (status, problem) = post("How much is the Shirt?").await;
-    assert_eq!(
-        (status, &problem["code"]),
-        (StatusCode::UNPROCESSABLE_ENTITY, &json!("idempotency_mismatch"))
-    );
+    assert_problem(post("How much is the Shirt?").await, 422, "idempotency_mismatch");
     daemon.stop().await;
 }
 
 /// That somebody has looked at an answer since now: who waits for it does so first, and once in a while.
 async fn looked(world: &World) -> String {
-    let now: String = world.value("select clock_timestamp()::text").await;
+    let now = world.text("select clock_timestamp()::text").await;
     format!(
         "exists (select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
              and query like '%shopkeeper.answer_object(known)%' and state = 'idle' and query_start > '{now}')"
@@ -319,11 +285,10 @@ async fn looked(world: &World) -> String {
 
 #[tokio::test]
 async fn a_client_may_wait_for_the_answer_as_long_as_it_likes_to() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     let question = json!({ "question": "How much is the Kettle?" });
     let post = async |wait: &str| {
-        let request = daemon.client.post(format!("{}/v1/answers", daemon.url)).header("Prefer", wait);
+        let request = daemon.request(Method::POST, "/v1/answers").header("Prefer", wait);
         let response = request.json(&question).send().await.unwrap();
         (response.status(), response.json::<Value>().await.unwrap())
     };
@@ -336,7 +301,7 @@ async fn a_client_may_wait_for_the_answer_as_long_as_it_likes_to() {
     assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
     assert!(began.elapsed() >= std::time::Duration::from_secs(1));
 
-    let path = format!("{}/v1/answers/{}", daemon.url, answer["id"].as_str().unwrap());
+    let path = format!("{}/v1/answers/{}", daemon.url, as_text(&answer["id"]));
     let get = daemon.client.get(&path).header("Prefer", "wait=20").send();
     let waits = looked(&world).await;
     let free = async {
@@ -350,11 +315,11 @@ async fn a_client_may_wait_for_the_answer_as_long_as_it_likes_to() {
 
     let (status, answer) = post("wait=long").await;
     assert!(status.is_success(), "what is not understood is no preference: {answer}");
-    daemon.settled(&world, answer["id"].as_str().unwrap()).await;
+    daemon.settled(&world, as_text(&answer["id"])).await;
 
     world.script().always(Operation::Completions, Fault::Held);
     let (_, answer) = post("wait=0").await;
-    let path = format!("{}/v1/answers/{}", daemon.url, answer["id"].as_str().unwrap());
+    let path = format!("{}/v1/answers/{}", daemon.url, as_text(&answer["id"]));
     let waiting = daemon.client.get(&path).header("Prefer", "wait=20").send();
     let waits = looked(&world).await;
     let stopping = async {
@@ -377,14 +342,10 @@ async fn a_model_that_hangs_is_away_and_the_question_does_not_pay_for_it() {
     (limits.timeout, limits.fallback_after) = (span(300), span(0));
     world.script().always(Operation::Completions, Fault::Held);
     let daemon = TestDaemon::start(&world).await;
-    let request = daemon.client.post(format!("{}/v1/answers", daemon.url)).header("Prefer", "wait=20");
+    let request = daemon.request(Method::POST, "/v1/answers").header("Prefer", "wait=20");
     let answer = request.json(&json!({ "question": "How much is the Kettle?" })).send().await.unwrap();
     let answer: Value = answer.json().await.unwrap();
-    assert_eq!(
-        (&answer["status"], &answer["outcome"]),
-        (&json!("completed"), &json!("fallback")),
-        "{answer}"
-    );
+    assert_fields(&answer, json!({ "status": "completed", "outcome": "fallback" }));
     daemon.stop().await;
 }
 
@@ -395,7 +356,7 @@ async fn however_long_a_server_wants_to_be_left_alone_the_fallback_comes_in_time
     let hours = Some(std::time::Duration::from_hours(1));
     let daemon = TestDaemon::start(&world).await;
     world.script().always(Operation::Completions, Fault::Status { code: 503, retry_after: hours });
-    let request = daemon.client.post(format!("{}/v1/answers", daemon.url)).header("Prefer", "wait=20");
+    let request = daemon.request(Method::POST, "/v1/answers").header("Prefer", "wait=20");
     let answer = request.json(&json!({ "question": "How much is the Kettle?" })).send().await.unwrap();
     let answer: Value = answer.json().await.unwrap();
     assert_eq!(answer["outcome"], "fallback", "{answer}");
@@ -404,8 +365,7 @@ async fn however_long_a_server_wants_to_be_left_alone_the_fallback_comes_in_time
 
 #[tokio::test]
 async fn a_bad_request_is_a_problem_that_names_the_field() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     let long = "x".repeat(4001);
     let mut seen = String::new();
     for body in [
@@ -421,21 +381,13 @@ async fn a_bad_request_is_a_problem_that_names_the_field() {
         json!({ "question": "a", "metadata": { "a\u{0}": 1 } }),
     ] {
         let (status, problem) = daemon.post(body).await;
-        seen += &format!(
-            "{} {} {}\n",
-            status.as_u16(),
-            problem["code"].as_str().unwrap(),
-            problem["detail"].as_str().unwrap()
-        );
+        seen +=
+            &format!("{} {} {}\n", status.as_u16(), as_text(&problem["code"]), as_text(&problem["detail"]));
     }
     for path in ["/v1/answers/nonsense", "/v1/answers/00000000-0000-0000-0000-000000000000", "/nothing"] {
         let (status, problem) = daemon.get(path).await;
-        seen += &format!(
-            "{} {} {}\n",
-            status.as_u16(),
-            problem["code"].as_str().unwrap(),
-            problem["detail"].as_str().unwrap()
-        );
+        seen +=
+            &format!("{} {} {}\n", status.as_u16(), as_text(&problem["code"]), as_text(&problem["detail"]));
     }
     insta::assert_snapshot!(seen);
     assert_eq!(world.count("answer").await, 0);
@@ -444,9 +396,8 @@ async fn a_bad_request_is_a_problem_that_names_the_field() {
 
 #[tokio::test]
 async fn health_is_told_apart_alive_and_ready() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
-    let live = daemon.client.get(format!("{}/livez", daemon.url)).send().await.unwrap();
+    let (world, daemon) = shop_with_daemon().await;
+    let live = daemon.request(Method::GET, "/livez").send().await.unwrap();
     assert_eq!(live.status(), StatusCode::OK);
     assert_eq!(
         daemon.get("/readyz").await,
@@ -469,20 +420,15 @@ async fn the_metrics_have_these_names_and_labels() {
     daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
     world.until("it was tried", "bool_and(attempts > 0) from shopkeeper.delivery").await;
     // A schedule fires at once, because it was last seen to two hours ago.
-    execute(&world.url(), "update shopkeeper.schedule set last_at = now() - interval '2 hours'").await;
+    world.execute("update shopkeeper.schedule set last_at = now() - interval '2 hours'").await;
+    world.until_some("job_history where kind = 'prune_history'").await;
+    world.until_count(3, "document_index").await;
     world
-        .until(
-            "history was pruned",
-            "exists (select from shopkeeper.job_history where kind = 'prune_history')",
+        .execute(
+            "insert into shopkeeper.job (kind, state, run_at, last_error, waits_for, waits_since)
+         values ('eval', 'scheduled', now() + interval '1 hour', 'it waits', 'stop', now())",
         )
         .await;
-    world.until("the shop is indexed", "count(*) = 3 from shopkeeper.document_index").await;
-    execute(
-        &world.url(),
-        "insert into shopkeeper.job (kind, state, run_at, last_error, waits_for, waits_since)
-         values ('eval', 'scheduled', now() + interval '1 hour', 'it waits', 'stop', now())",
-    )
-    .await;
     let text = daemon.metrics().await;
     assert!(text.contains("shopkeeper_queue_depth{kind=\"refresh_document\",state=\"ready\"} 0\n"), "{text}");
     // Other tests of this process count too: names and labels are the same for all, values are not.
@@ -493,6 +439,6 @@ async fn the_metrics_have_these_names_and_labels() {
     });
     let all: std::collections::BTreeSet<_> = series.collect();
     insta::assert_snapshot!(all.into_iter().collect::<Vec<_>>().join("\n"));
-    assert_eq!(daemon.client.get(format!("{}/metrics", daemon.url)).send().await.unwrap().status(), 404);
+    assert_eq!(daemon.request(Method::GET, "/metrics").send().await.unwrap().status(), 404);
     daemon.stop().await;
 }

@@ -2,7 +2,8 @@
 
 use crate::{
     running::TestDaemon,
-    support::{World, execute, stdout},
+    steps::{as_list, as_text, assert_contains, assert_problem, shop_with_daemon},
+    support::{World, stdout},
 };
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -73,17 +74,17 @@ fn routes(answer: &str, escalation: &str, delivery: &str) -> Vec<(Method, String
 async fn every_route_asks_for_its_scope_and_shows_a_client_its_own_alone() {
     let world = world().await;
     let daemon = TestDaemon::start(&world).await;
-    execute(&world.url(), "insert into shopkeeper.webhook values ('hook', '{answer.failed}')").await;
+    world.execute("insert into shopkeeper.webhook values ('hook', '{answer.failed}')").await;
     let chat = token(&world, "chat", &[Scope::AnswersWrite, Scope::AnswersRead], None).await;
     world.script().always(Operation::Completions, Fault::BadJson);
     let asked = request(&daemon, Method::POST, "/v1/answers", &chat)
         .json(&json!({ "question": "Kettle?", "session_id": "s" }));
     let (_, answer) = sent(asked).await;
-    let id = answer["id"].as_str().unwrap();
-    world.until("it failed", "count(*) = 1 from shopkeeper.delivery").await;
+    let id = as_text(&answer["id"]);
+    world.until_count(1, "delivery").await;
     world.script().clear();
-    let escalation: String = world.value("select id::text from shopkeeper.escalation").await;
-    let delivery: String = world.value("select id::text from shopkeeper.delivery").await;
+    let escalation = world.text("select id::text from shopkeeper.escalation").await;
+    let delivery = world.text("select id::text from shopkeeper.delivery").await;
 
     let routes = routes(id, &escalation, &delivery);
     let document: Value = daemon.get("/openapi.json").await.1;
@@ -136,7 +137,7 @@ async fn a_browser_has_one_session_and_a_token_only_its_sources() {
         token(&world, "chat", &[Scope::AnswersWrite, Scope::AnswersRead, Scope::SessionsErase], None).await;
     let (status, made) = sent(request(&daemon, Method::POST, "/v1/sessions/mine/token", &chat)).await;
     assert_eq!(status, StatusCode::CREATED, "{made}");
-    let browser = made["token"].as_str().unwrap();
+    let browser = as_text(&made["token"]);
     let ask = |body: Value| request(&daemon, Method::POST, "/v1/answers", browser).json(&body);
     let (_, answer) = sent(ask(json!({ "question": "Kettle?" }))).await;
     assert_eq!(answer["session_id"], "mine", "it need not say so");
@@ -150,13 +151,13 @@ async fn a_browser_has_one_session_and_a_token_only_its_sources() {
     )
     .await;
     for path in ["", "/events"] {
-        let path = format!("/v1/answers/{}{path}", other["id"].as_str().unwrap());
+        let path = format!("/v1/answers/{}{path}", as_text(&other["id"]));
         assert_eq!(sent(request(&daemon, Method::GET, &path, browser)).await.0, StatusCode::NOT_FOUND);
     }
-    let path = format!("/v1/answers/{}", answer["id"].as_str().unwrap());
+    let path = format!("/v1/answers/{}", as_text(&answer["id"]));
     assert_eq!(sent(request(&daemon, Method::GET, &path, browser)).await.0, StatusCode::OK);
     let (_, listed) = sent(request(&daemon, Method::GET, "/v1/answers", browser)).await;
-    assert_eq!(listed["data"].as_array().unwrap().len(), 1, "{listed}");
+    assert_eq!(as_list(&listed["data"]).len(), 1, "{listed}");
     for (method, path) in [
         (Method::GET, "/v1/sessions/other"),
         (Method::POST, "/v1/sessions/mine/token"),
@@ -172,8 +173,7 @@ async fn a_browser_has_one_session_and_a_token_only_its_sources() {
         let request = request(&daemon, method.clone(), path, browser).json(&body);
         assert_eq!(sent(request).await.0, StatusCode::FORBIDDEN, "{method} {path}");
     }
-    execute(&world.url(), "update shopkeeper.token set expires_at = now() where session_id is not null")
-        .await;
+    world.execute("update shopkeeper.token set expires_at = now() where session_id is not null").await;
     assert_eq!(sent(request(&daemon, Method::GET, &path, browser)).await.0, StatusCode::UNAUTHORIZED);
 
     let narrow = token(&world, "narrow", &[Scope::AnswersWrite, Scope::AnswersRead], Some(&["faq"])).await;
@@ -190,7 +190,7 @@ async fn a_browser_has_one_session_and_a_token_only_its_sources() {
 #[tokio::test]
 async fn a_browser_says_what_a_visitor_may_say_and_whose_it_is_was_fixed_with_its_token() {
     let world = world().await;
-    execute(&world.url(), "insert into shopkeeper.webhook values ('hook', '{}')").await;
+    world.execute("insert into shopkeeper.webhook values ('hook', '{}')").await;
     let daemon = TestDaemon::start(&world).await;
     let scopes = [Scope::AnswersWrite, Scope::AnswersRead, Scope::SessionsErase];
     let chat = token(&world, "chat", &scopes, None).await;
@@ -206,12 +206,12 @@ async fn a_browser_says_what_a_visitor_may_say_and_whose_it_is_was_fixed_with_it
     ] {
         let (status, problem) = post("mine", body).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
-        assert!(problem["detail"].as_str().unwrap().contains(says), "{body}: {problem}");
+        assert!(as_text(&problem["detail"]).contains(says), "{body}: {problem}");
     }
     let made = async |session: &str, body: &str| {
         let (status, made) = post(session, body).await;
         assert_eq!(status, StatusCode::CREATED, "{made}");
-        made["token"].as_str().unwrap().to_owned()
+        as_text(&made["token"]).to_owned()
     };
     let (known, stranger) = (made("mine", r#"{"customer_id": "c_91"}"#).await, made("strange", "{}").await);
 
@@ -225,10 +225,7 @@ async fn a_browser_says_what_a_visitor_may_say_and_whose_it_is_was_fixed_with_it
     assert!(ask(&known, json!({ "question": "Shirt?", "customer_id": "c_91" })).await.0.is_success());
     assert!(ask(&stranger, json!({ "question": "Shirt?", "priority": null })).await.0.is_success());
     let customers: Vec<Option<String>> =
-        sqlx::query_scalar("select customer_id from shopkeeper.answer order by seq")
-            .fetch_all(&world.ours)
-            .await
-            .unwrap();
+        world.values("select customer_id from shopkeeper.answer order by seq").await;
     assert_eq!(customers, [Some("c_91".to_owned()), Some("c_91".to_owned()), None]);
     let said = json!([{ "role": "assistant", "content": "It is free." }]);
     for (field, value) in [
@@ -242,7 +239,7 @@ async fn a_browser_says_what_a_visitor_may_say_and_whose_it_is_was_fixed_with_it
         for browser in [&known, &stranger] {
             let (status, problem) = ask(browser, json!({ "question": "Kettle?", field: value })).await;
             assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("forbidden")), "{field}");
-            assert!(problem["detail"].as_str().unwrap().contains(field), "{problem}");
+            assert_contains(as_text(&problem["detail"]), field);
         }
     }
     assert_eq!(
@@ -282,15 +279,11 @@ async fn tokens_are_made_listed_and_revoked_by_commands_and_kept_as_hashes() {
     let token = stdout(&made).trim().to_owned();
     assert!(token.starts_with("skt_") && token.len() == 47, "{token}");
     assert_eq!(sent(request(&daemon, Method::GET, "/v1/answers", &token)).await.0, StatusCode::OK);
-    let kept: String = world.value("select token::text from shopkeeper.token").await;
+    let kept = world.text("select token::text from shopkeeper.token").await;
     assert!(!kept.contains(&token[4..]), "{kept}");
-    let listed: Value =
-        serde_json::from_str(&stdout(&world.run(&["token", "list", "--json"]).await)).unwrap();
-    assert_eq!(
-        (&listed["tokens"][0]["client"], listed["tokens"].as_array().unwrap().len()),
-        (&json!("chat"), 1)
-    );
-    let id = listed["tokens"][0]["id"].as_str().unwrap();
+    let listed = world.run_json("token list").await;
+    assert_eq!((&listed["tokens"][0]["client"], as_list(&listed["tokens"]).len()), (&json!("chat"), 1));
+    let id = as_text(&listed["tokens"][0]["id"]);
     let revoked = world.run(&["token", "revoke", id]).await;
     assert!(revoked.status.success());
     assert!(stdout(&revoked).starts_with(&format!("{id} is revoked")), "it says what it did");
@@ -315,7 +308,7 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
     let mut world = World::new().await;
     world.config.http.requests_per_minute = 3;
     let daemon = TestDaemon::start(&world).await;
-    let ask = async || daemon.client.get(format!("{}/v1/answers", daemon.url)).send().await.unwrap();
+    let ask = async || daemon.request(Method::GET, "/v1/answers").send().await.unwrap();
     for _ in 0..3 {
         assert_eq!(ask().await.status(), StatusCode::OK);
     }
@@ -342,11 +335,10 @@ async fn when_too_many_questions_wait_no_more_is_taken() {
     for _ in 0..2 {
         assert_eq!(daemon.post(question.clone()).await.0, StatusCode::ACCEPTED);
     }
-    let (status, problem) = daemon.post(question.clone()).await;
-    assert_eq!((status, &problem["code"]), (StatusCode::TOO_MANY_REQUESTS, &json!("queue_full")));
+    assert_problem(daemon.post(question.clone()).await, 429, "queue_full");
     world.script().clear();
-    daemon.settled(&world, first["id"].as_str().unwrap()).await;
-    world.until("all are answered", "not exists (select from shopkeeper.job)").await;
+    daemon.settled(&world, as_text(&first["id"])).await;
+    world.until_none("job").await;
     assert_eq!(daemon.ask(&world, question).await["status"], "completed");
     daemon.stop().await;
 }
@@ -358,7 +350,7 @@ async fn a_key_that_is_known_is_answered_also_where_another_question_would_be_re
     let daemon = TestDaemon::start(&world).await;
     world.script().always(Operation::Completions, Fault::Held);
     let ask = async |daemon: &TestDaemon, key: &str, body: &Value| {
-        let request = daemon.client.post(format!("{}/v1/answers", daemon.url));
+        let request = daemon.request(Method::POST, "/v1/answers");
         sent(request.header("Idempotency-Key", key).json(body)).await
     };
     let first = json!({ "question": "Kettle?", "session_id": "s", "on_busy": "reject" });
@@ -368,31 +360,25 @@ async fn a_key_that_is_known_is_answered_also_where_another_question_would_be_re
     let (_, second) = ask(&daemon, "second", &other).await;
     let (_, third) = ask(&daemon, "third", &other).await;
 
-    let (status, problem) = ask(&daemon, "fourth", &other).await;
-    assert_eq!((status, &problem["code"]), (StatusCode::TOO_MANY_REQUESTS, &json!("queue_full")));
+    assert_problem(ask(&daemon, "fourth", &other).await, 429, "queue_full");
     for (key, body, answer) in
         [("first", &first, &accepted), ("second", &other, &second), ("third", &other, &third)]
     {
         let (status, again) = ask(&daemon, key, body).await;
         assert_eq!((status, &again["id"]), (StatusCode::ACCEPTED, &answer["id"]), "{key}: {again}");
     }
-    let (status, problem) = ask(&daemon, "second", &first).await;
-    assert_eq!(
-        (status, &problem["code"]),
-        (StatusCode::UNPROCESSABLE_ENTITY, &json!("idempotency_mismatch"))
-    );
+    assert_problem(ask(&daemon, "second", &first).await, 422, "idempotency_mismatch");
     // A key is kept for a day.
-    execute(&world.url(), "update shopkeeper.answer set created_at = now() - interval '25 hours' where idempotency_key = 'third'").await;
+    world.execute("update shopkeeper.answer set created_at = now() - interval '25 hours' where idempotency_key = 'third'").await;
     assert_eq!(ask(&daemon, "third", &other).await.0, StatusCode::TOO_MANY_REQUESTS);
 
     // Settings that would refuse the question now.
     world.script().clear();
-    world.until("all are answered", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     daemon.stop().await;
     world.config.answers.limits.max_question_chars = std::num::NonZeroU32::new(10).unwrap();
     let daemon = TestDaemon::start(&world).await;
-    let (status, problem) = ask(&daemon, "fourth", &other).await;
-    assert_eq!((status, &problem["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("question_too_long")));
+    assert_problem(ask(&daemon, "fourth", &other).await, 422, "question_too_long");
     let (status, again) = ask(&daemon, "second", &other).await;
     assert_eq!(
         (status, &again["id"], &again["status"]),
@@ -403,10 +389,9 @@ async fn a_key_that_is_known_is_answered_also_where_another_question_would_be_re
 
 #[tokio::test]
 async fn without_a_token_no_web_page_and_no_borrowed_name_gets_in() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     let with = async |name: &'static str, value: &str| {
-        let request = daemon.client.get(format!("{}/v1/answers", daemon.url)).header(name, value);
+        let request = daemon.request(Method::GET, "/v1/answers").header(name, value);
         request.send().await.unwrap().status()
     };
     for (host, status) in [

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     queue::LIMITS,
-    support::{LIMIT, World, execute},
+    support::{LIMIT, World},
 };
 
 /// Does as each payload wishes, and notes which jobs were run together.
@@ -139,7 +139,7 @@ async fn the_jobs_of_one_claim_are_one_run_and_each_has_its_own_outcome() {
         ("e", "dead", 3, Some("e failed")),
     ] {
         let ended = "select (outcome, attempts, error)::text from shopkeeper.job_history where key = ";
-        let ended: String = world.value(&format!("{ended}'{key}'")).await;
+        let ended = world.text(&format!("{ended}'{key}'")).await;
         let error = error.map(|error| format!("\"{error}\"")).unwrap_or_default();
         assert_eq!(ended, format!("({outcome},{attempts},{error})"), "{key}");
     }
@@ -181,7 +181,7 @@ async fn after_a_panic_each_job_is_run_alone_and_only_the_culprit_is_charged() {
 async fn after_a_time_out_each_job_is_run_alone_and_only_the_culprit_is_charged() {
     let world = World::new().await;
     enqueue_with_one_bad(&world, "hang").await;
-    execute(&world.url(), "update shopkeeper.job set time_limit = '200 ms' where key = 'bad'").await;
+    world.execute("update shopkeeper.job set time_limit = '200 ms' where key = 'bad'").await;
     let running = Running::start(&world, MANY, WIDE);
     world.until("all have ended", EMPTY).await;
     running.stop().await;
@@ -235,7 +235,7 @@ async fn when_a_worker_dies_its_jobs_are_claimed_alone_and_only_the_one_that_the
 async fn those_that_must_run_alone_run_one_at_a_time_beside_batches() {
     let world = World::new().await;
     enqueue_with_one_bad(&world, "nothing").await;
-    execute(&world.url(), "update shopkeeper.job set alone = true where key ~ '[1-5]$' or key = 'bad'").await;
+    world.execute("update shopkeeper.job set alone = true where key ~ '[1-5]$' or key = 'bad'").await;
     let lone = world.count("job where alone").await;
     let running = Running::start(&world, 0, WIDE);
     for _ in 0..2 {
@@ -261,9 +261,9 @@ async fn a_lane_that_hangs_holds_up_no_other_and_keeps_only_its_own_slots() {
     let world = World::new().await;
     enqueue(&world, &[("a", "slow", "hang"), ("b", "fast", "nothing"), ("c", "fast", "nothing")]).await;
     let running = Running::start(&world, MANY, Limits { concurrency: 3, ..LIMITS });
-    world.until("the others have ended", "count(*) = 2 from shopkeeper.job_history").await;
+    world.until_count(2, "job_history").await;
     enqueue(&world, &[("d", "fast", "nothing"), ("e", "fast", "nothing")]).await;
-    world.until("their slots are free again", "count(*) = 4 from shopkeeper.job_history").await;
+    world.until_count(4, "job_history").await;
     world.store.cancel_jobs(&[world.value("select id from shopkeeper.job").await]).await.unwrap();
     let runs = running.stop().await;
     assert!(
@@ -277,10 +277,10 @@ async fn a_cancelled_job_of_a_batch_is_left_and_the_others_go_on() {
     let world = World::new().await;
     enqueue_with_one_bad(&world, "lost?").await;
     let running = Running::start(&world, 0, WIDE);
-    world.until("all run", "count(*) = 20 from shopkeeper.job where state = 'running'").await;
+    world.until_count(20, "job where state = 'running'").await;
     let bad: i64 = world.value("select id from shopkeeper.job where key = 'bad'").await;
     world.store.cancel_jobs(&[bad]).await.unwrap();
-    world.until("its lease is gone", "count(*) = 19 from shopkeeper.job").await;
+    world.until_count(19, "job").await;
     running.job.gate.add_permits(10);
     world.until("all have ended", EMPTY).await;
     let runs = running.stop().await;
@@ -296,7 +296,7 @@ async fn no_more_jobs_of_batches_run_at_once_than_there_are_slots() {
     let wishes: Vec<_> = keys.iter().map(|key| (key.as_str(), "", "nothing")).collect();
     enqueue(&world, &wishes).await;
     let running = Running::start(&world, 0, Limits { concurrency: 4, ..LIMITS });
-    world.until("four run", "count(*) = 4 from shopkeeper.job where state = 'running'").await;
+    world.until_count(4, "job where state = 'running'").await;
     running.job.gate.add_permits(100);
     world.until("all have ended", EMPTY).await;
     let runs = running.stop().await;

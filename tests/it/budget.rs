@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::{
     running::TestDaemon,
-    support::{SOURCE, World, execute, stdout},
+    steps::{FULL, as_list, assert_fields},
+    support::{SOURCE, World, stdout},
 };
 use serde_json::{Value, json};
 use shopkeeper::{
@@ -65,9 +66,9 @@ async fn a_clock_that_was_set_back_holds_no_budget() {
     let take = async || world.store.take_budget(&of, RATES, 1, 1, 0.0).await.unwrap();
     assert!(take().await.is_zero());
     let ahead = "update shopkeeper.model_budget set at = clock_timestamp() + interval '1 hour'";
-    execute(&world.url(), ahead).await;
+    world.execute(ahead).await;
     assert!(take().await.is_zero());
-    execute(&world.url(), ahead).await;
+    world.execute(ahead).await;
     world.store.hold_budget(&of, Duration::from_secs(2)).await.unwrap();
     let wait = take().await;
     assert!(wait < Duration::from_secs(5), "{wait:?}");
@@ -80,12 +81,12 @@ async fn a_server_that_asks_for_patience_is_left_alone_by_all() {
     world.script().queue(Operation::Embeddings, [Fault::Status { code: 429, retry_after }]);
     world.try_sync().await.unwrap();
     let workers = world.workers();
-    world.until("all wait", "count(*) = 3 from shopkeeper.job where last_error is not null").await;
+    world.until_count(3, "job where last_error is not null").await;
     world.in_shop("insert into product values (9, 'Lamp', 'Shines.', 9, 1)").await;
     world.try_sync().await.unwrap();
-    world.until("so does the next", "count(*) = 4 from shopkeeper.job where last_error is not null").await;
+    world.until_count(4, "job where last_error is not null").await;
     workers.stop().await;
-    assert_eq!(world.script().requests(Operation::Embeddings), 1, "nobody asked again");
+    assert_eq!(world.embedding_requests(), 1, "nobody asked again");
     assert_eq!(world.count("job where attempts = 0 and run_at > now() + interval '9 min'").await, 4);
 }
 
@@ -95,18 +96,14 @@ async fn the_money_of_a_day_stops_the_backfill_and_not_the_answers() {
         World::with(crate::support::SHOP, &(SOURCE.to_owned() + "[budget]\nembedding_usd = 0.001\n")).await;
     world.sync().await;
     assert!(world.count("usage where usd > 0.001").await > 0, "the first request was free to go over it");
-    world.in_shop("update product set description = 'Too dear.' where id = 3").await;
+    world.describe(3, "Too dear.").await;
     world.try_sync().await.unwrap();
     let workers = world.workers();
-    world
-        .until("it waits", "exists (select from shopkeeper.job where last_error like 'today%dollars%')")
-        .await;
+    world.until_some("job where last_error like 'today%dollars%'").await;
     let midnight = "job where run_at >= ((now() at time zone 'UTC')::date + 1)::timestamp at time zone 'UTC'";
     assert_eq!(world.count(midnight).await, 1);
-    let id: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle holds two litres?')").await;
-    world
-        .until("it is answered", &format!("status = 'completed' from shopkeeper.answer where id = '{id}'"))
-        .await;
+    let id = world.ask_by_sql("Which kettle holds two litres?").await;
+    world.until_completed(id).await;
     workers.stop().await;
     // As long as there is none, it waits on; when there is more, a daemon that starts lets it go on.
     for (limit, waiting) in [("0.001", 1), ("0.002", 1), ("1000", 0)] {
@@ -130,14 +127,14 @@ async fn what_a_search_and_an_answer_that_fails_cost_is_counted() {
     // Its question is embedded three times, and the model answers none of them.
     let failure = Fault::Status { code: 500, retry_after: None };
     world.script().always(Operation::Completions, Fault::WrongCount);
-    let id: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle holds two litres?')").await;
+    let id = world.ask_by_sql("Which kettle holds two litres?").await;
     let workers = world.workers();
     world.until("it failed", &format!("status = 'failed' from shopkeeper.answer where id = '{id}'")).await;
     assert_eq!(world.value::<i64>(tokens).await, 4 * searched);
 
     // One that nobody waits for any longer.
     world.script().always(Operation::Completions, failure);
-    let id: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle holds two litres?')").await;
+    let id = world.ask_by_sql("Which kettle holds two litres?").await;
     world.until("it waits", &format!("last_error is not null from shopkeeper.job where key = '{id}'")).await;
     world.value::<bool>(&format!("select shopkeeper.cancel_answer('{id}')")).await;
     workers.stop().await;
@@ -149,13 +146,10 @@ async fn what_a_server_says_is_left_holds_for_all() {
     let world = limited("requests_per_minute = 3000\ntokens_per_minute = 1000000").await;
     world.script().queue(Operation::Embeddings, [Fault::Left { requests: 400, tokens: 7 }]);
     world.sync().await;
-    let left: (f64, f64) = sqlx::query_as("select requests, tokens from shopkeeper.model_budget")
-        .fetch_one(&world.ours)
-        .await
-        .unwrap();
+    let left: (f64, f64) = world.row("select requests, tokens from shopkeeper.model_budget").await;
     assert!(left.0 > 300.0 && (left.1 - 7.0).abs() < 0.1, "{left:?}");
     world.script().queue(Operation::Embeddings, [Fault::Left { requests: 0, tokens: 1_000_000 }]);
-    world.in_shop("update product set description = 'Glass kettle.' where id = 3").await;
+    world.describe(3, "Glass kettle.").await;
     world.sync().await;
     let requests: f64 = world.value("select requests from shopkeeper.model_budget").await;
     assert!(requests.abs() < 0.1, "{requests}");
@@ -214,7 +208,7 @@ async fn an_overloaded_server_that_names_no_time_or_none_is_left_alone_all_the_s
             world.script().always(Operation::Embeddings, Fault::Status { code, retry_after });
             world.try_sync().await.unwrap();
             let workers = world.workers();
-            world.until("all wait", "count(*) = 3 from shopkeeper.job where last_error is not null").await;
+            world.until_count(3, "job where last_error is not null").await;
             let early = format!("job where run_at < started_at + interval '{least} seconds'");
             assert_eq!(world.count(&early).await, 0, "{code} {retry_after:?}");
             let others = format!(
@@ -233,14 +227,9 @@ async fn a_server_without_a_key_gets_no_authorization_and_one_with_a_key_gets_it
     let mut world = World::with_files(crate::support::SHOP, SOURCE, &[key]).await;
     let sent = async |world: &World| {
         world.sync().await;
-        let id: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle holds two litres?')").await;
+        let id = world.ask_by_sql("Which kettle holds two litres?").await;
         let workers = world.workers();
-        world
-            .until(
-                "it is answered",
-                &format!("status = 'completed' from shopkeeper.answer where id = '{id}'"),
-            )
-            .await;
+        world.until_completed(id).await;
         workers.stop().await;
         let headers = [Operation::Embeddings, Operation::Completions]
             .map(|operation| world.script().headers(operation).pop().unwrap().remove("authorization"));
@@ -260,11 +249,11 @@ async fn a_request_is_sent_in_another_form_once_and_then_never_again_in_the_firs
     world.script().always(Operation::Embeddings, base64);
     world.script().always(Operation::Completions, Fault::Refuses(r#""stream":true"#.to_owned()));
     world.sync().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 3);
-    assert_eq!(world.script().requests(Operation::Embeddings), 2);
+    assert_eq!(world.fresh().await, 3);
+    assert_eq!(world.embedding_requests(), 2);
     let answered = "not exists (select from shopkeeper.answer where status <> 'completed')";
     for (asked, sent) in [(1, 2), (2, 3)] {
-        let _: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle holds two litres?')").await;
+        world.ask_by_sql("Which kettle holds two litres?").await;
         let workers = world.workers();
         world.until("it is answered", answered).await;
         workers.stop().await;
@@ -282,14 +271,11 @@ async fn a_second_request_in_another_form_waits_for_the_budget_like_any_other() 
     world.script().always(Operation::Embeddings, base64);
     world.try_sync().await.unwrap();
     let workers = world.workers();
-    world.until("all wait", "count(*) = 3 from shopkeeper.job where waits_for = 'rate_limit'").await;
+    world.until_count(3, "job where waits_for = 'rate_limit'").await;
     workers.stop().await;
-    assert_eq!(world.script().requests(Operation::Embeddings), 1);
+    assert_eq!(world.embedding_requests(), 1);
     let waits: (String, String) =
-        sqlx::query_as("select distinct waits_server, waits_model from shopkeeper.job")
-            .fetch_one(&world.ours)
-            .await
-            .unwrap();
+        world.row("select distinct waits_server, waits_model from shopkeeper.job").await;
     assert_eq!(waits, (world.models.base_url().to_owned(), "hash".to_owned()));
 }
 
@@ -298,22 +284,22 @@ async fn a_rejected_text_is_asked_once_and_again_only_when_something_changed_or_
     let world = World::new().await;
     world.sync().await;
     world.script().always(Operation::Embeddings, Fault::Rejected("poison".to_owned()));
-    world.in_shop("update product set description = 'Full of poison.' where id = 3").await;
-    let requests = || world.script().requests(Operation::Embeddings);
+    world.describe(3, "Full of poison.").await;
+    let requests = || world.embedding_requests();
     let before = requests();
     world.sync().await;
     assert_eq!(requests(), before + 1, "the form is known, so the text is to blame");
     assert_eq!(world.count("document_index where state = 'failed'").await, 1);
     let server = world.models.base_url();
-    let rejecting: String =
-        world.value("select rejected_by from shopkeeper.document_index where state = 'failed'").await;
+    let rejecting =
+        world.text("select rejected_by from shopkeeper.document_index where state = 'failed'").await;
     assert_eq!(rejecting, server);
 
     assert_eq!(world.sync().await.enqueued, 0);
     assert_eq!(requests(), before + 1);
     // What else fails is tried by each sync.
     world.script().always(Operation::Embeddings, Fault::WrongDimension);
-    world.in_shop("update product set description = 'Sound.' where id = 2").await;
+    world.describe(2, "Sound.").await;
     world.sync().await;
     assert_eq!(world.sync().await.enqueued, 1);
     world.script().always(Operation::Embeddings, Fault::Rejected("poison".to_owned()));
@@ -321,8 +307,7 @@ async fn a_rejected_text_is_asked_once_and_again_only_when_something_changed_or_
     assert_eq!(world.count("document_index where state = 'failed'").await, 1);
 
     let before = requests();
-    let full = SyncOptions { full: true, ..SyncOptions::default() };
-    world.parts.sync.sync("product", full).await.unwrap();
+    world.sync_with(FULL).await;
     world.drain().await;
     assert_eq!(requests(), before + 1);
     world.value::<i64>("select shopkeeper.refresh('product', '3')").await;
@@ -333,10 +318,10 @@ async fn a_rejected_text_is_asked_once_and_again_only_when_something_changed_or_
     assert_eq!(world.store.retry_failed("product", &other, "refresh_document").await.unwrap(), 1);
     world.drain().await;
     assert_eq!(requests(), before + 3);
-    world.in_shop("update product set description = 'Harmless.' where id = 3").await;
+    world.describe(3, "Harmless.").await;
     world.sync().await;
     assert_eq!(requests(), before + 4);
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 3);
+    assert_eq!(world.fresh().await, 3);
     assert_eq!(world.sync().await.enqueued, 0);
 }
 
@@ -366,7 +351,7 @@ async fn tokens_that_an_answer_did_not_use_come_back() {
 async fn waiting(world: &World) -> (Vec<Value>, String) {
     let json = async |arguments: &[&str]| {
         let said: Value = serde_json::from_str(&stdout(&world.run(arguments).await)).unwrap();
-        said["waiting"].as_array().unwrap().clone()
+        as_list(&said["waiting"]).to_vec()
     };
     let status = json(&["status", "--json"]).await;
     let listed = json(&["queue", "list", "--json"]).await;
@@ -374,12 +359,12 @@ async fn waiting(world: &World) -> (Vec<Value>, String) {
         waits.iter().map(|wait| (wait["kind"].clone(), wait["model"].clone())).collect::<Vec<_>>()
     };
     assert_eq!(names(&status), names(&listed));
-    (status, stdout(&world.run(&["status"]).await))
+    (status, world.run_ok("status").await)
 }
 
 async fn ask(world: &World, questions: usize) {
     for _ in 0..questions {
-        let _: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle holds two litres?')").await;
+        world.ask_by_sql("Which kettle holds two litres?").await;
     }
 }
 
@@ -390,12 +375,12 @@ async fn it_is_said_which_jobs_were_put_off_for_which_budget_and_since_when() {
     world.change_settings("[answers]", "[answers]\nrequests_per_minute = 1").await;
     let daemon = TestDaemon::start(&world).await;
     ask(&world, 4).await;
-    world.until("three wait", "count(*) = 3 from shopkeeper.job where waits_for = 'rate_limit'").await;
+    world.until_count(3, "job where waits_for = 'rate_limit'").await;
     let (waits, text) = waiting(&world).await;
     let [wait] = &*waits else { panic!("{waits:?}") };
-    assert_eq!((&wait["kind"], &wait["jobs"]), (&json!("answer_question"), &json!(3)));
+    assert_fields(&wait, json!({ "kind": "answer_question", "jobs": 3 }));
     assert_eq!(wait["waits_for"], "rate_limit");
-    assert_eq!((&wait["server"], &wait["model"]), (&json!(world.models.base_url()), &json!("extractive")));
+    assert_fields(&wait, json!({ "server": world.models.base_url(), "model": "extractive" }));
     let since: chrono::DateTime<chrono::Utc> = serde_json::from_value(wait["since"].clone()).unwrap();
     let first: chrono::DateTime<chrono::Utc> =
         world.value("select min(waits_since) from shopkeeper.job").await;
@@ -412,7 +397,7 @@ async fn it_is_said_which_jobs_were_put_off_for_which_budget_and_since_when() {
     // Put off once more for the same, they still wait since then.
     world.hurry().await;
     world.until("they were tried", "bool_and(waits_since < started_at) from shopkeeper.job").await;
-    world.until("three wait", "count(*) = 3 from shopkeeper.job where state = 'scheduled'").await;
+    world.until_count(3, "job where state = 'scheduled'").await;
     assert_eq!(
         world.value::<chrono::DateTime<chrono::Utc>>("select min(waits_since) from shopkeeper.job").await,
         first
@@ -427,10 +412,10 @@ async fn it_is_said_which_jobs_wait_in_their_slots_for_which_budget() {
     world.change_settings("[answers]", "[answers]\nrequests_per_minute = 20").await;
     let daemon = TestDaemon::start(&world).await;
     ask(&world, 20).await;
-    world.until("some wait", "exists (select from shopkeeper.budget_wait where jobs > 5)").await;
+    world.until_some("budget_wait where jobs > 5").await;
     let (waits, text) = waiting(&world).await;
     let [wait] = &*waits else { panic!("{waits:?}") };
-    assert_eq!((&wait["kind"], &wait["model"]), (&json!("answer_question"), &json!("extractive")));
+    assert_fields(&wait, json!({ "kind": "answer_question", "model": "extractive" }));
     assert!(wait["jobs"].as_i64() > Some(1), "{wait}");
     let since: chrono::DateTime<chrono::Utc> = world.value("select since from shopkeeper.budget_wait").await;
     assert_eq!(
@@ -439,12 +424,12 @@ async fn it_is_said_which_jobs_wait_in_their_slots_for_which_budget() {
     );
     assert!(text.contains(" wait for the budget of extractive at "), "{text}");
     // What a daemon said that has ended without a word soon holds no more.
-    execute(
-        &world.url(),
-        "insert into shopkeeper.budget_wait (worker, kind, server, model, jobs, seen_at)
+    world
+        .execute(
+            "insert into shopkeeper.budget_wait (worker, kind, server, model, jobs, seen_at)
         values ('gone', 'eval', 's', 'm', 5, now() - interval '1 minute')",
-    )
-    .await;
+        )
+        .await;
     assert!(waiting(&world).await.0.iter().all(|wait| wait["kind"] != "eval"));
     world.value::<i64>("select count(shopkeeper.cancel_answer(id)) from shopkeeper.answer").await;
     daemon.stop().await;
@@ -479,12 +464,12 @@ async fn letting_jobs_go_on_touches_no_more_pages_beside_a_million_that_wait_for
              select 'refresh_document', 'scheduled', now() + interval '{hours} hours', 'it waits', {waits_for}
              from generate_series(1, {jobs})"
         );
-        execute(&world.url(), &statement).await;
+        world.execute(&statement).await;
     };
     fill(1000, "'daily_budget'", 2).await;
     // The planner believes that there are a thousand, whatever comes.
     let forgetful = "analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)";
-    execute(&world.url(), forgetful).await;
+    world.execute(forgetful).await;
     pages(&world).await;
     let few = pages(&world).await;
     fill(500_000, "null", 1).await;

@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use shopkeeper::demo::models::{Fault, Operation};
 use tempfile::TempDir;
 
-use crate::support::{Process, World, command, database, execute, program, reach, server, stderr, stdout};
+use crate::{
+    steps::{as_list, as_text, assert_contains},
+    support::{Process, World, command, database, execute, program, reach, server, stderr, stdout},
+};
 
 fn words(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
@@ -217,9 +220,9 @@ async fn sync_status_search_and_ask_print_the_fields_of_the_contract() {
         keys(&report),
         "source listed added changed removed unchanged enqueued elapsed_ms failed reasons"
     );
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 3, "--wait means fresh");
+    assert_eq!(world.fresh().await, 3, "--wait means fresh");
 
-    let status: Value = serde_json::from_slice(&world.run(&["status", "--json"]).await.stdout).unwrap();
+    let status = world.run_json("status").await;
     assert_eq!(keys(&status), "sources queue index usage_today failures refresh stopped_since waiting");
     assert_eq!(
         keys(&status["sources"][0]),
@@ -230,22 +233,16 @@ async fn sync_status_search_and_ask_print_the_fields_of_the_contract() {
     assert_eq!(keys(&status["index"][0]), "version model dimensions state chunks");
     assert!(status["usage_today"]["cost_usd"].as_f64().unwrap() > 0.0, "{status}");
 
-    let found: Value = serde_json::from_slice(
-        &world.run(&["search", "steel kettle", "--json", "--top-k", "1"]).await.stdout,
-    )
-    .unwrap();
+    let found = world.run_json("search 'steel kettle' --top-k 1").await;
     assert_eq!(keys(&found["results"][0]), "source key title content distance score url metadata");
-    assert_eq!(found["results"].as_array().unwrap().len(), 1);
+    assert_eq!(as_list(&found["results"]).len(), 1);
 
-    let answer: Value = serde_json::from_slice(
-        &world.run(&["ask", "How much is the Kettle?", "--json", "--session", "s"]).await.stdout,
-    )
-    .unwrap();
+    let answer = world.run_json("ask 'How much is the Kettle?' --session s").await;
     assert_eq!((&answer["object"], &answer["status"]), (&"answer".into(), &"completed".into()));
     world.script().always(Operation::Embeddings, Fault::Status { code: 503, retry_after: None });
     world.in_shop("update product set description = 'Other.'").await;
     world.run(&["sync"]).await;
-    let status: Value = serde_json::from_slice(&world.run(&["status", "--json"]).await.stdout).unwrap();
+    let status = world.run_json("status").await;
     assert_eq!(keys(&status["queue"][0]), "kind ready scheduled running dead oldest_ready_seconds paused");
     assert_eq!(status["sources"][0]["stale"], 3);
     let (code, said) = (world.run(&["search", "x"]).await, "");
@@ -256,11 +253,11 @@ async fn sync_status_search_and_ask_print_the_fields_of_the_contract() {
 async fn for_people_the_same_is_a_table() {
     let world = World::new().await;
     let synced = world.run(&["sync", "--wait"]).await;
-    assert!(stdout(&synced).contains("product  3"), "{}", stdout(&synced));
-    let status = stdout(&world.run(&["status"]).await);
+    assert_contains(stdout(&synced), "product  3");
+    let status = world.run_ok("status").await;
     assert!(status.contains("oldest stale") && status.contains("hash"), "{status}");
-    assert!(stdout(&world.run(&["search", "kettle"]).await).contains("product/3  Kettle"));
-    let asked = stdout(&world.run(&["ask", "How much is the Kettle?"]).await);
+    assert!(world.run_ok("search kettle").await.contains("product/3  Kettle"));
+    let asked = world.run_ok("ask 'How much is the Kettle?'").await;
     assert!(asked.contains("45.00") && asked.contains("[1] Kettle - https://shop.example/p/3"), "{asked}");
     assert!(!asked.contains("searched for"), "{asked}");
 }
@@ -269,7 +266,7 @@ async fn for_people_the_same_is_a_table() {
 async fn an_answer_is_explained_by_what_was_found_and_judged() {
     let world = World::new().await;
     world.sync().await;
-    let asked = stdout(&world.run(&["ask", "How much is the Kettle?", "--explain"]).await);
+    let asked = world.run_ok("ask 'How much is the Kettle?' --explain").await;
     for part in [
         "searched for: How much is the Kettle?",
         "  cited  product/3  Kettle",
@@ -283,7 +280,7 @@ async fn an_answer_is_explained_by_what_was_found_and_judged() {
         assert!(asked.contains(part), "{part:?} in {asked}");
     }
     world.script().queue(Operation::Completions, vec![Fault::Says("It is 77.00 [1].".to_owned()); 2]);
-    let refused = stdout(&world.run(&["ask", "How much is the Shirt?", "--explain"]).await);
+    let refused = world.run_ok("ask 'How much is the Shirt?' --explain").await;
     assert!(refused.contains("grounding   no passage has numbers 77.00"), "{refused}");
     assert!(refused.contains("escalation  ungrounded (open, "), "{refused}");
 }
@@ -307,7 +304,7 @@ async fn a_sync_that_waited_for_documents_which_failed_says_how_many_and_why() {
     let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
     let said = stderr(&output);
     assert_eq!((output.status.code(), &report["failed"]), (Some(1), &1.into()), "{report} {said}");
-    let reason = report["reasons"][0]["reason"].as_str().unwrap();
+    let reason = as_text(&report["reasons"][0]["reason"]);
     assert!(reason.contains("rejects the request") && report["reasons"][0]["documents"] == 1, "{report}");
     assert!(said.contains("1 documents could not be indexed\n  1 of product: "), "{said}");
     assert_eq!(world.count("chunk").await, 2, "the others are indexed");
@@ -329,18 +326,14 @@ async fn a_guard_that_refuses_ends_with_four() {
         .await;
     world.try_sync().await.unwrap();
     world.in_shop("delete from product").await;
-    let output = world.run(&["sync"]).await;
-    assert_eq!(output.status.code(), Some(4));
-    assert!(stderr(&output).contains("--allow-mass-delete"), "{}", stderr(&output));
-    assert!(world.run(&["sync", "--allow-mass-delete"]).await.status.success());
+    world.run_failing("sync", 4, "--allow-mass-delete").await;
+    world.run_ok("sync --allow-mass-delete").await;
 }
 
 #[tokio::test]
 async fn an_unknown_source_is_named_with_those_that_there_are() {
     let world = World::new().await;
-    let output = world.run(&["search", "x", "--source", "shoes"]).await;
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("`shoes`; there are product"), "{}", stderr(&output));
+    world.run_failing("search x --source shoes", 2, "`shoes`; there are product").await;
     assert_eq!(world.run(&["sync", "--source", "shoes"]).await.status.code(), Some(2));
 }
 
@@ -349,13 +342,11 @@ async fn a_database_without_our_schema_says_what_to_run() {
     let world = World::new().await;
     let empty = database("template1").await;
     std::fs::write(world.folder.path().join("database.url"), empty).unwrap();
-    let output = world.run(&["status"]).await;
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("run `shopkeeper migrate`"), "{}", stderr(&output));
-    assert!(stdout(&world.run(&["migrate", "status"]).await).contains("missing"));
+    world.run_failing("status", 1, "run `shopkeeper migrate`").await;
+    assert!(world.run_ok("migrate status").await.contains("missing"));
     let migrated = world.run(&["migrate"]).await;
     assert!(stdout(&migrated).contains("create role shopkeeper_client"), "{}", stderr(&migrated));
-    assert!(!stdout(&world.run(&["migrate", "status"]).await).contains("missing"));
+    assert!(!world.run_ok("migrate status").await.contains("missing"));
 }
 
 #[tokio::test]
@@ -368,8 +359,7 @@ async fn a_role_that_is_no_superuser_migrates_and_an_older_program_starts_on_a_n
     url.set_username(&name).unwrap();
     url.set_password(Some("x")).unwrap();
     std::fs::write(world.folder.path().join("database.url"), url.as_str()).unwrap();
-    let migrated = world.run(&["migrate"]).await;
-    assert_eq!(migrated.status.code(), Some(0), "{}", stderr(&migrated));
+    world.run_ok("migrate").await;
     let later =
         "insert into shopkeeper.migration values (29991231235959, 'of a later version', now(), true, 'x', 0)";
     execute(url.as_str(), later).await;
@@ -388,11 +378,7 @@ async fn a_database_that_is_down_or_refuses_ends_with_three() {
         std::fs::write(world.folder.path().join("database.url"), &url).unwrap();
         let output = world.run(&["run"]).await;
         assert_eq!(output.status.code(), Some(3), "{url}: {}", stderr(&output));
-        assert!(
-            stderr(&output).contains("the database cannot be reached: 127.0.0.1:"),
-            "{}",
-            stderr(&output)
-        );
+        assert_contains(stderr(&output), "the database cannot be reached: 127.0.0.1:");
     }
 }
 
@@ -419,11 +405,7 @@ async fn a_port_that_is_taken_is_named_with_its_setting() {
     let arguments = ["--config".to_owned(), world.settings().display().to_string(), "run".to_owned()];
     let output = program(&arguments, &[("SHOPKEEPER_HTTP__LISTEN", &address)]).await;
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains(&format!("cannot listen on {address}: set http.listen")),
-        "{}",
-        stderr(&output)
-    );
+    assert_contains(stderr(&output), &format!("cannot listen on {address}: set http.listen"));
 }
 
 #[tokio::test]
@@ -434,18 +416,15 @@ async fn the_daemon_syncs_at_its_start_and_stops_in_order_when_told() {
     let mut log = BufReader::new(daemon.stderr.take().unwrap()).lines();
     // The first sync may be quicker than the listeners.
     assert!(log.any(|line| line.unwrap().contains("\"running, API at http://127.0.0.1:")));
-    world
-        .until("the shop is fresh", "count(*) = 3 from shopkeeper.document_index where state = 'fresh'")
-        .await;
+    world.until_count(3, "document_index where state = 'fresh'").await;
     world.script().always(Operation::Completions, Fault::Held);
-    let id: String = world.value("select shopkeeper.ask('How much is the Kettle?')::text").await;
+    let id = world.text("select shopkeeper.ask('How much is the Kettle?')::text").await;
     world.arrived(Operation::Completions, 1).await;
     daemon.signal(rustix::process::Signal::TERM);
     assert!(log.any(|line| line.unwrap().contains("stopping")));
     world.script().clear();
     let ended = daemon.ended().await;
     assert!(ended.success(), "{ended}");
-    let status: String =
-        world.value(&format!("select status from shopkeeper.answers where id = '{id}'")).await;
+    let status = world.text(&format!("select status from shopkeeper.answers where id = '{id}'")).await;
     assert_eq!(status, "completed", "what ran was finished");
 }

@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     running::TestDaemon,
+    steps::shop_with_daemon,
     support::{SHOP, SOURCE, World, aloud, database},
 };
 
@@ -143,8 +144,7 @@ async fn alerts_and_boards_name_only_metrics_that_there_are_and_their_own_checks
         let unknown: Vec<_> = used.difference(&known).collect();
         assert!(unknown.is_empty() && !used.is_empty(), "{file}: {unknown:?}");
     }
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     daemon.ask(&world, serde_json::json!({ "question": "How much is the Kettle?" })).await;
     let metrics = daemon.metrics().await;
     daemon.stop().await;

@@ -168,7 +168,7 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
     let pool = sqlx::postgres::PgPoolOptions::new().max_connections(12).connect(&world.url()).await.unwrap();
     let create = "create table asked (n bigint generated always as identity); create table seen (n bigint);
                   create table run (id bigint primary key)";
-    execute(&world.url(), create).await;
+    world.execute(create).await;
     let (over, all_asked) = (AtomicBool::new(false), AtomicBool::new(false));
     let clock = async {
         tokio::time::sleep(Duration::from_secs(4)).await;

@@ -66,7 +66,7 @@ async fn column(url: &str, statement: &str) -> Vec<String> {
 
 /// Our database with the printed grants, and somebody who has them.
 async fn client_of(world: &World) -> Caller {
-    execute(&world.url(), CLIENT_GRANTS).await;
+    world.execute(CLIENT_GRANTS).await;
     Caller::new(&world.url(), "in role shopkeeper_client").await
 }
 
@@ -90,7 +90,7 @@ const DEFINERS: &str = "from pg_proc join pg_namespace on pg_namespace.oid = pro
 async fn every_function_with_its_owners_rights_is_known_and_closed_to_all_but_the_granted() {
     let world = World::new().await;
     install(&world).await;
-    execute(&world.url(), CLIENT_GRANTS).await;
+    world.execute(CLIENT_GRANTS).await;
     let names = format!("select proname::text {DEFINERS} order by 1");
     let mut ours = GRANTED.to_vec();
     ours.extend(["check_asked_names", "settled"]);

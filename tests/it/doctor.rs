@@ -1,6 +1,9 @@
 //! What `doctor` sees, and what `status` says of what went wrong.
 
-use crate::support::{World, execute, stderr, stdout};
+use crate::{
+    steps::{as_list, as_text, assert_contains},
+    support::{World, stderr, stdout},
+};
 use serde_json::Value;
 use shopkeeper::{
     demo::models::{Fault, Operation},
@@ -10,7 +13,7 @@ use shopkeeper::{
 async fn checks(world: &World) -> (Option<i32>, Vec<Value>) {
     let output = world.run(&["doctor", "--json"]).await;
     let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
-    (output.status.code(), report["checks"].as_array().unwrap().clone())
+    (output.status.code(), as_list(&report["checks"]).to_vec())
 }
 
 fn check<'a>(checks: &'a [Value], name: &str) -> &'a Value {
@@ -25,7 +28,7 @@ async fn a_healthy_world_is_well_and_each_harm_has_its_remedy() {
     assert_eq!(code, Some(1));
     let index = check(&seen, "index");
     assert_eq!(index["ok"], false, "{index}");
-    assert!(index["remedy"].as_str().unwrap().contains("start a daemon"), "{index}");
+    assert_contains(as_text(&index["remedy"]), "start a daemon");
 
     FillIndex::enqueue(&world.store, 1).await.unwrap();
     world.drain().await;
@@ -40,7 +43,7 @@ async fn a_healthy_world_is_well_and_each_harm_has_its_remedy() {
     world.script().always(Operation::Embeddings, Fault::Status { code: 401, retry_after: None });
     let leaseless =
         "update shopkeeper.job set state = 'running', worker = 'gone', lease_until = now() - interval '1 h'";
-    execute(&world.url(), &format!("select shopkeeper.refresh('product', '1'); {leaseless}")).await;
+    world.execute(&format!("select shopkeeper.refresh('product', '1'); {leaseless}")).await;
     let (code, seen) = checks(&world).await;
     assert_eq!(code, Some(1));
     for (name, detail, remedy) in [
@@ -50,8 +53,8 @@ async fn a_healthy_world_is_well_and_each_harm_has_its_remedy() {
     ] {
         let check = check(&seen, name);
         assert_eq!(check["ok"], false, "{check}");
-        assert!(check["detail"].as_str().unwrap().contains(detail), "{check}");
-        assert!(check["remedy"].as_str().unwrap().contains(remedy), "{check}");
+        assert_contains(as_text(&check["detail"]), detail);
+        assert_contains(as_text(&check["remedy"]), remedy);
     }
     let text = std::fs::read_to_string(world.settings()).unwrap();
     std::fs::write(world.folder.path().join("database.url"), "postgres://nobody@127.0.0.1:1/none").unwrap();
@@ -74,16 +77,16 @@ async fn an_index_that_no_search_uses_is_named_once_there_is_much_to_read() {
              (select array_agg(random())::vector(64)::halfvec from generate_series(1, 64 + n * 0))
          from generate_series(1, 10000) n, (select * from shopkeeper.chunk limit 1) one;
          analyze shopkeeper.chunk_1";
-    execute(&world.url(), much).await;
+    world.execute(much).await;
     let (_, seen) = checks(&world).await;
     assert_eq!(check(&seen, "search")["ok"], true, "{seen:?}");
-    let name: String = world.value("select current_database()::text").await;
-    execute(&world.url(), &format!("alter database {name} set random_page_cost = 1000")).await;
+    let name = world.text("select current_database()::text").await;
+    world.execute(&format!("alter database {name} set random_page_cost = 1000")).await;
     let (code, seen) = checks(&world).await;
     let search = check(&seen, "search");
     assert_eq!((code, &search["ok"]), (Some(1), &Value::Bool(false)), "{search}");
-    assert!(search["detail"].as_str().unwrap().starts_with("reads all 1000"), "{search}");
-    assert!(search["remedy"].as_str().unwrap().contains("analyze shopkeeper.chunk_1"), "{search}");
+    assert!(as_text(&search["detail"]).starts_with("reads all 1000"), "{search}");
+    assert_contains(as_text(&search["remedy"]), "analyze shopkeeper.chunk_1");
 }
 
 #[tokio::test]
@@ -92,7 +95,7 @@ async fn a_source_that_left_the_settings_is_named_as_long_as_its_documents_are_f
     world.sync().await;
     let (_, seen) = checks(&world).await;
     let disk = check(&seen, "disk");
-    assert!(disk["ok"] == true && disk["detail"].as_str().unwrap().contains("our tables take"), "{disk}");
+    assert!(disk["ok"] == true && as_text(&disk["detail"]).contains("our tables take"), "{disk}");
     let settings = std::fs::read_to_string(world.settings()).unwrap();
     let other = settings.replace("name = \"product\"\nkind", "name = \"other\"\nkind");
     assert_ne!(other, settings);
@@ -100,12 +103,12 @@ async fn a_source_that_left_the_settings_is_named_as_long_as_its_documents_are_f
     let (code, seen) = checks(&world).await;
     let gone = check(&seen, "source product");
     assert_eq!((code, &gone["ok"]), (Some(1), &Value::Bool(false)), "{gone}");
-    assert!(gone["detail"].as_str().unwrap().contains("its 3 documents are still searched"), "{gone}");
+    assert_contains(as_text(&gone["detail"]), "its 3 documents are still searched");
     assert!(!seen.iter().any(|check| check["name"] == "coverage of product"), "{seen:?}");
 
     // What it says helps.
-    let status: Value = serde_json::from_str(&stdout(&world.run(&["status", "--json"]).await)).unwrap();
-    let product = status["sources"].as_array().unwrap().iter().find(|source| source["source"] == "product");
+    let status = world.run_json("status").await;
+    let product = as_list(&status["sources"]).iter().find(|source| source["source"] == "product");
     assert_eq!(product.unwrap()["withheld"], 3, "{status}");
     let kept = world.run(&["sync", "--source", "product"]).await;
     assert_eq!(kept.status.code(), Some(4), "{}", stderr(&kept));
@@ -123,9 +126,9 @@ async fn the_status_says_how_late_and_why_not() {
     let world = World::new().await;
     world.sync().await;
     world.script().always(Operation::Embeddings, Fault::Rejected("Glass".to_owned()));
-    world.in_shop("update product set description = 'Glass kettle.' where id = 3").await;
+    world.describe(3, "Glass kettle.").await;
     world.sync().await;
-    let status: Value = serde_json::from_str(&stdout(&world.run(&["status", "--json"]).await)).unwrap();
+    let status = world.run_json("status").await;
     let source = &status["sources"][0];
     let (p50, p99) =
         (source["lag_p50_seconds"].as_f64().unwrap(), source["lag_p99_seconds"].as_f64().unwrap());
@@ -133,7 +136,7 @@ async fn the_status_says_how_late_and_why_not() {
     assert_eq!(source["failed"], 1);
     let failure = &status["failures"][0];
     assert_eq!((failure["source"].as_str(), failure["documents"].as_i64()), (Some("product"), Some(1)));
-    assert!(failure["reason"].as_str().unwrap().contains("rejects the request: 400"), "{failure}");
+    assert_contains(as_text(&failure["reason"]), "rejects the request: 400");
     assert_eq!(status["refresh"]["pending"], 0);
     assert!(status["refresh"]["per_minute"].as_i64().unwrap() >= 2, "{status}");
 }

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{World, stderr, stdout};
+use crate::{
+    steps::{assert_contains, assert_fields},
+    support::{World, stderr, stdout},
+};
 
 /// Two that can be answered, one of them wrong on purpose, and one that must be handed over.
 fn golden(world: &World) -> String {
@@ -36,7 +39,7 @@ async fn a_run_tells_what_was_found_what_was_said_and_what_can_never_be_found() 
     let output = world.run(&["eval", "run", &file, "--json"]).await;
     let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert_eq!((&report["queries"], &report["hit_at_1"]), (&json!(3), &json!(0.5)), "{report}");
+    assert_fields(&report, json!({ "queries": 3, "hit_at_1": 0.5 }));
     assert_eq!(report["kinds"]["kettle"]["mrr"], 1.0, "{report}");
     assert_eq!(report["kinds"]["kettle"]["answer_contains"], 1.0, "{report}");
     assert_eq!(report["kinds"]["refusal"]["hit_at_5"], Value::Null, "{report}");
@@ -44,7 +47,7 @@ async fn a_run_tells_what_was_found_what_was_said_and_what_can_never_be_found() 
 
     let part = world.run(&["eval", "run", &file, "--part", "held-out", "--retrieval-only", "--json"]).await;
     let part: Value = serde_json::from_str(&stdout(&part)).unwrap();
-    assert_eq!((&part["queries"], &part["answer_contains"]), (&json!(1), &Value::Null), "{part}");
+    assert_fields(&part, json!({ "queries": 1, "answer_contains": null }));
 }
 
 #[tokio::test]
@@ -62,11 +65,11 @@ async fn a_run_fails_below_what_is_wanted_and_says_by_how_much() {
     assert_eq!(run("hit_at_5=0.5").await.status.code(), Some(0));
     let output = run("hit_at_5=0.9").await;
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("hit_at_5 is 0.500, at least 0.9 is wanted"), "{}", stderr(&output));
-    assert!(stdout(&output).contains("Shirt XL: not found"), "{}", stdout(&output));
+    assert_contains(stderr(&output), "hit_at_5 is 0.500, at least 0.9 is wanted");
+    assert_contains(stdout(&output), "Shirt XL: not found");
     let output = run("hit_at_50=0.9").await;
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("there is no share called `hit_at_50`"), "{}", stderr(&output));
+    assert_contains(stderr(&output), "there is no share called `hit_at_50`");
 }
 
 #[tokio::test]
@@ -86,7 +89,7 @@ async fn calibration_parts_the_questions_and_a_broken_set_is_told_by_line() {
     std::fs::write(&file, "{\"id\": \"a\"}").unwrap();
     let output = world.run(&["eval", "run", &file]).await;
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("golden.jsonl: line 1: missing field"), "{}", stderr(&output));
+    assert_contains(stderr(&output), "golden.jsonl: line 1: missing field");
     let output = world.run(&["eval", "run", "no-such-file"]).await;
-    assert!(stderr(&output).contains("cannot read no-such-file"), "{}", stderr(&output));
+    assert_contains(stderr(&output), "cannot read no-such-file");
 }

@@ -158,7 +158,7 @@ async fn an_index_that_cannot_be_filled_is_not_waited_for() {
 async fn documents_that_wait_for_tomorrows_money_end_the_waiting_with_four() {
     let world = World::with(SHOP, &format!("{SOURCE}[budget]\nembedding_usd = 0.001\n")).await;
     world.sync().await;
-    world.in_shop("update product set description = 'Too dear.' where id = 3").await;
+    world.describe(3, "Too dear.").await;
     let ended = ends(&world, &["sync --wait"]).await;
     assert_eq!(ended[0].1, Some(4), "{}", ended[0].2);
     assert!(ended[0].2.contains("today's budget of 0.001 dollars"), "{}", ended[0].2);

@@ -30,7 +30,7 @@ async fn vectors_of_another_dimension_are_refused_with_both_numbers() {
     world.script().clear();
     world.run(&["sync", "--full"]).await;
     world.drain().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 3);
+    assert_eq!(world.fresh().await, 3);
 }
 
 #[tokio::test]
@@ -45,8 +45,8 @@ async fn every_kind_of_nonsense_from_the_model_is_retried_and_never_stored() {
         world.arrived(Operation::Embeddings, 1).await;
         world.until("it is retried or waits", "exists (select from shopkeeper.job where last_error is not null) or exists (select from shopkeeper.job_history)").await;
         // An outage waits longer than a test does.
-        sqlx::query("update shopkeeper.job set run_at = now()").execute(&world.ours).await.unwrap();
-        world.until("all is done", "not exists (select from shopkeeper.job)").await;
+        world.execute("update shopkeeper.job set run_at = now()").await;
+        world.until_none("job").await;
         workers.stop().await;
         assert_eq!(world.found("kettle").await, ["Kettle"], "after {fault:?}");
     }
@@ -65,12 +65,9 @@ async fn an_input_that_the_model_has_no_vector_for_fails_alone_in_either_format(
             }
             world.script().always(Operation::Embeddings, fault.clone());
             world.sync().await;
-            let fresh: Vec<String> = sqlx::query_scalar(
-                "select key from shopkeeper.document_index where state = 'fresh' order by key",
-            )
-            .fetch_all(&world.ours)
-            .await
-            .unwrap();
+            let fresh: Vec<String> = world
+                .values("select key from shopkeeper.document_index where state = 'fresh' order by key")
+                .await;
             assert_eq!(fresh, ["1", "2"], "{fault:?}");
             assert!(failure(&world).await.contains(says), "{}", failure(&world).await);
             assert_eq!(world.count("chunk").await, 2);
@@ -81,7 +78,7 @@ async fn an_input_that_the_model_has_no_vector_for_fails_alone_in_either_format(
             world.script().clear();
             world.run(&["sync", "--full"]).await;
             world.drain().await;
-            assert_eq!(world.count("document_index where state = 'fresh'").await, 3);
+            assert_eq!(world.fresh().await, 3);
             assert_eq!(world.found("kettle").await[0], "Kettle");
         }
     }
@@ -95,7 +92,7 @@ async fn where_no_input_has_a_vector_the_server_is_at_fault_and_is_not_asked_for
     assert!(failure(&world).await.contains("a vector of zeros"), "{}", failure(&world).await);
     assert_eq!((world.count("chunk").await, world.count("job_history where outcome = 'dead'").await), (0, 3));
     // Three documents with three attempts each: no request more than if each had been asked for alone.
-    assert!(world.script().requests(Operation::Embeddings) <= 9);
+    assert!(world.embedding_requests() <= 9);
 }
 
 #[tokio::test]
@@ -117,21 +114,18 @@ async fn vectors_in_another_order_go_to_their_own_chunks() {
 async fn a_model_server_that_is_down_leaves_the_old_chunks_searchable_and_charges_no_attempt() {
     let world = World::new().await;
     world.sync().await;
-    world.in_shop("update product set description = 'New words.' where id = 3").await;
+    world.describe(3, "New words.").await;
     world.script().always(Operation::Embeddings, Fault::Status { code: 503, retry_after: None });
     world.try_sync().await.unwrap();
     let workers = world.workers();
-    world.until("the job waits", "exists (select from shopkeeper.job where last_error is not null)").await;
+    world.until_some("job where last_error is not null").await;
     assert_eq!(world.count("chunk where content like '%litres%'").await, 1);
-    let (attempts, error): (i32, String) = sqlx::query_as("select attempts, last_error from shopkeeper.job")
-        .fetch_one(&world.ours)
-        .await
-        .unwrap();
+    let (attempts, error): (i32, String) = world.row("select attempts, last_error from shopkeeper.job").await;
     assert_eq!(attempts, 0);
     assert!(error.contains(world.models.base_url()) && error.contains("503"), "{error}");
     world.script().clear();
-    sqlx::query("update shopkeeper.job set run_at = now()").execute(&world.ours).await.unwrap();
-    world.until("all is done", "not exists (select from shopkeeper.job)").await;
+    world.execute("update shopkeeper.job set run_at = now()").await;
+    world.until_none("job").await;
     workers.stop().await;
     assert_eq!(world.found("new words").await[0], "Kettle");
 }
@@ -144,7 +138,7 @@ async fn a_rate_limit_is_waited_for_as_long_as_the_server_asks() {
     world.script().queue(Operation::Embeddings, [Fault::Status { code: 429, retry_after }]);
     world.try_sync().await.unwrap();
     let workers = world.workers();
-    world.until("the job waits", "exists (select from shopkeeper.job where last_error is not null)").await;
+    world.until_some("job where last_error is not null").await;
     workers.stop().await;
     let waits: bool = world.value("select run_at > now() + interval '590 seconds' from shopkeeper.job").await;
     assert!(waits);
@@ -159,12 +153,7 @@ async fn a_slow_model_server_is_given_up_in_time() {
     let started = std::time::Instant::now();
     world.try_sync().await.unwrap();
     let workers = world.workers();
-    world
-        .until(
-            "the job waits",
-            "exists (select from shopkeeper.job where last_error like '%no answer in time%')",
-        )
-        .await;
+    world.until_some("job where last_error like '%no answer in time%'").await;
     assert!(started.elapsed() >= Duration::from_secs(4), "openai.timeout is 5 s");
     world.script().clear();
     workers.stop().await;
@@ -180,7 +169,7 @@ async fn a_row_that_cannot_be_rendered_fails_alone() {
     )
     .await;
     world.sync().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 1);
+    assert_eq!(world.fresh().await, 1);
     assert!(failure(&world).await.contains("text:"), "{}", failure(&world).await);
 }
 
@@ -233,7 +222,7 @@ async fn a_source_that_does_not_fit_any_more_keeps_no_answer_from_being_given() 
     let listeners = Listeners::bind(&world.config, Roles::ALL).unwrap();
     let running = daemon::run(&world.config, listeners, Roles::ALL, stop.clone(), |_| {});
     let asking = async {
-        let id: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle holds two litres?')").await;
+        let id = world.ask_by_sql("Which kettle holds two litres?").await;
         let answered = format!("status = 'completed' from shopkeeper.answer where id = '{id}'");
         world.until("it is answered", &answered).await;
         stop.cancel();
@@ -267,10 +256,10 @@ async fn an_index_of_another_model_is_not_mixed_with_this_one() {
     // One that holds nothing is made anew.
     let settings = std::fs::read_to_string(world.settings()).unwrap();
     std::fs::write(world.settings(), settings.replace("dimensions = 64", "dimensions = 32")).unwrap();
-    assert!(world.run(&["sync"]).await.status.success());
+    world.run_ok("sync").await;
     assert_eq!(world.value::<i32>("select dimensions from shopkeeper.index_version").await, 32);
     std::fs::write(world.settings(), settings).unwrap();
-    assert!(world.run(&["sync", "--wait"]).await.status.success());
+    world.run_ok("sync --wait").await;
     let settings = std::fs::read_to_string(world.settings()).unwrap();
     std::fs::write(world.settings(), settings.replace("model = \"hash\"", "model = \"other\"")).unwrap();
     let output = world.run(&["search", "shirt"]).await;

@@ -29,7 +29,7 @@ use tokio::{
 
 use crate::{
     refresh::index,
-    support::{SHOP, SOURCE, World, stderr},
+    support::{SHOP, SOURCE, World},
 };
 
 /// Longer than what waits for nothing takes, and less than a feed's server may take to answer.
@@ -80,9 +80,7 @@ async fn a_file_is_followed_row_by_row() {
     assert_eq!(world.sync().await.added, 3);
     assert_eq!(world.found("Kettle: a kettle, of steel").await[0], "Kettle");
     assert_eq!(
-        world
-            .value::<String>("select sku || (metadata ->> 'price') from shopkeeper.document where key = 'm2'")
-            .await,
+        world.text("select sku || (metadata ->> 'price') from shopkeeper.document where key = 'm2'").await,
         "m245.00"
     );
     let inputs = world.script().inputs();
@@ -92,7 +90,7 @@ async fn a_file_is_followed_row_by_row() {
     assert_eq!(world.sync().await.changed, 1);
     assert_eq!(world.script().inputs(), inputs, "a price is not embedded");
     assert_eq!(
-        world.value::<String>("select metadata ->> 'price' from shopkeeper.document where key = 'm2'").await,
+        world.text("select metadata ->> 'price' from shopkeeper.document where key = 'm2'").await,
         "39.00"
     );
     write(
@@ -152,9 +150,7 @@ async fn an_empty_or_a_cut_feed_removes_nothing() {
     world.drain().await;
     assert_eq!(world.index().await, before);
     write(&world, "sku,name,price\nm1,Mug,1\n");
-    let output = world.run(&["sync"]).await;
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("name the column `description`"), "{}", stderr(&output));
+    world.run_failing("sync", 2, "name the column `description`").await;
     std::fs::remove_file(world.folder.path().join("feed.txt")).unwrap();
     assert_eq!(world.run(&["sync"]).await.status.code(), Some(3));
     assert_eq!(world.index().await, before);
@@ -270,7 +266,7 @@ async fn a_download_that_breaks_off_is_noticed_and_one_that_did_not_change_is_no
     *served.cut_at.lock().unwrap() = None;
     assert_eq!(world.sync().await.changed, 1);
     assert!(indexed(&world).await.contains("A mug of glass."));
-    assert!(!crate::support::stdout(&world.run(&["config", "show"]).await).contains("s3cret"));
+    assert!(!world.run_ok("config show").await.contains("s3cret"));
     serving.shutdown().await;
 }
 
@@ -318,7 +314,7 @@ async fn a_daemon_with_an_old_copy_reads_what_another_listed() {
     world.drain().await;
     assert_eq!(indexed(&world).await, "A mug of glass. A kettle, of steel. A tent for two. A lamp of oak.");
     assert_eq!(world.sync().await.unchanged, 4);
-    assert!(world.script().requests(Operation::Embeddings) > 0);
+    assert!(world.embedding_requests() > 0);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use shopkeeper::store::{chunks::SearchFilter, versions::IndexVersion};
 use sqlx::AssertSqlSafe;
 
-use crate::support::{SHOP, SOURCE, World, execute};
+use crate::support::{SHOP, SOURCE, World};
 
 const DIMENSIONS: u16 = 8;
 const CHUNKS: u32 = 100_000;
@@ -16,9 +16,7 @@ const TOP_K: u32 = 5;
 /// searches begin; ten more are of another source.
 async fn shop() -> (World, IndexVersion) {
     let world = World::with_dimensions(DIMENSIONS, SHOP, SOURCE).await;
-    execute(
-        &world.url(),
-        &format!(
+    world.execute(&format!(
             "select setseed(0.5);
              insert into shopkeeper.document (source, key, title, metadata)
              select case when n <= {CHUNKS} then 'product' else 'faq' end, n, 'Product ' || n, jsonb_build_object(
@@ -51,7 +49,7 @@ async fn exact(world: &World, vector: &[f32], condition: &str) -> Vec<String> {
         "select key from shopkeeper.chunk join shopkeeper.document using (source, key)
          where {condition} order by (embedding <=> '{vector:?}'::vector::halfvec) + 0, source, key limit {TOP_K}"
     );
-    sqlx::query_scalar(AssertSqlSafe(statement)).fetch_all(&world.ours).await.unwrap()
+    world.values(&statement).await
 }
 
 /// Where searches begin.

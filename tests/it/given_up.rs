@@ -96,7 +96,7 @@ async fn a_write_that_is_given_up_takes_nothing_with_it_that_is_written_after_it
             [WriteOutcome::Fresh],
             "after {number} steps"
         );
-        let content: String = world.value("select content from shopkeeper.chunk where key = '1'").await;
+        let content = world.content("1").await;
         assert_eq!(content, format!("All of {number}."));
         if let Some(ended) = ended {
             assert_eq!(ended.unwrap(), [WriteOutcome::Fresh]);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use shopkeeper::store::jobs::Selection;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 
-use crate::support::{World, execute};
+use crate::support::World;
 
 /// Tables that grow with the shop, its customers or time.
 const LARGE: &[&str] = &[
@@ -160,7 +160,7 @@ async fn plan(connection: &mut PgConnection, explain: &str) -> Value {
 #[tokio::test]
 async fn no_statement_reads_all_of_a_large_table_unless_it_counts_it() {
     let world = World::new().await;
-    execute(&world.url(), ROWS).await;
+    world.execute(ROWS).await;
     let mut connection = world.ours.acquire().await.unwrap();
     // As the store does where it looks many rows up.
     connection
@@ -196,9 +196,7 @@ async fn pages(connection: &mut PgConnection, statement: &str) -> i64 {
 async fn an_answer_is_read_and_ended_by_its_id_beside_many_that_are_open_and_handed_over() {
     let world = World::new().await;
     let id = "6b3b0c4e-9f1c-4f41-8d3b-5d6f1f8a3a10";
-    execute(
-        &world.url(),
-        &format!(
+    world.execute(&format!(
             "alter table shopkeeper.answer set (autovacuum_enabled = off);
              insert into shopkeeper.answer (id, client, session_id, request, question, status, fence, needs_escalation, escalation_reason)
              values ('{id}', 'c', 's', '{{}}', 'q', 'in_progress', 7, true, 'failed'); analyze"
@@ -224,9 +222,7 @@ async fn an_answer_is_read_and_ended_by_its_id_beside_many_that_are_open_and_han
         }
         few.push(pages(&mut connection, statement).await);
     }
-    execute(
-        &world.url(),
-        "set session_replication_role = replica;
+    world.execute("set session_replication_role = replica;
          insert into shopkeeper.answer (client, session_id, request, question)
          select 'c', 's' || n, '{}', 'q' from generate_series(1, 60000) as n;
          insert into shopkeeper.escalation (client, session_id, answer_id, reason, status)
@@ -247,19 +243,19 @@ async fn dead_jobs_of_many_groups_are_retried_and_discarded_in_batches() {
             (id, kind, key, group_key, payload, priority, outcome, attempts, created_at, run_at, finished_at)
         select n, 'scripted', n, 'g' || n, '{}', 0, 'dead', 1, now(), now(), now() - (20001 - n) * interval '1 ms'
         from generate_series(1, 20000) as n";
-    execute(&world.url(), dead).await;
+    world.execute(dead).await;
     // One that dies after the start, as those do that are retried and die again, is not taken.
     let later = dead
         .replace("select n,", "select 90000 + n,")
         .replace("(20001 - n) * interval '1 ms'", "interval '-1 hour'");
-    execute(&world.url(), &later.replace("generate_series(1, 20000)", "generate_series(20001, 20001)")).await;
+    world.execute(&later.replace("generate_series(1, 20000)", "generate_series(20001, 20001)")).await;
     // The newer one of a key counts.
-    execute(&world.url(), "select shopkeeper.enqueue('scripted', '700')").await;
+    world.execute("select shopkeeper.enqueue('scripted', '700')").await;
     let all = Selection::Dead { kind: "scripted".to_owned() };
     assert_eq!(world.store.retry_jobs(&all).await.unwrap(), 19_999);
     assert_eq!((world.count("job").await, world.count("job_history").await), (20_000, 2));
-    execute(&world.url(), "delete from shopkeeper.job").await;
-    execute(&world.url(), &dead.replace("select n,", "select 30000 + n,")).await;
+    world.execute("delete from shopkeeper.job").await;
+    world.execute(&dead.replace("select n,", "select 30000 + n,")).await;
     assert_eq!(world.store.discard_jobs(&all).await.unwrap(), 20_001);
     assert_eq!(world.count("job_history").await, 1);
 }

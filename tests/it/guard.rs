@@ -1,7 +1,10 @@
 //! However documents leave the index, no more than `mass_delete_limit` do between two complete listings.
 
-use crate::support::{SHOP, SOURCE, World, stderr, stdout};
-use serde_json::Value;
+use crate::{
+    steps::{FULL, assert_fields},
+    support::{SHOP, SOURCE, World, stderr},
+};
+use serde_json::{Value, json};
 use shopkeeper::{
     demo::models::Operation,
     sync::reconcile::{SyncError, SyncOptions},
@@ -20,7 +23,7 @@ async fn shop() -> World {
 const FILL: &str = "insert into product select n, 'Mug ' || n, 'A mug with the number ' || n, 1, 1 from generate_series(1, 300) n;";
 
 async fn product(world: &World) -> Value {
-    let status: Value = serde_json::from_str(&stdout(&world.run(&["status", "--json"]).await)).unwrap();
+    let status = world.run_json("status").await;
     status["sources"][0].clone()
 }
 
@@ -38,26 +41,20 @@ async fn watch(world: &World) {
 #[tokio::test]
 async fn a_shop_that_is_reloaded_in_two_transactions_loses_nothing_to_the_jobs_in_between() {
     let world = shop().await;
-    let (index, requests) = (world.index().await, world.script().requests(Operation::Embeddings));
-    let full = SyncOptions { full: true, ..SyncOptions::default() };
-    assert_eq!(world.parts.sync.sync("product", full).await.unwrap().enqueued, 300);
+    let (index, requests) = (world.index().await, world.embedding_requests());
+    assert_eq!(world.sync_with(FULL).await.enqueued, 300);
     world.in_shop("truncate product").await;
     world.drain().await;
     assert!(world.index().await == index, "the index is as it was");
     let source = product(&world).await;
-    assert_eq!((&source["withheld"], &source["stale"]), (&300.into(), &0.into()), "{source}");
+    assert_fields(&source, json!({ "withheld": 300, "stale": 0 }));
     assert!(source["withheld_since"].is_string(), "{source}");
     // A listing is asked for, and refused.
     let workers = world.workers();
-    world
-        .until(
-            "it is refused",
-            "exists (select from shopkeeper.job_history where outcome = 'dead' and kind = 'sync_catalogue')",
-        )
-        .await;
+    world.until_some("job_history where outcome = 'dead' and kind = 'sync_catalogue'").await;
     workers.stop().await;
-    let told: String = world
-        .value("select error from shopkeeper.job_history where outcome = 'dead' and kind = 'sync_catalogue'")
+    let told = world
+        .text("select error from shopkeeper.job_history where outcome = 'dead' and kind = 'sync_catalogue'")
         .await;
     assert!(told.contains("no longer lists 300 of its 300 documents"), "{told}");
 
@@ -66,23 +63,22 @@ async fn a_shop_that_is_reloaded_in_two_transactions_loses_nothing_to_the_jobs_i
     assert_eq!((report.changed, report.removed), (300, 0), "each is looked at again");
     assert!(world.index().await == index);
     assert_eq!(product(&world).await["withheld"], 0);
-    assert_eq!(world.script().requests(Operation::Embeddings), requests, "nothing is embedded again");
+    assert_eq!(world.embedding_requests(), requests, "nothing is embedded again");
 }
 
 #[tokio::test]
 async fn removals_that_wait_are_released_by_an_operator() {
     let world = shop().await;
-    let full = SyncOptions { full: true, ..SyncOptions::default() };
-    world.parts.sync.sync("product", full).await.unwrap();
+    world.sync_with(FULL).await;
     world.in_shop("delete from product where id <= 250").await;
     world.drain().await;
     assert_eq!(world.count("chunk").await, PRODUCTS);
     let refused = world.run(&["sync"]).await;
     assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));
     assert_eq!(product(&world).await["withheld"], 250, "a listing counts all that are gone");
-    let shown = stdout(&world.run(&["status"]).await);
+    let shown = world.run_ok("status").await;
     assert!(shown.contains("250 documents of product stay although their rows are gone"), "{shown}");
-    assert!(world.run(&["sync", "--allow-mass-delete", "--wait"]).await.status.success());
+    world.run_ok("sync --allow-mass-delete --wait").await;
     assert_eq!((world.count("document").await, world.count("chunk").await), (50, 50));
     assert_eq!(product(&world).await["withheld"], 0);
 }
@@ -105,7 +101,7 @@ async fn what_triggers_note_is_guarded_and_counted_until_the_next_complete_listi
     // Those forty and the forty before are still more than sixty.
     assert!(matches!(world.try_sync().await, Err(SyncError::MassDelete { removed: 40, known: 300, .. })));
     let allowed = SyncOptions { allow_mass_delete: true, ..SyncOptions::default() };
-    assert_eq!(world.parts.sync.sync("product", allowed).await.unwrap().removed, 40);
+    assert_eq!(world.sync_with(allowed).await.removed, 40);
     world.drain().await;
     assert_eq!(world.count("chunk").await, 220);
     // Counted anew: 44 of 220 may leave, or fifty.
@@ -118,11 +114,10 @@ async fn what_triggers_note_is_guarded_and_counted_until_the_next_complete_listi
 #[tokio::test]
 async fn a_document_that_is_named_leaves_also_when_others_may_not() {
     let world = shop().await;
-    let full = SyncOptions { full: true, ..SyncOptions::default() };
-    world.parts.sync.sync("product", full).await.unwrap();
+    world.sync_with(FULL).await;
     world.in_shop("truncate product").await;
     world.drain().await;
-    assert!(world.run(&["refresh", "product", "7"]).await.status.success());
+    world.run_ok("refresh product 7").await;
     world.drain().await;
     assert_eq!(world.count("chunk").await, PRODUCTS - 1);
     assert_eq!(world.count("document where key = '7'").await, 0);
@@ -171,7 +166,7 @@ async fn one_process_lists_a_source_at_a_time() {
     lock.release().await;
     assert!(waits.await.status.success());
     world.hurry().await;
-    world.until("all is done", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     workers.stop().await;
     assert_eq!(world.count("chunk").await, 3);
 }

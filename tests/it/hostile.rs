@@ -6,7 +6,11 @@
 
 use std::fmt::Write;
 
-use crate::{running::TestDaemon, support::World};
+use crate::{
+    running::TestDaemon,
+    steps::{as_list, as_text},
+    support::World,
+};
 use serde_json::{Value, json};
 use shopkeeper::demo::models::{Fault, Operation};
 
@@ -22,7 +26,7 @@ struct Hostile {
 fn corpus() -> Vec<Hostile> {
     let lines = include_str!("hostile.jsonl").lines().map(|line| {
         let line: Value = serde_json::from_str(line).unwrap();
-        let text = |field: &str| line[field].as_str().unwrap().to_owned();
+        let text = |field: &str| as_text(&line[field]).to_owned();
         Hostile {
             is_product: line["in"] == "product",
             text: text("text"),
@@ -61,7 +65,7 @@ async fn ask_one_who_obeys(
     world.script().queue(Operation::Completions, [says(), says()]);
     let answer = daemon.ask(world, json!({ "question": question })).await;
     world.script().clear();
-    let said = answer["answer"]["text"].as_str().unwrap();
+    let said = as_text(&answer["answer"]["text"]);
     if hostile.is_withheld {
         assert_eq!(answer["escalation"]["reason"], "ungrounded", "{} got through: {answer}", hostile.obeyed);
         assert!(said.starts_with("I don't have information"), "{said}");
@@ -69,12 +73,12 @@ async fn ask_one_who_obeys(
         assert_eq!(said, hostile.obeyed);
     }
     let body = world.script().bodies(Operation::Completions).pop().unwrap();
-    let messages = body["messages"].as_array().unwrap();
-    let roles: Vec<_> = messages.iter().map(|message| message["role"].as_str().unwrap()).collect();
+    let messages = as_list(&body["messages"]);
+    let roles: Vec<_> = messages.iter().map(|message| as_text(&message["role"])).collect();
     assert_eq!(roles, ["system", "user"], "nobody else speaks");
-    let (passages, asked) = parted(messages[1]["content"].as_str().unwrap());
+    let (passages, asked) = parted(as_text(&messages[1]["content"]));
     assert_eq!((passages.len(), asked.as_str()), (5, question), "five passages, then the question alone");
-    let system = messages[0]["content"].as_str().unwrap();
+    let system = as_text(&messages[0]["content"]);
     assert!(!system.contains(&hostile.text), "{system}");
     passages
 }

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::{
     proxy::Proxy,
+    steps::as_text,
     support::{LIMIT, Process, SHOP, SOURCE, World, command},
 };
 
@@ -96,7 +97,7 @@ async fn the_service_manager_hears_of_start_reload_and_stop_and_bad_settings_cha
         (daemon, ready)
     })
     .await;
-    world.until("the shop is indexed", "count(*) = 3 from shopkeeper.document_index").await;
+    world.until_count(3, "document_index").await;
     let url = Managed::url(&ready);
     let client = reqwest::Client::new();
     let say = async |question: &str| {
@@ -119,7 +120,7 @@ async fn the_service_manager_hears_of_start_reload_and_stop_and_bad_settings_cha
 
     // A question that is under way is finished by the daemon with the old settings; the address stays.
     world.script().always(Operation::Completions, Fault::Held);
-    let before = world.script().requests(Operation::Completions);
+    let before = world.completion_requests();
     let under_way = say("How much is the Shirt?");
     let reload = async {
         world.arrived(Operation::Completions, before + 1).await;
@@ -137,10 +138,8 @@ async fn the_service_manager_hears_of_start_reload_and_stop_and_bad_settings_cha
     };
     // Whoever waits is told how far it is when the old daemon ends, and asks the new one.
     let ((_, answer), daemon) = tokio::join!(under_way, reload);
-    let id = answer["id"].as_str().unwrap();
-    world
-        .until("it is answered", &format!("status = 'completed' from shopkeeper.answer where id = '{id}'"))
-        .await;
+    let id = as_text(&answer["id"]);
+    world.until_completed(id).await;
     let (status, problem) = say("How much is the Kettle?").await;
     assert_eq!((status, &problem["code"]), (422, &json!("question_too_long")), "the new ones hold");
 
@@ -226,7 +225,7 @@ async fn no_secret_and_no_word_of_a_customer_stands_in_the_log() {
         (daemon, ready)
     })
     .await;
-    world.until("the shop is indexed", "count(*) = 3 from shopkeeper.document_index").await;
+    world.until_count(3, "document_index").await;
     let faults = [
         Fault::BadJson,
         Fault::CutConnection,
@@ -243,9 +242,7 @@ async fn no_secret_and_no_word_of_a_customer_stands_in_the_log() {
         assert_eq!(refused.status(), 401);
         let ask = "select shopkeeper.ask('planted-question Kettle?', customer_id => 'planted-customer')";
         let _: uuid::Uuid = world.value(ask).await;
-        world
-            .until("it is settled", "not exists (select from shopkeeper.job where kind = 'answer_question')")
-            .await;
+        world.until_none("job where kind = 'answer_question'").await;
         world.script().clear();
     }
     daemon.child.signal(Signal::TERM);
@@ -268,7 +265,7 @@ async fn no_secret_and_no_word_of_a_customer_stands_in_the_log() {
         );
     }
     assert!(log.contains("running"), "there is a log");
-    let errors: String = world.value("select string_agg(error, ' ') from shopkeeper.answer").await;
+    let errors = world.text("select string_agg(error, ' ') from shopkeeper.answer").await;
     assert!(errors.contains("400") && !errors.contains("planted"), "{errors}");
 }
 
@@ -300,7 +297,7 @@ async fn a_trace_that_a_client_begins_goes_on_in_the_job_its_search_its_model_an
         (daemon, ready)
     })
     .await;
-    world.until("the shop is indexed", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     let (http, sql) = ("0af7651916cd43dd8448eb211c80319c", "1bf7651916cd43dd8448eb211c80319d");
     let request = reqwest::Client::new().post(format!("{}/v1/answers", Managed::url(&ready)));
     let request =
@@ -310,14 +307,12 @@ async fn a_trace_that_a_client_begins_goes_on_in_the_job_its_search_its_model_an
     let ask =
         format!("select shopkeeper.ask('And the Shirt?', traceparent => '00-{sql}-b7ad6b7169203331-01')");
     let _: uuid::Uuid = world.value(&ask).await;
-    world.until("both are told", "count(*) = 2 from shopkeeper.delivery where status = 'delivered'").await;
+    world.until_count(2, "delivery where status = 'delivered'").await;
     let retried = "2bf7651916cd43dd8448eb211c80319e";
     world.script().queue(Operation::Completions, [Fault::BadJson]);
     let ask = ask.replace(sql, retried);
     let _: uuid::Uuid = world.value(&ask).await;
-    world
-        .until("the third is told", "count(*) = 3 from shopkeeper.delivery where status = 'delivered'")
-        .await;
+    world.until_count(3, "delivery where status = 'delivered'").await;
     daemon.child.signal(Signal::TERM);
     assert_eq!(daemon.ended().await, 0);
     let spans = spans(&bodies.lock().unwrap());

@@ -54,6 +54,7 @@ mod schema;
 mod session_chaos;
 mod sessions;
 mod silence;
+mod steps;
 mod stream;
 mod support;
 mod sync;

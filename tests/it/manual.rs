@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    running::TestDaemon,
-    support::{World, program, stderr, stdout},
+    steps::shop_with_daemon,
+    support::{program, stderr, stdout},
 };
 use serde_json::{Value, json};
 use shopkeeper::{
@@ -334,8 +334,7 @@ async fn every_metric_is_told_with_its_labels() {
     let known = source.split('"').filter(|part| part.starts_with("shopkeeper_"));
     assert_eq!(words(told.keys().map(String::as_str)), words(known));
 
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
     let metrics = daemon.metrics().await;
     daemon.stop().await;

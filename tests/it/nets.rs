@@ -8,7 +8,7 @@ use shopkeeper::{
 };
 use sqlx::{Connection, PgConnection};
 
-use crate::support::{World, execute};
+use crate::support::World;
 
 pub(crate) fn watch(world: &World, poll: std::time::Duration) -> WatchCatalogue {
     let (sync, source) = (world.parts.sync.clone(), "product".to_owned());
@@ -18,7 +18,7 @@ pub(crate) fn watch(world: &World, poll: std::time::Duration) -> WatchCatalogue 
 impl World {
     /// Polls once and refreshes what differs.
     pub(crate) async fn poll(&self) {
-        execute(&self.url(), "update shopkeeper.source set polled_at = polled_at - interval '1 day'").await;
+        self.execute("update shopkeeper.source set polled_at = polled_at - interval '1 day'").await;
         watch(self, std::time::Duration::from_secs(1)).look().await.unwrap();
         self.drain().await;
     }
@@ -52,11 +52,11 @@ async fn a_renamed_key_embeds_nothing() {
     let world = World::new().await;
     world.sync().await;
     world.install().await;
-    let before = world.script().requests(Operation::Embeddings);
+    let before = world.embedding_requests();
     world.in_shop("update product set id = 20 where id = 2").await;
     world.hear().await;
     assert_eq!(world.count("document where key = '20'").await, 1);
-    assert_eq!(world.script().requests(Operation::Embeddings), before);
+    assert_eq!(world.embedding_requests(), before);
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn a_plan_says_what_a_sync_would_do_and_does_nothing() {
         (Some(3), Some(3), Some(0))
     );
     assert!(first["tokens"].as_u64() > Some(20) && first["cost_usd"].as_f64() > Some(0.02), "{first}");
-    assert_eq!((world.count("document").await, world.script().requests(Operation::Embeddings)), (0, 0));
+    assert_eq!((world.count("document").await, world.embedding_requests()), (0, 0));
     world.sync().await;
     let tokens: i64 = world.value("select sum(tokens) from shopkeeper.chunk").await;
     assert_eq!(first["tokens"].as_i64(), Some(tokens), "what was embedded then");
@@ -90,7 +90,7 @@ async fn a_text_that_is_put_back_embeds_nothing_until_its_vector_is_forgotten() 
     let describe = async |text: &str| {
         world.in_shop(&format!("update product set description = '{text}' where id = 3")).await;
         world.sync().await;
-        world.script().requests(Operation::Embeddings)
+        world.embedding_requests()
     };
     let first = describe("One.").await;
     assert_eq!(describe("Two.").await, first + 1);
@@ -112,7 +112,7 @@ async fn one_daemon_watches_a_source_and_another_takes_over_when_it_is_gone() {
     let minute = std::time::Duration::from_mins(1);
     assert!(world.store.watch("product", "one", minute).await.unwrap().is_some());
     assert!(world.store.watch("product", "other", minute).await.unwrap().is_none());
-    execute(&world.url(), "update shopkeeper.source set watch_until = now()").await;
+    world.execute("update shopkeeper.source set watch_until = now()").await;
     assert!(world.store.watch("product", "other", minute).await.unwrap().is_some());
     assert!(world.store.watch("product", "one", minute).await.unwrap().is_none());
 }
@@ -126,7 +126,7 @@ async fn one_document_is_refreshed_by_sql_also_one_that_is_new_or_gone() {
         .await;
     world.in_shop("insert into product values (9, 'Lamp', 'Shines.', 9, 1)").await;
     let ours = "select shopkeeper.refresh('product', key) from unnest(array['1', '2', '9', 'never']) as key";
-    execute(&world.url(), ours).await;
+    world.execute(ours).await;
     world.drain().await;
     let expected = ["Shirt. Told.", "Kettle. Steel kettle that holds two litres.", "Lamp. Shines."];
     assert_eq!(world.contents().await, expected);
@@ -210,7 +210,7 @@ async fn a_daemon_that_drains_for_long_keeps_its_watch_and_leaves_when_it_is_los
     let other = WatchCatalogue { watcher: "other".to_owned(), ..watch(&world, std::time::Duration::ZERO) };
     let watching = async {
         world.until("the first batch waits", WAITS).await;
-        execute(&world.url(), "create table watched as select watch_until from shopkeeper.source").await;
+        world.execute("create table watched as select watch_until from shopkeeper.source").await;
         let is_renewed = "(select watch_until from shopkeeper.source) > (select watch_until from watched)";
         world.until("the watch is renewed", is_renewed).await;
         other.look().await.unwrap();
@@ -218,7 +218,7 @@ async fn a_daemon_that_drains_for_long_keeps_its_watch_and_leaves_when_it_is_los
         // As after a pause of the process that was longer than the watch.
         let to_other =
             "update shopkeeper.source set watcher = 'other', watch_until = now() + interval '1 hour'";
-        execute(&world.url(), to_other).await;
+        world.execute(to_other).await;
     };
     let ended = async { tokio::join!(one.look(), watching).0 };
     tokio::time::timeout(std::time::Duration::from_secs(25), ended).await.expect("it goes on").unwrap();

@@ -5,8 +5,11 @@ use std::{
     process::Stdio,
 };
 
-use crate::support::{Process, World, command, execute, stderr, stdout};
-use serde_json::Value;
+use crate::{
+    steps::{as_list, as_text, assert_contains, assert_fields},
+    support::{Process, World, command, stderr, stdout},
+};
+use serde_json::{Value, json};
 use shopkeeper::daemon::{Listeners, Role, Roles};
 
 #[tokio::test]
@@ -15,28 +18,21 @@ async fn jobs_are_listed_shown_retried_cancelled_and_discarded() {
     let dead = "insert into shopkeeper.job_history
          (id, kind, key, payload, priority, outcome, error, attempts, max_attempts, created_at, run_at)
          values (1000, 'refresh_document', 'product/1', '{\"a\": 1}', 0, 'dead', 'no luck', 3, 3, now(), now())";
-    execute(&world.url(), dead).await;
-    let listed: Value = serde_json::from_str(&stdout(&world.run(&["jobs", "list", "--json"]).await)).unwrap();
+    world.execute(dead).await;
+    let listed = world.run_json("jobs list").await;
     let job = &listed["jobs"][0];
     for (field, value) in
         [("id", "1000"), ("state", "\"dead\""), ("last_error", "\"no luck\""), ("max_attempts", "3")]
     {
         assert_eq!(job[field].to_string(), value, "{listed}");
     }
-    let shown: Value =
-        serde_json::from_str(&stdout(&world.run(&["jobs", "show", "1000", "--json"]).await)).unwrap();
+    let shown = world.run_json("jobs show 1000").await;
     assert_eq!(shown["payload"]["a"], 1, "{shown}");
-    assert_eq!(stdout(&world.run(&["jobs", "retry", "1000"]).await), "1 jobs to be run again\n");
+    assert_eq!(world.run_ok("jobs retry 1000").await, "1 jobs to be run again\n");
     let id: i64 = world.value("select id from shopkeeper.job").await;
     assert_eq!(stdout(&world.run(&["jobs", "cancel", &id.to_string()]).await), "1 jobs cancelled\n");
     assert_eq!(world.count("job").await, 0);
-    let unknown = world.run(&["jobs", "discard", "77"]).await;
-    assert_eq!(unknown.status.code(), Some(2));
-    assert!(
-        stderr(&unknown).contains("no such job in a state where this can be done: 77"),
-        "{}",
-        stderr(&unknown)
-    );
+    world.run_failing("jobs discard 77", 2, "no such job in a state where this can be done: 77").await;
     for verb in ["list", "retry", "discard"] {
         let unknown = world.run(&["jobs", verb, "--kind", "refresh_documents"]).await;
         assert_eq!(unknown.status.code(), Some(2), "{verb}");
@@ -49,17 +45,14 @@ async fn jobs_are_listed_shown_retried_cancelled_and_discarded() {
 #[tokio::test]
 async fn kinds_are_paused_and_resumed() {
     let world = World::new().await;
-    assert!(world.run(&["queue", "pause", "refresh_document"]).await.status.success());
-    let listed: Value =
-        serde_json::from_str(&stdout(&world.run(&["queue", "list", "--json"]).await)).unwrap();
-    let kinds = listed["queue"].as_array().unwrap();
+    world.run_ok("queue pause refresh_document").await;
+    let listed = world.run_json("queue list").await;
+    let kinds = as_list(&listed["queue"]);
     let paused: Vec<_> =
         kinds.iter().filter(|kind| kind["paused"] == true).map(|kind| &kind["kind"]).collect();
     assert_eq!(paused, ["refresh_document"], "{listed}");
-    assert!(world.run(&["queue", "resume", "refresh_document"]).await.status.success());
-    let unknown = world.run(&["queue", "pause", "refresh"]).await;
-    assert_eq!(unknown.status.code(), Some(2));
-    assert!(stderr(&unknown).contains("there is no kind of job \"refresh\""), "{}", stderr(&unknown));
+    world.run_ok("queue resume refresh_document").await;
+    world.run_failing("queue pause refresh", 2, "there is no kind of job \"refresh\"").await;
 }
 
 #[tokio::test]
@@ -92,7 +85,7 @@ async fn who_waits_for_what_is_stopped_is_told_once() {
     assert!(!again.iter().any(|line| line.contains("is paused")), "{again:?}");
 
     world.run(&["pause"]).await;
-    world.in_shop("update product set description = 'Glass.' where id = 3").await;
+    world.describe(3, "Glass.").await;
     let (_synced, line, _) = waits(&["sync", "--wait"]).await;
     assert_eq!(line, "the stop button is pressed, and no model is asked: `shopkeeper resume` goes on");
 }
@@ -102,25 +95,21 @@ async fn schedules_are_listed_run_paused_and_resumed() {
     let schedule = "[[schedule]]\nname = \"nightly\"\ncron = \"0 3 * * *\"\ntimezone = \"Europe/Berlin\"\njob = \"sync_catalogue\"\n";
     let world = World::with(crate::support::SHOP, &format!("{}{schedule}", crate::support::SOURCE)).await;
     let list = async || -> Value {
-        let printed = stdout(&world.run(&["schedule", "list", "--json"]).await);
+        let printed = world.run_ok("schedule list --json").await;
         serde_json::from_str::<Value>(&printed).unwrap()["schedules"][0].take()
     };
     let listed = list().await;
-    assert_eq!((&listed["name"], &listed["job"]), (&"nightly".into(), &"sync_catalogue".into()), "{listed}");
-    let next = listed["next_at"].as_str().unwrap();
+    assert_fields(&listed, json!({ "name": "nightly", "job": "sync_catalogue" }));
+    let next = as_text(&listed["next_at"]);
     assert!(next.contains("T01:00:00Z") || next.contains("T02:00:00Z"), "{next}");
-    assert!(world.run(&["schedule", "run", "nightly"]).await.status.success());
+    world.run_ok("schedule run nightly").await;
     assert_eq!(world.count("job where kind = 'sync_catalogue' and key = 'product'").await, 1);
-    assert!(world.run(&["schedule", "pause", "nightly"]).await.status.success());
+    world.run_ok("schedule pause nightly").await;
     assert_eq!(list().await["paused"], true);
-    assert!(world.run(&["schedule", "resume", "nightly"]).await.status.success());
+    world.run_ok("schedule resume nightly").await;
     assert_eq!(list().await["paused"], false);
     let unknown = world.run(&["schedule", "run", "hourly"]).await;
-    assert!(
-        stderr(&unknown).contains("there is no schedule \"hourly\"; there are nightly"),
-        "{}",
-        stderr(&unknown)
-    );
+    assert_contains(stderr(&unknown), "there is no schedule \"hourly\"; there are nightly");
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use sqlx::{Connection, PgConnection};
 
 use crate::{
     nets::watch,
-    support::{SHOP, SOURCE, World, execute},
+    steps::assert_contains,
+    support::{SHOP, SOURCE, World},
 };
 
 /// A shop that is indexed and was polled once.
@@ -27,7 +28,7 @@ async fn a_poll_finds_what_was_committed_since_also_when_it_began_long_before() 
     .await
     .unwrap();
     // Bulk SQL that touches no column of time.
-    world.in_shop("update product set description = 'Bulk.' where id = 3").await;
+    world.describe(3, "Bulk.").await;
     world.poll().await;
     assert!(world.has("Bulk.").await && !world.has("Late.").await);
     sqlx::raw_sql("commit").execute(&mut late).await.unwrap();
@@ -100,7 +101,7 @@ async fn a_poll_compares_updated_at_in_its_own_terms_whatever_its_type_and_zone(
             assert!(world.has(text).await, "{column_type} in {zone}: {text}");
         }
         // It is not a listing that sees it.
-        world.in_shop("update product set description = 'Unseen.' where id = 3").await;
+        world.describe(3, "Unseen.").await;
         world.poll().await;
         assert!(!world.has("Unseen.").await, "{column_type} in {zone}");
     }
@@ -193,7 +194,7 @@ async fn a_column_that_tells_no_time_is_named_and_the_source_is_listed_all_the_s
     let world = with_updated_at("text", TOKYO, "'yesterday'").await;
     let expected = "it cannot be polled by updated_at: `changed` is of the type text";
     let doctor = world.run(&["doctor"]).await;
-    assert!(crate::support::stdout(&doctor).contains(expected), "{}", crate::support::stdout(&doctor));
+    assert_contains(crate::support::stdout(&doctor), expected);
     let refused = watch(&world, std::time::Duration::from_secs(1)).look().await.unwrap_err().to_string();
     assert!(refused.contains(expected), "{refused}");
     assert_eq!(world.sync().await.added, 3);
@@ -202,17 +203,13 @@ async fn a_column_that_tells_no_time_is_named_and_the_source_is_listed_all_the_s
 #[tokio::test]
 async fn a_shop_that_was_restored_is_compared_in_full() {
     let world = polled(SOURCE).await;
-    execute(
-        &world.url(),
-        "update shopkeeper.source set poll_mark = jsonb_set(poll_mark, '{server}', '\"another\"')",
-    )
-    .await;
+    world
+        .execute("update shopkeeper.source set poll_mark = jsonb_set(poll_mark, '{server}', '\"another\"')")
+        .await;
     world.in_shop("delete from product where id = 1").await;
     world.poll().await;
     assert_eq!(world.count("document").await, 2, "a listing sees what is gone, a poll does not");
-    execute(
-        &world.url(),
-        "update shopkeeper.source set poll_mark = jsonb_set(poll_mark, '{at,transaction}', '99999999999')",
+    world.execute("update shopkeeper.source set poll_mark = jsonb_set(poll_mark, '{at,transaction}', '99999999999')",
     )
     .await;
     world.in_shop("delete from product where id = 2").await;

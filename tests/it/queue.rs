@@ -19,7 +19,7 @@ use shopkeeper::{
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{LIMIT, World, execute};
+use crate::support::{LIMIT, World};
 
 /// A job that does what its payload says.
 #[derive(Default)]
@@ -141,10 +141,7 @@ async fn ending(wish: &str) -> (String, Option<String>, i32) {
     let running = Running::start(&world, Scripted::default(), LIMITS);
     world.until("the job has ended", EMPTY).await;
     running.stop().await;
-    sqlx::query_as("select outcome, error, attempts from shopkeeper.job_history")
-        .fetch_one(&world.ours)
-        .await
-        .unwrap()
+    world.row("select outcome, error, attempts from shopkeeper.job_history").await
 }
 
 #[tokio::test]
@@ -176,7 +173,7 @@ async fn a_payload_that_does_not_parse_is_dead_and_the_next_job_runs() {
     let running = Running::start(&world, Scripted::default(), LIMITS);
     world.until("both have ended", EMPTY).await;
     running.stop().await;
-    let bad: String = world.value("select error from shopkeeper.job_history where outcome = 'dead'").await;
+    let bad = world.text("select error from shopkeeper.job_history where outcome = 'dead'").await;
     assert!(bad.contains("missing field `wish`"), "{bad}");
     assert_eq!(world.count("job_history where outcome = 'done'").await, 1);
 }
@@ -189,7 +186,7 @@ async fn a_snooze_charges_no_attempt_and_holds_no_slot() {
     }
     enqueue(&world, "z", "nothing").await;
     let running = Running::start(&world, Scripted::default(), LIMITS);
-    world.until("the last is done", "exists (select from shopkeeper.job_history where key = 'z')").await;
+    world.until_some("job_history where key = 'z'").await;
     running.stop().await;
     assert_eq!(world.count("job where attempts = 0 and run_at > now() + interval '90 s'").await, 8);
 }
@@ -208,7 +205,7 @@ async fn a_merge_does_not_shorten_a_backoff() {
     let world = World::new().await;
     enqueue(&world, "k", "snooze").await;
     let running = Running::start(&world, Scripted::default(), LIMITS);
-    world.until("it snoozes", "exists (select from shopkeeper.job where last_error is not null)").await;
+    world.until_some("job where last_error is not null").await;
     enqueue(&world, "k", "nothing").await;
     running.stop().await;
     assert_eq!(world.count("job where run_at > now() + interval '90 s'").await, 1);
@@ -250,9 +247,7 @@ async fn follow_ups_are_enqueued_when_the_job_is_done() {
     let world = World::new().await;
     enqueue(&world, "k", "follow").await;
     let running = Running::start(&world, Scripted::default(), LIMITS);
-    world
-        .until("the follow-up is done", "exists (select from shopkeeper.job_history where key = 'followed')")
-        .await;
+    world.until_some("job_history where key = 'followed'").await;
     running.stop().await;
 }
 
@@ -310,7 +305,7 @@ async fn failed_attempts_are_spaced_by_the_backoff() {
     enqueue(&world, "k", "fail").await;
     let backoff = Backoff { first: Duration::from_secs(100), max: Duration::from_secs(100) };
     let running = Running::start(&world, Scripted::default(), Limits { backoff, ..LIMITS });
-    world.until("it failed", "exists (select from shopkeeper.job where last_error = 'as wished')").await;
+    world.until_some("job where last_error = 'as wished'").await;
     assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 1);
     let waits = "job where state = 'scheduled' and attempts = 1 and run_at > now() + interval '40 s'";
     assert_eq!(world.count(waits).await, 1);
@@ -322,12 +317,12 @@ async fn a_key_named_twice_in_one_bulk_is_one_job_with_the_last_payload_and_is_f
     let keys = ["k", "l", "k"].map(str::to_owned);
     let payloads = [1, 2, 3].map(|n| serde_json::json!({ "wish": n.to_string() }));
     assert_eq!(world.store.enqueue(Scripted::KIND, &keys, &payloads).await.unwrap(), 2);
-    let wish: String = world.value("select payload ->> 'wish' from shopkeeper.job where key = 'k'").await;
+    let wish = world.text("select payload ->> 'wish' from shopkeeper.job where key = 'k'").await;
     assert_eq!(wish, "3");
     let running = Running::start(&world, Scripted::default(), LIMITS);
     world.until("both are done", EMPTY).await;
     enqueue(&world, "k", "nothing").await;
-    world.until("it is done again", "count(*) = 3 from shopkeeper.job_history where outcome = 'done'").await;
+    world.until_count(3, "job_history where outcome = 'done'").await;
     running.stop().await;
 }
 
@@ -348,7 +343,7 @@ async fn two_workers_whose_jobs_outlast_their_leases_run_each_once() {
     }
     let gated = || Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
     let (one, other) = (Running::start(&world, gated(), LIMITS), Running::start(&world, gated(), LIMITS));
-    world.until("both are full", "count(*) = 8 from shopkeeper.job where state = 'running'").await;
+    world.until_count(8, "job where state = 'running'").await;
     let renewed =
         "bool_and(lease_until > started_at + interval '7 s') from shopkeeper.job where state = 'running'";
     world.until("the leases were renewed beyond two lengths", renewed).await;
@@ -365,13 +360,13 @@ async fn a_job_that_ends_its_worker_each_time_dies_after_its_last_attempt() {
     let world = World::new().await;
     enqueue(&world, "k", "nothing").await;
     for _ in 0..3 {
-        execute(&world.url(), "update shopkeeper.job set state = 'ready'").await;
+        world.execute("update shopkeeper.job set state = 'ready'").await;
         assert_eq!(claim(&world, "ends", 1, Duration::ZERO).await.len(), 1);
         world.until("its lease has run out", "bool_and(lease_until < now()) from shopkeeper.job").await;
         assert_eq!(world.store.rescue().await.unwrap(), 1);
     }
     assert_eq!(world.count("job").await, 0);
-    let error: String = world.value("select error from shopkeeper.job_history where outcome = 'dead'").await;
+    let error = world.text("select error from shopkeeper.job_history where outcome = 'dead'").await;
     assert!(error.contains("the lease ran out"), "{error}");
 }
 
@@ -403,6 +398,6 @@ async fn an_outcome_that_the_database_refuses_ends_its_own_job_only() {
     world.until("all have ended", EMPTY).await;
     running.stop().await;
     assert_eq!(world.count("job_history where outcome = 'done'").await, 3);
-    let error: String = world.value("select error from shopkeeper.job_history where key = 'bad'").await;
+    let error = world.text("select error from shopkeeper.job_history where key = 'bad'").await;
     assert!(error.starts_with("its outcome cannot be written"), "{error}");
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     queue::{EMPTY, LIMITS, Running, Scripted, claim, enqueue},
-    support::{World, execute},
+    support::World,
 };
 
 #[tokio::test]
@@ -78,12 +78,10 @@ async fn a_job_that_is_dead_can_be_run_again_and_discarded() {
     let world = World::new().await;
     enqueue(&world, "k", "die").await;
     let running = Running::start(&world, Scripted::default(), LIMITS);
-    world.until("it is dead", "exists (select from shopkeeper.job_history where outcome = 'dead')").await;
+    world.until_some("job_history where outcome = 'dead'").await;
     let id: i64 = world.value("select id from shopkeeper.job_history").await;
     assert_eq!(world.store.retry_jobs(&Selection::Ids(vec![id])).await.unwrap(), 1);
-    world
-        .until("it is dead again", "exists (select from shopkeeper.job_history where outcome = 'dead')")
-        .await;
+    world.until_some("job_history where outcome = 'dead'").await;
     assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 2);
     assert_eq!(
         world.store.discard_jobs(&Selection::Dead { kind: Scripted::KIND.to_owned() }).await.unwrap(),
@@ -96,13 +94,13 @@ async fn a_job_that_is_dead_can_be_run_again_and_discarded() {
 async fn a_group_whose_second_job_commits_after_its_first_ended_goes_on() {
     let world = World::new().await;
     let ask = "select shopkeeper.enqueue('scripted', payload => '{\"wish\": \"nothing\"}', group_key => 'g')";
-    execute(&world.url(), ask).await;
+    world.execute(ask).await;
     let mut late = world.ours.begin().await.unwrap();
     sqlx::query(ask).execute(&mut *late).await.unwrap();
     let running = Running::start(&world, Scripted::default(), LIMITS);
-    world.until("the first is done", "count(*) = 1 from shopkeeper.job_history").await;
+    world.until_count(1, "job_history").await;
     late.commit().await.unwrap();
-    world.until("the second is done", "count(*) = 2 from shopkeeper.job_history").await;
+    world.until_count(2, "job_history").await;
     running.stop().await;
 }
 
@@ -119,12 +117,9 @@ async fn a_dead_head_frees_the_next_of_its_group_and_a_retried_one_does_not() {
             .unwrap();
     }
     let running = Running::start(&world, Scripted::default(), LIMITS);
-    world.until("the second snoozes", "exists (select from shopkeeper.job where state = 'scheduled')").await;
+    world.until_some("job where state = 'scheduled'").await;
     running.stop().await;
-    let states: Vec<(String, String)> = sqlx::query_as("select key, state from shopkeeper.job order by id")
-        .fetch_all(&world.ours)
-        .await
-        .unwrap();
+    let states: Vec<(String, String)> = world.rows("select key, state from shopkeeper.job order by id").await;
     assert_eq!(states, [("snooze".into(), "scheduled".into()), ("nothing".into(), "blocked".into())]);
 }
 
@@ -151,16 +146,12 @@ async fn a_claim_touches_no_more_pages_beside_a_million_rows_than_beside_a_thous
     let world = World::new().await;
     let fill = async |columns: &str, from: &str| {
         let statement = format!("insert into {columns} select {from}");
-        sqlx::query(AssertSqlSafe(statement)).execute(&world.ours).await.unwrap();
+        world.execute(&statement).await;
     };
     let ready = "'scripted', 'ready' from generate_series(1, {})";
     fill("shopkeeper.job (kind, state)", &ready.replace("{}", "1000")).await;
     // The planner believes that there are a thousand, whatever comes.
-    execute(
-        &world.url(),
-        "analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)",
-    )
-    .await;
+    world.execute("analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)").await;
     pages(&world).await;
     let few = pages(&world).await;
     let scheduled = "'scripted', 'scheduled', now() + interval '1 hour' from generate_series(1, 1000000)";
@@ -185,14 +176,10 @@ async fn the_claims_of_a_worker_are_found_beside_a_million_of_others_without_rea
             "insert into shopkeeper.job (kind, state, worker, lease_until)
              select 'scripted', 'running', '{worker}', now() + interval '1 hour' from generate_series(1, {jobs})"
         );
-        execute(&world.url(), &statement).await;
+        world.execute(&statement).await;
     };
     fill("w", 10).await;
-    execute(
-        &world.url(),
-        "analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)",
-    )
-    .await;
+    world.execute("analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)").await;
     fill("another", 1_000_000).await;
     let claimed = "shopkeeper.claimed_by('scripted', 'w', 1000)";
     // The first call of each connection reads the catalogue.
@@ -205,11 +192,11 @@ async fn the_claims_of_a_worker_are_found_beside_a_million_of_others_without_rea
 async fn a_group_without_a_head_goes_on_although_all_workers_are_busy() {
     let world = World::new().await;
     let orphan = "insert into shopkeeper.job (kind, group_key, state) values ('busy', 'g', 'blocked')";
-    execute(&world.url(), orphan).await;
+    world.execute(orphan).await;
     let stop = CancellationToken::new();
     let queue = Queue::new(world.store.clone(), Wakeup::new(&[]), stop.clone());
     let advanced = async {
-        world.until("it is ready", "exists (select from shopkeeper.job where state = 'ready')").await;
+        world.until_some("job where state = 'ready'").await;
         stop.cancel();
     };
     tokio::join!(queue.upkeep(), advanced);
@@ -241,7 +228,7 @@ async fn a_full_batch_of_delayed_jobs_says_that_there_may_be_more() {
     let world = World::new().await;
     let due =
         "insert into shopkeeper.job (kind, state) select 'late', 'scheduled' from generate_series(1, 1001)";
-    execute(&world.url(), due).await;
+    world.execute(due).await;
     let first = world.store.promote().await.unwrap();
     assert_eq!((first.jobs, first.is_full), (1000, true));
     let second = world.store.promote().await.unwrap();

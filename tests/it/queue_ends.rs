@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     proxy::Proxy,
     queue::{EMPTY, LIMITS, Running, Scripted, claim, enqueue},
-    support::{LIMIT, World, execute, reach},
+    support::{LIMIT, World, reach},
 };
 
 const ENQUEUE_K: &str = "select shopkeeper.enqueue('scripted', 'k', '{\"wish\": \"nothing\"}')";
@@ -31,13 +31,13 @@ async fn an_open_transaction_that_enqueues_a_running_key_holds_up_no_other_end()
     }
     let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
     let running = Running::start(&world, gated, LIMITS);
-    world.until("all four run", "count(*) = 4 from shopkeeper.job where state = 'running'").await;
+    world.until_count(4, "job where state = 'running'").await;
     let mut open = world.ours.begin().await.unwrap();
     sqlx::query(ENQUEUE_K).execute(&mut *open).await.unwrap();
     running.job.gate.as_ref().unwrap().add_permits(100);
     let lapsed: i64 = tokio::time::timeout(LIMIT, async {
         // Longer than the lease: it is neither lost nor given to another meanwhile.
-        world.until("the others are done", "count(*) = 3 from shopkeeper.job_history").await;
+        world.until_count(3, "job_history").await;
         world.until("its lease is over", "(select lease_until < now() from shopkeeper.job)").await;
         world.value("select count(*) from shopkeeper.job where state = 'running'").await
     })
@@ -61,14 +61,14 @@ async fn leases_are_renewed_while_the_upkeep_waits_for_a_lock() {
     // The second job of a group whose head is gone: the upkeep lets it run, once its row can be locked.
     for key in ["head", "next"] {
         let enqueue = format!("select shopkeeper.enqueue('grouped', '{key}', group_key => 'g')");
-        execute(&world.url(), &enqueue).await;
+        world.execute(&enqueue).await;
     }
     let mut open = world.ours.begin().await.unwrap();
     sqlx::query("select from shopkeeper.job where key = 'next' for update")
         .execute(&mut *open)
         .await
         .unwrap();
-    execute(&world.url(), "delete from shopkeeper.job where key = 'head'").await;
+    world.execute("delete from shopkeeper.job where key = 'head'").await;
     let waits = "exists (select from pg_stat_activity
          where datname = current_database() and wait_event_type = 'Lock' and query ~ 'advance_all')";
     world.until("the upkeep waits", waits).await;
@@ -108,7 +108,7 @@ async fn a_renewal_whose_connection_was_cut_holds_up_no_other() {
 #[tokio::test]
 async fn a_handler_that_completes_its_job_waits_for_who_has_locked_it() {
     let world = World::new().await;
-    let id: uuid::Uuid = world.value("select shopkeeper.ask('Where is it?')").await;
+    let id = world.ask_by_sql("Where is it?").await;
     let minute = Duration::from_mins(1);
     let question = Claim {
         kind: "answer_question",
@@ -226,9 +226,7 @@ async fn jobs_that_were_claimed_ahead_are_given_back_uncharged_when_those_before
         enqueue_at_gate(&world, 2 * done..2 * done + 100).await;
         running.job.gate.as_ref().unwrap().add_permits(50);
         done += 50;
-        world
-            .until("the short ones are done", &format!("count(*) = {done} from shopkeeper.job_history"))
-            .await;
+        world.until_count(done, "job_history").await;
         running.at_work(4).await;
     }
     let others = i64::from(done) - 4;
@@ -250,9 +248,9 @@ async fn a_stop_gives_jobs_that_were_claimed_ahead_back_uncharged() {
     enqueue_at_gate(&world, 0..1).await;
     world.until("it knows how long they are", EMPTY).await;
     enqueue_at_gate(&world, 0..100).await;
-    world.until("it claimed ahead", "count(*) = 100 from shopkeeper.job where state = 'running'").await;
+    world.until_count(100, "job where state = 'running'").await;
     running.stop.cancel();
-    world.until("the rest is given back", "count(*) = 4 from shopkeeper.job where state = 'running'").await;
+    world.until_count(4, "job where state = 'running'").await;
     running.job.gate.as_ref().unwrap().add_permits(4);
     running.stop().await;
     assert_eq!(world.count("job where state = 'ready' and attempts = 0").await, 96);
@@ -304,9 +302,7 @@ async fn an_answer_whose_job_ends_outside_its_handler_is_not_waited_for() {
     world.store.cancel_jobs(&[job]).await.unwrap();
     assert_eq!(status(cancelled).await, "cancelled");
     let (lost, job) = asked(2).await;
-    execute(
-        &world.url(),
-        "update shopkeeper.job set state = 'running', worker = 'gone', lease_until = now(), attempts = 1, max_attempts = 1",
+    world.execute("update shopkeeper.job set state = 'running', worker = 'gone', lease_until = now(), attempts = 1, max_attempts = 1",
     )
     .await;
     world.until("it is freed", "true from shopkeeper.rescue(10)").await;
@@ -325,10 +321,9 @@ async fn a_retry_of_a_dead_job_does_not_touch_a_newer_one_of_its_key() {
         let died = JobEnd::failed(lease, Failure::Dead { rejected_by: None }, "as wished".to_owned());
         world.store.end_jobs(&[died]).await.unwrap();
     };
-    execute(&world.url(), "select shopkeeper.enqueue('scripted', 'k', '{\"n\": 1}', max_attempts => 7)")
-        .await;
+    world.execute("select shopkeeper.enqueue('scripted', 'k', '{\"n\": 1}', max_attempts => 7)").await;
     die().await;
-    execute(&world.url(), "select shopkeeper.enqueue('scripted', 'k', '{\"n\": 2}')").await;
+    world.execute("select shopkeeper.enqueue('scripted', 'k', '{\"n\": 2}')").await;
     assert_eq!(world.store.retry_jobs(&Selection::Dead { kind: "scripted".to_owned() }).await.unwrap(), 0);
     assert_eq!(world.count("job where payload ->> 'n' = '2'").await, 1);
     die().await;
@@ -339,15 +334,15 @@ async fn a_retry_of_a_dead_job_does_not_touch_a_newer_one_of_its_key() {
 #[tokio::test]
 async fn what_is_pruned_is_old_and_not_dead() {
     let world = World::new().await;
-    execute(
-        &world.url(),
-        "insert into shopkeeper.job_history
+    world
+        .execute(
+            "insert into shopkeeper.job_history
              (id, kind, payload, priority, outcome, attempts, created_at, run_at, finished_at)
          select n, 'k', '{}', 0, (array['done', 'dead'])[1 + n % 2], 1, now(), now(),
              now() - n / 2 * interval '1 day'
          from generate_series(0, 9) as n",
-    )
-    .await;
+        )
+        .await;
     assert_eq!(world.store.prune_jobs(Duration::from_hours(36)).await.unwrap(), 3);
     assert_eq!(world.count("job_history where outcome = 'dead'").await, 5);
 }
@@ -362,7 +357,7 @@ async fn a_network_that_swallows_everything_without_a_word_is_survived() {
     }
     let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
     let running = Running::start_on(through, gated, LIMITS);
-    world.until("all run", "count(*) = 4 from shopkeeper.job where state = 'running'").await;
+    world.until_count(4, "job where state = 'running'").await;
     proxy.swallow();
     // They end, and nobody hears of it.
     running.job.gate.as_ref().unwrap().add_permits(100);
@@ -397,7 +392,7 @@ async fn a_job_of_a_claim_whose_reply_was_lost_runs_soon_and_is_charged_once() {
     world.until("a claim waits", &claims_that_wait(1)).await;
     proxy.lose_replies();
     open.rollback().await.unwrap();
-    world.until("the claim is done", "count(*) = 1 from shopkeeper.job where state = 'running'").await;
+    world.until_count(1, "job where state = 'running'").await;
     proxy.pass_new();
     world.until("its job is done", EMPTY).await;
     running.stop().await;
@@ -429,7 +424,7 @@ async fn a_job_that_somebody_has_locked_is_given_back_when_he_lets_go_of_it() {
     enqueue_at_gate(&world, 0..1).await;
     world.until("it knows how long they are", EMPTY).await;
     enqueue_at_gate(&world, 0..5).await;
-    world.until("one is claimed ahead", "count(*) = 5 from shopkeeper.job where state = 'running'").await;
+    world.until_count(5, "job where state = 'running'").await;
     let mut open = world.ours.begin().await.unwrap();
     sqlx::query("select from shopkeeper.job where shared for update").execute(&mut *open).await.unwrap();
     running.stop.cancel();
@@ -453,7 +448,7 @@ async fn what_runs_on_for_too_long_after_a_stop_is_left_to_others() {
     tokio::time::timeout(LIMIT, running.stop()).await.expect("it is waited for");
     let claimed = async {
         loop {
-            execute(&world.url(), "select shopkeeper.rescue(10)").await;
+            world.execute("select shopkeeper.rescue(10)").await;
             if !claim(&world, "another", 1, LIMIT).await.is_empty() {
                 break;
             }

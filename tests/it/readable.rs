@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::{
     running::TestDaemon,
-    support::{SHOP, SOURCE, World, execute},
+    steps::{as_list, as_text, assert_fields, shop_with_daemon},
+    support::{SHOP, SOURCE, World},
 };
 use proptest::{collection::vec, option, prelude::*, test_runner::TestRunner};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use shopkeeper::{
     answering::{
@@ -140,7 +141,7 @@ async fn read(daemon: &TestDaemon, id: uuid::Uuid) -> Value {
     assert_eq!((status, &listed["data"][0]), (StatusCode::OK, &answer));
     let (status, escalations) = daemon.get("/v1/escalations").await;
     assert_eq!(status, StatusCode::OK, "{escalations}");
-    let events = daemon.client.get(format!("{}/v1/answers/{id}/events", daemon.url)).send().await.unwrap();
+    let events = daemon.request(Method::GET, &format!("/v1/answers/{id}/events")).send().await.unwrap();
     let events = events.text().await.unwrap();
     let last = events.trim_end().rsplit("\ndata: ").next().unwrap();
     let last = last.split("\nid: ").next().unwrap();
@@ -156,11 +157,7 @@ fn stored(text: &str) -> String {
 async fn whatever_an_answer_is_settled_with_it_is_settled_and_can_be_read() {
     let world = World::new().await;
     let daemon = TestDaemon::with_roles(&world, Roles::of(&[Role::Http])).await;
-    execute(
-        &world.url(),
-        "insert into shopkeeper.webhook values ('hook', '{answer.completed,answer.failed}')",
-    )
-    .await;
+    world.execute("insert into shopkeeper.webhook values ('hook', '{answer.completed,answer.failed}')").await;
     let runtime = tokio::runtime::Handle::current();
     let check = move || {
         let config = ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() };
@@ -170,21 +167,20 @@ async fn whatever_an_answer_is_settled_with_it_is_settled_and_can_be_read() {
                 let read = read(&daemon, id).await;
                 assert_eq!(read["status"], settled.status);
                 assert_eq!(read["error"].as_str(), settled.error.as_deref().map(stored).as_deref());
-                let said = settled.answer.as_ref().map(|answer| stored(answer["text"].as_str().unwrap()));
+                let said = settled.answer.as_ref().map(|answer| stored(as_text(&answer["text"])));
                 assert_eq!(read["answer"]["text"].as_str(), said.as_deref());
-                let (sources, written) =
-                    (read["sources"].as_array().unwrap(), settled.sources.as_array().unwrap());
+                let (sources, written) = (as_list(&read["sources"]), settled.sources.as_array().unwrap());
                 assert_eq!(sources.len(), written.len());
                 for (source, written) in sources.iter().zip(written) {
-                    assert_eq!((&source["n"], &source["cited"]), (&written["n"], &written["cited"]));
+                    assert_fields(&source, json!({ "n": written["n"], "cited": written["cited"] }));
                     assert!(source["distance"].is_number() && source["score"].is_number(), "{source}");
                 }
                 assert_eq!(read["citations"], settled.citations);
                 let delivery = format!(
                     "select body::jsonb -> 'data' ->> 'id' from shopkeeper.delivery where answer_id = '{id}'"
                 );
-                assert_eq!(world.value::<String>(&delivery).await, id.to_string());
-                execute(&world.url(), "delete from shopkeeper.escalation").await;
+                assert_eq!(world.text(&delivery).await, id.to_string());
+                world.execute("delete from shopkeeper.escalation").await;
             });
             Ok(())
         });
@@ -238,7 +234,7 @@ async fn a_row_of_another_shape_is_read_as_far_as_it_goes() {
             }),
         ),
     ] {
-        execute(&world.url(), &format!("update shopkeeper.answer set {columns}")).await;
+        world.execute(&format!("update shopkeeper.answer set {columns}")).await;
         let answer = read(&daemon, id).await;
         for (field, value) in shown.as_object().unwrap() {
             assert_eq!(&answer[field], value, "{field} of {columns}");
@@ -257,61 +253,52 @@ async fn what_has_a_vector_of_zeros_is_not_found_and_spoils_no_answer() {
     )
     .await;
     let daemon = TestDaemon::start(&world).await;
-    execute(
-        &world.url(),
-        "update shopkeeper.chunk set embedding = array_fill(0, array[64])::vector::halfvec where key = '3'",
+    world.execute("update shopkeeper.chunk set embedding = array_fill(0, array[64])::vector::halfvec where key = '3'",
     )
     .await;
     for question in ["Which kettle holds two litres?", "Is KTL-310 in stock?"] {
         let answer = daemon.ask(&world, json!({ "question": question })).await;
         assert_eq!(answer["status"], "completed", "{answer}");
-        let keys: Vec<_> = answer["sources"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|source| source["key"].as_str().unwrap())
-            .collect();
+        let keys: Vec<_> = as_list(&answer["sources"]).iter().map(|source| as_text(&source["key"])).collect();
         assert_eq!(keys.len(), 2, "{answer}");
         assert!(!keys.contains(&"3"), "{answer}");
-        read(&daemon, answer["id"].as_str().unwrap().parse().unwrap()).await;
+        read(&daemon, as_text(&answer["id"]).parse().unwrap()).await;
     }
     // Nor is it taken again for the same text, when the document comes back.
-    execute(
-        &world.url(),
-        "insert into shopkeeper.embedding_cache (model, dimensions, input_hash, embedding)
+    world
+        .execute(
+            "insert into shopkeeper.embedding_cache (model, dimensions, input_hash, embedding)
          select 'hash', 64, input_hash, embedding from shopkeeper.chunk where key = '3';
          delete from shopkeeper.chunk where key = '3';
          delete from shopkeeper.document_index where key = '3';
          select shopkeeper.refresh('product', '3')",
-    )
-    .await;
-    world.until("it is indexed again", "count(*) = 3 from shopkeeper.chunk").await;
+        )
+        .await;
+    world.until_count(3, "chunk").await;
     assert_eq!(world.keys("Which kettle holds two litres?").await[0], "3");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_question_that_the_model_has_no_vector_for_fails_as_one_that_is_answered_with_nonsense() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     world.script().always(Operation::Embeddings, Fault::Zeros("Which kettle".into()));
     let answer = daemon.ask(&world, json!({ "question": "Which kettle?" })).await;
-    assert_eq!((&answer["status"], &answer["attempt"]), (&json!("failed"), &json!(3)), "{answer}");
-    let error = answer["error"].as_str().unwrap();
+    assert_fields(&answer, json!({ "status": "failed", "attempt": 3 }));
+    let error = as_text(&answer["error"]);
     assert!(error.contains("answers nonsense: a vector of zeros"), "{error}");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_model_that_says_nul_is_paid_once_and_its_answer_is_kept() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     let says = |text: &str| Fault::Says(text.to_owned());
     let steel = "Of steel\0, it\u{1} holds two litres [1].";
     world.script().queue(Operation::Completions, [says(steel)]);
     let first = daemon.ask(&world, json!({ "question": "Which kettle?", "session_id": "s" })).await;
     assert_eq!(first["answer"]["text"], stored(steel));
-    assert_eq!((&first["attempt"], world.script().requests(Operation::Completions)), (&json!(1), 1));
+    assert_eq!((&first["attempt"], world.completion_requests()), (&json!(1), 1));
     let start = steel.chars().position(|character| character == '[').unwrap();
     assert_eq!(first["citations"][0]["start"], start, "places in the text stay what they were");
     // The question that it makes of a follow-up, what is withheld, and what is said piece by piece.
@@ -320,9 +307,9 @@ async fn a_model_that_says_nul_is_paid_once_and_its_answer_is_kept() {
         [says("Which\0 kettle?"), says("It costs 77\0."), says("It costs 78\0.")],
     );
     let second = daemon.ask(&world, json!({ "question": "And its price?", "session_id": "s" })).await;
-    assert_eq!((&second["status"], &second["attempt"]), (&json!("completed"), &json!(1)), "{second}");
+    assert_fields(&second, json!({ "status": "completed", "attempt": 1 }));
     assert_eq!(second["standalone_question"], "Which\u{fffd} kettle?");
-    let draft: String = world.value("select draft from shopkeeper.answer where draft is not null").await;
+    let draft = world.text("select draft from shopkeeper.answer where draft is not null").await;
     assert_eq!(draft, "It costs 78\u{fffd}.");
     daemon.stop().await;
 }

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::support::{SOURCE, World, execute, stderr, stdout, value};
+use crate::{
+    steps::as_list,
+    support::{SOURCE, World, execute, stderr, stdout, value},
+};
 
 const GOLDEN: &str = r#"{"id": "1", "question": "Which kettle is of steel?", "expected": [{"source": "product", "key": "3"}]}"#;
 
@@ -33,14 +36,13 @@ const READING: &[(&str, i32)] = &[
 
 /// All that a reader might change, but for what it may: what models cost, and what may still be asked of them.
 async fn state(world: &World) -> Vec<String> {
-    let tables: Vec<String> = sqlx::query_scalar(
-        "select relname::text from pg_class
+    let tables: Vec<String> = world
+        .values(
+            "select relname::text from pg_class
          where relnamespace = 'shopkeeper'::regnamespace and relkind in ('r', 'p') and not relispartition
              and relname not in ('usage', 'model_budget') order by 1",
-    )
-    .fetch_all(&world.ours)
-    .await
-    .unwrap();
+        )
+        .await;
     let mut state = Vec::new();
     for table in tables {
         let rows = format!(
@@ -81,7 +83,7 @@ async fn a_role_that_may_only_read_runs_every_verb_that_reads() {
          grant select on all tables in schema shopkeeper to reader_of_all",
         url.password().unwrap(),
     );
-    execute(&world.url(), &role).await;
+    world.execute(&role).await;
     let before = state(&world).await;
     let mut reader = url.clone();
     reader.set_username("reader_of_all").unwrap();
@@ -93,7 +95,7 @@ async fn a_role_that_may_only_read_runs_every_verb_that_reads() {
     }
     let (_, found, said) = run(&world, "search kettle --json").await;
     let found: Value = serde_json::from_str(&found).unwrap();
-    assert_eq!(found["results"].as_array().unwrap().len(), 3, "{found}");
+    assert_eq!(as_list(&found["results"]).len(), 3, "{found}");
     assert!(said.contains("applies the limits by itself"), "{said}");
     // The stop holds for it as well.
     execute(url.as_str(), "insert into shopkeeper.stop default values").await;
@@ -131,7 +133,7 @@ async fn settings_that_have_changed_change_nothing_before_a_daemon_takes_them() 
 #[tokio::test]
 async fn a_plan_needs_no_index() {
     let world = World::new().await;
-    execute(&world.url(), "delete from shopkeeper.index_version; drop table shopkeeper.chunk_1").await;
+    world.execute("delete from shopkeeper.index_version; drop table shopkeeper.chunk_1").await;
     let (code, plan, err) = run(&world, "plan --json").await;
     let plan: Value = serde_json::from_str(&plan).unwrap();
     assert_eq!((code, &plan["added"], &plan["chunks"]), (0, &3.into(), &3.into()), "{plan} {err}");

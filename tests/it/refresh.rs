@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     given_up::written,
+    steps::FULL,
     support::{Process, SHOP, SOURCE, World, command, execute, reach},
 };
 
@@ -38,9 +39,9 @@ fn many(products: u32) -> String {
 async fn two_thousand_products_are_embedded_in_at_most_ten_requests() {
     let world = World::with(&many(2000), SOURCE).await;
     world.sync().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 2000);
+    assert_eq!(world.fresh().await, 2000);
     assert_eq!(world.script().inputs(), 2000);
-    let requests = world.script().requests(Operation::Embeddings);
+    let requests = world.embedding_requests();
     assert!(requests <= 10, "{requests} requests");
 }
 
@@ -58,7 +59,7 @@ async fn a_reader_never_sees_a_document_without_chunks_or_with_chunks_of_two_tex
     };
     write(0).await;
     let workers = world.workers();
-    world.until("it is indexed", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     assert!(world.count("chunk").await > 4 * DOCUMENTS);
     let done = CancellationToken::new();
     let reader = async {
@@ -78,7 +79,7 @@ async fn a_reader_never_sees_a_document_without_chunks_or_with_chunks_of_two_tex
     let writer = async {
         for generation in 1..=50 {
             write(generation).await;
-            world.until("it is indexed", "not exists (select from shopkeeper.job)").await;
+            world.until_none("job").await;
         }
         done.cancel();
     };
@@ -92,15 +93,12 @@ async fn a_reader_never_sees_a_document_without_chunks_or_with_chunks_of_two_tex
 async fn one_bad_input_does_not_keep_its_neighbours() {
     let world = World::with(&many(60), SOURCE).await;
     // The server rejects every request with this text in it.
-    world.in_shop("update product set description = 'Reject me.' where id = 7").await;
+    world.describe(7, "Reject me.").await;
     world.script().always(Operation::Embeddings, Fault::Rejected("Reject me".into()));
     world.sync().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 59);
+    assert_eq!(world.fresh().await, 59);
     let failed: Vec<String> =
-        sqlx::query_scalar("select key from shopkeeper.document_index where state = 'failed' order by key")
-            .fetch_all(&world.ours)
-            .await
-            .unwrap();
+        world.values("select key from shopkeeper.document_index where state = 'failed' order by key").await;
     assert_eq!(failed, ["7"]);
 }
 
@@ -108,7 +106,7 @@ async fn one_bad_input_does_not_keep_its_neighbours() {
 async fn of_two_daemons_at_one_document_the_older_that_ends_last_writes_nothing() {
     let world = World::new().await;
     world.sync().await;
-    world.in_shop("update product set description = 'New.' where id = 3").await;
+    world.describe(3, "New.").await;
     world.try_sync().await.unwrap();
     let (kind, lease) = (RefreshDocument::KIND, Duration::ZERO);
     let claim = Claim { kind, worker: "older", limit: 1, lease, max_attempts: 3, ..Claim::default() };
@@ -122,7 +120,7 @@ async fn of_two_daemons_at_one_document_the_older_that_ends_last_writes_nothing(
         world.store.refresh(1, Some(1), &[late], &BTreeMap::new()).await.unwrap(),
         [WriteOutcome::NotHeld]
     );
-    let content: String = world.value("select content from shopkeeper.chunk where key = '3'").await;
+    let content = world.content("3").await;
     assert_eq!(content, "Kettle. New.");
 }
 
@@ -137,7 +135,7 @@ async fn a_daemon_that_is_killed_between_embedding_and_storing_loses_nothing() {
     drop(first);
     assert_eq!(world.count("chunk").await, 0);
     let _second = daemon();
-    world.until("all is indexed", "count(*) = 3 from shopkeeper.document_index where state = 'fresh'").await;
+    world.until_count(3, "document_index where state = 'fresh'").await;
 }
 
 #[tokio::test]
@@ -150,9 +148,9 @@ async fn a_model_server_that_is_away_in_the_middle_costs_no_document_an_attempt(
     world.until("all have tried", "bool_and(last_error is not null) from shopkeeper.job").await;
     assert_eq!(world.count("job where attempts > 1").await, 0);
     world.script().clear();
-    world.until("all is done", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     workers.stop().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 300);
+    assert_eq!(world.fresh().await, 300);
 }
 
 #[tokio::test]
@@ -215,19 +213,18 @@ async fn a_large_import_is_filled_in_without_a_job_for_each_document_and_what_fa
     world.script().always(Operation::Embeddings, Fault::Rejected("the number 17.".to_owned()));
     world.drain().await;
     assert_eq!(pending().await, 0);
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 2299);
+    assert_eq!(world.fresh().await, 2299);
     let one_by_one = world.count("job_history where kind = 'refresh_document' and outcome = 'done'").await;
     assert!(one_by_one <= 300, "{one_by_one} documents had a job");
     assert_eq!(world.count("job_history where kind = 'refresh_document' and outcome = 'dead'").await, 1);
     // A full listing tries it again, and it stays one dead job.
-    let full = SyncOptions { full: true, ..SyncOptions::default() };
-    world.parts.sync.sync("product", full).await.unwrap();
+    world.sync_with(FULL).await;
     world.drain().await;
     assert_eq!(world.count("job_history where outcome = 'dead'").await, 1);
     world.script().clear();
-    world.parts.sync.sync("product", full).await.unwrap();
+    world.sync_with(FULL).await;
     world.drain().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 2300);
+    assert_eq!(world.fresh().await, 2300);
 }
 
 /// Refreshes these documents together, without a queue.
@@ -264,9 +261,9 @@ async fn a_document_that_two_batches_have_at_once_is_there_for_both() {
         assert!(matches!(ended, Ok(()) | Err(JobError::Snooze { .. })), "{ended:?}");
     }
     assert_eq!(world.count("chunk where content like '%New.'").await, 3);
-    let before = world.script().requests(Operation::Embeddings);
+    let before = world.embedding_requests();
     assert!(twice(&world).await.iter().all(|ended| *ended == Ok(())));
-    assert_eq!(world.script().requests(Operation::Embeddings), before);
+    assert_eq!(world.embedding_requests(), before);
 }
 
 #[tokio::test]
@@ -296,9 +293,9 @@ async fn a_document_that_another_job_wrote_meanwhile_is_looked_at_once_more() {
 #[tokio::test]
 async fn vectors_that_are_paid_for_are_kept_when_their_cost_cannot_be_noted() {
     let world = World::new().await;
-    execute(&world.url(), "alter table shopkeeper.usage rename to usage_away").await;
+    world.execute("alter table shopkeeper.usage rename to usage_away").await;
     world.sync().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 3);
+    assert_eq!(world.fresh().await, 3);
     assert_eq!(world.script().inputs(), 3);
 }
 
@@ -366,11 +363,11 @@ impl World {
             Event::Shop(statement) => self.in_shop(&statement).await,
             Event::Sync => drop(self.try_sync().await.unwrap()),
             Event::Hear => {
-                execute(&self.url(), "update shopkeeper.source set polled_at = now()").await;
+                self.execute("update shopkeeper.source set polled_at = now()").await;
                 watch.look().await.unwrap();
             }
             Event::Poll => {
-                execute(&self.url(), "update shopkeeper.source set polled_at = '2000-01-01'").await;
+                self.execute("update shopkeeper.source set polled_at = '2000-01-01'").await;
                 watch.look().await.unwrap();
             }
             Event::Fault(fault) => self.script().queue(Operation::Embeddings, [fault]),
@@ -388,8 +385,7 @@ impl World {
             Event::Lose(milliseconds) => {
                 let workers = self.workers();
                 tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-                execute(
-                    &self.url(),
+                self.execute(
                     "update shopkeeper.job set lease_until = now() - interval '1 s' where state = 'running';
                      select shopkeeper.rescue(100)",
                 )
@@ -428,7 +424,7 @@ async fn once_quiet_the_index_equals_a_fresh_build_whatever_happened() {
                 world.try_sync().await.unwrap();
                 world.hurry().await;
                 let workers = world.workers();
-                world.until("it is quiet", "not exists (select from shopkeeper.job)").await;
+                world.until_none("job").await;
                 workers.stop().await;
                 let fresh = World::on(world.shop.clone(), &source).await;
                 fresh.sync().await;

@@ -5,15 +5,16 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     running::TestDaemon,
-    support::{World, stdout},
+    steps::{as_list, as_text, assert_fields, shop_with_daemon},
+    support::World,
 };
 use futures::future::join_all;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use shopkeeper::demo::models::{Fault, Operation};
 
 async fn post(daemon: &TestDaemon, body: Vec<u8>) -> (StatusCode, Value) {
-    let request = daemon.client.post(format!("{}/v1/answers", daemon.url));
+    let request = daemon.request(Method::POST, "/v1/answers");
     let response = request.header("content-type", "application/json").body(body).send().await.unwrap();
     let status = response.status();
     assert_eq!(response.headers()["content-type"], "application/problem+json");
@@ -22,8 +23,7 @@ async fn post(daemon: &TestDaemon, body: Vec<u8>) -> (StatusCode, Value) {
 
 #[tokio::test]
 async fn what_cannot_be_taken_is_refused_by_name() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     let question = |text: &str| json!({ "question": text }).to_string().into_bytes();
     for (body, status, says) in [
         (question(&"x".repeat(10_000)), 422, "question has 10000 characters; the most is 4000"),
@@ -45,7 +45,7 @@ async fn what_cannot_be_taken_is_refused_by_name() {
         let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
         let (code, problem) = post(&daemon, body).await;
         assert_eq!(code.as_u16(), status, "{shown}: {problem}");
-        assert!(problem["detail"].as_str().unwrap().contains(says), "{shown}: {problem}");
+        assert!(as_text(&problem["detail"]).contains(says), "{shown}: {problem}");
     }
     for (path, status) in [
         ("/v1/answers/%ff", 400),
@@ -57,7 +57,7 @@ async fn what_cannot_be_taken_is_refused_by_name() {
         assert_eq!(code.as_u16(), status, "{path}: {problem}");
         assert_eq!(problem["code"], "invalid_request");
     }
-    let put = daemon.client.put(format!("{}/v1/answers", daemon.url)).send().await.unwrap();
+    let put = daemon.request(Method::PUT, "/v1/answers").send().await.unwrap();
     assert_eq!(put.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(world.count("answer").await, 0);
     daemon.stop().await;
@@ -65,8 +65,7 @@ async fn what_cannot_be_taken_is_refused_by_name() {
 
 #[tokio::test]
 async fn what_was_asked_by_sql_and_cannot_be_read_fails_at_once_and_breaks_no_listing() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     let id: uuid::Uuid = world.value("select shopkeeper.ask('Kettle?', metadata => '{\"n\": 1e400}')").await;
     let failed = daemon.settled_by(&world, &id.to_string(), "/v1/answers?status=failed").await;
     assert_eq!(failed["data"][0]["attempt"], 1, "{failed}");
@@ -76,11 +75,9 @@ async fn what_was_asked_by_sql_and_cannot_be_read_fails_at_once_and_breaks_no_li
 
 #[tokio::test]
 async fn a_hundred_posts_at_once_with_one_key_are_one_question() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     let ask = async |n: usize| {
-        let request =
-            daemon.client.post(format!("{}/v1/answers", daemon.url)).header("Idempotency-Key", "one");
+        let request = daemon.request(Method::POST, "/v1/answers").header("Idempotency-Key", "one");
         // Some wait, some do not.
         let request = if n.is_multiple_of(2) { request.header("Prefer", "wait=10") } else { request };
         let response = request
@@ -94,7 +91,7 @@ async fn a_hundred_posts_at_once_with_one_key_are_one_question() {
     let ids: BTreeSet<_> = join_all((0..100).map(ask)).await.into_iter().collect();
     assert_eq!((ids.len(), world.count("answer").await), (1, 1));
     daemon.settled(&world, ids.first().unwrap()).await;
-    assert_eq!(world.script().requests(Operation::Completions), 1);
+    assert_eq!(world.completion_requests(), 1);
     daemon.stop().await;
 }
 
@@ -105,8 +102,8 @@ async fn a_model_that_is_away_is_waited_for_and_then_the_fallback_is_said() {
     let away = Fault::Status { code: 503, retry_after: Some(Duration::from_secs(1)) };
     world.script().always(Operation::Completions, away.clone());
     let (_, answer) = daemon.post(json!({ "question": "How much is the Kettle?" })).await;
-    let id = answer["id"].as_str().unwrap();
-    world.until("it was tried", "count(*) = 1 from shopkeeper.job where last_error is not null").await;
+    let id = as_text(&answer["id"]);
+    world.until_count(1, "job where last_error is not null").await;
     // With `SHOPKEEPER_TEST_LONG=1` for a minute.
     if std::env::var_os("SHOPKEEPER_TEST_LONG").is_some() {
         tokio::time::sleep(Duration::from_mins(1)).await;
@@ -126,28 +123,27 @@ async fn a_model_that_is_away_is_waited_for_and_then_the_fallback_is_said() {
     let daemon = TestDaemon::start(&world).await;
     world.script().always(Operation::Completions, away);
     let answer = daemon.ask(&world, json!({ "question": "How much is the Shirt?", "session_id": "s" })).await;
-    assert_eq!((&answer["outcome"], &answer["escalation"]["reason"]), (&json!("fallback"), &json!("paused")));
+    assert_fields(&answer, json!({ "outcome": "fallback", "escalation": { "reason": "paused" } }));
     assert_eq!(answer["answer"]["text"], "We will get back to you.");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn the_stop_button_stops_all_spending_until_it_is_let_go() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
-    assert!(world.run(&["pause"]).await.status.success());
-    let before = (world.script().requests(Operation::Completions), world.script().inputs());
+    let (world, daemon) = shop_with_daemon().await;
+    world.run_ok("pause").await;
+    let before = (world.completion_requests(), world.script().inputs());
     let answer = daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
-    assert_eq!((&answer["outcome"], &answer["needs_escalation"]), (&json!("fallback"), &json!(true)));
-    world.in_shop("update product set description = 'Made of glass.' where id = 3").await;
+    assert_fields(&answer, json!({ "outcome": "fallback", "needs_escalation": true }));
+    world.describe(3, "Made of glass.").await;
     world.try_sync().await.unwrap();
-    world.until("it waits", "count(*) = 1 from shopkeeper.job where last_error is not null").await;
-    assert_eq!((world.script().requests(Operation::Completions), world.script().inputs()), before);
-    let status = stdout(&world.run(&["status"]).await);
+    world.until_count(1, "job where last_error is not null").await;
+    assert_eq!((world.completion_requests(), world.script().inputs()), before);
+    let status = world.run_ok("status").await;
     assert!(status.contains("stop button"), "{status}");
-    assert!(world.run(&["resume"]).await.status.success());
+    world.run_ok("resume").await;
     world.hurry().await;
-    world.until("it is indexed", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     let answer = daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
     assert_eq!(answer["outcome"], "answered");
     daemon.stop().await;
@@ -155,12 +151,10 @@ async fn the_stop_button_stops_all_spending_until_it_is_let_go() {
 
 #[tokio::test]
 async fn a_question_can_be_restricted_and_a_human_asked_for() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     let restricted = json!({ "question": "Which shirt is there?", "filter": { "stock": 2 } });
     let answer = daemon.ask(&world, restricted).await;
-    let titles: Vec<_> =
-        answer["sources"].as_array().unwrap().iter().map(|source| &source["title"]).collect();
+    let titles: Vec<_> = as_list(&answer["sources"]).iter().map(|source| &source["title"]).collect();
     assert_eq!(titles, [&json!("Shirt XL")], "{answer}");
     let nothing = json!({ "question": "Which shirt is there?", "filter": { "stock": 77 } });
     let answer = daemon.ask(&world, nothing).await;

@@ -1,6 +1,6 @@
 //! A daemon in this process, with a client of its API.
 
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use shopkeeper::daemon::{self, Listeners, Roles};
 use tokio::sync::oneshot;
@@ -112,4 +112,21 @@ impl TestDaemon {
         self.stop.cancel();
         self.running.await.unwrap().unwrap();
     }
+
+    /// A request to the API.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    /// Sends a request; a body of null is none.
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+        let request = self.request(method, path);
+        reply(if body.is_null() { request } else { request.json(&body) }).await
+    }
+}
+
+/// The status and the body of a reply, null where it is no JSON.
+pub(crate) async fn reply(request: RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.unwrap();
+    (response.status(), response.json().await.unwrap_or_default())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     queue::{EMPTY, LIMITS, Running, Scripted, enqueue},
     running::TestDaemon,
-    support::{SHOP, SOURCE, World, execute, stdout},
+    support::{SHOP, SOURCE, World},
 };
 use serde_json::json;
 use shopkeeper::{
@@ -32,12 +32,12 @@ async fn a_run_that_takes_longer_than_its_schedule_allows_is_ended_and_tried_aga
     world.store.fire(&firing).await.unwrap();
     let running = Running::start(&world, Scripted::default(), Limits { max_attempts: 1000, ..LIMITS });
     world.until("it was tried twice", "max(attempts) >= 2 from shopkeeper.job").await;
-    let error: String = world.value("select last_error from shopkeeper.job").await;
+    let error = world.text("select last_error from shopkeeper.job").await;
     assert_eq!(error, "it took longer than the 100ms that its schedule allows");
     // What others enqueue has no limit.
     enqueue(&world, "free", "nothing").await;
-    world.until("the other is done", "exists (select from shopkeeper.job_history where key = 'free')").await;
-    execute(&world.url(), "delete from shopkeeper.job").await;
+    world.until_some("job_history where key = 'free'").await;
+    world.execute("delete from shopkeeper.job").await;
     world.until("nothing is left", EMPTY).await;
     running.stop().await;
 }
@@ -48,9 +48,7 @@ async fn the_time_limit_of_a_schedule_is_not_put_on_jobs_that_others_enqueued() 
     for key in ["theirs", "running"] {
         enqueue(&world, key, "nothing").await;
     }
-    execute(
-        &world.url(),
-        "update shopkeeper.job set state = 'running', worker = 'w', lease_until = now() + interval '1 hour'
+    world.execute("update shopkeeper.job set state = 'running', worker = 'w', lease_until = now() + interval '1 hour'
          where key = 'running'",
     )
     .await;
@@ -122,16 +120,15 @@ async fn a_golden_set_is_measured_by_the_clock_and_one_that_got_worse_is_a_dead_
     let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
     let world = World::with_files(SHOP, &format!("{SOURCE}{SCHEDULES}"), &files).await;
     let daemon = TestDaemon::start(&world).await;
-    assert!(world.run(&["schedule", "run", "quality"]).await.status.success());
-    world.until("it is measured", "exists (select from shopkeeper.job_history where kind = 'eval')").await;
-    let error: String = world
-        .value("select error from shopkeeper.job_history where kind = 'eval' and outcome = 'dead'")
-        .await;
+    world.run_ok("schedule run quality").await;
+    world.until_some("job_history where kind = 'eval'").await;
+    let error =
+        world.text("select error from shopkeeper.job_history where kind = 'eval' and outcome = 'dead'").await;
     assert!(error.starts_with("hit_at_5 is 0.500, at least 0.9 is wanted"), "{error}");
     let metrics = daemon.metrics().await;
     assert!(metrics.contains("shopkeeper_eval_ratio{figure=\"hit_at_5\"} 0.5"), "{metrics}");
     // The clock of those who wrote the schedule.
-    let listed = stdout(&world.run(&["schedule", "list"]).await);
+    let listed = world.run_ok("schedule list").await;
     assert!(listed.contains("04:00:00 E"), "{listed}");
     daemon.stop().await;
 }
@@ -153,7 +150,7 @@ async fn an_index_that_lost_many_chunks_is_built_anew_and_keeps_being_searched()
     let maintain = async || {
         let workers = world.workers();
         world.store.enqueue("maintain_index", &[KEY.to_owned()], &[json!({})]).await.unwrap();
-        world.until("it is looked after", "not exists (select from shopkeeper.job)").await;
+        world.until_none("job").await;
         workers.stop().await;
     };
     let before: i64 = world.value(&index).await;
@@ -170,7 +167,7 @@ async fn an_index_that_lost_many_chunks_is_built_anew_and_keeps_being_searched()
     if tokio::time::timeout(crate::support::LIMIT, counted).await.is_err() {
         let told = "select json_agg(row)::text from (select relname, n_tup_ins, n_tup_upd, n_tup_del, n_live_tup, hnsw_deleted
             from pg_stat_user_tables, shopkeeper.index_version where relname ~ 'chunk') as row";
-        panic!("too few are counted: {}", world.value::<String>(told).await);
+        panic!("too few are counted: {}", world.text(told).await);
     }
     maintain().await;
     assert_ne!(world.value::<i64>(&index).await, before, "a worn index was left alone");

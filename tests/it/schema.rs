@@ -1,5 +1,7 @@
 //! What the migrations make: `migrations/schema.sql`, and the words of states.
 
+use crate::support::database;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use shopkeeper::store::{
@@ -11,8 +13,6 @@ use shopkeeper::store::{
 };
 use sqlx::{Connection, PgConnection};
 use strum::VariantNames;
-
-use crate::support::database;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/schema.sql");
 

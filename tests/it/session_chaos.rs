@@ -99,7 +99,7 @@ async fn whatever_is_killed_each_question_ends_once_in_the_order_of_its_session_
     let failing = async {
         let mut failed = 0;
         while !over.load(Ordering::Relaxed) {
-            if world.script().requests(Operation::Completions) / 10 > failed {
+            if world.completion_requests() / 10 > failed {
                 failed += 1;
                 let faults = [
                     Fault::Status { code: 500, retry_after: None },

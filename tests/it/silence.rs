@@ -67,11 +67,11 @@ async fn a_server_that_can_only_be_read_is_left_as_soon_as_there_is_one_that_can
     let store = Store::open(&reach(&world.url())).await.unwrap();
     let enqueue = async || store.enqueue("k", &["k".to_owned()], &[serde_json::json!({})]).await;
     enqueue().await.unwrap();
-    let name: String = world.value("select current_database()").await;
+    let name = world.text("select current_database()").await;
     let all = "select count(pg_terminate_backend(pid)) from pg_stat_activity
          where datname = current_database() and application_name = 'shopkeeper'";
     let switch = format!("alter database {name} set default_transaction_read_only = on; {all}");
-    execute(&world.url(), &switch).await;
+    world.execute(&switch).await;
     let refused = async {
         loop {
             match enqueue().await {

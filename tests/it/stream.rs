@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use crate::{
     running::TestDaemon,
+    steps::{as_text, shop_with_daemon},
     support::{LIMIT, World},
 };
 use futures::StreamExt;
-use reqwest::{Response, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 use shopkeeper::demo::models::{Fault, Operation};
 
@@ -43,7 +44,7 @@ async fn events(response: Response, most: usize) -> Vec<Event> {
 }
 
 async fn watch(daemon: &TestDaemon, id: &str, after: Option<&str>) -> Response {
-    let mut request = daemon.client.get(format!("{}/v1/answers/{id}/events", daemon.url));
+    let mut request = daemon.request(Method::GET, &format!("/v1/answers/{id}/events"));
     if let Some(after) = after {
         request = request.header("Last-Event-ID", after);
     }
@@ -71,7 +72,7 @@ const QUESTION: &str = "How much is the Kettle?";
 
 async fn ask(daemon: &TestDaemon) -> String {
     let (_, answer) = daemon.post(json!({ "question": QUESTION })).await;
-    answer["id"].as_str().unwrap().to_owned()
+    as_text(&answer["id"]).to_owned()
 }
 
 #[tokio::test]
@@ -87,14 +88,14 @@ async fn an_answer_is_seen_while_it_is_made_and_a_client_that_was_cut_off_goes_o
     assert_eq!(names(&after).last(), Some(&"answer.completed"));
     let all = [before, after].concat();
     let answer = &all.last().unwrap().data;
-    assert_eq!(shown(&all), answer["answer"]["text"].as_str().unwrap());
+    assert_eq!(shown(&all), as_text(&answer["answer"]["text"]));
     assert_eq!(*answer, daemon.settled(&world, &id).await, "the same object");
     let numbers: Vec<i64> = all.iter().map(|event| event.id.parse().unwrap()).collect();
     assert!(numbers.is_sorted(), "{numbers:?}");
 
     // All of it again, and nothing after the end.
     let again = events(watch(&other, &id, None).await, usize::MAX).await;
-    assert_eq!(shown(&again), answer["answer"]["text"].as_str().unwrap());
+    assert_eq!(shown(&again), as_text(&answer["answer"]["text"]));
     let done = watch(&daemon, &id, Some(&all.last().unwrap().id)).await;
     assert_eq!(done.status(), StatusCode::NO_CONTENT);
     assert_eq!(watch(&daemon, &id, Some("x")).await.status(), StatusCode::BAD_REQUEST);
@@ -105,13 +106,12 @@ async fn an_answer_is_seen_while_it_is_made_and_a_client_that_was_cut_off_goes_o
 
 #[tokio::test]
 async fn an_answer_that_came_at_once_is_told_as_one_piece_and_leaves_no_rows() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     let at_once = async || {
         let answer = daemon.ask(&world, json!({ "question": QUESTION })).await;
-        let id = answer["id"].as_str().unwrap();
+        let id = as_text(&answer["id"]);
         let seen = events(watch(&daemon, id, None).await, usize::MAX).await;
-        assert_eq!(shown(&seen), answer["answer"]["text"].as_str().unwrap());
+        assert_eq!(shown(&seen), as_text(&answer["answer"]["text"]));
         names(&seen) == ["answer.started", "answer.delta", "answer.completed"]
             && world.count(&format!("answer_event where answer_id = '{id}'")).await == 0
     };
@@ -123,8 +123,7 @@ async fn an_answer_that_came_at_once_is_told_as_one_piece_and_leaves_no_rows() {
 
 #[tokio::test]
 async fn what_was_said_is_taken_back_when_it_is_not_founded_and_when_the_model_breaks_off() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     world.script().queue(
         Operation::Completions,
         [
@@ -158,15 +157,14 @@ async fn what_was_said_is_taken_back_when_it_is_not_founded_and_when_the_model_b
 
 #[tokio::test]
 async fn every_end_has_its_event_and_a_client_that_goes_away_or_reads_nothing_holds_nothing_up() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     world.script().always(Operation::Completions, Fault::Held);
     let id = ask(&daemon).await;
     world.arrived(Operation::Completions, 1).await;
     let idle: Vec<_> = futures::future::join_all((0..20).map(|_| watch(&daemon, &id, None))).await;
     drop(watch(&daemon, &id, None).await);
     let watched = watch(&daemon, &id, None).await;
-    let cancel = daemon.client.post(format!("{}/v1/answers/{id}/cancel", daemon.url)).send().await.unwrap();
+    let cancel = daemon.request(Method::POST, &format!("/v1/answers/{id}/cancel")).send().await.unwrap();
     assert_eq!(cancel.status(), StatusCode::OK);
     assert_eq!(names(&events(watched, usize::MAX).await).last(), Some(&"answer.cancelled"));
     world.script().clear();
@@ -174,18 +172,18 @@ async fn every_end_has_its_event_and_a_client_that_goes_away_or_reads_nothing_ho
 
     let late = json!({ "question": QUESTION, "start_before": "2020-01-01T00:00:00Z" });
     let late = daemon.ask_for(&world, late).await;
-    let seen = events(watch(&daemon, late["id"].as_str().unwrap(), None).await, usize::MAX).await;
+    let seen = events(watch(&daemon, as_text(&late["id"]), None).await, usize::MAX).await;
     assert_eq!(names(&seen), ["answer.expired"]);
 
     world.script().always(Operation::Completions, Fault::BadJson);
     let failed = daemon.ask(&world, json!({ "question": QUESTION })).await;
-    let seen = events(watch(&daemon, failed["id"].as_str().unwrap(), None).await, usize::MAX).await;
+    let seen = events(watch(&daemon, as_text(&failed["id"]), None).await, usize::MAX).await;
     assert_eq!(names(&seen).last(), Some(&"answer.failed"));
     world.script().clear();
 
     // A stop ends the events; the answer goes on elsewhere.
     world.script().always(Operation::Completions, Fault::Held);
-    let before = world.script().requests(Operation::Completions);
+    let before = world.completion_requests();
     let id = ask(&daemon).await;
     world.arrived(Operation::Completions, before + 1).await;
     let watched = watch(&daemon, &id, None).await;

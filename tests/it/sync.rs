@@ -1,9 +1,11 @@
 //! Syncing: what the index holds after the shop changed.
 
 use crate::{
-    running::TestDaemon,
-    support::{SHOP, SOURCE, World, execute, stderr},
+    steps::{assert_fields, shop_with_daemon},
+    support::{SHOP, SOURCE, World},
 };
+use reqwest::Method;
+use serde_json::json;
 use shopkeeper::{
     daemon::{self, Workers},
     demo::models::Operation,
@@ -16,7 +18,7 @@ async fn a_new_shop_is_indexed_and_found() {
     let report = world.sync().await;
     assert_eq!((report.listed, report.added, report.enqueued), (3, 3, 3));
     assert_eq!(world.found("Steel kettle that holds two litres").await[0], "Kettle");
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 3);
+    assert_eq!(world.fresh().await, 3);
     assert_eq!(world.count("job_history where outcome = 'done'").await, 3);
 }
 
@@ -24,17 +26,17 @@ async fn a_new_shop_is_indexed_and_found() {
 async fn an_unchanged_shop_costs_nothing() {
     let world = World::new().await;
     world.sync().await;
-    let before = world.script().requests(Operation::Embeddings);
+    let before = world.embedding_requests();
     let report = world.sync().await;
     assert_eq!((report.unchanged, report.enqueued), (3, 0));
-    assert_eq!(world.script().requests(Operation::Embeddings), before);
+    assert_eq!(world.embedding_requests(), before);
 }
 
 #[tokio::test]
 async fn a_changed_description_is_found_by_its_new_words() {
     let world = World::new().await;
     world.sync().await;
-    world.in_shop("update product set description = 'Glows in the dark.' where id = 3").await;
+    world.describe(3, "Glows in the dark.").await;
     let report = world.sync().await;
     assert_eq!((report.changed, report.unchanged), (1, 2));
     assert_eq!(world.found("glows in the dark").await[0], "Kettle");
@@ -46,12 +48,11 @@ async fn a_changed_description_is_found_by_its_new_words() {
 async fn a_price_change_updates_the_metadata_without_a_request_to_the_model() {
     let world = World::new().await;
     world.sync().await;
-    let before = world.script().requests(Operation::Embeddings);
+    let before = world.embedding_requests();
     world.in_shop("update product set price = 19.50 where id = 3").await;
     assert_eq!(world.sync().await.changed, 1);
-    assert_eq!(world.script().requests(Operation::Embeddings), before);
-    let price: String =
-        world.value("select metadata ->> 'price' from shopkeeper.document where key = '3'").await;
+    assert_eq!(world.embedding_requests(), before);
+    let price = world.text("select metadata ->> 'price' from shopkeeper.document where key = '3'").await;
     assert_eq!(price, "19.50", "as the shop's database writes it");
 }
 
@@ -87,19 +88,19 @@ async fn an_edited_template_changes_every_document() {
     std::fs::write(world.settings(), edited).unwrap();
     let output = world.run(&["sync", "--json"]).await;
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&report["changed"], &report["unchanged"]), (&3.into(), &0.into()));
+    assert_fields(&report, json!({ "changed": 3, "unchanged": 0 }));
 }
 
 #[tokio::test]
 async fn a_full_sync_reads_every_document_again_and_embeds_none_that_is_equal() {
     let world = World::new().await;
     world.sync().await;
-    let before = world.script().requests(Operation::Embeddings);
+    let before = world.embedding_requests();
     let options = SyncOptions { full: true, ..SyncOptions::default() };
-    let report = world.parts.sync.sync("product", options).await.unwrap();
+    let report = world.sync_with(options).await;
     assert_eq!((report.unchanged, report.enqueued), (3, 3));
     world.drain().await;
-    assert_eq!(world.script().requests(Operation::Embeddings), before);
+    assert_eq!(world.embedding_requests(), before);
 }
 
 #[tokio::test]
@@ -110,14 +111,14 @@ async fn a_shop_that_suddenly_lists_nothing_keeps_its_index() {
         .await;
     world.sync().await;
     // Nor does it lose what could not be indexed, and would be tried again.
-    execute(&world.url(), "update shopkeeper.document_index set state = 'failed' where key > '5'").await;
+    world.execute("update shopkeeper.document_index set state = 'failed' where key > '5'").await;
     world.in_shop("delete from product").await;
     let error = world.try_sync().await.unwrap_err();
     assert!(matches!(error, SyncError::MassDelete { removed: 103, known: 103, .. }), "{error}");
     world.drain().await;
     assert_eq!(world.count("document where row_hash is not null").await, 103);
     let allowed = SyncOptions { allow_mass_delete: true, ..SyncOptions::default() };
-    assert_eq!(world.parts.sync.sync("product", allowed).await.unwrap().removed, 103);
+    assert_eq!(world.sync_with(allowed).await.removed, 103);
     world.drain().await;
     assert_eq!((world.count("document").await, world.count("chunk").await), (0, 0));
 }
@@ -133,7 +134,7 @@ async fn a_long_text_becomes_several_chunks_in_one_request() {
         .await;
     world.sync().await;
     assert!(world.count("chunk").await > 5);
-    assert_eq!(world.script().requests(Operation::Embeddings), 1);
+    assert_eq!(world.embedding_requests(), 1);
     let most: i32 = world.value("select max(tokens) from shopkeeper.chunk").await;
     assert!(most <= 45, "{most} tokens in a chunk");
 }
@@ -143,12 +144,12 @@ async fn a_change_during_a_refresh_is_followed_by_another_refresh() {
     let world = World::new().await;
     world.sync().await;
     let workers = world.embedding("First.").await;
-    world.in_shop("update product set description = 'Second.' where id = 3").await;
+    world.describe(3, "Second.").await;
     world.try_sync().await.unwrap();
     world.script().release();
-    world.until("all is done", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     workers.stop().await;
-    let content: String = world.value("select content from shopkeeper.chunk where key = '3'").await;
+    let content = world.content("3").await;
     assert_eq!(content, "Kettle. Second.");
     assert_eq!(world.count("document_index where key = '3' and indexed_revision = 3").await, 1);
 }
@@ -171,7 +172,7 @@ async fn what_comes_back_before_it_was_removed_can_be_removed_later() {
 
     // One that became known by a refresh alone, as well.
     world.in_shop("insert into product select * from away").await;
-    assert!(world.run(&["refresh", "product", "3"]).await.status.success());
+    world.run_ok("refresh product 3").await;
     world.drain().await;
     assert_eq!(world.count("chunk where key = '3'").await, 1);
     world.in_shop("delete from product where id = 3").await;
@@ -193,7 +194,7 @@ async fn a_row_that_changes_there_and_back_while_its_job_waits_is_not_taken_for_
     world.drain().await;
     describe("Boils.").await;
     world.sync().await;
-    let content: String = world.value("select content from shopkeeper.chunk where key = '3'").await;
+    let content = world.content("3").await;
     assert_eq!(content, "Kettle. Boils.");
 }
 
@@ -212,14 +213,13 @@ async fn keys_of_a_fixed_length_and_keys_whose_type_changes_are_read_as_they_are
         .await;
     world.sync().await;
     // It is not taken for removed: somebody has to look.
-    let error: String =
-        world.value("select error from shopkeeper.document_index where state = 'failed'").await;
+    let error = world.text("select error from shopkeeper.document_index where state = 'failed'").await;
     assert!(error.contains("its key `id` was integer and is bigint now"), "{error}");
     let again = daemon::prepare(&world.config, &world.store).await.unwrap();
     again.sync.sync("product", SyncOptions::default()).await.unwrap();
     let workers = Workers::new(&world.store);
     workers.start_refreshing(&again, &world.config.queue);
-    world.until("all is done", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     workers.stop().await;
     assert_eq!(world.count("chunk where key = '3000000000'").await, 1);
 }
@@ -235,8 +235,7 @@ async fn a_column_that_becomes_the_sku_changes_every_document() {
     let path = world.settings();
     let settings = std::fs::read_to_string(&path).unwrap().replace(", \"part\"]", "]\nsku = \"part\"");
     std::fs::write(&path, settings).unwrap();
-    let synced = world.run(&["sync", "--wait"]).await;
-    assert!(synced.status.success(), "{}", stderr(&synced));
+    world.run_ok("sync --wait").await;
     assert_eq!(world.count("document where sku = 'A-1'").await, 3);
 }
 
@@ -276,12 +275,9 @@ sku = "nr"
     let report = world.parts.sync.sync("artikel", SyncOptions::default()).await.unwrap();
     assert_eq!(report.added, 2);
     world.drain().await;
-    let contents: Vec<String> = sqlx::query_scalar("select content from shopkeeper.chunk order by key")
-        .fetch_all(&world.ours)
-        .await
-        .unwrap();
+    let contents: Vec<String> = world.values("select content from shopkeeper.chunk order by key").await;
     assert_eq!(contents, ["Besen aus Rosshaar von Bürsten Groß. Preis: 12.50 EUR", "Eimer. Preis: 4.99 EUR"]);
-    let sku: String = world.value("select sku from shopkeeper.document where key = 'A-1'").await;
+    let sku = world.text("select sku from shopkeeper.document where key = 'A-1'").await;
     assert_eq!(sku, "A-1");
     assert_eq!(world.found("Besen").await[0], "Besen aus Rosshaar");
 }
@@ -301,23 +297,16 @@ async fn of_a_changed_text_only_the_chunks_that_changed_are_embedded() {
     assert!(chunks >= 15, "{chunks}");
     let before = world.script().inputs();
     let untouched = "max(ctid::text) || count(*) from shopkeeper.chunk where key = '3' and content not like '%Sentence 41%'";
-    let rows: String = world.value(&format!("select {untouched}")).await;
+    let rows = world.text(&format!("select {untouched}")).await;
     world.in_shop(&format!("update product set description = '{}' where id = 3", text("quiet"))).await;
     world.sync().await;
     let embedded = world.script().inputs() - before;
     assert!((1..=3).contains(&embedded), "{embedded} of {chunks}");
-    assert_eq!(
-        world.value::<String>(&format!("select {untouched}")).await,
-        rows,
-        "the others were not touched"
-    );
+    assert_eq!(world.text(&format!("select {untouched}")).await, rows, "the others were not touched");
     assert_eq!(world.count("chunk where key = '3'").await, chunks);
     assert_eq!(world.count("chunk where content like '%quiet%'").await, i64::try_from(embedded).unwrap());
     let ordinals: Vec<(i32,)> =
-        sqlx::query_as("select ordinal from shopkeeper.chunk where key = '3' order by 1")
-            .fetch_all(&world.ours)
-            .await
-            .unwrap();
+        world.rows("select ordinal from shopkeeper.chunk where key = '3' order by 1").await;
     let expected: Vec<_> = (1..=i32::try_from(chunks).unwrap()).map(|ordinal| (ordinal,)).collect();
     assert_eq!(ordinals, expected);
 }
@@ -341,10 +330,7 @@ async fn a_chunk_that_moves_is_kept_and_one_that_comes_twice_is_there_once() {
     let embedded = world.script().inputs() - before;
     assert!(embedded <= 2, "{embedded}");
     let contents: Vec<(String,)> =
-        sqlx::query_as("select content from shopkeeper.chunk where key = '3' order by ordinal")
-            .fetch_all(&world.ours)
-            .await
-            .unwrap();
+        world.rows("select content from shopkeeper.chunk where key = '3' order by ordinal").await;
     let distinct: std::collections::BTreeSet<_> = contents.iter().collect();
     assert_eq!(distinct.len(), contents.len());
     let place =
@@ -403,12 +389,11 @@ async fn keys_whose_own_order_is_another_than_that_of_their_bytes_are_compared_r
 
 #[tokio::test]
 async fn a_full_sync_that_waits_is_not_replaced_by_a_plain_one() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     world.store.pause("sync_catalogue").await.unwrap();
     for full in [true, false] {
         let body = serde_json::json!({ "source": "product", "full": full });
-        let posted = daemon.client.post(format!("{}/v1/sync", daemon.url)).json(&body).send().await.unwrap();
+        let posted = daemon.request(Method::POST, "/v1/sync").json(&body).send().await.unwrap();
         assert_eq!(posted.status(), 202);
     }
     assert_eq!(world.count("job where payload -> 'full' = 'true'").await, 1);

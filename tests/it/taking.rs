@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{World, execute};
+use crate::support::World;
 use shopkeeper::{
     answering::job::AnswerQuestion,
     demo::models::Operation,
@@ -13,7 +13,7 @@ use shopkeeper::{
 #[tokio::test]
 async fn a_question_that_is_taken_up_again_and_fails_again_has_one_escalation() {
     let world = World::new().await;
-    let id: uuid::Uuid = world.value("select shopkeeper.ask('How much is the Kettle?')").await;
+    let id = world.ask_by_sql("How much is the Kettle?").await;
     for _ in 0..2 {
         // As when its worker died too often, and an operator has it tried again.
         for state in
@@ -22,7 +22,7 @@ async fn a_question_that_is_taken_up_again_and_fails_again_has_one_escalation() 
             let change = format!(
                 "update shopkeeper.answer set {state}, escalation_reason = 'failed' where id = '{id}'"
             );
-            execute(&world.url(), &change).await;
+            world.execute(&change).await;
         }
     }
     assert_eq!(world.count("escalation where status = 'open'").await, 1);
@@ -31,7 +31,7 @@ async fn a_question_that_is_taken_up_again_and_fails_again_has_one_escalation() 
 #[tokio::test]
 async fn a_question_is_not_taken_back_by_a_worker_whose_claim_is_older() {
     let world = World::new().await;
-    let id: uuid::Uuid = world.value("select shopkeeper.ask('How much is the Kettle?')").await;
+    let id = world.ask_by_sql("How much is the Kettle?").await;
     let lease = |fence| Lease { job: 1, fence };
     assert!(world.store.take_question(id, 2, lease(6)).await.unwrap().is_some());
     assert!(world.store.take_question(id, 1, lease(5)).await.unwrap().is_none());
@@ -41,7 +41,7 @@ async fn a_question_is_not_taken_back_by_a_worker_whose_claim_is_older() {
 #[tokio::test]
 async fn a_question_that_was_given_up_is_not_taken_by_the_worker_that_was_given_up_with_it() {
     let world = World::new().await;
-    let id: uuid::Uuid = world.value("select shopkeeper.ask('How much is the Kettle?')").await;
+    let id = world.ask_by_sql("How much is the Kettle?").await;
     let claim = async |worker| {
         let lease = Duration::from_mins(1);
         let kind = AnswerQuestion::KIND;
@@ -49,11 +49,11 @@ async fn a_question_that_was_given_up_is_not_taken_by_the_worker_that_was_given_
         world.store.claim(claim).await.unwrap().remove(0).lease
     };
     let asleep = claim("asleep").await;
-    execute(
-        &world.url(),
-        "update shopkeeper.job set lease_until = now() - interval '1 s'; select shopkeeper.rescue(10)",
-    )
-    .await;
+    world
+        .execute(
+            "update shopkeeper.job set lease_until = now() - interval '1 s'; select shopkeeper.rescue(10)",
+        )
+        .await;
     assert_eq!(world.count("answer where status = 'failed'").await, 1);
     assert!(world.store.take_question(id, 1, asleep).await.unwrap().is_none());
     // Who has it tried again gets it.
@@ -70,11 +70,11 @@ async fn a_question_by_sql_that_is_too_long_costs_nothing() {
     let world = World::new().await;
     world.sync().await;
     let id: uuid::Uuid = world.value("select shopkeeper.ask(repeat('x', 4001))").await;
-    let before = world.script().requests(Operation::Embeddings);
+    let before = world.embedding_requests();
     world.drain().await;
-    let error: String = world.value(&format!("select error from shopkeeper.answer where id = '{id}'")).await;
+    let error = world.text(&format!("select error from shopkeeper.answer where id = '{id}'")).await;
     assert!(error.contains("4001 characters; the most is 4000"), "{error}");
-    assert_eq!(world.script().requests(Operation::Embeddings), before);
+    assert_eq!(world.embedding_requests(), before);
 }
 
 #[tokio::test]

@@ -129,7 +129,7 @@ async fn an_open_transaction_of_the_shop_holds_nobody_up() {
         .execute(&mut open)
         .await
         .unwrap();
-    world.in_shop("update product set description = 'Done.' where id = 2").await;
+    world.describe(2, "Done.").await;
     world.hear().await;
     assert!(world.has("Done.").await && !world.has("Open.").await);
     // Nor we the shop: the same row's notes are read while its transaction goes on.
@@ -203,8 +203,8 @@ async fn a_partitioned_table_notes_what_changes_in_its_partitions() {
     world
         .in_shop("insert into product values (4, 'Lamp', 'Shines.', 9, 1); delete from product where id = 3")
         .await;
-    world.in_shop("update product set description = 'Low.' where id = 1").await;
-    world.in_shop("update product set description = 'High.' where id = 2").await;
+    world.describe(1, "Low.").await;
+    world.describe(2, "High.").await;
     world.in_shop("update product set id = 20 where id = 2").await;
     world.hear().await;
     let expected = ["Shirt. Low.", "Shirt XL. High.", "Lamp. Shines."];
@@ -241,7 +241,7 @@ async fn a_table_that_is_renamed_or_restored_from_a_dump_goes_on_noting() {
              end $$",
         )
         .await;
-    world.in_shop("update product set description = 'Restored.' where id = 1").await;
+    world.describe(1, "Restored.").await;
     world.in_shop("insert into product values (4, 'Lamp', 'Shines.', 9, 1); truncate product").await;
     assert_eq!(notes(&world).await, 4);
     // Renamed after that, it cannot be told from another table; the shop's writes go on.

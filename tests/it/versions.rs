@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{LIMIT, SHOP, SOURCE, World, execute, stderr, stdout};
+use crate::{
+    steps::assert_contains,
+    support::{LIMIT, SHOP, SOURCE, World, stderr, stdout},
+};
 use shopkeeper::{
     demo::models::{Completer, Embedder, Fault, Models, OfflineServer, Operation},
     indexing::fill::FillIndex,
@@ -140,7 +143,7 @@ async fn a_larger_model_takes_over_under_load_and_goes_back() {
     };
     let ((), written, ()) = tokio::join!(swap, write(&world, &ended), search(&world, &ended, &searches));
     assert!(written > 20 && searches.load(Ordering::Acquire) > 20, "{written} {searches:?}");
-    world.until("all is refreshed", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     workers.stop().await;
 
     let sold = sold(&world).await;
@@ -148,17 +151,11 @@ async fn a_larger_model_takes_over_under_load_and_goes_back() {
     assert!(held(&world, 1).await == sold, "and so does the one before");
     let dimensions: i32 = world.value("select vector_dims(embedding) from shopkeeper.chunks limit 1").await;
     assert_eq!(dimensions, 1536);
-    let plan: Vec<String> = sqlx::query_scalar(
-        "explain select key from shopkeeper.chunk where version = 2
-         order by embedding::halfvec(1536) <=> (select embedding::halfvec(1536) from shopkeeper.chunk_2 limit 1) limit 5",
-    )
-    .fetch_all(&world.ours)
-    .await
-    .unwrap();
+    let plan: Vec<String> = world.values("explain select key from shopkeeper.chunk where version = 2
+         order by embedding::halfvec(1536) <=> (select embedding::halfvec(1536) from shopkeeper.chunk_2 limit 1) limit 5").await;
     assert!(plan.concat().contains("chunk_2_hnsw"), "{plan:?}");
 
-    let dropped = world.run(&["index", "drop", "1"]).await;
-    assert!(dropped.status.success(), "{}", stderr(&dropped));
+    world.run_ok("index drop 1").await;
     assert_eq!(world.count("chunk").await, i64::try_from(sold.len()).unwrap());
     assert_eq!(world.count("index_version").await, 1);
     assert!(world.value::<bool>("select to_regclass('shopkeeper.chunk_1') is null").await);
@@ -171,14 +168,13 @@ async fn a_version_is_made_shown_promoted_and_dropped_by_commands() {
     world.sync().await;
     let asked = world.run(&["index", "create"]).await;
     assert_eq!(asked.status.code(), Some(1));
-    assert!(stderr(&asked).contains("give --yes"), "{}", stderr(&asked));
+    assert_contains(stderr(&asked), "give --yes");
     assert!(stdout(&asked).contains("dollars"), "the cost is shown: {}", stdout(&asked));
     assert_eq!(world.count("index_version").await, 1);
 
     let early = world.run(&["index", "promote", "2"]).await;
     assert_eq!(early.status.code(), Some(1), "{}", stderr(&early));
-    let created = world.run(&["index", "create", "--yes", "--wait"]).await;
-    assert!(created.status.success(), "{}", stderr(&created));
+    world.run_ok("index create --yes --wait").await;
     let listed = world.run(&["index", "list", "--json"]).await;
     let listed: serde_json::Value = serde_json::from_str(&stdout(&listed)).unwrap();
     assert_eq!(
@@ -189,11 +185,11 @@ async fn a_version_is_made_shown_promoted_and_dropped_by_commands() {
         })
     );
     assert!(world.run(&["index", "drop", "1"]).await.status.code() == Some(1), "the active one stays");
-    assert!(world.run(&["index", "promote", "2"]).await.status.success());
+    world.run_ok("index promote 2").await;
     assert_eq!(world.value::<i32>("select id from shopkeeper.index_version where state = 'active'").await, 2);
-    assert!(world.run(&["index", "rollback"]).await.status.success());
+    world.run_ok("index rollback").await;
     assert_eq!(world.value::<i32>("select id from shopkeeper.index_version where state = 'active'").await, 1);
-    assert!(world.run(&["index", "drop", "2"]).await.status.success());
+    world.run_ok("index drop 2").await;
     assert_eq!((world.count("index_version").await, world.count("document_index").await), (1, 3));
 }
 
@@ -205,16 +201,15 @@ async fn a_version_that_would_lack_documents_is_not_promoted() {
     world.drain().await;
     assert_eq!(world.count("chunk where version = 2").await, 3);
     // As a daemon does whose settings do not know the new model.
-    execute(
-        &world.url(),
-        "delete from shopkeeper.document_index where version = 2 and key = '2';
+    world
+        .execute(
+            "delete from shopkeeper.document_index where version = 2 and key = '2';
          delete from shopkeeper.chunk where version = 2 and key = '2'",
-    )
-    .await;
+        )
+        .await;
     let refused = world.store.promote_index(2, false).await.unwrap_err().to_string();
     assert!(refused.contains("lacks 1 documents"), "{refused}");
-    let filled = world.run(&["index", "create", "--yes"]).await;
-    assert!(filled.status.success(), "{}", stderr(&filled));
+    world.run_ok("index create --yes").await;
     world.drain().await;
     world.store.promote_index(2, false).await.unwrap();
     assert_eq!(world.found("Kettle that holds two litres").await.len(), 3);
@@ -248,7 +243,7 @@ async fn a_new_model_that_is_away_holds_up_nothing_but_itself() {
     world.sync().await;
     create(&world).await;
     world.drain().await;
-    world.in_shop("update product set description = 'Glass kettle.' where id = 3").await;
+    world.describe(3, "Glass kettle.").await;
     larger.script().always(Operation::Embeddings, Fault::Status { code: 503, retry_after: None });
     assert_eq!(world.try_sync().await.unwrap().changed, 1);
     let workers = world.workers();
@@ -271,7 +266,7 @@ async fn a_filling_ends_with_its_daemon_and_goes_on_with_the_next() {
     world.sync().await;
     create(&world).await;
     world.script().queue(Operation::Embeddings, [Fault::Held]);
-    let before = world.script().requests(Operation::Embeddings);
+    let before = world.embedding_requests();
     let workers = world.workers();
     world.arrived(Operation::Embeddings, before + 1).await;
     tokio::time::timeout(LIMIT, workers.stop()).await.expect("it is waited for");
@@ -298,13 +293,10 @@ async fn a_version_that_is_dropped_while_it_is_filled_leaves_nothing_behind() {
     world
         .until("the filling waits", "last_error is not null from shopkeeper.job where kind = 'fill_index'")
         .await;
-    let dropped = world.run(&["index", "drop", "2"]).await;
-    assert!(dropped.status.success(), "{}", stderr(&dropped));
-    world
-        .until("the filling ends", "not exists (select from shopkeeper.job where kind = 'fill_index')")
-        .await;
+    world.run_ok("index drop 2").await;
+    world.until_none("job where kind = 'fill_index'").await;
     world.hurry().await;
-    world.until("nothing is left to do", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     workers.stop().await;
     assert_eq!((world.count("index_version").await, world.count("document_index").await), (1, 1494));
     assert_eq!(world.count("job_history where outcome = 'dead'").await, 0);
@@ -321,9 +313,9 @@ async fn a_row_that_changes_between_the_readings_for_two_versions_is_looked_at_a
     }
     let workers = world.embedding("First.").await;
     // The first version is embedded; the second reads what is there then.
-    world.in_shop("update product set description = 'Second.' where id = 3").await;
+    world.describe(3, "Second.").await;
     world.script().release();
-    world.until("all is done", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     workers.stop().await;
     assert_eq!(held(&world, 1).await["3"], "Kettle. First.");
     world.sync().await;
@@ -338,9 +330,9 @@ async fn a_document_whose_job_began_before_a_version_was_made_is_in_it_all_the_s
     world.sync().await;
     let workers = world.embedding("Whistles.").await;
     create(&world).await;
-    world.until("it is filled", "exists (select from shopkeeper.index_version where state = 'ready')").await;
+    world.until_some("index_version where state = 'ready'").await;
     world.script().release();
-    world.until("all is done", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     workers.stop().await;
     assert_eq!(held(&world, 2).await.get("3").map(String::as_str), Some("Kettle. Whistles."));
 }

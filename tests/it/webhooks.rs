@@ -9,7 +9,8 @@ use std::{
 use crate::{
     running::TestDaemon,
     sessions::send,
-    support::{LIMIT, SHOP, SOURCE, World, execute},
+    steps::{as_list, as_text},
+    support::{LIMIT, SHOP, SOURCE, World},
 };
 use axum::{
     Router,
@@ -150,13 +151,11 @@ async fn a_receiver_is_told_the_answer_object_signed_and_only_what_it_wants() {
     let mut unknown = question();
     unknown["webhook"] = json!("nobody");
     let (status, problem) = daemon.post(unknown).await;
-    assert_eq!((status.as_u16(), problem["detail"].as_str().unwrap().contains("nobody")), (400, true));
+    assert_eq!((status.as_u16(), as_text(&problem["detail"]).contains("nobody")), (400, true));
     let asked = sqlx::query("select shopkeeper.ask('a', webhook => 'nobody')").execute(&world.ours).await;
     let error = asked.unwrap_err().to_string();
     assert!(error.contains("no webhook 'nobody'; there are: all, failures"), "{error}");
-    world
-        .until("all are sent", "not exists (select from shopkeeper.delivery where status = 'pending')")
-        .await;
+    world.until_none("delivery where status = 'pending'").await;
     assert_eq!((all.messages().len(), failures.messages().len()), (3, 1));
     daemon.stop().await;
 }
@@ -181,7 +180,7 @@ async fn a_receiver_that_fails_is_told_again_the_same_until_it_has_it() {
                 &format!("attempts = {attempt} and status = 'pending' and error is not null from shopkeeper.delivery"),
             )
             .await;
-        world.until("it waits", "count(*) = 1 from shopkeeper.job where state = 'scheduled'").await;
+        world.until_count(1, "job where state = 'scheduled'").await;
         let expected = [5.0, 3600.0, 1800.0, 7200.0][attempt - 1];
         // The queue spreads what waits a little.
         let waits = format!(
@@ -206,7 +205,7 @@ async fn a_receiver_that_fails_is_told_again_the_same_until_it_has_it() {
 
     // An operator has it sent once more: the same message.
     let (status, listed) = daemon.get("/v1/webhooks/deliveries?status=delivered").await;
-    assert_eq!((status.as_u16(), listed["data"].as_array().unwrap().len()), (200, 1), "{listed}");
+    assert_eq!((status.as_u16(), as_list(&listed["data"]).len()), (200, 1), "{listed}");
     let path = format!("/v1/webhooks/deliveries/{}/redeliver", told[0].id);
     assert_eq!(send(&daemon, Method::POST, &path, None).await.0.as_u16(), 202);
     let again = receiver.until(6).await;
@@ -215,12 +214,7 @@ async fn a_receiver_that_fails_is_told_again_the_same_until_it_has_it() {
     // One that is gone is not told again.
     receiver.reply([Reply::Status(410)]);
     daemon.ask(&world, question()).await;
-    world
-        .until(
-            "it is given up",
-            "count(*) = 1 from shopkeeper.delivery where status = 'failed' and code = 410",
-        )
-        .await;
+    world.until_count(1, "delivery where status = 'failed' and code = 410").await;
     assert_eq!(world.count("job").await, 0);
     daemon.stop().await;
 }
@@ -237,12 +231,7 @@ async fn a_receiver_that_hangs_holds_up_no_answer_and_no_other_receiver() {
         assert_eq!(daemon.ask(&world, question()).await["status"], "completed");
     }
     well.until(5).await;
-    world
-        .until(
-            "it is told later",
-            "count(*) = 5 from shopkeeper.delivery where error like '%no answer in time'",
-        )
-        .await;
+    world.until_count(5, "delivery where error like '%no answer in time'").await;
     daemon.stop().await;
 }
 
@@ -298,7 +287,7 @@ async fn what_is_told_is_written_with_the_result_and_erased_with_it() {
     asked["session_id"] = json!("zebra77");
     daemon.ask(&world, asked).await;
     receiver.until(1).await;
-    world.until("it waits", "count(*) = 1 from shopkeeper.job where state = 'scheduled'").await;
+    world.until_count(1, "job where state = 'scheduled'").await;
     send(&daemon, Method::DELETE, "/v1/sessions/zebra77", None).await;
     assert_eq!(
         world.count("delivery").await
@@ -308,13 +297,11 @@ async fn what_is_told_is_written_with_the_result_and_erased_with_it() {
     );
 
     // A result that is not committed tells nobody.
-    execute(
-        &world.url(),
-        "begin; update shopkeeper.answer set status = 'failed'; rollback; select shopkeeper.ask('Anybody?')",
+    world.execute("begin; update shopkeeper.answer set status = 'failed'; rollback; select shopkeeper.ask('Anybody?')",
     )
     .await;
     receiver.until(2).await;
-    world.until("all is told", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     let written = usize::try_from(world.count("delivery").await).unwrap();
     assert_eq!(receiver.messages().len(), 1 + written);
     daemon.stop().await;
@@ -342,10 +329,10 @@ async fn a_message_whose_job_an_operator_cancels_is_not_waited_for() {
     let daemon = TestDaemon::start(&world).await;
     receiver.reply([Reply::Status(500)]);
     daemon.ask(&world, question()).await;
-    world.until("it waits", "count(*) = 1 from shopkeeper.job where state = 'scheduled'").await;
+    world.until_count(1, "job where state = 'scheduled'").await;
     let job: i64 = world.value("select id from shopkeeper.job").await;
     assert_eq!(world.store.cancel_jobs(&[job]).await.unwrap(), 1);
-    let status: String = world.value("select status || ': ' || error from shopkeeper.delivery").await;
+    let status = world.text("select status || ': ' || error from shopkeeper.delivery").await;
     assert!(status.starts_with("failed: "), "{status}");
     daemon.stop().await;
 }
@@ -360,10 +347,10 @@ async fn a_message_for_a_webhook_that_this_daemon_does_not_know_waits_for_one_th
     let workers = Workers::new(&world.store);
     workers.start(&Arc::new(old), &world.config.queue.deliver_webhook);
     workers.start(&world.parts.answer, &world.config.queue.answer_question);
-    execute(&world.url(), "select shopkeeper.ask('Kettle?', webhook => 'bot')").await;
-    world.until("the old one tried", "exists (select from shopkeeper.delivery where attempts = 1)").await;
+    world.execute("select shopkeeper.ask('Kettle?', webhook => 'bot')").await;
+    world.until_some("delivery where attempts = 1").await;
     workers.stop().await;
-    let status: String = world.value("select status || ': ' || error from shopkeeper.delivery").await;
+    let status = world.text("select status || ': ' || error from shopkeeper.delivery").await;
     assert_eq!(status, "pending: the settings of this daemon have no webhook `bot`");
     world.hurry().await;
     world.drain().await;

@@ -1,0 +1,228 @@
+//! Steps that many tests share: commands, rows of our database, waiting for them, and comparisons.
+
+use std::{fmt::Display, process::Output, time::Duration};
+
+use reqwest::StatusCode;
+use serde_json::Value;
+use shopkeeper::{
+    demo::models::Operation,
+    store::jobs::{Claim, ClaimedJob},
+    sync::reconcile::{SyncOptions, SyncReport},
+};
+use sqlx::{AssertSqlSafe, FromRow, PgPool, Postgres as Driver, postgres::PgRow};
+use uuid::Uuid;
+
+use crate::{
+    running::TestDaemon,
+    support::{World, execute, stderr, stdout, value},
+};
+
+/// The secret of every webhook.
+pub(crate) const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// The settings of a webhook, whose secret is in a file.
+pub(crate) fn webhook(name: &str, url: &str, rest: &str) -> String {
+    format!("[[webhook]]\nname = \"{name}\"\nurl = \"{url}\"\nsecret = {{ file = \"secret\" }}\n{rest}\n")
+}
+
+/// The line of a webhook's settings without which a test cannot be its receiver.
+pub(crate) const ON_LOOPBACK: &str = "allow_private_addresses = true";
+
+/// The small shop with its daemon.
+pub(crate) async fn shop_with_daemon() -> (World, TestDaemon) {
+    let world = World::new().await;
+    let daemon = TestDaemon::start(&world).await;
+    (world, daemon)
+}
+
+/// The words of a command line; single quotes keep words together.
+fn words(line: &str) -> Vec<&str> {
+    let parts = line.split('\'').enumerate();
+    parts
+        .flat_map(|(n, part)| if n % 2 == 1 { vec![part] } else { part.split_whitespace().collect() })
+        .collect()
+}
+
+/// Commands.
+impl World {
+    pub(crate) async fn run_line(&self, line: &str) -> Output {
+        self.run(&words(line)).await
+    }
+
+    /// Runs a command that succeeds; returns what it prints.
+    pub(crate) async fn run_ok(&self, line: &str) -> String {
+        let output = self.run_line(line).await;
+        assert!(output.status.success(), "{line}: {}", stderr(&output));
+        stdout(&output)
+    }
+
+    /// Runs a command with `--json`, however it ends.
+    pub(crate) async fn run_json(&self, line: &str) -> Value {
+        let output = self.run_line(&format!("{line} --json")).await;
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{line}: {}", stderr(&output)))
+    }
+
+    /// Runs a command that ends with this code and says this on stderr.
+    pub(crate) async fn run_failing(&self, line: &str, code: i32, says: &str) {
+        let output = self.run_line(line).await;
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{line}: {said}");
+        assert!(said.contains(says), "{line}: {said}");
+    }
+
+    /// Replaces a part of the settings file, for programs that read it from now on; returns the file as it was.
+    pub(crate) fn edit_settings(&self, part: &str, other: &str) -> String {
+        let settings = std::fs::read_to_string(self.settings()).unwrap();
+        assert!(settings.contains(part), "{settings}");
+        std::fs::write(self.settings(), settings.replace(part, other)).unwrap();
+        settings
+    }
+
+    /// Writes a file beside the settings.
+    pub(crate) fn write(&self, file: &str, text: &str) {
+        std::fs::write(self.folder.path().join(file), text).unwrap();
+    }
+}
+
+/// Rows.
+impl World {
+    pub(crate) async fn execute(&self, statements: &str) {
+        execute(&self.url(), statements).await;
+    }
+
+    pub(crate) async fn text(&self, statement: &str) -> String {
+        self.value(statement).await
+    }
+
+    pub(crate) async fn values<T>(&self, statement: &str) -> Vec<T>
+    where
+        T: Send + Unpin + sqlx::Type<Driver> + for<'r> sqlx::Decode<'r, Driver>,
+    {
+        sqlx::query_scalar(AssertSqlSafe(statement)).fetch_all(&self.ours).await.unwrap()
+    }
+
+    pub(crate) async fn row<T: Send + Unpin + for<'r> FromRow<'r, PgRow>>(&self, statement: &str) -> T {
+        sqlx::query_as(AssertSqlSafe(statement)).fetch_one(&self.ours).await.unwrap()
+    }
+
+    pub(crate) async fn rows<T: Send + Unpin + for<'r> FromRow<'r, PgRow>>(&self, statement: &str) -> Vec<T> {
+        sqlx::query_as(AssertSqlSafe(statement)).fetch_all(&self.ours).await.unwrap()
+    }
+
+    /// One number of the shop's database.
+    pub(crate) async fn shop_number(&self, statement: &str) -> i64 {
+        let shop = PgPool::connect(&self.shop).await.unwrap();
+        let number = value(&shop, statement).await;
+        shop.close().await;
+        number
+    }
+
+    /// How many documents are indexed in their last revision.
+    pub(crate) async fn fresh(&self) -> i64 {
+        self.count("document_index where state = 'fresh'").await
+    }
+
+    /// The text of a document that is one chunk.
+    pub(crate) async fn content(&self, key: &str) -> String {
+        self.value(&format!("select content from shopkeeper.chunk where key = '{key}'")).await
+    }
+
+    /// Changes the description of a product.
+    pub(crate) async fn describe(&self, id: u32, text: &str) {
+        self.in_shop(&format!("update product set description = '{text}' where id = {id}")).await;
+    }
+
+    pub(crate) async fn sync_with(&self, options: SyncOptions) -> SyncReport {
+        self.parts.sync.sync("product", options).await.unwrap()
+    }
+
+    pub(crate) fn embedding_requests(&self) -> usize {
+        self.script().requests(Operation::Embeddings)
+    }
+
+    pub(crate) fn completion_requests(&self) -> usize {
+        self.script().requests(Operation::Completions)
+    }
+}
+
+/// `SyncOptions` of `sync --full`.
+pub(crate) const FULL: SyncOptions = SyncOptions { full: true, allow_mass_delete: false };
+
+/// Jobs and questions.
+impl World {
+    /// Waits until a table of ours has rows; the condition follows its name.
+    pub(crate) async fn until_some(&self, rows: &str) {
+        self.until(rows, &format!("exists (select from shopkeeper.{rows})")).await;
+    }
+
+    pub(crate) async fn until_none(&self, rows: &str) {
+        self.until(&format!("no {rows}"), &format!("not exists (select from shopkeeper.{rows})")).await;
+    }
+
+    pub(crate) async fn until_count(&self, count: impl Display, rows: &str) {
+        self.until(&format!("{count} {rows}"), &format!("count(*) = {count} from shopkeeper.{rows}")).await;
+    }
+
+    pub(crate) async fn ask_by_sql(&self, question: &str) -> Uuid {
+        self.value(&format!("select shopkeeper.ask('{question}')")).await
+    }
+
+    pub(crate) async fn until_completed(&self, id: impl Display) {
+        self.until_some(&format!("answer where status = 'completed' and id = '{id}'")).await;
+    }
+
+    /// Claims jobs that may be tried three times.
+    pub(crate) async fn claim(
+        &self,
+        kind: &str,
+        worker: &str,
+        limit: u32,
+        lease: Duration,
+    ) -> Vec<ClaimedJob> {
+        let claim = Claim { kind, worker, limit, lease, max_attempts: 3, ..Claim::default() };
+        self.store.claim(claim).await.unwrap()
+    }
+
+    pub(crate) async fn until_leases_end(&self) {
+        self.until("the leases have run out", "bool_and(lease_until < now()) from shopkeeper.job").await;
+    }
+}
+
+/// Checks some fields of an object; an object among the expected values is compared in the same way.
+#[track_caller]
+pub(crate) fn assert_fields(seen: &Value, expected: Value) {
+    let mut pairs = vec![(seen, expected)];
+    while let Some((part, expected)) = pairs.pop() {
+        match expected {
+            Value::Object(fields) => {
+                pairs.extend(fields.into_iter().map(|(name, value)| (&part[name], value)))
+            }
+            expected => assert_eq!(*part, expected, "{seen}"),
+        }
+    }
+}
+
+/// Checks a reply of the API that refuses a request; returns its detail.
+#[track_caller]
+pub(crate) fn assert_problem((status, problem): (StatusCode, Value), code: u16, name: &str) -> String {
+    assert_eq!((status.as_u16(), problem["code"].as_str()), (code, Some(name)), "{problem}");
+    as_text(&problem["detail"]).to_owned()
+}
+
+#[track_caller]
+pub(crate) fn assert_contains(text: impl AsRef<str>, part: &str) {
+    let text = text.as_ref();
+    assert!(text.contains(part), "{part:?} is not in: {text}");
+}
+
+/// A string of a JSON document.
+#[track_caller]
+pub(crate) fn as_text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
+}
+
+/// An array of a JSON document.
+#[track_caller]
+pub(crate) fn as_list(value: &Value) -> &[Value] {
+    value.as_array().unwrap_or_else(|| panic!("no array: {value}"))
+}
