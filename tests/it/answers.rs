@@ -1,13 +1,6 @@
 //! Asking: by HTTP and by SQL.
 
-use crate::{
-    running::TestDaemon,
-    steps::{as_list, as_text, assert_contains, assert_fields, assert_problem, shop_with_daemon},
-    support::{SHOP, SOURCE, World, execute, program, stdout},
-};
-use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
-use shopkeeper::demo::models::{Fault, Operation};
+use crate::prelude::*;
 
 #[tokio::test]
 async fn a_question_by_http_is_answered_from_the_shop_with_its_source() {
@@ -115,7 +108,7 @@ async fn what_a_question_names_by_its_sku_goes_first_unless_vectors_alone_are_wa
          insert into product values
              (1, 'Lamp', 'Lights up a room.', 10, 1, 'LMP-310'), (2, 'Lamp', 'Lights up a hall.', 20, 1, 'LMP-3100'),
              (3, 'Is it in stock', 'Is it in stock? Yes: lmp 310 and all that is in stock.', 5, 1, 'TXT-1')";
-    let source = format!("{}sku = \"sku\"\n", crate::support::SOURCE);
+    let source = format!("{}sku = \"sku\"\n", SOURCE);
     let world = World::with(shop, &source).await;
     world.sync().await;
     world.drain().await;
@@ -131,8 +124,8 @@ async fn what_a_question_names_by_its_sku_goes_first_unless_vectors_alone_are_wa
     assert_eq!(answer, "2");
 
     let vectors = world.settings().with_file_name("vectors.toml");
-    let settings = std::fs::read_to_string(world.settings()).unwrap();
-    std::fs::write(&vectors, settings.replace("[answers]", "[answers]\nretrieval = \"vector\"")).unwrap();
+    let settings = fs::read_to_string(world.settings()).unwrap();
+    fs::write(&vectors, settings.replace("[answers]", "[answers]\nretrieval = \"vector\"")).unwrap();
     let arguments = ["--config", vectors.to_str().unwrap(), "search", question, "--json"].map(str::to_owned);
     let found: Value = serde_json::from_str(&stdout(&program(&arguments, &[]).await)).unwrap();
     assert_eq!(found["results"][0]["key"], "3", "{found}");
@@ -142,7 +135,7 @@ async fn what_a_question_names_by_its_sku_goes_first_unless_vectors_alone_are_wa
 async fn an_empty_index_refuses_without_asking_the_model_and_hands_over() {
     let world = World::with(
         "create table product (id int primary key, name text, description text, price int, stock int)",
-        crate::support::SOURCE,
+        SOURCE,
     )
     .await;
     let daemon = TestDaemon::start(&world).await;
@@ -220,14 +213,14 @@ async fn the_customers_own_limit_may_be_repeated_and_is_no_price() {
 
 #[tokio::test]
 async fn what_is_said_without_the_model_is_in_the_language_of_the_customer_also_when_the_money_is_spent() {
-    let sections = format!("{}\n[budget]\nanswers_usd = 5\n", crate::support::SOURCE);
-    let world = World::with(crate::support::SHOP, &sections).await;
+    let sections = format!("{}\n[budget]\nanswers_usd = 5\n", SOURCE);
+    let world = World::with(SHOP, &sections).await;
     let file = world.settings();
-    let settings = std::fs::read_to_string(&file).unwrap();
+    let settings = fs::read_to_string(&file).unwrap();
     let texts = "[answers]\nrefusal = { en = \"Sorry.\", de = \"Leider nein.\" }\n\
                  fallback = { en = \"Later.\", de = \"Später.\" }";
-    std::fs::write(&file, settings.replace("[answers]", texts)).unwrap();
-    let config = shopkeeper::config::Config::load(&file, &std::collections::BTreeMap::new()).unwrap();
+    fs::write(&file, settings.replace("[answers]", texts)).unwrap();
+    let config = Config::load(&file, &BTreeMap::new()).unwrap();
     let world = World { config, ..world };
     let daemon = TestDaemon::start(&world).await;
     let ask = async |question: &str, locale: &str| {
@@ -296,10 +289,10 @@ async fn a_client_may_wait_for_the_answer_as_long_as_it_likes_to() {
     assert_eq!((status, &answer["status"]), (StatusCode::OK, &json!("completed")));
 
     world.script().always(Operation::Completions, Fault::Held);
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let (status, answer) = post("wait=1").await;
     assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
-    assert!(began.elapsed() >= std::time::Duration::from_secs(1));
+    assert!(began.elapsed() >= Duration::from_secs(1));
 
     let path = format!("{}/v1/answers/{}", daemon.url, as_text(&answer["id"]));
     let get = daemon.client.get(&path).header("Prefer", "wait=20").send();
@@ -327,17 +320,17 @@ async fn a_client_may_wait_for_the_answer_as_long_as_it_likes_to() {
         world.script().clear();
         daemon.stop.cancel();
     };
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let (answer, ()) = tokio::join!(waiting, stopping);
     assert_eq!(answer.unwrap().status(), StatusCode::OK);
-    assert!(began.elapsed() < std::time::Duration::from_secs(10), "a daemon that stops lets nobody wait");
+    assert!(began.elapsed() < Duration::from_secs(10), "a daemon that stops lets nobody wait");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_model_that_hangs_is_away_and_the_question_does_not_pay_for_it() {
     let mut world = World::new().await;
-    let span = |millis| std::time::Duration::from_millis(millis);
+    let span = |millis| Duration::from_millis(millis);
     let limits = &mut world.config.answers.limits;
     (limits.timeout, limits.fallback_after) = (span(300), span(0));
     world.script().always(Operation::Completions, Fault::Held);
@@ -352,8 +345,8 @@ async fn a_model_that_hangs_is_away_and_the_question_does_not_pay_for_it() {
 #[tokio::test]
 async fn however_long_a_server_wants_to_be_left_alone_the_fallback_comes_in_time() {
     let mut world = World::new().await;
-    world.config.answers.limits.fallback_after = std::time::Duration::from_secs(2);
-    let hours = Some(std::time::Duration::from_hours(1));
+    world.config.answers.limits.fallback_after = Duration::from_secs(2);
+    let hours = Some(Duration::from_hours(1));
     let daemon = TestDaemon::start(&world).await;
     world.script().always(Operation::Completions, Fault::Status { code: 503, retry_after: hours });
     let request = daemon.request(Method::POST, "/v1/answers").header("Prefer", "wait=20");
@@ -396,7 +389,7 @@ async fn a_bad_request_is_a_problem_that_names_the_field() {
 
 #[tokio::test]
 async fn health_is_told_apart_alive_and_ready() {
-    let (world, daemon) = shop_with_daemon().await;
+    let (_world, daemon) = shop_with_daemon().await;
     let live = daemon.request(Method::GET, "/livez").send().await.unwrap();
     assert_eq!(live.status(), StatusCode::OK);
     assert_eq!(
@@ -437,7 +430,7 @@ async fn the_metrics_have_these_names_and_labels() {
         let labels = labels.split(',').filter_map(|label| label.split_once('=').map(|(label, _)| label));
         format!("{name} {}", labels.filter(|label| *label != "le").collect::<Vec<_>>().join(","))
     });
-    let all: std::collections::BTreeSet<_> = series.collect();
+    let all: BTreeSet<_> = series.collect();
     insta::assert_snapshot!(all.into_iter().collect::<Vec<_>>().join("\n"));
     assert_eq!(daemon.request(Method::GET, "/metrics").send().await.unwrap().status(), 404);
     daemon.stop().await;

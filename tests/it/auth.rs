@@ -1,14 +1,8 @@
 //! Who may do what: every route with every scope, clients apart from each other, browsers in their session, limits.
 
-use crate::{
-    running::TestDaemon,
-    steps::{as_list, as_text, assert_contains, assert_problem, shop_with_daemon},
-    support::{World, stdout},
-};
-use reqwest::{Method, RequestBuilder, StatusCode};
-use serde_json::{Value, json};
+use crate::prelude::*;
+use reqwest::RequestBuilder;
 use shopkeeper::{
-    demo::models::{Fault, Operation},
     http::{Scope, new_token},
     store::tokens::Grant,
 };
@@ -295,11 +289,11 @@ async fn tokens_are_made_listed_and_revoked_by_commands_and_kept_as_hashes() {
     // Longer than a date can say, and longer than a length of time.
     for long in ["1000000y", "400000000y"] {
         let wrong = world.run(&["token", "create", "chat", "--expires", long]).await;
-        let said = crate::support::stderr(&wrong);
+        let said = stderr(&wrong);
         assert_eq!(wrong.status.code(), Some(2), "{said}");
         assert!(said.contains("000years"), "it names the value: {said}");
     }
-    assert_eq!(world.run(&["token", "revoke", &uuid::Uuid::nil().to_string()]).await.status.code(), Some(1));
+    assert_eq!(world.run(&["token", "revoke", &Uuid::nil().to_string()]).await.status.code(), Some(1));
     daemon.stop().await;
 }
 

@@ -1,25 +1,17 @@
 //! A kind whose jobs are run many at a time: each has its own outcome, and a run that breaks blames none of them.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::Mutex;
 
+use crate::{prelude::*, queue::LIMITS};
 use serde::Deserialize;
 use shopkeeper::{
-    job::{BatchJob, JobError, JobRun, Outcome},
+    job::{BatchJob, JobRun, Outcome},
     queue::{Limits, Queue, Wakeup},
-    store::jobs::{Claim, ClaimedJob},
+    store::jobs::ClaimedJob,
 };
 use tokio::{
     sync::{Notify, Semaphore},
     task::JoinHandle,
-};
-use tokio_util::sync::CancellationToken;
-
-use crate::{
-    queue::LIMITS,
-    support::{LIMIT, World},
 };
 
 /// Does as each payload wishes, and notes which jobs were run together.
@@ -105,7 +97,7 @@ const EMPTY: &str = "not exists (select from shopkeeper.job)";
 
 async fn enqueue(world: &World, wishes: &[(&str, &str, &str)]) {
     let keys: Vec<_> = wishes.iter().map(|(key, ..)| (*key).to_owned()).collect();
-    let payloads = wishes.iter().map(|(_, lane, wish)| serde_json::json!({ "lane": lane, "wish": wish }));
+    let payloads = wishes.iter().map(|(_, lane, wish)| json!({ "lane": lane, "wish": wish }));
     world.store.enqueue(Scripted::KIND, &keys, &payloads.collect::<Vec<_>>()).await.unwrap();
 }
 
@@ -149,7 +141,7 @@ async fn the_jobs_of_one_claim_are_one_run_and_each_has_its_own_outcome() {
 async fn a_payload_that_does_not_parse_spoils_no_other() {
     let world = World::new().await;
     enqueue(&world, &[("a", "", "nothing"), ("c", "", "nothing")]).await;
-    world.store.enqueue(Scripted::KIND, &["b".to_owned()], &[serde_json::json!(7)]).await.unwrap();
+    world.store.enqueue(Scripted::KIND, &["b".to_owned()], &[json!(7)]).await.unwrap();
     let running = Running::start(&world, MANY, WIDE);
     world.until("all have ended", EMPTY).await;
     running.stop().await;
@@ -239,7 +231,7 @@ async fn those_that_must_run_alone_run_one_at_a_time_beside_batches() {
     let lone = world.count("job where alone").await;
     let running = Running::start(&world, 0, WIDE);
     for _ in 0..2 {
-        tokio::time::timeout(LIMIT, running.job.started.notified()).await.unwrap();
+        timeout(LIMIT, running.job.started.notified()).await.unwrap();
     }
     world
         .until(

@@ -1,19 +1,10 @@
 //! What may be asked of a model server, by all daemons together.
 
-use std::time::{Duration, Instant};
-
-use crate::{
-    running::TestDaemon,
-    steps::{FULL, as_list, assert_fields},
-    support::{SOURCE, World, stdout},
-};
-use serde_json::{Value, json};
+use crate::prelude::*;
 use shopkeeper::{
-    demo::models::{Fault, Operation},
     indexing::fill::REFRESHING,
     model::{Message, Prompt, Role},
     store::usage::{ModelAddress, Rates},
-    sync::reconcile::SyncOptions,
 };
 
 const RATES: Rates = Rates { requests: Some(60), tokens: Some(6000) };
@@ -92,8 +83,7 @@ async fn a_server_that_asks_for_patience_is_left_alone_by_all() {
 
 #[tokio::test]
 async fn the_money_of_a_day_stops_the_backfill_and_not_the_answers() {
-    let mut world =
-        World::with(crate::support::SHOP, &(SOURCE.to_owned() + "[budget]\nembedding_usd = 0.001\n")).await;
+    let mut world = World::with(SHOP, &(SOURCE.to_owned() + "[budget]\nembedding_usd = 0.001\n")).await;
     world.sync().await;
     assert!(world.count("usage where usd > 0.001").await > 0, "the first request was free to go over it");
     world.describe(3, "Too dear.").await;
@@ -224,7 +214,7 @@ async fn an_overloaded_server_that_names_no_time_or_none_is_left_alone_all_the_s
 #[tokio::test]
 async fn a_server_without_a_key_gets_no_authorization_and_one_with_a_key_gets_it() {
     let key = ("openai.key", "sk-test\n");
-    let mut world = World::with_files(crate::support::SHOP, SOURCE, &[key]).await;
+    let mut world = World::with_files(SHOP, SOURCE, &[key]).await;
     let sent = async |world: &World| {
         world.sync().await;
         let id = world.ask_by_sql("Which kettle holds two litres?").await;
@@ -381,9 +371,8 @@ async fn it_is_said_which_jobs_were_put_off_for_which_budget_and_since_when() {
     assert_fields(&wait, json!({ "kind": "answer_question", "jobs": 3 }));
     assert_eq!(wait["waits_for"], "rate_limit");
     assert_fields(&wait, json!({ "server": world.models.base_url(), "model": "extractive" }));
-    let since: chrono::DateTime<chrono::Utc> = serde_json::from_value(wait["since"].clone()).unwrap();
-    let first: chrono::DateTime<chrono::Utc> =
-        world.value("select min(waits_since) from shopkeeper.job").await;
+    let since: DateTime<Utc> = serde_json::from_value(wait["since"].clone()).unwrap();
+    let first: DateTime<Utc> = world.value("select min(waits_since) from shopkeeper.job").await;
     assert_eq!(since, first);
     let line = format!("answer_question: 3 wait for the budget of extractive at {}", world.models.base_url());
     assert!(text.contains(&line), "{text}");
@@ -398,10 +387,7 @@ async fn it_is_said_which_jobs_were_put_off_for_which_budget_and_since_when() {
     world.hurry().await;
     world.until("they were tried", "bool_and(waits_since < started_at) from shopkeeper.job").await;
     world.until_count(3, "job where state = 'scheduled'").await;
-    assert_eq!(
-        world.value::<chrono::DateTime<chrono::Utc>>("select min(waits_since) from shopkeeper.job").await,
-        first
-    );
+    assert_eq!(world.value::<DateTime<Utc>>("select min(waits_since) from shopkeeper.job").await, first);
     daemon.stop().await;
 }
 
@@ -417,11 +403,8 @@ async fn it_is_said_which_jobs_wait_in_their_slots_for_which_budget() {
     let [wait] = &*waits else { panic!("{waits:?}") };
     assert_fields(&wait, json!({ "kind": "answer_question", "model": "extractive" }));
     assert!(wait["jobs"].as_i64() > Some(1), "{wait}");
-    let since: chrono::DateTime<chrono::Utc> = world.value("select since from shopkeeper.budget_wait").await;
-    assert_eq!(
-        serde_json::from_value::<chrono::DateTime<chrono::Utc>>(wait["since"].clone()).unwrap(),
-        since
-    );
+    let since: DateTime<Utc> = world.value("select since from shopkeeper.budget_wait").await;
+    assert_eq!(serde_json::from_value::<DateTime<Utc>>(wait["since"].clone()).unwrap(), since);
     assert!(text.contains(" wait for the budget of extractive at "), "{text}");
     // What a daemon said that has ended without a word soon holds no more.
     world

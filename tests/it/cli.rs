@@ -1,18 +1,8 @@
 //! The command line: what is printed, and how the process ends.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::Stdio,
-};
+use std::io::{BufRead, BufReader};
 
-use serde_json::{Value, json};
-use shopkeeper::demo::models::{Fault, Operation};
-use tempfile::TempDir;
-
-use crate::{
-    steps::{as_list, as_text, assert_contains},
-    support::{Process, World, command, database, execute, program, reach, server, stderr, stdout},
-};
+use crate::prelude::*;
 
 fn words(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
@@ -103,7 +93,7 @@ args = { source = "shoes" }
 [telemetri]
 log = "info"
 "#;
-    std::fs::write(&file, text).unwrap();
+    fs::write(&file, text).unwrap();
     let environment =
         [("SHOPKEEPER_QUEUE__REFRESH_DOCUMENT__CONCURRENCY", "many"), ("SHOPKEEPER_HTTP__LISTN", "x")];
     let output = program(&words(&format!("--config {} config check", file.display())), &environment).await;
@@ -126,11 +116,10 @@ async fn the_file_that_init_writes_is_fine_and_is_never_written_over() {
     let output = program(&words(&format!("--config {file} config check")), &environment).await;
     assert!(output.status.success(), "{}", stderr(&output));
     // What is commented out in it is right, too.
-    let text = std::fs::read_to_string(&file).unwrap();
+    let text = fs::read_to_string(&file).unwrap();
     let (before, webhook) = text.split_once("# [[webhook]]").unwrap();
     let (webhook, after) = webhook.split_once("\n\n").unwrap();
-    std::fs::write(&file, format!("{before}[[webhook]]{}\n\n{after}", webhook.replace("\n# ", "\n")))
-        .unwrap();
+    fs::write(&file, format!("{before}[[webhook]]{}\n\n{after}", webhook.replace("\n# ", "\n"))).unwrap();
     let secret = ("SHOPKEEPER_WEBHOOK_SECRET", "whsec_aGlkZGVuaGlkZGVuaGlkZGVuaGlkZGVu");
     let environment = [environment[0], environment[1], secret];
     let shown = stdout(&program(&words(&format!("--config {file} config show")), &environment).await);
@@ -181,7 +170,7 @@ name = "shop"
 url = "https://me:s3cret@shop/hook?key=s3cret"
 secret = { env = "HOOK" }
 "#;
-    std::fs::write(&file, text).unwrap();
+    fs::write(&file, text).unwrap();
     let environment = [
         ("OURS", "postgres://me:s3cret@db/ours"),
         ("SHOP", "postgres://me@db/shop?sslmode=require&password=s3cret"),
@@ -341,7 +330,7 @@ async fn an_unknown_source_is_named_with_those_that_there_are() {
 async fn a_database_without_our_schema_says_what_to_run() {
     let world = World::new().await;
     let empty = database("template1").await;
-    std::fs::write(world.folder.path().join("database.url"), empty).unwrap();
+    fs::write(world.folder.path().join("database.url"), empty).unwrap();
     world.run_failing("status", 1, "run `shopkeeper migrate`").await;
     assert!(world.run_ok("migrate status").await.contains("missing"));
     let migrated = world.run(&["migrate"]).await;
@@ -358,7 +347,7 @@ async fn a_role_that_is_no_superuser_migrates_and_an_older_program_starts_on_a_n
     execute(&admin, &format!("grant create on database {} to {name}", &url.path()[1..])).await;
     url.set_username(&name).unwrap();
     url.set_password(Some("x")).unwrap();
-    std::fs::write(world.folder.path().join("database.url"), url.as_str()).unwrap();
+    fs::write(world.folder.path().join("database.url"), url.as_str()).unwrap();
     world.run_ok("migrate").await;
     let later =
         "insert into shopkeeper.migration values (29991231235959, 'of a later version', now(), true, 'x', 0)";
@@ -375,7 +364,7 @@ async fn a_database_that_is_down_or_refuses_ends_with_three() {
     let wrong_password = wrong_password.replacen("postgres:x//postgres:", "postgres://postgres:x", 1);
     for url in ["postgres://postgres@127.0.0.1:1/x".to_owned(), server().await.url("missing"), wrong_password]
     {
-        std::fs::write(world.folder.path().join("database.url"), &url).unwrap();
+        fs::write(world.folder.path().join("database.url"), &url).unwrap();
         let output = world.run(&["run"]).await;
         assert_eq!(output.status.code(), Some(3), "{url}: {}", stderr(&output));
         assert_contains(stderr(&output), "the database cannot be reached: 127.0.0.1:");
@@ -393,7 +382,7 @@ async fn a_server_without_pgvector_says_how_to_install_it() {
     };
     let folder = shopkeeper::demo::folder::DataFolder::temporary().unwrap();
     let bare = shopkeeper::demo::postgres::Postgres::start(binaries.as_ref(), folder, &[]).await.unwrap();
-    let error = shopkeeper::store::Store::open_migrated(&reach(&bare.url("postgres"))).await.unwrap_err();
+    let error = Store::open_migrated(&reach(&bare.url("postgres"))).await.unwrap_err();
     assert!(error.to_string().contains("does not offer the extension `vector`"), "{error}");
 }
 

@@ -3,16 +3,11 @@
 //!
 //! Python's packages are installed into the cache once. What cannot be had here is skipped aloud.
 
-use std::{collections::BTreeSet, path::PathBuf, process::Command};
+use std::{path::PathBuf, process::Command};
 
+use crate::prelude::*;
 use shopkeeper::demo::packages;
 use tokio::sync::OnceCell;
-
-use crate::{
-    running::TestDaemon,
-    steps::shop_with_daemon,
-    support::{SHOP, SOURCE, World, aloud, database},
-};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -34,7 +29,7 @@ async fn python() -> Option<PathBuf> {
     static PYTHON: OnceCell<Option<PathBuf>> = OnceCell::const_new();
     let install = async || {
         let requirements = here().join("tests/clients/requirements.txt");
-        let text = std::fs::read(&requirements).unwrap();
+        let text = fs::read(&requirements).unwrap();
         let folder =
             packages::cache().unwrap().join(format!("clients-{}", &blake3::hash(&text).to_hex()[..16]));
         let programs = folder.join("bin");
@@ -53,7 +48,7 @@ async fn python() -> Option<PathBuf> {
                 return None;
             }
         }
-        std::fs::write(programs.join("installed"), "").unwrap();
+        fs::write(programs.join("installed"), "").unwrap();
         Some(programs)
     };
     PYTHON.get_or_init(install).await.clone()
@@ -138,14 +133,14 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn alerts_and_boards_name_only_metrics_that_there_are_and_their_own_checks_are_clean() {
-    let known = metrics_in(&std::fs::read_to_string(here().join("src/telemetry.rs")).unwrap());
+    let known = metrics_in(&fs::read_to_string(here().join("src/telemetry.rs")).unwrap());
     for file in ["deploy/grafana/dashboard.json", "deploy/prometheus/alerts.yml"] {
-        let used = metrics_in(&std::fs::read_to_string(here().join(file)).unwrap());
+        let used = metrics_in(&fs::read_to_string(here().join(file)).unwrap());
         let unknown: Vec<_> = used.difference(&known).collect();
         assert!(unknown.is_empty() && !used.is_empty(), "{file}: {unknown:?}");
     }
     let (world, daemon) = shop_with_daemon().await;
-    daemon.ask(&world, serde_json::json!({ "question": "How much is the Kettle?" })).await;
+    daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
     let metrics = daemon.metrics().await;
     daemon.stop().await;
     let mut promtool = Command::new("promtool");
@@ -154,7 +149,7 @@ async fn alerts_and_boards_name_only_metrics_that_there_are_and_their_own_checks
         aloud("skipped: promtool is not installed");
     } else {
         let file = world.folder.path().join("metrics");
-        std::fs::write(&file, metrics).unwrap();
+        fs::write(&file, metrics).unwrap();
         let mut check = Command::new("sh");
         check.args(["-c", "promtool check metrics < \"$0\""]).arg(&file);
         run(check).await.unwrap();

@@ -1,17 +1,11 @@
 //! Any interleaving of what can happen to a key: its last enqueueing is followed by a run that began after
 //! it, and no two runs hold it at once.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::sync::atomic::AtomicBool;
 
-use crate::support::{World, execute};
+use crate::prelude::*;
 use proptest::{prelude::*, test_runner::TestRunner};
-use shopkeeper::store::{
-    Store,
-    jobs::{Claim, Failure, JobEnd, Lease, UnwrittenEnds},
-};
+use shopkeeper::store::jobs::{Failure, JobEnd, Lease, UnwrittenEnds};
 
 /// What happens next.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +54,7 @@ impl Model {
     async fn apply(&mut self, store: &Store, url: &str, event: Event) {
         match event {
             Event::Enqueue => {
-                store.enqueue("k", &["key".to_owned()], &[serde_json::json!({})]).await.unwrap();
+                store.enqueue("k", &["key".to_owned()], &[json!({})]).await.unwrap();
                 self.enqueued += 1;
             }
             Event::Claim => {
@@ -171,7 +165,7 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
     world.execute(create).await;
     let (over, all_asked) = (AtomicBool::new(false), AtomicBool::new(false));
     let clock = async {
-        tokio::time::sleep(Duration::from_secs(4)).await;
+        sleep(Duration::from_secs(4)).await;
         world.until("there were ends to race with", "count(*) > 100 from seen").await;
         over.store(true, Ordering::Release);
     };
@@ -180,9 +174,9 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
             let mut transaction = pool.begin().await.unwrap();
             sqlx::query("insert into asked default values").execute(&mut *transaction).await.unwrap();
             sqlx::query("select shopkeeper.enqueue('k', 'key')").execute(&mut *transaction).await.unwrap();
-            tokio::time::sleep(Duration::from_micros(rand::random_range(0..3000))).await;
+            sleep(Duration::from_micros(rand::random_range(0..3000))).await;
             transaction.commit().await.unwrap();
-            tokio::time::sleep(Duration::from_micros(rand::random_range(0..20_000))).await;
+            sleep(Duration::from_micros(rand::random_range(0..20_000))).await;
         }
     });
     let workers = (0..4).map(|_| async {
@@ -201,7 +195,7 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
             sqlx::query("insert into run values ($1)").bind(job.lease.job).execute(&pool).await.unwrap();
             let seen: Option<i64> =
                 sqlx::query_scalar("select max(n) from asked").fetch_one(&pool).await.unwrap();
-            tokio::time::sleep(Duration::from_micros(rand::random_range(0..2000))).await;
+            sleep(Duration::from_micros(rand::random_range(0..2000))).await;
             sqlx::query("delete from run").execute(&pool).await.unwrap();
             let is_failure = rand::random_range(0..4) == 0;
             if !is_failure {
@@ -223,10 +217,10 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
         }
     });
     let producers = async {
-        futures::future::join_all(producers).await;
+        join_all(producers).await;
         all_asked.store(true, Ordering::Release);
     };
-    futures::join!(producers, futures::future::join_all(workers), clock);
+    futures::join!(producers, join_all(workers), clock);
     let left: i64 = world.value("select (select max(n) from asked) - (select max(n) from seen)").await;
     assert_eq!(left, 0, "the last enqueueing was followed by no run that began after it");
 }

@@ -1,9 +1,7 @@
 //! Functions that run with their owner's rights, seen by roles that want more rights than they have.
 
+use crate::prelude::*;
 use shopkeeper::store::schema::CLIENT_GRANTS;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
-
-use crate::support::{SHOP, SOURCE, World, database, execute};
 
 /// A role that logs in to a database by itself.
 struct Caller {

@@ -2,12 +2,7 @@
 
 use std::process::Command;
 
-use tempfile::TempDir;
-
-use crate::{
-    steps::assert_contains,
-    support::{command, stderr, stdout},
-};
+use crate::prelude::*;
 
 fn demo(home: &TempDir) -> Command {
     let mut command = command(&["demo".to_owned(), "--once".to_owned()], &[]);

@@ -1,14 +1,7 @@
 //! What `doctor` sees, and what `status` says of what went wrong.
 
-use crate::{
-    steps::{as_list, as_text, assert_contains},
-    support::{World, stderr, stdout},
-};
-use serde_json::Value;
-use shopkeeper::{
-    demo::models::{Fault, Operation},
-    indexing::fill::FillIndex,
-};
+use crate::prelude::*;
+use shopkeeper::indexing::fill::FillIndex;
 
 async fn checks(world: &World) -> (Option<i32>, Vec<Value>) {
     let output = world.run(&["doctor", "--json"]).await;
@@ -56,8 +49,8 @@ async fn a_healthy_world_is_well_and_each_harm_has_its_remedy() {
         assert_contains(as_text(&check["detail"]), detail);
         assert_contains(as_text(&check["remedy"]), remedy);
     }
-    let text = std::fs::read_to_string(world.settings()).unwrap();
-    std::fs::write(world.folder.path().join("database.url"), "postgres://nobody@127.0.0.1:1/none").unwrap();
+    let text = fs::read_to_string(world.settings()).unwrap();
+    fs::write(world.folder.path().join("database.url"), "postgres://nobody@127.0.0.1:1/none").unwrap();
     assert!(text.contains("database.url"));
     let (code, seen) = checks(&world).await;
     assert_eq!((code, seen.len(), &seen[0]["ok"]), (Some(1), 1, &Value::Bool(false)));
@@ -96,10 +89,10 @@ async fn a_source_that_left_the_settings_is_named_as_long_as_its_documents_are_f
     let (_, seen) = checks(&world).await;
     let disk = check(&seen, "disk");
     assert!(disk["ok"] == true && as_text(&disk["detail"]).contains("our tables take"), "{disk}");
-    let settings = std::fs::read_to_string(world.settings()).unwrap();
+    let settings = fs::read_to_string(world.settings()).unwrap();
     let other = settings.replace("name = \"product\"\nkind", "name = \"other\"\nkind");
     assert_ne!(other, settings);
-    std::fs::write(world.settings(), &other).unwrap();
+    fs::write(world.settings(), &other).unwrap();
     let (code, seen) = checks(&world).await;
     let gone = check(&seen, "source product");
     assert_eq!((code, &gone["ok"]), (Some(1), &Value::Bool(false)), "{gone}");

@@ -1,11 +1,6 @@
 //! `eval`: what a golden set says of the index and of the answers.
 
-use serde_json::{Value, json};
-
-use crate::{
-    steps::{assert_contains, assert_fields},
-    support::{World, stderr, stdout},
-};
+use crate::prelude::*;
 
 /// Two that can be answered, one of them wrong on purpose, and one that must be handed over.
 fn golden(world: &World) -> String {
@@ -26,7 +21,7 @@ fn golden(world: &World) -> String {
         line("refusal", "xyzzy plugh", json!([]), false),
     ];
     let file = world.settings().with_file_name("golden.jsonl");
-    std::fs::write(&file, lines.join("\n")).unwrap();
+    fs::write(&file, lines.join("\n")).unwrap();
     file.display().to_string()
 }
 
@@ -86,7 +81,7 @@ async fn calibration_parts_the_questions_and_a_broken_set_is_told_by_line() {
     let line = format!("escalate_above_distance = {}", calibrated["proposed"]["distance"]);
     assert!(shown.contains(&line), "{shown}");
 
-    std::fs::write(&file, "{\"id\": \"a\"}").unwrap();
+    fs::write(&file, "{\"id\": \"a\"}").unwrap();
     let output = world.run(&["eval", "run", &file]).await;
     assert_eq!(output.status.code(), Some(2));
     assert_contains(stderr(&output), "golden.jsonl: line 1: missing field");

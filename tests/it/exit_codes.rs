@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use futures::future::join_all;
-use sqlx::Connection;
-
-use crate::support::{SHOP, SOURCE, World, stderr};
+use crate::prelude::*;
 
 const NEXT: &str = r#"
 [embedding.next]
@@ -67,7 +64,7 @@ schedule resume nightly";
 fn golden(world: &World) -> String {
     let file = world.folder.path().join("golden.jsonl");
     let case = r#"{"id": "a", "question": "x", "expected": [{"source": "product", "key": "1"}]}"#;
-    std::fs::write(&file, case).unwrap();
+    fs::write(&file, case).unwrap();
     file.display().to_string()
 }
 
@@ -84,16 +81,16 @@ async fn ends(world: &World, commands: &[&str]) -> Vec<(String, Option<i32>, Str
 }
 
 fn rewrite(file: &Path, from: &str, to: &str) {
-    let text = std::fs::read_to_string(file).unwrap();
+    let text = fs::read_to_string(file).unwrap();
     assert!(text.contains(from), "{text}");
-    std::fs::write(file, text.replace(from, to)).unwrap();
+    fs::write(file, text.replace(from, to)).unwrap();
 }
 
 #[tokio::test]
 async fn every_verb_ends_with_three_when_the_database_is_away() {
     let world = World::with(SHOP, &format!("{SOURCE}{SCHEDULE}{NEXT}")).await;
     let verbs: Vec<_> = VERBS.lines().collect();
-    std::fs::write(world.folder.path().join("database.url"), "postgres://nobody@127.0.0.1:1/none").unwrap();
+    fs::write(world.folder.path().join("database.url"), "postgres://nobody@127.0.0.1:1/none").unwrap();
     for some in verbs.chunks(8) {
         for (command, code, said) in ends(&world, some).await {
             assert_eq!(code, Some(3), "{command}: {said}");
@@ -108,7 +105,7 @@ async fn every_verb_ends_with_three_when_the_database_is_away() {
 async fn a_database_that_takes_too_long_is_told_apart_from_one_that_is_away() {
     let world = World::with(SHOP, &format!("{SOURCE}{NEXT}")).await;
     rewrite(&world.settings(), "[http]", "statement_timeout = \"1s\"\n[http]");
-    let mut other = sqlx::PgConnection::connect(&world.url()).await.unwrap();
+    let mut other = PgConnection::connect(&world.url()).await.unwrap();
     let hold = "begin; lock table shopkeeper.embedding_cache";
     sqlx::raw_sql(hold).execute(&mut other).await.unwrap();
     for (command, code, said) in ends(&world, &["plan", "index create --yes"]).await {

@@ -1,17 +1,7 @@
 //! What goes wrong in the world: each fault has a clear error, and nothing is lost by it.
 
-use std::time::Duration;
-
-use shopkeeper::{
-    daemon::{self, Listeners, Roles},
-    demo::models::{Fault, Operation},
-    store::{Store, StoreError, chunks::SearchFilter},
-    sync::reconcile::SyncError,
-};
-
-use tokio_util::sync::CancellationToken;
-
-use crate::support::{SOURCE, World, database, execute, reach, server, stderr};
+use crate::prelude::*;
+use shopkeeper::daemon::Listeners;
 
 async fn failure(world: &World) -> String {
     world.value("select coalesce(min(error), '') from shopkeeper.document_index where state = 'failed'").await
@@ -150,7 +140,7 @@ async fn a_slow_model_server_is_given_up_in_time() {
     world.change_settings("timeout = \"20s\"", "timeout = \"5s\"").await;
     world.in_shop("delete from product where id <> 3").await;
     world.script().always(Operation::Embeddings, Fault::Held);
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     world.try_sync().await.unwrap();
     let workers = world.workers();
     world.until_some("job where last_error like '%no answer in time%'").await;
@@ -254,14 +244,14 @@ async fn a_role_without_rights_is_told_what_to_grant() {
 async fn an_index_of_another_model_is_not_mixed_with_this_one() {
     let world = World::new().await;
     // One that holds nothing is made anew.
-    let settings = std::fs::read_to_string(world.settings()).unwrap();
-    std::fs::write(world.settings(), settings.replace("dimensions = 64", "dimensions = 32")).unwrap();
+    let settings = fs::read_to_string(world.settings()).unwrap();
+    fs::write(world.settings(), settings.replace("dimensions = 64", "dimensions = 32")).unwrap();
     world.run_ok("sync").await;
     assert_eq!(world.value::<i32>("select dimensions from shopkeeper.index_version").await, 32);
-    std::fs::write(world.settings(), settings).unwrap();
+    fs::write(world.settings(), settings).unwrap();
     world.run_ok("sync --wait").await;
-    let settings = std::fs::read_to_string(world.settings()).unwrap();
-    std::fs::write(world.settings(), settings.replace("model = \"hash\"", "model = \"other\"")).unwrap();
+    let settings = fs::read_to_string(world.settings()).unwrap();
+    fs::write(world.settings(), settings.replace("model = \"hash\"", "model = \"other\"")).unwrap();
     let output = world.run(&["search", "shirt"]).await;
     let error = stderr(&output);
     assert!(!output.status.success() && error.contains("[embedding.next]"), "{error}");

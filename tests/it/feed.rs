@@ -1,35 +1,18 @@
 //! Sources that are feeds: files and downloads, whole and cut.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::{Mutex, atomic::AtomicUsize};
 
+use crate::{prelude::*, refresh::index};
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderMap, Response, StatusCode, header},
+    http::{HeaderMap, Response, header},
     response::IntoResponse,
 };
-use shopkeeper::{
-    config::Config,
-    daemon,
-    demo::models::Operation,
-    job::JobError,
-    sync::reconcile::{SyncOptions, SyncReport},
-};
+use shopkeeper::sync::reconcile::SyncReport;
 use tokio::{
     sync::{RwLock, RwLockWriteGuard, Semaphore},
     task::JoinSet,
-};
-
-use crate::{
-    refresh::index,
-    support::{SHOP, SOURCE, World},
 };
 
 /// Longer than what waits for nothing takes, and less than a feed's server may take to answer.
@@ -66,8 +49,8 @@ async fn with_file(format: &str, feed: &str) -> World {
 fn write(world: &World, feed: &str) {
     // Written beside and renamed, as one should.
     let (new, path) = (world.folder.path().join("feed.new"), world.folder.path().join("feed.txt"));
-    std::fs::write(&new, feed).unwrap();
-    std::fs::rename(new, path).unwrap();
+    fs::write(&new, feed).unwrap();
+    fs::rename(new, path).unwrap();
 }
 
 async fn indexed(world: &World) -> String {
@@ -151,7 +134,7 @@ async fn an_empty_or_a_cut_feed_removes_nothing() {
     assert_eq!(world.index().await, before);
     write(&world, "sku,name,price\nm1,Mug,1\n");
     world.run_failing("sync", 2, "name the column `description`").await;
-    std::fs::remove_file(world.folder.path().join("feed.txt")).unwrap();
+    fs::remove_file(world.folder.path().join("feed.txt")).unwrap();
     assert_eq!(world.run(&["sync"]).await.status.code(), Some(3));
     assert_eq!(world.index().await, before);
 }
@@ -176,7 +159,7 @@ async fn a_feed_that_cannot_be_read_fails_no_document_of_another_source() {
     let world = with_both("path = \"feed.txt\"").await;
     write(&world, CSV);
     list_elsewhere(&world, "feed").await;
-    std::fs::remove_file(world.folder.path().join("feed.txt")).unwrap();
+    fs::remove_file(world.folder.path().join("feed.txt")).unwrap();
     world.parts.versions.written().await.unwrap();
     let (of_feed, of_table) = tokio::join!(index(&world, "feed", &["m1"]), index(&world, "product", &["1"]));
     assert!(matches!(of_feed, Err(JobError::Snooze { .. })), "{of_feed:?}");
@@ -328,7 +311,7 @@ async fn while_a_feed_is_downloaded_its_last_copy_is_read_but_for_what_changed()
     let behind = index(&world, "product", &["m1"]);
     let meanwhile = async {
         served.asked().await;
-        let same = tokio::time::timeout(SOON, index(&world, "product", &["m2"])).await;
+        let same = timeout(SOON, index(&world, "product", &["m2"])).await;
         assert_eq!(same.expect("it waits for the download"), Ok(()));
         assert!(indexed(&world).await.contains("A mug of clay."));
         drop(gate);
@@ -350,7 +333,7 @@ async fn a_source_that_hangs_holds_up_no_other() {
         served.asked().await;
         world.parts.versions.written().await.unwrap();
         let of_table = async {
-            let ended = tokio::time::timeout(SOON, index(&world, "product", &["1"])).await;
+            let ended = timeout(SOON, index(&world, "product", &["1"])).await;
             assert_eq!(ended.expect("it waits for the feed"), Ok(()));
             drop(gate);
         };

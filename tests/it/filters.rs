@@ -1,12 +1,8 @@
 //! A filtered search finds the nearest chunks that match, however few they are.
 
-use std::collections::BTreeSet;
-
-use serde_json::{Map, Value, json};
-use shopkeeper::store::{chunks::SearchFilter, versions::IndexVersion};
-use sqlx::AssertSqlSafe;
-
-use crate::support::{SHOP, SOURCE, World};
+use crate::prelude::*;
+use serde_json::Map;
+use shopkeeper::store::versions::IndexVersion;
 
 const DIMENSIONS: u16 = 8;
 const CHUNKS: u32 = 100_000;

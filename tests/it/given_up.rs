@@ -1,18 +1,15 @@
 //! Work that is given up at any of its steps, as that of a job is whose lease is lost or whose time is over: what comes
 //! after it on the same connection is none the worse.
 
-use std::{collections::BTreeMap, future::poll_fn, pin::pin, sync::Arc, task::Poll};
+use std::{future::poll_fn, pin::pin, task::Poll};
 
-use crate::support::{SHOP, SOURCE, World, reach};
+use crate::prelude::*;
 use futures::TryStreamExt;
 use serde_json::value::RawValue;
 use shopkeeper::{
     catalogue::{Catalogue, Document, DocumentId, Fingerprint},
     indexing::chunk::{Chunk, Chunks, EmbeddedChunk},
-    store::{
-        Reach, Store,
-        documents::{Content, DocumentWrite, KnownDocument, WriteOutcome},
-    },
+    store::documents::{Content, DocumentWrite, KnownDocument, WriteOutcome},
 };
 
 /// How far work gets; how many awaits are one step is a matter of how soon the server replies.

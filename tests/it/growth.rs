@@ -3,11 +3,8 @@
 //! The statements are those that the program is checked against, in `.sqlx`. With sequential scans switched off the planner
 //! shows one only where no index serves.
 
-use serde_json::Value;
-use shopkeeper::store::jobs::Selection;
-use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
-
-use crate::support::World;
+use crate::prelude::*;
+use sqlx::{Executor, Row};
 
 /// Tables that grow with the shop, its customers or time.
 const LARGE: &[&str] = &[
@@ -110,8 +107,8 @@ const FILTERED: &[(&str, &[&[&str]])] = &[
 fn statements() -> Vec<String> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
     let mut statements = Vec::new();
-    for file in std::fs::read_dir(folder).unwrap() {
-        let file = std::fs::read_to_string(file.unwrap().path()).unwrap();
+    for file in fs::read_dir(folder).unwrap() {
+        let file = fs::read_to_string(file.unwrap().path()).unwrap();
         let query = serde_json::from_str::<Value>(&file).unwrap()["query"].as_str().unwrap().to_owned();
         if LARGE.iter().any(|table| query.contains(&format!("shopkeeper.{table}"))) {
             statements.push(query);
@@ -167,7 +164,7 @@ async fn no_statement_reads_all_of_a_large_table_unless_it_counts_it() {
         .execute("set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off")
         .await
         .unwrap();
-    let (mut wrong, mut counted) = (Vec::new(), std::collections::BTreeSet::new());
+    let (mut wrong, mut counted) = (Vec::new(), BTreeSet::new());
     for statement in statements() {
         let mut found = Vec::new();
         for way in ways(&statement) {

@@ -1,14 +1,6 @@
 //! However documents leave the index, no more than `mass_delete_limit` do between two complete listings.
 
-use crate::{
-    steps::{FULL, assert_fields},
-    support::{SHOP, SOURCE, World, stderr},
-};
-use serde_json::{Value, json};
-use shopkeeper::{
-    demo::models::Operation,
-    sync::reconcile::{SyncError, SyncOptions},
-};
+use crate::prelude::*;
 
 /// Sixty of them may leave: a fifth.
 const PRODUCTS: i64 = 300;
@@ -32,7 +24,7 @@ async fn watch(world: &World) {
     let watch = shopkeeper::sync::watch::WatchCatalogue {
         sync: world.parts.sync.clone(),
         source: "product".to_owned(),
-        poll: std::time::Duration::ZERO,
+        poll: Duration::ZERO,
         watcher: "watcher".to_owned(),
     };
     watch.look().await.unwrap();
@@ -162,7 +154,7 @@ async fn one_process_lists_a_source_at_a_time() {
     // The command line waits as well.
     let waits = world.run(&["sync", "--json"]);
     tokio::pin!(waits);
-    assert!(tokio::time::timeout(std::time::Duration::from_secs(1), &mut waits).await.is_err());
+    assert!(timeout(Duration::from_secs(1), &mut waits).await.is_err());
     lock.release().await;
     assert!(waits.await.status.success());
     world.hurry().await;

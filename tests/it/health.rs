@@ -1,12 +1,6 @@
 //! What those who watch are told.
 
-use reqwest::StatusCode;
-use serde_json::json;
-
-use crate::{
-    steps::{as_list, shop_with_daemon},
-    support::{execute, server},
-};
+use crate::prelude::*;
 
 #[tokio::test]
 async fn readiness_says_what_it_looked_at_when_it_is_asked() {

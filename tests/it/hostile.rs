@@ -6,13 +6,7 @@
 
 use std::fmt::Write;
 
-use crate::{
-    running::TestDaemon,
-    steps::{as_list, as_text},
-    support::World,
-};
-use serde_json::{Value, json};
-use shopkeeper::demo::models::{Fault, Operation};
+use crate::prelude::*;
 
 struct Hostile {
     is_product: bool,
@@ -94,7 +88,7 @@ async fn orders_in_products_are_data_and_links_and_numbers_from_elsewhere_do_not
         let text = hostile.text.replace('\'', "''");
         write!(shop, "insert into product values ({id}, 'Shade {id}', '{text}', 3.70, 6);").unwrap();
     }
-    let world = World::with(&shop, crate::support::SOURCE).await;
+    let world = World::with(&shop, SOURCE).await;
     let daemon = TestDaemon::start(&world).await;
     for (id, hostile) in (1000..).zip(&products) {
         let question = format!("Shade {id}. {}", hostile.text);
@@ -112,7 +106,7 @@ async fn orders_in_questions_are_questions_and_what_they_claim_does_not_get_thro
         write!(shop, "insert into product values ({id}, '{name}', 'A {name} for the house.', 12.80, 3);")
             .unwrap();
     }
-    let world = World::with(&shop, crate::support::SOURCE).await;
+    let world = World::with(&shop, SOURCE).await;
     let daemon = TestDaemon::start(&world).await;
     for hostile in corpus().iter().filter(|hostile| !hostile.is_product) {
         ask_one_who_obeys(&world, &daemon, &hostile.text, hostile).await;

@@ -2,18 +2,9 @@
 //!
 //! Where the system does not allow the sandbox that this needs, these tests are skipped aloud.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
-
-use shopkeeper::demo::models::{Fault, Operation};
-use sqlx::AssertSqlSafe;
-
 use crate::{
+    prelude::*,
     sandbox::{Host, Middle, Net, SLOTS, in_sandbox, ticks_after},
-    steps::as_text,
-    support::{LIMIT, aloud},
 };
 
 /// How long a claim of these daemons holds.
@@ -60,7 +51,7 @@ async fn lose(middle: &Middle, host: &Host, nets: &[Net], seconds: u32) {
     middle.script.always(Operation::Completions, Fault::Held);
     let held_at = middle.now().await;
     let held = middle.script.arrived(Operation::Completions, before + middle.hosts.len() * SLOTS);
-    tokio::time::timeout(LIMIT, held).await.unwrap();
+    timeout(LIMIT, held).await.unwrap();
     // A question that is not held is answered sooner.
     let running = format!(
         "from shopkeeper.job where kind = 'answer_question' and {} and not shared
@@ -102,7 +93,7 @@ async fn lose(middle: &Middle, host: &Host, nets: &[Net], seconds: u32) {
     let says = |lost: &Lost| host.log().contains(&format!("job {} is no longer ours", lost.id));
     while !lost.iter().all(says) {
         assert!(healed.elapsed() < LIMIT, "it does not say that its leases are lost:\n{}", host.last_words());
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(20)).await;
     }
     let heard = healed.elapsed();
     let again = format!(
@@ -181,7 +172,7 @@ async fn every_tick_once(middle: &Middle) {
     let mut fired = BTreeMap::<String, u32>::new();
     let logs: String = middle.hosts.iter().map(Host::log).collect();
     for line in logs.lines().filter(|line| line.contains("schedule `each-second` fired")) {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let line: Value = serde_json::from_str(line).unwrap();
         *fired.entry(as_text(&line["tick"]).to_owned()).or_default() += 1;
     }
     let twice: Vec<_> = fired.iter().filter(|(_, times)| **times > 1).collect();
@@ -203,7 +194,7 @@ async fn a_host_that_is_cut_off_in_a_transaction_keeps_no_lock_and_fires_again_w
 async fn cut_off_in_a_transaction() {
     let Some(mut middle) = Middle::with_hosts().await else { return };
     // The server is not to go on for minutes to say that it has ended a connection.
-    std::fs::write("/proc/sys/net/ipv4/tcp_orphan_retries", "1").unwrap();
+    fs::write("/proc/sys/net/ipv4/tcp_orphan_retries", "1").unwrap();
     // A tick writes its own row, then the schedule's: it waits for us between the two.
     let mut ours = middle.pool.begin().await.unwrap();
     let lock = "select pg_backend_pid() from shopkeeper.schedule for update";
@@ -230,7 +221,7 @@ async fn cut_off_in_a_transaction() {
     // It hears nothing of its connection's end, neither now nor when it is there again.
     while is_closing() {
         assert!(cut.elapsed() < LIMIT, "the server does not forget the connection");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(20)).await;
     }
     let lasted = cut.elapsed();
     middle.hosts[number - 1].heal(Net::ALL);
@@ -246,6 +237,6 @@ async fn cut_off_in_a_transaction() {
 
 /// Whether a connection of the middle has ended (`FIN_WAIT1`), and its other side has not heard of it.
 fn is_closing() -> bool {
-    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
     sockets.lines().any(|socket| socket.split_whitespace().nth(3) == Some("04"))
 }

@@ -1,25 +1,12 @@
 //! The daemon as a service manager handles it: ready, reload, watchdog, stop; and its traces.
 
-use std::{
-    os::unix::net::UnixDatagram,
-    process::Stdio,
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::{os::unix::net::UnixDatagram, sync::Mutex};
 
-use axum::{Router, body::Bytes, http::StatusCode, routing::post};
+use crate::{prelude::*, proxy::Proxy};
+use axum::{Router, body::Bytes, routing::post};
 use opentelemetry_proto::tonic::{collector::trace::v1::ExportTraceServiceRequest, trace::v1::Span};
 use prost::Message;
 use rustix::process::Signal;
-use serde_json::{Value, json};
-use shopkeeper::demo::models::{Fault, Operation};
-use tempfile::TempDir;
-
-use crate::{
-    proxy::Proxy,
-    steps::as_text,
-    support::{LIMIT, Process, SHOP, SOURCE, World, command},
-};
 
 /// A daemon with a socket of a service manager.
 struct Managed {
@@ -37,7 +24,7 @@ impl Managed {
         let arguments = ["--config", world.settings().to_str().unwrap(), "run"].map(str::to_owned);
         let mut all = vec![("NOTIFY_SOCKET", path.to_str().unwrap())];
         all.extend(environment);
-        let log = std::fs::File::create(world.folder.path().join("log")).unwrap();
+        let log = fs::File::create(world.folder.path().join("log")).unwrap();
         let child = Process::start(command(&arguments, &all).stdout(Stdio::null()).stderr(log));
         Self { child, socket, _folder: folder }
     }
@@ -107,8 +94,8 @@ async fn the_service_manager_hears_of_start_reload_and_stop_and_bad_settings_cha
     };
     assert_eq!(say("How much is the Kettle?").await.1["status"], "completed");
 
-    let settings = std::fs::read_to_string(world.settings()).unwrap();
-    std::fs::write(world.settings(), format!("{settings}\n[answers]\nnothing = 1\n")).unwrap();
+    let settings = fs::read_to_string(world.settings()).unwrap();
+    fs::write(world.settings(), format!("{settings}\n[answers]\nnothing = 1\n")).unwrap();
     daemon.child.signal(Signal::HUP);
     let daemon = off(move || {
         assert!(daemon.hears("RELOADING=1").contains("MONOTONIC_USEC="));
@@ -125,7 +112,7 @@ async fn the_service_manager_hears_of_start_reload_and_stop_and_bad_settings_cha
     let reload = async {
         world.arrived(Operation::Completions, before + 1).await;
         let shorter = settings.replace("[answers]", "[answers]\nmax_question_chars = 10");
-        std::fs::write(world.settings(), shorter).unwrap();
+        fs::write(world.settings(), shorter).unwrap();
         daemon.child.signal(Signal::HUP);
         let daemon = off(move || {
             daemon.hears("RELOADING=1");
@@ -156,7 +143,7 @@ async fn the_service_manager_hears_of_start_reload_and_stop_and_bad_settings_cha
 async fn the_watchdog_is_fed_only_while_workers_get_through_and_a_second_signal_stops_at_once() {
     let world = World::new().await;
     let proxy = Proxy::start(&world.url()).await;
-    std::fs::write(world.folder.path().join("database.url"), proxy.url()).unwrap();
+    fs::write(world.folder.path().join("database.url"), proxy.url()).unwrap();
     let daemon = Managed::start(&world, &[("WATCHDOG_USEC", "3000000")]);
     let daemon = off(move || {
         daemon.hears("READY=1");
@@ -196,7 +183,7 @@ async fn a_reload_that_takes_long_keeps_the_watchdog_fed_and_ends_with_everythin
     .await;
     let proxy = Proxy::start(&world.shop).await;
     proxy.swallow();
-    std::fs::write(world.folder.path().join("shop.url"), proxy.url()).unwrap();
+    fs::write(world.folder.path().join("shop.url"), proxy.url()).unwrap();
     // The new daemon waits for this before it takes work.
     let mut lock = world.ours.begin().await.unwrap();
     sqlx::query("lock table shopkeeper.source").execute(&mut *lock).await.unwrap();
@@ -241,13 +228,13 @@ async fn no_secret_and_no_word_of_a_customer_stands_in_the_log() {
         let refused = request.json(&json!({ "question": "planted-question" })).send().await.unwrap();
         assert_eq!(refused.status(), 401);
         let ask = "select shopkeeper.ask('planted-question Kettle?', customer_id => 'planted-customer')";
-        let _: uuid::Uuid = world.value(ask).await;
+        let _: Uuid = world.value(ask).await;
         world.until_none("job where kind = 'answer_question'").await;
         world.script().clear();
     }
     daemon.child.signal(Signal::TERM);
     assert_eq!(daemon.ended().await, 0);
-    let log = std::fs::read_to_string(world.folder.path().join("log")).unwrap();
+    let log = fs::read_to_string(world.folder.path().join("log")).unwrap();
     let password = world.url().split(':').nth(2).unwrap().split('@').next().unwrap().to_owned();
     for planted in [
         "sk-planted",
@@ -306,12 +293,12 @@ async fn a_trace_that_a_client_begins_goes_on_in_the_job_its_search_its_model_an
     assert_eq!(answer.status(), 200);
     let ask =
         format!("select shopkeeper.ask('And the Shirt?', traceparent => '00-{sql}-b7ad6b7169203331-01')");
-    let _: uuid::Uuid = world.value(&ask).await;
+    let _: Uuid = world.value(&ask).await;
     world.until_count(2, "delivery where status = 'delivered'").await;
     let retried = "2bf7651916cd43dd8448eb211c80319e";
     world.script().queue(Operation::Completions, [Fault::BadJson]);
     let ask = ask.replace(sql, retried);
-    let _: uuid::Uuid = world.value(&ask).await;
+    let _: Uuid = world.value(&ask).await;
     world.until_count(3, "delivery where status = 'delivered'").await;
     daemon.child.signal(Signal::TERM);
     assert_eq!(daemon.ended().await, 0);

@@ -1,8 +1,6 @@
 //! Writers of the same documents wait for each other, and never in a circle.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use crate::support::World;
+use crate::prelude::*;
 use serde_json::value::RawValue;
 use shopkeeper::{
     catalogue::{Document, DocumentId, Fingerprint, ListedRow},

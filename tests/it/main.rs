@@ -39,6 +39,7 @@ mod nets;
 mod operating;
 mod polling;
 mod poolers;
+mod prelude;
 mod proxy;
 mod queue;
 mod queue_control;

@@ -1,24 +1,13 @@
 //! The operator's documents beside the program: what only one of the two knows is a fault.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use crate::{
-    steps::shop_with_daemon,
-    support::{program, stderr, stdout},
-};
-use serde_json::{Value, json};
-use shopkeeper::{
-    config::Config,
-    daemon::{Role, Workers},
-};
+use crate::prelude::*;
 
 type Words = BTreeSet<String>;
 
 fn text(path: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
 /// The files of a folder and of those in it, with this ending.
@@ -26,7 +15,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
+        for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
@@ -43,7 +32,7 @@ fn documents() -> Vec<(PathBuf, String)> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let paths =
         files("docs", "md").into_iter().chain([here.join("README.md"), here.join("deploy/README.md")]);
-    paths.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
+    paths.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
 }
 
 fn words<'a>(all: impl IntoIterator<Item = &'a str>) -> Words {
@@ -367,7 +356,7 @@ fn quoted(document: &str) -> Vec<String> {
 #[test]
 fn every_message_that_is_quoted_is_one_of_ours() {
     let sources = files("src", "rs").into_iter().chain(files("migrations", "sql"));
-    let sources: String = sources.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let sources: String = sources.map(|path| fs::read_to_string(path).unwrap()).collect();
     // A string that goes on in the next line.
     let mut parts = sources.split("\\\n");
     let mut ours = parts.next().unwrap().to_owned();
@@ -429,7 +418,7 @@ fn every_link_between_documents_leads_somewhere() {
         for link in links.filter(|link| !link.contains("://")) {
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
             let to = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
-            let linked = std::fs::read_to_string(&to);
+            let linked = fs::read_to_string(&to);
             let linked = linked.unwrap_or_else(|error| panic!("{}: {link}: {error}", path.display()));
             let mut headings = linked.lines().filter(|line| line.starts_with('#'));
             let has = heading.is_empty()

@@ -1,10 +1,6 @@
 //! Migrations that an administrator applies for a role that may not.
 
-use crate::{
-    steps::{as_list, as_text},
-    support::{World, database, execute, stderr, stdout, value},
-};
-use shopkeeper::store::Store;
+use crate::prelude::*;
 
 /// A database in which a role may do nothing but connect: its addresses for the administrator and for the role.
 async fn bare(role: &str) -> (String, String) {
@@ -23,7 +19,7 @@ async fn what_is_printed_makes_a_schema_on_which_a_weak_role_runs() {
     let role = format!("\"Keeper-{}\"", std::process::id());
     let (admin, weak) = bare(&role).await;
     let weak = weak.replace("%22", "");
-    std::fs::write(world.folder.path().join("database.url"), &weak).unwrap();
+    fs::write(world.folder.path().join("database.url"), &weak).unwrap();
     let refused = stderr(&world.run(&["migrate"]).await);
     assert!(refused.contains("create extension vector"), "{refused}");
 
@@ -34,7 +30,7 @@ async fn what_is_printed_makes_a_schema_on_which_a_weak_role_runs() {
     world.run_ok("sync --wait").await;
     let asked = world.run(&["ask", "How much is the Kettle?"]).await;
     assert!(stdout(&asked).contains("45.00"), "{}", stderr(&asked));
-    let pool = sqlx::PgPool::connect(&admin).await.unwrap();
+    let pool = PgPool::connect(&admin).await.unwrap();
     let others = "select count(*) from pg_class where relnamespace = 'shopkeeper'::regnamespace
          and pg_get_userbyid(relowner) = 'postgres'";
     assert_eq!(value::<i64>(&pool, others).await, 0);
@@ -55,7 +51,7 @@ async fn what_is_printed_makes_a_schema_on_which_a_weak_role_runs() {
 #[tokio::test]
 async fn everything_is_printed_without_settings_for_a_role_that_is_named() {
     let arguments = ["migrate", "print", "--all", "--role", "keeper"].map(str::to_owned);
-    let printed = crate::support::program(&arguments, &[]).await;
+    let printed = program(&arguments, &[]).await;
     let (printed, said) = (stdout(&printed), stderr(&printed));
     assert!(printed.contains("set local role \"keeper\";") && said.is_empty(), "{said}");
     // The role of clients is the server's, and the grants are for each of its databases.
@@ -79,7 +75,7 @@ const IS_OLDER: &str = "select shopkeeper.group_lock('kind', 'group') = 42";
 /// The repeatable migrations that the program misses in a database.
 async fn missing(world: &World) -> Vec<String> {
     let state = world.run_ok("migrate status --json").await;
-    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    let state: Value = serde_json::from_str(&state).unwrap();
     assert!(as_list(&state["migrations"]).iter().all(|known| known["applied"] == true), "{state}");
     let files = as_list(&state["repeatable"]).iter();
     files.filter(|file| file["applied"] == false).map(|file| as_text(&file["name"]).to_owned()).collect()
@@ -141,7 +137,7 @@ async fn an_older_program_does_not_put_its_functions_back() {
 #[tokio::test]
 async fn programs_that_migrate_at_the_same_time_make_one_schema() {
     let url = database("template1").await;
-    let reach = crate::support::reach(&url);
+    let reach = reach(&url);
     let started = (0..8).map(|_| Store::open_migrated(&reach));
     for store in futures::future::try_join_all(started).await.unwrap() {
         assert_eq!(store.schema_state().await.unwrap().missing(), 0);
@@ -156,9 +152,9 @@ async fn a_migration_that_fails_leaves_nothing_behind() {
     let conflict = "create schema shopkeeper;
         create function shopkeeper.group_lock(kind text, group_key text) returns text language sql return 'x'";
     execute(&url, conflict).await;
-    let error = Store::open_migrated(&crate::support::reach(&url)).await.unwrap_err();
+    let error = Store::open_migrated(&reach(&url)).await.unwrap_err();
     assert!(error.to_string().contains("cannot change return type"), "{error}");
-    let pool = sqlx::PgPool::connect(&url).await.unwrap();
+    let pool = PgPool::connect(&url).await.unwrap();
     let tables = "select count(*) from pg_class where relnamespace = 'shopkeeper'::regnamespace";
     assert_eq!(value::<i64>(&pool, tables).await, 0);
 }

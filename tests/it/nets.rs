@@ -1,16 +1,13 @@
 //! What is done between two listings: a source is watched by one daemon, and other services ask for refreshes.
 
+use crate::prelude::*;
 use futures::StreamExt;
 use shopkeeper::{
     catalogue::{Catalogue, ChangeHints, Mark, MarkAt},
-    demo::models::Operation,
     sync::watch::WatchCatalogue,
 };
-use sqlx::{Connection, PgConnection};
 
-use crate::support::World;
-
-pub(crate) fn watch(world: &World, poll: std::time::Duration) -> WatchCatalogue {
+pub(crate) fn watch(world: &World, poll: Duration) -> WatchCatalogue {
     let (sync, source) = (world.parts.sync.clone(), "product".to_owned());
     WatchCatalogue { sync, source, poll, watcher: "test".to_owned() }
 }
@@ -19,13 +16,13 @@ impl World {
     /// Polls once and refreshes what differs.
     pub(crate) async fn poll(&self) {
         self.execute("update shopkeeper.source set polled_at = polled_at - interval '1 day'").await;
-        watch(self, std::time::Duration::from_secs(1)).look().await.unwrap();
+        watch(self, Duration::from_secs(1)).look().await.unwrap();
         self.drain().await;
     }
 
     /// Reads what triggers noted and refreshes what differs.
     pub(crate) async fn hear(&self) {
-        watch(self, std::time::Duration::ZERO).look().await.unwrap();
+        watch(self, Duration::ZERO).look().await.unwrap();
         self.drain().await;
     }
 
@@ -64,8 +61,8 @@ async fn a_plan_says_what_a_sync_would_do_and_does_nothing() {
     let world = World::new().await;
     let planned = async || {
         let output = world.run(&["plan", "--json"]).await;
-        assert!(output.status.success(), "{}", crate::support::stderr(&output));
-        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
     };
     let first = planned().await;
     assert_eq!(
@@ -109,7 +106,7 @@ async fn a_text_that_is_put_back_embeds_nothing_until_its_vector_is_forgotten() 
 async fn one_daemon_watches_a_source_and_another_takes_over_when_it_is_gone() {
     let world = World::new().await;
     world.sync().await;
-    let minute = std::time::Duration::from_mins(1);
+    let minute = Duration::from_mins(1);
     assert!(world.store.watch("product", "one", minute).await.unwrap().is_some());
     assert!(world.store.watch("product", "other", minute).await.unwrap().is_none());
     world.execute("update shopkeeper.source set watch_until = now()").await;
@@ -188,14 +185,13 @@ const WAITS: &str =
 #[tokio::test]
 async fn a_stop_ends_the_draining_of_notes_at_once_and_the_next_daemon_goes_on() {
     let (world, mut lock) = held_up(5000).await;
-    let (stop, watch) =
-        (tokio_util::sync::CancellationToken::new(), watch(&world, std::time::Duration::ZERO));
+    let (stop, watch) = (tokio_util::sync::CancellationToken::new(), watch(&world, Duration::ZERO));
     let (stopped, stopping) = (stop.clone(), async {
         world.until("the first batch waits", WAITS).await;
         stop.cancel();
     });
     let ended = async { tokio::join!(watch.run(&stopped), stopping) };
-    tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.expect("it goes on");
+    timeout(Duration::from_secs(20), ended).await.expect("it goes on");
     assert_eq!(notes(&world).await, 5003, "what was not noted is not forgotten");
     sqlx::raw_sql("rollback").execute(&mut lock).await.unwrap();
     world.hear().await;
@@ -206,8 +202,8 @@ async fn a_stop_ends_the_draining_of_notes_at_once_and_the_next_daemon_goes_on()
 #[tokio::test]
 async fn a_daemon_that_drains_for_long_keeps_its_watch_and_leaves_when_it_is_lost() {
     let (world, mut lock) = held_up(5000).await;
-    let one = watch(&world, std::time::Duration::ZERO);
-    let other = WatchCatalogue { watcher: "other".to_owned(), ..watch(&world, std::time::Duration::ZERO) };
+    let one = watch(&world, Duration::ZERO);
+    let other = WatchCatalogue { watcher: "other".to_owned(), ..watch(&world, Duration::ZERO) };
     let watching = async {
         world.until("the first batch waits", WAITS).await;
         world.execute("create table watched as select watch_until from shopkeeper.source").await;
@@ -221,7 +217,7 @@ async fn a_daemon_that_drains_for_long_keeps_its_watch_and_leaves_when_it_is_los
         world.execute(to_other).await;
     };
     let ended = async { tokio::join!(one.look(), watching).0 };
-    tokio::time::timeout(std::time::Duration::from_secs(25), ended).await.expect("it goes on").unwrap();
+    timeout(Duration::from_secs(25), ended).await.expect("it goes on").unwrap();
     assert_eq!(notes(&world).await, 5003);
     sqlx::raw_sql("rollback").execute(&mut lock).await.unwrap();
     one.look().await.unwrap();

@@ -1,16 +1,9 @@
 //! What an operator does by the command line to what the daemons share: jobs, kinds of jobs, schedules.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::Stdio,
-};
+use std::io::{BufRead, BufReader};
 
-use crate::{
-    steps::{as_list, as_text, assert_contains, assert_fields},
-    support::{Process, World, command, stderr, stdout},
-};
-use serde_json::{Value, json};
-use shopkeeper::daemon::{Listeners, Role, Roles};
+use crate::prelude::*;
+use shopkeeper::daemon::Listeners;
 
 #[tokio::test]
 async fn jobs_are_listed_shown_retried_cancelled_and_discarded() {
@@ -93,7 +86,7 @@ async fn who_waits_for_what_is_stopped_is_told_once() {
 #[tokio::test]
 async fn schedules_are_listed_run_paused_and_resumed() {
     let schedule = "[[schedule]]\nname = \"nightly\"\ncron = \"0 3 * * *\"\ntimezone = \"Europe/Berlin\"\njob = \"sync_catalogue\"\n";
-    let world = World::with(crate::support::SHOP, &format!("{}{schedule}", crate::support::SOURCE)).await;
+    let world = World::with(SHOP, &format!("{}{schedule}", SOURCE)).await;
     let list = async || -> Value {
         let printed = world.run_ok("schedule list --json").await;
         serde_json::from_str::<Value>(&printed).unwrap()["schedules"][0].take()

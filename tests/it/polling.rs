@@ -1,12 +1,6 @@
 //! Polling a source between two listings. Each trap is one that a naive way falls into.
 
-use sqlx::{Connection, PgConnection};
-
-use crate::{
-    nets::watch,
-    steps::assert_contains,
-    support::{SHOP, SOURCE, World},
-};
+use crate::{nets::watch, prelude::*};
 
 /// A shop that is indexed and was polled once.
 async fn polled(sections: &str) -> World {
@@ -194,8 +188,8 @@ async fn a_column_that_tells_no_time_is_named_and_the_source_is_listed_all_the_s
     let world = with_updated_at("text", TOKYO, "'yesterday'").await;
     let expected = "it cannot be polled by updated_at: `changed` is of the type text";
     let doctor = world.run(&["doctor"]).await;
-    assert_contains(crate::support::stdout(&doctor), expected);
-    let refused = watch(&world, std::time::Duration::from_secs(1)).look().await.unwrap_err().to_string();
+    assert_contains(stdout(&doctor), expected);
+    let refused = watch(&world, Duration::from_secs(1)).look().await.unwrap_err().to_string();
     assert!(refused.contains(expected), "{refused}");
     assert_eq!(world.sync().await.added, 3);
 }

@@ -1,25 +1,14 @@
 //! The queue: what it promises today.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::atomic::AtomicU32;
 
+use crate::prelude::*;
 use shopkeeper::{
-    job::{Attempt, Backoff, Job, JobError, Outcome},
+    job::{Attempt, Backoff, Outcome},
     queue::{AHEAD, Limits, Queue, Wakeup},
-    store::{
-        Store,
-        jobs::{Claim, ClaimedJob, JobEnd, NewJob, UnwrittenEnds},
-    },
+    store::jobs::{ClaimedJob, JobEnd, NewJob, UnwrittenEnds},
 };
 use tokio::sync::{Notify, Semaphore};
-use tokio_util::sync::CancellationToken;
-
-use crate::support::{LIMIT, World};
 
 /// A job that does what its payload says.
 #[derive(Default)]
@@ -59,12 +48,12 @@ impl Job for Scripted {
             "follow with nonsense" => Ok(Outcome::Done(vec![NewJob {
                 kind: "scripted",
                 key: "never".into(),
-                payload: serde_json::json!({ "wish": "\0" }),
+                payload: json!({ "wish": "\0" }),
             }])),
             "follow" => Ok(Outcome::Done(vec![NewJob {
                 kind: "scripted",
                 key: "followed".into(),
-                payload: serde_json::json!({ "wish": "nothing" }),
+                payload: json!({ "wish": "nothing" }),
             }])),
             _ => Ok(Outcome::Done(Vec::new())),
         }
@@ -112,7 +101,7 @@ impl Running {
                 self.job.started.notified().await;
             }
         };
-        tokio::time::timeout(LIMIT, full).await.expect("fewer run");
+        timeout(LIMIT, full).await.expect("fewer run");
     }
 
     pub(crate) async fn stop(self) -> Arc<Scripted> {
@@ -123,7 +112,7 @@ impl Running {
 }
 
 pub(crate) async fn enqueue(world: &World, key: &str, wish: &str) {
-    let payload = serde_json::json!({ "wish": wish });
+    let payload = json!({ "wish": wish });
     world.store.enqueue(Scripted::KIND, &[key.to_owned()], &[payload]).await.unwrap();
 }
 
@@ -168,7 +157,7 @@ async fn a_panic_is_a_failure_of_that_job_and_the_worker_lives_on() {
 async fn a_payload_that_does_not_parse_is_dead_and_the_next_job_runs() {
     let world = World::new().await;
     let keys = ["bad".to_owned(), "good".to_owned()];
-    let payloads = [serde_json::json!({ "wunsch": 1 }), serde_json::json!({ "wish": "nothing" })];
+    let payloads = [json!({ "wunsch": 1 }), json!({ "wish": "nothing" })];
     world.store.enqueue(Scripted::KIND, &keys, &payloads).await.unwrap();
     let running = Running::start(&world, Scripted::default(), LIMITS);
     world.until("both have ended", EMPTY).await;
@@ -258,7 +247,7 @@ async fn a_job_longer_than_its_lease_keeps_it_and_runs_once() {
     let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
     let running = Running::start(&world, gated, LIMITS);
     running.at_work(1).await;
-    let first: chrono::DateTime<chrono::Utc> = world.value("select lease_until from shopkeeper.job").await;
+    let first: DateTime<Utc> = world.value("select lease_until from shopkeeper.job").await;
     let later = format!(
         "exists (select from shopkeeper.job where lease_until > '{first}'::timestamptz + interval '4 s')"
     );
@@ -276,7 +265,7 @@ async fn a_lease_that_ran_out_is_taken_over_and_the_first_worker_writes_nothing(
     let running = Running::start(&world, Scripted::default(), LIMITS);
     world.until("another worker did it", EMPTY).await;
     running.stop().await;
-    let follow_up = NewJob { kind: "scripted", key: "never".into(), payload: serde_json::json!({}) };
+    let follow_up = NewJob { kind: "scripted", key: "never".into(), payload: json!({}) };
     let late = JobEnd::done(lost[0].lease, vec![follow_up]);
     assert_eq!(world.store.end_jobs(&[late]).await.unwrap().lost, [lost[0].lease]);
     assert_eq!(world.count("job").await, 0, "no follow-up of a lost lease");
@@ -315,7 +304,7 @@ async fn failed_attempts_are_spaced_by_the_backoff() {
 async fn a_key_named_twice_in_one_bulk_is_one_job_with_the_last_payload_and_is_free_again_when_done() {
     let world = World::new().await;
     let keys = ["k", "l", "k"].map(str::to_owned);
-    let payloads = [1, 2, 3].map(|n| serde_json::json!({ "wish": n.to_string() }));
+    let payloads = [1, 2, 3].map(|n| json!({ "wish": n.to_string() }));
     assert_eq!(world.store.enqueue(Scripted::KIND, &keys, &payloads).await.unwrap(), 2);
     let wish = world.text("select payload ->> 'wish' from shopkeeper.job where key = 'k'").await;
     assert_eq!(wish, "3");
@@ -375,7 +364,7 @@ async fn an_acknowledgement_whose_reply_was_lost_is_repeated_without_effect() {
     let world = World::new().await;
     enqueue(&world, "k", "nothing").await;
     let claimed = claim(&world, "w", 1, Duration::from_mins(1)).await;
-    let follow_up = NewJob { kind: "scripted", key: "next".into(), payload: serde_json::json!({}) };
+    let follow_up = NewJob { kind: "scripted", key: "next".into(), payload: json!({}) };
     let finished = [JobEnd::done(claimed[0].lease, vec![follow_up])];
     assert_eq!(world.store.end_jobs(&finished).await.unwrap(), UnwrittenEnds::default());
     assert_eq!(

@@ -1,18 +1,12 @@
 //! The queue under operators' hands, limits over all daemons, ordered groups, and what a claim costs.
 
-use std::{sync::atomic::Ordering, time::Duration};
-
-use shopkeeper::{
-    job::Job,
-    queue::{Queue, Wakeup},
-    store::jobs::{Claim, JobFilter, JobState, Selection},
-};
-use sqlx::AssertSqlSafe;
-use tokio_util::sync::CancellationToken;
-
 use crate::{
+    prelude::*,
     queue::{EMPTY, LIMITS, Running, Scripted, claim, enqueue},
-    support::World,
+};
+use shopkeeper::{
+    queue::{Queue, Wakeup},
+    store::jobs::{JobFilter, JobState},
 };
 
 #[tokio::test]
@@ -28,9 +22,7 @@ async fn a_running_job_that_is_cancelled_is_left_and_writes_nothing() {
         enqueue(&world, &n.to_string(), "nothing").await;
     }
     world.until("the others are done", EMPTY).await;
-    tokio::time::timeout(crate::support::LIMIT, running.stop())
-        .await
-        .expect("nothing waits for the cancelled job");
+    timeout(LIMIT, running.stop()).await.expect("nothing waits for the cancelled job");
     assert_eq!(world.count("job_history where outcome = 'cancelled' and key = 'k'").await, 1);
     assert_eq!(world.count("job_history where outcome = 'done'").await, 4);
 }
@@ -53,7 +45,7 @@ async fn a_paused_kind_starts_nothing_until_it_is_resumed() {
 async fn a_limit_over_all_daemons_holds_while_they_claim_together() {
     let world = World::new().await;
     let keys: Vec<_> = (0..100).map(|n| n.to_string()).collect();
-    world.store.enqueue(Scripted::KIND, &keys, &vec![serde_json::json!({}); 100]).await.unwrap();
+    world.store.enqueue(Scripted::KIND, &keys, &vec![json!({}); 100]).await.unwrap();
     let claims = (0..8).map(|n| {
         let (store, worker) = (world.store.clone(), n.to_string());
         async move {
@@ -70,7 +62,7 @@ async fn a_limit_over_all_daemons_holds_while_they_claim_together() {
             store.claim(claim).await.unwrap().len()
         }
     });
-    assert_eq!(futures::future::join_all(claims).await.into_iter().sum::<usize>(), 10);
+    assert_eq!(join_all(claims).await.into_iter().sum::<usize>(), 10);
 }
 
 #[tokio::test]
@@ -108,7 +100,7 @@ async fn a_group_whose_second_job_commits_after_its_first_ended_goes_on() {
 async fn a_dead_head_frees_the_next_of_its_group_and_a_retried_one_does_not() {
     let world = World::new().await;
     for wish in ["die", "snooze", "nothing"] {
-        let payload = serde_json::json!({ "wish": wish });
+        let payload = json!({ "wish": wish });
         sqlx::query("select shopkeeper.enqueue('scripted', $1, $2, group_key => 'g')")
             .bind(wish)
             .bind(payload)
@@ -133,8 +125,7 @@ async fn pages(world: &World) -> i64 {
 async fn pages_of(world: &World, call: &str) -> i64 {
     let mut transaction = world.ours.begin().await.unwrap();
     let explain = format!("explain (analyze, buffers, format json) select * from {call}");
-    let plan: serde_json::Value =
-        sqlx::query_scalar(AssertSqlSafe(explain)).fetch_one(&mut *transaction).await.unwrap();
+    let plan: Value = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_one(&mut *transaction).await.unwrap();
     transaction.rollback().await.unwrap();
     let plan = &plan[0]["Plan"];
     assert_eq!(plan["Actual Rows"].as_f64(), Some(10.0), "{plan}");
@@ -213,7 +204,7 @@ async fn a_key_that_is_being_enqueued_does_not_hold_up_the_leases_of_others() {
     let mut open = world.ours.begin().await.unwrap();
     sqlx::query("select shopkeeper.enqueue('scripted', 'k')").execute(&mut *open).await.unwrap();
     let renewing = world.store.renew(&leases, Duration::from_mins(5));
-    let lost = tokio::time::timeout(Duration::from_secs(10), renewing).await.expect("it waits for nobody");
+    let lost = timeout(Duration::from_secs(10), renewing).await.expect("it waits for nobody");
     assert!(lost.unwrap().is_empty(), "both are still held");
     assert_eq!(
         world.count("job where lease_until > now() + interval '1 min'").await,

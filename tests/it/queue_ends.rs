@@ -1,25 +1,20 @@
 //! How jobs end while others are in the way: rows that are locked, workers that are gone, a network that
 //! swallows everything.
 
-use std::{sync::atomic::Ordering, time::Duration};
-
+use crate::{
+    prelude::*,
+    proxy::Proxy,
+    queue::{EMPTY, LIMITS, Running, Scripted, claim, enqueue},
+};
 use shopkeeper::{
     queue::Limits,
     store::{
-        Reach, Store,
         answers::Settlement,
-        jobs::{Claim, Failure, JobEnd, Lease, Selection},
+        jobs::{Failure, JobEnd, Lease},
     },
 };
 use sqlx::postgres::PgListener;
 use tokio::sync::{Notify, Semaphore};
-use tokio_util::sync::CancellationToken;
-
-use crate::{
-    proxy::Proxy,
-    queue::{EMPTY, LIMITS, Running, Scripted, claim, enqueue},
-    support::{LIMIT, World, reach},
-};
 
 const ENQUEUE_K: &str = "select shopkeeper.enqueue('scripted', 'k', '{\"wish\": \"nothing\"}')";
 
@@ -35,7 +30,7 @@ async fn an_open_transaction_that_enqueues_a_running_key_holds_up_no_other_end()
     let mut open = world.ours.begin().await.unwrap();
     sqlx::query(ENQUEUE_K).execute(&mut *open).await.unwrap();
     running.job.gate.as_ref().unwrap().add_permits(100);
-    let lapsed: i64 = tokio::time::timeout(LIMIT, async {
+    let lapsed: i64 = timeout(LIMIT, async {
         // Longer than the lease: it is neither lost nor given to another meanwhile.
         world.until_count(3, "job_history").await;
         world.until("its lease is over", "(select lease_until < now() from shopkeeper.job)").await;
@@ -73,8 +68,7 @@ async fn leases_are_renewed_while_the_upkeep_waits_for_a_lock() {
          where datname = current_database() and wait_event_type = 'Lock' and query ~ 'advance_all')";
     world.until("the upkeep waits", waits).await;
     let lease = |condition: &str| format!("({condition}) from shopkeeper.job where key = 'k'");
-    let first: chrono::DateTime<chrono::Utc> =
-        world.value("select lease_until from shopkeeper.job where key = 'k'").await;
+    let first: DateTime<Utc> = world.value("select lease_until from shopkeeper.job where key = 'k'").await;
     let beyond = format!("lease_until < now() or lease_until > '{first}'::timestamptz + interval '4 s'");
     world.until("the lease was renewed far beyond its length, or ran out", &lease(&beyond)).await;
     assert!(world.value::<bool>(&format!("select {}", lease("lease_until > now()"))).await, "it ran out");
@@ -126,7 +120,7 @@ async fn a_handler_that_completes_its_job_waits_for_who_has_locked_it() {
         .execute(&mut *open)
         .await
         .unwrap();
-    let nothing = serde_json::json!([]);
+    let nothing = json!([]);
     let settled = Settlement {
         status: "completed",
         sources: nothing.clone(),
@@ -153,7 +147,7 @@ async fn whoever_makes_a_job_ready_rings_the_bell() {
     let minute = Duration::from_mins(1);
     let take = async || claim(&world, "w", 1, minute).await[0].lease;
     let mut heard = async |what: &str| {
-        let notification = tokio::time::timeout(LIMIT, listener.recv()).await;
+        let notification = timeout(LIMIT, listener.recv()).await;
         assert_eq!(notification.expect(what).unwrap().payload(), "scripted");
     };
     world.store.give_back(&[take().await]).await.unwrap();
@@ -193,7 +187,7 @@ async fn whoever_listens_takes_no_connection_from_those_who_work() {
 async fn a_kind_with_a_limit_over_all_daemons_is_not_slowed_by_it() {
     let world = World::new().await;
     let keys: Vec<_> = (0..200).map(|n| n.to_string()).collect();
-    let nothing = vec![serde_json::json!({ "wish": "nothing" }); 200];
+    let nothing = vec![json!({ "wish": "nothing" }); 200];
     world.store.enqueue("scripted", &keys, &nothing).await.unwrap();
     let limits = Limits { fleet_concurrency: Some(2), ..LIMITS };
     let (one, other) = (
@@ -210,7 +204,7 @@ async fn a_kind_with_a_limit_over_all_daemons_is_not_slowed_by_it() {
 /// Enqueues jobs of which as many run at once as the gate has permits for; the others wait there.
 async fn enqueue_at_gate(world: &World, jobs: std::ops::Range<u32>) {
     let keys: Vec<_> = jobs.map(|n| n.to_string()).collect();
-    let nothing = vec![serde_json::json!({ "wish": "nothing" }); keys.len()];
+    let nothing = vec![json!({ "wish": "nothing" }); keys.len()];
     world.store.enqueue("scripted", &keys, &nothing).await.unwrap();
 }
 
@@ -287,11 +281,11 @@ async fn jobs_claimed_ahead_by_a_worker_that_dies_are_not_charged_and_not_claime
 #[tokio::test]
 async fn an_answer_whose_job_ends_outside_its_handler_is_not_waited_for() {
     let world = World::new().await;
-    let asked = async |n: i32| -> (uuid::Uuid, i64) {
-        let id: uuid::Uuid = world.value(&format!("select shopkeeper.ask('Where is {n}?')")).await;
+    let asked = async |n: i32| -> (Uuid, i64) {
+        let id: Uuid = world.value(&format!("select shopkeeper.ask('Where is {n}?')")).await;
         (id, world.value(&format!("select id from shopkeeper.job where key = '{id}'")).await)
     };
-    let status = async |id: uuid::Uuid| -> String {
+    let status = async |id: Uuid| -> String {
         world
             .value(&format!(
                 "select concat_ws(' ', status, escalation_reason) from shopkeeper.answer where id = '{id}'"
@@ -445,15 +439,15 @@ async fn what_runs_on_for_too_long_after_a_stop_is_left_to_others() {
     let running = Running::start(&world, Scripted::default(), LIMITS);
     running.job.started.notified().await;
     running.queue.give_up();
-    tokio::time::timeout(LIMIT, running.stop()).await.expect("it is waited for");
+    timeout(LIMIT, running.stop()).await.expect("it is waited for");
     let claimed = async {
         loop {
             world.execute("select shopkeeper.rescue(10)").await;
             if !claim(&world, "another", 1, LIMIT).await.is_empty() {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(LIMIT, claimed).await.expect("its lease does not run out");
+    timeout(LIMIT, claimed).await.expect("its lease does not run out");
 }

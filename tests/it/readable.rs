@@ -1,26 +1,15 @@
 //! What was stored of an answer can be read by everybody who may read it, whatever a model said and whichever program
 //! wrote it.
 
-use std::time::Duration;
-
-use crate::{
-    running::TestDaemon,
-    steps::{as_list, as_text, assert_fields, shop_with_daemon},
-    support::{SHOP, SOURCE, World},
-};
+use crate::prelude::*;
 use proptest::{collection::vec, option, prelude::*, test_runner::TestRunner};
-use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
 use shopkeeper::{
     answering::{
         grounding::{Citation, Grounding},
         object::Source,
     },
-    daemon::{Role, Roles},
-    demo::models::{Fault, Operation},
     store::{
         answers::Settlement,
-        jobs::Claim,
         usage::{self, Cost},
     },
 };
@@ -117,8 +106,8 @@ fn settled() -> impl Strategy<Value = Settlement> {
 }
 
 /// Asks, and settles the question as a worker does.
-async fn settle(world: &World, settled: &Settlement) -> uuid::Uuid {
-    let id: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle?', session_id => 's')").await;
+async fn settle(world: &World, settled: &Settlement) -> Uuid {
+    let id: Uuid = world.value("select shopkeeper.ask('Which kettle?', session_id => 's')").await;
     let claim = Claim {
         kind: "answer_question",
         worker: "w",
@@ -134,7 +123,7 @@ async fn settle(world: &World, settled: &Settlement) -> uuid::Uuid {
 }
 
 /// Reads an answer in every way there is; the object is the same in all of them.
-async fn read(daemon: &TestDaemon, id: uuid::Uuid) -> Value {
+async fn read(daemon: &TestDaemon, id: Uuid) -> Value {
     let (status, answer) = daemon.get(&format!("/v1/answers/{id}")).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     let (status, listed) = daemon.get("/v1/answers?limit=1").await;

@@ -1,11 +1,6 @@
 //! What reads writes nothing: not when the settings have changed, and not where it may not write.
 
-use serde_json::Value;
-
-use crate::{
-    steps::as_list,
-    support::{SOURCE, World, execute, stderr, stdout, value},
-};
+use crate::prelude::*;
 
 const GOLDEN: &str = r#"{"id": "1", "question": "Which kettle is of steel?", "expected": [{"source": "product", "key": "3"}]}"#;
 
@@ -53,16 +48,14 @@ async fn state(world: &World) -> Vec<String> {
     let relations = "select string_agg(relname || relkind::text, ' ' order by relname) from pg_class
                      where relnamespace = 'shopkeeper'::regnamespace";
     state.push(value(&world.ours, relations).await);
-    let shop = sqlx::PgPool::connect(&world.shop).await.unwrap();
+    let shop = PgPool::connect(&world.shop).await.unwrap();
     state.push(value(&shop, "select coalesce(string_agg(tgname, ' '), '') from pg_trigger").await);
     state
 }
 
 async fn shop() -> World {
     let schedule = "[[schedule]]\nname = \"nightly\"\ncron = \"0 3 * * *\"\njob = \"sync_catalogue\"\n";
-    let world =
-        World::with_files(crate::support::SHOP, &format!("{SOURCE}{schedule}"), &[("golden.jsonl", GOLDEN)])
-            .await;
+    let world = World::with_files(SHOP, &format!("{SOURCE}{schedule}"), &[("golden.jsonl", GOLDEN)]).await;
     world.sync().await;
     world
 }
@@ -87,7 +80,7 @@ async fn a_role_that_may_only_read_runs_every_verb_that_reads() {
     let before = state(&world).await;
     let mut reader = url.clone();
     reader.set_username("reader_of_all").unwrap();
-    std::fs::write(world.folder.path().join("database.url"), reader.as_str()).unwrap();
+    fs::write(world.folder.path().join("database.url"), reader.as_str()).unwrap();
     for (verb, code) in READING {
         let (ended, out, err) = run(&world, verb).await;
         assert_eq!(ended, *code, "{verb}: {out} {err}");
@@ -102,7 +95,7 @@ async fn a_role_that_may_only_read_runs_every_verb_that_reads() {
     let (code, _, refused) = run(&world, "search bottle --json").await;
     assert!(code != 0 && refused.contains("all spending is stopped"), "{code}: {refused}");
     execute(url.as_str(), "delete from shopkeeper.stop").await;
-    std::fs::write(world.folder.path().join("database.url"), url.as_str()).unwrap();
+    fs::write(world.folder.path().join("database.url"), url.as_str()).unwrap();
     assert_eq!(state(&world).await, before);
 }
 
@@ -110,20 +103,20 @@ async fn a_role_that_may_only_read_runs_every_verb_that_reads() {
 async fn settings_that_have_changed_change_nothing_before_a_daemon_takes_them() {
     let world = shop().await;
     let before = state(&world).await;
-    let settings = std::fs::read_to_string(world.settings()).unwrap();
-    std::fs::write(world.settings(), settings.replace("model = \"hash\"", "model = \"other\"")).unwrap();
+    let settings = fs::read_to_string(world.settings()).unwrap();
+    fs::write(world.settings(), settings.replace("model = \"hash\"", "model = \"other\"")).unwrap();
     for (verb, _) in READING {
         let (_, out, err) = run(&world, verb).await;
         assert_eq!(state(&world).await, before, "{verb}: {out} {err}");
     }
     // Also where the index holds nothing, so that a daemon would make it anew.
-    std::fs::write(world.settings(), settings).unwrap();
+    fs::write(world.settings(), settings).unwrap();
     world.in_shop("truncate product").await;
     world.sync().await;
     assert_eq!(world.count("chunk").await, 0);
     let before = state(&world).await;
-    let settings = std::fs::read_to_string(world.settings()).unwrap();
-    std::fs::write(world.settings(), settings.replace("model = \"hash\"", "model = \"other\"")).unwrap();
+    let settings = fs::read_to_string(world.settings()).unwrap();
+    fs::write(world.settings(), settings.replace("model = \"hash\"", "model = \"other\"")).unwrap();
     for (verb, _) in READING {
         let (_, out, err) = run(&world, verb).await;
         assert_eq!(state(&world).await, before, "{verb}: {out} {err}");

@@ -1,28 +1,19 @@
 //! Refreshing many documents at once, while others read, change the shop, and everything fails now and then.
 
-use std::{collections::BTreeMap, fmt::Write, time::Duration};
+use std::fmt::Write;
 
+use crate::{given_up::written, prelude::*};
 use proptest::{prelude::*, test_runner::TestRunner};
 use shopkeeper::{
     catalogue::DocumentId,
-    daemon::Workers,
-    demo::models::{Fault, Operation},
     indexing::{
         fill::FillIndex,
         refresh::{RefreshDocument, Request},
     },
-    job::{BatchJob, Job, JobError},
+    job::BatchJob,
     model::rate_limit::JobRef,
-    store::{Store, StoreError, documents::WriteOutcome, jobs::Claim},
-    sync::{reconcile::SyncOptions, watch::WatchCatalogue},
-};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
-use tokio_util::sync::CancellationToken;
-
-use crate::{
-    given_up::written,
-    steps::FULL,
-    support::{Process, SHOP, SOURCE, World, command, execute, reach},
+    store::documents::WriteOutcome,
+    sync::watch::WatchCatalogue,
 };
 
 /// A shop of so many products with one short text each.
@@ -129,7 +120,7 @@ async fn a_daemon_that_is_killed_between_embedding_and_storing_loses_nothing() {
     let world = World::new().await;
     world.script().queue(Operation::Embeddings, [Fault::Held]);
     let arguments = ["--config", world.settings().to_str().unwrap(), "run"].map(str::to_owned);
-    let daemon = || Process::start(command(&arguments, &[]).stderr(std::process::Stdio::null()));
+    let daemon = || Process::start(command(&arguments, &[]).stderr(Stdio::null()));
     let first = daemon();
     world.arrived(Operation::Embeddings, 1).await;
     drop(first);
@@ -173,7 +164,7 @@ async fn a_lock_costs_a_batch_one_time_out_and_no_document_an_attempt() {
             execute(reach.url.expose(), &format!("alter database {name} set lock_timeout = '1s'")).await;
         }
         let store = Store::open(&reach).await.unwrap();
-        let parts = shopkeeper::daemon::assemble(&world.config, &store).await.unwrap();
+        let parts = daemon::assemble(&world.config, &store).await.unwrap();
         let mut holder = PgConnection::connect(&world.url()).await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(format!("begin; {lock}"))).execute(&mut holder).await.unwrap();
         let rolled_back = "select xact_rollback from pg_stat_database where datname = current_database()";
@@ -378,19 +369,19 @@ impl World {
             Event::Drain => self.drain().await,
             Event::Work(milliseconds) => {
                 let workers = self.workers();
-                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                sleep(Duration::from_millis(milliseconds)).await;
                 workers.stop().await;
                 self.hurry().await;
             }
             Event::Lose(milliseconds) => {
                 let workers = self.workers();
-                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                sleep(Duration::from_millis(milliseconds)).await;
                 self.execute(
                     "update shopkeeper.job set lease_until = now() - interval '1 s' where state = 'running';
                      select shopkeeper.rescue(100)",
                 )
                 .await;
-                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                sleep(Duration::from_millis(milliseconds)).await;
                 workers.stop().await;
                 self.hurry().await;
             }

@@ -1,17 +1,7 @@
 //! What cannot be taken is refused clearly; what is asked a hundred times at once is asked once; and what is said
 //! while no model may be asked.
 
-use std::{collections::BTreeSet, time::Duration};
-
-use crate::{
-    running::TestDaemon,
-    steps::{as_list, as_text, assert_fields, shop_with_daemon},
-    support::World,
-};
-use futures::future::join_all;
-use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
-use shopkeeper::demo::models::{Fault, Operation};
+use crate::prelude::*;
 
 async fn post(daemon: &TestDaemon, body: Vec<u8>) -> (StatusCode, Value) {
     let request = daemon.request(Method::POST, "/v1/answers");
@@ -66,7 +56,7 @@ async fn what_cannot_be_taken_is_refused_by_name() {
 #[tokio::test]
 async fn what_was_asked_by_sql_and_cannot_be_read_fails_at_once_and_breaks_no_listing() {
     let (world, daemon) = shop_with_daemon().await;
-    let id: uuid::Uuid = world.value("select shopkeeper.ask('Kettle?', metadata => '{\"n\": 1e400}')").await;
+    let id: Uuid = world.value("select shopkeeper.ask('Kettle?', metadata => '{\"n\": 1e400}')").await;
     let failed = daemon.settled_by(&world, &id.to_string(), "/v1/answers?status=failed").await;
     assert_eq!(failed["data"][0]["attempt"], 1, "{failed}");
     assert_eq!(failed["data"][0]["confidence"], Value::Null, "nothing was found");
@@ -106,7 +96,7 @@ async fn a_model_that_is_away_is_waited_for_and_then_the_fallback_is_said() {
     world.until_count(1, "job where last_error is not null").await;
     // With `SHOPKEEPER_TEST_LONG=1` for a minute.
     if std::env::var_os("SHOPKEEPER_TEST_LONG").is_some() {
-        tokio::time::sleep(Duration::from_mins(1)).await;
+        sleep(Duration::from_mins(1)).await;
     }
     let (_, waiting) = daemon.get(&format!("/v1/answers/{id}")).await;
     assert_eq!(waiting["status"], "in_progress", "nothing is lost: {waiting}");
@@ -161,8 +151,7 @@ async fn a_question_can_be_restricted_and_a_human_asked_for() {
     assert_eq!(answer["escalation"]["reason"], "no_passages", "{answer}");
     let human = daemon.ask(&world, json!({ "question": "Can I talk to a human about the Kettle?" })).await;
     assert_eq!(human["escalation"]["reason"], "asked_for_human", "{human}");
-    let by_sql: uuid::Uuid =
-        world.value("select shopkeeper.ask('Which shirt?', filter => '{\"stock\": 5}')").await;
+    let by_sql: Uuid = world.value("select shopkeeper.ask('Which shirt?', filter => '{\"stock\": 5}')").await;
     let answer = daemon.settled(&world, &by_sql.to_string()).await;
     assert_eq!(answer["sources"][0]["title"], "Shirt", "{answer}");
     daemon.stop().await;

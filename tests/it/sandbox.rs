@@ -7,27 +7,18 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::Ipv4Addr,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::Duration,
+    process::Command,
 };
 
-use shopkeeper::{
-    demo::{
-        folder::DataFolder,
-        models::{self, Completer, Embedder, Models, Script},
-        packages,
-        postgres::Postgres,
-    },
-    store::Store,
+use crate::prelude::*;
+use shopkeeper::demo::{
+    folder::DataFolder,
+    models::{self, Completer, Embedder, Models, Script},
+    packages,
+    postgres::Postgres,
 };
-use sqlx::{PgPool, postgres::PgPoolOptions};
-use tempfile::TempDir;
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
-
-use crate::support::{Process, SHOP, SOURCE, aloud, comes_true, execute, reach, stderr, stdout, value};
+use sqlx::postgres::PgPoolOptions;
+use tokio_util::{sync::DropGuard, task::TaskTracker};
 
 /// Questions that each of them answers at once.
 pub(crate) const SLOTS: usize = 2;
@@ -184,11 +175,11 @@ impl Host {
             .arg(folder.join("jobs.toml"))
             .arg("run");
         command.env_clear().env("PATH", std::env::var("PATH").unwrap());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(std::fs::File::create(&log).unwrap());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(fs::File::create(&log).unwrap());
         let mut daemon = Process::start(&mut command);
         let mut said = String::new();
         BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        assert_eq!(said, "linked\n", "{}", std::fs::read_to_string(&log).unwrap());
+        assert_eq!(said, "linked\n", "{}", fs::read_to_string(&log).unwrap());
         for net in Net::ALL.iter().map(|net| net.name()) {
             set(&format!("ip link set {net}{number} master {net} up"));
         }
@@ -223,7 +214,7 @@ impl Host {
     }
 
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
+        fs::read_to_string(&self.log).unwrap()
     }
 
     /// The end of its log.
@@ -281,7 +272,7 @@ impl Middle {
             ("shop.url", server.url("shop").replace("127.0.0.1", "10.99.0.1")),
             ("jobs.toml", SETTINGS.replace("MODELS", &base_url) + SOURCE),
         ] {
-            std::fs::write(folder.path().join(file), text).unwrap();
+            fs::write(folder.path().join(file), text).unwrap();
         }
         let pool = PgPoolOptions::new().max_connections(4).connect(&server.url("ours")).await.unwrap();
         let models = stop.drop_guard();

@@ -1,17 +1,11 @@
 //! What the clock enqueues: its limit of time, golden sets that are measured, indexes that are looked after.
 
-use std::time::Duration;
-
 use crate::{
+    prelude::*,
     queue::{EMPTY, LIMITS, Running, Scripted, enqueue},
-    running::TestDaemon,
-    support::{SHOP, SOURCE, World},
 };
-use serde_json::json;
 use shopkeeper::{
-    daemon::{self, Workers},
     indexing::maintain::KEY,
-    job::Job,
     queue::{CatchUp, Limits, Schedule, Ticks},
     store::schedules::Firing,
 };
@@ -161,10 +155,10 @@ async fn an_index_that_lost_many_chunks_is_built_anew_and_keeps_being_searched()
     // PostgreSQL counts with a delay.
     let counted = async {
         while wear().await < 0.9 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(50)).await;
         }
     };
-    if tokio::time::timeout(crate::support::LIMIT, counted).await.is_err() {
+    if timeout(LIMIT, counted).await.is_err() {
         let told = "select json_agg(row)::text from (select relname, n_tup_ins, n_tup_upd, n_tup_del, n_live_tup, hnsw_deleted
             from pg_stat_user_tables, shopkeeper.index_version where relname ~ 'chunk') as row";
         panic!("too few are counted: {}", world.text(told).await);

@@ -1,9 +1,6 @@
 //! What the migrations make: `migrations/schema.sql`, and the words of states.
 
-use crate::support::database;
-
-use std::collections::{BTreeMap, BTreeSet};
-
+use crate::prelude::*;
 use shopkeeper::store::{
     answers::EventKind,
     deliveries::DeliveryStatus,
@@ -11,7 +8,6 @@ use shopkeeper::store::{
     usage::Operation,
     versions::IndexState,
 };
-use sqlx::{Connection, PgConnection};
 use strum::VariantNames;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/schema.sql");
@@ -30,9 +26,9 @@ async fn the_schema_file_describes_a_migrated_database() {
     let objects: Vec<String> = objects.await.unwrap();
     let described = format!("{HEADER}{}\n", objects.join("\n"));
     if std::env::var_os("SHOPKEEPER_WRITE_SCHEMA").is_some() {
-        return std::fs::write(PATH, described).unwrap();
+        return fs::write(PATH, described).unwrap();
     }
-    let written = std::fs::read_to_string(PATH).unwrap();
+    let written = fs::read_to_string(PATH).unwrap();
     let differs = described.lines().zip(written.lines()).find(|(is, was)| is != was);
     assert!(described == written, "migrations/schema.sql is out of date, run `make schema`: {differs:?}");
 }

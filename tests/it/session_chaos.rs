@@ -2,23 +2,15 @@
 
 use std::{
     collections::HashMap,
-    process::Stdio,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    sync::{Mutex, atomic::AtomicBool},
 };
-
-use axum::{Router, body::Bytes, http::HeaderMap, http::StatusCode, routing::post};
-use futures::future::join_all;
-use shopkeeper::demo::models::{Fault, Operation};
-use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
 use crate::{
-    support::{Process, SHOP, SOURCE, World, aloud, command},
+    prelude::*,
     worker::{pick, random},
 };
+use axum::{Router, body::Bytes, http::HeaderMap, routing::post};
+use sqlx::postgres::PgPoolOptions;
 
 const SESSIONS: usize = 60;
 const ASKERS: usize = 8;
@@ -52,7 +44,7 @@ async fn ask(pool: &PgPool, session: usize, key: &str) {
     let statement = format!(
         "select shopkeeper.ask('Kettle {key}?', session_id => 's{session}', idempotency_key => '{key}')"
     );
-    let asked: Result<uuid::Uuid, _> = sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(pool).await;
+    let asked: Result<Uuid, _> = sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(pool).await;
     asked.unwrap();
 }
 
@@ -63,7 +55,7 @@ async fn asks(pool: &PgPool, who: usize, over: &AtomicBool) -> i64 {
         // Enough wait always, and not more than end soon.
         let waiting = "select count(*) from shopkeeper.answer where status = 'queued'";
         if sqlx::query_scalar::<_, i64>(waiting).fetch_one(pool).await.unwrap() > WAITING {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(50)).await;
             continue;
         }
         let (session, key) = (pick(SESSIONS), format!("{who}-{asked}"));
@@ -73,7 +65,7 @@ async fn asks(pool: &PgPool, who: usize, over: &AtomicBool) -> i64 {
             ask(pool, session, &key).await;
         }
         asked += 1;
-        tokio::time::sleep(Duration::from_millis(80).mul_f64(random())).await;
+        sleep(Duration::from_millis(80).mul_f64(random())).await;
     }
     asked
 }
@@ -110,13 +102,13 @@ async fn whatever_is_killed_each_question_ends_once_in_the_order_of_its_session_
                 ];
                 world.script().queue(Operation::Completions, [faults[pick(faults.len())].clone()]);
             }
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            sleep(Duration::from_millis(2)).await;
         }
     };
     let killing = async {
         let mut kills = 0;
         for _ in 0..seconds {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(1)).await;
             let victim = kills % 2;
             daemons[victim] = daemon(&world);
             kills += 1;
@@ -129,10 +121,10 @@ async fn whatever_is_killed_each_question_ends_once_in_the_order_of_its_session_
     // What waits for a receiver is told now.
     let quiet = async {
         while world.count("job where kind <> 'deliver_webhook' or state <> 'scheduled'").await > 0 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(50)).await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_mins(3), quiet).await.is_ok(), "not all questions end");
+    assert!(timeout(Duration::from_mins(3), quiet).await.is_ok(), "not all questions end");
     world.hurry().await;
     drop(daemons);
 

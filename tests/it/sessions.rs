@@ -1,13 +1,6 @@
 //! Sessions: the order of questions, who answers, what ends one early, and what is left after an erase.
 
-use crate::{
-    running::TestDaemon,
-    steps::{as_list, as_text, assert_contains, assert_fields, assert_problem, shop_with_daemon},
-    support::{World, stdout},
-};
-use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
-use shopkeeper::demo::models::{Fault, Operation};
+use crate::prelude::*;
 
 /// A daemon whose model holds back every answer until it is let go.
 async fn held(world: &World) -> TestDaemon {
@@ -125,8 +118,7 @@ async fn a_question_can_be_cancelled_waiting_and_at_work_and_its_session_goes_on
     let path = format!("/v1/answers/{}/cancel", as_text(&last["id"]));
     let (status, answer) = send(&daemon, Method::POST, &path, None).await;
     assert_eq!((status, &answer["status"]), (StatusCode::OK, &json!("completed")), "what is settled stays");
-    let (status, _) =
-        send(&daemon, Method::POST, &format!("/v1/answers/{}/cancel", uuid::Uuid::nil()), None).await;
+    let (status, _) = send(&daemon, Method::POST, &format!("/v1/answers/{}/cancel", Uuid::nil()), None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     daemon.stop().await;
 }
@@ -219,8 +211,8 @@ async fn a_client_sees_and_erases_its_own_alone() {
     world.execute("select shopkeeper.accept_question('telegram', 'k', '{\"question\": \"Mine?\", \"session_id\": \"s\"}')",
     )
     .await;
-    let theirs: uuid::Uuid = world.value("select id from shopkeeper.answer").await;
-    let mine: uuid::Uuid =
+    let theirs: Uuid = world.value("select id from shopkeeper.answer").await;
+    let mine: Uuid =
         world.value("select shopkeeper.ask('Mine?', session_id => 's', idempotency_key => 'k')").await;
     assert_ne!(mine, theirs, "a key is its client's own");
     assert!(!world.value::<bool>(&format!("select shopkeeper.cancel_answer('{theirs}')")).await);
@@ -271,7 +263,7 @@ async fn a_history_that_is_given_counts_and_an_old_answer_is_pruned_with_its_ses
         )
         .await;
     assert_eq!(answer["standalone_question"], "How much is the Kettle? And is it in stock?");
-    let day = std::time::Duration::from_hours(24);
+    let day = Duration::from_hours(24);
     assert_eq!(world.store.prune_answers(day).await.unwrap(), 0);
     let old = "now() - interval '2 days'";
     world
@@ -366,7 +358,7 @@ async fn the_last_word_of_a_customer_about_an_answer_counts_and_goes_with_it() {
         400,
         "invalid_request",
     );
-    let other = format!("/v1/answers/{}/feedback", uuid::Uuid::nil());
+    let other = format!("/v1/answers/{}/feedback", Uuid::nil());
     let (status, _) = send(&daemon, Method::POST, &other, Some(json!({ "rating": "up" }))).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(
@@ -406,7 +398,7 @@ async fn what_customers_liked_becomes_a_golden_set() {
     }
     let golden = world.run_ok("eval feedback").await;
     let file = world.folder.path().join("liked.jsonl");
-    std::fs::write(&file, &golden).unwrap();
+    fs::write(&file, &golden).unwrap();
     let case: Value = serde_json::from_str(golden.trim()).unwrap();
     assert_fields(&case, json!({ "id": liked["id"], "expected": [{ "source": "product", "key": "3" }] }));
     let run = world.run(&["eval", "run", file.to_str().unwrap(), "--retrieval-only", "--json"]).await;

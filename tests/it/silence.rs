@@ -1,21 +1,13 @@
 //! A network that is cut without a word while a statement is under way: nobody waits for ever, and what comes after it
 //! finds connections that live.
 
-use std::{collections::BTreeMap, fmt::Debug, time::Duration};
+use std::fmt::Debug;
 
+use crate::{prelude::*, proxy::Proxy};
 use shopkeeper::{
     catalogue::CatalogueError,
-    config::Config,
-    daemon,
     indexing::versions::{self, Versions},
     source::postgres::triggers::TriggerState,
-    store::{Reach, Store, StoreError},
-};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
-
-use crate::{
-    proxy::Proxy,
-    support::{LIMIT, SHOP, SOURCE, World, comes_true, database, execute, reach},
 };
 
 /// How something fails whose statement has arrived, and whose reply never comes.
@@ -28,7 +20,7 @@ async fn cut_off<T: Debug, E: Debug>(
     let mut ours = PgConnection::connect(database).await.unwrap();
     let mut lock = ours.begin().await.unwrap();
     sqlx::query(AssertSqlSafe(format!("lock table {table}"))).execute(&mut *lock).await.unwrap();
-    let watcher = sqlx::PgPool::connect(database).await.unwrap();
+    let watcher = PgPool::connect(database).await.unwrap();
     let cut = async {
         let waits = "exists (select from pg_locks where not granted
              and database = (select oid from pg_database where datname = current_database()))";
@@ -36,7 +28,7 @@ async fn cut_off<T: Debug, E: Debug>(
         proxy.swallow();
         lock.rollback().await.unwrap();
     };
-    let (failed, ()) = tokio::join!(tokio::time::timeout(LIMIT, work), cut);
+    let (failed, ()) = tokio::join!(timeout(LIMIT, work), cut);
     failed.expect("it waits for ever").unwrap_err()
 }
 
@@ -65,7 +57,7 @@ async fn statements_and_transactions_that_no_reply_comes_to_are_given_up() {
 async fn a_server_that_can_only_be_read_is_left_as_soon_as_there_is_one_that_can_be_written() {
     let world = World::new().await;
     let store = Store::open(&reach(&world.url())).await.unwrap();
-    let enqueue = async || store.enqueue("k", &["k".to_owned()], &[serde_json::json!({})]).await;
+    let enqueue = async || store.enqueue("k", &["k".to_owned()], &[json!({})]).await;
     enqueue().await.unwrap();
     let name = world.text("select current_database()").await;
     let all = "select count(pg_terminate_backend(pid)) from pg_stat_activity
@@ -81,13 +73,13 @@ async fn a_server_that_can_only_be_read_is_left_as_soon_as_there_is_one_that_can
             }
         }
     };
-    tokio::time::timeout(LIMIT, refused).await.expect("it is written");
+    timeout(LIMIT, refused).await.expect("it is written");
     assert!(!store.is_reachable().await, "it is not ready");
     // Now the address leads to another; the connections that there are do not.
     let back = format!("alter database {name} reset default_transaction_read_only");
-    execute(&crate::support::server().await.url("postgres"), &back).await;
+    execute(&server().await.url("postgres"), &back).await;
     let written = async { while enqueue().await.is_err() || !store.is_reachable().await {} };
-    tokio::time::timeout(LIMIT, written).await.expect("it stays with those that can only be read");
+    timeout(LIMIT, written).await.expect("it stays with those that can only be read");
 }
 
 #[tokio::test]
@@ -108,7 +100,7 @@ async fn work_that_may_take_for_ever_is_given_up_when_the_server_knows_nothing_o
         assert!(world.value::<bool>(end).await);
         proxy.pass_new();
     };
-    let (failed, ()) = tokio::join!(tokio::time::timeout(LIMIT, store.vacuum_chunks(1)), cut);
+    let (failed, ()) = tokio::join!(timeout(LIMIT, store.vacuum_chunks(1)), cut);
     let error = failed.expect("it waits for ever").unwrap_err();
     assert!(matches!(&error, StoreError::Unreachable(reason) if reason.contains("was lost")), "{error}");
 }
@@ -121,12 +113,12 @@ async fn index_versions_that_cannot_be_read_hold_nobody_up_who_has_seen_them() {
     let versions = daemon::prepare(&world.config, &store).await.unwrap().versions;
     assert_eq!(versions.written().await.unwrap().versions.len(), 1);
     proxy.swallow();
-    tokio::time::sleep(versions::MAX_AGE).await;
-    let all = futures::future::join_all((0..10).map(|_| versions.written()));
-    let all = tokio::time::timeout(Duration::from_secs(10), all).await.expect("it waits for the connection");
+    sleep(versions::MAX_AGE).await;
+    let all = join_all((0..10).map(|_| versions.written()));
+    let all = timeout(Duration::from_secs(10), all).await.expect("it waits for the connection");
     assert!(all.into_iter().all(|seen| seen.unwrap().versions.len() == 1));
     let unseen = Versions::new(store, versions.models().to_vec());
-    let unseen = tokio::time::timeout(Duration::from_secs(10), unseen.written()).await;
+    let unseen = timeout(Duration::from_secs(10), unseen.written()).await;
     let error = unseen.expect("it waits for the connection").err().unwrap();
     assert!(error.to_string().contains("within 3s"), "{error}");
 }

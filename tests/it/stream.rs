@@ -1,16 +1,8 @@
 //! Answers while they are made: events, resumed, taken back, slow, from any daemon.
 
-use std::time::Duration;
-
-use crate::{
-    running::TestDaemon,
-    steps::{as_text, shop_with_daemon},
-    support::{LIMIT, World},
-};
+use crate::prelude::*;
 use futures::StreamExt;
-use reqwest::{Method, Response, StatusCode};
-use serde_json::{Value, json};
-use shopkeeper::demo::models::{Fault, Operation};
+use reqwest::Response;
 
 /// One event as a client sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,7 +109,7 @@ async fn an_answer_that_came_at_once_is_told_as_one_piece_and_leaves_no_rows() {
     };
     // Where the machine is busy, one may take its time.
     let soon = async { while !at_once().await {} };
-    tokio::time::timeout(LIMIT, soon).await.expect("none is told as one piece");
+    timeout(LIMIT, soon).await.expect("none is told as one piece");
     daemon.stop().await;
 }
 
@@ -143,7 +135,7 @@ async fn what_was_said_is_taken_back_when_it_is_not_founded_and_when_the_model_b
     let id = ask(&daemon).await;
     let before = events(watch(&daemon, &id, None).await, 3).await;
     assert_eq!(names(&before)[2], "answer.delta");
-    crate::support::execute(
+    execute(
         &world.url(),
         "update shopkeeper.job set lease_until = now() - interval '1 s', fence = fence + 1, worker = 'gone'",
     )
@@ -161,7 +153,7 @@ async fn every_end_has_its_event_and_a_client_that_goes_away_or_reads_nothing_ho
     world.script().always(Operation::Completions, Fault::Held);
     let id = ask(&daemon).await;
     world.arrived(Operation::Completions, 1).await;
-    let idle: Vec<_> = futures::future::join_all((0..20).map(|_| watch(&daemon, &id, None))).await;
+    let idle: Vec<_> = join_all((0..20).map(|_| watch(&daemon, &id, None))).await;
     drop(watch(&daemon, &id, None).await);
     let watched = watch(&daemon, &id, None).await;
     let cancel = daemon.request(Method::POST, &format!("/v1/answers/{id}/cancel")).send().await.unwrap();

@@ -1,16 +1,6 @@
 //! Syncing: what the index holds after the shop changed.
 
-use crate::{
-    steps::{assert_fields, shop_with_daemon},
-    support::{SHOP, SOURCE, World},
-};
-use reqwest::Method;
-use serde_json::json;
-use shopkeeper::{
-    daemon::{self, Workers},
-    demo::models::Operation,
-    sync::reconcile::{SyncError, SyncOptions},
-};
+use crate::prelude::*;
 
 #[tokio::test]
 async fn a_new_shop_is_indexed_and_found() {
@@ -81,13 +71,12 @@ async fn a_changed_key_is_a_removal_and_an_addition() {
 async fn an_edited_template_changes_every_document() {
     let world = World::new().await;
     world.sync().await;
-    let edited =
-        crate::support::SOURCE.replace("{{ name }}. {{ description }}", "{{ description }} ({{ name }})");
-    let settings = std::fs::read_to_string(world.settings()).unwrap();
-    let edited = settings.replace(crate::support::SOURCE, &edited);
-    std::fs::write(world.settings(), edited).unwrap();
+    let edited = SOURCE.replace("{{ name }}. {{ description }}", "{{ description }} ({{ name }})");
+    let settings = fs::read_to_string(world.settings()).unwrap();
+    let edited = settings.replace(SOURCE, &edited);
+    fs::write(world.settings(), edited).unwrap();
     let output = world.run(&["sync", "--json"]).await;
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_fields(&report, json!({ "changed": 3, "unchanged": 0 }));
 }
 
@@ -233,8 +222,8 @@ async fn a_column_that_becomes_the_sku_changes_every_document() {
     .await;
     world.sync().await;
     let path = world.settings();
-    let settings = std::fs::read_to_string(&path).unwrap().replace(", \"part\"]", "]\nsku = \"part\"");
-    std::fs::write(&path, settings).unwrap();
+    let settings = fs::read_to_string(&path).unwrap().replace(", \"part\"]", "]\nsku = \"part\"");
+    fs::write(&path, settings).unwrap();
     world.run_ok("sync --wait").await;
     assert_eq!(world.count("document where sku = 'A-1'").await, 3);
 }
@@ -331,7 +320,7 @@ async fn a_chunk_that_moves_is_kept_and_one_that_comes_twice_is_there_once() {
     assert!(embedded <= 2, "{embedded}");
     let contents: Vec<(String,)> =
         world.rows("select content from shopkeeper.chunk where key = '3' order by ordinal").await;
-    let distinct: std::collections::BTreeSet<_> = contents.iter().collect();
+    let distinct: BTreeSet<_> = contents.iter().collect();
     assert_eq!(distinct.len(), contents.len());
     let place =
         |n: u32| contents.iter().position(|(content,)| content.contains(&format!("about {n},"))).unwrap();
@@ -347,7 +336,7 @@ async fn other_programs_search_by_sql_as_we_do() {
             "select title, metadata ->> 'price', distance, score
              from shopkeeper.search((select embedding from shopkeeper.chunks where title = 'Kettle'), 2, {filter})"
         );
-        sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_all(&world.ours).await.unwrap()
+        sqlx::query_as(AssertSqlSafe(statement)).fetch_all(&world.ours).await.unwrap()
     };
     let found = search("null").await;
     assert_eq!((found.len(), found[0].0.as_str(), found[0].1.as_str()), (2, "Kettle", "45.00"));
@@ -376,7 +365,7 @@ async fn keys_whose_own_order_is_another_than_that_of_their_bytes_are_compared_r
              );
              insert into product values {values}"
         );
-        let world = World::with(&shop, crate::support::SOURCE).await;
+        let world = World::with(&shop, SOURCE).await;
         assert_eq!(world.sync().await.added, 9);
         let again = world.sync().await;
         assert_eq!((again.unchanged, again.added, again.removed, again.changed), (9, 0, 0, 0));
@@ -392,7 +381,7 @@ async fn a_full_sync_that_waits_is_not_replaced_by_a_plain_one() {
     let (world, daemon) = shop_with_daemon().await;
     world.store.pause("sync_catalogue").await.unwrap();
     for full in [true, false] {
-        let body = serde_json::json!({ "source": "product", "full": full });
+        let body = json!({ "source": "product", "full": full });
         let posted = daemon.request(Method::POST, "/v1/sync").json(&body).send().await.unwrap();
         assert_eq!(posted.status(), 202);
     }

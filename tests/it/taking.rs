@@ -1,14 +1,7 @@
 //! How questions are taken up by workers, whatever became of them before.
 
-use std::time::Duration;
-
-use crate::support::World;
-use shopkeeper::{
-    answering::job::AnswerQuestion,
-    demo::models::Operation,
-    job::Job,
-    store::jobs::{Claim, Lease, Selection},
-};
+use crate::prelude::*;
+use shopkeeper::{answering::job::AnswerQuestion, store::jobs::Lease};
 
 #[tokio::test]
 async fn a_question_that_is_taken_up_again_and_fails_again_has_one_escalation() {
@@ -69,7 +62,7 @@ async fn a_question_that_was_given_up_is_not_taken_by_the_worker_that_was_given_
 async fn a_question_by_sql_that_is_too_long_costs_nothing() {
     let world = World::new().await;
     world.sync().await;
-    let id: uuid::Uuid = world.value("select shopkeeper.ask(repeat('x', 4001))").await;
+    let id: Uuid = world.value("select shopkeeper.ask(repeat('x', 4001))").await;
     let before = world.embedding_requests();
     world.drain().await;
     let error = world.text(&format!("select error from shopkeeper.answer where id = '{id}'")).await;
@@ -85,12 +78,12 @@ async fn a_client_that_keeps_its_question_locked_keeps_no_other_past_its_time() 
         ("cancel_after_s => 0.001", "status = 'cancelled'"),
     ] {
         let ask = format!("select shopkeeper.ask('How much is the Kettle?', {limit})");
-        let locked: uuid::Uuid = world.value(&ask).await;
+        let locked: Uuid = world.value(&ask).await;
         let mut client = world.ours.begin().await.unwrap();
         let lock = sqlx::query("select from shopkeeper.answer where id = $1 for update").bind(locked);
         lock.execute(&mut *client).await.unwrap();
-        let _: uuid::Uuid = world.value(&ask).await;
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        let _: Uuid = world.value(&ask).await;
+        sleep(Duration::from_millis(2)).await;
         assert_eq!(world.store.end_overdue_answers().await.unwrap(), 1);
         client.rollback().await.unwrap();
         assert_eq!(world.store.end_overdue_answers().await.unwrap(), 1);
@@ -98,7 +91,7 @@ async fn a_client_that_keeps_its_question_locked_keeps_no_other_past_its_time() 
     }
     // What says something about a question holds it up neither.
     let ask = "select shopkeeper.ask('How much is the Kettle?', cancel_after_s => 0.001)";
-    let id: uuid::Uuid = world.value(ask).await;
+    let id: Uuid = world.value(ask).await;
     let mut client = world.ours.begin().await.unwrap();
     let refer = sqlx::query(
         "insert into shopkeeper.answer_event (answer_id, n, kind, data) values ($1, 1, 'delta', '{}')",

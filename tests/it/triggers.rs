@@ -1,9 +1,7 @@
 //! Triggers that note changes between two listings. Each trap is one that a naive way falls into.
 
+use crate::prelude::*;
 use shopkeeper::source::postgres::triggers::{TriggerState, TriggerStatus};
-use sqlx::{Connection, PgConnection};
-
-use crate::support::{SHOP, SOURCE, World};
 
 #[tokio::test]
 async fn triggers_tell_of_inserts_updates_deletes_and_changed_keys_at_once() {
@@ -84,7 +82,7 @@ async fn a_temporary_view_of_whoever_writes_to_a_table_is_not_run_as_the_install
     for path in ["\"$user\", public", "pg_temp, public"] {
         let name = world.shop.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
         world.in_shop(&format!("alter database {name} set search_path = {path}")).await;
-        let parts = shopkeeper::daemon::prepare(&world.config, &world.store).await.unwrap();
+        let parts = daemon::prepare(&world.config, &world.store).await.unwrap();
         let (_, source) = parts.postgres_sources().next().unwrap();
         source.install_triggers().await.unwrap();
         assert_eq!(source.trigger_status().await.unwrap()[0].state, TriggerState::Installed);

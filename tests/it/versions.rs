@@ -1,19 +1,11 @@
 //! Another embedding model without a gap: index versions under load.
 
-use std::{
-    collections::BTreeMap,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use crate::{
-    steps::assert_contains,
-    support::{LIMIT, SHOP, SOURCE, World, stderr, stdout},
-};
+use crate::prelude::*;
 use shopkeeper::{
-    demo::models::{Completer, Embedder, Fault, Models, OfflineServer, Operation},
+    demo::models::{Completer, Embedder, Models, OfflineServer},
     indexing::fill::FillIndex,
-    store::chunks::SearchFilter,
 };
 
 const NEXT: &str = "
@@ -41,7 +33,7 @@ async fn held(world: &World, version: i32) -> BTreeMap<String, String> {
 
 /// What the shop sells now.
 async fn sold(world: &World) -> BTreeMap<String, String> {
-    let shop = sqlx::PgPool::connect(&world.shop).await.unwrap();
+    let shop = PgPool::connect(&world.shop).await.unwrap();
     let rows: Vec<(String, String)> =
         sqlx::query_as("select id::text, name || '. ' || description from product")
             .fetch_all(&shop)
@@ -53,7 +45,7 @@ async fn sold(world: &World) -> BTreeMap<String, String> {
 
 /// Changes, adds and deletes products, and tells of each, until it is stopped.
 async fn write(world: &World, ended: &AtomicBool) -> u64 {
-    let shop = sqlx::PgPool::connect(&world.shop).await.unwrap();
+    let shop = PgPool::connect(&world.shop).await.unwrap();
     let mut round = 0_u64;
     while !ended.load(Ordering::Acquire) {
         let (changed, gone, new) = (1 + round * 37 % 9000, 9001 + round, 20_000 + round);
@@ -62,7 +54,7 @@ async fn write(world: &World, ended: &AtomicBool) -> u64 {
              delete from product where id = {gone} and id <= 10000;
              insert into product values ({new}, 'New {new}', 'It came while the index was filled.', 1, 1)"
         );
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&shop).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&shop).await.unwrap();
         for key in [changed, gone.min(10_000), new] {
             sqlx::query("select shopkeeper.refresh('product', $1)")
                 .bind(key.to_string())
@@ -71,7 +63,7 @@ async fn write(world: &World, ended: &AtomicBool) -> u64 {
                 .unwrap();
         }
         round += 1;
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        sleep(Duration::from_millis(10)).await;
     }
     shop.close().await;
     round
@@ -79,7 +71,7 @@ async fn write(world: &World, ended: &AtomicBool) -> u64 {
 
 /// Searches as we do and as other programs do, until it is stopped; each time there must be five.
 async fn search(world: &World, ended: &AtomicBool, searches: &AtomicU64) {
-    let others = sqlx::PgPool::connect(&world.url()).await.unwrap();
+    let others = PgPool::connect(&world.url()).await.unwrap();
     while !ended.load(Ordering::Acquire) {
         let found =
             world.parts.retriever.look_up("Product 5000 of this shop", SearchFilter::default(), 5).await;
@@ -100,14 +92,14 @@ async fn search(world: &World, ended: &AtomicBool, searches: &AtomicU64) {
 async fn searched(world: &World, version: i32, searches: &AtomicU64) {
     let search = async {
         while world.parts.versions.active().await.unwrap().index.id != version {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
         let before = searches.load(Ordering::Acquire);
         while searches.load(Ordering::Acquire) < before + 20 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(LIMIT, search).await.expect("the version is not searched");
+    timeout(LIMIT, search).await.expect("the version is not searched");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -126,10 +118,10 @@ async fn a_larger_model_takes_over_under_load_and_goes_back() {
     let swap = async {
         let ready = "(select state from shopkeeper.index_version where id = 2) = 'ready'";
         create(&world).await;
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         while !world.value::<bool>(&format!("select {ready}")).await {
             assert!(began.elapsed() < Duration::from_mins(3), "the second version is not ready");
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            sleep(Duration::from_millis(100)).await;
         }
         world.store.promote_index(2, false).await.unwrap();
         searched(&world, 2, &searches).await;
@@ -176,10 +168,10 @@ async fn a_version_is_made_shown_promoted_and_dropped_by_commands() {
     assert_eq!(early.status.code(), Some(1), "{}", stderr(&early));
     world.run_ok("index create --yes --wait").await;
     let listed = world.run(&["index", "list", "--json"]).await;
-    let listed: serde_json::Value = serde_json::from_str(&stdout(&listed)).unwrap();
+    let listed: Value = serde_json::from_str(&stdout(&listed)).unwrap();
     assert_eq!(
         listed["index"][1],
-        serde_json::json!({
+        json!({
             "version": 2, "model": "text-embedding-3-large", "dimensions": 1536, "state": "ready", "chunks": 3,
             "documents": 3, "fresh": 3, "failed": 0
         })
@@ -269,7 +261,7 @@ async fn a_filling_ends_with_its_daemon_and_goes_on_with_the_next() {
     let before = world.embedding_requests();
     let workers = world.workers();
     world.arrived(Operation::Embeddings, before + 1).await;
-    tokio::time::timeout(LIMIT, workers.stop()).await.expect("it is waited for");
+    timeout(LIMIT, workers.stop()).await.expect("it is waited for");
     let attempts: i32 = world.value("select attempts from shopkeeper.job where kind = 'fill_index'").await;
     assert_eq!(attempts, 0, "it is not charged");
     world.hurry().await;
@@ -309,7 +301,7 @@ async fn a_row_that_changes_between_the_readings_for_two_versions_is_looked_at_a
     create(&world).await;
     world.drain().await;
     while world.parts.versions.written().await.unwrap().versions.len() < 2 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(50)).await;
     }
     let workers = world.embedding("First.").await;
     // The first version is embedded; the second reads what is there then.

@@ -1,32 +1,17 @@
 //! What other services are told: signed, once, until they have it, and never to strangers.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::Mutex;
 
-use crate::{
-    running::TestDaemon,
-    sessions::send,
-    steps::{as_list, as_text},
-    support::{LIMIT, SHOP, SOURCE, World},
-};
+use crate::{prelude::*, sessions::send};
 use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
     routing::post,
 };
-use reqwest::Method;
-use serde_json::{Value, json};
-use shopkeeper::{
-    daemon::Workers,
-    demo::models::{Fault, Operation},
-    webhook::job::DeliverWebhook,
-};
+use shopkeeper::webhook::job::DeliverWebhook;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -75,10 +60,10 @@ impl Receiver {
     async fn until(&self, count: usize) -> Vec<Message> {
         let look = async {
             while self.messages().len() < count {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                sleep(Duration::from_millis(5)).await;
             }
         };
-        assert!(tokio::time::timeout(LIMIT, look).await.is_ok(), "{} of {count} came", self.messages().len());
+        assert!(timeout(LIMIT, look).await.is_ok(), "{} of {count} came", self.messages().len());
         self.messages()
     }
 }
@@ -193,7 +178,7 @@ async fn a_receiver_that_fails_is_told_again_the_same_until_it_has_it() {
             world.ring("deliver_webhook").await;
         } else {
             // An operator does not want to wait.
-            let id: uuid::Uuid = world.value("select id from shopkeeper.delivery").await;
+            let id: Uuid = world.value("select id from shopkeeper.delivery").await;
             let path = format!("/v1/webhooks/deliveries/{id}/redeliver");
             assert_eq!(send(&daemon, Method::POST, &path, None).await.0.as_u16(), 202);
         }
@@ -312,9 +297,9 @@ async fn a_command_with_other_settings_stops_no_deliveries() {
     let hook =
         "\n[[webhook]]\nname = \"hook\"\nurl = \"http://127.0.0.1:9/\"\nsecret = { file = \"secret\" }\n";
     let world = World::with_files(SHOP, &format!("{SOURCE}{hook}"), &[("secret", SECRET)]).await;
-    let settings = std::fs::read_to_string(world.settings()).unwrap();
+    let settings = fs::read_to_string(world.settings()).unwrap();
     let other = settings.replace(hook, "").replace("name = \"product\"", "name = \"copy\"");
-    std::fs::write(world.settings(), other).unwrap();
+    fs::write(world.settings(), other).unwrap();
     for command in [&["plan"][..], &["search", "kettle"], &["ask", "How much is the Kettle?"]] {
         assert!(world.run(command).await.status.success(), "{command:?}");
         assert_eq!(world.count("webhook").await, 1, "{command:?}");
