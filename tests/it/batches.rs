@@ -89,11 +89,16 @@ impl Running {
         self.worker.await.unwrap();
         std::mem::take(&mut self.job.runs.lock().unwrap())
     }
+
+    /// Stops when all jobs have ended; returns the keys of each run.
+    async fn finish(self, world: &World) -> Vec<Vec<String>> {
+        world.until_none("job").await;
+        self.stop().await
+    }
 }
 
 const MANY: usize = Semaphore::MAX_PERMITS;
 const WIDE: Limits = Limits { concurrency: 50, ..LIMITS };
-const EMPTY: &str = "not exists (select from shopkeeper.job)";
 
 async fn enqueue(world: &World, wishes: &[(&str, &str, &str)]) {
     let keys: Vec<_> = wishes.iter().map(|(key, ..)| (*key).to_owned()).collect();
@@ -101,10 +106,15 @@ async fn enqueue(world: &World, wishes: &[(&str, &str, &str)]) {
     world.store.enqueue(Scripted::KIND, &keys, &payloads.collect::<Vec<_>>()).await.unwrap();
 }
 
+/// A job that does nothing for each of these keys.
+fn idle<'a>(keys: &'a [String]) -> Vec<(&'a str, &'a str, &'a str)> {
+    keys.iter().map(|key| (key.as_str(), "", "nothing")).collect()
+}
+
 /// Twenty jobs, of which the one with the key `bad` wishes this.
 async fn enqueue_with_one_bad(world: &World, wish: &str) {
     let keys: Vec<_> = (1..20).map(|n| format!("good {n}")).collect();
-    let mut wishes: Vec<_> = keys.iter().map(|key| (key.as_str(), "", "nothing")).collect();
+    let mut wishes = idle(&keys);
     wishes.insert(7, ("bad", "", wish));
     enqueue(world, &wishes).await;
 }
@@ -119,9 +129,7 @@ async fn the_jobs_of_one_claim_are_one_run_and_each_has_its_own_outcome() {
     let wishes =
         [("a", "", "nothing"), ("b", "", "fail"), ("c", "", "die"), ("d", "", "nothing"), ("e", "", "fail")];
     enqueue(&world, &wishes).await;
-    let running = Running::start(&world, MANY, WIDE);
-    world.until("all have ended", EMPTY).await;
-    let runs = running.stop().await;
+    let runs = Running::start(&world, MANY, WIDE).finish(&world).await;
     assert_eq!(runs[0], ["a", "b", "c", "d", "e"]);
     for (key, outcome, attempts, error) in [
         ("a", "done", 1, None),
@@ -142,23 +150,17 @@ async fn a_payload_that_does_not_parse_spoils_no_other() {
     let world = World::new().await;
     enqueue(&world, &[("a", "", "nothing"), ("c", "", "nothing")]).await;
     world.store.enqueue(Scripted::KIND, &["b".to_owned()], &[json!(7)]).await.unwrap();
-    let running = Running::start(&world, MANY, WIDE);
-    world.until("all have ended", EMPTY).await;
-    running.stop().await;
+    Running::start(&world, MANY, WIDE).finish(&world).await;
     assert_eq!(history(&world, "outcome = 'done'").await, 2);
-    assert_eq!(
-        history(&world, "outcome = 'dead' and key = 'b' and error ~ 'the payload is not one'").await,
-        1
-    );
+    let unparsed = "outcome = 'dead' and key = 'b' and error ~ 'the payload is not one'";
+    assert_eq!(history(&world, unparsed).await, 1);
 }
 
 #[tokio::test]
 async fn after_a_panic_each_job_is_run_alone_and_only_the_culprit_is_charged() {
     let world = World::new().await;
     enqueue_with_one_bad(&world, "panic").await;
-    let running = Running::start(&world, MANY, WIDE);
-    world.until("all have ended", EMPTY).await;
-    let runs = running.stop().await;
+    let runs = Running::start(&world, MANY, WIDE).finish(&world).await;
     assert_eq!(runs[0].len(), 20);
     assert!(runs[1..].iter().all(|run| run.len() == 1), "{runs:?}");
     // Once in the batch, and by itself as often as it may.
@@ -174,25 +176,15 @@ async fn after_a_time_out_each_job_is_run_alone_and_only_the_culprit_is_charged(
     let world = World::new().await;
     enqueue_with_one_bad(&world, "hang").await;
     world.execute("update shopkeeper.job set time_limit = '200 ms' where key = 'bad'").await;
-    let running = Running::start(&world, MANY, WIDE);
-    world.until("all have ended", EMPTY).await;
-    running.stop().await;
+    Running::start(&world, MANY, WIDE).finish(&world).await;
     assert_eq!(history(&world, "outcome = 'done' and attempts = 1").await, 19);
     let culprit = "outcome = 'dead' and key = 'bad' and attempts = 3 and error ~ 'longer than the 200ms'";
     assert_eq!(history(&world, culprit).await, 1);
 }
 
 async fn claim(world: &World, limit: u32, lone: u32) -> Vec<ClaimedJob> {
-    let claim = Claim {
-        kind: Scripted::KIND,
-        worker: "w",
-        limit,
-        shared: true,
-        lone,
-        fleet_limit: None,
-        lease: Duration::ZERO,
-        max_attempts: 3,
-    };
+    let (kind, lease, base) = (Scripted::KIND, Duration::ZERO, Claim::default());
+    let claim = Claim { kind, worker: "w", limit, shared: true, lone, lease, max_attempts: 3, ..base };
     world.store.claim(claim).await.unwrap()
 }
 
@@ -202,12 +194,7 @@ async fn when_a_worker_dies_its_jobs_are_claimed_alone_and_only_the_one_that_the
     enqueue_with_one_bad(&world, "nothing").await;
     assert_eq!(claim(&world, 50, 1).await.len(), 20);
     let dies = async || {
-        world
-            .until(
-                "the leases have run out",
-                "count(*) filter (where lease_until < now()) > 0 from shopkeeper.job",
-            )
-            .await;
+        world.until_some("job where lease_until < now()").await;
         world.store.rescue().await.unwrap()
     };
     assert_eq!(dies().await, 20);
@@ -233,18 +220,12 @@ async fn those_that_must_run_alone_run_one_at_a_time_beside_batches() {
     for _ in 0..2 {
         timeout(LIMIT, running.job.started.notified()).await.unwrap();
     }
-    world
-        .until(
-            "one waits alone",
-            &format!("count(*) = 20 - {lone} + 1 from shopkeeper.job where state = 'running'"),
-        )
-        .await;
+    world.until_count(20 - lone + 1, "job where state = 'running'").await;
     let mut sizes = running.sizes();
     sizes.sort_unstable();
     assert_eq!(sizes, [1, usize::try_from(20 - lone).unwrap()]);
     running.job.gate.add_permits(100);
-    world.until("all have ended", EMPTY).await;
-    running.stop().await;
+    running.finish(&world).await;
     assert_eq!(history(&world, "outcome = 'done' and attempts = 1").await, 20);
 }
 
@@ -258,10 +239,8 @@ async fn a_lane_that_hangs_holds_up_no_other_and_keeps_only_its_own_slots() {
     world.until_count(4, "job_history").await;
     world.store.cancel_jobs(&[world.value("select id from shopkeeper.job").await]).await.unwrap();
     let runs = running.stop().await;
-    assert!(
-        runs.contains(&vec!["a".to_owned()]) && runs.contains(&vec!["b".to_owned(), "c".to_owned()]),
-        "{runs:?}"
-    );
+    assert!(runs.contains(&vec!["a".to_owned()]), "{runs:?}");
+    assert!(runs.contains(&vec!["b".to_owned(), "c".to_owned()]), "{runs:?}");
 }
 
 #[tokio::test]
@@ -274,8 +253,7 @@ async fn a_cancelled_job_of_a_batch_is_left_and_the_others_go_on() {
     world.store.cancel_jobs(&[bad]).await.unwrap();
     world.until_count(19, "job").await;
     running.job.gate.add_permits(10);
-    world.until("all have ended", EMPTY).await;
-    let runs = running.stop().await;
+    let runs = running.finish(&world).await;
     assert_eq!(runs.len(), 1);
     assert_eq!(history(&world, "outcome = 'done'").await, 19);
     assert_eq!(history(&world, "outcome = 'cancelled' and key = 'bad'").await, 1);
@@ -285,13 +263,11 @@ async fn a_cancelled_job_of_a_batch_is_left_and_the_others_go_on() {
 async fn no_more_jobs_of_batches_run_at_once_than_there_are_slots() {
     let world = World::new().await;
     let keys: Vec<_> = (0..30).map(|n| format!("{n}")).collect();
-    let wishes: Vec<_> = keys.iter().map(|key| (key.as_str(), "", "nothing")).collect();
-    enqueue(&world, &wishes).await;
+    enqueue(&world, &idle(&keys)).await;
     let running = Running::start(&world, 0, Limits { concurrency: 4, ..LIMITS });
     world.until_count(4, "job where state = 'running'").await;
     running.job.gate.add_permits(100);
-    world.until("all have ended", EMPTY).await;
-    let runs = running.stop().await;
+    let runs = running.finish(&world).await;
     assert!(runs.iter().all(|run| run.len() <= 4), "{runs:?}");
     assert!(runs.len() < 15, "{} runs of thirty jobs", runs.len());
 }

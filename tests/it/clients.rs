@@ -140,7 +140,7 @@ async fn alerts_and_boards_name_only_metrics_that_there_are_and_their_own_checks
         assert!(unknown.is_empty() && !used.is_empty(), "{file}: {unknown:?}");
     }
     let (world, daemon) = shop_with_daemon().await;
-    daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
+    daemon.ask(&world, question(PRICE)).await;
     let metrics = daemon.metrics().await;
     daemon.stop().await;
     let mut promtool = Command::new("promtool");

@@ -324,7 +324,7 @@ async fn every_metric_is_told_with_its_labels() {
     assert_eq!(words(told.keys().map(String::as_str)), words(known));
 
     let (world, daemon) = shop_with_daemon().await;
-    daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
+    daemon.ask(&world, question(PRICE)).await;
     let metrics = daemon.metrics().await;
     daemon.stop().await;
     for line in metrics.lines().filter(|line| line.starts_with("shopkeeper_")) {

@@ -70,11 +70,7 @@ async fn a_hundred_posts_at_once_with_one_key_are_one_question() {
         let request = daemon.request(Method::POST, "/v1/answers").header("Idempotency-Key", "one");
         // Some wait, some do not.
         let request = if n.is_multiple_of(2) { request.header("Prefer", "wait=10") } else { request };
-        let response = request
-            .json(&json!({ "question": "How much is the Kettle?", "session_id": "s" }))
-            .send()
-            .await
-            .unwrap();
+        let response = request.json(&in_session(PRICE)).send().await.unwrap();
         assert!(response.status().is_success(), "{}", response.status());
         response.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned()
     };
@@ -91,7 +87,7 @@ async fn a_model_that_is_away_is_waited_for_and_then_the_fallback_is_said() {
     let daemon = TestDaemon::start(&world).await;
     let away = Fault::Status { code: 503, retry_after: Some(Duration::from_secs(1)) };
     world.script().always(Operation::Completions, away.clone());
-    let (_, answer) = daemon.post(json!({ "question": "How much is the Kettle?" })).await;
+    let (_, answer) = daemon.post(question(PRICE)).await;
     let id = as_text(&answer["id"]);
     world.until_count(1, "job where last_error is not null").await;
     // With `SHOPKEEPER_TEST_LONG=1` for a minute.
@@ -123,7 +119,7 @@ async fn the_stop_button_stops_all_spending_until_it_is_let_go() {
     let (world, daemon) = shop_with_daemon().await;
     world.run_ok("pause").await;
     let before = (world.completion_requests(), world.script().inputs());
-    let answer = daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
+    let answer = daemon.ask(&world, question(PRICE)).await;
     assert_fields(&answer, json!({ "outcome": "fallback", "needs_escalation": true }));
     world.describe(3, "Made of glass.").await;
     world.try_sync().await.unwrap();
@@ -134,7 +130,7 @@ async fn the_stop_button_stops_all_spending_until_it_is_let_go() {
     world.run_ok("resume").await;
     world.hurry().await;
     world.until_none("job").await;
-    let answer = daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
+    let answer = daemon.ask(&world, question(PRICE)).await;
     assert_eq!(answer["outcome"], "answered");
     daemon.stop().await;
 }

@@ -118,6 +118,21 @@ impl TestDaemon {
         self.client.request(method, format!("{}{path}", self.url))
     }
 
+    /// Asks with a header, and does not wait for the answer.
+    pub(crate) async fn post_with(
+        &self,
+        header: &'static str,
+        value: &str,
+        body: &Value,
+    ) -> (StatusCode, Value) {
+        reply(self.request(Method::POST, "/v1/answers").header(header, value).json(body)).await
+    }
+
+    /// Asks, and waits for the reply that holds the answer.
+    pub(crate) async fn wait_for(&self, question: &str) -> Value {
+        self.post_with("prefer", "wait=20", &serde_json::json!({ "question": question })).await.1
+    }
+
     /// Sends a request; a body of null is none.
     pub(crate) async fn send(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
         let request = self.request(method, path);

@@ -2,7 +2,7 @@
 
 use crate::{
     prelude::*,
-    queue::{EMPTY, LIMITS, Running, Scripted, enqueue},
+    queue::{LIMITS, Running, Scripted, enqueue},
 };
 use shopkeeper::{
     indexing::maintain::KEY,
@@ -24,7 +24,7 @@ async fn a_run_that_takes_longer_than_its_schedule_allows_is_ended_and_tried_aga
         time_limit: Some(Duration::from_millis(100)),
     };
     world.store.fire(&firing).await.unwrap();
-    let running = Running::start(&world, Scripted::default(), Limits { max_attempts: 1000, ..LIMITS });
+    let running = Running::with_limits(&world, Limits { max_attempts: 1000, ..LIMITS });
     world.until("it was tried twice", "max(attempts) >= 2 from shopkeeper.job").await;
     let error = world.text("select last_error from shopkeeper.job").await;
     assert_eq!(error, "it took longer than the 100ms that its schedule allows");
@@ -32,8 +32,7 @@ async fn a_run_that_takes_longer_than_its_schedule_allows_is_ended_and_tried_aga
     enqueue(&world, "free", "nothing").await;
     world.until_some("job_history where key = 'free'").await;
     world.execute("delete from shopkeeper.job").await;
-    world.until("nothing is left", EMPTY).await;
-    running.stop().await;
+    running.finish(&world).await;
 }
 
 #[tokio::test]

@@ -2,19 +2,21 @@
 
 use std::{fmt::Display, process::Output, time::Duration};
 
+use axum::Router;
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shopkeeper::{
-    demo::models::Operation,
-    store::jobs::{Claim, ClaimedJob},
+    demo::models::{Fault, Operation},
+    store::jobs::{Claim, ClaimedJob, Selection},
     sync::reconcile::{SyncOptions, SyncReport},
 };
-use sqlx::{AssertSqlSafe, FromRow, PgPool, Postgres as Driver, postgres::PgRow};
+use sqlx::{AssertSqlSafe, FromRow, PgPool, Postgres as Driver, Transaction, postgres::PgRow};
+use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::{
     running::TestDaemon,
-    support::{World, execute, stderr, stdout, value},
+    support::{LIMIT, SHOP, SOURCE, World, execute, stderr, stdout, value},
 };
 
 /// The secret of every webhook.
@@ -92,6 +94,11 @@ impl World {
 
     pub(crate) async fn text(&self, statement: &str) -> String {
         self.value(statement).await
+    }
+
+    /// The error with which a statement is refused.
+    pub(crate) async fn refusal(&self, statement: &str) -> String {
+        format!("{:#}", shopkeeper::demo::execute(&self.url(), statement).await.unwrap_err())
     }
 
     pub(crate) async fn values<T>(&self, statement: &str) -> Vec<T>
@@ -209,6 +216,14 @@ pub(crate) fn assert_problem((status, problem): (StatusCode, Value), code: u16, 
     as_text(&problem["detail"]).to_owned()
 }
 
+/// Checks the status and some fields of a reply of the API; returns its body.
+#[track_caller]
+pub(crate) fn assert_reply((status, body): (StatusCode, Value), code: u16, fields: Value) -> Value {
+    assert_eq!(status.as_u16(), code, "{body}");
+    assert_fields(&body, fields);
+    body
+}
+
 #[track_caller]
 pub(crate) fn assert_contains(text: impl AsRef<str>, part: &str) {
     let text = text.as_ref();
@@ -225,4 +240,74 @@ pub(crate) fn as_text(value: &Value) -> &str {
 #[track_caller]
 pub(crate) fn as_list(value: &Value) -> &[Value] {
     value.as_array().unwrap_or_else(|| panic!("no array: {value}"))
+}
+
+/// The id of an answer.
+#[track_caller]
+pub(crate) fn id_of(answer: &Value) -> &str {
+    as_text(&answer["id"])
+}
+
+pub(crate) fn question(text: &str) -> Value {
+    json!({ "question": text })
+}
+
+/// The question that the catalogue answers.
+pub(crate) const PRICE: &str = "How much is the Kettle?";
+
+pub(crate) fn in_session(text: &str) -> Value {
+    json!({ "question": text, "session_id": "s" })
+}
+
+/// A model that says this.
+pub(crate) fn says(text: &str) -> Fault {
+    Fault::Says(text.to_owned())
+}
+
+/// A server that is away, and does not say for how long.
+pub(crate) const AWAY: Fault = Fault::Status { code: 503, retry_after: None };
+
+/// Serves these routes to the end of the test; returns the address.
+#[expect(clippy::disallowed_methods, reason = "it ends with the test")]
+pub(crate) async fn serve(routes: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+    url
+}
+
+/// Ends when some work does, which has the time that every wait has.
+pub(crate) async fn in_time<T>(fault: &str, work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, work).await.expect(fault)
+}
+
+impl World {
+    /// The small shop with these webhooks.
+    pub(crate) async fn with_webhooks(sections: &str) -> Self {
+        Self::with_files(SHOP, &(SOURCE.to_owned() + sections), &[("secret", WEBHOOK_SECRET)]).await
+    }
+}
+
+/// Locks.
+impl World {
+    /// Begins a transaction with a statement, and leaves it open.
+    pub(crate) async fn begin(&self, statement: &str) -> Transaction<'static, Driver> {
+        let mut transaction = self.ours.begin().await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *transaction).await.unwrap();
+        transaction
+    }
+
+    /// Waits until statements of this text wait for a lock.
+    pub(crate) async fn until_locked(&self, statements: u32, text: &str) {
+        let locked = format!(
+            "count(*) >= {statements} from pg_stat_activity
+             where datname = current_database() and wait_event_type = 'Lock' and query ~ '{text}'"
+        );
+        self.until("a statement waits for a lock", &locked).await;
+    }
+}
+
+/// The dead jobs of a kind.
+pub(crate) fn dead(kind: &str) -> Selection {
+    Selection::Dead { kind: kind.to_owned() }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use crate::{prelude::*, sessions::send};
+use crate::prelude::*;
 use axum::{
     Router,
     body::Bytes,
@@ -12,8 +12,6 @@ use axum::{
     routing::post,
 };
 use shopkeeper::webhook::job::DeliverWebhook;
-
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// A message as it came.
 #[derive(Clone, Debug)]
@@ -40,13 +38,8 @@ struct Receiver {
 
 impl Receiver {
     /// Listens on loopback, and says where.
-    #[expect(clippy::disallowed_methods, reason = "it ends with the test")]
     async fn start(&self) -> String {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let routes = Router::new().route("/hook", post(receive)).with_state(self.clone());
-        tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        format!("http://{address}/hook")
+        serve(Router::new().route("/hook", post(receive)).with_state(self.clone())).await + "/hook"
     }
 
     fn reply(&self, replies: impl IntoIterator<Item = Reply>) {
@@ -70,7 +63,7 @@ impl Receiver {
 
 async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> Response {
     let id = headers["webhook-id"].to_str().unwrap().to_owned();
-    let is_signed = standardwebhooks::Webhook::new(SECRET).unwrap().verify(&body, &headers).is_ok();
+    let is_signed = standardwebhooks::Webhook::new(WEBHOOK_SECRET).unwrap().verify(&body, &headers).is_ok();
     let body = serde_json::from_slice(&body).unwrap();
     receiver.messages.lock().unwrap().push(Message { id, body, is_signed });
     let reply = {
@@ -87,42 +80,39 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Byt
     }
 }
 
-fn section(name: &str, url: &str, rest: &str) -> String {
-    format!("[[webhook]]\nname = \"{name}\"\nurl = \"{url}\"\nsecret = {{ file = \"secret\" }}\n{rest}\n")
+/// A shop whose daemon knows one receiver.
+async fn shop_with_receiver() -> (Receiver, World, TestDaemon) {
+    let receiver = Receiver::default();
+    let world = World::with_webhooks(&webhook("hook", &receiver.start().await, ON_LOOPBACK)).await;
+    let daemon = TestDaemon::start(&world).await;
+    (receiver, world, daemon)
 }
 
-/// A world whose settings have these webhooks.
-async fn world(sections: &str) -> World {
-    World::with_files(SHOP, &(SOURCE.to_owned() + sections), &[("secret", SECRET)]).await
-}
-
-const ALLOWED: &str = "allow_private_addresses = true";
-
-fn question() -> Value {
-    json!({ "question": "How much is the Kettle?" })
+async fn redeliver(daemon: &TestDaemon, id: impl std::fmt::Display) {
+    let path = format!("/v1/webhooks/deliveries/{id}/redeliver");
+    assert_eq!(daemon.send(Method::POST, &path, Value::Null).await.0, StatusCode::ACCEPTED);
 }
 
 #[tokio::test]
 async fn a_receiver_is_told_the_answer_object_signed_and_only_what_it_wants() {
     let (all, failures) = (Receiver::default(), Receiver::default());
-    let sections = section("all", &all.start().await, ALLOWED)
-        + &section("failures", &failures.start().await, &format!("{ALLOWED}\nevents = [\"answer.failed\"]"));
-    let world = world(&sections).await;
+    let only_failures = format!("{ON_LOOPBACK}\nevents = [\"answer.failed\"]");
+    let sections = webhook("all", &all.start().await, ON_LOOPBACK)
+        + &webhook("failures", &failures.start().await, &only_failures);
+    let world = World::with_webhooks(&sections).await;
     let daemon = TestDaemon::start(&world).await;
-    let answer = daemon.ask(&world, question()).await;
+    let answer = daemon.ask(&world, question(PRICE)).await;
     let told = all.until(1).await;
     assert!(told[0].is_signed);
-    assert_eq!(
-        (&told[0].body["type"], &told[0].body["data"]["id"]),
-        (&json!("answer.completed"), &answer["id"])
-    );
-    assert_eq!(told[0].body["data"]["answer"], answer["answer"]);
-    assert_eq!(told[0].body["data"].as_object().unwrap().len(), answer.as_object().unwrap().len());
+    let data = &told[0].body["data"];
+    assert_fields(&told[0].body, json!({ "type": "answer.completed", "data": { "id": answer["id"] } }));
+    assert_eq!(data["answer"], answer["answer"]);
+    assert_eq!(data.as_object().unwrap().len(), answer.as_object().unwrap().len());
 
     world.script().always(Operation::Completions, Fault::BadJson);
-    let failed = daemon.ask(&world, question()).await;
+    let failed = daemon.ask(&world, question(PRICE)).await;
     let told = all.until(3).await;
-    let mut types: Vec<_> = told[1..].iter().map(|message| message.body["type"].as_str().unwrap()).collect();
+    let mut types: Vec<_> = told[1..].iter().map(|message| as_text(&message.body["type"])).collect();
     types.sort_unstable();
     assert_eq!(types, ["answer.escalated", "answer.failed"]);
     let told = failures.until(1).await;
@@ -130,16 +120,11 @@ async fn a_receiver_is_told_the_answer_object_signed_and_only_what_it_wants() {
     world.script().clear();
 
     // What names one is told to that one alone.
-    let mut one = question();
-    one["webhook"] = json!("failures");
-    daemon.ask(&world, one).await;
-    let mut unknown = question();
-    unknown["webhook"] = json!("nobody");
-    let (status, problem) = daemon.post(unknown).await;
-    assert_eq!((status.as_u16(), as_text(&problem["detail"]).contains("nobody")), (400, true));
-    let asked = sqlx::query("select shopkeeper.ask('a', webhook => 'nobody')").execute(&world.ours).await;
-    let error = asked.unwrap_err().to_string();
-    assert!(error.contains("no webhook 'nobody'; there are: all, failures"), "{error}");
+    daemon.ask(&world, json!({ "question": PRICE, "webhook": "failures" })).await;
+    let unknown = daemon.post(json!({ "question": PRICE, "webhook": "nobody" })).await;
+    assert_contains(assert_problem(unknown, 400, "invalid_request"), "nobody");
+    let unknown = world.refusal("select shopkeeper.ask('a', webhook => 'nobody')").await;
+    assert!(unknown.contains("no webhook 'nobody'; there are: all, failures"), "{unknown}");
     world.until_none("delivery where status = 'pending'").await;
     assert_eq!((all.messages().len(), failures.messages().len()), (3, 1));
     daemon.stop().await;
@@ -149,38 +134,28 @@ async fn a_receiver_is_told_the_answer_object_signed_and_only_what_it_wants() {
 async fn a_receiver_that_fails_is_told_again_the_same_until_it_has_it() {
     let receiver = Receiver::default();
     let url = receiver.start().await;
-    let world = world(&section("hook", &url, ALLOWED)).await;
+    let world = World::with_webhooks(&webhook("hook", &url, ON_LOOPBACK)).await;
     let daemon = TestDaemon::start(&world).await;
-    receiver.reply([
-        Reply::Status(500),
-        Reply::RetryAfter(3600),
-        Reply::Redirect(url.clone()),
-        Reply::Status(404),
-    ]);
-    daemon.ask(&world, question()).await;
-    for attempt in 1..=4 {
+    let redirect = Reply::Redirect(url.clone());
+    receiver.reply([Reply::Status(500), Reply::RetryAfter(3600), redirect, Reply::Status(404)]);
+    daemon.ask(&world, question(PRICE)).await;
+    for (attempt, seconds) in (1..).zip([5.0, 3600.0, 1800.0, 7200.0]) {
         world
-            .until(
-                "it failed",
-                &format!("attempts = {attempt} and status = 'pending' and error is not null from shopkeeper.delivery"),
-            )
+            .until_some(&format!(
+                "delivery where attempts = {attempt} and status = 'pending' and error is not null"
+            ))
             .await;
         world.until_count(1, "job where state = 'scheduled'").await;
-        let expected = [5.0, 3600.0, 1800.0, 7200.0][attempt - 1];
         // The queue spreads what waits a little.
-        let waits = format!(
-            "run_at >= started_at + interval '{expected} s' and run_at < now() + 1.3 * interval '{expected} s'
-             from shopkeeper.job"
-        );
-        assert!(world.value::<bool>(&format!("select {waits}")).await, "after {attempt}");
+        let wait = format!("interval '{seconds} s'");
+        let waits = format!("job where run_at >= started_at + {wait} and run_at < now() + 1.3 * {wait}");
+        assert_eq!(world.count(&waits).await, 1, "after {attempt}");
         if attempt < 4 {
             world.hurry().await;
             world.ring("deliver_webhook").await;
         } else {
             // An operator does not want to wait.
-            let id: Uuid = world.value("select id from shopkeeper.delivery").await;
-            let path = format!("/v1/webhooks/deliveries/{id}/redeliver");
-            assert_eq!(send(&daemon, Method::POST, &path, None).await.0.as_u16(), 202);
+            redeliver(&daemon, world.value::<Uuid>("select id from shopkeeper.delivery").await).await;
         }
     }
     let told = receiver.until(5).await;
@@ -189,16 +164,15 @@ async fn a_receiver_that_fails_is_told_again_the_same_until_it_has_it() {
     world.until("it is delivered", "status = 'delivered' and code = 204 from shopkeeper.delivery").await;
 
     // An operator has it sent once more: the same message.
-    let (status, listed) = daemon.get("/v1/webhooks/deliveries?status=delivered").await;
-    assert_eq!((status.as_u16(), as_list(&listed["data"]).len()), (200, 1), "{listed}");
-    let path = format!("/v1/webhooks/deliveries/{}/redeliver", told[0].id);
-    assert_eq!(send(&daemon, Method::POST, &path, None).await.0.as_u16(), 202);
+    let listed = daemon.get("/v1/webhooks/deliveries?status=delivered").await;
+    assert_eq!(as_list(&assert_reply(listed, 200, json!({}))["data"]).len(), 1);
+    redeliver(&daemon, &told[0].id).await;
     let again = receiver.until(6).await;
     assert_eq!((&again[5].id, &again[5].body), (&told[0].id, &told[0].body));
 
     // One that is gone is not told again.
     receiver.reply([Reply::Status(410)]);
-    daemon.ask(&world, question()).await;
+    daemon.ask(&world, question(PRICE)).await;
     world.until_count(1, "delivery where status = 'failed' and code = 410").await;
     assert_eq!(world.count("job").await, 0);
     daemon.stop().await;
@@ -207,13 +181,13 @@ async fn a_receiver_that_fails_is_told_again_the_same_until_it_has_it() {
 #[tokio::test]
 async fn a_receiver_that_hangs_holds_up_no_answer_and_no_other_receiver() {
     let (hanging, well) = (Receiver::default(), Receiver::default());
-    let sections =
-        section("hanging", &hanging.start().await, ALLOWED) + &section("well", &well.start().await, ALLOWED);
-    let world = world(&sections).await;
+    let sections = webhook("hanging", &hanging.start().await, ON_LOOPBACK)
+        + &webhook("well", &well.start().await, ON_LOOPBACK);
+    let world = World::with_webhooks(&sections).await;
     let daemon = TestDaemon::start(&world).await;
     hanging.reply((0..100).map(|_| Reply::Hang));
     for _ in 0..5 {
-        assert_eq!(daemon.ask(&world, question()).await["status"], "completed");
+        assert_eq!(daemon.ask(&world, question(PRICE)).await["status"], "completed");
     }
     well.until(5).await;
     world.until_count(5, "delivery where error like '%no answer in time'").await;
@@ -235,28 +209,20 @@ async fn nothing_is_sent_into_a_private_network_whatever_its_name_or_way() {
         ("link", "http://169.254.169.254/latest/meta-data".to_owned()),
         ("unique", "http://[fd00::1]/hook".to_owned()),
     ];
-    let sections: String = ways.iter().map(|(name, url)| section(name, url, "")).collect();
-    let world = world(&sections).await;
+    let sections: String = ways.iter().map(|(name, url)| webhook(name, url, "")).collect();
+    let world = World::with_webhooks(&sections).await;
     let daemon = TestDaemon::start(&world).await;
-    daemon.ask(&world, question()).await;
-    world
-        .until(
-            "all are refused",
-            &format!(
-                "count(*) = {} from shopkeeper.delivery where error like '%is an address of a private network%'",
-                ways.len()
-            ),
-        )
-        .await;
+    daemon.ask(&world, question(PRICE)).await;
+    let refused = "delivery where error like '%is an address of a private network%'";
+    world.until_count(ways.len(), refused).await;
     assert!(receiver.messages().is_empty());
     daemon.stop().await;
 
     // A redirect of a public receiver would be the same way in: none is followed.
-    let (public, inner) = (Receiver::default(), Receiver::default());
-    let world = self::world(&section("public", &public.start().await, ALLOWED)).await;
-    let daemon = TestDaemon::start(&world).await;
+    let inner = Receiver::default();
+    let (public, world, daemon) = shop_with_receiver().await;
     public.reply([Reply::Redirect(inner.start().await)]);
-    daemon.ask(&world, question()).await;
+    daemon.ask(&world, question(PRICE)).await;
     world.until("it failed", "code = 302 from shopkeeper.delivery").await;
     assert!(inner.messages().is_empty());
     daemon.stop().await;
@@ -264,27 +230,19 @@ async fn nothing_is_sent_into_a_private_network_whatever_its_name_or_way() {
 
 #[tokio::test]
 async fn what_is_told_is_written_with_the_result_and_erased_with_it() {
-    let receiver = Receiver::default();
-    let world = world(&section("hook", &receiver.start().await, ALLOWED)).await;
-    let daemon = TestDaemon::start(&world).await;
+    let (receiver, world, daemon) = shop_with_receiver().await;
     receiver.reply([Reply::Status(500)]);
-    let mut asked = question();
-    asked["session_id"] = json!("zebra77");
-    daemon.ask(&world, asked).await;
+    daemon.ask(&world, json!({ "question": PRICE, "session_id": "zebra77" })).await;
     receiver.until(1).await;
     world.until_count(1, "job where state = 'scheduled'").await;
-    send(&daemon, Method::DELETE, "/v1/sessions/zebra77", None).await;
-    assert_eq!(
-        world.count("delivery").await
-            + world.count("job").await
-            + world.count("job_history where kind in ('answer_question', 'deliver_webhook')").await,
-        0
-    );
+    daemon.send(Method::DELETE, "/v1/sessions/zebra77", Value::Null).await;
+    for left in ["delivery", "job", "job_history where kind in ('answer_question', 'deliver_webhook')"] {
+        assert_eq!(world.count(left).await, 0, "{left}");
+    }
 
     // A result that is not committed tells nobody.
-    world.execute("begin; update shopkeeper.answer set status = 'failed'; rollback; select shopkeeper.ask('Anybody?')",
-    )
-    .await;
+    world.execute("begin; update shopkeeper.answer set status = 'failed'; rollback").await;
+    world.ask_by_sql("Anybody?").await;
     receiver.until(2).await;
     world.until_none("job").await;
     let written = usize::try_from(world.count("delivery").await).unwrap();
@@ -294,26 +252,21 @@ async fn what_is_told_is_written_with_the_result_and_erased_with_it() {
 
 #[tokio::test]
 async fn a_command_with_other_settings_stops_no_deliveries() {
-    let hook =
-        "\n[[webhook]]\nname = \"hook\"\nurl = \"http://127.0.0.1:9/\"\nsecret = { file = \"secret\" }\n";
-    let world = World::with_files(SHOP, &format!("{SOURCE}{hook}"), &[("secret", SECRET)]).await;
-    let settings = fs::read_to_string(world.settings()).unwrap();
-    let other = settings.replace(hook, "").replace("name = \"product\"", "name = \"copy\"");
-    fs::write(world.settings(), other).unwrap();
-    for command in [&["plan"][..], &["search", "kettle"], &["ask", "How much is the Kettle?"]] {
-        assert!(world.run(command).await.status.success(), "{command:?}");
-        assert_eq!(world.count("webhook").await, 1, "{command:?}");
-        assert_eq!(world.count("source").await, 1, "{command:?}");
+    let hook = webhook("hook", "http://127.0.0.1:9/", "");
+    let world = World::with_webhooks(&hook).await;
+    world.edit_settings(&hook, "");
+    world.edit_settings("name = \"product\"", "name = \"copy\"");
+    for command in ["plan", "search kettle", "ask 'How much is the Kettle?'"] {
+        world.run_ok(command).await;
+        assert_eq!((world.count("webhook").await, world.count("source").await), (1, 1), "{command}");
     }
 }
 
 #[tokio::test]
 async fn a_message_whose_job_an_operator_cancels_is_not_waited_for() {
-    let receiver = Receiver::default();
-    let world = world(&section("hook", &receiver.start().await, ALLOWED)).await;
-    let daemon = TestDaemon::start(&world).await;
+    let (receiver, world, daemon) = shop_with_receiver().await;
     receiver.reply([Reply::Status(500)]);
-    daemon.ask(&world, question()).await;
+    daemon.ask(&world, question(PRICE)).await;
     world.until_count(1, "job where state = 'scheduled'").await;
     let job: i64 = world.value("select id from shopkeeper.job").await;
     assert_eq!(world.store.cancel_jobs(&[job]).await.unwrap(), 1);
@@ -325,7 +278,7 @@ async fn a_message_whose_job_an_operator_cancels_is_not_waited_for() {
 #[tokio::test]
 async fn a_message_for_a_webhook_that_this_daemon_does_not_know_waits_for_one_that_does() {
     let receiver = Receiver::default();
-    let world = world(&section("bot", &receiver.start().await, ALLOWED)).await;
+    let world = World::with_webhooks(&webhook("bot", &receiver.start().await, ON_LOOPBACK)).await;
     world.sync().await;
     // As an older daemon, started before the webhook was added.
     let old = DeliverWebhook { store: world.store.clone(), webhooks: BTreeMap::new() };
