@@ -20,48 +20,51 @@ fn model(server: &str, model: &str) -> ModelAddress {
     ModelAddress { server: server.to_owned(), model: model.to_owned() }
 }
 
+/// How long a request of so many tokens has to wait, of which a share is reserved for others.
+async fn take(world: &World, model: &ModelAddress, rates: Rates, tokens: u64, reserve: f64) -> Duration {
+    world.store.take_budget(model, rates, 1, tokens, reserve).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_budget_is_shared_fills_up_steadily_and_leaves_answers_their_share() {
     let world = World::new().await;
     let began = Instant::now();
     // As long as this takes, a budget fills and a wait passes.
     let meanwhile = || began.elapsed();
-    let of = model("server", "m");
-    let take = async |tokens, reserve| world.store.take_budget(&of, RATES, 1, tokens, reserve).await.unwrap();
+    let (one, another) = (model("server", "m"), model("another", "m"));
+    let take_of_one = async |tokens, reserve| take(&world, &one, RATES, tokens, reserve).await;
     // Ten seconds bring ten requests, of which backfill leaves some.
     let mut taken = 0;
-    while take(1, 0.5).await.is_zero() {
+    while take_of_one(1, 0.5).await.is_zero() {
         taken += 1;
     }
     assert!((5..=5 + meanwhile().as_secs() + 1).contains(&taken), "{taken}");
-    assert!(take(1, 0.5).await <= Duration::from_secs(1));
-    assert!(take(1, 0.0).await.is_zero(), "answers go on");
+    assert!(take_of_one(1, 0.5).await <= Duration::from_secs(1));
+    assert!(take_of_one(1, 0.0).await.is_zero(), "answers go on");
     // More tokens than ten seconds bring are lent, and paid back before the next request.
-    assert!(take(2000, 0.0).await.is_zero());
-    let wait = take(1, 0.0).await;
+    assert!(take_of_one(2000, 0.0).await.is_zero());
+    let wait = take_of_one(1, 0.0).await;
     assert!(wait + meanwhile() > Duration::from_secs(8) && wait < Duration::from_secs(11), "{wait:?}");
-    let another = model("another", "m");
-    assert!(world.store.take_budget(&another, RATES, 1, 1, 0.0).await.unwrap().is_zero());
+    assert!(take(&world, &another, RATES, 1, 0.0).await.is_zero());
     world.store.hold_budget(&another, Duration::from_secs(30)).await.unwrap();
-    let wait = world.store.take_budget(&another, RATES, 1, 1, 0.0).await.unwrap();
+    let wait = take(&world, &another, RATES, 1, 0.0).await;
     assert!(wait + meanwhile() > Duration::from_secs(29) && wait < Duration::from_secs(32), "{wait:?}");
     world.store.hold_budget(&another, Duration::from_secs(1)).await.unwrap();
-    let wait = world.store.take_budget(&another, RATES, 1, 1, 0.0).await.unwrap();
+    let wait = take(&world, &another, RATES, 1, 0.0).await;
     assert!(wait + meanwhile() > Duration::from_secs(25), "what it said before holds: {wait:?}");
 }
 
 #[tokio::test]
 async fn a_clock_that_was_set_back_holds_no_budget() {
     let world = World::new().await;
-    let of = model("server", "m");
-    let take = async || world.store.take_budget(&of, RATES, 1, 1, 0.0).await.unwrap();
-    assert!(take().await.is_zero());
+    let model = model("server", "m");
     let ahead = "update shopkeeper.model_budget set at = clock_timestamp() + interval '1 hour'";
-    world.execute(ahead).await;
-    assert!(take().await.is_zero());
-    world.execute(ahead).await;
-    world.store.hold_budget(&of, Duration::from_secs(2)).await.unwrap();
-    let wait = take().await;
+    for _ in 0..2 {
+        assert!(take(&world, &model, RATES, 1, 0.0).await.is_zero());
+        world.execute(ahead).await;
+    }
+    world.store.hold_budget(&model, Duration::from_secs(2)).await.unwrap();
+    let wait = take(&world, &model, RATES, 1, 0.0).await;
     assert!(wait < Duration::from_secs(5), "{wait:?}");
 }
 
@@ -88,13 +91,11 @@ async fn the_money_of_a_day_stops_the_backfill_and_not_the_answers() {
     assert!(world.count("usage where usd > 0.001").await > 0, "the first request was free to go over it");
     world.describe(3, "Too dear.").await;
     world.try_sync().await.unwrap();
-    let workers = world.workers();
-    world.until_some("job where last_error like 'today%dollars%'").await;
+    world.with_workers(world.until_some("job where last_error like 'today%dollars%'")).await;
     let midnight = "job where run_at >= ((now() at time zone 'UTC')::date + 1)::timestamp at time zone 'UTC'";
     assert_eq!(world.count(midnight).await, 1);
     let id = world.ask_by_sql("Which kettle holds two litres?").await;
-    world.until_completed(id).await;
-    workers.stop().await;
+    world.with_workers(world.until_completed(id)).await;
     // As long as there is none, it waits on; when there is more, a daemon that starts lets it go on.
     for (limit, waiting) in [("0.001", 1), ("0.002", 1), ("1000", 0)] {
         let (part, other) = ("embedding_usd = ", format!("embedding_usd = {limit} #"));
@@ -119,13 +120,13 @@ async fn what_a_search_and_an_answer_that_fails_cost_is_counted() {
     world.script().always(Operation::Completions, Fault::WrongCount);
     let id = world.ask_by_sql("Which kettle holds two litres?").await;
     let workers = world.workers();
-    world.until("it failed", &format!("status = 'failed' from shopkeeper.answer where id = '{id}'")).await;
+    world.until_some(&format!("answer where status = 'failed' and id = '{id}'")).await;
     assert_eq!(world.value::<i64>(tokens).await, 4 * searched);
 
     // One that nobody waits for any longer.
     world.script().always(Operation::Completions, failure);
     let id = world.ask_by_sql("Which kettle holds two litres?").await;
-    world.until("it waits", &format!("last_error is not null from shopkeeper.job where key = '{id}'")).await;
+    world.until_some(&format!("job where last_error is not null and key = '{id}'")).await;
     world.value::<bool>(&format!("select shopkeeper.cancel_answer('{id}')")).await;
     workers.stop().await;
     assert_eq!(world.value::<i64>(tokens).await, 5 * searched);
@@ -151,7 +152,7 @@ async fn each_model_of_a_server_has_a_budget_of_its_own() {
     let (chat, embedding) = (model("server", "chat"), model("server", "embedding"));
     let large = Rates { requests: Some(3000), tokens: Some(1_000_000) };
     let small = Rates { requests: Some(6), tokens: Some(30_000) };
-    let take = async |of, rates| world.store.take_budget(of, rates, 1, 1000, 0.0).await.unwrap();
+    let take = async |model, rates| take(&world, model, rates, 1000, 0.0).await;
     assert!(take(&chat, small).await.is_zero());
     assert!(!take(&chat, small).await.is_zero(), "its one request is spent");
     world.store.hold_budget(&chat, Duration::from_mins(10)).await.unwrap();
@@ -161,33 +162,29 @@ async fn each_model_of_a_server_has_a_budget_of_its_own() {
     world.store.correct_budget(&chat, Some(0), Some(0)).await.unwrap();
     assert!(take(&embedding, large).await.is_zero());
     world.store.correct_budget(&embedding, Some(0), Some(0)).await.unwrap();
-    let left: f64 =
-        world.value("select requests from shopkeeper.model_budget where model = 'embedding'").await;
-    assert!(left.abs() < 0.1, "{left}");
+    let left = "select requests from shopkeeper.model_budget where model = 'embedding'";
+    assert!(world.value::<f64>(left).await.abs() < 0.1);
 }
 
 #[tokio::test]
 async fn a_model_without_limits_is_asked_at_once_unless_its_server_wants_patience() {
     let world = World::new().await;
-    let of = model("server", "m");
+    let unlimited = model("server", "m");
     let free = Rates { requests: None, tokens: None };
     for _ in 0..100 {
-        let wait = world.store.take_budget(&of, free, 1, 1_000_000, 0.9).await.unwrap();
-        assert!(wait.is_zero(), "{wait:?}");
+        assert_eq!(take(&world, &unlimited, free, 1_000_000, 0.9).await, Duration::ZERO);
     }
-    world.store.hold_budget(&of, Duration::from_mins(10)).await.unwrap();
-    let wait = world.store.take_budget(&of, free, 1, 1, 0.0).await.unwrap();
-    assert!(wait > Duration::from_mins(1), "{wait:?}");
+    world.store.hold_budget(&unlimited, Duration::from_mins(10)).await.unwrap();
+    assert!(take(&world, &unlimited, free, 1, 0.0).await > Duration::from_mins(1));
     // One limit alone holds by itself.
     let (requests, tokens) = (Rates { requests: Some(6), ..free }, Rates { tokens: Some(60), ..free });
     for (name, rates) in [("requests", requests), ("tokens", tokens)] {
-        let of = model(name, "m");
-        assert!(world.store.take_budget(&of, rates, 1, 100, 0.0).await.unwrap().is_zero());
-        assert!(!world.store.take_budget(&of, rates, 1, 100, 0.0).await.unwrap().is_zero(), "{name}");
+        let limited = model(name, "m");
+        assert!(take(&world, &limited, rates, 100, 0.0).await.is_zero(), "{name}");
+        assert!(!take(&world, &limited, rates, 100, 0.0).await.is_zero(), "{name}");
     }
     // Our own, on a loopback address, has none.
-    let rates = world.parts.composer.budget.rates();
-    assert_eq!(rates, free);
+    assert_eq!(world.parts.composer.budget.rates(), free);
 }
 
 #[tokio::test]
@@ -213,14 +210,11 @@ async fn an_overloaded_server_that_names_no_time_or_none_is_left_alone_all_the_s
 
 #[tokio::test]
 async fn a_server_without_a_key_gets_no_authorization_and_one_with_a_key_gets_it() {
-    let key = ("openai.key", "sk-test\n");
-    let mut world = World::with_files(SHOP, SOURCE, &[key]).await;
+    let mut world = World::with_files(SHOP, SOURCE, &[("openai.key", "sk-test\n")]).await;
     let sent = async |world: &World| {
         world.sync().await;
         let id = world.ask_by_sql("Which kettle holds two litres?").await;
-        let workers = world.workers();
-        world.until_completed(id).await;
-        workers.stop().await;
+        world.with_workers(world.until_completed(id)).await;
         let headers = [Operation::Embeddings, Operation::Completions]
             .map(|operation| world.script().headers(operation).pop().unwrap().remove("authorization"));
         headers.map(|header| header.map(|header| header.to_str().unwrap().to_owned()))
@@ -232,24 +226,23 @@ async fn a_server_without_a_key_gets_no_authorization_and_one_with_a_key_gets_it
     assert_eq!(sent(&world).await, [bearer.clone(), bearer]);
 }
 
+/// A model server that takes no vectors in base64.
+fn refuses_base64() -> Fault {
+    Fault::Refuses(r#""encoding_format":"base64""#.to_owned())
+}
+
 #[tokio::test]
 async fn a_request_is_sent_in_another_form_once_and_then_never_again_in_the_first() {
     let world = World::new().await;
-    let base64 = Fault::Refuses(r#""encoding_format":"base64""#.to_owned());
-    world.script().always(Operation::Embeddings, base64);
+    world.script().always(Operation::Embeddings, refuses_base64());
     world.script().always(Operation::Completions, Fault::Refuses(r#""stream":true"#.to_owned()));
     world.sync().await;
     assert_eq!(world.fresh().await, 3);
     assert_eq!(world.embedding_requests(), 2);
-    let answered = "not exists (select from shopkeeper.answer where status <> 'completed')";
     for (asked, sent) in [(1, 2), (2, 3)] {
         world.ask_by_sql("Which kettle holds two litres?").await;
-        let workers = world.workers();
-        world.until("it is answered", answered).await;
-        workers.stop().await;
-        let requests = [Operation::Embeddings, Operation::Completions]
-            .map(|operation| world.script().requests(operation));
-        assert_eq!(requests, [2 + asked, sent]);
+        world.with_workers(world.until_none("answer where status <> 'completed'")).await;
+        assert_eq!((world.embedding_requests(), world.completion_requests()), (2 + asked, sent));
     }
 }
 
@@ -257,12 +250,9 @@ async fn a_request_is_sent_in_another_form_once_and_then_never_again_in_the_firs
 async fn a_second_request_in_another_form_waits_for_the_budget_like_any_other() {
     // One request, and the next after ten seconds.
     let world = limited("requests_per_minute = 6").await;
-    let base64 = Fault::Refuses(r#""encoding_format":"base64""#.to_owned());
-    world.script().always(Operation::Embeddings, base64);
+    world.script().always(Operation::Embeddings, refuses_base64());
     world.try_sync().await.unwrap();
-    let workers = world.workers();
-    world.until_count(3, "job where waits_for = 'rate_limit'").await;
-    workers.stop().await;
+    world.with_workers(world.until_count(3, "job where waits_for = 'rate_limit'")).await;
     assert_eq!(world.embedding_requests(), 1);
     let waits: (String, String) =
         world.row("select distinct waits_server, waits_model from shopkeeper.job").await;
@@ -273,17 +263,16 @@ async fn a_second_request_in_another_form_waits_for_the_budget_like_any_other() 
 async fn a_rejected_text_is_asked_once_and_again_only_when_something_changed_or_somebody_wants_it() {
     let world = World::new().await;
     world.sync().await;
-    world.script().always(Operation::Embeddings, Fault::Rejected("poison".to_owned()));
+    let poisoned = Fault::Rejected("poison".to_owned());
+    world.script().always(Operation::Embeddings, poisoned.clone());
     world.describe(3, "Full of poison.").await;
     let requests = || world.embedding_requests();
     let before = requests();
     world.sync().await;
     assert_eq!(requests(), before + 1, "the form is known, so the text is to blame");
     assert_eq!(world.count("document_index where state = 'failed'").await, 1);
-    let server = world.models.base_url();
-    let rejecting =
-        world.text("select rejected_by from shopkeeper.document_index where state = 'failed'").await;
-    assert_eq!(rejecting, server);
+    let rejecting = "select rejected_by from shopkeeper.document_index where state = 'failed'";
+    assert_eq!(world.text(rejecting).await, world.models.base_url());
 
     assert_eq!(world.sync().await.enqueued, 0);
     assert_eq!(requests(), before + 1);
@@ -292,7 +281,7 @@ async fn a_rejected_text_is_asked_once_and_again_only_when_something_changed_or_
     world.describe(2, "Sound.").await;
     world.sync().await;
     assert_eq!(world.sync().await.enqueued, 1);
-    world.script().always(Operation::Embeddings, Fault::Rejected("poison".to_owned()));
+    world.script().always(Operation::Embeddings, poisoned);
     world.sync().await;
     assert_eq!(world.count("document_index where state = 'failed'").await, 1);
 
@@ -300,7 +289,7 @@ async fn a_rejected_text_is_asked_once_and_again_only_when_something_changed_or_
     world.sync_with(FULL).await;
     world.drain().await;
     assert_eq!(requests(), before + 1);
-    world.value::<i64>("select shopkeeper.refresh('product', '3')").await;
+    world.execute("select shopkeeper.refresh('product', '3')").await;
     world.drain().await;
     assert_eq!(requests(), before + 2);
     // Another server may take it.
@@ -325,31 +314,25 @@ async fn tokens_that_an_answer_did_not_use_come_back() {
         temperature: 0.0,
         max_tokens: 50,
     };
-    let (composer, left) =
-        (&world.parts.composer, "select tokens from shopkeeper.model_budget where model = 'extractive'");
+    let composer = &world.parts.composer;
+    let left = "select tokens from shopkeeper.model_budget where model = 'extractive'";
     let mut tokens = Vec::new();
     for _ in 0..2 {
-        let budget = &composer.budget;
-        budget.complete(&*composer.completer, &prompt, None, 500, &[]).await.unwrap();
+        composer.budget.complete(&*composer.completer, &prompt, None, 500, &[]).await.unwrap();
         tokens.push(world.value::<f64>(left).await);
     }
     assert!((tokens[0] - 500.0).abs() < 0.1, "of a thousand: {tokens:?}");
     assert!(tokens[1] > 400.0, "the second takes what the first did not use: {tokens:?}");
 }
 
-/// What `status --json` and `queue list --json` say of jobs that wait for a budget, and `status` in words.
-async fn waiting(world: &World) -> (Vec<Value>, String) {
-    let json = async |arguments: &[&str]| {
-        let said: Value = serde_json::from_str(&stdout(&world.run(arguments).await)).unwrap();
-        as_list(&said["waiting"]).to_vec()
+/// The one wait for a budget that `status --json` and `queue list --json` name, and `status` in words.
+async fn waiting(world: &World) -> (Value, String) {
+    let [status, listed] = [world.run_json("status").await, world.run_json("queue list").await];
+    let ([wait], [same]) = (as_list(&status["waiting"]), as_list(&listed["waiting"])) else {
+        panic!("{status} {listed}");
     };
-    let status = json(&["status", "--json"]).await;
-    let listed = json(&["queue", "list", "--json"]).await;
-    let names = |waits: &[Value]| {
-        waits.iter().map(|wait| (wait["kind"].clone(), wait["model"].clone())).collect::<Vec<_>>()
-    };
-    assert_eq!(names(&status), names(&listed));
-    (status, world.run_ok("status").await)
+    assert_eq!((&wait["kind"], &wait["model"]), (&same["kind"], &same["model"]));
+    (wait.clone(), world.run_ok("status").await)
 }
 
 async fn ask(world: &World, questions: usize) {
@@ -358,63 +341,60 @@ async fn ask(world: &World, questions: usize) {
     }
 }
 
+/// A small shop with a daemon that may ask the chat model so often, and questions for it.
+async fn asked(questions: usize, per_minute: u32) -> (World, TestDaemon) {
+    let mut world = World::new().await;
+    world.change_settings("[answers]", &format!("[answers]\nrequests_per_minute = {per_minute}")).await;
+    let daemon = TestDaemon::start(&world).await;
+    ask(&world, questions).await;
+    (world, daemon)
+}
+
 #[tokio::test]
 async fn it_is_said_which_jobs_were_put_off_for_which_budget_and_since_when() {
     // One answer, and the next after a minute.
-    let mut world = World::new().await;
-    world.change_settings("[answers]", "[answers]\nrequests_per_minute = 1").await;
-    let daemon = TestDaemon::start(&world).await;
-    ask(&world, 4).await;
+    let (world, daemon) = asked(4, 1).await;
     world.until_count(3, "job where waits_for = 'rate_limit'").await;
-    let (waits, text) = waiting(&world).await;
-    let [wait] = &*waits else { panic!("{waits:?}") };
-    assert_fields(&wait, json!({ "kind": "answer_question", "jobs": 3 }));
-    assert_eq!(wait["waits_for"], "rate_limit");
-    assert_fields(&wait, json!({ "server": world.models.base_url(), "model": "extractive" }));
+    let (wait, text) = waiting(&world).await;
+    let server = world.models.base_url();
+    let expected = json!({ "kind": "answer_question", "jobs": 3, "waits_for": "rate_limit", "server": server,
+                           "model": "extractive" });
+    assert_fields(&wait, expected);
     let since: DateTime<Utc> = serde_json::from_value(wait["since"].clone()).unwrap();
-    let first: DateTime<Utc> = world.value("select min(waits_since) from shopkeeper.job").await;
-    assert_eq!(since, first);
-    let line = format!("answer_question: 3 wait for the budget of extractive at {}", world.models.base_url());
-    assert!(text.contains(&line), "{text}");
+    let first = "select min(waits_since) from shopkeeper.job";
+    assert_eq!(world.value::<DateTime<Utc>>(first).await, since);
+    assert_contains(text, &format!("answer_question: 3 wait for the budget of extractive at {server}"));
     let metrics = daemon.metrics().await;
     let labels = format!(
-        "{{kind=\"answer_question\",waits_for=\"rate_limit\",server=\"{}\",model=\"extractive\"}}",
-        world.models.base_url()
+        "{{kind=\"answer_question\",waits_for=\"rate_limit\",server=\"{server}\",model=\"extractive\"}}"
     );
-    assert!(metrics.contains(&format!("shopkeeper_budget_waiting_jobs{labels} 3\n")), "{metrics}");
-    assert!(metrics.contains(&format!("shopkeeper_budget_waiting_age_seconds{labels} ")), "{metrics}");
+    assert_contains(&metrics, &format!("shopkeeper_budget_waiting_jobs{labels} 3\n"));
+    assert_contains(&metrics, &format!("shopkeeper_budget_waiting_age_seconds{labels} "));
     // Put off once more for the same, they still wait since then.
     world.hurry().await;
     world.until("they were tried", "bool_and(waits_since < started_at) from shopkeeper.job").await;
     world.until_count(3, "job where state = 'scheduled'").await;
-    assert_eq!(world.value::<DateTime<Utc>>("select min(waits_since) from shopkeeper.job").await, first);
+    assert_eq!(world.value::<DateTime<Utc>>(first).await, since);
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn it_is_said_which_jobs_wait_in_their_slots_for_which_budget() {
     // An answer every three seconds: none is put off.
-    let mut world = World::new().await;
-    world.change_settings("[answers]", "[answers]\nrequests_per_minute = 20").await;
-    let daemon = TestDaemon::start(&world).await;
-    ask(&world, 20).await;
+    let (world, daemon) = asked(20, 20).await;
     world.until_some("budget_wait where jobs > 5").await;
-    let (waits, text) = waiting(&world).await;
-    let [wait] = &*waits else { panic!("{waits:?}") };
+    let (wait, text) = waiting(&world).await;
     assert_fields(&wait, json!({ "kind": "answer_question", "model": "extractive" }));
     assert!(wait["jobs"].as_i64() > Some(1), "{wait}");
     let since: DateTime<Utc> = world.value("select since from shopkeeper.budget_wait").await;
     assert_eq!(serde_json::from_value::<DateTime<Utc>>(wait["since"].clone()).unwrap(), since);
     assert!(text.contains(" wait for the budget of extractive at "), "{text}");
     // What a daemon said that has ended without a word soon holds no more.
-    world
-        .execute(
-            "insert into shopkeeper.budget_wait (worker, kind, server, model, jobs, seen_at)
-        values ('gone', 'eval', 's', 'm', 5, now() - interval '1 minute')",
-        )
-        .await;
-    assert!(waiting(&world).await.0.iter().all(|wait| wait["kind"] != "eval"));
-    world.value::<i64>("select count(shopkeeper.cancel_answer(id)) from shopkeeper.answer").await;
+    let gone = "insert into shopkeeper.budget_wait (worker, kind, server, model, jobs, seen_at)
+        values ('gone', 'eval', 's', 'm', 5, now() - interval '1 minute')";
+    world.execute(gone).await;
+    assert_eq!(waiting(&world).await.0["kind"], "answer_question");
+    world.execute("select shopkeeper.cancel_answer(id) from shopkeeper.answer").await;
     daemon.stop().await;
     assert_eq!(world.count("budget_wait").await, 0, "a daemon that stops takes back what it said");
 }
@@ -422,20 +402,13 @@ async fn it_is_said_which_jobs_wait_in_their_slots_for_which_budget() {
 /// Pages that letting ten jobs go on touches.
 async fn pages(world: &World) -> i64 {
     let mut transaction = world.ours.begin().await.unwrap();
-    let plan: Value = sqlx::query_scalar(
-        "explain (analyze, buffers, format json) select shopkeeper.hasten('refresh_document', 'daily_budget', 10)",
-    )
-    .fetch_one(&mut *transaction)
-    .await
-    .unwrap();
-    let hastened: i64 = sqlx::query_scalar("select count(*) from shopkeeper.job where state = 'ready'")
-        .fetch_one(&mut *transaction)
-        .await
-        .unwrap();
+    let hasten = "explain (analyze, buffers, format json)
+         select shopkeeper.hasten('refresh_document', 'daily_budget', 10)";
+    let plan: Value = sqlx::query_scalar(hasten).fetch_one(&mut *transaction).await.unwrap();
+    let hastened = sqlx::query_scalar("select count(*) from shopkeeper.job where state = 'ready'");
+    assert_eq!(hastened.fetch_one(&mut *transaction).await.ok(), Some(10_i64));
     transaction.rollback().await.unwrap();
-    assert_eq!(hastened, 10);
-    let plan = &plan[0]["Plan"];
-    plan["Shared Hit Blocks"].as_i64().unwrap() + plan["Shared Read Blocks"].as_i64().unwrap()
+    pages_in(&plan[0]["Plan"])
 }
 
 #[tokio::test]
@@ -451,8 +424,7 @@ async fn letting_jobs_go_on_touches_no_more_pages_beside_a_million_that_wait_for
     };
     fill(1000, "'daily_budget'", 2).await;
     // The planner believes that there are a thousand, whatever comes.
-    let forgetful = "analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)";
-    world.execute(forgetful).await;
+    world.execute("analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)").await;
     pages(&world).await;
     let few = pages(&world).await;
     fill(500_000, "null", 1).await;

@@ -4,7 +4,7 @@
 use std::sync::atomic::AtomicBool;
 
 use crate::prelude::*;
-use proptest::{prelude::*, test_runner::TestRunner};
+use proptest::prelude::*;
 use shopkeeper::store::jobs::{Failure, JobEnd, Lease, UnwrittenEnds};
 
 /// What happens next.
@@ -127,32 +127,21 @@ impl Model {
 async fn the_last_enqueueing_of_a_key_is_followed_by_a_run_that_began_after_it() {
     let world = World::new().await;
     let (store, url) = (world.store.clone(), world.url());
-    let runtime = tokio::runtime::Handle::current();
-    let check = move || {
-        let mut runner = TestRunner::new(ProptestConfig {
-            cases: 150,
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        });
-        runner.run(&proptest::collection::vec(event(), 1..40), |events| {
-            runtime.block_on(async {
-                execute(&url, "truncate shopkeeper.job, shopkeeper.job_history").await;
-                let mut model = Model::default();
-                for event in &events {
-                    model.apply(&store, &url, *event).await;
-                }
-                // Then all goes well.
-                while model.held.is_some() || model.is_live(&store).await {
-                    model.apply(&store, &url, Event::Finish).await;
-                    store.promote().await.unwrap();
-                    model.apply(&store, &url, Event::Claim).await;
-                }
-                assert_eq!(model.covered, model.enqueued, "an enqueueing was lost");
-            });
-            Ok(())
-        })
+    let check = async move |events: Vec<Event>| {
+        execute(&url, "truncate shopkeeper.job, shopkeeper.job_history").await;
+        let mut model = Model::default();
+        for event in events {
+            model.apply(&store, &url, event).await;
+        }
+        // Then all goes well.
+        while model.held.is_some() || model.is_live(&store).await {
+            model.apply(&store, &url, Event::Finish).await;
+            store.promote().await.unwrap();
+            model.apply(&store, &url, Event::Claim).await;
+        }
+        assert_eq!(model.covered, model.enqueued, "an enqueueing was lost");
     };
-    tokio::task::spawn_blocking(check).await.unwrap().unwrap();
+    for_cases(cases(150), || proptest::collection::vec(event(), 1..40), check).await;
 }
 
 /// Several enqueue one key, and commit late, while several run it; a counter says what a run has seen.

@@ -186,7 +186,7 @@ async fn pages(connection: &mut PgConnection, statement: &str) -> i64 {
     let explain = format!("explain (analyze, buffers, format json) {statement}");
     let plan = plan(connection, &explain).await;
     connection.execute("rollback").await.unwrap();
-    plan["Shared Hit Blocks"].as_i64().unwrap() + plan["Shared Read Blocks"].as_i64().unwrap()
+    pages_in(&plan)
 }
 
 #[tokio::test]

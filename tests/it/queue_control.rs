@@ -115,7 +115,7 @@ async fn pages_of(world: &World, call: &str) -> i64 {
     transaction.rollback().await.unwrap();
     let plan = &plan[0]["Plan"];
     assert_eq!(plan["Actual Rows"].as_f64(), Some(10.0), "{plan}");
-    plan["Shared Hit Blocks"].as_i64().unwrap() + plan["Shared Read Blocks"].as_i64().unwrap()
+    pages_in(plan)
 }
 
 #[tokio::test]

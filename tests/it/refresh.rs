@@ -1,29 +1,30 @@
 //! Refreshing many documents at once, while others read, change the shop, and everything fails now and then.
 
-use std::fmt::Write;
-
-use crate::{given_up::written, prelude::*};
-use proptest::{prelude::*, test_runner::TestRunner};
+use crate::{
+    given_up::{known, product, write, written},
+    nets::watch,
+    prelude::*,
+};
+use proptest::prelude::*;
 use shopkeeper::{
-    catalogue::DocumentId,
     indexing::{
         fill::FillIndex,
         refresh::{RefreshDocument, Request},
     },
     job::BatchJob,
     model::rate_limit::JobRef,
-    store::documents::WriteOutcome,
+    store::documents::{DocumentWrite, WriteOutcome},
     sync::watch::WatchCatalogue,
 };
 
 /// A shop of so many products with one short text each.
 fn many(products: u32) -> String {
-    SHOP.to_owned()
-        + &format!(
-            "truncate product;
-             insert into product select n, 'Product ' || n, 'It has the number ' || n || '.', n, 1
-             from generate_series(1, {products}) as n"
-        )
+    let fill = format!(
+        "truncate product;
+         insert into product select n, 'Product ' || n, 'It has the number ' || n || '.', n, 1
+         from generate_series(1, {products}) as n"
+    );
+    SHOP.to_owned() + &fill
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -41,10 +42,8 @@ async fn a_reader_never_sees_a_document_without_chunks_or_with_chunks_of_two_tex
     const DOCUMENTS: i64 = 20;
     let world = World::with(&many(20), SOURCE).await;
     let write = async |generation: u32| {
-        let mut text = String::new();
-        for n in 0..20 {
-            write!(text, "Sentence {n} is of generation{generation} and of nothing else. ").unwrap();
-        }
+        let sentence = format!("is of generation{generation} and of nothing else. ");
+        let text: String = (0..20).map(|n| format!("Sentence {n} {sentence}")).collect();
         world.in_shop(&format!("update product set description = '{text}'")).await;
         world.try_sync().await.unwrap();
     };
@@ -88,9 +87,8 @@ async fn one_bad_input_does_not_keep_its_neighbours() {
     world.script().always(Operation::Embeddings, Fault::Rejected("Reject me".into()));
     world.sync().await;
     assert_eq!(world.fresh().await, 59);
-    let failed: Vec<String> =
-        world.values("select key from shopkeeper.document_index where state = 'failed' order by key").await;
-    assert_eq!(failed, ["7"]);
+    let failed = "select key from shopkeeper.document_index where state = 'failed'";
+    assert_eq!(world.values::<String>(failed).await, ["7"]);
 }
 
 #[tokio::test]
@@ -99,28 +97,20 @@ async fn of_two_daemons_at_one_document_the_older_that_ends_last_writes_nothing(
     world.sync().await;
     world.describe(3, "New.").await;
     world.try_sync().await.unwrap();
-    let (kind, lease) = (RefreshDocument::KIND, Duration::ZERO);
-    let claim = Claim { kind, worker: "older", limit: 1, lease, max_attempts: 3, ..Claim::default() };
-    let lost = world.store.claim(claim).await.unwrap().remove(0).lease;
+    let lost = world.claim(RefreshDocument::KIND, "older", 1, Duration::ZERO).await[0].lease;
     world.drain().await;
-    let id = DocumentId { source: "product".to_owned(), key: "3".to_owned() };
-    let known = world.store.indexed(1, std::iter::once(&id)).await.unwrap().remove(&id).unwrap();
-    let mut late = written(&id, &known, "Old.");
-    late.lease = Some(lost);
-    assert_eq!(
-        world.store.refresh(1, Some(1), &[late], &BTreeMap::new()).await.unwrap(),
-        [WriteOutcome::NotHeld]
-    );
-    let content = world.content("3").await;
-    assert_eq!(content, "Kettle. New.");
+    let id = product("3");
+    let late = written(&id, &known(&world.store, &id).await, "Old.");
+    let late = DocumentWrite { lease: Some(lost), ..late };
+    assert_eq!(write(&world.store, late).await.unwrap(), [WriteOutcome::NotHeld]);
+    assert_eq!(world.content("3").await, "Kettle. New.");
 }
 
 #[tokio::test]
 async fn a_daemon_that_is_killed_between_embedding_and_storing_loses_nothing() {
     let world = World::new().await;
     world.script().queue(Operation::Embeddings, [Fault::Held]);
-    let arguments = ["--config", world.settings().to_str().unwrap(), "run"].map(str::to_owned);
-    let daemon = || Process::start(command(&arguments, &[]).stderr(Stdio::null()));
+    let daemon = || Process::start(world.command("run").stderr(Stdio::null()));
     let first = daemon();
     world.arrived(Operation::Embeddings, 1).await;
     drop(first);
@@ -135,12 +125,14 @@ async fn a_model_server_that_is_away_in_the_middle_costs_no_document_an_attempt(
     world.try_sync().await.unwrap();
     let away = Fault::Status { code: 503, retry_after: Some(Duration::from_secs(1)) };
     world.script().always(Operation::Embeddings, away);
-    let workers = world.workers();
-    world.until("all have tried", "bool_and(last_error is not null) from shopkeeper.job").await;
-    assert_eq!(world.count("job where attempts > 1").await, 0);
-    world.script().clear();
-    world.until_none("job").await;
-    workers.stop().await;
+    world
+        .with_workers(async {
+            world.until("all have tried", "bool_and(last_error is not null) from shopkeeper.job").await;
+            assert_eq!(world.count("job where attempts > 1").await, 0);
+            world.script().clear();
+            world.until_none("job").await;
+        })
+        .await;
     assert_eq!(world.fresh().await, 300);
 }
 
@@ -160,13 +152,12 @@ async fn a_lock_costs_a_batch_one_time_out_and_no_document_an_attempt() {
         if limit == "statement_timeout" {
             reach.statement_timeout = Duration::from_secs(1);
         } else {
-            let name = reach.url.expose().rsplit('/').next().unwrap().split('?').next().unwrap();
-            execute(reach.url.expose(), &format!("alter database {name} set lock_timeout = '1s'")).await;
+            let name = database_name(&world.url());
+            world.execute(&format!("alter database {name} set lock_timeout = '1s'")).await;
         }
         let store = Store::open(&reach).await.unwrap();
         let parts = daemon::assemble(&world.config, &store).await.unwrap();
-        let mut holder = PgConnection::connect(&world.url()).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(format!("begin; {lock}"))).execute(&mut holder).await.unwrap();
+        let holder = world.begin(lock).await;
         let rolled_back = "select xact_rollback from pg_stat_database where datname = current_database()";
         let before: i64 = world.value(rolled_back).await;
 
@@ -178,10 +169,10 @@ async fn a_lock_costs_a_batch_one_time_out_and_no_document_an_attempt() {
         // What a connection counts is seen when it ends.
         store.close().await;
         assert_eq!(world.count("job where attempts > 0").await, 0, "{lock}, {limit}");
-        let time_outs: i64 = world.value::<i64>(rolled_back).await - before;
+        let time_outs = world.value::<i64>(rolled_back).await - before;
         assert!(time_outs < 20, "{lock}, {limit}: {time_outs} time-outs");
 
-        sqlx::raw_sql("rollback").execute(&mut holder).await.unwrap();
+        holder.rollback().await.unwrap();
         world.hurry().await;
         world.drain().await;
         assert_eq!(world.count("chunk where content ~ 'It is new'").await, 200, "{lock}, {limit}");
@@ -261,13 +252,10 @@ async fn a_document_that_two_batches_have_at_once_is_there_for_both() {
 async fn a_document_that_another_job_wrote_meanwhile_is_looked_at_once_more() {
     let world = World::new().await;
     world.sync().await;
-    let id = DocumentId { source: "product".to_owned(), key: "1".to_owned() };
-    let known = world.store.indexed(1, std::iter::once(&id)).await.unwrap().remove(&id).unwrap();
+    let id = product("1");
+    let known = known(&world.store, &id).await;
     let other = written(&id, &known, "Of another job.");
-    assert_eq!(
-        world.store.refresh(1, Some(1), &[other], &BTreeMap::new()).await.unwrap(),
-        [WriteOutcome::Fresh]
-    );
+    assert_eq!(write(&world.store, other).await.unwrap(), [WriteOutcome::Fresh]);
     let before = world.index().await;
     for text in ["A text of its own.", ""] {
         let mut late = written(&id, &known, text);
@@ -275,7 +263,7 @@ async fn a_document_that_another_job_wrote_meanwhile_is_looked_at_once_more() {
             // As when the text was the one that was indexed.
             (content.chunks, content.fingerprint) = (None, known.fingerprint.unwrap());
         }
-        let error = world.store.refresh(1, Some(1), &[late], &BTreeMap::new()).await.unwrap_err();
+        let error = write(&world.store, late).await.unwrap_err();
         assert!(matches!(error, StoreError::Overtaken), "{error}");
         assert_eq!(world.index().await, before);
     }
@@ -318,24 +306,24 @@ fn event() -> impl Strategy<Value = Event> {
                  on conflict (id) do update set name = excluded.name, description = excluded.description"
         )
     });
-    let price = id.clone().prop_map(|id| format!("update product set price = price + 1 where id = {id}"));
-    let stock = id.clone().prop_map(|id| format!("update product set stock = 1 - stock where id = {id}"));
-    let gone = id.clone().prop_map(|id| format!("delete from product where id = {id}"));
+    let statement = |statement: &'static str| {
+        id.clone().prop_map(move |id| Event::Shop(statement.replace("{id}", &id.to_string())))
+    };
     let refresh = id.clone().prop_map(Event::Refresh);
-    let key = (id, 8..12_u32).prop_map(|(id, to)| {
+    let key = (id.clone(), 8..12_u32).prop_map(|(id, to)| {
         format!("delete from product where id = {to}; update product set id = {to} where id = {id}")
     });
     let fault = prop_oneof![
-        Just(Fault::Status { code: 503, retry_after: None }),
+        Just(AWAY),
         Just(Fault::Status { code: 429, retry_after: None }),
         Just(Fault::WrongCount),
         Just(Fault::CutConnection),
     ];
     prop_oneof![
         4 => text.prop_map(Event::Shop),
-        1 => price.prop_map(Event::Shop),
-        1 => stock.prop_map(Event::Shop),
-        1 => gone.prop_map(Event::Shop),
+        1 => statement("update product set price = price + 1 where id = {id}"),
+        1 => statement("update product set stock = 1 - stock where id = {id}"),
+        1 => statement("delete from product where id = {id}"),
         1 => key.prop_map(Event::Shop),
         1 => Just(Event::Sync),
         2 => Just(Event::Poll),
@@ -362,25 +350,19 @@ impl World {
                 watch.look().await.unwrap();
             }
             Event::Fault(fault) => self.script().queue(Operation::Embeddings, [fault]),
-            Event::Refresh(id) => {
-                let id = DocumentId { source: "product".to_owned(), key: id.to_string() };
-                self.store.refresh_one(&id).await.unwrap();
-            }
+            Event::Refresh(id) => self.store.refresh_one(&product(&id.to_string())).await.unwrap(),
             Event::Drain => self.drain().await,
             Event::Work(milliseconds) => {
-                let workers = self.workers();
-                sleep(Duration::from_millis(milliseconds)).await;
-                workers.stop().await;
+                self.with_workers(sleep(Duration::from_millis(milliseconds))).await;
                 self.hurry().await;
             }
             Event::Lose(milliseconds) => {
                 let workers = self.workers();
                 sleep(Duration::from_millis(milliseconds)).await;
-                self.execute(
+                let lose =
                     "update shopkeeper.job set lease_until = now() - interval '1 s' where state = 'running';
-                     select shopkeeper.rescue(100)",
-                )
-                .await;
+                     select shopkeeper.rescue(100)";
+                self.execute(lose).await;
                 sleep(Duration::from_millis(milliseconds)).await;
                 workers.stop().await;
                 self.hurry().await;
@@ -393,36 +375,21 @@ impl World {
 async fn once_quiet_the_index_equals_a_fresh_build_whatever_happened() {
     let source = SOURCE.to_owned() + "where = \"stock > 0\"\n";
     let world = World::with(SHOP, &source).await;
-    let (sync, name) = (world.parts.sync.clone(), "product".to_owned());
-    let watch =
-        WatchCatalogue { sync, source: name, poll: Duration::from_mins(1), watcher: "test".to_owned() };
-    world.parts.postgres_sources().next().unwrap().1.install_triggers().await.unwrap();
-    let runtime = tokio::runtime::Handle::current();
-    let check = move || {
-        let mut runner = TestRunner::new(ProptestConfig {
-            cases: 25,
-            failure_persistence: None,
-            // What a failure leaves in this world fails the next case as well.
-            max_shrink_iters: 0,
-            ..ProptestConfig::default()
-        });
-        runner.run(&proptest::collection::vec(event(), 1..30), |events| {
-            runtime.block_on(async {
-                for event in events {
-                    world.happens(&watch, event).await;
-                }
-                world.script().clear();
-                world.try_sync().await.unwrap();
-                world.hurry().await;
-                let workers = world.workers();
-                world.until_none("job").await;
-                workers.stop().await;
-                let fresh = World::on(world.shop.clone(), &source).await;
-                fresh.sync().await;
-                assert_eq!(world.index().await, fresh.index().await);
-            });
-            Ok(())
-        })
+    let watch = watch(&world, Duration::from_mins(1));
+    world.install().await;
+    // What a failure leaves in this world fails the next case as well.
+    let config = ProptestConfig { max_shrink_iters: 0, ..cases(25) };
+    let check = async move |events| {
+        for event in events {
+            world.happens(&watch, event).await;
+        }
+        world.script().clear();
+        world.try_sync().await.unwrap();
+        world.hurry().await;
+        world.with_workers(world.until_none("job")).await;
+        let fresh = World::on(world.shop.clone(), &source).await;
+        fresh.sync().await;
+        assert_eq!(world.index().await, fresh.index().await);
     };
-    tokio::task::spawn_blocking(check).await.unwrap().unwrap();
+    for_cases(config, || proptest::collection::vec(event(), 1..30), check).await;
 }

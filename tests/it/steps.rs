@@ -1,8 +1,13 @@
 //! Steps that many tests share: commands, rows of our database, waiting for them, and comparisons.
 
-use std::{fmt::Display, process::Output, time::Duration};
+use std::{
+    fmt::Display,
+    process::{Command, Output},
+    time::Duration,
+};
 
 use axum::Router;
+use proptest::{prelude::*, test_runner::TestRunner};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use shopkeeper::{
@@ -16,7 +21,7 @@ use uuid::Uuid;
 
 use crate::{
     running::TestDaemon,
-    support::{LIMIT, SHOP, SOURCE, World, execute, stderr, stdout, value},
+    support::{LIMIT, SHOP, SOURCE, World, command, execute, stderr, stdout, value},
 };
 
 /// The secret of every webhook.
@@ -310,4 +315,63 @@ impl World {
 /// The dead jobs of a kind.
 pub(crate) fn dead(kind: &str) -> Selection {
     Selection::Dead { kind: kind.to_owned() }
+}
+
+impl World {
+    /// Runs jobs until some work has ended.
+    pub(crate) async fn with_workers<T>(&self, work: impl Future<Output = T>) -> T {
+        let workers = self.workers();
+        let ended = work.await;
+        workers.stop().await;
+        ended
+    }
+}
+
+/// The pages that an explained statement touched.
+pub(crate) fn pages_in(plan: &Value) -> i64 {
+    plan["Shared Hit Blocks"].as_i64().unwrap() + plan["Shared Read Blocks"].as_i64().unwrap()
+}
+
+/// The address of a database for a role whose password is `x`.
+pub(crate) fn as_role(url: &str, role: &str) -> String {
+    let mut url: url::Url = url.parse().unwrap();
+    url.set_username(role).unwrap();
+    url.set_password(Some("x")).unwrap();
+    url.to_string()
+}
+
+/// The name of a database at an address.
+pub(crate) fn database_name(url: &str) -> String {
+    url.parse::<url::Url>().unwrap().path()[1..].to_owned()
+}
+
+impl World {
+    /// A command of the program with these settings.
+    pub(crate) fn command(&self, line: &str) -> Command {
+        let settings = self.settings().display().to_string();
+        let all: Vec<_> = ["--config", &settings].into_iter().chain(words(line)).map(str::to_owned).collect();
+        command(&all, &[])
+    }
+}
+
+/// So many cases, of which none is remembered.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// Checks a property for cases drawn at random, by work that is asynchronous.
+pub(crate) async fn for_cases<S: Strategy>(
+    config: ProptestConfig,
+    strategy: impl FnOnce() -> S + Send + 'static,
+    check: impl AsyncFn(S::Value) + Send + 'static,
+) {
+    let runtime = tokio::runtime::Handle::current();
+    let run = move || {
+        let check = |case| {
+            runtime.block_on(check(case));
+            Ok(())
+        };
+        TestRunner::new(config).run(&strategy(), check).map_err(|error| error.to_string())
+    };
+    tokio::task::spawn_blocking(run).await.unwrap().unwrap();
 }
