@@ -107,8 +107,7 @@ async fn the_money_of_a_day_stops_the_backfill_and_not_the_answers() {
 
 #[tokio::test]
 async fn what_a_search_and_an_answer_that_fails_cost_is_counted() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     let tokens = "select coalesce(sum(tokens), 0)::bigint from shopkeeper.usage where operation = 'answer'";
     assert_eq!(world.value::<i64>(tokens).await, 0);
     world.found("Which kettle holds two litres?").await;
@@ -261,8 +260,7 @@ async fn a_second_request_in_another_form_waits_for_the_budget_like_any_other() 
 
 #[tokio::test]
 async fn a_rejected_text_is_asked_once_and_again_only_when_something_changed_or_somebody_wants_it() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     let poisoned = Fault::Rejected("poison".to_owned());
     world.script().always(Operation::Embeddings, poisoned.clone());
     world.describe(3, "Full of poison.").await;
@@ -424,7 +422,7 @@ async fn letting_jobs_go_on_touches_no_more_pages_beside_a_million_that_wait_for
     };
     fill(1000, "'daily_budget'", 2).await;
     // The planner believes that there are a thousand, whatever comes.
-    world.execute("analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)").await;
+    world.execute(FREEZE_STATISTICS).await;
     pages(&world).await;
     let few = pages(&world).await;
     fill(500_000, "null", 1).await;

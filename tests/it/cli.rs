@@ -256,8 +256,7 @@ async fn for_people_the_same_is_a_table() {
 
 #[tokio::test]
 async fn an_answer_is_explained_by_what_was_found_and_judged() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     let asked = world.run_ok("ask 'How much is the Kettle?' --explain").await;
     for part in [
         "searched for: How much is the Kettle?",

@@ -136,8 +136,7 @@ async fn every_function_with_its_owners_rights_is_known_and_closed_to_all_but_th
 
 #[tokio::test]
 async fn a_client_calls_no_internal_function_reads_no_table_and_creates_nothing() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     let mut client = client_of(&world).await;
     let calls = "select case when prorettype = 'trigger'::regtype
              then format('create temporary table bait (id int); create trigger bait after insert on bait
@@ -181,8 +180,7 @@ async fn a_client_calls_no_internal_function_reads_no_table_and_creates_nothing(
 
 #[tokio::test]
 async fn what_a_client_puts_before_our_names_is_not_run_with_our_rights() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     let mut client = client_of(&world).await;
     // Each says so when it runs as somebody else.
     let caught = "language plpgsql as $$ begin

@@ -89,8 +89,7 @@ pub(crate) async fn write(store: &Store, write: DocumentWrite) -> Result<Vec<Wri
 
 #[tokio::test]
 async fn a_write_that_is_given_up_takes_nothing_with_it_that_is_written_after_it() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     let (store, id) = (one_connection(&world).await, product("1"));
     let mut finished = 0;
     for number in STEPS.cycle().take(ROUNDS) {
@@ -117,8 +116,7 @@ async fn one_connection(world: &World) -> Store {
 
 #[tokio::test]
 async fn a_statement_that_is_given_up_leaves_its_connection_to_the_next() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     let store = one_connection(&world).await;
     let keys = ["1".to_owned(), "2".to_owned()];
     for number in STEPS.cycle().take(ROUNDS) {

@@ -1,6 +1,6 @@
 //! However documents leave the index, no more than `mass_delete_limit` do between two complete listings.
 
-use crate::prelude::*;
+use crate::{nets::watch, prelude::*};
 
 /// Sixty of them may leave: a fifth.
 const PRODUCTS: i64 = 300;
@@ -12,22 +12,11 @@ async fn shop() -> World {
     world
 }
 
-const FILL: &str = "insert into product select n, 'Mug ' || n, 'A mug with the number ' || n, 1, 1 from generate_series(1, 300) n;";
+const FILL: &str = "insert into product
+    select n, 'Mug ' || n, 'A mug with the number ' || n, 1, 1 from generate_series(1, 300) n;";
 
 async fn product(world: &World) -> Value {
-    let status = world.run_json("status").await;
-    status["sources"][0].clone()
-}
-
-/// Notes what triggers said, as a daemon does.
-async fn watch(world: &World) {
-    let watch = shopkeeper::sync::watch::WatchCatalogue {
-        sync: world.parts.sync.clone(),
-        source: "product".to_owned(),
-        poll: Duration::ZERO,
-        watcher: "watcher".to_owned(),
-    };
-    watch.look().await.unwrap();
+    world.run_json("status").await["sources"][0].take()
 }
 
 #[tokio::test]
@@ -42,12 +31,9 @@ async fn a_shop_that_is_reloaded_in_two_transactions_loses_nothing_to_the_jobs_i
     assert_fields(&source, json!({ "withheld": 300, "stale": 0 }));
     assert!(source["withheld_since"].is_string(), "{source}");
     // A listing is asked for, and refused.
-    let workers = world.workers();
-    world.until_some("job_history where outcome = 'dead' and kind = 'sync_catalogue'").await;
-    workers.stop().await;
-    let told = world
-        .text("select error from shopkeeper.job_history where outcome = 'dead' and kind = 'sync_catalogue'")
-        .await;
+    let refused = "job_history where outcome = 'dead' and kind = 'sync_catalogue'";
+    world.with_workers(world.until_some(refused)).await;
+    let told = world.text(&format!("select error from shopkeeper.{refused}")).await;
     assert!(told.contains("no longer lists 300 of its 300 documents"), "{told}");
 
     world.in_shop(FILL).await;
@@ -65,8 +51,7 @@ async fn removals_that_wait_are_released_by_an_operator() {
     world.in_shop("delete from product where id <= 250").await;
     world.drain().await;
     assert_eq!(world.count("chunk").await, PRODUCTS);
-    let refused = world.run(&["sync"]).await;
-    assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));
+    world.run_failing("sync", 4, "").await;
     assert_eq!(product(&world).await["withheld"], 250, "a listing counts all that are gone");
     let shown = world.run_ok("status").await;
     assert!(shown.contains("250 documents of product stay although their rows are gone"), "{shown}");
@@ -78,28 +63,23 @@ async fn removals_that_wait_are_released_by_an_operator() {
 #[tokio::test]
 async fn what_triggers_note_is_guarded_and_counted_until_the_next_complete_listing() {
     let world = shop().await;
-    for (_, source) in world.parts.postgres_sources() {
-        source.install_triggers().await.unwrap();
-    }
+    world.install().await;
     world.in_shop("delete from product where id <= 40").await;
-    watch(&world).await;
-    world.drain().await;
+    world.hear().await;
     assert_eq!(world.count("chunk").await, 260);
     world.in_shop("delete from product where id between 41 and 80").await;
-    watch(&world).await;
+    watch(&world, Duration::ZERO).look().await.unwrap();
     assert_eq!(world.count("job where kind = 'refresh_document'").await, 0, "eighty are more than sixty");
     assert_eq!(world.count("job where kind = 'sync_catalogue'").await, 1, "a listing is to tell");
     assert_eq!(product(&world).await["withheld"], 40);
     // Those forty and the forty before are still more than sixty.
     assert!(matches!(world.try_sync().await, Err(SyncError::MassDelete { removed: 40, known: 300, .. })));
-    let allowed = SyncOptions { allow_mass_delete: true, ..SyncOptions::default() };
-    assert_eq!(world.sync_with(allowed).await.removed, 40);
+    assert_eq!(world.sync_with(MASS_DELETE).await.removed, 40);
     world.drain().await;
     assert_eq!(world.count("chunk").await, 220);
     // Counted anew: 44 of 220 may leave, or fifty.
     world.in_shop("delete from product where id between 81 and 130").await;
-    watch(&world).await;
-    world.drain().await;
+    world.hear().await;
     assert_eq!(world.count("chunk").await, 170);
 }
 

@@ -6,10 +6,8 @@ use crate::prelude::*;
 async fn bare(role: &str) -> (String, String) {
     let admin = database("template1").await;
     execute(&admin, &format!("create role {role} login password 'x'")).await;
-    let mut url: url::Url = admin.parse().unwrap();
-    url.set_username(role).unwrap();
-    url.set_password(Some("x")).unwrap();
-    (admin, url.to_string())
+    let weak = as_role(&admin, role);
+    (admin, weak)
 }
 
 #[tokio::test]
@@ -19,7 +17,7 @@ async fn what_is_printed_makes_a_schema_on_which_a_weak_role_runs() {
     let role = format!("\"Keeper-{}\"", std::process::id());
     let (admin, weak) = bare(&role).await;
     let weak = weak.replace("%22", "");
-    fs::write(world.folder.path().join("database.url"), &weak).unwrap();
+    world.write("database.url", &weak);
     let refused = stderr(&world.run(&["migrate"]).await);
     assert!(refused.contains("create extension vector"), "{refused}");
 
@@ -74,8 +72,7 @@ const IS_OLDER: &str = "select shopkeeper.group_lock('kind', 'group') = 42";
 
 /// The repeatable migrations that the program misses in a database.
 async fn missing(world: &World) -> Vec<String> {
-    let state = world.run_ok("migrate status --json").await;
-    let state: Value = serde_json::from_str(&state).unwrap();
+    let state = world.run_json("migrate status").await;
     assert!(as_list(&state["migrations"]).iter().all(|known| known["applied"] == true), "{state}");
     let files = as_list(&state["repeatable"]).iter();
     files.filter(|file| file["applied"] == false).map(|file| as_text(&file["name"]).to_owned()).collect()
@@ -89,13 +86,11 @@ async fn functions_of_an_older_program_are_replaced_and_nothing_else_is() {
         "select md5(string_agg(xmin::text, ' ' order by oid)) from pg_trigger where not tgisinternal";
     let before = world.text(triggers).await;
     assert_eq!(missing(&world).await, ["functions/enqueue"]);
-    let refused = world.run(&["status"]).await;
-    assert_eq!(refused.status.code(), Some(1));
-    let refused = stderr(&refused);
-    assert!(refused.contains("the database lacks 1 of shopkeeper's migrations"), "{refused}");
-    assert!(refused.contains("run `shopkeeper migrate`"), "{refused}");
+    let lacks = "the database lacks 1 of shopkeeper's migrations";
+    world.run_failing("status", 1, lacks).await;
+    world.run_failing("status", 1, "run `shopkeeper migrate`").await;
 
-    assert_eq!(world.run(&["migrate"]).await.status.code(), Some(0));
+    world.run_ok("migrate").await;
     assert!(!world.value::<bool>(IS_OLDER).await);
     assert!(missing(&world).await.is_empty());
     assert_eq!(world.text(triggers).await, before);
@@ -109,10 +104,8 @@ async fn functions_of_an_older_program_are_printed_for_an_administrator() {
     let world = World::new().await;
     world.execute(OLDER).await;
     let printed = world.run_ok("migrate print").await;
-    assert!(
-        printed.contains("-- functions/enqueue\n") && !printed.contains("-- functions/claims\n"),
-        "{printed}"
-    );
+    assert_contains(&printed, "-- functions/enqueue\n");
+    assert!(!printed.contains("-- functions/claims\n"), "{printed}");
     world.execute(&printed).await;
     assert!(!world.value::<bool>(IS_OLDER).await);
     assert!(missing(&world).await.is_empty());
@@ -128,9 +121,8 @@ async fn an_older_program_does_not_put_its_functions_back() {
     // A file that the newer program has merged into another is not missed either.
     world.execute("delete from shopkeeper.repeatable_migration where name = 'functions/claims'").await;
     assert!(missing(&world).await.is_empty());
-    for verb in ["migrate", "status"] {
-        assert_eq!(world.run(&[verb]).await.status.code(), Some(0));
-    }
+    world.run_ok("migrate").await;
+    world.run_ok("status").await;
     assert!(world.value::<bool>(IS_OLDER).await);
 }
 
@@ -163,17 +155,11 @@ async fn a_migration_that_fails_leaves_nothing_behind() {
 async fn a_schema_from_before_the_first_release_is_refused_until_it_is_dropped() {
     let world = World::new().await;
     let remedy = "drop schema shopkeeper cascade";
-    world
-        .execute("update shopkeeper.migration set version = 20261128006000 where version % 1000 = 200")
-        .await;
+    let earlier = "update shopkeeper.migration set version = 20261128006000 where version % 1000 = 200";
+    world.execute(earlier).await;
     for verb in ["migrate", "migrate status", "migrate print", "status", "run"] {
-        let refused = world.run(&verb.split(' ').collect::<Vec<_>>()).await;
-        assert_eq!(refused.status.code(), Some(1), "{verb}");
-        let refused = stderr(&refused);
-        assert!(
-            refused.contains("made before the first release") && refused.contains(remedy),
-            "{verb}: {refused}"
-        );
+        world.run_failing(verb, 1, "made before the first release").await;
+        world.run_failing(verb, 1, remedy).await;
     }
     world.execute(remedy).await;
     world.run_ok("migrate").await;

@@ -130,7 +130,7 @@ async fn a_claim_touches_no_more_pages_beside_a_million_rows_than_beside_a_thous
     };
     fill("job (kind, state)", "'scripted', 'ready' from generate_series(1, 1000)").await;
     // The planner believes that there are a thousand, whatever comes.
-    world.execute("analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)").await;
+    world.execute(FREEZE_STATISTICS).await;
     pages(&world).await;
     let few = pages(&world).await;
     let scheduled = "'scripted', 'scheduled', now() + interval '1 hour' from generate_series(1, 1000000)";
@@ -155,7 +155,7 @@ async fn the_claims_of_a_worker_are_found_beside_a_million_of_others_without_rea
         world.execute(&statement).await;
     };
     fill("w", 10).await;
-    world.execute("analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)").await;
+    world.execute(FREEZE_STATISTICS).await;
     fill("another", 1_000_000).await;
     let claimed = "shopkeeper.claimed_by('scripted', 'w', 1000)";
     // The first call of each connection reads the catalogue.

@@ -2,7 +2,7 @@
 //! wrote it.
 
 use crate::prelude::*;
-use proptest::{collection::vec, option, prelude::*, test_runner::TestRunner};
+use proptest::{collection::vec, option, prelude::*};
 use shopkeeper::{
     answering::{
         grounding::{Citation, Grounding},
@@ -108,15 +108,7 @@ fn settled() -> impl Strategy<Value = Settlement> {
 /// Asks, and settles the question as a worker does.
 async fn settle(world: &World, settled: &Settlement) -> Uuid {
     let id: Uuid = world.value("select shopkeeper.ask('Which kettle?', session_id => 's')").await;
-    let claim = Claim {
-        kind: "answer_question",
-        worker: "w",
-        limit: 1,
-        lease: Duration::from_mins(1),
-        max_attempts: 3,
-        ..Claim::default()
-    };
-    let lease = world.store.claim(claim).await.unwrap()[0].lease;
+    let lease = world.claim("answer_question", "w", 1, Duration::from_mins(1)).await[0].lease;
     let taken = world.store.take_question(id, 1, lease).await.unwrap().unwrap();
     world.store.settle(&taken, settled).await.unwrap();
     id
@@ -124,12 +116,10 @@ async fn settle(world: &World, settled: &Settlement) -> Uuid {
 
 /// Reads an answer in every way there is; the object is the same in all of them.
 async fn read(daemon: &TestDaemon, id: Uuid) -> Value {
-    let (status, answer) = daemon.get(&format!("/v1/answers/{id}")).await;
-    assert_eq!(status, StatusCode::OK, "{answer}");
-    let (status, listed) = daemon.get("/v1/answers?limit=1").await;
-    assert_eq!((status, &listed["data"][0]), (StatusCode::OK, &answer));
-    let (status, escalations) = daemon.get("/v1/escalations").await;
-    assert_eq!(status, StatusCode::OK, "{escalations}");
+    let answer = assert_reply(daemon.get(&format!("/v1/answers/{id}")).await, 200, json!({}));
+    let listed = assert_reply(daemon.get("/v1/answers?limit=1").await, 200, json!({}));
+    assert_eq!(listed["data"][0], answer);
+    assert_reply(daemon.get("/v1/escalations").await, 200, json!({}));
     let events = daemon.request(Method::GET, &format!("/v1/answers/{id}/events")).send().await.unwrap();
     let events = events.text().await.unwrap();
     let last = events.trim_end().rsplit("\ndata: ").next().unwrap();
@@ -147,46 +137,39 @@ async fn whatever_an_answer_is_settled_with_it_is_settled_and_can_be_read() {
     let world = World::new().await;
     let daemon = TestDaemon::with_roles(&world, Roles::of(&[Role::Http])).await;
     world.execute("insert into shopkeeper.webhook values ('hook', '{answer.completed,answer.failed}')").await;
-    let runtime = tokio::runtime::Handle::current();
-    let check = move || {
-        let config = ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() };
-        let result = TestRunner::new(config).run(&settled(), |settled| {
-            runtime.block_on(async {
-                let id = settle(&world, &settled).await;
-                let read = read(&daemon, id).await;
-                assert_eq!(read["status"], settled.status);
-                assert_eq!(read["error"].as_str(), settled.error.as_deref().map(stored).as_deref());
-                let said = settled.answer.as_ref().map(|answer| stored(as_text(&answer["text"])));
-                assert_eq!(read["answer"]["text"].as_str(), said.as_deref());
-                let (sources, written) = (as_list(&read["sources"]), settled.sources.as_array().unwrap());
-                assert_eq!(sources.len(), written.len());
-                for (source, written) in sources.iter().zip(written) {
-                    assert_fields(&source, json!({ "n": written["n"], "cited": written["cited"] }));
-                    assert!(source["distance"].is_number() && source["score"].is_number(), "{source}");
-                }
-                assert_eq!(read["citations"], settled.citations);
-                let delivery = format!(
-                    "select body::jsonb -> 'data' ->> 'id' from shopkeeper.delivery where answer_id = '{id}'"
-                );
-                assert_eq!(world.text(&delivery).await, id.to_string());
-                world.execute("delete from shopkeeper.escalation").await;
-            });
-            Ok(())
-        });
-        (result, daemon)
+    let shared = Arc::new((world, daemon));
+    let checked = shared.clone();
+    let check = async move |settled: Settlement| {
+        let (world, daemon) = &*checked;
+        let id = settle(world, &settled).await;
+        let read = read(daemon, id).await;
+        assert_eq!(read["status"], settled.status);
+        assert_eq!(read["error"].as_str(), settled.error.as_deref().map(stored).as_deref());
+        let said = settled.answer.as_ref().map(|answer| stored(as_text(&answer["text"])));
+        assert_eq!(read["answer"]["text"].as_str(), said.as_deref());
+        let (sources, written) = (as_list(&read["sources"]), as_list(&settled.sources));
+        assert_eq!(sources.len(), written.len());
+        for (source, written) in sources.iter().zip(written) {
+            assert_fields(source, json!({ "n": written["n"], "cited": written["cited"] }));
+            assert!(source["distance"].is_number() && source["score"].is_number(), "{source}");
+        }
+        assert_eq!(read["citations"], settled.citations);
+        let delivery = "select body::jsonb -> 'data' ->> 'id' from shopkeeper.delivery";
+        assert_eq!(world.text(&format!("{delivery} where answer_id = '{id}'")).await, id.to_string());
+        world.execute("delete from shopkeeper.escalation").await;
     };
-    let (result, daemon) = tokio::task::spawn_blocking(check).await.unwrap();
-    result.unwrap();
-    daemon.stop().await;
+    for_cases(cases(100), settled, check).await;
+    Arc::into_inner(shared).unwrap().1.stop().await;
 }
 
 #[tokio::test]
 async fn a_row_of_another_shape_is_read_as_far_as_it_goes() {
     let world = World::new().await;
     let daemon = TestDaemon::with_roles(&world, Roles::of(&[Role::Http])).await;
-    let empty =
-        Settlement { status: "completed", sources: json!([]), citations: json!([]), ..Settlement::default() };
-    let id = settle(&world, &Settlement { escalation: Some("failed"), ..empty }).await;
+    let (sources, citations, escalation) = (json!([]), json!([]), Some("failed"));
+    let empty = Settlement { status: "completed", sources, citations, escalation, ..Settlement::default() };
+    let id = settle(&world, &empty).await;
+    let usage = |model: &str| json!({ "embedding_tokens": 0, "input_tokens": 0, "output_tokens": 0, "model": model, "cost": 0.0 });
     for (columns, shown) in [
         (
             r#"sources = '[{"n": 1, "source": "product", "key": "3", "title": "Kettle", "url": null,
@@ -205,22 +188,15 @@ async fn a_row_of_another_shape_is_read_as_far_as_it_goes() {
                 "grounding": {
                     "checked": true, "unsupported_numbers": [], "invalid_citations": [], "invalid_links": [],
                 },
-                "usage": {
-                    "embedding_tokens": 0, "input_tokens": 0, "output_tokens": 0, "model": "m", "cost": 0.0,
-                },
+                "usage": usage("m"),
                 "answer": { "text": "Yes.", "language": null, "finish_reason": null },
             }),
         ),
         (
             r#"sources = '{"a": 1}', citations = '[[1]]', usage = '{"cost": 1e400}', grounding = '7', answer = '[]',
                    escalation_threshold = 'Infinity'"#,
-            json!({
-                "sources": [], "citations": [], "escalation_threshold": null,
-                "usage": {
-                    "embedding_tokens": 0, "input_tokens": 0, "output_tokens": 0, "model": "", "cost": 0.0,
-                },
-                "grounding": null, "answer": null,
-            }),
+            json!({ "sources": [], "citations": [], "escalation_threshold": null, "usage": usage(""),
+                    "grounding": null, "answer": null }),
         ),
     ] {
         world.execute(&format!("update shopkeeper.answer set {columns}")).await;
@@ -234,35 +210,29 @@ async fn a_row_of_another_shape_is_read_as_far_as_it_goes() {
 
 #[tokio::test]
 async fn what_has_a_vector_of_zeros_is_not_found_and_spoils_no_answer() {
-    let world = World::with(
-        &format!(
-            "{SHOP} alter table product add column sku text; update product set sku = 'KTL-310' where id = 3"
-        ),
-        &format!("{SOURCE}sku = \"sku\"\n"),
-    )
-    .await;
+    let shop = format!(
+        "{SHOP} alter table product add column sku text; update product set sku = 'KTL-310' where id = 3"
+    );
+    let world = World::with(&shop, &format!("{SOURCE}sku = \"sku\"\n")).await;
     let daemon = TestDaemon::start(&world).await;
-    world.execute("update shopkeeper.chunk set embedding = array_fill(0, array[64])::vector::halfvec where key = '3'",
-    )
-    .await;
-    for question in ["Which kettle holds two litres?", "Is KTL-310 in stock?"] {
-        let answer = daemon.ask(&world, json!({ "question": question })).await;
+    let zeros =
+        "update shopkeeper.chunk set embedding = array_fill(0, array[64])::vector::halfvec where key = '3'";
+    world.execute(zeros).await;
+    for text in ["Which kettle holds two litres?", "Is KTL-310 in stock?"] {
+        let answer = daemon.ask(&world, question(text)).await;
         assert_eq!(answer["status"], "completed", "{answer}");
         let keys: Vec<_> = as_list(&answer["sources"]).iter().map(|source| as_text(&source["key"])).collect();
         assert_eq!(keys.len(), 2, "{answer}");
         assert!(!keys.contains(&"3"), "{answer}");
-        read(&daemon, as_text(&answer["id"]).parse().unwrap()).await;
+        read(&daemon, id_of(&answer).parse().unwrap()).await;
     }
     // Nor is it taken again for the same text, when the document comes back.
-    world
-        .execute(
-            "insert into shopkeeper.embedding_cache (model, dimensions, input_hash, embedding)
+    let comes_back = "insert into shopkeeper.embedding_cache (model, dimensions, input_hash, embedding)
          select 'hash', 64, input_hash, embedding from shopkeeper.chunk where key = '3';
          delete from shopkeeper.chunk where key = '3';
          delete from shopkeeper.document_index where key = '3';
-         select shopkeeper.refresh('product', '3')",
-        )
-        .await;
+         select shopkeeper.refresh('product', '3')";
+    world.execute(comes_back).await;
     world.until_count(3, "chunk").await;
     assert_eq!(world.keys("Which kettle holds two litres?").await[0], "3");
     daemon.stop().await;
@@ -272,30 +242,26 @@ async fn what_has_a_vector_of_zeros_is_not_found_and_spoils_no_answer() {
 async fn a_question_that_the_model_has_no_vector_for_fails_as_one_that_is_answered_with_nonsense() {
     let (world, daemon) = shop_with_daemon().await;
     world.script().always(Operation::Embeddings, Fault::Zeros("Which kettle".into()));
-    let answer = daemon.ask(&world, json!({ "question": "Which kettle?" })).await;
+    let answer = daemon.ask(&world, question("Which kettle?")).await;
     assert_fields(&answer, json!({ "status": "failed", "attempt": 3 }));
-    let error = as_text(&answer["error"]);
-    assert!(error.contains("answers nonsense: a vector of zeros"), "{error}");
+    assert_contains(as_text(&answer["error"]), "answers nonsense: a vector of zeros");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_model_that_says_nul_is_paid_once_and_its_answer_is_kept() {
     let (world, daemon) = shop_with_daemon().await;
-    let says = |text: &str| Fault::Says(text.to_owned());
     let steel = "Of steel\0, it\u{1} holds two litres [1].";
     world.script().queue(Operation::Completions, [says(steel)]);
-    let first = daemon.ask(&world, json!({ "question": "Which kettle?", "session_id": "s" })).await;
+    let first = daemon.ask(&world, in_session("Which kettle?")).await;
     assert_eq!(first["answer"]["text"], stored(steel));
     assert_eq!((&first["attempt"], world.completion_requests()), (&json!(1), 1));
     let start = steel.chars().position(|character| character == '[').unwrap();
     assert_eq!(first["citations"][0]["start"], start, "places in the text stay what they were");
     // The question that it makes of a follow-up, what is withheld, and what is said piece by piece.
-    world.script().queue(
-        Operation::Completions,
-        [says("Which\0 kettle?"), says("It costs 77\0."), says("It costs 78\0.")],
-    );
-    let second = daemon.ask(&world, json!({ "question": "And its price?", "session_id": "s" })).await;
+    let answers = [says("Which\0 kettle?"), says("It costs 77\0."), says("It costs 78\0.")];
+    world.script().queue(Operation::Completions, answers);
+    let second = daemon.ask(&world, in_session("And its price?")).await;
     assert_fields(&second, json!({ "status": "completed", "attempt": 1 }));
     assert_eq!(second["standalone_question"], "Which\u{fffd} kettle?");
     let draft = world.text("select draft from shopkeeper.answer where draft is not null").await;

@@ -31,25 +31,18 @@ const READING: &[(&str, i32)] = &[
 
 /// All that a reader might change, but for what it may: what models cost, and what may still be asked of them.
 async fn state(world: &World) -> Vec<String> {
-    let tables: Vec<String> = world
-        .values(
-            "select relname::text from pg_class
+    let tables = "select relname::text from pg_class
          where relnamespace = 'shopkeeper'::regnamespace and relkind in ('r', 'p') and not relispartition
-             and relname not in ('usage', 'model_budget') order by 1",
-        )
-        .await;
+             and relname not in ('usage', 'model_budget') order by 1";
     let mut state = Vec::new();
-    for table in tables {
-        let rows = format!(
-            "select md5(coalesce(string_agg(t::text, ';' order by t::text), '')) from shopkeeper.{table} t"
-        );
-        state.push(format!("{table} {}", value::<String>(&world.ours, &rows).await));
+    for table in world.values::<String>(tables).await {
+        let rows = "select md5(coalesce(string_agg(t::text, ';' order by t::text), '')) from shopkeeper.";
+        state.push(format!("{table} {}", world.text(&format!("{rows}{table} t")).await));
     }
     let relations = "select string_agg(relname || relkind::text, ' ' order by relname) from pg_class
                      where relnamespace = 'shopkeeper'::regnamespace";
-    state.push(value(&world.ours, relations).await);
-    let shop = PgPool::connect(&world.shop).await.unwrap();
-    state.push(value(&shop, "select coalesce(string_agg(tgname, ' '), '') from pg_trigger").await);
+    state.push(world.text(relations).await);
+    state.push(world.shop_value("select coalesce(string_agg(tgname, ' '), '') from pg_trigger").await);
     state
 }
 
@@ -62,25 +55,20 @@ async fn shop() -> World {
 
 async fn run(world: &World, verb: &str) -> (i32, String, String) {
     let golden = world.folder.path().join("golden.jsonl");
-    let verb = verb.replace("golden.jsonl", golden.to_str().unwrap());
-    let output = world.run(&verb.split(' ').collect::<Vec<_>>()).await;
+    let output = world.run_line(&verb.replace("golden.jsonl", golden.to_str().unwrap())).await;
     (output.status.code().unwrap(), stdout(&output), stderr(&output))
 }
 
 #[tokio::test]
 async fn a_role_that_may_only_read_runs_every_verb_that_reads() {
     let world = shop().await;
-    let url = url::Url::parse(&world.url()).unwrap();
-    let role = format!(
-        "create role reader_of_all login password '{}'; grant usage on schema shopkeeper to reader_of_all;
-         grant select on all tables in schema shopkeeper to reader_of_all",
-        url.password().unwrap(),
-    );
-    world.execute(&role).await;
+    let url = world.url();
+    let role =
+        "create role reader_of_all login password 'x'; grant usage on schema shopkeeper to reader_of_all;
+         grant select on all tables in schema shopkeeper to reader_of_all";
+    world.execute(role).await;
     let before = state(&world).await;
-    let mut reader = url.clone();
-    reader.set_username("reader_of_all").unwrap();
-    fs::write(world.folder.path().join("database.url"), reader.as_str()).unwrap();
+    world.write("database.url", &as_role(&url, "reader_of_all"));
     for (verb, code) in READING {
         let (ended, out, err) = run(&world, verb).await;
         assert_eq!(ended, *code, "{verb}: {out} {err}");
@@ -91,46 +79,42 @@ async fn a_role_that_may_only_read_runs_every_verb_that_reads() {
     assert_eq!(as_list(&found["results"]).len(), 3, "{found}");
     assert!(said.contains("applies the limits by itself"), "{said}");
     // The stop holds for it as well.
-    execute(url.as_str(), "insert into shopkeeper.stop default values").await;
+    execute(&url, "insert into shopkeeper.stop default values").await;
     let (code, _, refused) = run(&world, "search bottle --json").await;
     assert!(code != 0 && refused.contains("all spending is stopped"), "{code}: {refused}");
-    execute(url.as_str(), "delete from shopkeeper.stop").await;
-    fs::write(world.folder.path().join("database.url"), url.as_str()).unwrap();
+    execute(&url, "delete from shopkeeper.stop").await;
+    world.write("database.url", &url);
     assert_eq!(state(&world).await, before);
+}
+
+/// Runs every verb that reads with settings of another model, which changes nothing.
+async fn read_with_other_settings(world: &World) {
+    let before = state(world).await;
+    let settings = world.edit_settings("model = \"hash\"", "model = \"other\"");
+    for (verb, _) in READING {
+        let (_, out, err) = run(world, verb).await;
+        assert_eq!(state(world).await, before, "{verb}: {out} {err}");
+    }
+    world.write("jobs.toml", &settings);
 }
 
 #[tokio::test]
 async fn settings_that_have_changed_change_nothing_before_a_daemon_takes_them() {
     let world = shop().await;
-    let before = state(&world).await;
-    let settings = fs::read_to_string(world.settings()).unwrap();
-    fs::write(world.settings(), settings.replace("model = \"hash\"", "model = \"other\"")).unwrap();
-    for (verb, _) in READING {
-        let (_, out, err) = run(&world, verb).await;
-        assert_eq!(state(&world).await, before, "{verb}: {out} {err}");
-    }
+    read_with_other_settings(&world).await;
     // Also where the index holds nothing, so that a daemon would make it anew.
-    fs::write(world.settings(), settings).unwrap();
     world.in_shop("truncate product").await;
     world.sync().await;
     assert_eq!(world.count("chunk").await, 0);
-    let before = state(&world).await;
-    let settings = fs::read_to_string(world.settings()).unwrap();
-    fs::write(world.settings(), settings.replace("model = \"hash\"", "model = \"other\"")).unwrap();
-    for (verb, _) in READING {
-        let (_, out, err) = run(&world, verb).await;
-        assert_eq!(state(&world).await, before, "{verb}: {out} {err}");
-    }
+    read_with_other_settings(&world).await;
 }
 
 #[tokio::test]
 async fn a_plan_needs_no_index() {
     let world = World::new().await;
     world.execute("delete from shopkeeper.index_version; drop table shopkeeper.chunk_1").await;
-    let (code, plan, err) = run(&world, "plan --json").await;
-    let plan: Value = serde_json::from_str(&plan).unwrap();
-    assert_eq!((code, &plan["added"], &plan["chunks"]), (0, &3.into(), &3.into()), "{plan} {err}");
+    let plan: Value = serde_json::from_str(&world.run_ok("plan --json").await).unwrap();
+    assert_fields(&plan, json!({ "added": 3, "chunks": 3 }));
     assert_eq!(world.count("index_version").await, 0);
-    let (code, _, err) = run(&world, "search kettle").await;
-    assert!(code == 1 && err.contains("there is no index yet"), "{err}");
+    world.run_failing("search kettle", 1, "there is no index yet").await;
 }

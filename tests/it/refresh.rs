@@ -93,8 +93,7 @@ async fn one_bad_input_does_not_keep_its_neighbours() {
 
 #[tokio::test]
 async fn of_two_daemons_at_one_document_the_older_that_ends_last_writes_nothing() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     world.describe(3, "New.").await;
     world.try_sync().await.unwrap();
     let lost = world.claim(RefreshDocument::KIND, "older", 1, Duration::ZERO).await[0].lease;
@@ -230,8 +229,7 @@ async fn twice(world: &World) -> [Result<(), JobError>; 2] {
 
 #[tokio::test]
 async fn a_document_that_two_batches_have_at_once_is_there_for_both() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     let before = world.index().await;
     for ended in twice(&world).await {
         assert_eq!(ended, Ok(()));
@@ -250,8 +248,7 @@ async fn a_document_that_two_batches_have_at_once_is_there_for_both() {
 
 #[tokio::test]
 async fn a_document_that_another_job_wrote_meanwhile_is_looked_at_once_more() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     let id = product("1");
     let known = known(&world.store, &id).await;
     let other = written(&id, &known, "Of another job.");

@@ -121,12 +121,15 @@ impl World {
         sqlx::query_as(AssertSqlSafe(statement)).fetch_all(&self.ours).await.unwrap()
     }
 
-    /// One number of the shop's database.
-    pub(crate) async fn shop_number(&self, statement: &str) -> i64 {
+    /// One value of the shop's database.
+    pub(crate) async fn shop_value<T>(&self, statement: &str) -> T
+    where
+        T: Send + Unpin + sqlx::Type<Driver> + for<'r> sqlx::Decode<'r, Driver>,
+    {
         let shop = PgPool::connect(&self.shop).await.unwrap();
-        let number = value(&shop, statement).await;
+        let seen = value(&shop, statement).await;
         shop.close().await;
-        number
+        seen
     }
 
     /// How many documents are indexed in their last revision.
@@ -374,4 +377,41 @@ pub(crate) async fn for_cases<S: Strategy>(
         TestRunner::new(config).run(&strategy(), check).map_err(|error| error.to_string())
     };
     tokio::task::spawn_blocking(run).await.unwrap().unwrap();
+}
+
+impl World {
+    /// The small shop, indexed.
+    pub(crate) async fn synced() -> Self {
+        let world = Self::new().await;
+        world.sync().await;
+        world
+    }
+
+    /// The small shop with its kettle alone.
+    pub(crate) async fn with_kettle() -> Self {
+        let world = Self::new().await;
+        world.in_shop("delete from product where id <> 3").await;
+        world
+    }
+}
+
+/// The options of `sync --allow-mass-delete`.
+pub(crate) const MASS_DELETE: SyncOptions = SyncOptions { full: false, allow_mass_delete: true };
+
+/// Statements that let the planner believe that a table stays as small as it is.
+pub(crate) const FREEZE_STATISTICS: &str =
+    "analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)";
+
+impl World {
+    /// The small shop, indexed, with triggers that note its changes.
+    pub(crate) async fn noting() -> Self {
+        let world = Self::synced().await;
+        world.install().await;
+        world
+    }
+
+    /// How many notes of changes wait in the shop.
+    pub(crate) async fn notes(&self) -> i64 {
+        self.shop_value("select count(*) from shopkeeper_change.note").await
+    }
 }

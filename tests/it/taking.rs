@@ -60,8 +60,7 @@ async fn a_question_that_was_given_up_is_not_taken_by_the_worker_that_was_given_
 
 #[tokio::test]
 async fn a_question_by_sql_that_is_too_long_costs_nothing() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     let id: Uuid = world.value("select shopkeeper.ask(repeat('x', 4001))").await;
     let before = world.embedding_requests();
     world.drain().await;
