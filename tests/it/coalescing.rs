@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use crate::prelude::*;
 use proptest::prelude::*;
 use shopkeeper::store::jobs::{Failure, JobEnd, Lease, UnwrittenEnds};
+use sqlx::postgres::PgPoolOptions;
 
 /// What happens next.
 #[derive(Clone, Copy, Debug)]
@@ -86,8 +87,8 @@ impl Model {
             }
             Event::Rescue => {
                 if let Some((lease, follows)) = self.held.take() {
-                    execute(url, "update shopkeeper.job set lease_until = now() - interval '1 s' where worker is not null")
-                        .await;
+                    let lapse = "update shopkeeper.job set lease_until = now() - interval '1 s' where worker is not null";
+                    execute(url, lapse).await;
                     store.rescue().await.unwrap();
                     self.lost.push(lease);
                     self.end_if_gone(store, follows).await;
@@ -148,7 +149,7 @@ async fn the_last_enqueueing_of_a_key_is_followed_by_a_run_that_began_after_it()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
     let world = World::new().await;
-    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(12).connect(&world.url()).await.unwrap();
+    let pool = PgPoolOptions::new().max_connections(12).connect(&world.url()).await.unwrap();
     let create = "create table asked (n bigint generated always as identity); create table seen (n bigint);
                   create table run (id bigint primary key)";
     world.execute(create).await;
@@ -182,22 +183,21 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
             };
             // Two runs at once would meet here.
             sqlx::query("insert into run values ($1)").bind(job.lease.job).execute(&pool).await.unwrap();
-            let seen: Option<i64> =
-                sqlx::query_scalar("select max(n) from asked").fetch_one(&pool).await.unwrap();
+            let seen: Option<i64> = value(&pool, "select max(n) from asked").await;
             sleep(Duration::from_micros(rand::random_range(0..2000))).await;
             sqlx::query("delete from run").execute(&pool).await.unwrap();
             let is_failure = rand::random_range(0..4) == 0;
             if !is_failure {
                 sqlx::query("insert into seen values ($1)").bind(seen).execute(&pool).await.unwrap();
             }
+            let end = if is_failure {
+                let failure = Failure::Retry(Duration::from_micros(rand::random_range(0..2)));
+                JobEnd::failed(job.lease, failure, String::new())
+            } else {
+                JobEnd::done(job.lease, Vec::new())
+            };
             loop {
-                let end = if is_failure {
-                    let failure = Failure::Retry(Duration::from_micros(rand::random_range(0..2)));
-                    JobEnd::failed(job.lease, failure, String::new())
-                } else {
-                    JobEnd::done(job.lease, Vec::new())
-                };
-                let unwritten = world.store.end_jobs(&[end]).await.unwrap();
+                let unwritten = world.store.end_jobs(std::slice::from_ref(&end)).await.unwrap();
                 assert!(unwritten.lost.is_empty(), "nobody else has it");
                 if unwritten.busy.is_empty() {
                     break;

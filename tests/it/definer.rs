@@ -12,12 +12,9 @@ struct Caller {
 impl Caller {
     /// Makes a role, a member of these roles, and connects as it.
     async fn new(admin: &str, member_of: &str) -> Self {
-        let mut url: url::Url = admin.parse().unwrap();
-        let role = format!("caller_of_{}", url.path().trim_start_matches('/'));
+        let role = format!("caller_of_{}", database_name(admin));
         execute(admin, &format!("create role {role} login password 'x' {member_of}")).await;
-        url.set_username(&role).unwrap();
-        url.set_password(Some("x")).unwrap();
-        let connection = PgConnection::connect(url.as_str()).await.unwrap();
+        let connection = PgConnection::connect(&as_role(admin, &role)).await.unwrap();
         Self { role, connection }
     }
 
@@ -68,10 +65,6 @@ async fn client_of(world: &World) -> Caller {
     Caller::new(&world.url(), "in role shopkeeper_client").await
 }
 
-async fn install(world: &World) {
-    world.parts.postgres_sources().next().unwrap().1.install_triggers().await.unwrap();
-}
-
 /// What a client may execute.
 const GRANTED: [&str; 7] =
     ["ask", "cancel_answer", "feedback", "forget_customer", "forget_session", "refresh", "search"];
@@ -87,7 +80,7 @@ const DEFINERS: &str = "from pg_proc join pg_namespace on pg_namespace.oid = pro
 #[tokio::test]
 async fn every_function_with_its_owners_rights_is_known_and_closed_to_all_but_the_granted() {
     let world = World::new().await;
-    install(&world).await;
+    world.install().await;
     world.execute(CLIENT_GRANTS).await;
     let names = format!("select proname::text {DEFINERS} order by 1");
     let mut ours = GRANTED.to_vec();
@@ -189,9 +182,8 @@ async fn what_a_client_puts_before_our_names_is_not_run_with_our_rights() {
     let tables = "select relname::text from pg_class where relnamespace = 'shopkeeper'::regnamespace
          and relkind in ('r', 'p', 'v') and not relispartition";
     for table in column(&world.url(), tables).await {
-        shadows += &format!(
-            "create temporary view {table} as select pg_temp.caught() as id, pg_temp.caught() as name;"
-        );
+        let view = "as select pg_temp.caught() as id, pg_temp.caught() as name;";
+        shadows += &format!("create temporary view {table} {view}");
     }
     let functions = "select distinct on (proname, pg_get_function_identity_arguments(oid)) format(
              'create function pg_temp.%I(%s) returns %s', proname, (
@@ -216,25 +208,22 @@ async fn what_a_client_puts_before_our_names_is_not_run_with_our_rights() {
         .replace("caught", &format!("caught_{}", shadows.len()));
     }
     client.does(&shadows).await;
-    client
-        .does(
-            "set search_path = pg_temp, pg_catalog, public;
-             select shopkeeper.ask('Is it waterproof?', session_id => 's', customer_id => 'c', idempotency_key => 'k',
-                 sources => array['product'], metadata => '{\"a\": 1}', history => '[]', on_busy => 'supersede');
-             select shopkeeper.refresh('product', '1');
-             select * from shopkeeper.search((select embedding from shopkeeper.chunks limit 1), 2, 'product');
-             select shopkeeper.feedback(id, 'up') from shopkeeper.answers;
-             select shopkeeper.cancel_answer(id) from shopkeeper.answers;
-             select shopkeeper.forget_session('s'); select shopkeeper.forget_customer('c')",
-        )
-        .await;
+    let calls = "set search_path = pg_temp, pg_catalog, public;
+         select shopkeeper.ask('Is it waterproof?', session_id => 's', customer_id => 'c', idempotency_key => 'k',
+             sources => array['product'], metadata => '{\"a\": 1}', history => '[]', on_busy => 'supersede');
+         select shopkeeper.refresh('product', '1');
+         select * from shopkeeper.search((select embedding from shopkeeper.chunks limit 1), 2, 'product');
+         select shopkeeper.feedback(id, 'up') from shopkeeper.answers;
+         select shopkeeper.cancel_answer(id) from shopkeeper.answers;
+         select shopkeeper.forget_session('s'); select shopkeeper.forget_customer('c')";
+    client.does(calls).await;
     client.has_no_more_rights().await;
 }
 
 #[tokio::test]
 async fn a_function_of_a_trigger_is_run_by_nobody_for_a_table_of_his_own() {
     let world = World::new().await;
-    install(&world).await;
+    world.install().await;
     let mut caller = Caller::new(&world.shop, "").await;
     caller.does("create temporary table first (id int)").await;
     caller.does(&evil_type("pg_temp", &caller.role.clone())).await;
@@ -248,12 +237,12 @@ async fn a_function_of_a_trigger_is_run_by_nobody_for_a_table_of_his_own() {
     world.in_shop(&format!("grant usage on schema shopkeeper_change to {role}")).await;
     let refusal = caller.is_refused(attach).await;
     assert_eq!(refusal, "permission denied for function shopkeeper_change.note_product_0_insert");
-    let grant = "grant execute on function shopkeeper_change.note_product_0_insert()";
-    world.in_shop(&format!("{grant} to {role}")).await;
+    world
+        .in_shop(&format!("grant execute on function shopkeeper_change.note_product_0_insert() to {role}"))
+        .await;
     caller.does(attach).await;
     caller.does("insert into bait values (row(1))").await;
-    let any = "select key from shopkeeper_change.note";
-    assert!(column(&world.shop, any).await.is_empty(), "another table's rows are not looked at");
+    assert_eq!(world.notes().await, 0, "another table's rows are not looked at");
     caller.has_no_more_rights().await;
     world.in_shop("update product set description = 'Noted.'").await;
     let notes = "select key from shopkeeper_change.note order by key";
@@ -263,27 +252,21 @@ async fn a_function_of_a_trigger_is_run_by_nobody_for_a_table_of_his_own() {
 #[tokio::test]
 async fn a_cast_of_the_tables_owner_is_not_run_as_the_installer() {
     let world = World::new().await;
-    install(&world).await;
+    world.install().await;
     let mut owner = Caller::new(&world.shop, "").await;
     let role = owner.role.clone();
-    world
-        .in_shop(&format!("alter table product owner to {role}; create schema mine authorization {role}"))
-        .await;
+    world.in_shop(&format!("alter table product owner to {role}")).await;
+    world.in_shop(&format!("create schema mine authorization {role}")).await;
     owner.does(&evil_type("mine", &role)).await;
-    owner
-        .does(
-            "drop trigger shopkeeper_product_0_update on product;
-             alter table product drop constraint product_pkey;
-             alter table product alter id type mine.evil using row(id)::mine.evil;
-             insert into product values (row(7), 'Lamp', 'Shines.', 9, 1);
-             delete from product where (id).id = 2;",
-        )
-        .await;
+    let change = "drop trigger shopkeeper_product_0_update on product;
+         alter table product drop constraint product_pkey;
+         alter table product alter id type mine.evil using row(id)::mine.evil;
+         insert into product values (row(7), 'Lamp', 'Shines.', 9, 1);
+         delete from product where (id).id = 2;";
+    owner.does(change).await;
     owner.has_no_more_rights().await;
-    assert_eq!(
-        column(&world.shop, "select key from shopkeeper_change.note order by id").await,
-        ["(7)", "(2)"]
-    );
+    let notes = "select key from shopkeeper_change.note order by id";
+    assert_eq!(column(&world.shop, notes).await, ["(7)", "(2)"]);
 }
 
 #[tokio::test]
@@ -291,10 +274,9 @@ async fn triggers_are_not_installed_into_what_somebody_else_made() {
     let world = World::new().await;
     let mut squatter = Caller::new(&world.shop, "").await;
     let role = squatter.role.clone();
-    let name = role.replace("caller_of_", "");
-    world.in_shop(&format!("grant create on database {name} to {role}")).await;
+    world.in_shop(&format!("grant create on database {} to {role}", database_name(&world.shop))).await;
     squatter.does("create schema shopkeeper_change; create table shopkeeper_change.note (id bigint)").await;
-    let source = world.parts.postgres_sources().next().unwrap().1;
+    let source = world.source();
     let printed = source.trigger_sql().await.unwrap();
     let is_refused = async || {
         let message = format!("the schema shopkeeper_change belongs to the role {role}, not to postgres");
@@ -317,16 +299,13 @@ async fn triggers_are_not_installed_into_what_somebody_else_made() {
 #[tokio::test]
 async fn functions_that_everybody_could_run_are_dropped_when_the_triggers_are_installed_again() {
     let world = World::new().await;
-    world
-        .in_shop(
-            "create schema shopkeeper; create table shopkeeper.change (source text, key text);
-             create function shopkeeper.note_product_0_insert() returns trigger language plpgsql security definer as
-                 $$ begin return null; end $$;
-             create trigger shopkeeper_product_0_insert after insert on product
-                 execute function shopkeeper.note_product_0_insert()",
-        )
-        .await;
-    install(&world).await;
+    let earlier = "create schema shopkeeper; create table shopkeeper.change (source text, key text);
+         create function shopkeeper.note_product_0_insert() returns trigger language plpgsql security definer as
+             $$ begin return null; end $$;
+         create trigger shopkeeper_product_0_insert after insert on product
+             execute function shopkeeper.note_product_0_insert()";
+    world.in_shop(earlier).await;
+    world.install().await;
     let left = "select proname::text from pg_proc where pronamespace = 'shopkeeper'::regnamespace";
     assert!(column(&world.shop, left).await.is_empty());
 }
@@ -336,13 +315,9 @@ async fn a_daemons_role_reads_notes_with_the_grants_that_the_manual_names() {
     let shop = database("template1").await;
     execute(&shop, SHOP).await;
     let reader = Caller::new(&shop, "").await;
-    let mut url: url::Url = shop.parse().unwrap();
-    url.set_username(&reader.role).unwrap();
-    url.set_password(Some("x")).unwrap();
-    let world = World::on(url.to_string(), SOURCE).await;
-    let sql = world.parts.postgres_sources().next().unwrap().1.trigger_sql();
+    let world = World::on(as_role(&shop, &reader.role), SOURCE).await;
     execute(&shop, &format!("grant select on product to {}", reader.role)).await;
-    execute(&shop, &sql.await.unwrap()).await;
+    execute(&shop, &world.source().trigger_sql().await.unwrap()).await;
     world.sync().await;
     execute(&shop, "update product set description = 'Read.' where id = 1").await;
     let manual = include_str!("../../docs/catalogue.md");
@@ -353,5 +328,5 @@ async fn a_daemons_role_reads_notes_with_the_grants_that_the_manual_names() {
     }
     world.hear().await;
     assert!(world.index().await.concat().contains("Read."));
-    assert!(column(&shop, "select key from shopkeeper_change.note").await.is_empty());
+    assert_eq!(world.notes().await, 0);
 }

@@ -28,8 +28,13 @@ async fn cut_off<T: Debug, E: Debug>(
         proxy.swallow();
         lock.rollback().await.unwrap();
     };
-    let (failed, ()) = tokio::join!(timeout(LIMIT, work), cut);
-    failed.expect("it waits for ever").unwrap_err()
+    let (failed, ()) = tokio::join!(in_time("it waits for ever", work), cut);
+    failed.unwrap_err()
+}
+
+#[track_caller]
+fn is_unreachable(error: &StoreError, reason: &str) {
+    assert!(matches!(error, StoreError::Unreachable(seen) if seen.contains(reason)), "{error}");
 }
 
 #[tokio::test]
@@ -42,13 +47,13 @@ async fn statements_and_transactions_that_no_reply_comes_to_are_given_up() {
     let keys = ["one".to_owned()];
     let transaction = store.note_unlisted("product", &keys, "refresh_document");
     let error = cut_off(&proxy, &world.url(), "shopkeeper.document", transaction).await;
-    assert!(matches!(&error, StoreError::Unreachable(reason) if reason.contains("within 16s")), "{error}");
+    is_unreachable(&error, "within 16s");
     proxy.pass_new();
     store.index_versions().await.unwrap();
     assert_eq!(world.count("job").await, 0, "the transaction was rolled back");
     let statement = store.index_versions();
     let error = cut_off(&proxy, &world.url(), "shopkeeper.index_version", statement).await;
-    assert!(matches!(&error, StoreError::Unreachable(reason) if reason.contains("within 16s")), "{error}");
+    is_unreachable(&error, "within 16s");
     proxy.pass_new();
     store.index_versions().await.unwrap();
 }
@@ -59,7 +64,7 @@ async fn a_server_that_can_only_be_read_is_left_as_soon_as_there_is_one_that_can
     let store = Store::open(&reach(&world.url())).await.unwrap();
     let enqueue = async || store.enqueue("k", &["k".to_owned()], &[json!({})]).await;
     enqueue().await.unwrap();
-    let name = world.text("select current_database()").await;
+    let name = database_name(&world.url());
     let all = "select count(pg_terminate_backend(pid)) from pg_stat_activity
          where datname = current_database() and application_name = 'shopkeeper'";
     let switch = format!("alter database {name} set default_transaction_read_only = on; {all}");
@@ -73,13 +78,13 @@ async fn a_server_that_can_only_be_read_is_left_as_soon_as_there_is_one_that_can
             }
         }
     };
-    timeout(LIMIT, refused).await.expect("it is written");
+    in_time("it is written", refused).await;
     assert!(!store.is_reachable().await, "it is not ready");
     // Now the address leads to another; the connections that there are do not.
     let back = format!("alter database {name} reset default_transaction_read_only");
     execute(&server().await.url("postgres"), &back).await;
     let written = async { while enqueue().await.is_err() || !store.is_reachable().await {} };
-    timeout(LIMIT, written).await.expect("it stays with those that can only be read");
+    in_time("it stays with those that can only be read", written).await;
 }
 
 #[tokio::test]
@@ -87,22 +92,17 @@ async fn work_that_may_take_for_ever_is_given_up_when_the_server_knows_nothing_o
     let world = World::new().await;
     let proxy = Proxy::start(&world.url()).await;
     let store = Store::open(&reach(&proxy.url())).await.unwrap();
-    let mut ours = PgConnection::connect(&world.url()).await.unwrap();
-    let mut lock = ours.begin().await.unwrap();
-    sqlx::query("lock table shopkeeper.chunk_1").execute(&mut *lock).await.unwrap();
+    let _lock = world.begin("lock table shopkeeper.chunk_1").await;
     let cut = async {
-        let waits = "exists (select from pg_stat_activity
-             where datname = current_database() and query like 'vacuum%' and wait_event_type = 'Lock')";
-        world.until("it waits for the lock", waits).await;
+        world.until_locked(1, "^vacuum").await;
         proxy.swallow();
         let end = "select pg_terminate_backend(pid) from pg_stat_activity
              where datname = current_database() and query like 'vacuum%'";
         assert!(world.value::<bool>(end).await);
         proxy.pass_new();
     };
-    let (failed, ()) = tokio::join!(timeout(LIMIT, store.vacuum_chunks(1)), cut);
-    let error = failed.expect("it waits for ever").unwrap_err();
-    assert!(matches!(&error, StoreError::Unreachable(reason) if reason.contains("was lost")), "{error}");
+    let (failed, ()) = tokio::join!(in_time("it waits for ever", store.vacuum_chunks(1)), cut);
+    is_unreachable(&failed.unwrap_err(), "was lost");
 }
 
 #[tokio::test]
@@ -128,26 +128,27 @@ async fn a_shop_that_no_reply_comes_from_is_given_up_and_read_again() {
     let shop = database("template1").await;
     execute(&shop, SHOP).await;
     let proxy = Proxy::start(&shop).await;
-    let world =
-        World::on(proxy.url(), &(SOURCE.to_owned() + "where = \"stock > 0\"\nstatement_timeout = \"4s\"\n"))
-            .await;
-    let config = Config::load(&world.settings(), &BTreeMap::new()).unwrap();
-    let parts = daemon::prepare(&config, &world.store).await.unwrap();
+    let timed = format!("{SOURCE}where = \"stock > 0\"\nstatement_timeout = \"4s\"\n");
+    let world = World::on(proxy.url(), &timed).await;
+    let parts = daemon::prepare(&world.config, &world.store).await.unwrap();
     let (_, catalogue) = parts.catalogues().next().unwrap();
     catalogue.check().await.unwrap();
     let keys = ["1".to_owned()];
     let error = cut_off(&proxy, &shop, "product", catalogue.read(&keys)).await;
-    let in_time = |reason: &str| reason.contains("within 18s");
-    assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
+    let is_given_up = |error: &CatalogueError| {
+        let in_time = |reason: &str| reason.contains("within 18s");
+        assert!(matches!(error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
+    };
+    is_given_up(&error);
     proxy.pass_new();
     assert_eq!(catalogue.read(&keys).await.unwrap().len(), 1);
 
     // Triggers as well: a condition is looked at in the table.
     let (_, source) = parts.postgres_sources().next().unwrap();
     let error = cut_off(&proxy, &shop, "product", source.trigger_status()).await;
-    assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
+    is_given_up(&error);
     proxy.pass_new();
     assert_eq!(source.trigger_status().await.unwrap()[0].state, TriggerState::Missing);
     let error = cut_off(&proxy, &shop, "product", source.install_triggers()).await;
-    assert!(matches!(&error, CatalogueError::Unreachable { reason, .. } if in_time(reason)), "{error}");
+    is_given_up(&error);
 }
