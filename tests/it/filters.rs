@@ -12,24 +12,23 @@ const TOP_K: u32 = 5;
 /// searches begin; ten more are of another source.
 async fn shop() -> (World, IndexVersion) {
     let world = World::with_dimensions(DIMENSIONS, SHOP, SOURCE).await;
-    world.execute(&format!(
-            "select setseed(0.5);
-             insert into shopkeeper.document (source, key, title, metadata)
-             select case when n <= {CHUNKS} then 'product' else 'faq' end, n, 'Product ' || n, jsonb_build_object(
-                 'half', n % 2, 'hundredth', n % 100, 'rare', n % 10000, 'away', n % 2 = 1,
-                 'price', n / 7.0, 'name', md5(n::text)
-             )
-             from generate_series(1, {CHUNKS} + 10) as n;
-             insert into shopkeeper.chunk (version, source, key, ordinal, input_hash, content, tokens, embedding)
-             select 1, case when n <= {CHUNKS} then 'product' else 'faq' end, n, 1, decode(md5(n::text), 'hex'), 'Product ' || n, 3, (
-                 select array_agg(case when n <= {CHUNKS} and d = 1 then (1 - 2 * (n % 2)) * (0.5 + random()) else random() - 0.5 end)
-                 from generate_series(1, {DIMENSIONS}) as d where n > 0
-             )::real[]::vector::halfvec
-             from generate_series(1, {CHUNKS} + 10) as n;
-             analyze shopkeeper.document; analyze shopkeeper.chunk"
-        ),
-    )
-    .await;
+    let fill = format!(
+        "select setseed(0.5);
+         insert into shopkeeper.document (source, key, title, metadata)
+         select case when n <= {CHUNKS} then 'product' else 'faq' end, n, 'Product ' || n, jsonb_build_object(
+             'half', n % 2, 'hundredth', n % 100, 'rare', n % 10000, 'away', n % 2 = 1,
+             'price', n / 7.0, 'name', md5(n::text)
+         )
+         from generate_series(1, {CHUNKS} + 10) as n;
+         insert into shopkeeper.chunk (version, source, key, ordinal, input_hash, content, tokens, embedding)
+         select 1, case when n <= {CHUNKS} then 'product' else 'faq' end, n, 1, decode(md5(n::text), 'hex'), 'Product ' || n, 3, (
+             select array_agg(case when n <= {CHUNKS} and d = 1 then (1 - 2 * (n % 2)) * (0.5 + random()) else random() - 0.5 end)
+             from generate_series(1, {DIMENSIONS}) as d where n > 0
+         )::real[]::vector::halfvec
+         from generate_series(1, {CHUNKS} + 10) as n;
+         analyze shopkeeper.document; analyze shopkeeper.chunk"
+    );
+    world.execute(&fill).await;
     let version = world.store.index_versions().await.unwrap().remove(0);
     world.store.build_hnsw(&version).await.unwrap();
     (world, version)

@@ -160,10 +160,8 @@ async fn no_statement_reads_all_of_a_large_table_unless_it_counts_it() {
     world.execute(ROWS).await;
     let mut connection = world.ours.acquire().await.unwrap();
     // As the store does where it looks many rows up.
-    connection
-        .execute("set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off")
-        .await
-        .unwrap();
+    let settings = "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off";
+    connection.execute(settings).await.unwrap();
     let (mut wrong, mut counted) = (Vec::new(), BTreeSet::new());
     for statement in statements() {
         let mut found = Vec::new();
@@ -193,13 +191,14 @@ async fn pages(connection: &mut PgConnection, statement: &str) -> i64 {
 async fn an_answer_is_read_and_ended_by_its_id_beside_many_that_are_open_and_handed_over() {
     let world = World::new().await;
     let id = "6b3b0c4e-9f1c-4f41-8d3b-5d6f1f8a3a10";
-    world.execute(&format!(
-            "alter table shopkeeper.answer set (autovacuum_enabled = off);
-             insert into shopkeeper.answer (id, client, session_id, request, question, status, fence, needs_escalation, escalation_reason)
-             values ('{id}', 'c', 's', '{{}}', 'q', 'in_progress', 7, true, 'failed'); analyze"
-        ),
-    )
-    .await;
+    let columns =
+        "id, client, session_id, request, question, status, fence, needs_escalation, escalation_reason";
+    let open = format!(
+        "alter table shopkeeper.answer set (autovacuum_enabled = off);
+         insert into shopkeeper.answer ({columns})
+         values ('{id}', 'c', 's', '{{}}', 'q', 'in_progress', 7, true, 'failed'); analyze"
+    );
+    world.execute(&open).await;
     let statements = [
         format!("select shopkeeper.answer_object(known) from shopkeeper.answer as known where id = '{id}'"),
         format!("select shopkeeper.end_answers(array['{id}'::uuid], 'cancelled')"),
@@ -219,13 +218,12 @@ async fn an_answer_is_read_and_ended_by_its_id_beside_many_that_are_open_and_han
         }
         few.push(pages(&mut connection, statement).await);
     }
-    world.execute("set session_replication_role = replica;
+    let others = "set session_replication_role = replica;
          insert into shopkeeper.answer (client, session_id, request, question)
          select 'c', 's' || n, '{}', 'q' from generate_series(1, 60000) as n;
          insert into shopkeeper.escalation (client, session_id, answer_id, reason, status)
-         select client, session_id, id, 'failed', 'acknowledged' from shopkeeper.answer where session_id <> 's'",
-    )
-    .await;
+         select client, session_id, id, 'failed', 'acknowledged' from shopkeeper.answer where session_id <> 's'";
+    world.execute(others).await;
     for (statement, few) in statements.iter().zip(few) {
         // A tree of an index grows deeper, and no more.
         let many = pages(&mut connection, statement).await;
@@ -236,23 +234,23 @@ async fn an_answer_is_read_and_ended_by_its_id_beside_many_that_are_open_and_han
 #[tokio::test]
 async fn dead_jobs_of_many_groups_are_retried_and_discarded_in_batches() {
     let world = World::new().await;
-    let dead = "insert into shopkeeper.job_history
+    let ended = "insert into shopkeeper.job_history
             (id, kind, key, group_key, payload, priority, outcome, attempts, created_at, run_at, finished_at)
         select n, 'scripted', n, 'g' || n, '{}', 0, 'dead', 1, now(), now(), now() - (20001 - n) * interval '1 ms'
         from generate_series(1, 20000) as n";
-    world.execute(dead).await;
+    world.execute(ended).await;
     // One that dies after the start, as those do that are retried and die again, is not taken.
-    let later = dead
+    let later = ended
         .replace("select n,", "select 90000 + n,")
         .replace("(20001 - n) * interval '1 ms'", "interval '-1 hour'");
     world.execute(&later.replace("generate_series(1, 20000)", "generate_series(20001, 20001)")).await;
     // The newer one of a key counts.
     world.execute("select shopkeeper.enqueue('scripted', '700')").await;
-    let all = Selection::Dead { kind: "scripted".to_owned() };
+    let all = dead("scripted");
     assert_eq!(world.store.retry_jobs(&all).await.unwrap(), 19_999);
     assert_eq!((world.count("job").await, world.count("job_history").await), (20_000, 2));
     world.execute("delete from shopkeeper.job").await;
-    world.execute(&dead.replace("select n,", "select 30000 + n,")).await;
+    world.execute(&ended.replace("select n,", "select 30000 + n,")).await;
     assert_eq!(world.store.discard_jobs(&all).await.unwrap(), 20_001);
     assert_eq!(world.count("job_history").await, 1);
 }

@@ -4,8 +4,6 @@
 //! marks, whatever it holds; and a model that obeys it all the same does not get through with links, citations
 //! and numbers that no passage has. What a product's own text claims is what the shop says, and stays.
 
-use std::fmt::Write;
-
 use crate::prelude::*;
 
 struct Hostile {
@@ -55,9 +53,8 @@ async fn ask_one_who_obeys(
     question: &str,
     hostile: &Hostile,
 ) -> Vec<String> {
-    let says = || Fault::Says(hostile.obeyed.clone());
-    world.script().queue(Operation::Completions, [says(), says()]);
-    let answer = daemon.ask(world, json!({ "question": question })).await;
+    world.script().queue(Operation::Completions, [says(&hostile.obeyed), says(&hostile.obeyed)]);
+    let answer = daemon.ask(world, self::question(question)).await;
     world.script().clear();
     let said = as_text(&answer["answer"]["text"]);
     if hostile.is_withheld {
@@ -86,7 +83,7 @@ async fn orders_in_products_are_data_and_links_and_numbers_from_elsewhere_do_not
     let mut shop = SHOP.to_owned();
     for (id, hostile) in (1000..).zip(&products) {
         let text = hostile.text.replace('\'', "''");
-        write!(shop, "insert into product values ({id}, 'Shade {id}', '{text}', 3.70, 6);").unwrap();
+        shop += &format!("insert into product values ({id}, 'Shade {id}', '{text}', 3.70, 6);");
     }
     let world = World::with(&shop, SOURCE).await;
     let daemon = TestDaemon::start(&world).await;
@@ -103,8 +100,7 @@ async fn orders_in_products_are_data_and_links_and_numbers_from_elsewhere_do_not
 async fn orders_in_questions_are_questions_and_what_they_claim_does_not_get_through() {
     let mut shop = SHOP.to_owned();
     for (id, name) in (101..).zip(["Lamp", "Kettle", "Chair", "Table", "Rug", "Shelf"]) {
-        write!(shop, "insert into product values ({id}, '{name}', 'A {name} for the house.', 12.80, 3);")
-            .unwrap();
+        shop += &format!("insert into product values ({id}, '{name}', 'A {name} for the house.', 12.80, 3);");
     }
     let world = World::with(&shop, SOURCE).await;
     let daemon = TestDaemon::start(&world).await;
