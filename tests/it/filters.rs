@@ -67,9 +67,8 @@ impl Place<'_> {
 }
 
 async fn is_selective(world: &World, metadata: &Map<String, Value>) -> bool {
-    world
-        .value(&format!("select shopkeeper.walk_limit(1, {TOP_K}, null, '{}') is null", json!(metadata)))
-        .await
+    let filter = json!(metadata);
+    world.value(&format!("select shopkeeper.walk_limit(1, {TOP_K}, null, '{filter}') is null")).await
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ async fn lose(middle: &Middle, host: &Host, nets: &[Net], seconds: u32) {
     middle.script.always(Operation::Completions, Fault::Held);
     let held_at = middle.now().await;
     let held = middle.script.arrived(Operation::Completions, before + middle.hosts.len() * SLOTS);
-    timeout(LIMIT, held).await.unwrap();
+    in_time("no question comes to the model", held).await;
     // A question that is not held is answered sooner.
     let running = format!(
         "from shopkeeper.job where kind = 'answer_question' and {} and not shared
@@ -61,8 +61,7 @@ async fn lose(middle: &Middle, host: &Host, nets: &[Net], seconds: u32) {
     middle.until("the host waits for the model", &format!("count(*) = {SLOTS} {running}")).await;
     host.cut(nets);
     let cut = Instant::now();
-    let lost = format!("select id, fence, key {running}");
-    let lost: Vec<Lost> = sqlx::query_as(AssertSqlSafe(lost)).fetch_all(&middle.pool).await.unwrap();
+    let lost: Vec<Lost> = middle.rows(&format!("select id, fence, key {running}")).await;
     assert_eq!(lost.len(), SLOTS, "nothing was ended meanwhile");
     middle.script.clear();
 
@@ -70,9 +69,8 @@ async fn lose(middle: &Middle, host: &Host, nets: &[Net], seconds: u32) {
     let of_them = format!("from shopkeeper.job_history where id in ({ids})");
     middle.until("the others have answered", &format!("count(*) = {} {of_them}", lost.len())).await;
     let taken_over = cut.elapsed();
-    let ends = format!("select worker, outcome, attempts {of_them}");
     let ends: Vec<(String, String, i32)> =
-        sqlx::query_as(AssertSqlSafe(ends)).fetch_all(&middle.pool).await.unwrap();
+        middle.rows(&format!("select worker, outcome, attempts {of_them}")).await;
     for (worker, outcome, attempts) in ends {
         assert!(outcome == "done" && attempts > 1, "{outcome} after {attempts} attempts");
         let others = middle.hosts.iter().filter(|other| other.number != host.number);
@@ -123,25 +121,20 @@ async fn jobs_of_a_host_that_is_cut_off_are_done_once_by_others_and_no_tick_is_l
 #[ignore = "runs in a sandbox that another test makes"]
 async fn cut_off() {
     let Some(mut middle) = Middle::with_hosts().await else { return };
-    middle
-        .under_load(async {
-            // It has its answers, and cannot write them.
-            lose(&middle, &middle.hosts[0], &[Net::Database], 0).await;
-            // Long enough that what it does is given up, and tried again over other connections.
-            lose(&middle, &middle.hosts[1], Net::ALL, 11).await;
-        })
-        .await;
+    let cuts = async {
+        // It has its answers, and cannot write them.
+        lose(&middle, &middle.hosts[0], &[Net::Database], 0).await;
+        // Long enough that what it does is given up, and tried again over other connections.
+        lose(&middle, &middle.hosts[1], Net::ALL, 11).await;
+    };
+    middle.under_load(cuts).await;
     let questions = "kind in ('answer_question', 'refresh_document', 'fill_index')";
     let drained = format!("not exists (select from shopkeeper.job where {questions})");
     middle.until("no question is left", &drained).await;
-    let (asked, answered, jobs): (i64, i64, i64) = sqlx::query_as(
-        "select count(*), count(*) filter (where status = 'completed'),
+    let counts = "select count(*), count(*) filter (where status = 'completed'),
              (select count(*) from shopkeeper.job_history where kind = 'answer_question' and outcome = 'done')
-         from shopkeeper.answer",
-    )
-    .fetch_one(&middle.pool)
-    .await
-    .unwrap();
+         from shopkeeper.answer";
+    let [(asked, answered, jobs)]: [(i64, i64, i64); 1] = middle.rows(counts).await.try_into().unwrap();
     assert_eq!((answered, jobs), (asked, asked), "each question is answered, by one job");
     let twice = "select count(*) - count(distinct id) + count(*) filter (where outcome <> 'done')
          from shopkeeper.job_history";
@@ -149,23 +142,19 @@ async fn cut_off() {
 
     every_tick_once(&middle).await;
     middle.leave_only(2).await;
-    let question: String = middle.value("select shopkeeper.ask('How much is the Shirt?')::text").await;
-    middle
-        .until("it answers", &format!("status = 'completed' from shopkeeper.answer where id = '{question}'"))
-        .await;
+    let asked: String = middle.value("select shopkeeper.ask('How much is the Shirt?')::text").await;
+    let answered = format!("status = 'completed' from shopkeeper.answer where id = '{asked}'");
+    middle.until("it answers", &answered).await;
 }
 
 /// No tick is left out, and none fired twice.
 async fn every_tick_once(middle: &Middle) {
-    let (ticks, seconds, enqueued, runs, late): (i64, i64, i64, i64, f64) = sqlx::query_as(
-        "select count(*), extract(epoch from max(tick) - min(tick))::bigint, sum(enqueued),
+    let counts = "select count(*), extract(epoch from max(tick) - min(tick))::bigint, sum(enqueued),
              (select count(*) from shopkeeper.job_history where kind = 'prune_history'),
              max(extract(epoch from fired_at - tick))::double precision
-         from shopkeeper.schedule_tick where schedule = 'each-second'",
-    )
-    .fetch_one(&middle.pool)
-    .await
-    .unwrap();
+         from shopkeeper.schedule_tick where schedule = 'each-second'";
+    let [(ticks, seconds, enqueued, runs, late)]: [(i64, i64, i64, i64, f64); 1] =
+        middle.rows(counts).await.try_into().unwrap();
     assert_eq!(seconds, ticks - 1, "no second is missing");
     assert_eq!(enqueued, ticks, "each tick enqueued its job");
     assert!(runs <= ticks, "{runs} runs of {ticks} ticks");

@@ -21,8 +21,8 @@ fn write(number: usize, revision: i64, content: Option<Content>) -> DocumentWrit
     DocumentWrite { id: product(&key(number)), revision, lease: None, content }
 }
 
-fn content(number: usize, fingerprint: Fingerprint, known: Option<Fingerprint>) -> Option<Content> {
-    Some(Content { document: document(&key(number), "A mug."), known, fingerprint, chunks: None })
+fn content(number: usize, fingerprint: Fingerprint, known: Option<Fingerprint>) -> Content {
+    Content { document: document(&key(number), "A mug."), known, fingerprint, chunks: None }
 }
 
 #[tokio::test]
@@ -34,13 +34,13 @@ async fn writers_in_any_order_and_listings_never_wait_in_a_circle() {
     let fingerprint = Fingerprint([7; 32]);
     let guards = BTreeMap::new();
     let first: Vec<_> =
-        (0..DOCUMENTS).map(|number| write(number, 1, content(number, fingerprint, None))).collect();
+        (0..DOCUMENTS).map(|number| write(number, 1, Some(content(number, fingerprint, None)))).collect();
     let fresh = store.refresh(1, Some(1), &first, &guards).await.unwrap();
     assert!(fresh.iter().all(|ended| *ended == WriteOutcome::Fresh));
     let mut revision = 1;
     for _ in 0..ROUNDS {
         let known = Some(fingerprint);
-        let again = |number| write(number, revision, content(number, fingerprint, known));
+        let again = |number| write(number, revision, Some(content(number, fingerprint, known)));
         let forth: Vec<_> = (0..DOCUMENTS).map(again).collect();
         // As they arrived, and some of another revision are gone: those stay.
         let gone_or_again = |number| if number % 3 == 0 { write(number, -1, None) } else { again(number) };

@@ -6,22 +6,23 @@ use crate::prelude::*;
 
 type Words = BTreeSet<String>;
 
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
 fn text(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+    fs::read_to_string(here(path)).unwrap()
 }
 
 /// The files of a folder and of those in it, with this ending.
-fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+fn files(folder: PathBuf, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|known| known == ending) {
-                found.push(path);
-            }
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(path, ending));
+        } else if path.extension().is_some_and(|known| known == ending) {
+            found.push(path);
         }
     }
     found
@@ -29,9 +30,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 
 /// What an operator reads, by path.
 fn documents() -> Vec<(PathBuf, String)> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let paths =
-        files("docs", "md").into_iter().chain([here.join("README.md"), here.join("deploy/README.md")]);
+    let paths = files(here("docs"), "md").into_iter().chain([here("README.md"), here("deploy/README.md")]);
     paths.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
 }
 
@@ -53,71 +52,57 @@ fn rows(document: &str, heading: &str, first: &str) -> Vec<Vec<String>> {
 /// A table of `jobs.toml`: its heading and its lines.
 type Table = (String, BTreeMap<String, String>);
 
+fn table(text: &str) -> Table {
+    let (heading, lines) = text.split_once('\n').unwrap_or((text, ""));
+    let lines = lines.lines().map(|line| line.split_once(" = ").unwrap());
+    (heading.to_owned(), lines.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+}
+
 /// The least that each section of the document needs, in a file of its own; the section itself is the last.
 fn least(section: &str) -> Vec<Table> {
-    let table = |heading: &str, lines: &[(&str, &str)]| -> Table {
-        let lines = lines.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        (heading.to_owned(), lines.collect())
-    };
-    let source = |lines: &[(&str, &str)]| {
-        let rendered = [("name", "\"s\""), ("key", "\"id\""), ("title", "\"t\""), ("text", "\"t\"")];
-        table("[[source]]", &[&rendered, lines].concat())
-    };
-    let shop = [("kind", "\"postgres\""), ("url", "\"postgres://u@h/shop\""), ("table", "\"product\"")];
-    let mut tables = vec![
-        table("[database]", &[("url", "\"postgres://u@h/ours\"")]),
-        table("[openai]", &[("api_key", "{ env = \"KEY\" }")]),
-    ];
-    if section == "[database]" {
-        tables.swap(0, 1);
-    }
-    tables.extend(match section {
-        "[database]" | "[openai]" => vec![],
-        "[http]" => vec![table("[http]", &[])],
-        "[embedding]" => vec![table("[embedding]", &[])],
-        "[embedding.next]" => vec![
-            table("[embedding]", &[]),
-            table("[embedding.next]", &[("model", "\"m\""), ("dimensions", "7")]),
-        ],
-        "[answers]" => vec![table("[answers]", &[])],
-        "[budget]" => vec![table("[budget]", &[])],
-        "[retention]" => vec![table("[retention]", &[])],
-        "[telemetry]" => vec![table("[telemetry]", &[])],
-        "[[source]]" | "`kind = \"postgres\"`" => vec![source(&shop)],
-        "`kind = \"feed\"`" => {
-            vec![source(&[("kind", "\"feed\""), ("path", "\"p.csv\""), ("format", "\"csv\"")])]
+    let source = "[[source]]\nname = \"s\"\nkey = \"id\"\ntitle = \"t\"\ntext = \"t\"\n";
+    let shop = format!("{source}kind = \"postgres\"\nurl = \"postgres://u@h/shop\"\ntable = \"product\"");
+    let feed = format!("{source}kind = \"feed\"\npath = \"p.csv\"\nformat = \"csv\"");
+    let mut tables =
+        vec!["[database]\nurl = \"postgres://u@h/ours\"", "[openai]\napi_key = { env = \"KEY\" }"];
+    match section {
+        "[database]" => tables.swap(0, 1),
+        "[openai]" => {}
+        "[embedding.next]" => {
+            tables.extend(["[embedding]", "[embedding.next]\nmodel = \"m\"\ndimensions = 7"]);
         }
+        "[[source]]" | "`kind = \"postgres\"`" => tables.push(&shop),
+        "`kind = \"feed\"`" => tables.push(&feed),
         "[[source.related]]" => {
-            vec![source(&shop), table("[[source.related]]", &[("table", "\"c\""), ("keys", "\"select 1\"")])]
+            tables.extend([&shop, "[[source.related]]\ntable = \"c\"\nkeys = \"select 1\""]);
         }
         "[[schedule]]" => {
-            let lines = [("name", "\"n\""), ("cron", "\"0 * * * *\""), ("job", "\"sync_catalogue\"")];
-            vec![table("[[schedule]]", &lines)]
+            tables.push("[[schedule]]\nname = \"n\"\ncron = \"0 * * * *\"\njob = \"sync_catalogue\"");
         }
         "[[webhook]]" => {
-            let lines = [("name", "\"w\""), ("url", "\"https://w/\""), ("secret", "{ env = \"HOOK\" }")];
-            vec![table("[[webhook]]", &lines)]
+            tables.push("[[webhook]]\nname = \"w\"\nurl = \"https://w/\"\nsecret = { env = \"HOOK\" }");
+        }
+        "[http]" | "[embedding]" | "[answers]" | "[budget]" | "[retention]" | "[telemetry]" => {
+            tables.push(section);
         }
         queue => {
             let is_known = Workers::KINDS.iter().any(|kind| queue == format!("[queue.{kind}]"));
             assert!(is_known, "no section {queue}");
-            vec![table(queue, &[])]
+            tables.push(queue);
         }
-    });
-    tables
+    }
+    tables.into_iter().map(table).collect()
 }
 
 /// What the program makes of a file, or its faults.
 fn read(tables: &[Table]) -> Result<Value, Vec<shopkeeper::config::Fault>> {
-    let file: String = tables
-        .iter()
-        .map(|(heading, lines)| {
-            let lines: String = lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
-            format!("{heading}\n{lines}")
-        })
-        .collect();
-    let hook = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned();
-    let environment = BTreeMap::from([("KEY".to_owned(), "sk-1".to_owned()), ("HOOK".to_owned(), hook)]);
+    let lines = |lines: &BTreeMap<String, String>| -> String {
+        lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
+    };
+    let file: String = tables.iter().map(|(heading, keys)| format!("{heading}\n{}", lines(keys))).collect();
+    let environment =
+        [("KEY", "sk-1"), ("HOOK", WEBHOOK_SECRET)].map(|(name, value)| (name.into(), value.into()));
+    let environment = BTreeMap::from(environment);
     let config = Config::parse(&file, "jobs.toml", PathBuf::new(), &environment);
     config.map(|config| serde_json::to_value(config).unwrap()).map_err(|faults| faults.faults)
 }
@@ -165,35 +150,31 @@ fn sample(key: &str) -> &'static str {
 
 /// What a section makes of a key that the section above it says.
 fn inherited(section: &str, above: &str, key: &str) -> [Value; 2] {
-    let path = if section == "[embedding.next]" {
-        format!("/embedding/next/{key}")
-    } else {
-        format!("/{}/{key}", section.trim_matches(['[', ']']))
-    };
+    let path = section.trim_matches(['[', ']']).replace('.', "/");
+    let path = format!("/{path}/{key}");
     let mut tables = least(section);
-    let of = |tables: &[Table]| read(tables).unwrap().pointer(&path).unwrap().clone();
+    let seen = |tables: &[Table]| read(tables).unwrap().pointer(&path).unwrap().clone();
     let table = tables.iter().position(|(heading, _)| heading == above).unwrap();
     if key == "api_key" {
         tables[1].1 = BTreeMap::from([("base_url".to_owned(), "\"http://local/v1\"".to_owned())]);
     }
-    let before = of(&tables);
+    let before = seen(&tables);
     tables[table].1.insert(key.to_owned(), sample(key).to_owned());
-    [before, of(&tables)]
+    [before, seen(&tables)]
 }
 
 #[test]
 fn every_key_of_the_settings_document_is_known_and_has_the_default_that_it_says() {
     for (section, key, default) in documented() {
-        let least = least(&section);
-        let name = format!("{section} {key}");
+        let (least, name) = (least(&section), format!("{section} {key}"));
+        let blames = |fault: &shopkeeper::config::Fault, message: &str| {
+            fault.path.ends_with(&key) && fault.message.starts_with(message)
+        };
         if default == "required" {
             let mut without = least;
             without.last_mut().unwrap().1.remove(&key).unwrap_or_else(|| panic!("{name} is not required"));
             let faults = read(&without).err().unwrap_or_else(|| panic!("{name} is not required"));
-            let is_missing = |fault: &shopkeeper::config::Fault| {
-                fault.path.ends_with(&key) && fault.message.starts_with("is required")
-            };
-            assert!(faults.iter().any(is_missing), "{name}: {faults:?}");
+            assert!(faults.iter().any(|fault| blames(fault, "is required")), "{name}: {faults:?}");
         } else if let Some(above) = default.strip_prefix("as ") {
             let [before, after] = inherited(&section, above.trim_matches('`'), &key);
             assert_ne!(before, after, "{name} is not {default}");
@@ -201,10 +182,7 @@ fn every_key_of_the_settings_document_is_known_and_has_the_default_that_it_says(
             let of_eval = ["args.file", "args.min_hit_at_5"].contains(&key.as_str());
             let least = if of_eval { with(least, "job", "\"eval\"") } else { least };
             let faults = read(&with(least, &key, "\"x\"")).err().unwrap_or_default();
-            let is_unknown = |fault: &shopkeeper::config::Fault| {
-                fault.path.ends_with(&key) && fault.message.starts_with("is not a key")
-            };
-            assert!(!faults.iter().any(is_unknown), "{name}: {faults:?}");
+            assert!(!faults.iter().any(|fault| blames(fault, "is not a key")), "{name}: {faults:?}");
         } else {
             let without = read(&least).unwrap_or_else(|faults| panic!("{section}: {faults:?}"));
             let written = read(&with(least, &key, default.trim_matches('`')));
@@ -355,7 +333,7 @@ fn quoted(document: &str) -> Vec<String> {
 
 #[test]
 fn every_message_that_is_quoted_is_one_of_ours() {
-    let sources = files("src", "rs").into_iter().chain(files("migrations", "sql"));
+    let sources = files(here("src"), "rs").into_iter().chain(files(here("migrations"), "sql"));
     let sources: String = sources.map(|path| fs::read_to_string(path).unwrap()).collect();
     // A string that goes on in the next line.
     let mut parts = sources.split("\\\n");

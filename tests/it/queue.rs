@@ -336,7 +336,9 @@ async fn two_workers_whose_jobs_outlast_their_leases_run_each_once() {
     let renewed =
         "bool_and(lease_until > started_at + interval '7 s') from shopkeeper.job where state = 'running'";
     world.until("the leases were renewed beyond two lengths", renewed).await;
-    workers.iter().for_each(|running| running.open(20));
+    for running in &workers {
+        running.open(20);
+    }
     let ended = join_all(workers.map(|running| running.finish(&world))).await;
     assert_eq!(ended.iter().map(|job| job.runs.load(Ordering::SeqCst)).sum::<u32>(), 20);
 }

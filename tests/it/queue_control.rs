@@ -169,9 +169,8 @@ async fn the_claims_of_a_worker_are_found_beside_a_million_of_others_without_rea
 #[tokio::test]
 async fn a_group_without_a_head_goes_on_although_all_workers_are_busy() {
     let world = World::new().await;
-    world
-        .execute("insert into shopkeeper.job (kind, group_key, state) values ('busy', 'g', 'blocked')")
-        .await;
+    let orphan = "insert into shopkeeper.job (kind, group_key, state) values ('busy', 'g', 'blocked')";
+    world.execute(orphan).await;
     let stop = CancellationToken::new();
     let queue = Queue::new(world.store.clone(), Wakeup::new(&[]), stop.clone());
     let advanced = async {

@@ -33,30 +33,18 @@ fn number() -> impl Strategy<Value = f64> {
 
 fn source() -> impl Strategy<Value = Source> {
     let texts = (text(), text(), text(), option::of(text()));
-    (any::<u32>(), texts, number(), number(), any::<bool>()).prop_map(
-        |(n, (source, key, title, url), distance, score, cited)| Source {
-            n,
-            source,
-            key,
-            title,
-            url,
-            distance,
-            score,
-            cited,
-        },
-    )
+    (any::<u32>(), texts, number(), number(), any::<bool>()).prop_map(|(n, texts, distance, score, cited)| {
+        let (source, key, title, url) = texts;
+        Source { n, source, key, title, url, distance, score, cited }
+    })
 }
 
 fn grounding() -> impl Strategy<Value = Grounding> {
-    let citations = vec(any::<u32>(), 0..3);
-    (any::<bool>(), vec(text(), 0..3), citations, vec(text(), 0..3)).prop_map(
-        |(checked, unsupported_numbers, invalid_citations, invalid_links)| Grounding {
-            checked,
-            unsupported_numbers,
-            invalid_citations,
-            invalid_links,
-        },
-    )
+    let faults = (vec(text(), 0..3), vec(any::<u32>(), 0..3), vec(text(), 0..3));
+    (any::<bool>(), faults).prop_map(|(checked, faults)| {
+        let (unsupported_numbers, invalid_citations, invalid_links) = faults;
+        Grounding { checked, unsupported_numbers, invalid_citations, invalid_links }
+    })
 }
 
 fn settled() -> impl Strategy<Value = Settlement> {

@@ -4,30 +4,20 @@ use crate::prelude::*;
 
 const GOLDEN: &str = r#"{"id": "1", "question": "Which kettle is of steel?", "expected": [{"source": "product", "key": "3"}]}"#;
 
-/// Verbs that only look, and how they end.
-const READING: &[(&str, i32)] = &[
-    ("status", 0),
-    ("status --json", 0),
-    ("plan --json", 0),
-    ("search kettle --json", 0),
-    ("doctor --json", 1),
-    ("eval run golden.jsonl --retrieval-only --json", 0),
-    ("eval calibrate golden.jsonl --json", 1),
-    ("eval feedback", 0),
-    ("jobs list --json", 0),
-    ("jobs show 1", 0),
-    ("queue list --json", 0),
-    ("schedule list --json", 0),
-    ("index list --json", 0),
-    ("trigger status --json", 1),
-    ("trigger print", 0),
-    ("session show nobody", 1),
-    ("token list --json", 0),
-    ("migrate status", 0),
-    ("migrate print", 0),
-    ("config check", 0),
-    ("config show", 0),
+/// Verbs that only look, by how they end.
+const READING: [(&str, i32); 2] = [
+    (
+        "status, status --json, plan --json, search kettle --json, eval run golden.jsonl --retrieval-only --json, \
+         eval feedback, jobs list --json, jobs show 1, queue list --json, schedule list --json, index list --json, \
+         trigger print, token list --json, migrate status, migrate print, config check, config show",
+        0,
+    ),
+    ("doctor --json, eval calibrate golden.jsonl --json, trigger status --json, session show nobody", 1),
 ];
+
+fn reading() -> impl Iterator<Item = (&'static str, i32)> {
+    READING.into_iter().flat_map(|(verbs, code)| verbs.split(", ").map(move |verb| (verb, code)))
+}
 
 /// All that a reader might change, but for what it may: what models cost, and what may still be asked of them.
 async fn state(world: &World) -> Vec<String> {
@@ -69,9 +59,9 @@ async fn a_role_that_may_only_read_runs_every_verb_that_reads() {
     world.execute(role).await;
     let before = state(&world).await;
     world.write("database.url", &as_role(&url, "reader_of_all"));
-    for (verb, code) in READING {
+    for (verb, code) in reading() {
         let (ended, out, err) = run(&world, verb).await;
-        assert_eq!(ended, *code, "{verb}: {out} {err}");
+        assert_eq!(ended, code, "{verb}: {out} {err}");
         assert!(!err.contains("permission denied"), "{verb}: {err}");
     }
     let (_, found, said) = run(&world, "search kettle --json").await;
@@ -91,7 +81,7 @@ async fn a_role_that_may_only_read_runs_every_verb_that_reads() {
 async fn read_with_other_settings(world: &World) {
     let before = state(world).await;
     let settings = world.edit_settings("model = \"hash\"", "model = \"other\"");
-    for (verb, _) in READING {
+    for (verb, _) in reading() {
         let (_, out, err) = run(world, verb).await;
         assert_eq!(state(world).await, before, "{verb}: {out} {err}");
     }

@@ -124,14 +124,13 @@ async fn a_model_server_that_is_away_in_the_middle_costs_no_document_an_attempt(
     world.try_sync().await.unwrap();
     let away = Fault::Status { code: 503, retry_after: Some(Duration::from_secs(1)) };
     world.script().always(Operation::Embeddings, away);
-    world
-        .with_workers(async {
-            world.until("all have tried", "bool_and(last_error is not null) from shopkeeper.job").await;
-            assert_eq!(world.count("job where attempts > 1").await, 0);
-            world.script().clear();
-            world.until_none("job").await;
-        })
-        .await;
+    let tried = async {
+        world.until("all have tried", "bool_and(last_error is not null) from shopkeeper.job").await;
+        assert_eq!(world.count("job where attempts > 1").await, 0);
+        world.script().clear();
+        world.until_none("job").await;
+    };
+    world.with_workers(tried).await;
     assert_eq!(world.fresh().await, 300);
 }
 

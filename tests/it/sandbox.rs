@@ -169,11 +169,8 @@ impl Host {
         let log = folder.join(format!("log{number}"));
         let mut command = Command::new("unshare");
         command.args(["--net", "--", "sh", "-ec", HOST, "host", &number.to_string()]);
-        command
-            .arg(env!("CARGO_BIN_EXE_shopkeeper"))
-            .arg("--config")
-            .arg(folder.join("jobs.toml"))
-            .arg("run");
+        let program = env!("CARGO_BIN_EXE_shopkeeper");
+        command.args([program, "--config"]).arg(folder.join("jobs.toml")).arg("run");
         command.env_clear().env("PATH", std::env::var("PATH").unwrap());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(fs::File::create(&log).unwrap());
         let mut daemon = Process::start(&mut command);
@@ -289,11 +286,12 @@ impl Middle {
         Some(middle)
     }
 
-    pub(crate) async fn value<T>(&self, statement: &str) -> T
-    where
-        T: Send + Unpin + sqlx::Type<sqlx::Postgres> + for<'r> sqlx::Decode<'r, sqlx::Postgres>,
-    {
+    pub(crate) async fn value<T: Column>(&self, statement: &str) -> T {
         value(&self.pool, statement).await
+    }
+
+    pub(crate) async fn rows<T: Row>(&self, statement: &str) -> Vec<T> {
+        rows(&self.pool, statement).await
     }
 
     pub(crate) async fn until(&self, what: &str, condition: &str) {
@@ -311,11 +309,9 @@ impl Middle {
             loop {
                 bursts.tick().await;
                 // As many at once as there are slots: none of the hosts is so quick that the others get nothing.
-                let more =
-                    "select shopkeeper.ask('How much is the Kettle?')::text from generate_series(1, 6)";
-                sqlx::query(more).execute(&self.pool).await.unwrap();
-                let more = "select shopkeeper.refresh('product', id::text) from generate_series(1, 3) as id";
-                sqlx::query(more).execute(&self.pool).await.unwrap();
+                let more = "select shopkeeper.ask('How much is the Kettle?') from generate_series(1, 6);
+                     select shopkeeper.refresh('product', id::text) from generate_series(1, 3) as id";
+                sqlx::raw_sql(more).execute(&self.pool).await.unwrap();
             }
         };
         tokio::select! {

@@ -22,13 +22,33 @@ async fn an_unchanged_shop_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_changed_description_is_found_by_its_new_words() {
-    let world = World::synced().await;
-    world.describe(3, "Glows in the dark.").await;
-    let report = world.sync().await;
-    assert_eq!((report.changed, report.unchanged), (1, 2));
-    assert_eq!(world.found("glows in the dark").await[0], "Kettle");
-    assert_eq!(world.count("chunk where content like '%litres%'").await, 0, "the stale chunk is gone");
+async fn a_change_is_found_and_leaves_nothing_old() {
+    for (change, [added, changed, removed], text, title) in [
+        (
+            "update product set description = 'Glows in the dark.' where id = 3",
+            [0, 1, 0],
+            "glows in the dark",
+            "Kettle",
+        ),
+        ("delete from product where name = 'Shirt'", [0, 0, 1], "shirt", "Shirt XL"),
+        ("update product set id = 30 where id = 3", [1, 0, 1], "kettle", "Kettle"),
+    ] {
+        let world = World::synced().await;
+        world.in_shop(change).await;
+        let report = world.sync().await;
+        assert_eq!([report.added, report.changed, report.removed], [added, changed, removed], "{change}");
+        assert_eq!(report.unchanged, 2, "{change}");
+        let found = world.found(text).await;
+        assert_eq!(found[0], title, "{change}");
+        assert_eq!(found.iter().filter(|found| *found == title).count(), 1, "{change}");
+        let left = i64::try_from(2 + added + changed).unwrap();
+        assert_eq!((world.count("document").await, world.count("chunk").await), (left, left), "{change}");
+        assert_eq!(
+            world.count("chunk where content like '%litres%'").await,
+            i64::from(changed == 0),
+            "{change}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -40,24 +60,6 @@ async fn a_price_change_updates_the_metadata_without_a_request_to_the_model() {
     assert_eq!(world.embedding_requests(), before);
     let price = world.text("select metadata ->> 'price' from shopkeeper.document where key = '3'").await;
     assert_eq!(price, "19.50", "as the shop's database writes it");
-}
-
-#[tokio::test]
-async fn a_deleted_product_leaves_nothing_and_takes_no_other_with_it() {
-    let world = World::synced().await;
-    world.in_shop("delete from product where name = 'Shirt'").await;
-    assert_eq!(world.sync().await.removed, 1);
-    assert_eq!(world.count("document where key = '1'").await + world.count("chunk where key = '1'").await, 0);
-    assert_eq!(world.found("shirt").await.iter().filter(|title| *title == "Shirt XL").count(), 1);
-}
-
-#[tokio::test]
-async fn a_changed_key_is_a_removal_and_an_addition() {
-    let world = World::synced().await;
-    world.in_shop("update product set id = 30 where id = 3").await;
-    let report = world.sync().await;
-    assert_eq!((report.added, report.removed), (1, 1));
-    assert_eq!(world.found("kettle").await.iter().filter(|title| *title == "Kettle").count(), 1);
 }
 
 #[tokio::test]
