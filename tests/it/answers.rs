@@ -233,7 +233,7 @@ async fn the_same_idempotency_key_is_one_answer_and_another_question_is_refused(
     daemon.stop().await;
 }
 
-/// That somebody has looked at an answer since now: who waits for it does so first, and once in a while.
+/// The condition that a connection has polled an answer since now: a client that waits does so first, and regularly.
 async fn looked(world: &World) -> String {
     let now = world.text("select clock_timestamp()::text").await;
     format!(
@@ -354,7 +354,7 @@ async fn health_is_told_apart_alive_and_ready() {
 async fn the_metrics_have_these_names_and_labels() {
     let world = World::with_webhooks(&webhook("hook", "http://127.0.0.1:9/", "")).await;
     let daemon = TestDaemon::start(&world).await;
-    // An answer that is withheld, and a webhook that cannot be told.
+    // An answer that is withheld, and a webhook that cannot be delivered.
     world.script().queue(Operation::Completions, [says("It costs 1.23 [1]."), says("It costs 1.23 [1].")]);
     daemon.ask(&world, question(PRICE)).await;
     world.until("it was tried", "bool_and(attempts > 0) from shopkeeper.delivery").await;

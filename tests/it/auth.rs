@@ -236,7 +236,7 @@ async fn a_browser_says_what_a_visitor_may_say_and_whose_it_is_was_fixed_with_it
     assert_eq!(with_key(&known, "Kettle?").await, first);
     assert!(first != second && first != clients && second != clients);
 
-    // What is erased of the customer takes the token along, also that of a session which nobody spoke in.
+    // Erasing a customer revokes the tokens, also that of a session without questions.
     let silent = made("silent", r#"{"customer_id": "c_91"}"#).await;
     let (status, _) = reply(request(&daemon, Method::DELETE, "/v1/customers/c_91", &chat)).await;
     assert_eq!(status, StatusCode::OK);

@@ -1,4 +1,4 @@
-//! A kind whose jobs are run many at a time: each has its own outcome, and a run that breaks blames none of them.
+//! A kind whose jobs are run many at a time: each has its own outcome, and a broken run is charged to none of them.
 
 use std::sync::Mutex;
 

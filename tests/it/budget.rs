@@ -96,7 +96,7 @@ async fn the_money_of_a_day_stops_the_backfill_and_not_the_answers() {
     assert_eq!(world.count(midnight).await, 1);
     let id = world.ask_by_sql("Which kettle holds two litres?").await;
     world.with_workers(world.until_completed(id)).await;
-    // As long as there is none, it waits on; when there is more, a daemon that starts lets it go on.
+    // While no money is left, the job waits; when the budget is raised, a daemon that starts resumes it.
     for (limit, waiting) in [("0.001", 1), ("0.002", 1), ("1000", 0)] {
         let (part, other) = ("embedding_usd = ", format!("embedding_usd = {limit} #"));
         world.change_settings(part, &other).await;
@@ -122,7 +122,7 @@ async fn what_a_search_and_an_answer_that_fails_cost_is_counted() {
     world.until_some(&format!("answer where status = 'failed' and id = '{id}'")).await;
     assert_eq!(world.value::<i64>(tokens).await, 4 * searched);
 
-    // One that nobody waits for any longer.
+    // A cancelled one is charged for its last attempt.
     world.script().always(Operation::Completions, failure);
     let id = world.ask_by_sql("Which kettle holds two litres?").await;
     world.until_some(&format!("job where last_error is not null and key = '{id}'")).await;
@@ -182,7 +182,7 @@ async fn a_model_without_limits_is_asked_at_once_unless_its_server_wants_patienc
         assert!(take(&world, &limited, rates, 100, 0.0).await.is_zero(), "{name}");
         assert!(!take(&world, &limited, rates, 100, 0.0).await.is_zero(), "{name}");
     }
-    // Our own, on a loopback address, has none.
+    // A server on a loopback address has no limits by default.
     assert_eq!(world.parts.composer.budget.rates(), free);
 }
 
@@ -378,7 +378,7 @@ async fn it_is_said_which_jobs_were_put_off_for_which_budget_and_since_when() {
 
 #[tokio::test]
 async fn it_is_said_which_jobs_wait_in_their_slots_for_which_budget() {
-    // An answer every three seconds: none is put off.
+    // An answer every three seconds: no job is put off.
     let (world, daemon) = asked(20, 20).await;
     world.until_some("budget_wait where jobs > 5").await;
     let (wait, text) = waiting(&world).await;
@@ -387,7 +387,7 @@ async fn it_is_said_which_jobs_wait_in_their_slots_for_which_budget() {
     let since: DateTime<Utc> = world.value("select since from shopkeeper.budget_wait").await;
     assert_eq!(serde_json::from_value::<DateTime<Utc>>(wait["since"].clone()).unwrap(), since);
     assert!(text.contains(" wait for the budget of extractive at "), "{text}");
-    // What a daemon said that has ended without a word soon holds no more.
+    // The rows of a daemon that died without removing them soon expire.
     let gone = "insert into shopkeeper.budget_wait (worker, kind, server, model, jobs, seen_at)
         values ('gone', 'eval', 's', 'm', 5, now() - interval '1 minute')";
     world.execute(gone).await;
@@ -421,7 +421,7 @@ async fn letting_jobs_go_on_touches_no_more_pages_beside_a_million_that_wait_for
         world.execute(&statement).await;
     };
     fill(1000, "'daily_budget'", 2).await;
-    // The planner believes that there are a thousand, whatever comes.
+    // The planner keeps believing that there are a thousand.
     world.execute(FREEZE_STATISTICS).await;
     pages(&world).await;
     let few = pages(&world).await;

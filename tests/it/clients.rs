@@ -1,7 +1,7 @@
-//! Real clients: the examples, generated requests against our own `OpenAPI` document, somebody else's model server, and
-//! the rules and boards for those who watch.
+//! Real clients: the examples, requests generated from our `OpenAPI` document, a third-party model server, and the
+//! Prometheus rules and Grafana dashboards.
 //!
-//! Python's packages are installed into the cache once. What cannot be had here is skipped aloud.
+//! Python's packages are installed into the cache once. What cannot be installed is skipped with a message.
 
 use std::{path::PathBuf, process::Command};
 
@@ -14,7 +14,7 @@ fn here() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What a command says of errors when it does not succeed.
+/// Runs a command; a failure is what it printed.
 fn run(command: &mut Command) -> Result<(), String> {
     let output = command.output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();

@@ -20,7 +20,7 @@ enum Event {
     GiveBack,
     /// The lease runs out, and the job is freed.
     Rescue,
-    /// A worker that lost its lease says that it is done.
+    /// A worker that lost its lease reports its job as done.
     FinishLate,
 }
 
@@ -145,7 +145,7 @@ async fn the_last_enqueueing_of_a_key_is_followed_by_a_run_that_began_after_it()
     for_cases(cases(150), || proptest::collection::vec(event(), 1..40), check).await;
 }
 
-/// Several enqueue one key, and commit late, while several run it; a counter says what a run has seen.
+/// Several producers enqueue one key, and commit late, while several workers run it; a counter shows what a run saw.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
     let world = World::new().await;

@@ -43,7 +43,7 @@ impl Caller {
     }
 }
 
-/// A type whose cast to text makes a role a superuser, when it runs with the rights to do that.
+/// A type whose cast to text makes a role a superuser, if the cast runs with sufficient rights.
 fn evil_type(schema: &str, role: &str) -> String {
     format!(
         "create type {schema}.evil as (id integer);
@@ -59,7 +59,7 @@ async fn column(url: &str, statement: &str) -> Vec<String> {
     sqlx::query_scalar(AssertSqlSafe(statement)).fetch_all(&mut connection).await.unwrap()
 }
 
-/// Our database with the printed grants, and somebody who has them.
+/// Applies the printed grants to our database; returns a role that has them.
 async fn client_of(world: &World) -> Caller {
     world.execute(CLIENT_GRANTS).await;
     Caller::new(&world.url(), "in role shopkeeper_client").await
@@ -175,7 +175,7 @@ async fn a_client_calls_no_internal_function_reads_no_table_and_creates_nothing(
 async fn what_a_client_puts_before_our_names_is_not_run_with_our_rights() {
     let world = World::synced().await;
     let mut client = client_of(&world).await;
-    // Each says so when it runs as somebody else.
+    // Each raises an error when it runs as another role.
     let caught = "language plpgsql as $$ begin
              if current_user <> session_user then raise 'it ran as %', current_user; end if; return null; end $$";
     let mut shadows = format!("create function pg_temp.caught() returns boolean {caught};");
@@ -232,7 +232,7 @@ async fn a_function_of_a_trigger_is_run_by_nobody_for_a_table_of_his_own() {
         "create trigger bait after insert on bait referencing new table as changed for each statement
          execute function shopkeeper_change.note_product_0_insert()";
     assert!(caller.is_refused(attach).await.contains("schema shopkeeper_change"));
-    // If somebody grants too much, the next bar holds.
+    // If too much is granted, the next check still refuses.
     let role = caller.role.clone();
     world.in_shop(&format!("grant usage on schema shopkeeper_change to {role}")).await;
     let refusal = caller.is_refused(attach).await;

@@ -1,4 +1,4 @@
-//! What `doctor` sees, and what `status` says of what went wrong.
+//! The checks of `doctor`, and the failures that `status` reports.
 
 use crate::prelude::*;
 use shopkeeper::indexing::fill::FillIndex;
@@ -97,7 +97,7 @@ async fn a_source_that_left_the_settings_is_named_as_long_as_its_documents_are_f
     assert_contains(seen.seen("source product", false).0, "its 3 documents are still searched");
     assert!(!seen.has("coverage of product"));
 
-    // What it says helps.
+    // Its remedy works.
     let status = world.run_json("status").await;
     let product = as_list(&status["sources"]).iter().find(|source| source["source"] == "product");
     assert_eq!(product.unwrap()["withheld"], 3, "{status}");

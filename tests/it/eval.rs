@@ -1,4 +1,4 @@
-//! `eval`: what a golden set says of the index and of the answers.
+//! `eval`: measuring the index and the answers with a golden set.
 
 use crate::prelude::*;
 

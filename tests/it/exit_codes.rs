@@ -1,4 +1,4 @@
-//! How the process ends when something is away.
+//! The exit code when a dependency is unavailable.
 
 use crate::prelude::*;
 
@@ -62,7 +62,7 @@ async fn every_verb_that_asks_a_model_ends_with_three_when_it_is_away() {
     world.try_sync().await.unwrap();
     let asking = ["ask x", "search x", "sync --wait", "eval run GOLDEN", "eval calibrate GOLDEN"];
     ends(&world, &asking, 3, "is not available").await;
-    // It asks none.
+    // It asks no model.
     world.run_ok("plan").await;
     world.store.set_stopped(true).await.unwrap();
     ends(&world, &asking[1..], 4, "`shopkeeper resume`").await;

@@ -55,14 +55,14 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    async fn found(&self, within: SearchFilter<'_>) -> Vec<String> {
+    async fn find(&self, within: SearchFilter<'_>) -> Vec<String> {
         let found = self.world.store.nearest(self.version, self.vector, TOP_K, within).await.unwrap();
         assert!(found.is_sorted_by(|one, other| one.distance <= other.distance));
         found.into_iter().map(|passage| passage.key).collect()
     }
 
-    async fn with(&self, metadata: &Map<String, Value>) -> Vec<String> {
-        self.found(SearchFilter { sources: None, metadata: Some(metadata) }).await
+    async fn find_matching(&self, metadata: &Map<String, Value>) -> Vec<String> {
+        self.find(SearchFilter { sources: None, metadata: Some(metadata) }).await
     }
 }
 
@@ -86,7 +86,7 @@ async fn a_filter_finds_as_many_as_there_are_by_the_plan_that_costs_least() {
         (filter("half", 0), r#"metadata @> '{"half": 0}'"#),
         (filter("hundredth", 4), r#"metadata @> '{"hundredth": 4}'"#),
     ] {
-        let (found, exact) = (place.with(&metadata).await, exact(&world, &vector, condition).await);
+        let (found, exact) = (place.find_matching(&metadata).await, exact(&world, &vector, condition).await);
         let common = found.iter().collect::<BTreeSet<_>>().intersection(&exact.iter().collect()).count();
         assert!(found.len() == 5 && common >= 4, "{condition}: {found:?}, not {exact:?}");
     }
@@ -95,28 +95,34 @@ async fn a_filter_finds_as_many_as_there_are_by_the_plan_that_costs_least() {
     // Few match: each of them is looked at.
     let rare = filter("rare", 4711);
     assert!(is_selective(&world, &rare).await);
-    assert_eq!(place.with(&rare).await, exact(&world, &vector, r#"metadata @> '{"rare": 4711}'"#).await);
+    assert_eq!(
+        place.find_matching(&rare).await,
+        exact(&world, &vector, r#"metadata @> '{"rare": 4711}'"#).await
+    );
     let three = json!({ "rare": 4711, "half": 1 }).as_object().unwrap().clone();
-    assert_eq!(place.with(&three).await.len(), 5);
+    assert_eq!(place.find_matching(&three).await.len(), 5);
     let one = filter("name", "c81e728d9d4c2f636f067f89cc14862c");
-    assert_eq!(place.with(&one).await, ["2"]);
-    assert!(place.with(&filter("name", "none")).await.is_empty());
+    assert_eq!(place.find_matching(&one).await, ["2"]);
+    assert!(place.find_matching(&filter("name", "none")).await.is_empty());
 
     // Many match, and all of them are far away.
     let away = filter("away", true);
     assert!(!is_selective(&world, &away).await);
-    assert_eq!(place.with(&away).await, exact(&world, &vector, r#"metadata @> '{"away": true}'"#).await);
+    assert_eq!(
+        place.find_matching(&away).await,
+        exact(&world, &vector, r#"metadata @> '{"away": true}'"#).await
+    );
 
     // A source of few documents, by SQL as well.
     let faq = ["faq".to_owned()];
     let within = SearchFilter { sources: Some(&faq), metadata: None };
     let expected = exact(&world, &vector, "source = 'faq'").await;
-    assert_eq!((place.found(within).await, expected.len()), (expected.clone(), 5));
+    assert_eq!((place.find(within).await, expected.len()), (expected.clone(), 5));
     let by_sql = format!("select array_agg(key) from shopkeeper.search('{vector:?}', {TOP_K}, 'faq')");
     assert_eq!(world.value::<Vec<String>>(&by_sql).await, expected);
     let both = SearchFilter { sources: Some(&faq), metadata: Some(&filter("half", 1)) };
     assert_eq!(
-        place.found(both).await,
+        place.find(both).await,
         exact(&world, &vector, r#"source = 'faq' and metadata @> '{"half": 1}'"#).await
     );
     let all = format!("select count(*) from shopkeeper.search('{vector:?}', {TOP_K})");

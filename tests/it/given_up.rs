@@ -1,5 +1,5 @@
-//! Work that is given up at any of its steps, as that of a job is whose lease is lost or whose time is over: what comes
-//! after it on the same connection is none the worse.
+//! Work that is dropped at any await point, as when a job loses its lease or times out: the next work on the same
+//! connection is not affected.
 
 use std::{future::poll_fn, pin::pin, task::Poll};
 

@@ -62,7 +62,7 @@ const ROWS: &str = "
     insert into shopkeeper.session (client, id) select 'c' || n % 5, 's' || n from generate_series(1, 20000) as n;
     analyze";
 
-/// Statements whose filters may be left out are planned for their values: these are the ways in which they are asked.
+/// Statements with optional filters are planned for their values: these are the combinations in use.
 const FILTERED: &[(&str, &[&[&str]])] = &[
     (
         "order by seq desc limit $5",

@@ -1,4 +1,4 @@
-//! What those who watch are told.
+//! Readiness and its verbose form.
 
 use crate::prelude::*;
 

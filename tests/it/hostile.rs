@@ -9,9 +9,9 @@ use crate::prelude::*;
 struct Hostile {
     is_product: bool,
     text: String,
-    /// What a model says that obeys.
+    /// The answer of a model that obeys.
     obeyed: String,
-    /// Whether that can be told from an answer: what the product itself claims cannot.
+    /// Whether the answer is withheld: what the product's own text claims is not.
     is_withheld: bool,
 }
 
@@ -46,7 +46,7 @@ fn parted(content: &str) -> (Vec<String>, String) {
     (passages, rest.strip_prefix("Question: ").unwrap().to_owned())
 }
 
-/// Asks with a model that obeys, and looks at what it was told and at what the customer is told.
+/// Asks with a model that obeys; checks its prompt and the answer to the customer, and returns the passages.
 async fn ask_one_who_obeys(
     world: &World,
     daemon: &TestDaemon,

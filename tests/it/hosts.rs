@@ -1,6 +1,6 @@
 //! Three daemons that share one PostgreSQL, each on a host of its own, while hosts are cut off from the network.
 //!
-//! Where the system does not allow the sandbox that this needs, these tests are skipped aloud.
+//! Where the system does not allow the sandbox that this needs, these tests are skipped with a message.
 
 use crate::{
     prelude::*,
@@ -36,7 +36,7 @@ struct Answer {
     completed_at: Option<String>,
 }
 
-/// What stands of some answers.
+/// The stored answers of some jobs.
 async fn answers_of(middle: &Middle, lost: &[Lost]) -> Vec<Answer> {
     let answers = "select id::text, status, answer::text as text, attempt, fence, completed_at::text
          from shopkeeper.answer where id::text = any ($1) order by id";
@@ -147,7 +147,7 @@ async fn cut_off() {
     middle.until("it answers", &answered).await;
 }
 
-/// No tick is left out, and none fired twice.
+/// Checks that no tick is missing and none fired twice.
 async fn every_tick_once(middle: &Middle) {
     let counts = "select count(*), extract(epoch from max(tick) - min(tick))::bigint, sum(enqueued),
              (select count(*) from shopkeeper.job_history where kind = 'prune_history'),

@@ -82,7 +82,7 @@ async fn the_service_manager_hears_of_start_reload_and_stop_and_bad_settings_cha
     daemon.child.signal(Signal::HUP);
     assert_contains(daemon.hears("RELOADING=1").await, "MONOTONIC_USEC=");
     daemon.ready().await;
-    assert_eq!(say(PRICE).await.1["status"], "completed", "the old ones hold");
+    assert_eq!(say(PRICE).await.1["status"], "completed", "the old settings apply");
 
     // A question that is under way is finished by the daemon with the old settings; the address stays.
     world.script().always(Operation::Completions, Fault::Held);
@@ -96,10 +96,10 @@ async fn the_service_manager_hears_of_start_reload_and_stop_and_bad_settings_cha
         daemon.ready().await;
         world.script().clear();
     };
-    // Whoever waits is told how far it is when the old daemon ends, and asks the new one.
+    // A waiting client gets the unfinished answer when the old daemon ends, and asks the new one again.
     let ((_, answer), ()) = tokio::join!(under_way, reload);
     world.until_completed(id_of(&answer)).await;
-    // The new ones hold.
+    // The new settings apply.
     assert_problem(say(PRICE).await, 422, "question_too_long");
 
     daemon.child.signal(Signal::TERM);
@@ -117,7 +117,7 @@ async fn the_watchdog_is_fed_only_while_workers_get_through_and_a_second_signal_
     daemon.hears("WATCHDOG=1").await;
     daemon.hears("WATCHDOG=1").await;
     proxy.swallow();
-    // As long as it may be a hiccup, it is fed.
+    // A short interruption does not stop the feeding.
     let fed = async { while daemon.hears_within("WATCHDOG=1", Duration::from_secs(4)).await {} };
     in_time("it is still fed", fed).await;
     daemon.child.signal(Signal::TERM);
@@ -228,7 +228,7 @@ async fn a_trace_that_a_client_begins_goes_on_in_the_job_its_search_its_model_an
         let jobs = names.iter().filter(|name| **name == "job").count();
         assert_eq!(jobs, 2, "the answer and the webhook: {names:?}");
     }
-    // What came after a failure is a trace of its own, and says of which it is.
+    // The retry after a failure has its own trace, linked to the first.
     assert!(!names(retried).contains(&"settle"), "{:?}", names(retried));
     let later = spans.iter().find(|span| span.links.iter().any(|link| hex(&link.trace_id) == retried));
     let later = hex(&later.unwrap().trace_id);

@@ -1,4 +1,4 @@
-//! The operator's documents beside the program: what only one of the two knows is a fault.
+//! The manual compared with the program: every key, metric, message and command of one must be in the other.
 
 use std::path::{Path, PathBuf};
 
@@ -107,7 +107,7 @@ fn read(tables: &[Table]) -> Result<Value, Vec<shopkeeper::config::Fault>> {
     config.map(|config| serde_json::to_value(config).unwrap()).map_err(|faults| faults.faults)
 }
 
-fn with(mut tables: Vec<Table>, key: &str, value: &str) -> Vec<Table> {
+fn insert(mut tables: Vec<Table>, key: &str, value: &str) -> Vec<Table> {
     tables.last_mut().unwrap().1.insert(key.to_owned(), value.to_owned());
     tables
 }
@@ -148,7 +148,7 @@ fn sample(key: &str) -> &'static str {
     }
 }
 
-/// What a section makes of a key that the section above it says.
+/// The value of a key before and after the section above it sets that key.
 fn inherited(section: &str, above: &str, key: &str) -> [Value; 2] {
     let path = section.trim_matches(['[', ']']).replace('.', "/");
     let path = format!("/{path}/{key}");
@@ -180,12 +180,12 @@ fn every_key_of_the_settings_document_is_known_and_has_the_default_that_it_says(
             assert_ne!(before, after, "{name} is not {default}");
         } else if default == "–" {
             let of_eval = ["args.file", "args.min_hit_at_5"].contains(&key.as_str());
-            let least = if of_eval { with(least, "job", "\"eval\"") } else { least };
-            let faults = read(&with(least, &key, "\"x\"")).err().unwrap_or_default();
+            let least = if of_eval { insert(least, "job", "\"eval\"") } else { least };
+            let faults = read(&insert(least, &key, "\"x\"")).err().unwrap_or_default();
             assert!(!faults.iter().any(|fault| blames(fault, "is not a key")), "{name}: {faults:?}");
         } else {
             let without = read(&least).unwrap_or_else(|faults| panic!("{section}: {faults:?}"));
-            let written = read(&with(least, &key, default.trim_matches('`')));
+            let written = read(&insert(least, &key, default.trim_matches('`')));
             let written = written.unwrap_or_else(|faults| panic!("{name}: {faults:?}"));
             assert_eq!(written, without, "{name} has another default than {default}");
         }
@@ -209,7 +209,7 @@ fn keys(section: &Value) -> Words {
 #[test]
 fn every_key_that_the_program_has_stands_in_the_settings_document() {
     let documented = documented();
-    let of = |section: &str| -> Words {
+    let keys_of = |section: &str| -> Words {
         let keys = documented.iter().filter(|(known, _, _)| known == section);
         keys.map(|(_, key, _)| key.clone()).collect()
     };
@@ -226,17 +226,17 @@ fn every_key_that_the_program_has_stands_in_the_settings_document() {
         .collect();
     assert_eq!(sections, keys(&all));
     for section in ["database", "http", "answers", "budget", "retention", "telemetry"] {
-        assert_eq!(of(&format!("[{section}]")), keys(&all[section]), "[{section}]");
+        assert_eq!(keys_of(&format!("[{section}]")), keys(&all[section]), "[{section}]");
     }
     let embedding = less(keys(&all["embedding"]), &["next"]);
-    assert_eq!(of("[embedding]"), embedding);
+    assert_eq!(keys_of("[embedding]"), embedding);
     let both: Words = embedding.intersection(&keys(&all["answers"])).cloned().collect();
-    assert_eq!(of("[openai]"), less(both, &["model"]));
+    assert_eq!(keys_of("[openai]"), less(both, &["model"]));
     // One cache serves both models.
-    assert_eq!(of("[embedding.next]"), less(keys(&all["embedding"]["next"]), &["cache_entries"]));
+    assert_eq!(keys_of("[embedding.next]"), less(keys(&all["embedding"]["next"]), &["cache_entries"]));
     assert_eq!(words(Workers::KINDS.iter().copied()), keys(&all["queue"]));
     for (kind, limits) in all["queue"].as_object().unwrap() {
-        assert_eq!(of(&format!("[queue.{kind}]")), keys(limits), "[queue.{kind}]");
+        assert_eq!(keys_of(&format!("[queue.{kind}]")), keys(limits), "[queue.{kind}]");
     }
     let first = |section: &str, pointer: &str, tables: Vec<Table>| {
         let read = read(&tables).unwrap_or_else(|faults| panic!("{section}: {faults:?}"));
@@ -244,28 +244,28 @@ fn every_key_that_the_program_has_stands_in_the_settings_document() {
     };
     let shop = || least("`kind = \"postgres\"`");
     let instead = |section: &str, left_out: &str, key: &str, value: &str| {
-        let mut tables = with(least(section), key, value);
+        let mut tables = insert(least(section), key, value);
         tables.last_mut().unwrap().1.remove(left_out);
         first(section, "/source/0", tables)
     };
-    let mut source = first("where", "/source/0", with(shop(), "where", "\"true\""));
+    let mut source = first("where", "/source/0", insert(shop(), "where", "\"true\""));
     source.extend(instead("`kind = \"postgres\"`", "table", "query", "\"select 1\""));
     source.extend(instead("`kind = \"feed\"`", "url", "path", "\"p.csv\""));
     source.extend(instead("`kind = \"feed\"`", "path", "url", "\"https://f/\""));
-    let tables = [of("[[source]]"), of("`kind = \"postgres\"`"), of("`kind = \"feed\"`")];
+    let tables = [keys_of("[[source]]"), keys_of("`kind = \"postgres\"`"), keys_of("`kind = \"feed\"`")];
     let told: Words = tables.into_iter().flatten().collect();
     assert_eq!(told, less(source, &["related"]), "[[source]]");
     for (section, pointer) in [("[[source.related]]", "/source/0/related/0"), ("[[webhook]]", "/webhook/0")] {
-        assert_eq!(of(section), first(section, pointer, least(section)), "{section}");
+        assert_eq!(keys_of(section), first(section, pointer, least(section)), "{section}");
     }
     let mut schedule = first("[[schedule]]", "/schedule/0", least("[[schedule]]"));
     assert!(schedule.remove("args"));
-    let eval = with(with(least("[[schedule]]"), "job", "\"eval\""), "args", "{ file = \"g.jsonl\" }");
+    let eval = insert(insert(least("[[schedule]]"), "job", "\"eval\""), "args", "{ file = \"g.jsonl\" }");
     for tables in [least("[[schedule]]"), eval] {
         let args = first("[[schedule]]", "/schedule/0/args", tables).into_iter();
         schedule.extend(args.map(|key| format!("args.{key}")));
     }
-    assert_eq!(of("[[schedule]]"), schedule, "[[schedule]]");
+    assert_eq!(keys_of("[[schedule]]"), schedule, "[[schedule]]");
 }
 
 #[test]
@@ -316,7 +316,7 @@ async fn every_metric_is_told_with_its_labels() {
     }
 }
 
-/// What of a text stands in double quotes outside of code.
+/// The parts of a text in double quotes outside of code.
 fn quoted(document: &str) -> Vec<String> {
     let (mut found, mut quote, mut is_code) = (Vec::new(), None::<String>, false);
     for character in document.chars() {
@@ -348,7 +348,7 @@ fn every_message_that_is_quoted_is_one_of_ours() {
     }
 }
 
-/// The commands in a text, with all that stands behind them on the line or in the code.
+/// The commands in a text, with their arguments.
 fn commands(document: &str) -> Words {
     let lines = document.lines().flat_map(|line| {
         let code = line.split('`').skip(1).step_by(2);

@@ -1,4 +1,4 @@
-//! Polling a source between two listings. Each trap is one that a naive way falls into.
+//! Polling a source between two listings. Each case breaks a naive implementation.
 
 use crate::{nets::watch, prelude::*};
 
@@ -45,8 +45,8 @@ async fn a_query_is_polled_by_its_updated_at_with_an_overlap() {
     assert_eq!(world.contents().await.iter().filter(|content| content.contains("Equal.")).count(), 2);
 }
 
-/// A shop whose products say by a column of this type when they were changed; the third did so long ago. Its clock is in
-/// this zone.
+/// A shop whose products have a column of this type with the time of their last change; all changed long ago. Its
+/// database has this time zone.
 async fn with_updated_at(column_type: &str, zone: &str, long_ago: &str) -> World {
     let shop = format!("{SHOP} alter table product add changed {column_type} default {long_ago};");
     let source = SOURCE.to_owned() + "updated_at = \"changed\"\n";
@@ -57,7 +57,7 @@ async fn with_updated_at(column_type: &str, zone: &str, long_ago: &str) -> World
 }
 
 impl World {
-    /// Changes the description of a product, and the column that says when.
+    /// Changes the description of a product and its time of change.
     async fn describe_at(&self, id: u32, text: &str, changed: &str) {
         let change =
             format!("update product set description = '{text}', changed = {changed} where id = {id}");

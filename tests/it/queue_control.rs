@@ -129,7 +129,7 @@ async fn a_claim_touches_no_more_pages_beside_a_million_rows_than_beside_a_thous
         assert!(2 * touched <= 3 * few, "beside {beside}: {touched} and {few}");
     };
     fill("job (kind, state)", "'scripted', 'ready' from generate_series(1, 1000)").await;
-    // The planner believes that there are a thousand, whatever comes.
+    // The planner keeps believing that there are a thousand.
     world.execute(FREEZE_STATISTICS).await;
     pages(&world).await;
     let few = pages(&world).await;

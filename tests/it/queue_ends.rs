@@ -1,5 +1,4 @@
-//! How jobs end while others are in the way: rows that are locked, workers that are gone, a network that
-//! swallows everything.
+//! How jobs end despite locked rows, dead workers, and a network that drops everything.
 
 use crate::{
     prelude::*,
@@ -231,7 +230,7 @@ async fn an_answer_whose_job_ends_outside_its_handler_is_not_waited_for() {
     world.execute(gone).await;
     world.until("it is freed", "true from shopkeeper.rescue(10)").await;
     assert_eq!(status(lost).await, "failed failed");
-    // Who retries the job wants the answer.
+    // A retry of the job produces the answer.
     assert_eq!(world.store.retry_jobs(&Selection::Ids(vec![job])).await.unwrap(), 1);
     world.drain().await;
     assert!(status(lost).await.starts_with("completed"), "{}", status(lost).await);
@@ -277,7 +276,7 @@ async fn a_network_that_swallows_everything_without_a_word_is_survived() {
     let running = Running::start_on(through, Scripted::gated(0), LIMITS);
     world.until_count(4, "job where state = 'running'").await;
     proxy.swallow();
-    // They end, and nobody hears of it.
+    // The jobs end, and their ends are lost.
     running.open(100);
     world.until_leases_end().await;
     proxy.pass_new();

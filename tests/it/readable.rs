@@ -1,5 +1,4 @@
-//! What was stored of an answer can be read by everybody who may read it, whatever a model said and whichever program
-//! wrote it.
+//! Every stored answer can be read, whatever a model said and whichever version of the program wrote it.
 
 use crate::prelude::*;
 use proptest::{collection::vec, option, prelude::*};
@@ -102,7 +101,7 @@ async fn settle(world: &World, settled: &Settlement) -> Uuid {
     id
 }
 
-/// Reads an answer in every way there is; the object is the same in all of them.
+/// Reads an answer by every route; the object is the same in all of them.
 async fn read(daemon: &TestDaemon, id: Uuid) -> Value {
     let answer = assert_reply(daemon.get(&format!("/v1/answers/{id}")).await, 200, json!({}));
     let listed = assert_reply(daemon.get("/v1/answers?limit=1").await, 200, json!({}));
@@ -214,7 +213,7 @@ async fn what_has_a_vector_of_zeros_is_not_found_and_spoils_no_answer() {
         assert!(!keys.contains(&"3"), "{answer}");
         read(&daemon, id_of(&answer).parse().unwrap()).await;
     }
-    // Nor is it taken again for the same text, when the document comes back.
+    // Nor is the vector reused for the same text when the document comes back.
     let comes_back = "insert into shopkeeper.embedding_cache (model, dimensions, input_hash, embedding)
          select 'hash', 64, input_hash, embedding from shopkeeper.chunk where key = '3';
          delete from shopkeeper.chunk where key = '3';

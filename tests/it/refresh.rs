@@ -235,7 +235,7 @@ async fn a_document_that_two_batches_have_at_once_is_there_for_both() {
     }
     assert_eq!(world.index().await, before);
     world.in_shop("update product set description = 'New.'").await;
-    // One of them may have to look once more, which costs it no attempt.
+    // One of them may have to start again, which is not charged as an attempt.
     for ended in twice(&world).await {
         assert!(matches!(ended, Ok(()) | Err(JobError::Snooze { .. })), "{ended:?}");
     }
@@ -284,7 +284,7 @@ enum Event {
     Hear,
     /// The next requests to the model fail so.
     Fault(Fault),
-    /// Somebody says that a document changed.
+    /// A refresh of a document is requested.
     Refresh(u32),
     /// Jobs run for a moment, and are stopped.
     Work(u64),

@@ -1,4 +1,4 @@
-//! What cannot be taken is refused clearly; what is asked a hundred times at once is asked once; and what is said
+//! Bad requests are refused with a reason; a question posted a hundred times at once is asked once; and the fallback
 //! while no model may be asked.
 
 use crate::prelude::*;

@@ -11,7 +11,7 @@ use crate::support::World;
 /// A daemon of a world, with a client of its API.
 pub(crate) struct TestDaemon {
     pub(crate) url: String,
-    /// The listener for those who watch.
+    /// The admin listener: health and metrics.
     admin: String,
     pub(crate) client: Client,
     pub(crate) stop: CancellationToken,
@@ -74,7 +74,7 @@ impl TestDaemon {
         answer
     }
 
-    /// What an address says once an answer is settled.
+    /// The reply of a path once an answer is settled.
     pub(crate) async fn settled_by(&self, world: &World, id: &str, path: &str) -> Value {
         world
             .until(
@@ -96,13 +96,13 @@ impl TestDaemon {
         self.settled(world, accepted["id"].as_str().unwrap()).await
     }
 
-    /// What `/metrics` says.
+    /// The metrics page.
     pub(crate) async fn metrics(&self) -> String {
         let metrics = self.client.get(format!("{}/metrics", self.admin)).send().await.unwrap();
         metrics.text().await.unwrap()
     }
 
-    /// Asks, whatever becomes of it.
+    /// Asks, and waits for the end, whatever it is.
     pub(crate) async fn ask_for(&self, world: &World, body: Value) -> Value {
         let (_, accepted) = self.post(body).await;
         self.settled(world, accepted["id"].as_str().unwrap()).await

@@ -67,7 +67,7 @@ bridge link set dev here state 0
 unshare --net true
 ";
 
-/// Links a new host with the middle, which is process 1, and becomes its daemon when told so.
+/// Links a new host with the middle, which is process 1, and becomes its daemon on request.
 const HOST: &str = "
 host=$1; shift
 ip link set lo up
@@ -120,7 +120,7 @@ fn sandboxed(program: &Path, folder: &Path) -> Command {
     command
 }
 
-/// Runs an ignored test in a sandbox, or says why there is none.
+/// Runs an ignored test in a sandbox, or prints why it cannot.
 pub(crate) async fn in_sandbox(test: &str) {
     let folder = TempDir::new().unwrap();
     let probe = sandboxed(Path::new("sh"), folder.path()).args(["-ec", PROBE]).output();
@@ -184,7 +184,7 @@ impl Host {
         Self { number, daemon, log }
     }
 
-    /// From now on nothing arrives either way, and nobody is told: its own end of the line stays up.
+    /// Drops traffic in both directions from now on, while the own end of the link stays up.
     pub(crate) fn cut(&self, nets: &[Net]) {
         self.forward(nets, false);
     }
@@ -205,7 +205,7 @@ impl Host {
         worker.starts_with(&format!("{}-", self.daemon.id()))
     }
 
-    /// The same in SQL.
+    /// The same as a condition in SQL.
     pub(crate) fn its(&self) -> String {
         format!("worker like '{}-%'", self.daemon.id())
     }
@@ -233,7 +233,7 @@ pub(crate) struct Middle {
 }
 
 impl Middle {
-    /// Without hosts; none when this is no sandbox.
+    /// Without hosts; returns `None` outside of a sandbox.
     async fn new() -> Option<Self> {
         std::env::var_os("HOSTS_SANDBOX")?;
         // We are process 1: with us ends everything that is in the sandbox.

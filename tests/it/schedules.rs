@@ -1,4 +1,4 @@
-//! What the clock enqueues: its limit of time, golden sets that are measured, indexes that are looked after.
+//! Scheduled jobs: their time limit, measuring golden sets, maintaining indexes.
 
 use crate::{
     prelude::*,
@@ -111,7 +111,7 @@ async fn a_golden_set_is_measured_by_the_clock_and_one_that_got_worse_is_a_dead_
     let error = world.text(worse).await;
     assert!(error.starts_with("hit_at_5 is 0.500, at least 0.9 is wanted"), "{error}");
     assert_contains(daemon.metrics().await, "shopkeeper_eval_ratio{figure=\"hit_at_5\"} 0.5");
-    // The clock of those who wrote the schedule.
+    // In the time zone of the schedule.
     assert_contains(world.run_ok("schedule list").await, "04:00:00 E");
     daemon.stop().await;
 }

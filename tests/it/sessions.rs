@@ -88,7 +88,7 @@ async fn a_question_can_be_cancelled_waiting_and_at_work_and_its_session_goes_on
             assert_reply(cancel(&daemon, id).await, 200, json!({ "status": "cancelled" }));
         }
     }
-    // The model still holds the first one, but nobody waits for it.
+    // The model still holds the first request, but no worker waits for it.
     world.arrived(Operation::Completions, 2).await;
     release(&world);
     let last = daemon.settled(&world, id_of(&last)).await;

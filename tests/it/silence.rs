@@ -1,5 +1,5 @@
-//! A network that is cut without a word while a statement is under way: nobody waits for ever, and what comes after it
-//! finds connections that live.
+//! A network that drops traffic while a statement runs: no call waits for ever, and the next one gets a live
+//! connection.
 
 use std::fmt::Debug;
 
@@ -10,7 +10,7 @@ use shopkeeper::{
     source::postgres::triggers::TriggerState,
 };
 
-/// How something fails whose statement has arrived, and whose reply never comes.
+/// The error of some work whose statement reached the server and whose reply is lost.
 async fn cut_off<T: Debug, E: Debug>(
     proxy: &Proxy,
     database: &str,
@@ -80,7 +80,7 @@ async fn a_server_that_can_only_be_read_is_left_as_soon_as_there_is_one_that_can
     };
     in_time("it is written", refused).await;
     assert!(!store.is_reachable().await, "it is not ready");
-    // Now the address leads to another; the connections that there are do not.
+    // Now the address leads to a writable server; existing connections do not.
     let back = format!("alter database {name} reset default_transaction_read_only");
     execute(&server().await.url("postgres"), &back).await;
     let written = async { while enqueue().await.is_err() || !store.is_reachable().await {} };

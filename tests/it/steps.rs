@@ -30,7 +30,7 @@ pub(crate) const PRICE: &str = "How much is the Kettle?";
 /// The secret of every webhook.
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// The line of a webhook's settings without which a test cannot be its receiver.
+/// A line of a webhook's settings that allows a receiver on loopback.
 pub(crate) const ON_LOOPBACK: &str = "allow_private_addresses = true";
 
 /// A server that is away, and does not say for how long.
@@ -40,7 +40,7 @@ pub(crate) const AWAY: Fault = Fault::Status { code: 503, retry_after: None };
 pub(crate) const FULL: SyncOptions = SyncOptions { full: true, allow_mass_delete: false };
 pub(crate) const MASS_DELETE: SyncOptions = SyncOptions { full: false, allow_mass_delete: true };
 
-/// Statements that let the planner believe that there are as many jobs as now, whatever comes.
+/// Keeps the planner's estimate of the number of jobs as it is now.
 pub(crate) const FREEZE_STATISTICS: &str =
     "analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)";
 
@@ -212,7 +212,7 @@ pub(crate) async fn rows<T: Row>(pool: &PgPool, statement: &str) -> Vec<T> {
     sqlx::query_as(AssertSqlSafe(statement)).fetch_all(pool).await.unwrap()
 }
 
-/// Waiting: for rows of a table of ours, whose name a condition may follow.
+/// Waiting, also for rows: of a table of ours, whose name a condition may follow.
 impl World {
     pub(crate) async fn until_some(&self, rows: &str) {
         self.until(rows, &format!("exists (select from shopkeeper.{rows})")).await;
@@ -244,7 +244,7 @@ impl World {
     }
 }
 
-/// Ends when some work does, which has the time that every wait has.
+/// Waits for some work, at most as long as any wait may take.
 pub(crate) async fn in_time<T>(fault: &str, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(LIMIT, work).await.expect(fault)
 }
@@ -301,7 +301,7 @@ pub(crate) fn in_session(text: &str) -> Value {
     json!({ "question": text, "session_id": "s" })
 }
 
-/// A model that says this.
+/// A model that answers this.
 pub(crate) fn says(text: &str) -> Fault {
     Fault::Says(text.to_owned())
 }
@@ -391,7 +391,7 @@ pub(crate) fn assert_problem(reply: (StatusCode, Value), status: u16, code: &str
     as_text(&problem["detail"]).to_owned()
 }
 
-/// So many cases, of which none is remembered.
+/// The configuration of so many cases; failures are not persisted.
 pub(crate) fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }

@@ -131,7 +131,7 @@ async fn what_was_said_is_taken_back_when_it_is_not_founded_and_when_the_model_b
     let slow = Fault::SlowBody(Duration::from_millis(500));
     let invented = says("It costs 1.23, which is not much at all [1].");
     world.script().queue(Operation::Completions, [slow, invented]);
-    // The slow one says something else than what is looked for in the end: it is the second that is withheld.
+    // The slow answer is taken back, because the second one is withheld.
     let id = ask(&daemon).await;
     let (seen, last) = all_events(&daemon, &id, None).await;
     assert_eq!(last, "answer.completed");

@@ -172,7 +172,7 @@ async fn keys_of_a_fixed_length_and_keys_whose_type_changes_are_read_as_they_are
     let change = "alter table product alter id type bigint; update product set id = 3000000000 where id = 3";
     world.in_shop(change).await;
     world.sync().await;
-    // It is not taken for removed: somebody has to look.
+    // It is not taken for removed: an operator has to look.
     let error = world.text("select error from shopkeeper.document_index where state = 'failed'").await;
     assert!(error.contains("its key `id` was integer and is bigint now"), "{error}");
     world.parts = daemon::prepare(&world.config, &world.store).await.unwrap();

@@ -1,4 +1,4 @@
-//! How questions are taken up by workers, whatever became of them before.
+//! How workers take questions, whatever happened to them before.
 
 use crate::prelude::*;
 use shopkeeper::{answering::job::AnswerQuestion, store::jobs::Lease};
@@ -48,7 +48,7 @@ async fn a_question_that_was_given_up_is_not_taken_by_the_worker_that_was_given_
     world.execute(rescue).await;
     assert_eq!(world.count("answer where status = 'failed'").await, 1);
     assert!(world.store.take_question(id, 1, asleep).await.unwrap().is_none());
-    // Who has it tried again gets it.
+    // A retry gets it.
     assert_eq!(world.store.retry_jobs(&dead("answer_question")).await.unwrap(), 1);
     let again = claim("awake").await;
     assert!(world.store.take_question(id, 1, again).await.unwrap().is_some());
@@ -82,7 +82,7 @@ async fn a_client_that_keeps_its_question_locked_keeps_no_other_past_its_time() 
         assert_eq!(world.store.end_overdue_answers().await.unwrap(), 1);
         assert_eq!(world.count(&format!("answer where status = '{status}'")).await, 2);
     }
-    // What says something about a question holds it up neither.
+    // Nor does a lock by a foreign key hold up a question.
     let ask = "select shopkeeper.ask('How much is the Kettle?', cancel_after_s => 0.001)";
     let id: Uuid = world.value(ask).await;
     let refer = "insert into shopkeeper.answer_event (answer_id, n, kind, data)";

@@ -1,4 +1,4 @@
-//! Triggers that note changes between two listings. Each trap is one that a naive way falls into.
+//! Triggers that note changes between two listings. Each case breaks a naive implementation.
 
 use crate::prelude::*;
 use shopkeeper::source::postgres::triggers::TriggerState;
@@ -106,7 +106,7 @@ async fn an_open_transaction_of_the_shop_holds_nobody_up() {
     world.describe(2, "Done.").await;
     world.hear().await;
     assert!(world.has("Done.").await && !world.has("Open.").await);
-    // Nor we the shop: the same row's notes are read while its transaction goes on.
+    // Nor do we hold up the shop: the same row's notes are read while its transaction is open.
     let commit = "update product set description = 'Open still.' where id = 1; commit";
     sqlx::raw_sql(commit).execute(&mut open).await.unwrap();
     world.hear().await;

@@ -128,7 +128,7 @@ async fn a_larger_model_takes_over_under_load_and_goes_back() {
     assert_eq!(world.found("Product 5000 of this shop").await.len(), 5);
 }
 
-/// The small shop, indexed, whose settings name the next model.
+/// The small shop, indexed, with the next model in its settings.
 async fn shop(next: &str) -> World {
     let world = World::with(SHOP, &(SOURCE.to_owned() + next)).await;
     world.sync().await;
@@ -182,7 +182,7 @@ async fn a_version_is_made_shown_promoted_and_dropped_by_commands() {
 async fn a_version_that_would_lack_documents_is_not_promoted() {
     let world = shop_with_two(NEXT).await;
     assert_eq!(world.count("chunk where version = 2").await, 3);
-    // As a daemon does whose settings do not know the new model.
+    // As a daemon without the new model in its settings leaves it.
     for table in ["document_index", "chunk"] {
         world.execute(&format!("delete from shopkeeper.{table} where version = 2 and key = '2'")).await;
     }

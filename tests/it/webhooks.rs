@@ -1,4 +1,4 @@
-//! What other services are told: signed, once, until they have it, and never to strangers.
+//! Webhooks: signed, delivered once, repeated until they succeed, and never sent to private addresses.
 
 use std::sync::Mutex;
 
@@ -37,7 +37,7 @@ struct Receiver {
 }
 
 impl Receiver {
-    /// Listens on loopback, and says where.
+    /// Listens on loopback; returns the URL.
     async fn start(&self) -> String {
         serve(Router::new().route("/hook", post(receive)).with_state(self.clone())).await + "/hook"
     }
@@ -119,7 +119,7 @@ async fn a_receiver_is_told_the_answer_object_signed_and_only_what_it_wants() {
     assert_eq!(told[0].body["data"]["id"], failed["id"]);
     world.script().clear();
 
-    // What names one is told to that one alone.
+    // A question that names a webhook is delivered to that one alone.
     daemon.ask(&world, json!({ "question": PRICE, "webhook": "failures" })).await;
     let unknown = daemon.post(json!({ "question": PRICE, "webhook": "nobody" })).await;
     assert_contains(assert_problem(unknown, 400, "invalid_request"), "nobody");
@@ -154,7 +154,7 @@ async fn a_receiver_that_fails_is_told_again_the_same_until_it_has_it() {
             world.hurry().await;
             world.ring("deliver_webhook").await;
         } else {
-            // An operator does not want to wait.
+            // An operator redelivers without waiting.
             redeliver(&daemon, world.value::<Uuid>("select id from shopkeeper.delivery").await).await;
         }
     }
@@ -170,7 +170,7 @@ async fn a_receiver_that_fails_is_told_again_the_same_until_it_has_it() {
     let again = receiver.until(6).await;
     assert_eq!((&again[5].id, &again[5].body), (&told[0].id, &told[0].body));
 
-    // One that is gone is not told again.
+    // A receiver that replies 410 is not tried again.
     receiver.reply([Reply::Status(410)]);
     daemon.ask(&world, question(PRICE)).await;
     world.until_count(1, "delivery where status = 'failed' and code = 410").await;
@@ -218,7 +218,7 @@ async fn nothing_is_sent_into_a_private_network_whatever_its_name_or_way() {
     assert!(receiver.messages().is_empty());
     daemon.stop().await;
 
-    // A redirect of a public receiver would be the same way in: none is followed.
+    // A redirect of a public receiver would be another way in: redirects are not followed.
     let inner = Receiver::default();
     let (public, world, daemon) = shop_with_receiver().await;
     public.reply([Reply::Redirect(inner.start().await)]);
@@ -240,7 +240,7 @@ async fn what_is_told_is_written_with_the_result_and_erased_with_it() {
         assert_eq!(world.count(left).await, 0, "{left}");
     }
 
-    // A result that is not committed tells nobody.
+    // A result that is not committed is not delivered.
     world.execute("begin; update shopkeeper.answer set status = 'failed'; rollback").await;
     world.ask_by_sql("Anybody?").await;
     receiver.until(2).await;
