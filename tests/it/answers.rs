@@ -98,8 +98,7 @@ async fn what_a_question_names_by_its_sku_goes_first_unless_vectors_alone_are_wa
          insert into product values
              (1, 'Lamp', 'Lights up a room.', 10, 1, 'LMP-310'), (2, 'Lamp', 'Lights up a hall.', 20, 1, 'LMP-3100'),
              (3, 'Is it in stock', 'Is it in stock? Yes: lmp 310 and all that is in stock.', 5, 1, 'TXT-1')";
-    let world = World::with(shop, &format!("{SOURCE}sku = \"sku\"\n")).await;
-    world.sync().await;
+    let world = World::synced_with(shop, &format!("{SOURCE}sku = \"sku\"\n")).await;
     let question = "Is lmp 310 in stock?";
     assert_eq!(world.keys(question).await[0], "1");
     assert_eq!(world.keys("Is it in stock?").await[0], "3");
@@ -216,8 +215,7 @@ async fn what_is_said_without_the_model_is_in_the_language_of_the_customer_also_
 async fn a_passing_fault_of_the_model_is_not_seen_by_the_caller() {
     let (world, daemon) = shop_with_daemon().await;
     world.script().queue(Operation::Completions, [Fault::Nonsense]);
-    let answer = daemon.ask(&world, question(PRICE)).await;
-    assert_fields(&answer, json!({ "status": "completed", "attempt": 2 }));
+    assert_fields(&daemon.ask(&world, question(PRICE)).await, json!({ "status": "completed", "attempt": 2 }));
     daemon.stop().await;
 }
 
@@ -293,8 +291,7 @@ async fn a_model_that_hangs_is_away_and_the_question_does_not_pay_for_it() {
     (limits.timeout, limits.fallback_after) = (Duration::from_millis(300), Duration::ZERO);
     world.script().always(Operation::Completions, Fault::Held);
     let daemon = TestDaemon::start(&world).await;
-    let answer = daemon.wait_for(PRICE).await;
-    assert_fields(&answer, json!({ "status": "completed", "outcome": "fallback" }));
+    assert_fields(&daemon.wait_for(PRICE).await, json!({ "status": "completed", "outcome": "fallback" }));
     daemon.stop().await;
 }
 

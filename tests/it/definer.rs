@@ -279,8 +279,7 @@ async fn triggers_are_not_installed_into_what_somebody_else_made() {
     let printed = source.trigger_sql().await.unwrap();
     let is_refused = async || {
         let message = format!("the schema shopkeeper_change belongs to the role {role}, not to postgres");
-        let refused = source.install_triggers().await.unwrap_err().to_string();
-        assert!(refused.contains(&message), "{refused}");
+        assert_contains(source.install_triggers().await.unwrap_err().to_string(), &message);
         let refused = shopkeeper::demo::execute(&world.shop, &printed).await.unwrap_err();
         assert!(format!("{refused:#}").contains(&message), "{refused:#}");
     };

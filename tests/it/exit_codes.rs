@@ -72,8 +72,7 @@ async fn every_verb_that_asks_a_model_ends_with_three_when_it_is_away() {
 async fn an_index_that_cannot_be_filled_is_not_waited_for() {
     // One that lacks few documents is ready all the same.
     let mugs = "insert into product select n, 'Mug ' || n, 'A mug.', 1, 1 from generate_series(10, 1200) n";
-    let world = World::with(&format!("{SHOP}{mugs}"), SOURCE).await;
-    world.sync().await;
+    let world = World::synced_with(&format!("{SHOP}{mugs}"), SOURCE).await;
     let away = "base_url = \"http://127.0.0.1:1/v1\"\n";
     world.edit_settings("[answers]", &format!("{NEXT}{away}[answers]"));
     let create = ["index create --yes --wait"];
@@ -85,8 +84,7 @@ async fn an_index_that_cannot_be_filled_is_not_waited_for() {
 
 #[tokio::test]
 async fn documents_that_wait_for_tomorrows_money_end_the_waiting_with_four() {
-    let world = World::with(SHOP, &format!("{SOURCE}[budget]\nembedding_usd = 0.001\n")).await;
-    world.sync().await;
+    let world = World::synced_with(SHOP, &format!("{SOURCE}[budget]\nembedding_usd = 0.001\n")).await;
     world.describe(3, "Too dear.").await;
     ends(&world, &["sync --wait"], 4, "today's budget of 0.001 dollars").await;
 }

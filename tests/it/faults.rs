@@ -153,8 +153,7 @@ async fn a_row_that_cannot_be_rendered_fails_alone() {
     let source = SOURCE.replace("{{ name }}. {{ description }}", "{{ name }} {{ 10 // stock }}");
     let shop = "create table product (id int primary key, name text, price numeric, stock int);
          insert into product values (1, 'A', 1, 5), (2, 'B', 1, 0)";
-    let world = World::with(shop, &source).await;
-    world.sync().await;
+    let world = World::synced_with(shop, &source).await;
     assert_eq!(world.fresh().await, 1);
     fails_with(&world, "text:").await;
 }

@@ -29,8 +29,7 @@ fn many(products: u32) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_products_are_embedded_in_at_most_ten_requests() {
-    let world = World::with(&many(2000), SOURCE).await;
-    world.sync().await;
+    let world = World::synced_with(&many(2000), SOURCE).await;
     assert_eq!(world.fresh().await, 2000);
     assert_eq!(world.script().inputs(), 2000);
     let requests = world.embedding_requests();
@@ -142,8 +141,7 @@ async fn a_lock_costs_a_batch_one_time_out_and_no_document_an_attempt() {
         ("select from shopkeeper.document where key = '7' for update", "statement_timeout"),
         ("lock table shopkeeper.chunk_1 in share mode", "lock_timeout"),
     ] {
-        let world = World::with(&many(200), SOURCE).await;
-        world.sync().await;
+        let world = World::synced_with(&many(200), SOURCE).await;
         world.in_shop("update product set description = 'It is new.'").await;
         world.try_sync().await.unwrap();
         let mut reach = reach(&world.url());

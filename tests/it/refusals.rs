@@ -121,8 +121,7 @@ async fn the_stop_button_stops_all_spending_until_it_is_let_go() {
     world.run_ok("resume").await;
     world.hurry().await;
     world.until_none("job").await;
-    let answer = daemon.ask(&world, question(PRICE)).await;
-    assert_eq!(answer["outcome"], "answered");
+    assert_fields(&daemon.ask(&world, question(PRICE)).await, json!({ "outcome": "answered" }));
     daemon.stop().await;
 }
 
@@ -134,8 +133,7 @@ async fn a_question_can_be_restricted_and_a_human_asked_for() {
     let titles: Vec<_> = as_list(&answer["sources"]).iter().map(|source| &source["title"]).collect();
     assert_eq!(titles, [&json!("Shirt XL")], "{answer}");
     let nothing = json!({ "question": "Which shirt is there?", "filter": { "stock": 77 } });
-    let answer = daemon.ask(&world, nothing).await;
-    assert_eq!(answer["escalation"]["reason"], "no_passages", "{answer}");
+    assert_fields(&daemon.ask(&world, nothing).await, json!({ "escalation": { "reason": "no_passages" } }));
     let human = daemon.ask(&world, json!({ "question": "Can I talk to a human about the Kettle?" })).await;
     assert_eq!(human["escalation"]["reason"], "asked_for_human", "{human}");
     let by_sql: Uuid = world.value("select shopkeeper.ask('Which shirt?', filter => '{\"stock\": 5}')").await;

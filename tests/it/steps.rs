@@ -65,7 +65,12 @@ pub(crate) async fn shop_with_daemon() -> (World, TestDaemon) {
 impl World {
     /// The small shop, indexed.
     pub(crate) async fn synced() -> Self {
-        let world = Self::new().await;
+        Self::synced_with(SHOP, SOURCE).await
+    }
+
+    /// As `World::with`, indexed.
+    pub(crate) async fn synced_with(shop_sql: &str, sections: &str) -> Self {
+        let world = Self::with(shop_sql, sections).await;
         world.sync().await;
         world
     }

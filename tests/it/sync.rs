@@ -66,8 +66,7 @@ async fn a_price_change_updates_the_metadata_without_a_request_to_the_model() {
 async fn an_edited_template_changes_every_document() {
     let world = World::synced().await;
     world.edit_settings("{{ name }}. {{ description }}", "{{ description }} ({{ name }})");
-    let report = world.run_json("sync").await;
-    assert_fields(&report, json!({ "changed": 3, "unchanged": 0 }));
+    assert_fields(&world.run_json("sync").await, json!({ "changed": 3, "unchanged": 0 }));
 }
 
 #[tokio::test]
@@ -183,8 +182,7 @@ async fn keys_of_a_fixed_length_and_keys_whose_type_changes_are_read_as_they_are
 #[tokio::test]
 async fn a_column_that_becomes_the_sku_changes_every_document() {
     let shop = format!("{SHOP} alter table product add part text default 'A-1'");
-    let world = World::with(&shop, &SOURCE.replace("\"stock\"]", "\"stock\", \"part\"]")).await;
-    world.sync().await;
+    let world = World::synced_with(&shop, &SOURCE.replace("\"stock\"]", "\"stock\", \"part\"]")).await;
     world.edit_settings(", \"part\"]", "]\nsku = \"part\"");
     world.run_ok("sync --wait").await;
     assert_eq!(world.count("document where sku = 'A-1'").await, 3);

@@ -19,8 +19,7 @@ async fn triggers_tell_of_inserts_updates_deletes_and_changed_keys_at_once() {
 
 #[tokio::test]
 async fn a_change_of_price_is_not_noted_and_one_of_the_condition_is() {
-    let world = World::with(SHOP, &(SOURCE.to_owned() + "where = \"stock > 0\"\n")).await;
-    world.sync().await;
+    let world = World::synced_with(SHOP, &(SOURCE.to_owned() + "where = \"stock > 0\"\n")).await;
     world.install().await;
     world.in_shop("update product set price = price + 1").await;
     world.in_shop("update product set stock = stock where id = 1").await;
@@ -50,8 +49,7 @@ table = "category"
 columns = ["label", "json"]
 keys = "select product.id from product where category_id = row_.id"
 "#;
-    let world = World::with(&shop, &source).await;
-    world.sync().await;
+    let world = World::synced_with(&shop, &source).await;
     world.install().await;
     world.in_shop("update category set label = 'Clothing' where id = 1").await;
     world.hear().await;
@@ -144,8 +142,7 @@ async fn keys_are_noted_as_they_are_listed_whatever_their_type() {
              insert into product select key, 'Name', 'Text ' || key, 1, 1
              from unnest(array['{gone}', '{changed}']::{key_type}[]) as key"
         );
-        let world = World::with(&shop, SOURCE).await;
-        world.sync().await;
+        let world = World::synced_with(&shop, SOURCE).await;
         world.install().await;
         world.in_shop(&format!("delete from product where id = '{gone}'")).await;
         world.in_shop(&format!("update product set description = 'Heard.' where id = '{changed}'")).await;
@@ -165,8 +162,7 @@ async fn a_partitioned_table_notes_what_changes_in_its_partitions() {
          create table high_of_high partition of high for values from (2) to (100);
          insert",
     );
-    let world = World::with(&shop, SOURCE).await;
-    world.sync().await;
+    let world = World::synced_with(&shop, SOURCE).await;
     world.install().await;
     world.in_shop("insert into product values (4, 'Lamp', 'Shines.', 9, 1)").await;
     world.in_shop("delete from product where id = 3").await;

@@ -130,8 +130,7 @@ async fn a_larger_model_takes_over_under_load_and_goes_back() {
 
 /// The small shop, indexed, with the next model in its settings.
 async fn shop(next: &str) -> World {
-    let world = World::with(SHOP, &(SOURCE.to_owned() + next)).await;
-    world.sync().await;
+    let world = World::synced_with(SHOP, &(SOURCE.to_owned() + next)).await;
     world
 }
 
@@ -186,8 +185,7 @@ async fn a_version_that_would_lack_documents_is_not_promoted() {
     for table in ["document_index", "chunk"] {
         world.execute(&format!("delete from shopkeeper.{table} where version = 2 and key = '2'")).await;
     }
-    let refused = world.store.promote_index(2, false).await.unwrap_err().to_string();
-    assert!(refused.contains("lacks 1 documents"), "{refused}");
+    assert_contains(world.store.promote_index(2, false).await.unwrap_err().to_string(), "lacks 1 documents");
     world.run_ok("index create --yes").await;
     world.drain().await;
     world.store.promote_index(2, false).await.unwrap();
@@ -250,8 +248,7 @@ async fn a_filling_ends_with_its_daemon_and_goes_on_with_the_next() {
 async fn a_version_that_is_dropped_while_it_is_filled_leaves_nothing_behind() {
     let many = "insert into product select id, 'Product ' || id, 'One of many.', 1, 1 from generate_series(10, 1500) as id";
     let (larger, next) = other_server().await;
-    let world = World::with(&format!("{SHOP}; {many}"), &(SOURCE.to_owned() + &next)).await;
-    world.sync().await;
+    let world = World::synced_with(&format!("{SHOP}; {many}"), &(SOURCE.to_owned() + &next)).await;
     larger.script().always(Operation::Embeddings, AWAY);
     create(&world).await;
     let workers = world.workers();
