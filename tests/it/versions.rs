@@ -130,8 +130,7 @@ async fn a_larger_model_takes_over_under_load_and_goes_back() {
 
 /// The small shop, indexed, with the next model in its settings.
 async fn shop(next: &str) -> World {
-    let world = World::synced_with(SHOP, &(SOURCE.to_owned() + next)).await;
-    world
+    World::synced_with(SHOP, &(SOURCE.to_owned() + next)).await
 }
 
 /// The small shop, indexed by both models.
