@@ -50,9 +50,8 @@ impl<'a> Watch<'a> {
     ) -> anyhow::Result<Option<String>> {
         if self.pauses_read.is_none_or(|read| read.elapsed() >= PAUSE_INTERVAL) {
             let is_stopped = self.store.stopped_since().await?.is_some();
-            let stopped = is_stopped.then(|| {
-                "model requests are paused: run `shopkeeper resume` to continue".to_owned()
-            });
+            let stopped = is_stopped
+                .then(|| "model requests are paused: run `shopkeeper resume` to continue".to_owned());
             let paused = self.store.paused_kinds(self.kinds).await?;
             let paused = paused
                 .iter()

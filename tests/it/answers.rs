@@ -1,27 +1,16 @@
 //! Asking: by HTTP and by SQL.
 
-use crate::{
-    running::TestDaemon,
-    support::{SHOP, SOURCE, World, execute, program, stdout},
-};
-use reqwest::StatusCode;
-use serde_json::{Value, json};
-use shopkeeper::demo::models::{Fault, Operation};
+use crate::prelude::*;
 
 #[tokio::test]
 async fn a_question_by_http_is_answered_from_the_shop_with_its_source() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
-    let answer =
-        daemon.ask(&world, json!({ "question": "How much is the Kettle?", "metadata": { "chat": 7 } })).await;
+    let (world, daemon) = shop_with_daemon().await;
+    let asked = json!({ "question": PRICE, "metadata": { "chat": 7 } });
+    let answer = daemon.ask(&world, asked).await;
     assert_eq!(answer["status"], "completed");
-    assert!(answer["answer"]["text"].as_str().unwrap().contains("45.00"), "{answer}");
-    let cited: Vec<_> =
-        answer["sources"].as_array().unwrap().iter().filter(|source| source["cited"] == true).collect();
-    assert_eq!(
-        (&cited[0]["title"], &cited[0]["url"]),
-        (&json!("Kettle"), &json!("https://shop.example/p/3"))
-    );
+    assert_contains(as_text(&answer["answer"]["text"]), "45.00");
+    let cited: Vec<_> = as_list(&answer["sources"]).iter().filter(|source| source["cited"] == true).collect();
+    assert_fields(cited[0], json!({ "title": "Kettle", "url": "https://shop.example/p/3" }));
     assert_eq!(answer["metadata"], json!({ "chat": 7 }));
     let fields: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();
     insta::assert_snapshot!(fields.join(" "));
@@ -30,89 +19,70 @@ async fn a_question_by_http_is_answered_from_the_shop_with_its_source() {
 
 #[tokio::test]
 async fn a_price_is_quoted_as_it_is_when_the_question_is_asked() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     world.in_shop("update product set price = 44.44 where id = 3").await;
-    let answer = daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
-    assert!(answer["answer"]["text"].as_str().unwrap().contains("44.44"), "{answer}");
+    let answer = daemon.ask(&world, question(PRICE)).await;
+    assert_contains(as_text(&answer["answer"]["text"]), "44.44");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_question_by_sql_is_answered_and_announced() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     let mut listener = sqlx::postgres::PgListener::connect_with(&world.ours).await.unwrap();
     listener.listen("shopkeeper_answer").await.unwrap();
     let ask = "select shopkeeper.ask(question => 'How much is the Kettle?', session_id => 'tg:1', idempotency_key => 'tg:1:1')::text";
-    let id: String = world.value(ask).await;
+    let id = world.text(ask).await;
     assert_eq!(listener.recv().await.unwrap().payload(), id);
-    let again: String = world.value(ask).await;
-    assert_eq!(again, id, "the same key is the same answer");
-    let answer: String =
-        world.value(&format!("select answer from shopkeeper.answers where id = '{id}'")).await;
-    assert!(answer.contains("45.00"), "{answer}");
+    assert_eq!(world.text(ask).await, id, "the same key is the same answer");
+    assert_contains(world.text("select answer from shopkeeper.answers").await, "45.00");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_role_with_the_printed_grants_may_ask_and_read_and_nothing_else() {
     let world = World::new().await;
-    let url = world.url();
-    execute(&url, shopkeeper::store::schema::CLIENT_GRANTS).await;
-    let as_client = "set role shopkeeper_client; ";
-    execute(
-        &url,
-        &format!(
-            "{as_client} select shopkeeper.ask('Is it waterproof?'); select * from shopkeeper.answers;
-             select source, content from shopkeeper.chunks; select * from shopkeeper.search(null)"
-        ),
-    )
-    .await;
+    world.execute(shopkeeper::store::schema::CLIENT_GRANTS).await;
+    let allowed = "set role shopkeeper_client;
+         select shopkeeper.ask('Is it waterproof?'); select * from shopkeeper.answers;
+         select source, content from shopkeeper.chunks; select * from shopkeeper.search(null)";
+    world.execute(allowed).await;
     for forbidden in [
         "select * from shopkeeper.answer",
         "select * from shopkeeper.job",
         "select * from shopkeeper.chunk",
         "select shopkeeper.enqueue('x', 'y')",
     ] {
-        let refused = shopkeeper::demo::execute(&url, &format!("{as_client} {forbidden}")).await;
-        assert!(format!("{:#}", refused.unwrap_err()).contains("permission denied"), "{forbidden}");
+        let statement = format!("set role shopkeeper_client; {forbidden}");
+        let refused = shopkeeper::demo::execute(&world.url(), &statement).await.unwrap_err();
+        assert!(format!("{refused:#}").contains("permission denied"), "{forbidden}");
     }
 }
 
 #[tokio::test]
 async fn a_follow_up_is_searched_together_with_the_question_before_it() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
-    daemon.ask(&world, json!({ "question": "How much is the Kettle?", "session_id": "s" })).await;
-    let answer = daemon.ask(&world, json!({ "question": "And is it in stock?", "session_id": "s" })).await;
+    let (world, daemon) = shop_with_daemon().await;
+    daemon.ask(&world, in_session(PRICE)).await;
+    let answer = daemon.ask(&world, in_session("And is it in stock?")).await;
     assert_eq!(answer["standalone_question"], "How much is the Kettle? And is it in stock?");
     let bodies = world.script().bodies(Operation::Completions);
-    let system = bodies[1]["messages"][0]["content"].as_str().unwrap();
+    let system = as_text(&bodies[1]["messages"][0]["content"]);
     assert!(system.contains("standalone question"), "only the follow-up is rewritten: {system}");
-    let body = &bodies[2];
-    let roles: Vec<_> = body["messages"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|message| message["role"].as_str().unwrap().to_owned())
-        .collect();
+    let roles: Vec<_> = as_list(&bodies[2]["messages"]).iter().map(|message| &message["role"]).collect();
     assert_eq!(roles, ["system", "user", "assistant", "user"]);
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_follow_up_that_no_model_rewrites_is_searched_with_the_question_before_it() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
-    daemon.ask(&world, json!({ "question": "How much is the Kettle?", "session_id": "s" })).await;
-    let follow_up = json!({ "question": "And is it in stock?", "session_id": "s" });
-    let says = |text: &str| Fault::Says(text.to_owned());
+    let (world, daemon) = shop_with_daemon().await;
+    daemon.ask(&world, in_session(PRICE)).await;
+    let follow_up = in_session("And is it in stock?");
     for fault in [Fault::BadJson, says("Sure:\nIs it?")] {
         world.script().queue(Operation::Completions, [fault]);
         let answer = daemon.ask(&world, follow_up.clone()).await;
         assert_eq!(answer["status"], "completed");
-        let standalone = answer["standalone_question"].as_str().unwrap();
+        let standalone = as_text(&answer["standalone_question"]);
         assert!(standalone.ends_with("?\nAnd is it in stock?"), "{answer}");
     }
     world.script().queue(Operation::Completions, [says("Is the Kettle in stock?")]);
@@ -128,70 +98,50 @@ async fn what_a_question_names_by_its_sku_goes_first_unless_vectors_alone_are_wa
          insert into product values
              (1, 'Lamp', 'Lights up a room.', 10, 1, 'LMP-310'), (2, 'Lamp', 'Lights up a hall.', 20, 1, 'LMP-3100'),
              (3, 'Is it in stock', 'Is it in stock? Yes: lmp 310 and all that is in stock.', 5, 1, 'TXT-1')";
-    let source = format!("{}sku = \"sku\"\n", crate::support::SOURCE);
-    let world = World::with(shop, &source).await;
-    world.sync().await;
-    world.drain().await;
+    let world = World::synced_with(shop, &format!("{SOURCE}sku = \"sku\"\n")).await;
     let question = "Is lmp 310 in stock?";
     assert_eq!(world.keys(question).await[0], "1");
     assert_eq!(world.keys("Is it in stock?").await[0], "3");
-    let url = world.url();
-    let ask =
-        "select shopkeeper.accept_question('local', null, '{\"question\": \"Price of LMP/3100?\"}')::text";
-    execute(&url, ask).await;
+    let asked = r#"{"question": "Price of LMP/3100?"}"#;
+    world.execute(&format!("select shopkeeper.accept_question('local', null, '{asked}')")).await;
     world.drain().await;
-    let answer: String = world.value("select sources -> 0 ->> 'key' from shopkeeper.answer").await;
-    assert_eq!(answer, "2");
+    assert_eq!(world.text("select sources -> 0 ->> 'key' from shopkeeper.answer").await, "2");
 
-    let vectors = world.settings().with_file_name("vectors.toml");
-    let settings = std::fs::read_to_string(world.settings()).unwrap();
-    std::fs::write(&vectors, settings.replace("[answers]", "[answers]\nretrieval = \"vector\"")).unwrap();
-    let arguments = ["--config", vectors.to_str().unwrap(), "search", question, "--json"].map(str::to_owned);
-    let found: Value = serde_json::from_str(&stdout(&program(&arguments, &[]).await)).unwrap();
+    world.edit_settings("[answers]", "[answers]\nretrieval = \"vector\"");
+    let found = world.run_json(&format!("search '{question}'")).await;
     assert_eq!(found["results"][0]["key"], "3", "{found}");
 }
 
 #[tokio::test]
 async fn an_empty_index_refuses_without_asking_the_model_and_hands_over() {
-    let world = World::with(
-        "create table product (id int primary key, name text, description text, price int, stock int)",
-        crate::support::SOURCE,
-    )
-    .await;
+    let empty =
+        "create table product (id int primary key, name text, description text, price int, stock int)";
+    let world = World::with(empty, SOURCE).await;
     let daemon = TestDaemon::start(&world).await;
     let answer = daemon.ask(&world, json!({ "question": "Anything?" })).await;
-    assert_eq!(
-        (&answer["outcome"], &answer["escalation"]["reason"]),
-        (&json!("no_answer"), &json!("no_passages"))
-    );
-    assert!(answer["answer"]["text"].as_str().unwrap().starts_with("I don't have information"));
-    assert_eq!(world.script().requests(Operation::Completions), 0);
+    assert_fields(&answer, json!({ "outcome": "no_answer", "escalation": { "reason": "no_passages" } }));
+    assert!(as_text(&answer["answer"]["text"]).starts_with("I don't have information"));
+    assert_eq!(world.completion_requests(), 0);
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_question_that_the_model_never_answers_fails_and_hands_over() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     world.script().always(Operation::Completions, Fault::BadJson);
-    let answer = daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
-    assert_eq!((&answer["status"], &answer["escalation"]["reason"]), (&json!("failed"), &json!("failed")));
-    assert_eq!(answer["attempt"], 3);
-    assert!(answer["error"].as_str().unwrap().contains("not the JSON"), "{answer}");
+    let answer = daemon.ask(&world, question(PRICE)).await;
+    assert_fields(&answer, json!({ "status": "failed", "escalation": { "reason": "failed" }, "attempt": 3 }));
+    assert_contains(as_text(&answer["error"]), "not the JSON");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn what_no_passage_says_is_asked_once_more_without_chance_and_then_withheld() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
-    let says = |text: &str| Fault::Says(text.to_owned());
-    let question = json!({ "question": "How much is the Kettle?" });
-
+    let (world, daemon) = shop_with_daemon().await;
     world.script().queue(Operation::Completions, [says("It costs 44.90 [1].")]);
-    let answer = daemon.ask(&world, question.clone()).await;
-    assert!(answer["answer"]["text"].as_str().unwrap().contains("45.00"), "{answer}");
-    assert_eq!((&answer["grounding"]["checked"], &answer["needs_escalation"]), (&json!(true), &json!(false)));
+    let answer = daemon.ask(&world, question(PRICE)).await;
+    assert_contains(as_text(&answer["answer"]["text"]), "45.00");
+    assert_fields(&answer, json!({ "grounding": { "checked": true }, "needs_escalation": false }));
     let bodies = world.script().bodies(Operation::Completions);
     assert_eq!((&bodies[0]["messages"], &bodies[1]["temperature"]), (&bodies[1]["messages"], &json!(0.0)));
     let tokens = answer["usage"]["input_tokens"].as_u64().unwrap();
@@ -203,17 +153,14 @@ async fn what_no_passage_says_is_asked_once_more_without_chance_and_then_withhel
         ("It is of steel [9].", "invalid_citations", json!([9])),
     ] {
         world.script().queue(Operation::Completions, [says(wrong), says(wrong)]);
-        let answer = daemon.ask(&world, question.clone()).await;
+        let answer = daemon.ask(&world, question(PRICE)).await;
         assert_eq!(answer["grounding"][field], told, "{answer}");
-        assert_eq!(
-            (&answer["status"], &answer["outcome"], &answer["escalation"]["reason"]),
-            (&json!("completed"), &json!("no_answer"), &json!("ungrounded")),
-            "{answer}"
+        let withheld = json!({ "reason": "ungrounded" });
+        assert_fields(
+            &answer,
+            json!({ "status": "completed", "outcome": "no_answer", "escalation": withheld }),
         );
-        assert!(
-            answer["answer"]["text"].as_str().unwrap().starts_with("I don't have information"),
-            "{answer}"
-        );
+        assert!(as_text(&answer["answer"]["text"]).starts_with("I don't have information"), "{answer}");
         assert_eq!(answer["usage"]["input_tokens"], tokens, "both completions are counted");
     }
     daemon.stop().await;
@@ -221,24 +168,17 @@ async fn what_no_passage_says_is_asked_once_more_without_chance_and_then_withhel
 
 #[tokio::test]
 async fn the_customers_own_limit_may_be_repeated_and_is_no_price() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
-    let says = |text: &str| Fault::Says(text.to_owned());
+    let (world, daemon) = shop_with_daemon().await;
     let none = "We have no kettle under 25 €, ours costs 45.00 [1].";
     world.script().queue(Operation::Completions, [says(none)]);
-    let question = json!({ "question": "A kettle under 25 €?", "session_id": "s" });
-    let answer = daemon.ask(&world, question).await;
-    assert_eq!(
-        (&answer["answer"]["text"], &answer["outcome"]),
-        (&json!(none), &json!("answered")),
-        "{answer}"
-    );
+    let answer = daemon.ask(&world, in_session("A kettle under 25 €?")).await;
+    assert_fields(&answer, json!({ "answer": { "text": none }, "outcome": "answered" }));
     // Said in an earlier message, it is still the customer's; as a price it needs a passage.
     for (said, outcome) in [("There is nothing under 25 €.", "answered"), ("Yes, under 25 €.", "no_answer")]
     {
         let rewritten = says("Is there really no kettle?");
         world.script().queue(Operation::Completions, [rewritten, says(said), says(said)]);
-        let answer = daemon.ask(&world, json!({ "question": "Really?", "session_id": "s" })).await;
+        let answer = daemon.ask(&world, in_session("Really?")).await;
         assert_eq!(answer["outcome"], outcome, "{answer}");
         world.script().clear();
     }
@@ -247,15 +187,10 @@ async fn the_customers_own_limit_may_be_repeated_and_is_no_price() {
 
 #[tokio::test]
 async fn what_is_said_without_the_model_is_in_the_language_of_the_customer_also_when_the_money_is_spent() {
-    let sections = format!("{}\n[budget]\nanswers_usd = 5\n", crate::support::SOURCE);
-    let world = World::with(crate::support::SHOP, &sections).await;
-    let file = world.settings();
-    let settings = std::fs::read_to_string(&file).unwrap();
+    let mut world = World::with(SHOP, &format!("{SOURCE}\n[budget]\nanswers_usd = 5\n")).await;
     let texts = "[answers]\nrefusal = { en = \"Sorry.\", de = \"Leider nein.\" }\n\
                  fallback = { en = \"Later.\", de = \"Später.\" }";
-    std::fs::write(&file, settings.replace("[answers]", texts)).unwrap();
-    let config = shopkeeper::config::Config::load(&file, &std::collections::BTreeMap::new()).unwrap();
-    let world = World { config, ..world };
+    world.change_settings("[answers]", texts).await;
     let daemon = TestDaemon::start(&world).await;
     let ask = async |question: &str, locale: &str| {
         let body = json!({ "question": question, "locale": locale, "sources": ["product"] });
@@ -266,51 +201,39 @@ async fn what_is_said_without_the_model_is_in_the_language_of_the_customer_also_
     assert_eq!((refused.0, refused.1), (json!("no_answer"), json!("Leider nein.")));
     let spent = "insert into shopkeeper.usage (operation, shard, tokens, usd) values ('answer', 0, 1, 5)
                  on conflict (day, operation, shard) do update set usd = 5";
-    execute(&world.url(), spent).await;
-    let asked = world.script().requests(Operation::Completions);
+    world.execute(spent).await;
+    let asked = world.completion_requests();
     for (locale, text) in [("de", "Später."), ("fr", "Later.")] {
-        let paused = ask("How much is the Kettle?", locale).await;
+        let paused = ask(PRICE, locale).await;
         assert_eq!(paused, (json!("fallback"), json!(text), json!("paused")));
     }
-    assert_eq!(world.script().requests(Operation::Completions), asked, "nothing is spent");
+    assert_eq!(world.completion_requests(), asked, "nothing is spent");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_passing_fault_of_the_model_is_not_seen_by_the_caller() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     world.script().queue(Operation::Completions, [Fault::Nonsense]);
-    let answer = daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
-    assert_eq!((&answer["status"], &answer["attempt"]), (&json!("completed"), &json!(2)));
+    assert_fields(&daemon.ask(&world, question(PRICE)).await, json!({ "status": "completed", "attempt": 2 }));
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn the_same_idempotency_key_is_one_answer_and_another_question_is_refused() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
-    let post = async |question: &str| {
-        let request =
-            daemon.client.post(format!("{}/v1/answers", daemon.url)).header("Idempotency-Key", "k1");
-        let response = request.json(&json!({ "question": question })).send().await.unwrap();
-        (response.status(), response.json::<Value>().await.unwrap())
-    };
-    let (_, first) = post("How much is the Kettle?").await;
-    daemon.settled(&world, first["id"].as_str().unwrap()).await;
-    let (status, second) = post("How much is the Kettle?").await;
+    let (world, daemon) = shop_with_daemon().await;
+    let post = async |text: &str| daemon.post_with("Idempotency-Key", "k1", &question(text)).await;
+    let (_, first) = post(PRICE).await;
+    daemon.settled(&world, id_of(&first)).await;
+    let (status, second) = post(PRICE).await;
     assert_eq!((status, &second["id"]), (StatusCode::OK, &first["id"]));
-    let (status, problem) = post("How much is the Shirt?").await;
-    assert_eq!(
-        (status, &problem["code"]),
-        (StatusCode::UNPROCESSABLE_ENTITY, &json!("idempotency_mismatch"))
-    );
+    assert_problem(post("How much is the Shirt?").await, 422, "idempotency_mismatch");
     daemon.stop().await;
 }
 
-/// That somebody has looked at an answer since now: who waits for it does so first, and once in a while.
+/// The condition that a connection has polled an answer since now: a client that waits does so first, and regularly.
 async fn looked(world: &World) -> String {
-    let now: String = world.value("select clock_timestamp()::text").await;
+    let now = world.text("select clock_timestamp()::text").await;
     format!(
         "exists (select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
              and query like '%shopkeeper.answer_object(known)%' and state = 'idle' and query_start > '{now}')"
@@ -319,124 +242,96 @@ async fn looked(world: &World) -> String {
 
 #[tokio::test]
 async fn a_client_may_wait_for_the_answer_as_long_as_it_likes_to() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
-    let question = json!({ "question": "How much is the Kettle?" });
-    let post = async |wait: &str| {
-        let request = daemon.client.post(format!("{}/v1/answers", daemon.url)).header("Prefer", wait);
-        let response = request.json(&question).send().await.unwrap();
-        (response.status(), response.json::<Value>().await.unwrap())
+    let (world, daemon) = shop_with_daemon().await;
+    let post = async |wait: &str| daemon.post_with("Prefer", wait, &question(PRICE)).await;
+    let get = |answer: &Value| {
+        daemon.request(Method::GET, &format!("/v1/answers/{}", id_of(answer))).header("Prefer", "wait=20")
     };
     let (status, answer) = post("wait=20").await;
     assert_eq!((status, &answer["status"]), (StatusCode::OK, &json!("completed")));
 
     world.script().always(Operation::Completions, Fault::Held);
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let (status, answer) = post("wait=1").await;
     assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
-    assert!(began.elapsed() >= std::time::Duration::from_secs(1));
+    assert!(began.elapsed() >= Duration::from_secs(1));
 
-    let path = format!("{}/v1/answers/{}", daemon.url, answer["id"].as_str().unwrap());
-    let get = daemon.client.get(&path).header("Prefer", "wait=20").send();
     let waits = looked(&world).await;
     let free = async {
         world.until("it waits", &waits).await;
         world.script().clear();
         world.script().release();
     };
-    let (answer, ()) = tokio::join!(get, free);
-    let answer: Value = answer.unwrap().json().await.unwrap();
+    let ((_, answer), ()) = tokio::join!(reply(get(&answer)), free);
     assert_eq!(answer["status"], "completed");
 
     let (status, answer) = post("wait=long").await;
     assert!(status.is_success(), "what is not understood is no preference: {answer}");
-    daemon.settled(&world, answer["id"].as_str().unwrap()).await;
+    daemon.settled(&world, id_of(&answer)).await;
 
     world.script().always(Operation::Completions, Fault::Held);
     let (_, answer) = post("wait=0").await;
-    let path = format!("{}/v1/answers/{}", daemon.url, answer["id"].as_str().unwrap());
-    let waiting = daemon.client.get(&path).header("Prefer", "wait=20").send();
     let waits = looked(&world).await;
     let stopping = async {
         world.until("it waits", &waits).await;
         world.script().clear();
         daemon.stop.cancel();
     };
-    let began = std::time::Instant::now();
-    let (answer, ()) = tokio::join!(waiting, stopping);
-    assert_eq!(answer.unwrap().status(), StatusCode::OK);
-    assert!(began.elapsed() < std::time::Duration::from_secs(10), "a daemon that stops lets nobody wait");
+    let began = Instant::now();
+    let ((status, _), ()) = tokio::join!(reply(get(&answer)), stopping);
+    assert_eq!(status, StatusCode::OK);
+    assert!(began.elapsed() < Duration::from_secs(10), "a daemon that stops lets nobody wait");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_model_that_hangs_is_away_and_the_question_does_not_pay_for_it() {
     let mut world = World::new().await;
-    let span = |millis| std::time::Duration::from_millis(millis);
     let limits = &mut world.config.answers.limits;
-    (limits.timeout, limits.fallback_after) = (span(300), span(0));
+    (limits.timeout, limits.fallback_after) = (Duration::from_millis(300), Duration::ZERO);
     world.script().always(Operation::Completions, Fault::Held);
     let daemon = TestDaemon::start(&world).await;
-    let request = daemon.client.post(format!("{}/v1/answers", daemon.url)).header("Prefer", "wait=20");
-    let answer = request.json(&json!({ "question": "How much is the Kettle?" })).send().await.unwrap();
-    let answer: Value = answer.json().await.unwrap();
-    assert_eq!(
-        (&answer["status"], &answer["outcome"]),
-        (&json!("completed"), &json!("fallback")),
-        "{answer}"
-    );
+    assert_fields(&daemon.wait_for(PRICE).await, json!({ "status": "completed", "outcome": "fallback" }));
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn however_long_a_server_wants_to_be_left_alone_the_fallback_comes_in_time() {
     let mut world = World::new().await;
-    world.config.answers.limits.fallback_after = std::time::Duration::from_secs(2);
-    let hours = Some(std::time::Duration::from_hours(1));
+    world.config.answers.limits.fallback_after = Duration::from_secs(2);
+    let hours = Some(Duration::from_hours(1));
     let daemon = TestDaemon::start(&world).await;
     world.script().always(Operation::Completions, Fault::Status { code: 503, retry_after: hours });
-    let request = daemon.client.post(format!("{}/v1/answers", daemon.url)).header("Prefer", "wait=20");
-    let answer = request.json(&json!({ "question": "How much is the Kettle?" })).send().await.unwrap();
-    let answer: Value = answer.json().await.unwrap();
+    let answer = daemon.wait_for(PRICE).await;
     assert_eq!(answer["outcome"], "fallback", "{answer}");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_bad_request_is_a_problem_that_names_the_field() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
-    let long = "x".repeat(4001);
-    let mut seen = String::new();
+    let (world, daemon) = shop_with_daemon().await;
+    let mut replies = Vec::new();
     for body in [
         json!({}),
         json!({ "question": " " }),
         json!({ "question": "a", "qestion": "b" }),
         json!({ "question": 5 }),
-        json!({ "question": long }),
+        json!({ "question": "x".repeat(4001) }),
         json!({ "question": "a\u{0}b" }),
         json!({ "question": "a", "sources": ["shoes"] }),
         json!({ "question": "a", "sources": [] }),
         json!({ "question": "a", "session_id": "" }),
         json!({ "question": "a", "metadata": { "a\u{0}": 1 } }),
     ] {
-        let (status, problem) = daemon.post(body).await;
-        seen += &format!(
-            "{} {} {}\n",
-            status.as_u16(),
-            problem["code"].as_str().unwrap(),
-            problem["detail"].as_str().unwrap()
-        );
+        replies.push(daemon.post(body).await);
     }
     for path in ["/v1/answers/nonsense", "/v1/answers/00000000-0000-0000-0000-000000000000", "/nothing"] {
-        let (status, problem) = daemon.get(path).await;
-        seen += &format!(
-            "{} {} {}\n",
-            status.as_u16(),
-            problem["code"].as_str().unwrap(),
-            problem["detail"].as_str().unwrap()
-        );
+        replies.push(daemon.get(path).await);
     }
+    let seen = replies.iter().map(|(status, problem)| {
+        format!("{} {} {}\n", status.as_u16(), as_text(&problem["code"]), as_text(&problem["detail"]))
+    });
+    let seen: String = seen.collect();
     insta::assert_snapshot!(seen);
     assert_eq!(world.count("answer").await, 0);
     daemon.stop().await;
@@ -444,45 +339,29 @@ async fn a_bad_request_is_a_problem_that_names_the_field() {
 
 #[tokio::test]
 async fn health_is_told_apart_alive_and_ready() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
-    let live = daemon.client.get(format!("{}/livez", daemon.url)).send().await.unwrap();
+    let (_world, daemon) = shop_with_daemon().await;
+    let live = daemon.request(Method::GET, "/livez").send().await.unwrap();
     assert_eq!(live.status(), StatusCode::OK);
-    assert_eq!(
-        daemon.get("/readyz").await,
-        (StatusCode::OK, json!({ "ready": true, "stopping": false, "database": "ok" }))
-    );
+    let ready = json!({ "ready": true, "stopping": false, "database": "ok" });
+    assert_eq!(daemon.get("/readyz").await, (StatusCode::OK, ready));
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn the_metrics_have_these_names_and_labels() {
-    let hook =
-        "[[webhook]]\nname = \"hook\"\nurl = \"http://127.0.0.1:9/\"\nsecret = { file = \"secret\" }\n";
-    let secret = ("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    let world = World::with_files(SHOP, &(SOURCE.to_owned() + hook), &[secret]).await;
+    let world = World::with_webhooks(&webhook("hook", "http://127.0.0.1:9/", "")).await;
     let daemon = TestDaemon::start(&world).await;
-    // An answer that is withheld, and a webhook that cannot be told.
-    world
-        .script()
-        .queue(Operation::Completions, [0, 1].map(|_| Fault::Says("It costs 1.23 [1].".to_owned())));
-    daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
+    // An answer that is withheld, and a webhook that cannot be delivered.
+    world.script().queue(Operation::Completions, [says("It costs 1.23 [1]."), says("It costs 1.23 [1].")]);
+    daemon.ask(&world, question(PRICE)).await;
     world.until("it was tried", "bool_and(attempts > 0) from shopkeeper.delivery").await;
     // A schedule fires at once, because it was last seen to two hours ago.
-    execute(&world.url(), "update shopkeeper.schedule set last_at = now() - interval '2 hours'").await;
-    world
-        .until(
-            "history was pruned",
-            "exists (select from shopkeeper.job_history where kind = 'prune_history')",
-        )
-        .await;
-    world.until("the shop is indexed", "count(*) = 3 from shopkeeper.document_index").await;
-    execute(
-        &world.url(),
-        "insert into shopkeeper.job (kind, state, run_at, last_error, waits_for, waits_since)
-         values ('eval', 'scheduled', now() + interval '1 hour', 'it waits', 'stop', now())",
-    )
-    .await;
+    world.execute("update shopkeeper.schedule set last_at = now() - interval '2 hours'").await;
+    world.until_some("job_history where kind = 'prune_history'").await;
+    world.until_count(3, "document_index").await;
+    let waiting = "insert into shopkeeper.job (kind, state, run_at, last_error, waits_for, waits_since)
+         values ('eval', 'scheduled', now() + interval '1 hour', 'it waits', 'stop', now())";
+    world.execute(waiting).await;
     let text = daemon.metrics().await;
     assert!(text.contains("shopkeeper_queue_depth{kind=\"refresh_document\",state=\"ready\"} 0\n"), "{text}");
     // Other tests of this process count too: names and labels are the same for all, values are not.
@@ -491,8 +370,8 @@ async fn the_metrics_have_these_names_and_labels() {
         let labels = labels.split(',').filter_map(|label| label.split_once('=').map(|(label, _)| label));
         format!("{name} {}", labels.filter(|label| *label != "le").collect::<Vec<_>>().join(","))
     });
-    let all: std::collections::BTreeSet<_> = series.collect();
+    let all: BTreeSet<_> = series.collect();
     insta::assert_snapshot!(all.into_iter().collect::<Vec<_>>().join("\n"));
-    assert_eq!(daemon.client.get(format!("{}/metrics", daemon.url)).send().await.unwrap().status(), 404);
+    assert_eq!(daemon.request(Method::GET, "/metrics").send().await.unwrap().status(), 404);
     daemon.stop().await;
 }

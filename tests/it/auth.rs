@@ -1,23 +1,22 @@
 //! Who may do what: every route with every scope, clients apart from each other, browsers in their session, limits.
 
-use crate::{
-    running::TestDaemon,
-    support::{World, execute, stdout},
-};
-use reqwest::{Method, RequestBuilder, StatusCode};
-use serde_json::{Value, json};
+use crate::prelude::*;
+use reqwest::RequestBuilder;
 use shopkeeper::{
-    demo::models::{Fault, Operation},
     http::{Scope, new_token},
     store::tokens::Grant,
 };
 use strum::VariantNames;
 
-/// A world whose API asks for tokens.
-async fn world() -> World {
+/// What a client's token may do.
+const CHAT: &[Scope] = &[Scope::AnswersWrite, Scope::AnswersRead, Scope::SessionsErase];
+
+/// A world whose API asks for tokens, and its daemon.
+async fn closed() -> (World, TestDaemon) {
     let mut world = World::new().await;
     world.config.http.require_token = shopkeeper::config::RequireToken::Always;
-    world
+    let daemon = TestDaemon::start(&world).await;
+    (world, daemon)
 }
 
 async fn token(world: &World, client: &str, scopes: &[Scope], sources: Option<&[&str]>) -> String {
@@ -33,14 +32,16 @@ async fn token(world: &World, client: &str, scopes: &[Scope], sources: Option<&[
 }
 
 fn request(daemon: &TestDaemon, method: Method, path: &str, token: &str) -> RequestBuilder {
-    let request = daemon.client.request(method, format!("{}{path}", daemon.url));
+    let request = daemon.request(method, path);
     if token.is_empty() { request } else { request.bearer_auth(token) }
 }
 
-async fn sent(request: RequestBuilder) -> (StatusCode, Value) {
-    let response = request.send().await.unwrap();
-    let status = response.status();
-    (status, response.json().await.unwrap_or(Value::Null))
+async fn get(daemon: &TestDaemon, path: &str, token: &str) -> (StatusCode, Value) {
+    reply(request(daemon, Method::GET, path, token)).await
+}
+
+async fn ask(daemon: &TestDaemon, token: &str, body: Value) -> (StatusCode, Value) {
+    reply(request(daemon, Method::POST, "/v1/answers", token).json(&body)).await
 }
 
 /// Each route, with a body that it takes, and the scope that it asks for.
@@ -72,24 +73,21 @@ fn routes(answer: &str, escalation: &str, delivery: &str) -> Vec<(Method, String
 
 #[tokio::test]
 async fn every_route_asks_for_its_scope_and_shows_a_client_its_own_alone() {
-    let world = world().await;
-    let daemon = TestDaemon::start(&world).await;
-    execute(&world.url(), "insert into shopkeeper.webhook values ('hook', '{answer.failed}')").await;
+    let (world, daemon) = closed().await;
+    world.execute("insert into shopkeeper.webhook values ('hook', '{answer.failed}')").await;
     let chat = token(&world, "chat", &[Scope::AnswersWrite, Scope::AnswersRead], None).await;
     world.script().always(Operation::Completions, Fault::BadJson);
-    let asked = request(&daemon, Method::POST, "/v1/answers", &chat)
-        .json(&json!({ "question": "Kettle?", "session_id": "s" }));
-    let (_, answer) = sent(asked).await;
-    let id = answer["id"].as_str().unwrap();
-    world.until("it failed", "count(*) = 1 from shopkeeper.delivery").await;
+    let (_, answer) = ask(&daemon, &chat, in_session("Kettle?")).await;
+    let id = id_of(&answer);
+    world.until_count(1, "delivery").await;
     world.script().clear();
-    let escalation: String = world.value("select id::text from shopkeeper.escalation").await;
-    let delivery: String = world.value("select id::text from shopkeeper.delivery").await;
+    let escalation = world.text("select id::text from shopkeeper.escalation").await;
+    let delivery = world.text("select id::text from shopkeeper.delivery").await;
 
     let routes = routes(id, &escalation, &delivery);
-    let document: Value = daemon.get("/openapi.json").await.1;
-    let documented: usize =
-        document["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len()).sum();
+    let document = daemon.get("/openapi.json").await.1;
+    let paths = document["paths"].as_object().unwrap().values();
+    let documented: usize = paths.map(|item| item.as_object().unwrap().len()).sum();
     assert_eq!(documented, routes.len(), "a route is missing here");
 
     for (method, path, body, wanted) in &routes {
@@ -109,12 +107,10 @@ async fn every_route_asks_for_its_scope_and_shows_a_client_its_own_alone() {
             assert_eq!(status == StatusCode::FORBIDDEN, !may, "{method} {path} with {scope}");
         }
         // Another client with every scope but admin's finds nothing that is the first one's.
-        let all = [Scope::AnswersWrite, Scope::AnswersRead, Scope::SessionsErase];
-        let status = send(&token(&world, "other", &all, None).await).await;
-        let names_something = path.contains(id)
-            || path.contains(&escalation)
-            || path == "/v1/sessions/s/owner"
-            || path == "/v1/sessions/s";
+        let status = send(&token(&world, "other", CHAT, None).await).await;
+        let names_something =
+            [id, &escalation, "/v1/sessions/s/owner"].iter().any(|name| path.contains(name))
+                || path == "/v1/sessions/s";
         match wanted {
             Scope::Admin => assert_eq!(status, StatusCode::FORBIDDEN, "{method} {path}"),
             _ if names_something => assert_eq!(status, StatusCode::NOT_FOUND, "{method} {path}"),
@@ -122,42 +118,33 @@ async fn every_route_asks_for_its_scope_and_shows_a_client_its_own_alone() {
         }
     }
     let other = token(&world, "other", &[Scope::AnswersRead, Scope::SessionsErase], None).await;
-    let (_, listed) = sent(request(&daemon, Method::GET, "/v1/answers?session_id=s", &other)).await;
+    let (_, listed) = get(&daemon, "/v1/answers?session_id=s", &other).await;
     assert_eq!(listed["data"], json!([]));
-    sent(request(&daemon, Method::DELETE, "/v1/sessions/s", &other)).await;
+    reply(request(&daemon, Method::DELETE, "/v1/sessions/s", &other)).await;
     assert_eq!(world.count("session where id = 's'").await, 1, "another's session stays");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_browser_has_one_session_and_a_token_only_its_sources() {
-    let world = world().await;
-    let daemon = TestDaemon::start(&world).await;
-    let chat =
-        token(&world, "chat", &[Scope::AnswersWrite, Scope::AnswersRead, Scope::SessionsErase], None).await;
-    let (status, made) = sent(request(&daemon, Method::POST, "/v1/sessions/mine/token", &chat)).await;
+    let (world, daemon) = closed().await;
+    let chat = token(&world, "chat", CHAT, None).await;
+    let (status, made) = reply(request(&daemon, Method::POST, "/v1/sessions/mine/token", &chat)).await;
     assert_eq!(status, StatusCode::CREATED, "{made}");
-    let browser = made["token"].as_str().unwrap();
-    let ask = |body: Value| request(&daemon, Method::POST, "/v1/answers", browser).json(&body);
-    let (_, answer) = sent(ask(json!({ "question": "Kettle?" }))).await;
+    let browser = as_text(&made["token"]);
+    let (_, answer) = ask(&daemon, browser, question("Kettle?")).await;
     assert_eq!(answer["session_id"], "mine", "it need not say so");
-    assert_eq!(
-        sent(ask(json!({ "question": "Kettle?", "session_id": "other" }))).await.0,
-        StatusCode::FORBIDDEN
-    );
-    let (_, other) = sent(
-        request(&daemon, Method::POST, "/v1/answers", &chat)
-            .json(&json!({ "question": "Shirt?", "session_id": "other" })),
-    )
-    .await;
+    let elsewhere = json!({ "question": "Kettle?", "session_id": "other" });
+    assert_eq!(ask(&daemon, browser, elsewhere.clone()).await.0, StatusCode::FORBIDDEN);
+    let (_, other) = ask(&daemon, &chat, elsewhere).await;
     for path in ["", "/events"] {
-        let path = format!("/v1/answers/{}{path}", other["id"].as_str().unwrap());
-        assert_eq!(sent(request(&daemon, Method::GET, &path, browser)).await.0, StatusCode::NOT_FOUND);
+        let path = format!("/v1/answers/{}{path}", id_of(&other));
+        assert_eq!(get(&daemon, &path, browser).await.0, StatusCode::NOT_FOUND);
     }
-    let path = format!("/v1/answers/{}", answer["id"].as_str().unwrap());
-    assert_eq!(sent(request(&daemon, Method::GET, &path, browser)).await.0, StatusCode::OK);
-    let (_, listed) = sent(request(&daemon, Method::GET, "/v1/answers", browser)).await;
-    assert_eq!(listed["data"].as_array().unwrap().len(), 1, "{listed}");
+    let path = format!("/v1/answers/{}", id_of(&answer));
+    assert_eq!(get(&daemon, &path, browser).await.0, StatusCode::OK);
+    let (_, listed) = get(&daemon, "/v1/answers", browser).await;
+    assert_eq!(as_list(&listed["data"]).len(), 1, "{listed}");
     for (method, path) in [
         (Method::GET, "/v1/sessions/other"),
         (Method::POST, "/v1/sessions/mine/token"),
@@ -170,34 +157,29 @@ async fn a_browser_has_one_session_and_a_token_only_its_sources() {
             "/v1/sessions/mine/owner" => json!({ "owner": "human" }),
             _ => json!({ "query": "Kettle" }),
         };
-        let request = request(&daemon, method.clone(), path, browser).json(&body);
-        assert_eq!(sent(request).await.0, StatusCode::FORBIDDEN, "{method} {path}");
+        let refused = reply(request(&daemon, method.clone(), path, browser).json(&body)).await;
+        assert_eq!(refused.0, StatusCode::FORBIDDEN, "{method} {path}");
     }
-    execute(&world.url(), "update shopkeeper.token set expires_at = now() where session_id is not null")
-        .await;
-    assert_eq!(sent(request(&daemon, Method::GET, &path, browser)).await.0, StatusCode::UNAUTHORIZED);
+    world.execute("update shopkeeper.token set expires_at = now() where session_id is not null").await;
+    assert_eq!(get(&daemon, &path, browser).await.0, StatusCode::UNAUTHORIZED);
 
     let narrow = token(&world, "narrow", &[Scope::AnswersWrite, Scope::AnswersRead], Some(&["faq"])).await;
-    let search = |body: Value| request(&daemon, Method::POST, "/v1/search", &narrow).json(&body);
-    let (_, found) = sent(search(json!({ "query": "Kettle" }))).await;
+    let search = |body: Value| reply(request(&daemon, Method::POST, "/v1/search", &narrow).json(&body));
+    let (_, found) = search(json!({ "query": "Kettle" })).await;
     assert_eq!(found["results"], json!([]), "what it may not search is not found");
-    assert_eq!(
-        sent(search(json!({ "query": "Kettle", "sources": ["product"] }))).await.0,
-        StatusCode::FORBIDDEN
-    );
+    let named = search(json!({ "query": "Kettle", "sources": ["product"] })).await;
+    assert_eq!(named.0, StatusCode::FORBIDDEN);
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_browser_says_what_a_visitor_may_say_and_whose_it_is_was_fixed_with_its_token() {
-    let world = world().await;
-    execute(&world.url(), "insert into shopkeeper.webhook values ('hook', '{}')").await;
-    let daemon = TestDaemon::start(&world).await;
-    let scopes = [Scope::AnswersWrite, Scope::AnswersRead, Scope::SessionsErase];
-    let chat = token(&world, "chat", &scopes, None).await;
+    let (world, daemon) = closed().await;
+    world.execute("insert into shopkeeper.webhook values ('hook', '{}')").await;
+    let chat = token(&world, "chat", CHAT, None).await;
     let post = async |session: &str, body: &str| {
         let path = format!("/v1/sessions/{session}/token");
-        sent(request(&daemon, Method::POST, &path, &chat).body(body.to_owned())).await
+        reply(request(&daemon, Method::POST, &path, &chat).body(body.to_owned())).await
     };
     for (body, says) in [
         (r#"{"customer_id": ""}"#, "customer_id must have 1 to 255 bytes"),
@@ -207,55 +189,46 @@ async fn a_browser_says_what_a_visitor_may_say_and_whose_it_is_was_fixed_with_it
     ] {
         let (status, problem) = post("mine", body).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
-        assert!(problem["detail"].as_str().unwrap().contains(says), "{body}: {problem}");
+        assert!(as_text(&problem["detail"]).contains(says), "{body}: {problem}");
     }
     let made = async |session: &str, body: &str| {
         let (status, made) = post(session, body).await;
         assert_eq!(status, StatusCode::CREATED, "{made}");
-        made["token"].as_str().unwrap().to_owned()
+        as_text(&made["token"]).to_owned()
     };
     let (known, stranger) = (made("mine", r#"{"customer_id": "c_91"}"#).await, made("strange", "{}").await);
 
-    let ask = async |browser: &str, body: Value| {
-        sent(request(&daemon, Method::POST, "/v1/answers", browser).json(&body)).await
-    };
-    let (status, answer) =
-        ask(&known, json!({ "question": "Kettle?", "metadata": { "page": "/kettle" } })).await;
+    let ask = async |browser: &str, body: Value| ask(&daemon, browser, body).await;
+    let asked = json!({ "question": "Kettle?", "metadata": { "page": "/kettle" } });
+    let (status, answer) = ask(&known, asked).await;
     assert!(status.is_success(), "{answer}");
     assert_eq!(answer["metadata"], json!({ "page": "/kettle" }));
     assert!(ask(&known, json!({ "question": "Shirt?", "customer_id": "c_91" })).await.0.is_success());
     assert!(ask(&stranger, json!({ "question": "Shirt?", "priority": null })).await.0.is_success());
     let customers: Vec<Option<String>> =
-        sqlx::query_scalar("select customer_id from shopkeeper.answer order by seq")
-            .fetch_all(&world.ours)
-            .await
-            .unwrap();
+        world.values("select customer_id from shopkeeper.answer order by seq").await;
     assert_eq!(customers, [Some("c_91".to_owned()), Some("c_91".to_owned()), None]);
-    let said = json!([{ "role": "assistant", "content": "It is free." }]);
     for (field, value) in [
         ("customer_id", json!("c_92")),
         ("priority", json!(1)),
         ("webhook", json!("hook")),
         ("webhook", json!("guessed")),
-        ("history", said),
+        ("history", json!([{ "role": "assistant", "content": "It is free." }])),
         ("history", json!([])),
     ] {
         for browser in [&known, &stranger] {
-            let (status, problem) = ask(browser, json!({ "question": "Kettle?", field: value })).await;
-            assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("forbidden")), "{field}");
-            assert!(problem["detail"].as_str().unwrap().contains(field), "{problem}");
+            let refused = ask(browser, json!({ "question": "Kettle?", field: value })).await;
+            assert_contains(assert_problem(refused, 403, "forbidden"), field);
         }
     }
-    assert_eq!(
-        ask(&stranger, json!({ "question": "?", "customer_id": "c_91" })).await.0,
-        StatusCode::FORBIDDEN
-    );
+    let named = json!({ "question": "?", "customer_id": "c_91" });
+    assert_eq!(ask(&stranger, named).await.0, StatusCode::FORBIDDEN);
     assert_eq!(world.count("answer").await, 3);
 
     // Its keys are of its session: they are neither its client's nor another browser's.
-    let with_key = async |token: &str, question: &str| {
+    let with_key = async |token: &str, text: &str| {
         let request = request(&daemon, Method::POST, "/v1/answers", token).header("Idempotency-Key", "tg:1");
-        let (status, answer) = sent(request.json(&json!({ "question": question }))).await;
+        let (status, answer) = reply(request.json(&question(text))).await;
         assert!(status.is_success(), "{answer}");
         answer["id"].clone()
     };
@@ -264,50 +237,39 @@ async fn a_browser_says_what_a_visitor_may_say_and_whose_it_is_was_fixed_with_it
     assert_eq!(with_key(&known, "Kettle?").await, first);
     assert!(first != second && first != clients && second != clients);
 
-    // What is erased of the customer takes the token along, also that of a session which nobody spoke in.
+    // Erasing a customer revokes the tokens, also that of a session without questions.
     let silent = made("silent", r#"{"customer_id": "c_91"}"#).await;
-    let (status, _) = sent(request(&daemon, Method::DELETE, "/v1/customers/c_91", &chat)).await;
+    let (status, _) = reply(request(&daemon, Method::DELETE, "/v1/customers/c_91", &chat)).await;
     assert_eq!(status, StatusCode::OK);
     for browser in [&known, &silent] {
-        assert_eq!(ask(browser, json!({ "question": "Kettle?" })).await.0, StatusCode::UNAUTHORIZED);
+        assert_eq!(ask(browser, question("Kettle?")).await.0, StatusCode::UNAUTHORIZED);
     }
-    assert!(ask(&stranger, json!({ "question": "Kettle?" })).await.0.is_success(), "another's stays");
+    assert!(ask(&stranger, question("Kettle?")).await.0.is_success(), "another's stays");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn tokens_are_made_listed_and_revoked_by_commands_and_kept_as_hashes() {
-    let world = world().await;
-    let daemon = TestDaemon::start(&world).await;
-    let made = world.run(&["token", "create", "chat", "--scope", "answers:read", "--expires", "1h"]).await;
-    let token = stdout(&made).trim().to_owned();
+    let (world, daemon) = closed().await;
+    let made = world.run_ok("token create chat --scope answers:read --expires 1h").await;
+    let token = made.trim();
     assert!(token.starts_with("skt_") && token.len() == 47, "{token}");
-    assert_eq!(sent(request(&daemon, Method::GET, "/v1/answers", &token)).await.0, StatusCode::OK);
-    let kept: String = world.value("select token::text from shopkeeper.token").await;
+    assert_eq!(get(&daemon, "/v1/answers", token).await.0, StatusCode::OK);
+    let kept = world.text("select token::text from shopkeeper.token").await;
     assert!(!kept.contains(&token[4..]), "{kept}");
-    let listed: Value =
-        serde_json::from_str(&stdout(&world.run(&["token", "list", "--json"]).await)).unwrap();
-    assert_eq!(
-        (&listed["tokens"][0]["client"], listed["tokens"].as_array().unwrap().len()),
-        (&json!("chat"), 1)
-    );
-    let id = listed["tokens"][0]["id"].as_str().unwrap();
-    let revoked = world.run(&["token", "revoke", id]).await;
-    assert!(revoked.status.success());
-    assert!(stdout(&revoked).starts_with(&format!("{id} is revoked")), "it says what it did");
-    assert_eq!(sent(request(&daemon, Method::GET, "/v1/answers", &token)).await.0, StatusCode::UNAUTHORIZED);
-    let wrong = world.run(&["token", "create", "chat", "--scope", "answers:all"]).await;
-    assert_eq!(wrong.status.code(), Some(2));
-    let wrong = world.run(&["token", "create", "chat", "--source", "shoes"]).await;
-    assert_eq!(wrong.status.code(), Some(2));
-    // Longer than a date can say, and longer than a length of time.
+    let listed = world.run_json("token list").await;
+    assert_eq!((&listed["tokens"][0]["client"], as_list(&listed["tokens"]).len()), (&json!("chat"), 1));
+    let id = as_text(&listed["tokens"][0]["id"]);
+    let revoked = world.run_ok(&format!("token revoke {id}")).await;
+    assert!(revoked.starts_with(&format!("{id} is revoked")), "it says what it did");
+    assert_eq!(get(&daemon, "/v1/answers", token).await.0, StatusCode::UNAUTHORIZED);
+    world.run_failing("token create chat --scope answers:all", 2, "").await;
+    world.run_failing("token create chat --source shoes", 2, "").await;
+    // Longer than a date can say, and longer than a length of time: the value is named.
     for long in ["1000000y", "400000000y"] {
-        let wrong = world.run(&["token", "create", "chat", "--expires", long]).await;
-        let said = crate::support::stderr(&wrong);
-        assert_eq!(wrong.status.code(), Some(2), "{said}");
-        assert!(said.contains("000years"), "it names the value: {said}");
+        world.run_failing(&format!("token create chat --expires {long}"), 2, "000years").await;
     }
-    assert_eq!(world.run(&["token", "revoke", &uuid::Uuid::nil().to_string()]).await.status.code(), Some(1));
+    world.run_failing(&format!("token revoke {}", Uuid::nil()), 1, "").await;
     daemon.stop().await;
 }
 
@@ -316,7 +278,7 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
     let mut world = World::new().await;
     world.config.http.requests_per_minute = 3;
     let daemon = TestDaemon::start(&world).await;
-    let ask = async || daemon.client.get(format!("{}/v1/answers", daemon.url)).send().await.unwrap();
+    let ask = async || daemon.request(Method::GET, "/v1/answers").send().await.unwrap();
     for _ in 0..3 {
         assert_eq!(ask().await.status(), StatusCode::OK);
     }
@@ -326,7 +288,7 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
     assert!((1..=20).contains(&wait), "{wait}");
     assert_eq!(refused.json::<Value>().await.unwrap()["code"], "rate_limited");
     let other = token(&world, "other", &[Scope::AnswersRead], None).await;
-    let (status, _) = sent(request(&daemon, Method::GET, "/v1/answers", &other)).await;
+    let (status, _) = get(&daemon, "/v1/answers", &other).await;
     assert_eq!(status, StatusCode::OK, "another client is not held up");
     daemon.stop().await;
 }
@@ -337,18 +299,16 @@ async fn when_too_many_questions_wait_no_more_is_taken() {
     world.config.answers.max_queued = std::num::NonZeroU32::MIN;
     let daemon = TestDaemon::start(&world).await;
     world.script().always(Operation::Completions, Fault::Held);
-    let question = json!({ "question": "Kettle?", "session_id": "s" });
-    let (_, first) = daemon.post(question.clone()).await;
+    let (_, first) = daemon.post(in_session("Kettle?")).await;
     world.arrived(Operation::Completions, 1).await;
     for _ in 0..2 {
-        assert_eq!(daemon.post(question.clone()).await.0, StatusCode::ACCEPTED);
+        assert_eq!(daemon.post(in_session("Kettle?")).await.0, StatusCode::ACCEPTED);
     }
-    let (status, problem) = daemon.post(question.clone()).await;
-    assert_eq!((status, &problem["code"]), (StatusCode::TOO_MANY_REQUESTS, &json!("queue_full")));
+    assert_problem(daemon.post(in_session("Kettle?")).await, 429, "queue_full");
     world.script().clear();
-    daemon.settled(&world, first["id"].as_str().unwrap()).await;
-    world.until("all are answered", "not exists (select from shopkeeper.job)").await;
-    assert_eq!(daemon.ask(&world, question).await["status"], "completed");
+    daemon.settled(&world, id_of(&first)).await;
+    world.until_none("job").await;
+    assert_eq!(daemon.ask(&world, in_session("Kettle?")).await["status"], "completed");
     daemon.stop().await;
 }
 
@@ -359,56 +319,45 @@ async fn a_key_that_is_known_is_answered_also_where_another_question_would_be_re
     let daemon = TestDaemon::start(&world).await;
     world.script().always(Operation::Completions, Fault::Held);
     let ask = async |daemon: &TestDaemon, key: &str, body: &Value| {
-        let request = daemon.client.post(format!("{}/v1/answers", daemon.url));
-        sent(request.header("Idempotency-Key", key).json(body)).await
+        daemon.post_with("Idempotency-Key", key, body).await
     };
     let first = json!({ "question": "Kettle?", "session_id": "s", "on_busy": "reject" });
     let (_, accepted) = ask(&daemon, "first", &first).await;
     world.arrived(Operation::Completions, 1).await;
-    let other = json!({ "question": "And the other one?", "session_id": "s" });
+    let other = in_session("And the other one?");
     let (_, second) = ask(&daemon, "second", &other).await;
     let (_, third) = ask(&daemon, "third", &other).await;
 
-    let (status, problem) = ask(&daemon, "fourth", &other).await;
-    assert_eq!((status, &problem["code"]), (StatusCode::TOO_MANY_REQUESTS, &json!("queue_full")));
+    assert_problem(ask(&daemon, "fourth", &other).await, 429, "queue_full");
     for (key, body, answer) in
         [("first", &first, &accepted), ("second", &other, &second), ("third", &other, &third)]
     {
         let (status, again) = ask(&daemon, key, body).await;
         assert_eq!((status, &again["id"]), (StatusCode::ACCEPTED, &answer["id"]), "{key}: {again}");
     }
-    let (status, problem) = ask(&daemon, "second", &first).await;
-    assert_eq!(
-        (status, &problem["code"]),
-        (StatusCode::UNPROCESSABLE_ENTITY, &json!("idempotency_mismatch"))
-    );
+    assert_problem(ask(&daemon, "second", &first).await, 422, "idempotency_mismatch");
     // A key is kept for a day.
-    execute(&world.url(), "update shopkeeper.answer set created_at = now() - interval '25 hours' where idempotency_key = 'third'").await;
+    world.execute("update shopkeeper.answer set created_at = now() - interval '25 hours' where idempotency_key = 'third'").await;
     assert_eq!(ask(&daemon, "third", &other).await.0, StatusCode::TOO_MANY_REQUESTS);
 
     // Settings that would refuse the question now.
     world.script().clear();
-    world.until("all are answered", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     daemon.stop().await;
     world.config.answers.limits.max_question_chars = std::num::NonZeroU32::new(10).unwrap();
     let daemon = TestDaemon::start(&world).await;
-    let (status, problem) = ask(&daemon, "fourth", &other).await;
-    assert_eq!((status, &problem["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("question_too_long")));
+    assert_problem(ask(&daemon, "fourth", &other).await, 422, "question_too_long");
     let (status, again) = ask(&daemon, "second", &other).await;
-    assert_eq!(
-        (status, &again["id"], &again["status"]),
-        (StatusCode::OK, &second["id"], &json!("completed"))
-    );
+    assert_eq!((status, &again["id"]), (StatusCode::OK, &second["id"]));
+    assert_eq!(again["status"], "completed");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn without_a_token_no_web_page_and_no_borrowed_name_gets_in() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
-    let with = async |name: &'static str, value: &str| {
-        let request = daemon.client.get(format!("{}/v1/answers", daemon.url)).header(name, value);
-        request.send().await.unwrap().status()
+    let (world, daemon) = shop_with_daemon().await;
+    let status_with = async |name: &'static str, value: &str| {
+        reply(daemon.request(Method::GET, "/v1/answers").header(name, value)).await.0
     };
     for (host, status) in [
         ("localhost:8080", StatusCode::OK),
@@ -417,23 +366,24 @@ async fn without_a_token_no_web_page_and_no_borrowed_name_gets_in() {
         ("evil.example", StatusCode::FORBIDDEN),
         ("localhost.evil.example:8080", StatusCode::FORBIDDEN),
     ] {
-        assert_eq!(with("host", host).await, status, "{host}");
+        assert_eq!(status_with("host", host).await, status, "{host}");
     }
-    assert_eq!(with("origin", "https://evil.example").await, StatusCode::FORBIDDEN);
+    assert_eq!(status_with("origin", "https://evil.example").await, StatusCode::FORBIDDEN);
     let chat = token(&world, "chat", &[Scope::AnswersRead], None).await;
     let request = request(&daemon, Method::GET, "/v1/answers", &chat).header("host", "shop.example");
-    assert_eq!(request.send().await.unwrap().status(), StatusCode::OK, "a token is as good by any name");
+    assert_eq!(reply(request).await.0, StatusCode::OK, "a token is as good by any name");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn a_browsers_origin_may_call_when_the_settings_name_it() {
-    let mut world = world().await;
+    let mut world = World::new().await;
+    world.config.http.require_token = shopkeeper::config::RequireToken::Always;
     world.config.http.cors_origins = vec!["https://shop.example".to_owned()];
     let daemon = TestDaemon::start(&world).await;
     let preflight = async |origin: &str| {
-        let request = daemon.client.request(Method::OPTIONS, format!("{}/v1/answers", daemon.url));
-        let request = request
+        let request = daemon
+            .request(Method::OPTIONS, "/v1/answers")
             .header("Origin", origin)
             .header("Access-Control-Request-Method", "POST")
             .header("Access-Control-Request-Headers", "authorization,content-type");

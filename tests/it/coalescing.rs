@@ -1,17 +1,12 @@
 //! Any interleaving of what can happen to a key: its last enqueueing is followed by a run that began after
 //! it, and no two runs hold it at once.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::sync::atomic::AtomicBool;
 
-use crate::support::{World, chaos_rounds, execute};
-use proptest::{prelude::*, test_runner::TestRunner};
-use shopkeeper::store::{
-    Store,
-    jobs::{Claim, Failure, JobEnd, Lease, UnwrittenEnds},
-};
+use crate::prelude::*;
+use proptest::prelude::*;
+use shopkeeper::store::jobs::{Failure, JobEnd, Lease, UnwrittenEnds};
+use sqlx::postgres::PgPoolOptions;
 
 /// What happens next.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +20,7 @@ enum Event {
     GiveBack,
     /// The lease runs out, and the job is freed.
     Rescue,
-    /// A worker that lost its lease says that it is done.
+    /// A worker that lost its lease reports its job as done.
     FinishLate,
 }
 
@@ -60,7 +55,7 @@ impl Model {
     async fn apply(&mut self, store: &Store, url: &str, event: Event) {
         match event {
             Event::Enqueue => {
-                store.enqueue("k", &["key".to_owned()], &[serde_json::json!({})]).await.unwrap();
+                store.enqueue("k", &["key".to_owned()], &[json!({})]).await.unwrap();
                 self.enqueued += 1;
             }
             Event::Claim => {
@@ -92,8 +87,8 @@ impl Model {
             }
             Event::Rescue => {
                 if let Some((lease, follows)) = self.held.take() {
-                    execute(url, "update shopkeeper.job set lease_until = now() - interval '1 s' where worker is not null")
-                        .await;
+                    let lapse = "update shopkeeper.job set lease_until = now() - interval '1 s' where worker is not null";
+                    execute(url, lapse).await;
                     store.rescue().await.unwrap();
                     self.lost.push(lease);
                     self.end_if_gone(store, follows).await;
@@ -133,45 +128,34 @@ impl Model {
 async fn the_last_enqueueing_of_a_key_is_followed_by_a_run_that_began_after_it() {
     let world = World::new().await;
     let (store, url) = (world.store.clone(), world.url());
-    let runtime = tokio::runtime::Handle::current();
-    let check = move || {
-        let mut runner = TestRunner::new(ProptestConfig {
-            cases: 50 * chaos_rounds(),
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        });
-        runner.run(&proptest::collection::vec(event(), 1..40), |events| {
-            runtime.block_on(async {
-                execute(&url, "truncate shopkeeper.job, shopkeeper.job_history").await;
-                let mut model = Model::default();
-                for event in &events {
-                    model.apply(&store, &url, *event).await;
-                }
-                // Then all goes well.
-                while model.held.is_some() || model.is_live(&store).await {
-                    model.apply(&store, &url, Event::Finish).await;
-                    store.promote().await.unwrap();
-                    model.apply(&store, &url, Event::Claim).await;
-                }
-                assert_eq!(model.covered, model.enqueued, "an enqueueing was lost");
-            });
-            Ok(())
-        })
+    let check = async move |events: Vec<Event>| {
+        execute(&url, "truncate shopkeeper.job, shopkeeper.job_history").await;
+        let mut model = Model::default();
+        for event in events {
+            model.apply(&store, &url, event).await;
+        }
+        // Then all goes well.
+        while model.held.is_some() || model.is_live(&store).await {
+            model.apply(&store, &url, Event::Finish).await;
+            store.promote().await.unwrap();
+            model.apply(&store, &url, Event::Claim).await;
+        }
+        assert_eq!(model.covered, model.enqueued, "an enqueueing was lost");
     };
-    tokio::task::spawn_blocking(check).await.unwrap().unwrap();
+    for_cases(cases(50 * chaos_rounds()), || proptest::collection::vec(event(), 1..40), check).await;
 }
 
-/// Several enqueue one key, and commit late, while several run it; a counter says what a run has seen.
+/// Several producers enqueue one key, and commit late, while several workers run it; a counter shows what a run saw.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
     let world = World::new().await;
-    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(12).connect(&world.url()).await.unwrap();
+    let pool = PgPoolOptions::new().max_connections(12).connect(&world.url()).await.unwrap();
     let create = "create table asked (n bigint generated always as identity); create table seen (n bigint);
                   create table run (id bigint primary key)";
-    execute(&world.url(), create).await;
+    world.execute(create).await;
     let (over, all_asked) = (AtomicBool::new(false), AtomicBool::new(false));
     let clock = async {
-        tokio::time::sleep(Duration::from_secs(2) * chaos_rounds()).await;
+        sleep(Duration::from_secs(2) * chaos_rounds()).await;
         world.until("there were ends to race with", "count(*) > 100 from seen").await;
         over.store(true, Ordering::Release);
     };
@@ -180,9 +164,9 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
             let mut transaction = pool.begin().await.unwrap();
             sqlx::query("insert into asked default values").execute(&mut *transaction).await.unwrap();
             sqlx::query("select shopkeeper.enqueue('k', 'key')").execute(&mut *transaction).await.unwrap();
-            tokio::time::sleep(Duration::from_micros(rand::random_range(0..3000))).await;
+            sleep(Duration::from_micros(rand::random_range(0..3000))).await;
             transaction.commit().await.unwrap();
-            tokio::time::sleep(Duration::from_micros(rand::random_range(0..20_000))).await;
+            sleep(Duration::from_micros(rand::random_range(0..20_000))).await;
         }
     });
     let workers = (0..4).map(|_| async {
@@ -199,22 +183,21 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
             };
             // Two runs at once would meet here.
             sqlx::query("insert into run values ($1)").bind(job.lease.job).execute(&pool).await.unwrap();
-            let seen: Option<i64> =
-                sqlx::query_scalar("select max(n) from asked").fetch_one(&pool).await.unwrap();
-            tokio::time::sleep(Duration::from_micros(rand::random_range(0..2000))).await;
+            let seen: Option<i64> = value(&pool, "select max(n) from asked").await;
+            sleep(Duration::from_micros(rand::random_range(0..2000))).await;
             sqlx::query("delete from run").execute(&pool).await.unwrap();
             let is_failure = rand::random_range(0..4) == 0;
             if !is_failure {
                 sqlx::query("insert into seen values ($1)").bind(seen).execute(&pool).await.unwrap();
             }
+            let end = if is_failure {
+                let failure = Failure::Retry(Duration::from_micros(rand::random_range(0..2)));
+                JobEnd::failed(job.lease, failure, String::new())
+            } else {
+                JobEnd::done(job.lease, Vec::new())
+            };
             loop {
-                let end = if is_failure {
-                    let failure = Failure::Retry(Duration::from_micros(rand::random_range(0..2)));
-                    JobEnd::failed(job.lease, failure, String::new())
-                } else {
-                    JobEnd::done(job.lease, Vec::new())
-                };
-                let unwritten = world.store.end_jobs(&[end]).await.unwrap();
+                let unwritten = world.store.end_jobs(std::slice::from_ref(&end)).await.unwrap();
                 assert!(unwritten.lost.is_empty(), "nobody else has it");
                 if unwritten.busy.is_empty() {
                     break;
@@ -223,10 +206,10 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
         }
     });
     let producers = async {
-        futures::future::join_all(producers).await;
+        join_all(producers).await;
         all_asked.store(true, Ordering::Release);
     };
-    futures::join!(producers, futures::future::join_all(workers), clock);
+    futures::join!(producers, join_all(workers), clock);
     let left: i64 = world.value("select (select max(n) from asked) - (select max(n) from seen)").await;
     assert_eq!(left, 0, "the last enqueueing was followed by no run that began after it");
 }

@@ -1,9 +1,7 @@
 //! Functions that run with their owner's rights, seen by roles that want more rights than they have.
 
+use crate::prelude::*;
 use shopkeeper::store::schema::CLIENT_GRANTS;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
-
-use crate::support::{SHOP, SOURCE, World, database, execute};
 
 /// A role that logs in to a database by itself.
 struct Caller {
@@ -14,12 +12,9 @@ struct Caller {
 impl Caller {
     /// Makes a role, a member of these roles, and connects as it.
     async fn new(admin: &str, member_of: &str) -> Self {
-        let mut url: url::Url = admin.parse().unwrap();
-        let role = format!("caller_of_{}", url.path().trim_start_matches('/'));
+        let role = format!("caller_of_{}", database_name(admin));
         execute(admin, &format!("create role {role} login password 'x' {member_of}")).await;
-        url.set_username(&role).unwrap();
-        url.set_password(Some("x")).unwrap();
-        let connection = PgConnection::connect(url.as_str()).await.unwrap();
+        let connection = PgConnection::connect(&as_role(admin, &role)).await.unwrap();
         Self { role, connection }
     }
 
@@ -48,7 +43,7 @@ impl Caller {
     }
 }
 
-/// A type whose cast to text makes a role a superuser, when it runs with the rights to do that.
+/// A type whose cast to text makes a role a superuser, if the cast runs with sufficient rights.
 fn evil_type(schema: &str, role: &str) -> String {
     format!(
         "create type {schema}.evil as (id integer);
@@ -64,14 +59,10 @@ async fn column(url: &str, statement: &str) -> Vec<String> {
     sqlx::query_scalar(AssertSqlSafe(statement)).fetch_all(&mut connection).await.unwrap()
 }
 
-/// Our database with the printed grants, and somebody who has them.
+/// Applies the printed grants to our database; returns a role that has them.
 async fn client_of(world: &World) -> Caller {
-    execute(&world.url(), CLIENT_GRANTS).await;
+    world.execute(CLIENT_GRANTS).await;
     Caller::new(&world.url(), "in role shopkeeper_client").await
-}
-
-async fn install(world: &World) {
-    world.parts.postgres_sources().next().unwrap().1.install_triggers().await.unwrap();
 }
 
 /// What a client may execute.
@@ -89,8 +80,8 @@ const DEFINERS: &str = "from pg_proc join pg_namespace on pg_namespace.oid = pro
 #[tokio::test]
 async fn every_function_with_its_owners_rights_is_known_and_closed_to_all_but_the_granted() {
     let world = World::new().await;
-    install(&world).await;
-    execute(&world.url(), CLIENT_GRANTS).await;
+    world.install().await;
+    world.execute(CLIENT_GRANTS).await;
     let names = format!("select proname::text {DEFINERS} order by 1");
     let mut ours = GRANTED.to_vec();
     ours.extend(["check_asked_names", "settled"]);
@@ -138,8 +129,7 @@ async fn every_function_with_its_owners_rights_is_known_and_closed_to_all_but_th
 
 #[tokio::test]
 async fn a_client_calls_no_internal_function_reads_no_table_and_creates_nothing() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     let mut client = client_of(&world).await;
     let calls = "select case when prorettype = 'trigger'::regtype
              then format('create temporary table bait (id int); create trigger bait after insert on bait
@@ -183,19 +173,17 @@ async fn a_client_calls_no_internal_function_reads_no_table_and_creates_nothing(
 
 #[tokio::test]
 async fn what_a_client_puts_before_our_names_is_not_run_with_our_rights() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     let mut client = client_of(&world).await;
-    // Each says so when it runs as somebody else.
+    // Each raises an error when it runs as another role.
     let caught = "language plpgsql as $$ begin
              if current_user <> session_user then raise 'it ran as %', current_user; end if; return null; end $$";
     let mut shadows = format!("create function pg_temp.caught() returns boolean {caught};");
     let tables = "select relname::text from pg_class where relnamespace = 'shopkeeper'::regnamespace
          and relkind in ('r', 'p', 'v') and not relispartition";
     for table in column(&world.url(), tables).await {
-        shadows += &format!(
-            "create temporary view {table} as select pg_temp.caught() as id, pg_temp.caught() as name;"
-        );
+        let view = "as select pg_temp.caught() as id, pg_temp.caught() as name;";
+        shadows += &format!("create temporary view {table} {view}");
     }
     let functions = "select distinct on (proname, pg_get_function_identity_arguments(oid)) format(
              'create function pg_temp.%I(%s) returns %s', proname, (
@@ -220,25 +208,22 @@ async fn what_a_client_puts_before_our_names_is_not_run_with_our_rights() {
         .replace("caught", &format!("caught_{}", shadows.len()));
     }
     client.does(&shadows).await;
-    client
-        .does(
-            "set search_path = pg_temp, pg_catalog, public;
-             select shopkeeper.ask('Is it waterproof?', session_id => 's', customer_id => 'c', idempotency_key => 'k',
-                 sources => array['product'], metadata => '{\"a\": 1}', history => '[]', on_busy => 'supersede');
-             select shopkeeper.refresh('product', '1');
-             select * from shopkeeper.search((select embedding from shopkeeper.chunks limit 1), 2, 'product');
-             select shopkeeper.feedback(id, 'up') from shopkeeper.answers;
-             select shopkeeper.cancel_answer(id) from shopkeeper.answers;
-             select shopkeeper.forget_session('s'); select shopkeeper.forget_customer('c')",
-        )
-        .await;
+    let calls = "set search_path = pg_temp, pg_catalog, public;
+         select shopkeeper.ask('Is it waterproof?', session_id => 's', customer_id => 'c', idempotency_key => 'k',
+             sources => array['product'], metadata => '{\"a\": 1}', history => '[]', on_busy => 'supersede');
+         select shopkeeper.refresh('product', '1');
+         select * from shopkeeper.search((select embedding from shopkeeper.chunks limit 1), 2, 'product');
+         select shopkeeper.feedback(id, 'up') from shopkeeper.answers;
+         select shopkeeper.cancel_answer(id) from shopkeeper.answers;
+         select shopkeeper.forget_session('s'); select shopkeeper.forget_customer('c')";
+    client.does(calls).await;
     client.has_no_more_rights().await;
 }
 
 #[tokio::test]
 async fn a_function_of_a_trigger_is_run_by_nobody_for_a_table_of_his_own() {
     let world = World::new().await;
-    install(&world).await;
+    world.install().await;
     let mut caller = Caller::new(&world.shop, "").await;
     caller.does("create temporary table first (id int)").await;
     caller.does(&evil_type("pg_temp", &caller.role.clone())).await;
@@ -247,7 +232,7 @@ async fn a_function_of_a_trigger_is_run_by_nobody_for_a_table_of_his_own() {
         "create trigger bait after insert on bait referencing new table as changed for each statement
          execute function shopkeeper_change.note_product_0_insert()";
     assert!(caller.is_refused(attach).await.contains("schema shopkeeper_change"));
-    // If somebody grants too much, the next bar holds.
+    // If too much is granted, the next check still refuses.
     let role = caller.role.clone();
     world.in_shop(&format!("grant usage on schema shopkeeper_change to {role}")).await;
     let refusal = caller.is_refused(attach).await;
@@ -256,8 +241,7 @@ async fn a_function_of_a_trigger_is_run_by_nobody_for_a_table_of_his_own() {
     world.in_shop(&format!("{grant} to {role}")).await;
     caller.does(attach).await;
     caller.does("insert into bait values (row(1))").await;
-    let any = "select key from shopkeeper_change.note";
-    assert!(column(&world.shop, any).await.is_empty(), "another table's rows are not looked at");
+    assert_eq!(world.notes().await, 0, "another table's rows are not looked at");
     caller.has_no_more_rights().await;
     world.in_shop("update product set description = 'Noted.'").await;
     let notes = "select key from shopkeeper_change.note order by key";
@@ -267,27 +251,21 @@ async fn a_function_of_a_trigger_is_run_by_nobody_for_a_table_of_his_own() {
 #[tokio::test]
 async fn a_cast_of_the_tables_owner_is_not_run_as_the_installer() {
     let world = World::new().await;
-    install(&world).await;
+    world.install().await;
     let mut owner = Caller::new(&world.shop, "").await;
     let role = owner.role.clone();
-    world
-        .in_shop(&format!("alter table product owner to {role}; create schema mine authorization {role}"))
-        .await;
+    world.in_shop(&format!("alter table product owner to {role}")).await;
+    world.in_shop(&format!("create schema mine authorization {role}")).await;
     owner.does(&evil_type("mine", &role)).await;
-    owner
-        .does(
-            "drop trigger shopkeeper_product_0_update on product;
-             alter table product drop constraint product_pkey;
-             alter table product alter id type mine.evil using row(id)::mine.evil;
-             insert into product values (row(7), 'Lamp', 'Shines.', 9, 1);
-             delete from product where (id).id = 2;",
-        )
-        .await;
+    let change = "drop trigger shopkeeper_product_0_update on product;
+         alter table product drop constraint product_pkey;
+         alter table product alter id type mine.evil using row(id)::mine.evil;
+         insert into product values (row(7), 'Lamp', 'Shines.', 9, 1);
+         delete from product where (id).id = 2;";
+    owner.does(change).await;
     owner.has_no_more_rights().await;
-    assert_eq!(
-        column(&world.shop, "select key from shopkeeper_change.note order by id").await,
-        ["(7)", "(2)"]
-    );
+    let notes = "select key from shopkeeper_change.note order by id";
+    assert_eq!(column(&world.shop, notes).await, ["(7)", "(2)"]);
 }
 
 #[tokio::test]
@@ -295,15 +273,13 @@ async fn triggers_are_not_installed_into_what_somebody_else_made() {
     let world = World::new().await;
     let mut squatter = Caller::new(&world.shop, "").await;
     let role = squatter.role.clone();
-    let name = role.replace("caller_of_", "");
-    world.in_shop(&format!("grant create on database {name} to {role}")).await;
+    world.in_shop(&format!("grant create on database {} to {role}", database_name(&world.shop))).await;
     squatter.does("create schema shopkeeper_change; create table shopkeeper_change.note (id bigint)").await;
-    let source = world.parts.postgres_sources().next().unwrap().1;
+    let source = world.source();
     let printed = source.trigger_sql().await.unwrap();
     let is_refused = async || {
         let message = format!("the schema shopkeeper_change belongs to the role {role}, not to postgres");
-        let refused = source.install_triggers().await.unwrap_err().to_string();
-        assert!(refused.contains(&message), "{refused}");
+        assert_contains(source.install_triggers().await.unwrap_err().to_string(), &message);
         let refused = shopkeeper::demo::execute(&world.shop, &printed).await.unwrap_err();
         assert!(format!("{refused:#}").contains(&message), "{refused:#}");
     };
@@ -321,16 +297,13 @@ async fn triggers_are_not_installed_into_what_somebody_else_made() {
 #[tokio::test]
 async fn functions_that_everybody_could_run_are_dropped_when_the_triggers_are_installed_again() {
     let world = World::new().await;
-    world
-        .in_shop(
-            "create schema shopkeeper; create table shopkeeper.change (source text, key text);
-             create function shopkeeper.note_product_0_insert() returns trigger language plpgsql security definer as
-                 $$ begin return null; end $$;
-             create trigger shopkeeper_product_0_insert after insert on product
-                 execute function shopkeeper.note_product_0_insert()",
-        )
-        .await;
-    install(&world).await;
+    let earlier = "create schema shopkeeper; create table shopkeeper.change (source text, key text);
+         create function shopkeeper.note_product_0_insert() returns trigger language plpgsql security definer as
+             $$ begin return null; end $$;
+         create trigger shopkeeper_product_0_insert after insert on product
+             execute function shopkeeper.note_product_0_insert()";
+    world.in_shop(earlier).await;
+    world.install().await;
     let left = "select proname::text from pg_proc where pronamespace = 'shopkeeper'::regnamespace";
     assert!(column(&world.shop, left).await.is_empty());
 }
@@ -340,13 +313,9 @@ async fn a_daemons_role_reads_notes_with_the_grants_that_the_manual_names() {
     let shop = database("template1").await;
     execute(&shop, SHOP).await;
     let reader = Caller::new(&shop, "").await;
-    let mut url: url::Url = shop.parse().unwrap();
-    url.set_username(&reader.role).unwrap();
-    url.set_password(Some("x")).unwrap();
-    let world = World::on(url.to_string(), SOURCE).await;
-    let sql = world.parts.postgres_sources().next().unwrap().1.trigger_sql();
+    let world = World::on(as_role(&shop, &reader.role), SOURCE).await;
     execute(&shop, &format!("grant select on product to {}", reader.role)).await;
-    execute(&shop, &sql.await.unwrap()).await;
+    execute(&shop, &world.source().trigger_sql().await.unwrap()).await;
     world.sync().await;
     execute(&shop, "update product set description = 'Read.' where id = 1").await;
     let manual = include_str!("../../docs/catalogue.md");
@@ -357,5 +326,5 @@ async fn a_daemons_role_reads_notes_with_the_grants_that_the_manual_names() {
     }
     world.hear().await;
     assert!(world.index().await.concat().contains("Read."));
-    assert!(column(&shop, "select key from shopkeeper_change.note").await.is_empty());
+    assert_eq!(world.notes().await, 0);
 }

@@ -2,9 +2,7 @@
 
 use std::process::Command;
 
-use tempfile::TempDir;
-
-use crate::support::{command, stderr, stdout};
+use crate::prelude::*;
 
 fn demo(home: &TempDir) -> Command {
     let mut command = command(&["demo".to_owned(), "--once".to_owned()], &[]);
@@ -19,7 +17,7 @@ async fn two_demos_at_once_do_not_disturb_each_other_and_a_second_start_is_quick
         .map(|mut demo| tokio::task::spawn_blocking(move || demo.output().unwrap()));
     for output in futures::future::try_join_all(runs).await.unwrap() {
         assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
-        assert!(stdout(&output).contains("39.50"), "{}", stdout(&output));
+        assert_contains(stdout(&output), "39.50");
         // A newcomer reads no warning, and nothing else that is not part of the show.
         assert_eq!(stderr(&output), "");
         assert!(!stdout(&output).contains("WARN"), "{}", stdout(&output));

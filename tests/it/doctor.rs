@@ -1,35 +1,45 @@
-//! What `doctor` sees, and what `status` says of what went wrong.
+//! The checks of `doctor`, and the failures that `status` reports.
 
-use crate::support::{World, execute, stderr, stdout};
-use serde_json::Value;
-use shopkeeper::{
-    demo::models::{Fault, Operation},
-    indexing::fill::FillIndex,
-};
+use crate::prelude::*;
+use shopkeeper::indexing::fill::FillIndex;
 
-async fn checks(world: &World) -> (Option<i32>, Vec<Value>) {
-    let output = world.run(&["doctor", "--json"]).await;
-    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
-    (output.status.code(), report["checks"].as_array().unwrap().clone())
-}
+/// What `doctor` sees.
+struct Checks(Vec<Value>);
 
-fn check<'a>(checks: &'a [Value], name: &str) -> &'a Value {
-    checks.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("no {name} in {checks:?}"))
+impl Checks {
+    async fn run(world: &World) -> Self {
+        let report = world.run_json("doctor").await;
+        Self(as_list(&report["checks"]).to_vec())
+    }
+
+    /// What it sees when something is wrong.
+    async fn run_failing(world: &World) -> Self {
+        world.run_failing("doctor", 1, "").await;
+        Self::run(world).await
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|check| check["name"] == name)
+    }
+
+    /// Looks at one of them; returns its detail and its remedy.
+    fn seen(&self, name: &str, is_ok: bool) -> (&str, &str) {
+        let check = self.0.iter().find(|check| check["name"] == name);
+        let check = check.unwrap_or_else(|| panic!("no {name} in {:?}", self.0));
+        assert_eq!(check["ok"], is_ok, "{check}");
+        (as_text(&check["detail"]), check["remedy"].as_str().unwrap_or_default())
+    }
 }
 
 #[tokio::test]
 async fn a_healthy_world_is_well_and_each_harm_has_its_remedy() {
-    let world = World::new().await;
-    world.sync().await;
-    let (code, seen) = checks(&world).await;
-    assert_eq!(code, Some(1));
-    let index = check(&seen, "index");
-    assert_eq!(index["ok"], false, "{index}");
-    assert!(index["remedy"].as_str().unwrap().contains("start a daemon"), "{index}");
+    let world = World::synced().await;
+    let seen = Checks::run_failing(&world).await;
+    assert_contains(seen.seen("index", false).1, "start a daemon");
 
     FillIndex::enqueue(&world.store, 1).await.unwrap();
     world.drain().await;
-    let (_, seen) = checks(&world).await;
+    let seen = Checks::run(&world).await.0;
     // Other tests take connections of the same server, and the test's model has its own distances.
     let sick = seen.iter().filter(|check| check["ok"] == false);
     let sick: Vec<_> =
@@ -40,100 +50,80 @@ async fn a_healthy_world_is_well_and_each_harm_has_its_remedy() {
     world.script().always(Operation::Embeddings, Fault::Status { code: 401, retry_after: None });
     let leaseless =
         "update shopkeeper.job set state = 'running', worker = 'gone', lease_until = now() - interval '1 h'";
-    execute(&world.url(), &format!("select shopkeeper.refresh('product', '1'); {leaseless}")).await;
-    let (code, seen) = checks(&world).await;
-    assert_eq!(code, Some(1));
+    world.execute(&format!("select shopkeeper.refresh('product', '1'); {leaseless}")).await;
+    let seen = Checks::run_failing(&world).await;
     for (name, detail, remedy) in [
         ("source product", "description", "correct the [[source]]"),
         ("model hash", "refuses the key", "correct the api_key"),
         ("leases", "1 jobs whose worker is gone", "start a daemon"),
     ] {
-        let check = check(&seen, name);
-        assert_eq!(check["ok"], false, "{check}");
-        assert!(check["detail"].as_str().unwrap().contains(detail), "{check}");
-        assert!(check["remedy"].as_str().unwrap().contains(remedy), "{check}");
+        let (seen_detail, seen_remedy) = seen.seen(name, false);
+        assert_contains(seen_detail, detail);
+        assert_contains(seen_remedy, remedy);
     }
-    let text = std::fs::read_to_string(world.settings()).unwrap();
-    std::fs::write(world.folder.path().join("database.url"), "postgres://nobody@127.0.0.1:1/none").unwrap();
-    assert!(text.contains("database.url"));
-    let (code, seen) = checks(&world).await;
-    assert_eq!((code, seen.len(), &seen[0]["ok"]), (Some(1), 1, &Value::Bool(false)));
+    world.write("database.url", "postgres://nobody@127.0.0.1:1/none");
+    let seen = Checks::run_failing(&world).await;
+    assert_eq!((seen.0.len(), &seen.0[0]["ok"]), (1, &json!(false)));
 }
 
 #[tokio::test]
 async fn an_index_that_no_search_uses_is_named_once_there_is_much_to_read() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     FillIndex::enqueue(&world.store, 1).await.unwrap();
     world.drain().await;
-    let (_, seen) = checks(&world).await;
-    assert!(!seen.iter().any(|check| check["name"] == "search"), "few chunks are read as quickly: {seen:?}");
+    assert!(!Checks::run(&world).await.has("search"), "few chunks are read as quickly");
     let much =
         "insert into shopkeeper.chunk (version, source, key, ordinal, content, tokens, input_hash, embedding)
          select 1, source, key, ordinal + n, content, tokens, sha256(n::text::bytea),
              (select array_agg(random())::vector(64)::halfvec from generate_series(1, 64 + n * 0))
          from generate_series(1, 10000) n, (select * from shopkeeper.chunk limit 1) one;
          analyze shopkeeper.chunk_1";
-    execute(&world.url(), much).await;
-    let (_, seen) = checks(&world).await;
-    assert_eq!(check(&seen, "search")["ok"], true, "{seen:?}");
-    let name: String = world.value("select current_database()::text").await;
-    execute(&world.url(), &format!("alter database {name} set random_page_cost = 1000")).await;
-    let (code, seen) = checks(&world).await;
-    let search = check(&seen, "search");
-    assert_eq!((code, &search["ok"]), (Some(1), &Value::Bool(false)), "{search}");
-    assert!(search["detail"].as_str().unwrap().starts_with("reads all 1000"), "{search}");
-    assert!(search["remedy"].as_str().unwrap().contains("analyze shopkeeper.chunk_1"), "{search}");
+    world.execute(much).await;
+    Checks::run(&world).await.seen("search", true);
+    let name = database_name(&world.url());
+    world.execute(&format!("alter database {name} set random_page_cost = 1000")).await;
+    let seen = Checks::run_failing(&world).await;
+    let (detail, remedy) = seen.seen("search", false);
+    assert!(detail.starts_with("reads all 1000"), "{detail}");
+    assert_contains(remedy, "analyze shopkeeper.chunk_1");
 }
 
 #[tokio::test]
 async fn a_source_that_left_the_settings_is_named_as_long_as_its_documents_are_found() {
-    let world = World::new().await;
-    world.sync().await;
-    let (_, seen) = checks(&world).await;
-    let disk = check(&seen, "disk");
-    assert!(disk["ok"] == true && disk["detail"].as_str().unwrap().contains("our tables take"), "{disk}");
-    let settings = std::fs::read_to_string(world.settings()).unwrap();
-    let other = settings.replace("name = \"product\"\nkind", "name = \"other\"\nkind");
-    assert_ne!(other, settings);
-    std::fs::write(world.settings(), &other).unwrap();
-    let (code, seen) = checks(&world).await;
-    let gone = check(&seen, "source product");
-    assert_eq!((code, &gone["ok"]), (Some(1), &Value::Bool(false)), "{gone}");
-    assert!(gone["detail"].as_str().unwrap().contains("its 3 documents are still searched"), "{gone}");
-    assert!(!seen.iter().any(|check| check["name"] == "coverage of product"), "{seen:?}");
+    let world = World::synced().await;
+    assert_contains(Checks::run(&world).await.seen("disk", true).0, "our tables take");
+    world.edit_settings("name = \"product\"\nkind", "name = \"other\"\nkind");
+    let seen = Checks::run_failing(&world).await;
+    assert_contains(seen.seen("source product", false).0, "its 3 documents are still searched");
+    assert!(!seen.has("coverage of product"));
 
-    // What it says helps.
-    let status: Value = serde_json::from_str(&stdout(&world.run(&["status", "--json"]).await)).unwrap();
-    let product = status["sources"].as_array().unwrap().iter().find(|source| source["source"] == "product");
+    // Its remedy works.
+    let status = world.run_json("status").await;
+    let product = as_list(&status["sources"]).iter().find(|source| source["source"] == "product");
     assert_eq!(product.unwrap()["withheld"], 3, "{status}");
-    let kept = world.run(&["sync", "--source", "product"]).await;
-    assert_eq!(kept.status.code(), Some(4), "{}", stderr(&kept));
+    world.run_failing("sync --source product", 4, "").await;
     assert_eq!(world.count("chunk").await, 3, "nothing leaves unasked");
-    let removed = world.run(&["sync", "--source", "product", "--allow-mass-delete", "--json"]).await;
-    let report: Value = serde_json::from_str(&stdout(&removed)).unwrap();
-    assert_eq!((removed.status.code(), &report["removed"]), (Some(0), &Value::from(3)), "{report}");
+    let removed = world.run_ok("sync --source product --allow-mass-delete --json").await;
+    assert_contains(removed, "\"removed\":3");
     assert_eq!((world.count("document").await, world.count("chunk").await), (0, 0));
-    let (_, seen) = checks(&world).await;
-    assert!(!seen.iter().any(|check| check["name"] == "source product"), "{seen:?}");
+    assert!(!Checks::run(&world).await.has("source product"));
 }
 
 #[tokio::test]
 async fn the_status_says_how_late_and_why_not() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     world.script().always(Operation::Embeddings, Fault::Rejected("Glass".to_owned()));
-    world.in_shop("update product set description = 'Glass kettle.' where id = 3").await;
+    world.describe(3, "Glass kettle.").await;
     world.sync().await;
-    let status: Value = serde_json::from_str(&stdout(&world.run(&["status", "--json"]).await)).unwrap();
+    let status = world.run_json("status").await;
     let source = &status["sources"][0];
-    let (p50, p99) =
-        (source["lag_p50_seconds"].as_f64().unwrap(), source["lag_p99_seconds"].as_f64().unwrap());
+    let lag = |percentile: &str| source[percentile].as_f64().unwrap();
+    let (p50, p99) = (lag("lag_p50_seconds"), lag("lag_p99_seconds"));
     assert!(0.0 < p50 && p50 <= p99 && p99 < 60.0, "{source}");
     assert_eq!(source["failed"], 1);
     let failure = &status["failures"][0];
-    assert_eq!((failure["source"].as_str(), failure["documents"].as_i64()), (Some("product"), Some(1)));
-    assert!(failure["reason"].as_str().unwrap().contains("rejects the request: 400"), "{failure}");
+    assert_fields(failure, json!({ "source": "product", "documents": 1 }));
+    assert_contains(as_text(&failure["reason"]), "rejects the request: 400");
     assert_eq!(status["refresh"]["pending"], 0);
     assert!(status["refresh"]["per_minute"].as_i64().unwrap() >= 2, "{status}");
 }

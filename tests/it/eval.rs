@@ -1,8 +1,6 @@
-//! `eval`: what a golden set says of the index and of the answers.
+//! `eval`: measuring the index and the answers with a golden set.
 
-use serde_json::{Value, json};
-
-use crate::support::{World, stderr, stdout};
+use crate::prelude::*;
 
 /// Two that can be answered, one of them wrong on purpose, and one that must be handed over.
 fn golden(world: &World) -> String {
@@ -12,81 +10,57 @@ fn golden(world: &World) -> String {
                 "held_out": held_out })
         .to_string()
     };
+    let found = |key: &str| json!([{ "source": "product", "key": key }]);
     let lines = [
-        line(
-            "kettle",
-            "Kettle. Steel kettle that holds two litres.",
-            json!([{ "source": "product", "key": "3" }]),
-            false,
-        ),
-        line("gone", "Shirt XL", json!([{ "source": "product", "key": "77" }]), true),
+        line("kettle", "Kettle. Steel kettle that holds two litres.", found("3"), false),
+        line("gone", "Shirt XL", found("77"), true),
         line("refusal", "xyzzy plugh", json!([]), false),
     ];
-    let file = world.settings().with_file_name("golden.jsonl");
-    std::fs::write(&file, lines.join("\n")).unwrap();
-    file.display().to_string()
+    world.write("golden.jsonl", &lines.join("\n"));
+    world.folder.path().join("golden.jsonl").display().to_string()
 }
 
 #[tokio::test]
 async fn a_run_tells_what_was_found_what_was_said_and_what_can_never_be_found() {
-    let world = World::new().await;
-    world.sync().await;
-    world.drain().await;
+    let world = World::synced().await;
     let file = golden(&world);
-    let output = world.run(&["eval", "run", &file, "--json"]).await;
-    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert_eq!((&report["queries"], &report["hit_at_1"]), (&json!(3), &json!(0.5)), "{report}");
-    assert_eq!(report["kinds"]["kettle"]["mrr"], 1.0, "{report}");
-    assert_eq!(report["kinds"]["kettle"]["answer_contains"], 1.0, "{report}");
-    assert_eq!(report["kinds"]["refusal"]["hit_at_5"], Value::Null, "{report}");
+    let report: Value =
+        serde_json::from_str(&world.run_ok(&format!("eval run {file} --json")).await).unwrap();
+    let kinds = json!({ "kettle": { "mrr": 1.0, "answer_contains": 1.0 }, "refusal": { "hit_at_5": null } });
+    assert_fields(&report, json!({ "queries": 3, "hit_at_1": 0.5, "kinds": kinds }));
     assert_eq!(report["expected_but_not_indexed"], json!(["product/77"]), "{report}");
 
-    let part = world.run(&["eval", "run", &file, "--part", "held-out", "--retrieval-only", "--json"]).await;
-    let part: Value = serde_json::from_str(&stdout(&part)).unwrap();
-    assert_eq!((&part["queries"], &part["answer_contains"]), (&json!(1), &Value::Null), "{part}");
+    let part = world.run_json(&format!("eval run {file} --part held-out --retrieval-only")).await;
+    assert_fields(&part, json!({ "queries": 1, "answer_contains": null }));
 }
 
 #[tokio::test]
 async fn a_run_fails_below_what_is_wanted_and_says_by_how_much() {
-    let world = World::new().await;
-    world.sync().await;
-    world.drain().await;
+    let world = World::synced().await;
     let file = golden(&world);
-    let run = |least: &'static str| {
-        let arguments =
-            ["eval", "run", &file, "--retrieval-only", "--failures", "--min", least].map(str::to_owned);
-        let world = &world;
-        async move { world.run(&arguments.each_ref().map(String::as_str)).await }
-    };
-    assert_eq!(run("hit_at_5=0.5").await.status.code(), Some(0));
-    let output = run("hit_at_5=0.9").await;
+    let run = format!("eval run {file} --retrieval-only --failures --min");
+    world.run_ok(&format!("{run} hit_at_5=0.5")).await;
+    let output = world.run_line(&format!("{run} hit_at_5=0.9")).await;
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("hit_at_5 is 0.500, at least 0.9 is wanted"), "{}", stderr(&output));
-    assert!(stdout(&output).contains("Shirt XL: not found"), "{}", stdout(&output));
-    let output = run("hit_at_50=0.9").await;
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("there is no share called `hit_at_50`"), "{}", stderr(&output));
+    assert_contains(stderr(&output), "hit_at_5 is 0.500, at least 0.9 is wanted");
+    assert_contains(stdout(&output), "Shirt XL: not found");
+    world.run_failing(&format!("{run} hit_at_50=0.9"), 2, "there is no share called `hit_at_50`").await;
 }
 
 #[tokio::test]
 async fn calibration_parts_the_questions_and_a_broken_set_is_told_by_line() {
-    let world = World::new().await;
-    world.sync().await;
-    world.drain().await;
+    let world = World::synced().await;
     let file = golden(&world);
-    let output = world.run(&["eval", "calibrate", &file, "--part", "tuning", "--json"]).await;
-    let calibrated: Value = serde_json::from_str(&stdout(&output)).unwrap();
-    assert_eq!(calibrated["proposed"]["balanced_accuracy"], 1.0, "{calibrated}");
-    assert_eq!(calibrated["present"]["distance"], 1.5, "{calibrated}");
-    let shown = stdout(&world.run(&["eval", "calibrate", &file, "--part", "tuning"]).await);
-    let line = format!("escalate_above_distance = {}", calibrated["proposed"]["distance"]);
-    assert!(shown.contains(&line), "{shown}");
+    let calibrate = format!("eval calibrate {file} --part tuning");
+    let calibrated = world.run_json(&calibrate).await;
+    let expected = json!({ "proposed": { "balanced_accuracy": 1.0 }, "present": { "distance": 1.5 } });
+    assert_fields(&calibrated, expected);
+    let shown = stdout(&world.run_line(&calibrate).await);
+    assert_contains(shown, &format!("escalate_above_distance = {}", calibrated["proposed"]["distance"]));
 
-    std::fs::write(&file, "{\"id\": \"a\"}").unwrap();
-    let output = world.run(&["eval", "run", &file]).await;
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("golden.jsonl: line 1: missing field"), "{}", stderr(&output));
-    let output = world.run(&["eval", "run", "no-such-file"]).await;
-    assert!(stderr(&output).contains("cannot read no-such-file"), "{}", stderr(&output));
+    world.write("golden.jsonl", "{\"id\": \"a\"}");
+    let broken = "golden.jsonl: line 1: missing field";
+    world.run_failing(&format!("eval run {file}"), 2, broken).await;
+    let missing = world.run_line("eval run no-such-file").await;
+    assert_contains(stderr(&missing), "cannot read no-such-file");
 }

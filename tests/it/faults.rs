@@ -1,20 +1,26 @@
 //! What goes wrong in the world: each fault has a clear error, and nothing is lost by it.
 
-use std::time::Duration;
-
-use shopkeeper::{
-    daemon::{self, Listeners, Roles},
-    demo::models::{Fault, Operation},
-    store::{Store, StoreError, chunks::SearchFilter},
-    sync::reconcile::SyncError,
-};
-
-use tokio_util::sync::CancellationToken;
-
-use crate::support::{SOURCE, World, database, execute, reach, server, stderr};
+use crate::prelude::*;
+use shopkeeper::daemon::Listeners;
 
 async fn failure(world: &World) -> String {
     world.value("select coalesce(min(error), '') from shopkeeper.document_index where state = 'failed'").await
+}
+
+async fn fails_with(world: &World, part: &str) {
+    assert_contains(failure(world).await, part);
+}
+
+async fn dead_jobs(world: &World) -> i64 {
+    world.count("job_history where outcome = 'dead'").await
+}
+
+/// Once the fault is mended, the next full sync indexes what failed.
+async fn mend(world: &World) {
+    world.script().clear();
+    world.run_line("sync --full").await;
+    world.drain().await;
+    assert_eq!(world.fresh().await, 3);
 }
 
 #[tokio::test]
@@ -22,32 +28,29 @@ async fn vectors_of_another_dimension_are_refused_with_both_numbers() {
     let world = World::new().await;
     world.script().always(Operation::Embeddings, Fault::WrongDimension);
     world.sync().await;
-    let error = failure(&world).await;
-    assert!(error.contains("63 dimensions") && error.contains("embedding.dimensions is 64"), "{error}");
-    assert_eq!(world.count("chunk").await, 0);
-    assert_eq!(world.count("job_history where outcome = 'dead'").await, 3);
-    // Mended, the next full sync indexes what failed.
-    world.script().clear();
-    world.run(&["sync", "--full"]).await;
-    world.drain().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 3);
+    fails_with(&world, "63 dimensions").await;
+    fails_with(&world, "embedding.dimensions is 64").await;
+    assert_eq!((world.count("chunk").await, dead_jobs(&world).await), (0, 3));
+    mend(&world).await;
 }
 
 #[tokio::test]
 async fn every_kind_of_nonsense_from_the_model_is_retried_and_never_stored() {
     let faults = [Fault::WrongCount, Fault::BadJson, Fault::Nonsense, Fault::NotFinite, Fault::CutConnection];
     for fault in faults {
-        let world = World::new().await;
-        world.in_shop("delete from product where id <> 3").await;
+        let world = World::with_kettle().await;
         world.script().queue(Operation::Embeddings, [fault.clone()]);
         world.try_sync().await.unwrap();
-        let workers = world.workers();
-        world.arrived(Operation::Embeddings, 1).await;
-        world.until("it is retried or waits", "exists (select from shopkeeper.job where last_error is not null) or exists (select from shopkeeper.job_history)").await;
-        // An outage waits longer than a test does.
-        sqlx::query("update shopkeeper.job set run_at = now()").execute(&world.ours).await.unwrap();
-        world.until("all is done", "not exists (select from shopkeeper.job)").await;
-        workers.stop().await;
+        let retried = async {
+            world.arrived(Operation::Embeddings, 1).await;
+            let tried = "exists (select from shopkeeper.job where last_error is not null)
+                 or exists (select from shopkeeper.job_history)";
+            world.until("it is retried or waits", tried).await;
+            // An outage waits longer than a test does.
+            world.hurry().await;
+            world.until_none("job").await;
+        };
+        world.with_workers(retried).await;
         assert_eq!(world.found("kettle").await, ["Kettle"], "after {fault:?}");
     }
 }
@@ -65,23 +68,15 @@ async fn an_input_that_the_model_has_no_vector_for_fails_alone_in_either_format(
             }
             world.script().always(Operation::Embeddings, fault.clone());
             world.sync().await;
-            let fresh: Vec<String> = sqlx::query_scalar(
-                "select key from shopkeeper.document_index where state = 'fresh' order by key",
-            )
-            .fetch_all(&world.ours)
-            .await
-            .unwrap();
-            assert_eq!(fresh, ["1", "2"], "{fault:?}");
-            assert!(failure(&world).await.contains(says), "{}", failure(&world).await);
+            let fresh = "select key from shopkeeper.document_index where state = 'fresh' order by key";
+            assert_eq!(world.values::<String>(fresh).await, ["1", "2"], "{fault:?}");
+            fails_with(&world, says).await;
             assert_eq!(world.count("chunk").await, 2);
             assert_eq!(world.count("job_history where outcome = 'dead' and attempts = 3").await, 1);
             let last = world.script().bodies(Operation::Embeddings).pop().unwrap();
             assert_eq!(last["encoding_format"], if in_decimals { "float" } else { "base64" });
 
-            world.script().clear();
-            world.run(&["sync", "--full"]).await;
-            world.drain().await;
-            assert_eq!(world.count("document_index where state = 'fresh'").await, 3);
+            mend(&world).await;
             assert_eq!(world.found("kettle").await[0], "Kettle");
         }
     }
@@ -92,79 +87,62 @@ async fn where_no_input_has_a_vector_the_server_is_at_fault_and_is_not_asked_for
     let world = World::new().await;
     world.script().always(Operation::Embeddings, Fault::Zeros(String::new()));
     world.sync().await;
-    assert!(failure(&world).await.contains("a vector of zeros"), "{}", failure(&world).await);
-    assert_eq!((world.count("chunk").await, world.count("job_history where outcome = 'dead'").await), (0, 3));
+    fails_with(&world, "a vector of zeros").await;
+    assert_eq!((world.count("chunk").await, dead_jobs(&world).await), (0, 3));
     // Three documents with three attempts each: no request more than if each had been asked for alone.
-    assert!(world.script().requests(Operation::Embeddings) <= 9);
+    assert!(world.embedding_requests() <= 9);
 }
 
 #[tokio::test]
 async fn vectors_in_another_order_go_to_their_own_chunks() {
-    let world = World::new().await;
+    let world = World::with_kettle().await;
     let sentences: String = (0..30).map(|n| format!("Part {n} is made of material{n}. ")).collect();
-    world
-        .in_shop(&format!(
-            "delete from product where id <> 3; update product set description = '{sentences}'"
-        ))
-        .await;
+    world.describe(3, &sentences).await;
     world.script().always(Operation::Embeddings, Fault::WrongOrder);
     world.sync().await;
     let found = world.parts.retriever.look_up("material17", SearchFilter::default(), 1).await.unwrap();
-    assert!(found[0].content.contains("material17"), "{}", found[0].content);
+    assert_contains(&found[0].content, "material17");
 }
 
 #[tokio::test]
 async fn a_model_server_that_is_down_leaves_the_old_chunks_searchable_and_charges_no_attempt() {
-    let world = World::new().await;
-    world.sync().await;
-    world.in_shop("update product set description = 'New words.' where id = 3").await;
-    world.script().always(Operation::Embeddings, Fault::Status { code: 503, retry_after: None });
+    let world = World::synced().await;
+    world.describe(3, "New words.").await;
+    world.script().always(Operation::Embeddings, AWAY);
     world.try_sync().await.unwrap();
-    let workers = world.workers();
-    world.until("the job waits", "exists (select from shopkeeper.job where last_error is not null)").await;
-    assert_eq!(world.count("chunk where content like '%litres%'").await, 1);
-    let (attempts, error): (i32, String) = sqlx::query_as("select attempts, last_error from shopkeeper.job")
-        .fetch_one(&world.ours)
-        .await
-        .unwrap();
-    assert_eq!(attempts, 0);
-    assert!(error.contains(world.models.base_url()) && error.contains("503"), "{error}");
-    world.script().clear();
-    sqlx::query("update shopkeeper.job set run_at = now()").execute(&world.ours).await.unwrap();
-    world.until("all is done", "not exists (select from shopkeeper.job)").await;
-    workers.stop().await;
+    let survived = async {
+        world.until_some("job where last_error is not null").await;
+        assert_eq!(world.count("chunk where content like '%litres%'").await, 1);
+        let (attempts, error): (i32, String) =
+            world.row("select attempts, last_error from shopkeeper.job").await;
+        assert!(attempts == 0 && error.contains(world.models.base_url()) && error.contains("503"), "{error}");
+        world.script().clear();
+        world.hurry().await;
+        world.until_none("job").await;
+    };
+    world.with_workers(survived).await;
     assert_eq!(world.found("new words").await[0], "Kettle");
 }
 
 #[tokio::test]
 async fn a_rate_limit_is_waited_for_as_long_as_the_server_asks() {
-    let world = World::new().await;
-    world.in_shop("delete from product where id <> 3").await;
+    let world = World::with_kettle().await;
     let retry_after = Some(Duration::from_mins(10));
     world.script().queue(Operation::Embeddings, [Fault::Status { code: 429, retry_after }]);
     world.try_sync().await.unwrap();
-    let workers = world.workers();
-    world.until("the job waits", "exists (select from shopkeeper.job where last_error is not null)").await;
-    workers.stop().await;
-    let waits: bool = world.value("select run_at > now() + interval '590 seconds' from shopkeeper.job").await;
-    assert!(waits);
+    world.with_workers(world.until_some("job where last_error is not null")).await;
+    assert_eq!(world.count("job where run_at > now() + interval '590 seconds'").await, 1);
 }
 
 #[tokio::test]
 async fn a_slow_model_server_is_given_up_in_time() {
-    let mut world = World::new().await;
+    let mut world = World::with_kettle().await;
     world.change_settings("timeout = \"20s\"", "timeout = \"5s\"").await;
-    world.in_shop("delete from product where id <> 3").await;
     world.script().always(Operation::Embeddings, Fault::Held);
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     world.try_sync().await.unwrap();
     let workers = world.workers();
-    world
-        .until(
-            "the job waits",
-            "exists (select from shopkeeper.job where last_error like '%no answer in time%')",
-        )
-        .await;
+    world.until_some("job where last_error like '%no answer in time%'").await;
     assert!(started.elapsed() >= Duration::from_secs(4), "openai.timeout is 5 s");
     world.script().clear();
     workers.stop().await;
@@ -173,69 +151,43 @@ async fn a_slow_model_server_is_given_up_in_time() {
 #[tokio::test]
 async fn a_row_that_cannot_be_rendered_fails_alone() {
     let source = SOURCE.replace("{{ name }}. {{ description }}", "{{ name }} {{ 10 // stock }}");
-    let world = World::with(
-        "create table product (id int primary key, name text, price numeric, stock int);
-         insert into product values (1, 'A', 1, 5), (2, 'B', 1, 0)",
-        &source,
-    )
-    .await;
-    world.sync().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 1);
-    assert!(failure(&world).await.contains("text:"), "{}", failure(&world).await);
-}
-
-async fn misfit(shop: &str, section: &str) -> String {
-    let world = World::with(shop, section).await;
-    let error = world.try_sync().await.unwrap_err();
-    assert!(matches!(error, SyncError::Catalogue(_)), "{error}");
-    assert_eq!(world.count("job").await, 0);
-    error.to_string()
-}
-
-const TINY: &str = "create table product (id int, name text, description text, price numeric, stock int);
-    insert into product values (1, 'A', '', 1, 1), (1, 'B', '', 1, 1), (null, 'C', '', 1, 1)";
-
-#[tokio::test]
-async fn a_template_that_names_a_missing_column_is_told_which_there_are() {
-    let error = misfit(TINY, &SOURCE.replace("{{ description }}", "{{ desciption }}")).await;
-    assert!(error.contains("`desciption`") && error.contains("id, name, description"), "{error}");
+    let shop = "create table product (id int primary key, name text, price numeric, stock int);
+         insert into product values (1, 'A', 1, 5), (2, 'B', 1, 0)";
+    let world = World::synced_with(shop, &source).await;
+    assert_eq!(world.fresh().await, 1);
+    fails_with(&world, "text:").await;
 }
 
 #[tokio::test]
-async fn duplicate_keys_are_refused_by_name() {
-    let world = World::with(TINY, SOURCE).await;
-    world.in_shop("delete from product where id is null").await;
-    let error = world.try_sync().await.unwrap_err().to_string();
-    assert!(error.contains("\"1\" is listed more than once"), "{error}");
-}
-
-#[tokio::test]
-async fn a_null_key_is_refused() {
-    let world = World::with(TINY, SOURCE).await;
-    world.in_shop("delete from product where id is not null").await;
-    let error = world.try_sync().await.unwrap_err().to_string();
-    assert!(error.contains("the key column is null"), "{error}");
-}
-
-#[tokio::test]
-async fn a_wrong_where_is_the_shop_databases_own_words() {
-    let source = SOURCE.replace("key = \"id\"", "key = \"id\"\nwhere = \"is_live\"");
-    let error = misfit(TINY, &source).await;
-    assert!(error.contains("source `product`") && error.contains("is_live"), "{error}");
+async fn a_source_that_does_not_fit_is_refused_in_words_that_name_the_fault() {
+    let rows = [(1, "A"), (1, "B")].map(|(id, name)| format!("({id}, '{name}', '', 1, 1)")).join(", ");
+    let misspelt = SOURCE.replace("{{ description }}", "{{ desciption }}");
+    let wrong_where = SOURCE.replace("key = \"id\"", "key = \"id\"\nwhere = \"is_live\"");
+    for (rows, source, words) in [
+        (rows.as_str(), misspelt.as_str(), ["`desciption`", "id, name, description"]),
+        (&rows, &wrong_where, ["source `product`", "is_live"]),
+        (&rows, SOURCE, ["\"1\"", "is listed more than once"]),
+        ("(null, 'C', '', 1, 1)", SOURCE, ["the key column is null", ""]),
+    ] {
+        let table = "create table product (id int, name text, description text, price numeric, stock int)";
+        let world = World::with(&format!("{table}; insert into product values {rows}"), source).await;
+        let error = world.try_sync().await.unwrap_err();
+        assert!(matches!(error, SyncError::Catalogue(_)), "{error}");
+        assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
+        assert_eq!(world.count("job").await, 0, "{error}");
+    }
 }
 
 #[tokio::test]
 async fn a_source_that_does_not_fit_any_more_keeps_no_answer_from_being_given() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     world.in_shop("alter table product rename column description to words").await;
     let stop = CancellationToken::new();
     let listeners = Listeners::bind(&world.config, Roles::ALL).unwrap();
     let running = daemon::run(&world.config, listeners, Roles::ALL, stop.clone(), |_| {});
     let asking = async {
-        let id: uuid::Uuid = world.value("select shopkeeper.ask('Which kettle holds two litres?')").await;
-        let answered = format!("status = 'completed' from shopkeeper.answer where id = '{id}'");
-        world.until("it is answered", &answered).await;
+        let id = world.ask_by_sql("Which kettle holds two litres?").await;
+        world.until_completed(id).await;
         stop.cancel();
     };
     let (ended, ()) = tokio::join!(running, asking);
@@ -248,32 +200,26 @@ async fn a_role_without_rights_is_told_what_to_grant() {
     let server = server().await;
     execute(&server.url("postgres"), "do $$ begin create role weak login password 'weak'; exception when duplicate_object then null; end $$").await;
     let weak = url.replacen(url.split('@').next().unwrap(), "postgres://weak:weak", 1);
-    let error = Store::open_migrated(&reach(&weak)).await.unwrap_err();
-    assert!(
-        matches!(&error, StoreError::Unsuitable(text) if text.contains("create extension vector")),
-        "{error}"
-    );
+    let refused = async |words: &str| {
+        let error = Store::open_migrated(&reach(&weak)).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Unsuitable(text) if text.contains(words)), "{error}");
+    };
+    refused("create extension vector").await;
     execute(&url, "create extension vector").await;
-    let error = Store::open_migrated(&reach(&weak)).await.unwrap_err();
-    assert!(
-        matches!(&error, StoreError::Unsuitable(text) if text.contains("grant create on database")),
-        "{error}"
-    );
+    refused("grant create on database").await;
 }
 
 #[tokio::test]
 async fn an_index_of_another_model_is_not_mixed_with_this_one() {
     let world = World::new().await;
     // One that holds nothing is made anew.
-    let settings = std::fs::read_to_string(world.settings()).unwrap();
-    std::fs::write(world.settings(), settings.replace("dimensions = 64", "dimensions = 32")).unwrap();
-    assert!(world.run(&["sync"]).await.status.success());
+    let settings = world.edit_settings("dimensions = 64", "dimensions = 32");
+    world.run_ok("sync").await;
     assert_eq!(world.value::<i32>("select dimensions from shopkeeper.index_version").await, 32);
-    std::fs::write(world.settings(), settings).unwrap();
-    assert!(world.run(&["sync", "--wait"]).await.status.success());
-    let settings = std::fs::read_to_string(world.settings()).unwrap();
-    std::fs::write(world.settings(), settings.replace("model = \"hash\"", "model = \"other\"")).unwrap();
-    let output = world.run(&["search", "shirt"]).await;
+    world.write("jobs.toml", &settings);
+    world.run_ok("sync --wait").await;
+    world.edit_settings("model = \"hash\"", "model = \"other\"");
+    let output = world.run_line("search shirt").await;
     let error = stderr(&output);
     assert!(!output.status.success() && error.contains("[embedding.next]"), "{error}");
     assert!(error.contains("hash with 64 dimensions") && error.contains("other with 64"), "{error}");
@@ -294,16 +240,16 @@ async fn workers_survive_that_every_connection_is_ended() {
     let workers = world.workers();
     for round in 0..3 {
         world.in_shop(&format!("update product set description = 'Round {round}.'")).await;
-        let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
-        let _: i64 = world.value(end).await;
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity
+             where datname = current_database() and pid <> pg_backend_pid()";
+        world.values::<bool>(end).await;
         let mut synced = world.try_sync().await;
         while matches!(synced, Err(SyncError::Store(StoreError::Unreachable(_)))) {
             synced = world.try_sync().await;
         }
         synced.unwrap();
-        let _: i64 = world.value(end).await;
-        let wanted = format!("count(*) = 3 from shopkeeper.chunk where content like '%Round {round}.'");
-        world.until("all is fresh", &wanted).await;
+        world.values::<bool>(end).await;
+        world.until_count(3, &format!("chunk where content like '%Round {round}.'")).await;
     }
     workers.stop().await;
 }

@@ -1,36 +1,18 @@
 //! Sources that are feeds: files and downloads, whole and cut.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::{Mutex, atomic::AtomicUsize};
 
+use crate::{prelude::*, refresh::index};
 use axum::{
+    Router,
     body::Body,
     extract::State,
-    http::{HeaderMap, Response, StatusCode, header},
+    http::{HeaderMap, Response, header},
     response::IntoResponse,
+    routing,
 };
-use shopkeeper::{
-    config::Config,
-    daemon,
-    demo::models::Operation,
-    job::JobError,
-    sync::reconcile::{SyncOptions, SyncReport},
-};
-use tokio::{
-    sync::{RwLock, RwLockWriteGuard, Semaphore},
-    task::JoinSet,
-};
-
-use crate::{
-    refresh::index,
-    support::{SHOP, SOURCE, World, stderr},
-};
+use shopkeeper::sync::reconcile::SyncReport;
+use tokio::sync::{RwLock, RwLockWriteGuard, Semaphore};
 
 /// Longer than what waits for nothing takes, and less than a feed's server may take to answer.
 const SOON: Duration = Duration::from_secs(20);
@@ -56,22 +38,32 @@ metadata = [\"price\"]
     )
 }
 
+/// A world whose only source is a feed at this place.
+async fn with_feed(place: &str, format: &str) -> World {
+    World::with("select 1", &source(place, format)).await
+}
+
 /// A world whose feed is a file beside the settings.
 async fn with_file(format: &str, feed: &str) -> World {
-    let world = World::with("select 1", &source("path = \"feed.txt\"", format)).await;
+    let world = with_feed("path = \"feed.txt\"", format).await;
     write(&world, feed);
     world
 }
 
 fn write(world: &World, feed: &str) {
     // Written beside and renamed, as one should.
-    let (new, path) = (world.folder.path().join("feed.new"), world.folder.path().join("feed.txt"));
-    std::fs::write(&new, feed).unwrap();
-    std::fs::rename(new, path).unwrap();
+    world.write("feed.new", feed);
+    let path = |name| world.folder.path().join(name);
+    fs::rename(path("feed.new"), path("feed.txt")).unwrap();
 }
 
 async fn indexed(world: &World) -> String {
     world.value("select coalesce(string_agg(content, ' ' order by key), '') from shopkeeper.chunk").await
+}
+
+/// The feed with another text for the mug.
+fn changed() -> String {
+    CSV.replace("clay", "glass")
 }
 
 #[tokio::test]
@@ -79,26 +71,18 @@ async fn a_file_is_followed_row_by_row() {
     let world = with_file("csv", CSV).await;
     assert_eq!(world.sync().await.added, 3);
     assert_eq!(world.found("Kettle: a kettle, of steel").await[0], "Kettle");
-    assert_eq!(
-        world
-            .value::<String>("select sku || (metadata ->> 'price') from shopkeeper.document where key = 'm2'")
-            .await,
-        "m245.00"
-    );
+    let kettle = "select sku || (metadata ->> 'price') from shopkeeper.document where key = 'm2'";
+    assert_eq!(world.text(kettle).await, "m245.00");
     let inputs = world.script().inputs();
-    let (same, price) = (world.sync().await, CSV.replace("45.00", "39.00"));
+    let same = world.sync().await;
     assert_eq!((same.changed, same.unchanged), (0, 3));
-    write(&world, &price);
+    write(&world, &CSV.replace("45.00", "39.00"));
     assert_eq!(world.sync().await.changed, 1);
     assert_eq!(world.script().inputs(), inputs, "a price is not embedded");
-    assert_eq!(
-        world.value::<String>("select metadata ->> 'price' from shopkeeper.document where key = 'm2'").await,
-        "39.00"
-    );
-    write(
-        &world,
-        "sku;name;description;price\nm1;Mug;A mug of glass.;9.90\nm3;Tent;A tent for two.;189.00\n",
-    );
+    assert_eq!(world.text(kettle).await, "m239.00");
+    let semicolons =
+        "sku;name;description;price\nm1;Mug;A mug of glass.;9.90\nm3;Tent;A tent for two.;189.00\n";
+    write(&world, semicolons);
     let report = world.sync().await;
     assert_eq!((report.changed, report.removed, report.unchanged), (1, 1, 1));
     assert_eq!(indexed(&world).await, "A mug of glass. A tent for two.");
@@ -109,15 +93,13 @@ async fn json_lines_and_merchant_feeds_are_the_same_documents() {
     let lines = "{\"sku\":\"m1\",\"name\":\"Mug\",\"description\":\"A mug of clay.\",\"price\":\"9.90\"}\n\
                  {\"sku\":\"m2\",\"name\":\"Kettle\",\"description\":\"A kettle, of steel.\",\"price\":\"45.00\"}\n\
                  {\"sku\":\"m3\",\"name\":\"Tent\",\"description\":\"A tent for two.\",\"price\":\"189.00\"}\n";
-    let items: String = lines
-        .lines()
-        .map(|line| {
-            let row: BTreeMap<String, String> = serde_json::from_str(line).unwrap();
-            let fields: String =
-                row.iter().map(|(name, value)| format!("<g:{name}>{value}</g:{name}>")).collect();
-            format!("<item>{fields}</item>")
-        })
-        .collect();
+    let items = lines.lines().map(|line| {
+        let row: BTreeMap<String, String> = serde_json::from_str(line).unwrap();
+        let fields: String =
+            row.iter().map(|(name, value)| format!("<g:{name}>{value}</g:{name}>")).collect();
+        format!("<item>{fields}</item>")
+    });
+    let items: String = items.collect();
     let merchant = format!(
         "<?xml version=\"1.0\"?><rss xmlns:g=\"http://base.google.com/ns/1.0\"><channel>{items}</channel></rss>"
     );
@@ -152,11 +134,9 @@ async fn an_empty_or_a_cut_feed_removes_nothing() {
     world.drain().await;
     assert_eq!(world.index().await, before);
     write(&world, "sku,name,price\nm1,Mug,1\n");
-    let output = world.run(&["sync"]).await;
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("name the column `description`"), "{}", stderr(&output));
-    std::fs::remove_file(world.folder.path().join("feed.txt")).unwrap();
-    assert_eq!(world.run(&["sync"]).await.status.code(), Some(3));
+    world.run_failing("sync", 2, "name the column `description`").await;
+    fs::remove_file(world.folder.path().join("feed.txt")).unwrap();
+    world.run_failing("sync", 3, "").await;
     assert_eq!(world.index().await, before);
 }
 
@@ -180,7 +160,7 @@ async fn a_feed_that_cannot_be_read_fails_no_document_of_another_source() {
     let world = with_both("path = \"feed.txt\"").await;
     write(&world, CSV);
     list_elsewhere(&world, "feed").await;
-    std::fs::remove_file(world.folder.path().join("feed.txt")).unwrap();
+    fs::remove_file(world.folder.path().join("feed.txt")).unwrap();
     world.parts.versions.written().await.unwrap();
     let (of_feed, of_table) = tokio::join!(index(&world, "feed", &["m1"]), index(&world, "product", &["1"]));
     assert!(matches!(of_feed, Err(JobError::Snooze { .. })), "{of_feed:?}");
@@ -203,23 +183,19 @@ struct Served {
 }
 
 impl Served {
-    /// Serves a feed until what comes with it is dropped; its address as a source's settings name it.
-    async fn start(text: &str) -> (Self, String, JoinSet<std::io::Result<()>>) {
+    /// Serves a feed; returns its address as a source's settings name it.
+    async fn start() -> (Self, String) {
         let served = Self {
-            feed: Arc::new(Mutex::new(text.to_owned())),
+            feed: Arc::new(Mutex::new(CSV.to_owned())),
             cut_at: Arc::default(),
             whole: Arc::default(),
             unchanged: Arc::default(),
             asked: Arc::new(Semaphore::new(0)),
             gate: Arc::default(),
         };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let place = format!("url = \"http://{}/feed.csv?token=s3cret\"", listener.local_addr().unwrap());
-        let routes =
-            axum::Router::new().route("/feed.csv", axum::routing::get(feed)).with_state(served.clone());
-        let mut serving = JoinSet::new();
-        serving.spawn(async move { axum::serve(listener, routes).await });
-        (served, place, serving)
+        let routes = Router::new().route("/feed.csv", routing::get(feed)).with_state(served.clone());
+        let place = format!("url = \"{}/feed.csv?token=s3cret\"", serve(routes).await);
+        (served, place)
     }
 
     /// Waits for the next request since `gate` was closed.
@@ -254,24 +230,23 @@ async fn feed(State(served): State<Served>, headers: HeaderMap) -> Response<Body
 
 #[tokio::test]
 async fn a_download_that_breaks_off_is_noticed_and_one_that_did_not_change_is_not_repeated() {
-    let (served, place, mut serving) = Served::start(CSV).await;
-    let world = World::with("select 1", &source(&place, "csv")).await;
+    let (served, place) = Served::start().await;
+    let world = with_feed(&place, "csv").await;
     assert_eq!(world.sync().await.added, 3);
     assert_eq!(world.sync().await.unchanged, 3);
     assert_eq!((served.whole.load(Ordering::Acquire), served.unchanged.load(Ordering::Acquire)), (1, 1));
 
     let before = world.index().await;
-    *served.feed.lock().unwrap() = CSV.replace("clay", "glass");
+    *served.feed.lock().unwrap() = changed();
     // At the end of a line, where the text itself tells nothing.
-    *served.cut_at.lock().unwrap() = CSV.replace("clay", "glass").find("m2");
+    *served.cut_at.lock().unwrap() = changed().find("m2");
     let error = world.try_sync().await.unwrap_err().to_string();
     assert!(error.contains("source `product` cannot be reached") && !error.contains("s3cret"), "{error}");
     assert_eq!(world.index().await, before);
     *served.cut_at.lock().unwrap() = None;
     assert_eq!(world.sync().await.changed, 1);
     assert!(indexed(&world).await.contains("A mug of glass."));
-    assert!(!crate::support::stdout(&world.run(&["config", "show"]).await).contains("s3cret"));
-    serving.shutdown().await;
+    assert!(!world.run_ok("config show").await.contains("s3cret"));
 }
 
 #[tokio::test]
@@ -286,18 +261,14 @@ async fn a_download_that_may_have_been_written_again_in_the_second_it_was_sent_i
             return StatusCode::NOT_MODIFIED.into_response();
         }
         *times += 1;
-        let about =
+        let validators =
             [(header::LAST_MODIFIED, WRITTEN), (header::ETAG, "\"of that second\""), (header::DATE, now)];
-        (about, feed.clone()).into_response()
+        (validators, feed.clone()).into_response()
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let place = format!("url = \"http://{}/\"", listener.local_addr().unwrap());
-    let routes = axum::Router::new().route("/", axum::routing::get(feed));
-    let mut serving = JoinSet::new();
-    serving.spawn(async move { axum::serve(listener, routes).await });
-    let world = World::with("select 1", &source(&place, "csv")).await;
+    let url = serve(Router::new().route("/", routing::get(feed))).await;
+    let world = with_feed(&format!("url = \"{url}/\""), "csv").await;
     assert_eq!(world.sync().await.added, 3);
-    served.lock().unwrap().0 = CSV.replace("clay", "glass");
+    served.lock().unwrap().0 = changed();
     assert_eq!(world.sync().await.changed, 1);
     // Later it is known that this is the last of that second.
     served.lock().unwrap().1 = "Thu, 01 Jan 2026 00:00:02 GMT";
@@ -305,34 +276,33 @@ async fn a_download_that_may_have_been_written_again_in_the_second_it_was_sent_i
         assert_eq!(world.sync().await.unchanged, 3);
     }
     assert_eq!(served.lock().unwrap().2, 3);
-    serving.shutdown().await;
 }
 
 #[tokio::test]
 async fn a_daemon_with_an_old_copy_reads_what_another_listed() {
     let world = with_file("csv", CSV).await;
     world.sync().await;
-    write(&world, &(CSV.replace("clay", "glass") + "m4,Lamp,A lamp of oak.,70.00\n"));
+    write(&world, &(changed() + "m4,Lamp,A lamp of oak.,70.00\n"));
     assert_eq!(list_elsewhere(&world, "product").await.added, 1);
     // This world's own jobs hold the copy from before.
     world.drain().await;
     assert_eq!(indexed(&world).await, "A mug of glass. A kettle, of steel. A tent for two. A lamp of oak.");
     assert_eq!(world.sync().await.unchanged, 4);
-    assert!(world.script().requests(Operation::Embeddings) > 0);
+    assert!(world.embedding_requests() > 0);
 }
 
 #[tokio::test]
 async fn while_a_feed_is_downloaded_its_last_copy_is_read_but_for_what_changed() {
-    let (served, place, mut serving) = Served::start(CSV).await;
-    let world = World::with("select 1", &source(&place, "csv")).await;
+    let (served, place) = Served::start().await;
+    let world = with_feed(&place, "csv").await;
     world.sync().await;
-    *served.feed.lock().unwrap() = CSV.replace("clay", "glass");
+    *served.feed.lock().unwrap() = changed();
     assert_eq!(list_elsewhere(&world, "product").await.changed, 1);
     let gate = served.close().await;
     let behind = index(&world, "product", &["m1"]);
     let meanwhile = async {
         served.asked().await;
-        let same = tokio::time::timeout(SOON, index(&world, "product", &["m2"])).await;
+        let same = timeout(SOON, index(&world, "product", &["m2"])).await;
         assert_eq!(same.expect("it waits for the download"), Ok(()));
         assert!(indexed(&world).await.contains("A mug of clay."));
         drop(gate);
@@ -340,12 +310,11 @@ async fn while_a_feed_is_downloaded_its_last_copy_is_read_but_for_what_changed()
     let (behind, ()) = tokio::join!(behind, meanwhile);
     assert_eq!(behind, Ok(()));
     assert!(indexed(&world).await.contains("A mug of glass."), "it is not read from a copy that is older");
-    serving.shutdown().await;
 }
 
 #[tokio::test]
 async fn a_source_that_hangs_holds_up_no_other() {
-    let (served, place, mut serving) = Served::start(CSV).await;
+    let (served, place) = Served::start().await;
     let world = with_both(&place).await;
     list_elsewhere(&world, "feed").await;
     let gate = served.close().await;
@@ -354,7 +323,7 @@ async fn a_source_that_hangs_holds_up_no_other() {
         served.asked().await;
         world.parts.versions.written().await.unwrap();
         let of_table = async {
-            let ended = tokio::time::timeout(SOON, index(&world, "product", &["1"])).await;
+            let ended = timeout(SOON, index(&world, "product", &["1"])).await;
             assert_eq!(ended.expect("it waits for the feed"), Ok(()));
             drop(gate);
         };
@@ -362,5 +331,4 @@ async fn a_source_that_hangs_holds_up_no_other() {
     };
     let (one, (other, ())) = tokio::join!(hanging, others);
     assert_eq!((one, other), (Ok(()), Ok(())));
-    serving.shutdown().await;
 }

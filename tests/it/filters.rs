@@ -1,12 +1,8 @@
 //! A filtered search finds the nearest chunks that match, however few they are.
 
-use std::collections::BTreeSet;
-
-use serde_json::{Map, Value, json};
-use shopkeeper::store::{chunks::SearchFilter, versions::IndexVersion};
-use sqlx::AssertSqlSafe;
-
-use crate::support::{SHOP, SOURCE, World, execute};
+use crate::prelude::*;
+use serde_json::Map;
+use shopkeeper::store::versions::IndexVersion;
 
 const DIMENSIONS: u16 = 8;
 const CHUNKS: u32 = 30_000;
@@ -16,26 +12,23 @@ const TOP_K: u32 = 5;
 /// searches begin; ten more are of another source.
 async fn shop() -> (World, IndexVersion) {
     let world = World::with_dimensions(DIMENSIONS, SHOP, SOURCE).await;
-    execute(
-        &world.url(),
-        &format!(
-            "select setseed(0.5);
-             insert into shopkeeper.document (source, key, title, metadata)
-             select case when n <= {CHUNKS} then 'product' else 'faq' end, n, 'Product ' || n, jsonb_build_object(
-                 'half', n % 2, 'hundredth', n % 100, 'rare', n % 3000, 'away', n % 2 = 1,
-                 'price', n / 7.0, 'name', md5(n::text)
-             )
-             from generate_series(1, {CHUNKS} + 10) as n;
-             insert into shopkeeper.chunk (version, source, key, ordinal, input_hash, content, tokens, embedding)
-             select 1, case when n <= {CHUNKS} then 'product' else 'faq' end, n, 1, decode(md5(n::text), 'hex'), 'Product ' || n, 3, (
-                 select array_agg(case when n <= {CHUNKS} and d = 1 then (1 - 2 * (n % 2)) * (0.5 + random()) else random() - 0.5 end)
-                 from generate_series(1, {DIMENSIONS}) as d where n > 0
-             )::real[]::vector::halfvec
-             from generate_series(1, {CHUNKS} + 10) as n;
-             analyze shopkeeper.document; analyze shopkeeper.chunk"
-        ),
-    )
-    .await;
+    let fill = format!(
+        "select setseed(0.5);
+         insert into shopkeeper.document (source, key, title, metadata)
+         select case when n <= {CHUNKS} then 'product' else 'faq' end, n, 'Product ' || n, jsonb_build_object(
+             'half', n % 2, 'hundredth', n % 100, 'rare', n % 3000, 'away', n % 2 = 1,
+             'price', n / 7.0, 'name', md5(n::text)
+         )
+         from generate_series(1, {CHUNKS} + 10) as n;
+         insert into shopkeeper.chunk (version, source, key, ordinal, input_hash, content, tokens, embedding)
+         select 1, case when n <= {CHUNKS} then 'product' else 'faq' end, n, 1, decode(md5(n::text), 'hex'), 'Product ' || n, 3, (
+             select array_agg(case when n <= {CHUNKS} and d = 1 then (1 - 2 * (n % 2)) * (0.5 + random()) else random() - 0.5 end)
+             from generate_series(1, {DIMENSIONS}) as d where n > 0
+         )::real[]::vector::halfvec
+         from generate_series(1, {CHUNKS} + 10) as n;
+         analyze shopkeeper.document; analyze shopkeeper.chunk"
+    );
+    world.execute(&fill).await;
     let version = world.store.index_versions().await.unwrap().remove(0);
     world.store.build_hnsw(&version).await.unwrap();
     (world, version)
@@ -51,7 +44,7 @@ async fn exact(world: &World, vector: &[f32], condition: &str) -> Vec<String> {
         "select key from shopkeeper.chunk join shopkeeper.document using (source, key)
          where {condition} order by (embedding <=> '{vector:?}'::vector::halfvec) + 0, source, key limit {TOP_K}"
     );
-    sqlx::query_scalar(AssertSqlSafe(statement)).fetch_all(&world.ours).await.unwrap()
+    world.values(&statement).await
 }
 
 /// Where searches begin.
@@ -62,21 +55,20 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    async fn found(&self, within: SearchFilter<'_>) -> Vec<String> {
+    async fn find(&self, within: SearchFilter<'_>) -> Vec<String> {
         let found = self.world.store.nearest(self.version, self.vector, TOP_K, within).await.unwrap();
         assert!(found.is_sorted_by(|one, other| one.distance <= other.distance));
         found.into_iter().map(|passage| passage.key).collect()
     }
 
-    async fn with(&self, metadata: &Map<String, Value>) -> Vec<String> {
-        self.found(SearchFilter { sources: None, metadata: Some(metadata) }).await
+    async fn find_matching(&self, metadata: &Map<String, Value>) -> Vec<String> {
+        self.find(SearchFilter { sources: None, metadata: Some(metadata) }).await
     }
 }
 
 async fn is_selective(world: &World, metadata: &Map<String, Value>) -> bool {
-    world
-        .value(&format!("select shopkeeper.walk_limit(1, {TOP_K}, null, '{}') is null", json!(metadata)))
-        .await
+    let filter = json!(metadata);
+    world.value(&format!("select shopkeeper.walk_limit(1, {TOP_K}, null, '{filter}') is null")).await
 }
 
 #[tokio::test]
@@ -94,7 +86,7 @@ async fn a_filter_finds_as_many_as_there_are_by_the_plan_that_costs_least() {
         (filter("half", 0), r#"metadata @> '{"half": 0}'"#),
         (filter("hundredth", 4), r#"metadata @> '{"hundredth": 4}'"#),
     ] {
-        let (found, exact) = (place.with(&metadata).await, exact(&world, &vector, condition).await);
+        let (found, exact) = (place.find_matching(&metadata).await, exact(&world, &vector, condition).await);
         let common = found.iter().collect::<BTreeSet<_>>().intersection(&exact.iter().collect()).count();
         assert!(found.len() == 5 && common >= 4, "{condition}: {found:?}, not {exact:?}");
     }
@@ -103,28 +95,34 @@ async fn a_filter_finds_as_many_as_there_are_by_the_plan_that_costs_least() {
     // Few match: each of them is looked at.
     let rare = filter("rare", 1711);
     assert!(is_selective(&world, &rare).await);
-    assert_eq!(place.with(&rare).await, exact(&world, &vector, r#"metadata @> '{"rare": 1711}'"#).await);
+    assert_eq!(
+        place.find_matching(&rare).await,
+        exact(&world, &vector, r#"metadata @> '{"rare": 1711}'"#).await
+    );
     let three = json!({ "rare": 1711, "half": 1 }).as_object().unwrap().clone();
-    assert_eq!(place.with(&three).await.len(), 5);
+    assert_eq!(place.find_matching(&three).await.len(), 5);
     let one = filter("name", "c81e728d9d4c2f636f067f89cc14862c");
-    assert_eq!(place.with(&one).await, ["2"]);
-    assert!(place.with(&filter("name", "none")).await.is_empty());
+    assert_eq!(place.find_matching(&one).await, ["2"]);
+    assert!(place.find_matching(&filter("name", "none")).await.is_empty());
 
     // Many match, and all of them are far away.
     let away = filter("away", true);
     assert!(!is_selective(&world, &away).await);
-    assert_eq!(place.with(&away).await, exact(&world, &vector, r#"metadata @> '{"away": true}'"#).await);
+    assert_eq!(
+        place.find_matching(&away).await,
+        exact(&world, &vector, r#"metadata @> '{"away": true}'"#).await
+    );
 
     // A source of few documents, by SQL as well.
     let faq = ["faq".to_owned()];
     let within = SearchFilter { sources: Some(&faq), metadata: None };
     let expected = exact(&world, &vector, "source = 'faq'").await;
-    assert_eq!((place.found(within).await, expected.len()), (expected.clone(), 5));
+    assert_eq!((place.find(within).await, expected.len()), (expected.clone(), 5));
     let by_sql = format!("select array_agg(key) from shopkeeper.search('{vector:?}', {TOP_K}, 'faq')");
     assert_eq!(world.value::<Vec<String>>(&by_sql).await, expected);
     let both = SearchFilter { sources: Some(&faq), metadata: Some(&filter("half", 1)) };
     assert_eq!(
-        place.found(both).await,
+        place.find(both).await,
         exact(&world, &vector, r#"source = 'faq' and metadata @> '{"half": 1}'"#).await
     );
     let all = format!("select count(*) from shopkeeper.search('{vector:?}', {TOP_K})");

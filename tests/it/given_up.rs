@@ -1,18 +1,15 @@
-//! Work that is given up at any of its steps, as that of a job is whose lease is lost or whose time is over: what comes
-//! after it on the same connection is none the worse.
+//! Work that is dropped at any await point, as when a job loses its lease or times out: the next work on the same
+//! connection is not affected.
 
-use std::{collections::BTreeMap, future::poll_fn, pin::pin, sync::Arc, task::Poll};
+use std::{future::poll_fn, pin::pin, task::Poll};
 
-use crate::support::{SHOP, SOURCE, World, reach};
+use crate::prelude::*;
 use futures::TryStreamExt;
 use serde_json::value::RawValue;
 use shopkeeper::{
     catalogue::{Catalogue, Document, DocumentId, Fingerprint},
     indexing::chunk::{Chunk, Chunks, EmbeddedChunk},
-    store::{
-        Reach, Store,
-        documents::{Content, DocumentWrite, KnownDocument, WriteOutcome},
-    },
+    store::documents::{Content, DocumentWrite, KnownDocument, WriteOutcome},
 };
 
 /// How far work gets; how many awaits are one step is a matter of how soon the server replies.
@@ -37,7 +34,7 @@ async fn steps<T>(number: usize, work: impl Future<Output = T>) -> Option<T> {
 #[tokio::test]
 async fn a_listing_that_is_given_up_leaves_nothing_old_to_be_read() {
     let world = World::with(SHOP, &(SOURCE.to_owned() + "max_connections = 1\n")).await;
-    let (_, source) = world.parts.postgres_sources().next().unwrap();
+    let source = world.source();
     let mut ended = 0;
     for number in STEPS.cycle().take(ROUNDS) {
         let listed = steps(number, source.list().try_collect::<Vec<_>>()).await;
@@ -54,50 +51,57 @@ async fn a_listing_that_is_given_up_leaves_nothing_old_to_be_read() {
     assert!((1..ROUNDS).contains(&ended), "{ended} ended");
 }
 
-/// What is to be written of a document that is known so.
-pub(crate) fn written(id: &DocumentId, known: &KnownDocument, text: &str) -> DocumentWrite {
-    let document = Document {
-        key: id.key.clone(),
+pub(crate) fn product(key: &str) -> DocumentId {
+    DocumentId { source: "product".to_owned(), key: key.to_owned() }
+}
+
+pub(crate) fn document(key: &str, text: &str) -> Arc<Document> {
+    Arc::new(Document {
+        key: key.to_owned(),
         title: text.to_owned(),
         text: text.to_owned(),
         link: None,
         sku: None,
         metadata: RawValue::from_string("{}".to_owned()).unwrap(),
         row_hash: 1,
-    };
+    })
+}
+
+pub(crate) async fn known(store: &Store, id: &DocumentId) -> KnownDocument {
+    store.indexed(1, std::iter::once(id)).await.unwrap().remove(id).unwrap()
+}
+
+/// What is to be written of a document that is known so.
+pub(crate) fn written(id: &DocumentId, known: &KnownDocument, text: &str) -> DocumentWrite {
     let chunk = Chunk { content: text.to_owned(), input: text.to_owned(), tokens: 1 };
     let hash = chunk.hash();
     let fresh = vec![EmbeddedChunk { ordinal: 1, chunk, hash, vector: vec![0.5; 64] }];
     let chunks = Some(Chunks { fresh, ..Chunks::default() });
     let fingerprint = Fingerprint([u8::try_from(text.len()).unwrap(); 32]);
-    let content = Content { document: Arc::new(document), known: known.fingerprint, fingerprint, chunks };
+    let (document, known_as) = (document(&id.key, text), known.fingerprint);
+    let content = Content { document, known: known_as, fingerprint, chunks };
     DocumentWrite { id: id.clone(), revision: known.revision, lease: None, content: Some(content) }
+}
+
+pub(crate) async fn write(store: &Store, write: DocumentWrite) -> Result<Vec<WriteOutcome>, StoreError> {
+    store.refresh(1, Some(1), &[write], &BTreeMap::new()).await
 }
 
 #[tokio::test]
 async fn a_write_that_is_given_up_takes_nothing_with_it_that_is_written_after_it() {
-    let world = World::new().await;
-    world.sync().await;
-    let store = Store::open(&Reach { max_connections: 1, ..reach(&world.url()) }).await.unwrap();
-    let id = DocumentId { source: "product".to_owned(), key: "1".to_owned() };
+    let world = World::synced().await;
+    let (store, id) = (one_connection(&world).await, product("1"));
     let mut finished = 0;
-    let known = async || store.indexed(1, std::iter::once(&id)).await.unwrap().remove(&id).unwrap();
     for number in STEPS.cycle().take(ROUNDS) {
-        let before = known().await;
-        let write = written(&id, &before, &format!("Step {number}."));
-        let ended =
-            steps(number, store.refresh(1, Some(1), std::slice::from_ref(&write), &BTreeMap::new())).await;
+        let before = known(&store, &id).await;
+        let step = written(&id, &before, &format!("Step {number}."));
+        let ended = steps(number, write(&store, step)).await;
         store.refresh_one(&id).await.unwrap();
         let seen: i64 = world.value("select revision from shopkeeper.document where key = '1'").await;
         assert_eq!(seen, before.revision + 1, "after {number} steps");
-        let whole = written(&id, &known().await, &format!("All of {number}."));
-        assert_eq!(
-            store.refresh(1, Some(1), &[whole], &BTreeMap::new()).await.unwrap(),
-            [WriteOutcome::Fresh],
-            "after {number} steps"
-        );
-        let content: String = world.value("select content from shopkeeper.chunk where key = '1'").await;
-        assert_eq!(content, format!("All of {number}."));
+        let whole = written(&id, &known(&store, &id).await, &format!("All of {number}."));
+        assert_eq!(write(&store, whole).await.unwrap(), [WriteOutcome::Fresh], "after {number} steps");
+        assert_eq!(world.content("1").await, format!("All of {number}."));
         if let Some(ended) = ended {
             assert_eq!(ended.unwrap(), [WriteOutcome::Fresh]);
             finished += 1;
@@ -106,11 +110,14 @@ async fn a_write_that_is_given_up_takes_nothing_with_it_that_is_written_after_it
     assert!((1..ROUNDS).contains(&finished), "{finished} ended");
 }
 
+async fn one_connection(world: &World) -> Store {
+    Store::open(&Reach { max_connections: 1, ..reach(&world.url()) }).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_statement_that_is_given_up_leaves_its_connection_to_the_next() {
-    let world = World::new().await;
-    world.sync().await;
-    let store = Store::open(&Reach { max_connections: 1, ..reach(&world.url()) }).await.unwrap();
+    let world = World::synced().await;
+    let store = one_connection(&world).await;
     let keys = ["1".to_owned(), "2".to_owned()];
     for number in STEPS.cycle().take(ROUNDS) {
         let hashes = steps(number, store.listed_hashes("product", &keys)).await;

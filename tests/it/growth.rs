@@ -3,30 +3,16 @@
 //! The statements are those that the program is checked against, in `.sqlx`. With sequential scans switched off the planner
 //! shows one only where no index serves.
 
-use serde_json::Value;
-use shopkeeper::store::jobs::Selection;
-use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
-
-use crate::support::{World, execute, touched};
+use crate::prelude::*;
+use sqlx::{Executor, Row};
 
 /// Tables that grow with the shop, its customers or time.
-const LARGE: &[&str] = &[
-    "answer",
-    "answer_event",
-    "chunk",
-    "chunk_1",
-    "delivery",
-    "document",
-    "document_index",
-    "embedding_cache",
-    "escalation",
-    "feedback",
-    "job",
-    "job_history",
-    "schedule_tick",
-    "session",
-    "token",
-];
+const LARGE: &str = "answer answer_event chunk chunk_1 delivery document document_index embedding_cache escalation feedback \
+     job job_history schedule_tick session token";
+
+fn large() -> impl Iterator<Item = &'static str> {
+    LARGE.split(' ')
+}
 
 /// Statements that read all of something, by a part of their text, and why they may.
 const WHOLE: &[(&str, &str)] = &[
@@ -75,7 +61,7 @@ const ROWS: &str = "
     insert into shopkeeper.session (client, id) select 'c' || n % 5, 's' || n from generate_series(1, 20000) as n;
     analyze";
 
-/// Statements whose filters may be left out are planned for their values: these are the ways in which they are asked.
+/// Statements with optional filters are planned for their values: these are the combinations in use.
 const FILTERED: &[(&str, &[&[&str]])] = &[
     (
         "order by seq desc limit $5",
@@ -109,10 +95,10 @@ const FILTERED: &[(&str, &[&[&str]])] = &[
 fn statements() -> Vec<String> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
     let mut statements = Vec::new();
-    for file in std::fs::read_dir(folder).unwrap() {
-        let file = std::fs::read_to_string(file.unwrap().path()).unwrap();
+    for file in fs::read_dir(folder).unwrap() {
+        let file = fs::read_to_string(file.unwrap().path()).unwrap();
         let query = serde_json::from_str::<Value>(&file).unwrap()["query"].as_str().unwrap().to_owned();
-        if LARGE.iter().any(|table| query.contains(&format!("shopkeeper.{table}"))) {
+        if large().any(|table| query.contains(&format!("shopkeeper.{table}"))) {
             statements.push(query);
         }
     }
@@ -140,7 +126,7 @@ fn whole_reads(plan: &Value, is_limited: bool, found: &mut Vec<String>) {
     let is_limited = is_limited || kind == "Limit";
     let table = plan["Relation Name"].as_str().unwrap_or_default();
     let is_bounded = plan.get("Index Cond").is_some() || plan.get("Recheck Cond").is_some() || is_limited;
-    if LARGE.contains(&table)
+    if large().any(|large| large == table)
         && (kind == "Seq Scan" || kind.ends_with("Scan") && kind != "Tid Scan" && !is_bounded)
     {
         found.push(format!("{kind} of {table}"));
@@ -159,14 +145,12 @@ async fn plan(connection: &mut PgConnection, explain: &str) -> Value {
 #[tokio::test]
 async fn no_statement_reads_all_of_a_large_table_unless_it_counts_it() {
     let world = World::new().await;
-    execute(&world.url(), ROWS).await;
+    world.execute(ROWS).await;
     let mut connection = world.ours.acquire().await.unwrap();
     // As the store does where it looks many rows up.
-    connection
-        .execute("set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off")
-        .await
-        .unwrap();
-    let (mut wrong, mut counted) = (Vec::new(), std::collections::BTreeSet::new());
+    let settings = "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off";
+    connection.execute(settings).await.unwrap();
+    let (mut wrong, mut counted) = (Vec::new(), BTreeSet::new());
     for statement in statements() {
         let mut found = Vec::new();
         for way in ways(&statement) {
@@ -186,15 +170,14 @@ async fn no_statement_reads_all_of_a_large_table_unless_it_counts_it() {
 async fn an_answer_is_read_and_ended_by_its_id_beside_many_that_are_open_and_handed_over() {
     let world = World::new().await;
     let id = "6b3b0c4e-9f1c-4f41-8d3b-5d6f1f8a3a10";
-    execute(
-        &world.url(),
-        &format!(
-            "alter table shopkeeper.answer set (autovacuum_enabled = off);
-             insert into shopkeeper.answer (id, client, session_id, request, question, status, fence, needs_escalation, escalation_reason)
-             values ('{id}', 'c', 's', '{{}}', 'q', 'in_progress', 7, true, 'failed'); analyze"
-        ),
-    )
-    .await;
+    let columns =
+        "id, client, session_id, request, question, status, fence, needs_escalation, escalation_reason";
+    let open = format!(
+        "alter table shopkeeper.answer set (autovacuum_enabled = off);
+         insert into shopkeeper.answer ({columns})
+         values ('{id}', 'c', 's', '{{}}', 'q', 'in_progress', 7, true, 'failed'); analyze"
+    );
+    world.execute(&open).await;
     let statements = [
         format!("select shopkeeper.answer_object(known) from shopkeeper.answer as known where id = '{id}'"),
         format!("select shopkeeper.end_answers(array['{id}'::uuid], 'cancelled')"),
@@ -214,15 +197,12 @@ async fn an_answer_is_read_and_ended_by_its_id_beside_many_that_are_open_and_han
         }
         few.push(touched(&mut connection, statement).await.1);
     }
-    execute(
-        &world.url(),
-        "set session_replication_role = replica;
+    let others = "set session_replication_role = replica;
          insert into shopkeeper.answer (client, session_id, request, question)
          select 'c', 's' || n, '{}', 'q' from generate_series(1, 60000) as n;
          insert into shopkeeper.escalation (client, session_id, answer_id, reason, status)
-         select client, session_id, id, 'failed', 'acknowledged' from shopkeeper.answer where session_id <> 's'",
-    )
-    .await;
+         select client, session_id, id, 'failed', 'acknowledged' from shopkeeper.answer where session_id <> 's'";
+    world.execute(others).await;
     for (statement, few) in statements.iter().zip(few) {
         // A tree of an index grows deeper, and no more.
         let (_, many) = touched(&mut connection, statement).await;
@@ -233,23 +213,23 @@ async fn an_answer_is_read_and_ended_by_its_id_beside_many_that_are_open_and_han
 #[tokio::test]
 async fn dead_jobs_of_many_groups_are_retried_and_discarded_in_batches() {
     let world = World::new().await;
-    let dead = "insert into shopkeeper.job_history
+    let ended = "insert into shopkeeper.job_history
             (id, kind, key, group_key, payload, priority, outcome, attempts, created_at, run_at, finished_at)
         select n, 'scripted', n, 'g' || n, '{}', 0, 'dead', 1, now(), now(), now() - (20001 - n) * interval '1 ms'
         from generate_series(1, 20000) as n";
-    execute(&world.url(), dead).await;
+    world.execute(ended).await;
     // One that dies after the start, as those do that are retried and die again, is not taken.
-    let later = dead
+    let later = ended
         .replace("select n,", "select 90000 + n,")
         .replace("(20001 - n) * interval '1 ms'", "interval '-1 hour'");
-    execute(&world.url(), &later.replace("generate_series(1, 20000)", "generate_series(20001, 20001)")).await;
+    world.execute(&later.replace("generate_series(1, 20000)", "generate_series(20001, 20001)")).await;
     // The newer one of a key counts.
-    execute(&world.url(), "select shopkeeper.enqueue('scripted', '700')").await;
-    let all = Selection::Dead { kind: "scripted".to_owned() };
+    world.execute("select shopkeeper.enqueue('scripted', '700')").await;
+    let all = dead("scripted");
     assert_eq!(world.store.retry_jobs(&all).await.unwrap(), 19_999);
     assert_eq!((world.count("job").await, world.count("job_history").await), (20_000, 2));
-    execute(&world.url(), "delete from shopkeeper.job").await;
-    execute(&world.url(), &dead.replace("select n,", "select 30000 + n,")).await;
+    world.execute("delete from shopkeeper.job").await;
+    world.execute(&ended.replace("select n,", "select 30000 + n,")).await;
     assert_eq!(world.store.discard_jobs(&all).await.unwrap(), 20_001);
     assert_eq!(world.count("job_history").await, 1);
 }

@@ -1,11 +1,6 @@
 //! However documents leave the index, no more than `mass_delete_limit` do between two complete listings.
 
-use crate::support::{SHOP, SOURCE, World, stderr, stdout};
-use serde_json::Value;
-use shopkeeper::{
-    demo::models::Operation,
-    sync::reconcile::{SyncError, SyncOptions},
-};
+use crate::{nets::watch, prelude::*};
 
 /// Sixty of them may leave: a fifth.
 const PRODUCTS: i64 = 300;
@@ -17,48 +12,28 @@ async fn shop() -> World {
     world
 }
 
-const FILL: &str = "insert into product select n, 'Mug ' || n, 'A mug with the number ' || n, 1, 1 from generate_series(1, 300) n;";
+const FILL: &str = "insert into product
+    select n, 'Mug ' || n, 'A mug with the number ' || n, 1, 1 from generate_series(1, 300) n;";
 
 async fn product(world: &World) -> Value {
-    let status: Value = serde_json::from_str(&stdout(&world.run(&["status", "--json"]).await)).unwrap();
-    status["sources"][0].clone()
-}
-
-/// Notes what triggers said, as a daemon does.
-async fn watch(world: &World) {
-    let watch = shopkeeper::sync::watch::WatchCatalogue {
-        sync: world.parts.sync.clone(),
-        source: "product".to_owned(),
-        poll: std::time::Duration::ZERO,
-        watcher: "watcher".to_owned(),
-    };
-    watch.look().await.unwrap();
+    world.run_json("status").await["sources"][0].take()
 }
 
 #[tokio::test]
 async fn a_shop_that_is_reloaded_in_two_transactions_loses_nothing_to_the_jobs_in_between() {
     let world = shop().await;
-    let (index, requests) = (world.index().await, world.script().requests(Operation::Embeddings));
-    let full = SyncOptions { full: true, ..SyncOptions::default() };
-    assert_eq!(world.parts.sync.sync("product", full).await.unwrap().enqueued, 300);
+    let (index, requests) = (world.index().await, world.embedding_requests());
+    assert_eq!(world.sync_with(FULL).await.enqueued, 300);
     world.in_shop("truncate product").await;
     world.drain().await;
     assert!(world.index().await == index, "the index is as it was");
     let source = product(&world).await;
-    assert_eq!((&source["withheld"], &source["stale"]), (&300.into(), &0.into()), "{source}");
+    assert_fields(&source, json!({ "withheld": 300, "stale": 0 }));
     assert!(source["withheld_since"].is_string(), "{source}");
     // A listing is asked for, and refused.
-    let workers = world.workers();
-    world
-        .until(
-            "it is refused",
-            "exists (select from shopkeeper.job_history where outcome = 'dead' and kind = 'sync_catalogue')",
-        )
-        .await;
-    workers.stop().await;
-    let told: String = world
-        .value("select error from shopkeeper.job_history where outcome = 'dead' and kind = 'sync_catalogue'")
-        .await;
+    let refused = "job_history where outcome = 'dead' and kind = 'sync_catalogue'";
+    world.with_workers(world.until_some(refused)).await;
+    let told = world.text(&format!("select error from shopkeeper.{refused}")).await;
     assert!(told.contains("no longer lists 300 of its 300 documents"), "{told}");
 
     world.in_shop(FILL).await;
@@ -66,23 +41,21 @@ async fn a_shop_that_is_reloaded_in_two_transactions_loses_nothing_to_the_jobs_i
     assert_eq!((report.changed, report.removed), (300, 0), "each is looked at again");
     assert!(world.index().await == index);
     assert_eq!(product(&world).await["withheld"], 0);
-    assert_eq!(world.script().requests(Operation::Embeddings), requests, "nothing is embedded again");
+    assert_eq!(world.embedding_requests(), requests, "nothing is embedded again");
 }
 
 #[tokio::test]
 async fn removals_that_wait_are_released_by_an_operator() {
     let world = shop().await;
-    let full = SyncOptions { full: true, ..SyncOptions::default() };
-    world.parts.sync.sync("product", full).await.unwrap();
+    world.sync_with(FULL).await;
     world.in_shop("delete from product where id <= 250").await;
     world.drain().await;
     assert_eq!(world.count("chunk").await, PRODUCTS);
-    let refused = world.run(&["sync"]).await;
-    assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));
+    world.run_failing("sync", 4, "").await;
     assert_eq!(product(&world).await["withheld"], 250, "a listing counts all that are gone");
-    let shown = stdout(&world.run(&["status"]).await);
+    let shown = world.run_ok("status").await;
     assert!(shown.contains("250 documents of product stay although their rows are gone"), "{shown}");
-    assert!(world.run(&["sync", "--allow-mass-delete", "--wait"]).await.status.success());
+    world.run_ok("sync --allow-mass-delete --wait").await;
     assert_eq!((world.count("document").await, world.count("chunk").await), (50, 50));
     assert_eq!(product(&world).await["withheld"], 0);
 }
@@ -90,39 +63,33 @@ async fn removals_that_wait_are_released_by_an_operator() {
 #[tokio::test]
 async fn what_triggers_note_is_guarded_and_counted_until_the_next_complete_listing() {
     let world = shop().await;
-    for (_, source) in world.parts.postgres_sources() {
-        source.install_triggers().await.unwrap();
-    }
+    world.install().await;
     world.in_shop("delete from product where id <= 40").await;
-    watch(&world).await;
-    world.drain().await;
+    world.hear().await;
     assert_eq!(world.count("chunk").await, 260);
     world.in_shop("delete from product where id between 41 and 80").await;
-    watch(&world).await;
+    watch(&world, Duration::ZERO).look().await.unwrap();
     assert_eq!(world.count("job where kind = 'refresh_document'").await, 0, "eighty are more than sixty");
     assert_eq!(world.count("job where kind = 'sync_catalogue'").await, 1, "a listing is to tell");
     assert_eq!(product(&world).await["withheld"], 40);
     // Those forty and the forty before are still more than sixty.
     assert!(matches!(world.try_sync().await, Err(SyncError::MassDelete { removed: 40, known: 300, .. })));
-    let allowed = SyncOptions { allow_mass_delete: true, ..SyncOptions::default() };
-    assert_eq!(world.parts.sync.sync("product", allowed).await.unwrap().removed, 40);
+    assert_eq!(world.sync_with(MASS_DELETE).await.removed, 40);
     world.drain().await;
     assert_eq!(world.count("chunk").await, 220);
     // Counted anew: 44 of 220 may leave, or fifty.
     world.in_shop("delete from product where id between 81 and 130").await;
-    watch(&world).await;
-    world.drain().await;
+    world.hear().await;
     assert_eq!(world.count("chunk").await, 170);
 }
 
 #[tokio::test]
 async fn a_document_that_is_named_leaves_also_when_others_may_not() {
     let world = shop().await;
-    let full = SyncOptions { full: true, ..SyncOptions::default() };
-    world.parts.sync.sync("product", full).await.unwrap();
+    world.sync_with(FULL).await;
     world.in_shop("truncate product").await;
     world.drain().await;
-    assert!(world.run(&["refresh", "product", "7"]).await.status.success());
+    world.run_ok("refresh product 7").await;
     world.drain().await;
     assert_eq!(world.count("chunk").await, PRODUCTS - 1);
     assert_eq!(world.count("document where key = '7'").await, 0);
@@ -167,11 +134,11 @@ async fn one_process_lists_a_source_at_a_time() {
     // The command line waits as well.
     let waits = world.run(&["sync", "--json"]);
     tokio::pin!(waits);
-    assert!(tokio::time::timeout(std::time::Duration::from_secs(1), &mut waits).await.is_err());
+    assert!(timeout(Duration::from_secs(1), &mut waits).await.is_err());
     lock.release().await;
     assert!(waits.await.status.success());
     world.hurry().await;
-    world.until("all is done", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     workers.stop().await;
     assert_eq!(world.count("chunk").await, 3);
 }

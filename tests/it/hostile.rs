@@ -4,25 +4,21 @@
 //! marks, whatever it holds; and a model that obeys it all the same does not get through with links, citations
 //! and numbers that no passage has. What a product's own text claims is what the shop says, and stays.
 
-use std::fmt::Write;
-
-use crate::{running::TestDaemon, support::World};
-use serde_json::{Value, json};
-use shopkeeper::demo::models::{Fault, Operation};
+use crate::prelude::*;
 
 struct Hostile {
     is_product: bool,
     text: String,
-    /// What a model says that obeys.
+    /// The answer of a model that obeys.
     obeyed: String,
-    /// Whether that can be told from an answer: what the product itself claims cannot.
+    /// Whether the answer is withheld: what the product's own text claims is not.
     is_withheld: bool,
 }
 
 fn corpus() -> Vec<Hostile> {
     let lines = include_str!("hostile.jsonl").lines().map(|line| {
         let line: Value = serde_json::from_str(line).unwrap();
-        let text = |field: &str| line[field].as_str().unwrap().to_owned();
+        let text = |field: &str| as_text(&line[field]).to_owned();
         Hostile {
             is_product: line["in"] == "product",
             text: text("text"),
@@ -50,18 +46,17 @@ fn parted(content: &str) -> (Vec<String>, String) {
     (passages, rest.strip_prefix("Question: ").unwrap().to_owned())
 }
 
-/// Asks with a model that obeys, and looks at what it was told and at what the customer is told.
+/// Asks with a model that obeys; checks its prompt and the answer to the customer, and returns the passages.
 async fn ask_one_who_obeys(
     world: &World,
     daemon: &TestDaemon,
     question: &str,
     hostile: &Hostile,
 ) -> Vec<String> {
-    let says = || Fault::Says(hostile.obeyed.clone());
-    world.script().queue(Operation::Completions, [says(), says()]);
-    let answer = daemon.ask(world, json!({ "question": question })).await;
+    world.script().queue(Operation::Completions, [says(&hostile.obeyed), says(&hostile.obeyed)]);
+    let answer = daemon.ask(world, self::question(question)).await;
     world.script().clear();
-    let said = answer["answer"]["text"].as_str().unwrap();
+    let said = as_text(&answer["answer"]["text"]);
     if hostile.is_withheld {
         assert_eq!(answer["escalation"]["reason"], "ungrounded", "{} got through: {answer}", hostile.obeyed);
         assert!(said.starts_with("I don't have information"), "{said}");
@@ -69,12 +64,12 @@ async fn ask_one_who_obeys(
         assert_eq!(said, hostile.obeyed);
     }
     let body = world.script().bodies(Operation::Completions).pop().unwrap();
-    let messages = body["messages"].as_array().unwrap();
-    let roles: Vec<_> = messages.iter().map(|message| message["role"].as_str().unwrap()).collect();
+    let messages = as_list(&body["messages"]);
+    let roles: Vec<_> = messages.iter().map(|message| as_text(&message["role"])).collect();
     assert_eq!(roles, ["system", "user"], "nobody else speaks");
-    let (passages, asked) = parted(messages[1]["content"].as_str().unwrap());
+    let (passages, asked) = parted(as_text(&messages[1]["content"]));
     assert_eq!((passages.len(), asked.as_str()), (5, question), "five passages, then the question alone");
-    let system = messages[0]["content"].as_str().unwrap();
+    let system = as_text(&messages[0]["content"]);
     assert!(!system.contains(&hostile.text), "{system}");
     passages
 }
@@ -88,9 +83,9 @@ async fn orders_in_products_are_data_and_links_and_numbers_from_elsewhere_do_not
     let mut shop = SHOP.to_owned();
     for (id, hostile) in (1000..).zip(&products) {
         let text = hostile.text.replace('\'', "''");
-        write!(shop, "insert into product values ({id}, 'Shade {id}', '{text}', 3.70, 6);").unwrap();
+        shop += &format!("insert into product values ({id}, 'Shade {id}', '{text}', 3.70, 6);");
     }
-    let world = World::with(&shop, crate::support::SOURCE).await;
+    let world = World::with(&shop, SOURCE).await;
     let daemon = TestDaemon::start(&world).await;
     for (id, hostile) in (1000..).zip(&products) {
         let question = format!("Shade {id}. {}", hostile.text);
@@ -105,10 +100,9 @@ async fn orders_in_products_are_data_and_links_and_numbers_from_elsewhere_do_not
 async fn orders_in_questions_are_questions_and_what_they_claim_does_not_get_through() {
     let mut shop = SHOP.to_owned();
     for (id, name) in (101..).zip(["Lamp", "Kettle", "Chair", "Table", "Rug", "Shelf"]) {
-        write!(shop, "insert into product values ({id}, '{name}', 'A {name} for the house.', 12.80, 3);")
-            .unwrap();
+        shop += &format!("insert into product values ({id}, '{name}', 'A {name} for the house.', 12.80, 3);");
     }
-    let world = World::with(&shop, crate::support::SOURCE).await;
+    let world = World::with(&shop, SOURCE).await;
     let daemon = TestDaemon::start(&world).await;
     for hostile in corpus().iter().filter(|hostile| !hostile.is_product) {
         ask_one_who_obeys(&world, &daemon, &hostile.text, hostile).await;

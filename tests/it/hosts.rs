@@ -1,18 +1,10 @@
 //! Three daemons that share one PostgreSQL, each on a host of its own, while hosts are cut off from the network.
 //!
-//! Where the system does not allow the sandbox that this needs, these tests are skipped aloud.
-
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
-
-use shopkeeper::demo::models::{Fault, Operation};
-use sqlx::AssertSqlSafe;
+//! Where the system does not allow the sandbox that this needs, these tests are skipped with a message.
 
 use crate::{
+    prelude::*,
     sandbox::{Host, Middle, Net, SLOTS, in_sandbox, ticks_after},
-    support::{LIMIT, aloud, chaos_rounds},
 };
 
 /// How long a claim of these daemons holds.
@@ -50,7 +42,7 @@ struct Answer {
     completed_at: Option<String>,
 }
 
-/// What stands of some answers.
+/// The stored answers of some jobs.
 async fn answers_of(middle: &Middle, lost: &[Lost]) -> Vec<Answer> {
     let answers = "select id::text, status, answer::text as text, attempt, fence, completed_at::text
          from shopkeeper.answer where id::text = any ($1) order by id";
@@ -65,7 +57,7 @@ async fn lose(middle: &Middle, host: &Host, nets: &[Net], seconds: u32) {
     middle.script.always(Operation::Completions, Fault::Held);
     let held_at = middle.now().await;
     let held = middle.script.arrived(Operation::Completions, before + middle.hosts.len() * SLOTS);
-    tokio::time::timeout(LIMIT, held).await.unwrap();
+    in_time("no question comes to the model", held).await;
     // A question that is not held is answered sooner.
     let running = format!(
         "from shopkeeper.job where kind = 'answer_question' and {} and not shared
@@ -75,8 +67,7 @@ async fn lose(middle: &Middle, host: &Host, nets: &[Net], seconds: u32) {
     middle.until("the host waits for the model", &format!("count(*) = {SLOTS} {running}")).await;
     host.cut(nets);
     let cut = Instant::now();
-    let lost = format!("select id, fence, key {running}");
-    let lost: Vec<Lost> = sqlx::query_as(AssertSqlSafe(lost)).fetch_all(&middle.pool).await.unwrap();
+    let lost: Vec<Lost> = middle.rows(&format!("select id, fence, key {running}")).await;
     assert_eq!(lost.len(), SLOTS, "nothing was ended meanwhile");
     middle.script.clear();
 
@@ -84,9 +75,8 @@ async fn lose(middle: &Middle, host: &Host, nets: &[Net], seconds: u32) {
     let of_them = format!("from shopkeeper.job_history where id in ({ids})");
     middle.until("the others have answered", &format!("count(*) = {} {of_them}", lost.len())).await;
     let taken_over = cut.elapsed();
-    let ends = format!("select worker, outcome, attempts {of_them}");
     let ends: Vec<(String, String, i32)> =
-        sqlx::query_as(AssertSqlSafe(ends)).fetch_all(&middle.pool).await.unwrap();
+        middle.rows(&format!("select worker, outcome, attempts {of_them}")).await;
     for (worker, outcome, attempts) in ends {
         assert!(outcome == "done" && attempts > 1, "{outcome} after {attempts} attempts");
         let others = middle.hosts.iter().filter(|other| other.number != host.number);
@@ -107,7 +97,7 @@ async fn lose(middle: &Middle, host: &Host, nets: &[Net], seconds: u32) {
     let says = |lost: &Lost| host.log().contains(&format!("job {} is no longer ours", lost.id));
     while !lost.iter().all(says) {
         assert!(healed.elapsed() < LIMIT, "it does not say that its leases are lost:\n{}", host.last_words());
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(20)).await;
     }
     let heard = healed.elapsed();
     let again = format!(
@@ -137,25 +127,20 @@ async fn jobs_of_a_host_that_is_cut_off_are_done_once_by_others_and_no_tick_is_l
 #[ignore = "runs in a sandbox that another test makes"]
 async fn cut_off() {
     let Some(mut middle) = Middle::with_hosts().await else { return };
-    middle
-        .under_load(async {
-            // It has its answers, and cannot write them.
-            lose(&middle, &middle.hosts[0], &[Net::Database], 0).await;
-            // Long enough that what it does is given up, and tried again over other connections.
-            lose(&middle, &middle.hosts[1], Net::ALL, 11).await;
-        })
-        .await;
+    let cuts = async {
+        // It has its answers, and cannot write them.
+        lose(&middle, &middle.hosts[0], &[Net::Database], 0).await;
+        // Long enough that what it does is given up, and tried again over other connections.
+        lose(&middle, &middle.hosts[1], Net::ALL, 11).await;
+    };
+    middle.under_load(cuts).await;
     let questions = "kind in ('answer_question', 'refresh_document', 'fill_index')";
     let drained = format!("not exists (select from shopkeeper.job where {questions})");
     middle.until("no question is left", &drained).await;
-    let (asked, answered, jobs): (i64, i64, i64) = sqlx::query_as(
-        "select count(*), count(*) filter (where status = 'completed'),
+    let counts = "select count(*), count(*) filter (where status = 'completed'),
              (select count(*) from shopkeeper.job_history where kind = 'answer_question' and outcome = 'done')
-         from shopkeeper.answer",
-    )
-    .fetch_one(&middle.pool)
-    .await
-    .unwrap();
+         from shopkeeper.answer";
+    let [(asked, answered, jobs)]: [(i64, i64, i64); 1] = middle.rows(counts).await.try_into().unwrap();
     assert_eq!((answered, jobs), (asked, asked), "each question is answered, by one job");
     let twice = "select count(*) - count(distinct id) + count(*) filter (where outcome <> 'done')
          from shopkeeper.job_history";
@@ -163,31 +148,27 @@ async fn cut_off() {
 
     every_tick_once(&middle).await;
     middle.leave_only(2).await;
-    let question: String = middle.value("select shopkeeper.ask('How much is the Shirt?')::text").await;
-    middle
-        .until("it answers", &format!("status = 'completed' from shopkeeper.answer where id = '{question}'"))
-        .await;
+    let asked: String = middle.value("select shopkeeper.ask('How much is the Shirt?')::text").await;
+    let answered = format!("status = 'completed' from shopkeeper.answer where id = '{asked}'");
+    middle.until("it answers", &answered).await;
 }
 
-/// No tick is left out, and none fired twice.
+/// Checks that no tick is missing and none fired twice.
 async fn every_tick_once(middle: &Middle) {
-    let (ticks, seconds, enqueued, runs, late): (i64, i64, i64, i64, f64) = sqlx::query_as(
-        "select count(*), extract(epoch from max(tick) - min(tick))::bigint, sum(enqueued),
+    let counts = "select count(*), extract(epoch from max(tick) - min(tick))::bigint, sum(enqueued),
              (select count(*) from shopkeeper.job_history where kind = 'prune_history'),
              max(extract(epoch from fired_at - tick))::double precision
-         from shopkeeper.schedule_tick where schedule = 'each-second'",
-    )
-    .fetch_one(&middle.pool)
-    .await
-    .unwrap();
+         from shopkeeper.schedule_tick where schedule = 'each-second'";
+    let [(ticks, seconds, enqueued, runs, late)]: [(i64, i64, i64, i64, f64); 1] =
+        middle.rows(counts).await.try_into().unwrap();
     assert_eq!(seconds, ticks - 1, "no second is missing");
     assert_eq!(enqueued, ticks, "each tick enqueued its job");
     assert!(runs <= ticks, "{runs} runs of {ticks} ticks");
     let mut fired = BTreeMap::<String, u32>::new();
     let logs: String = middle.hosts.iter().map(Host::log).collect();
     for line in logs.lines().filter(|line| line.contains("schedule `each-second` fired")) {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        *fired.entry(line["tick"].as_str().unwrap().to_owned()).or_default() += 1;
+        let line: Value = serde_json::from_str(line).unwrap();
+        *fired.entry(as_text(&line["tick"]).to_owned()).or_default() += 1;
     }
     let twice: Vec<_> = fired.iter().filter(|(_, times)| **times > 1).collect();
     assert!(twice.is_empty(), "these fired twice: {twice:?}");
@@ -208,7 +189,7 @@ async fn a_host_that_is_cut_off_in_a_transaction_keeps_no_lock_and_fires_again_w
 async fn cut_off_in_a_transaction() {
     let Some(mut middle) = Middle::with_hosts().await else { return };
     // The server is not to go on for minutes to say that it has ended a connection.
-    std::fs::write("/proc/sys/net/ipv4/tcp_orphan_retries", "1").unwrap();
+    fs::write("/proc/sys/net/ipv4/tcp_orphan_retries", "1").unwrap();
     // A tick writes its own row, then the schedule's: it waits for us between the two.
     let mut ours = middle.pool.begin().await.unwrap();
     let lock = "select pg_backend_pid() from shopkeeper.schedule for update";
@@ -235,7 +216,7 @@ async fn cut_off_in_a_transaction() {
     // It hears nothing of its connection's end, neither now nor when it is there again.
     while is_closing() {
         assert!(cut.elapsed() < LIMIT, "the server does not forget the connection");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(20)).await;
     }
     let lasted = cut.elapsed();
     middle.hosts[number - 1].heal(Net::ALL);
@@ -251,6 +232,6 @@ async fn cut_off_in_a_transaction() {
 
 /// Whether a connection of the middle has ended (`FIN_WAIT1`), and its other side has not heard of it.
 fn is_closing() -> bool {
-    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
     sockets.lines().any(|socket| socket.split_whitespace().nth(3) == Some("04"))
 }

@@ -1,11 +1,11 @@
 //! Writers of the same documents wait for each other, and never in a circle.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use crate::support::World;
-use serde_json::value::RawValue;
+use crate::{
+    given_up::{document, product},
+    prelude::*,
+};
 use shopkeeper::{
-    catalogue::{Document, DocumentId, Fingerprint, ListedRow},
+    catalogue::{Fingerprint, ListedRow},
     store::documents::{Content, DocumentWrite, WriteOutcome},
 };
 
@@ -18,25 +18,11 @@ fn key(number: usize) -> String {
 }
 
 fn write(number: usize, revision: i64, content: Option<Content>) -> DocumentWrite {
-    DocumentWrite {
-        id: DocumentId { source: "product".to_owned(), key: key(number) },
-        revision,
-        lease: None,
-        content,
-    }
+    DocumentWrite { id: product(&key(number)), revision, lease: None, content }
 }
 
 fn content(number: usize, fingerprint: Fingerprint, known: Option<Fingerprint>) -> Content {
-    let document = Document {
-        key: key(number),
-        title: "Mug".to_owned(),
-        text: "A mug.".to_owned(),
-        link: None,
-        sku: None,
-        metadata: RawValue::from_string("{}".to_owned()).unwrap(),
-        row_hash: 1,
-    };
-    Content { document: Arc::new(document), known, fingerprint, chunks: None }
+    Content { document: document(&key(number), "A mug."), known, fingerprint, chunks: None }
 }
 
 #[tokio::test]
@@ -54,17 +40,11 @@ async fn writers_in_any_order_and_listings_never_wait_in_a_circle() {
     let mut revision = 1;
     for _ in 0..ROUNDS {
         let known = Some(fingerprint);
-        let forth: Vec<_> = (0..DOCUMENTS)
-            .map(|number| write(number, revision, Some(content(number, fingerprint, known))))
-            .collect();
+        let again = |number| write(number, revision, Some(content(number, fingerprint, known)));
+        let forth: Vec<_> = (0..DOCUMENTS).map(again).collect();
         // As they arrived, and some of another revision are gone: those stay.
-        let back: Vec<_> = (0..DOCUMENTS)
-            .rev()
-            .map(|number| match number % 3 {
-                0 => write(number, -1, None),
-                _ => write(number, revision, Some(content(number, fingerprint, known))),
-            })
-            .collect();
+        let gone_or_again = |number| if number % 3 == 0 { write(number, -1, None) } else { again(number) };
+        let back: Vec<_> = (0..DOCUMENTS).rev().map(gone_or_again).collect();
         let keys: Vec<_> = (0..DOCUMENTS).rev().map(key).collect();
         let (forth, back, noted, unlisted) = tokio::join!(
             store.refresh(1, Some(1), &forth, &guards),

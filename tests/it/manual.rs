@@ -1,39 +1,29 @@
-//! The operator's documents beside the program: what only one of the two knows is a fault.
+//! The manual compared with the program: every key, metric, message and command of one must be in the other.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use crate::{
-    running::TestDaemon,
-    support::{World, program, stderr, stdout},
-};
-use serde_json::{Value, json};
-use shopkeeper::{
-    config::Config,
-    daemon::{Role, Workers},
-};
+use crate::prelude::*;
 use strum::VariantNames;
 
 type Words = BTreeSet<String>;
 
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
 fn text(path: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+    fs::read_to_string(here(path)).unwrap()
 }
 
 /// The files of a folder and of those in it, with this ending.
-fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+fn files(folder: PathBuf, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|known| known == ending) {
-                found.push(path);
-            }
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(path, ending));
+        } else if path.extension().is_some_and(|known| known == ending) {
+            found.push(path);
         }
     }
     found
@@ -41,10 +31,8 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 
 /// What an operator reads, by path.
 fn documents() -> Vec<(PathBuf, String)> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let paths =
-        files("docs", "md").into_iter().chain([here.join("README.md"), here.join("deploy/README.md")]);
-    paths.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
+    let paths = files(here("docs"), "md").into_iter().chain([here("README.md"), here("deploy/README.md")]);
+    paths.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
 }
 
 fn words<'a>(all: impl IntoIterator<Item = &'a str>) -> Words {
@@ -65,76 +53,62 @@ fn rows(document: &str, heading: &str, first: &str) -> Vec<Vec<String>> {
 /// A table of `jobs.toml`: its heading and its lines.
 type Table = (String, BTreeMap<String, String>);
 
+fn table(text: &str) -> Table {
+    let (heading, lines) = text.split_once('\n').unwrap_or((text, ""));
+    let lines = lines.lines().map(|line| line.split_once(" = ").unwrap());
+    (heading.to_owned(), lines.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+}
+
 /// The least that each section of the document needs, in a file of its own; the section itself is the last.
 fn least(section: &str) -> Vec<Table> {
-    let table = |heading: &str, lines: &[(&str, &str)]| -> Table {
-        let lines = lines.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        (heading.to_owned(), lines.collect())
-    };
-    let source = |lines: &[(&str, &str)]| {
-        let rendered = [("name", "\"s\""), ("key", "\"id\""), ("title", "\"t\""), ("text", "\"t\"")];
-        table("[[source]]", &[&rendered, lines].concat())
-    };
-    let shop = [("kind", "\"postgres\""), ("url", "\"postgres://u@h/shop\""), ("table", "\"product\"")];
-    let mut tables = vec![
-        table("[database]", &[("url", "\"postgres://u@h/ours\"")]),
-        table("[openai]", &[("api_key", "{ env = \"KEY\" }")]),
-    ];
-    if section == "[database]" {
-        tables.swap(0, 1);
-    }
-    tables.extend(match section {
-        "[database]" | "[openai]" => vec![],
-        "[http]" => vec![table("[http]", &[])],
-        "[embedding]" => vec![table("[embedding]", &[])],
-        "[embedding.next]" => vec![
-            table("[embedding]", &[]),
-            table("[embedding.next]", &[("model", "\"m\""), ("dimensions", "7")]),
-        ],
-        "[answers]" => vec![table("[answers]", &[])],
-        "[budget]" => vec![table("[budget]", &[])],
-        "[retention]" => vec![table("[retention]", &[])],
-        "[telemetry]" => vec![table("[telemetry]", &[])],
-        "[[source]]" | "`kind = \"postgres\"`" => vec![source(&shop)],
-        "`kind = \"feed\"`" => {
-            vec![source(&[("kind", "\"feed\""), ("path", "\"p.csv\""), ("format", "\"csv\"")])]
+    let source = "[[source]]\nname = \"s\"\nkey = \"id\"\ntitle = \"t\"\ntext = \"t\"\n";
+    let shop = format!("{source}kind = \"postgres\"\nurl = \"postgres://u@h/shop\"\ntable = \"product\"");
+    let feed = format!("{source}kind = \"feed\"\npath = \"p.csv\"\nformat = \"csv\"");
+    let mut tables =
+        vec!["[database]\nurl = \"postgres://u@h/ours\"", "[openai]\napi_key = { env = \"KEY\" }"];
+    match section {
+        "[database]" => tables.swap(0, 1),
+        "[openai]" => {}
+        "[embedding.next]" => {
+            tables.extend(["[embedding]", "[embedding.next]\nmodel = \"m\"\ndimensions = 7"]);
         }
+        "[[source]]" | "`kind = \"postgres\"`" => tables.push(&shop),
+        "`kind = \"feed\"`" => tables.push(&feed),
         "[[source.related]]" => {
-            vec![source(&shop), table("[[source.related]]", &[("table", "\"c\""), ("keys", "\"select 1\"")])]
+            tables.extend([&shop, "[[source.related]]\ntable = \"c\"\nkeys = \"select 1\""]);
         }
         "[[schedule]]" => {
-            let lines = [("name", "\"n\""), ("cron", "\"0 * * * *\""), ("job", "\"sync_catalogue\"")];
-            vec![table("[[schedule]]", &lines)]
+            tables.push("[[schedule]]\nname = \"n\"\ncron = \"0 * * * *\"\njob = \"sync_catalogue\"");
         }
         "[[webhook]]" => {
-            let lines = [("name", "\"w\""), ("url", "\"https://w/\""), ("secret", "{ env = \"HOOK\" }")];
-            vec![table("[[webhook]]", &lines)]
+            tables.push("[[webhook]]\nname = \"w\"\nurl = \"https://w/\"\nsecret = { env = \"HOOK\" }");
+        }
+        "[http]" | "[embedding]" | "[answers]" | "[budget]" | "[retention]" | "[telemetry]" => {
+            tables.push(section);
         }
         queue => {
             let is_known = Workers::KINDS.iter().any(|kind| queue == format!("[queue.{kind}]"));
             assert!(is_known, "no section {queue}");
-            vec![table(queue, &[])]
+            tables.push(queue);
         }
-    });
-    tables
+    }
+    tables.into_iter().map(table).collect()
 }
 
 /// What the program makes of a file, or its faults.
 fn read(tables: &[Table]) -> Result<Value, Vec<shopkeeper::config::Fault>> {
-    let file: String = tables
-        .iter()
-        .map(|(heading, lines)| {
-            let lines: String = lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
-            format!("{heading}\n{lines}")
-        })
-        .collect();
-    let hook = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned();
-    let environment = BTreeMap::from([("KEY".to_owned(), "sk-1".to_owned()), ("HOOK".to_owned(), hook)]);
+    let lines = |lines: &BTreeMap<String, String>| -> String {
+        lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
+    };
+    let file: String = tables.iter().map(|(heading, keys)| format!("{heading}\n{}", lines(keys))).collect();
+    let environment =
+        [("KEY", "sk-1"), ("HOOK", WEBHOOK_SECRET)].map(|(name, value)| (name.into(), value.into()));
+    let environment = BTreeMap::from(environment);
     let config = Config::parse(&file, "jobs.toml", PathBuf::new(), &environment);
     config.map(|config| serde_json::to_value(config).unwrap()).map_err(|faults| faults.faults)
 }
 
-fn with(mut tables: Vec<Table>, key: &str, value: &str) -> Vec<Table> {
+fn insert(mut tables: Vec<Table>, key: &str, value: &str) -> Vec<Table> {
     tables.last_mut().unwrap().1.insert(key.to_owned(), value.to_owned());
     tables
 }
@@ -175,51 +149,44 @@ fn sample(key: &str) -> &'static str {
     }
 }
 
-/// What a section makes of a key that the section above it says.
+/// The value of a key before and after the section above it sets that key.
 fn inherited(section: &str, above: &str, key: &str) -> [Value; 2] {
-    let path = if section == "[embedding.next]" {
-        format!("/embedding/next/{key}")
-    } else {
-        format!("/{}/{key}", section.trim_matches(['[', ']']))
-    };
+    let path = section.trim_matches(['[', ']']).replace('.', "/");
+    let path = format!("/{path}/{key}");
     let mut tables = least(section);
-    let of = |tables: &[Table]| read(tables).unwrap().pointer(&path).unwrap().clone();
+    let seen = |tables: &[Table]| read(tables).unwrap().pointer(&path).unwrap().clone();
     let table = tables.iter().position(|(heading, _)| heading == above).unwrap();
     if key == "api_key" {
         tables[1].1 = BTreeMap::from([("base_url".to_owned(), "\"http://local/v1\"".to_owned())]);
     }
-    let before = of(&tables);
+    let before = seen(&tables);
     tables[table].1.insert(key.to_owned(), sample(key).to_owned());
-    [before, of(&tables)]
+    [before, seen(&tables)]
 }
 
 #[test]
 fn every_key_of_the_settings_document_is_known_and_has_the_default_that_it_says() {
     for (section, key, default) in documented() {
-        let least = least(&section);
-        let name = format!("{section} {key}");
+        let (least, name) = (least(&section), format!("{section} {key}"));
+        let blames = |fault: &shopkeeper::config::Fault, message: &str| {
+            fault.path.ends_with(&key) && fault.message.starts_with(message)
+        };
         if default == "required" {
             let mut without = least;
             without.last_mut().unwrap().1.remove(&key).unwrap_or_else(|| panic!("{name} is not required"));
             let faults = read(&without).err().unwrap_or_else(|| panic!("{name} is not required"));
-            let is_missing = |fault: &shopkeeper::config::Fault| {
-                fault.path.ends_with(&key) && fault.message.starts_with("is required")
-            };
-            assert!(faults.iter().any(is_missing), "{name}: {faults:?}");
+            assert!(faults.iter().any(|fault| blames(fault, "is required")), "{name}: {faults:?}");
         } else if let Some(above) = default.strip_prefix("as ") {
             let [before, after] = inherited(&section, above.trim_matches('`'), &key);
             assert_ne!(before, after, "{name} is not {default}");
         } else if default == "–" {
             let of_eval = ["args.file", "args.min_hit_at_5"].contains(&key.as_str());
-            let least = if of_eval { with(least, "job", "\"eval\"") } else { least };
-            let faults = read(&with(least, &key, "\"x\"")).err().unwrap_or_default();
-            let is_unknown = |fault: &shopkeeper::config::Fault| {
-                fault.path.ends_with(&key) && fault.message.starts_with("is not a key")
-            };
-            assert!(!faults.iter().any(is_unknown), "{name}: {faults:?}");
+            let least = if of_eval { insert(least, "job", "\"eval\"") } else { least };
+            let faults = read(&insert(least, &key, "\"x\"")).err().unwrap_or_default();
+            assert!(!faults.iter().any(|fault| blames(fault, "is not a key")), "{name}: {faults:?}");
         } else {
             let without = read(&least).unwrap_or_else(|faults| panic!("{section}: {faults:?}"));
-            let written = read(&with(least, &key, default.trim_matches('`')));
+            let written = read(&insert(least, &key, default.trim_matches('`')));
             let written = written.unwrap_or_else(|faults| panic!("{name}: {faults:?}"));
             assert_eq!(written, without, "{name} has another default than {default}");
         }
@@ -243,7 +210,7 @@ fn keys(section: &Value) -> Words {
 #[test]
 fn every_key_that_the_program_has_stands_in_the_settings_document() {
     let documented = documented();
-    let of = |section: &str| -> Words {
+    let keys_of = |section: &str| -> Words {
         let keys = documented.iter().filter(|(known, _, _)| known == section);
         keys.map(|(_, key, _)| key.clone()).collect()
     };
@@ -260,17 +227,17 @@ fn every_key_that_the_program_has_stands_in_the_settings_document() {
         .collect();
     assert_eq!(sections, keys(&all));
     for section in ["database", "http", "answers", "budget", "retention", "telemetry"] {
-        assert_eq!(of(&format!("[{section}]")), keys(&all[section]), "[{section}]");
+        assert_eq!(keys_of(&format!("[{section}]")), keys(&all[section]), "[{section}]");
     }
     let embedding = less(keys(&all["embedding"]), &["next"]);
-    assert_eq!(of("[embedding]"), embedding);
+    assert_eq!(keys_of("[embedding]"), embedding);
     let both: Words = embedding.intersection(&keys(&all["answers"])).cloned().collect();
-    assert_eq!(of("[openai]"), less(both, &["model"]));
+    assert_eq!(keys_of("[openai]"), less(both, &["model"]));
     // One cache serves both models.
-    assert_eq!(of("[embedding.next]"), less(keys(&all["embedding"]["next"]), &["cache_entries"]));
+    assert_eq!(keys_of("[embedding.next]"), less(keys(&all["embedding"]["next"]), &["cache_entries"]));
     assert_eq!(words(Workers::KINDS.iter().copied()), keys(&all["queue"]));
     for (kind, limits) in all["queue"].as_object().unwrap() {
-        assert_eq!(of(&format!("[queue.{kind}]")), keys(limits), "[queue.{kind}]");
+        assert_eq!(keys_of(&format!("[queue.{kind}]")), keys(limits), "[queue.{kind}]");
     }
     let first = |section: &str, pointer: &str, tables: Vec<Table>| {
         let read = read(&tables).unwrap_or_else(|faults| panic!("{section}: {faults:?}"));
@@ -278,28 +245,28 @@ fn every_key_that_the_program_has_stands_in_the_settings_document() {
     };
     let shop = || least("`kind = \"postgres\"`");
     let instead = |section: &str, left_out: &str, key: &str, value: &str| {
-        let mut tables = with(least(section), key, value);
+        let mut tables = insert(least(section), key, value);
         tables.last_mut().unwrap().1.remove(left_out);
         first(section, "/source/0", tables)
     };
-    let mut source = first("where", "/source/0", with(shop(), "where", "\"true\""));
+    let mut source = first("where", "/source/0", insert(shop(), "where", "\"true\""));
     source.extend(instead("`kind = \"postgres\"`", "table", "query", "\"select 1\""));
     source.extend(instead("`kind = \"feed\"`", "url", "path", "\"p.csv\""));
     source.extend(instead("`kind = \"feed\"`", "path", "url", "\"https://f/\""));
-    let tables = [of("[[source]]"), of("`kind = \"postgres\"`"), of("`kind = \"feed\"`")];
+    let tables = [keys_of("[[source]]"), keys_of("`kind = \"postgres\"`"), keys_of("`kind = \"feed\"`")];
     let told: Words = tables.into_iter().flatten().collect();
     assert_eq!(told, less(source, &["related"]), "[[source]]");
     for (section, pointer) in [("[[source.related]]", "/source/0/related/0"), ("[[webhook]]", "/webhook/0")] {
-        assert_eq!(of(section), first(section, pointer, least(section)), "{section}");
+        assert_eq!(keys_of(section), first(section, pointer, least(section)), "{section}");
     }
     let mut schedule = first("[[schedule]]", "/schedule/0", least("[[schedule]]"));
     assert!(schedule.remove("args"));
-    let eval = with(with(least("[[schedule]]"), "job", "\"eval\""), "args", "{ file = \"g.jsonl\" }");
+    let eval = insert(insert(least("[[schedule]]"), "job", "\"eval\""), "args", "{ file = \"g.jsonl\" }");
     for tables in [least("[[schedule]]"), eval] {
         let args = first("[[schedule]]", "/schedule/0/args", tables).into_iter();
         schedule.extend(args.map(|key| format!("args.{key}")));
     }
-    assert_eq!(of("[[schedule]]"), schedule, "[[schedule]]");
+    assert_eq!(keys_of("[[schedule]]"), schedule, "[[schedule]]");
 }
 
 #[test]
@@ -334,9 +301,8 @@ async fn every_metric_is_told_with_its_labels() {
     let known = source.split('"').filter(|part| part.starts_with("shopkeeper_"));
     assert_eq!(words(told.keys().map(String::as_str)), words(known));
 
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
-    daemon.ask(&world, json!({ "question": "How much is the Kettle?" })).await;
+    let (world, daemon) = shop_with_daemon().await;
+    daemon.ask(&world, question(PRICE)).await;
     let metrics = daemon.metrics().await;
     daemon.stop().await;
     for line in metrics.lines().filter(|line| line.starts_with("shopkeeper_")) {
@@ -350,7 +316,7 @@ async fn every_metric_is_told_with_its_labels() {
     }
 }
 
-/// What of a text stands in double quotes outside of code.
+/// The parts of a text in double quotes outside of code.
 fn quoted(document: &str) -> Vec<String> {
     let (mut found, mut quote, mut is_code) = (Vec::new(), None::<String>, false);
     for character in document.chars() {
@@ -367,8 +333,8 @@ fn quoted(document: &str) -> Vec<String> {
 
 #[test]
 fn every_message_that_is_quoted_is_one_of_ours() {
-    let sources = files("src", "rs").into_iter().chain(files("migrations", "sql"));
-    let sources: String = sources.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let sources = files(here("src"), "rs").into_iter().chain(files(here("migrations"), "sql"));
+    let sources: String = sources.map(|path| fs::read_to_string(path).unwrap()).collect();
     // A string that goes on in the next line.
     let mut parts = sources.split("\\\n");
     let mut ours = parts.next().unwrap().to_owned();
@@ -382,7 +348,7 @@ fn every_message_that_is_quoted_is_one_of_ours() {
     }
 }
 
-/// The commands in a text, with all that stands behind them on the line or in the code.
+/// The commands in a text, with their arguments.
 fn commands(document: &str) -> Words {
     let lines = document.lines().flat_map(|line| {
         let code = line.split('`').skip(1).step_by(2);
@@ -430,7 +396,7 @@ fn every_link_between_documents_leads_somewhere() {
         for link in links.filter(|link| !link.contains("://")) {
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
             let to = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
-            let linked = std::fs::read_to_string(&to);
+            let linked = fs::read_to_string(&to);
             let linked = linked.unwrap_or_else(|error| panic!("{}: {link}: {error}", path.display()));
             let mut headings = linked.lines().filter(|line| line.starts_with('#'));
             let has = heading.is_empty()

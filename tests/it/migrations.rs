@@ -1,16 +1,13 @@
 //! Migrations that an administrator applies for a role that may not.
 
-use crate::support::{World, database, execute, stderr, stdout, value};
-use shopkeeper::store::Store;
+use crate::prelude::*;
 
 /// A database in which a role may do nothing but connect: its addresses for the administrator and for the role.
 async fn bare(role: &str) -> (String, String) {
     let admin = database("template1").await;
     execute(&admin, &format!("create role {role} login password 'x'")).await;
-    let mut url: url::Url = admin.parse().unwrap();
-    url.set_username(role).unwrap();
-    url.set_password(Some("x")).unwrap();
-    (admin, url.to_string())
+    let weak = as_role(&admin, role);
+    (admin, weak)
 }
 
 #[tokio::test]
@@ -20,20 +17,18 @@ async fn what_is_printed_makes_a_schema_on_which_a_weak_role_runs() {
     let role = format!("\"Keeper-{}\"", std::process::id());
     let (admin, weak) = bare(&role).await;
     let weak = weak.replace("%22", "");
-    std::fs::write(world.folder.path().join("database.url"), &weak).unwrap();
+    world.write("database.url", &weak);
     let refused = stderr(&world.run(&["migrate"]).await);
     assert!(refused.contains("create extension vector"), "{refused}");
 
-    let printed = stdout(&world.run(&["migrate", "print"]).await);
-    assert_eq!(stdout(&world.run(&["migrate", "print", "--all"]).await), printed, "all is missing");
+    let printed = world.run_ok("migrate print").await;
+    assert_eq!(world.run_ok("migrate print --all").await, printed, "all is missing");
     execute(&admin, &printed).await;
-    let migrated = world.run(&["migrate"]).await;
-    assert_eq!(migrated.status.code(), Some(0), "{}", stderr(&migrated));
-    let synced = world.run(&["sync", "--wait"]).await;
-    assert_eq!(synced.status.code(), Some(0), "{}", stderr(&synced));
+    world.run_ok("migrate").await;
+    world.run_ok("sync --wait").await;
     let asked = world.run(&["ask", "How much is the Kettle?"]).await;
     assert!(stdout(&asked).contains("45.00"), "{}", stderr(&asked));
-    let pool = sqlx::PgPool::connect(&admin).await.unwrap();
+    let pool = PgPool::connect(&admin).await.unwrap();
     let others = "select count(*) from pg_class where relnamespace = 'shopkeeper'::regnamespace
          and pg_get_userbyid(relowner) = 'postgres'";
     assert_eq!(value::<i64>(&pool, others).await, 0);
@@ -41,11 +36,11 @@ async fn what_is_printed_makes_a_schema_on_which_a_weak_role_runs() {
     // Of a schema of an earlier version, the rest.
     let last =
         "delete from shopkeeper.migration where version = (select max(version) from shopkeeper.migration)";
-    let printed = stdout(&world.run(&["migrate", "print"]).await);
+    let printed = world.run_ok("migrate print").await;
     assert!(printed.starts_with("-- no migration is missing"), "{printed}");
     execute(&admin, &printed).await;
     execute(&admin, last).await;
-    let printed = stdout(&world.run(&["migrate", "print"]).await);
+    let printed = world.run_ok("migrate print").await;
     let records = printed.matches("insert into shopkeeper.migration").count();
     assert_eq!(records, 1, "{printed}");
     execute(&admin, &format!("drop owned by {role} cascade; drop role {role}")).await;
@@ -54,7 +49,7 @@ async fn what_is_printed_makes_a_schema_on_which_a_weak_role_runs() {
 #[tokio::test]
 async fn everything_is_printed_without_settings_for_a_role_that_is_named() {
     let arguments = ["migrate", "print", "--all", "--role", "keeper"].map(str::to_owned);
-    let printed = crate::support::program(&arguments, &[]).await;
+    let printed = program(&arguments, &[]).await;
     let (printed, said) = (stdout(&printed), stderr(&printed));
     assert!(printed.contains("set local role \"keeper\";") && said.is_empty(), "{said}");
     // The role of clients is the server's, and the grants are for each of its databases.
@@ -77,34 +72,28 @@ const IS_OLDER: &str = "select shopkeeper.group_lock('kind', 'group') = 42";
 
 /// The repeatable migrations that the program misses in a database.
 async fn missing(world: &World) -> Vec<String> {
-    let state = stdout(&world.run(&["migrate", "status", "--json"]).await);
-    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
-    assert!(state["migrations"].as_array().unwrap().iter().all(|known| known["applied"] == true), "{state}");
-    let files = state["repeatable"].as_array().unwrap().iter();
-    files
-        .filter(|file| file["applied"] == false)
-        .map(|file| file["name"].as_str().unwrap().to_owned())
-        .collect()
+    let state = world.run_json("migrate status").await;
+    assert!(as_list(&state["migrations"]).iter().all(|known| known["applied"] == true), "{state}");
+    let files = as_list(&state["repeatable"]).iter();
+    files.filter(|file| file["applied"] == false).map(|file| as_text(&file["name"]).to_owned()).collect()
 }
 
 #[tokio::test]
 async fn functions_of_an_older_program_are_replaced_and_nothing_else_is() {
     let world = World::new().await;
-    execute(&world.url(), OLDER).await;
+    world.execute(OLDER).await;
     let triggers =
         "select md5(string_agg(xmin::text, ' ' order by oid)) from pg_trigger where not tgisinternal";
-    let before: String = world.value(triggers).await;
+    let before = world.text(triggers).await;
     assert_eq!(missing(&world).await, ["functions/enqueue"]);
-    let refused = world.run(&["status"]).await;
-    assert_eq!(refused.status.code(), Some(1));
-    let refused = stderr(&refused);
-    assert!(refused.contains("the database lacks 1 of shopkeeper's migrations"), "{refused}");
-    assert!(refused.contains("run `shopkeeper migrate`"), "{refused}");
+    let lacks = "the database lacks 1 of shopkeeper's migrations";
+    world.run_failing("status", 1, lacks).await;
+    world.run_failing("status", 1, "run `shopkeeper migrate`").await;
 
-    assert_eq!(world.run(&["migrate"]).await.status.code(), Some(0));
+    world.run_ok("migrate").await;
     assert!(!world.value::<bool>(IS_OLDER).await);
     assert!(missing(&world).await.is_empty());
-    assert_eq!(world.value::<String>(triggers).await, before);
+    assert_eq!(world.text(triggers).await, before);
     let numbers =
         "select count(distinct schema_number) from shopkeeper.repeatable_migration where schema_number > 0";
     assert_eq!(world.value::<i64>(numbers).await, 1, "texts that were equal have the number, too");
@@ -113,16 +102,14 @@ async fn functions_of_an_older_program_are_replaced_and_nothing_else_is() {
 #[tokio::test]
 async fn functions_of_an_older_program_are_printed_for_an_administrator() {
     let world = World::new().await;
-    execute(&world.url(), OLDER).await;
-    let printed = stdout(&world.run(&["migrate", "print"]).await);
-    assert!(
-        printed.contains("-- functions/enqueue\n") && !printed.contains("-- functions/claims\n"),
-        "{printed}"
-    );
-    execute(&world.url(), &printed).await;
+    world.execute(OLDER).await;
+    let printed = world.run_ok("migrate print").await;
+    assert_contains(&printed, "-- functions/enqueue\n");
+    assert!(!printed.contains("-- functions/claims\n"), "{printed}");
+    world.execute(&printed).await;
     assert!(!world.value::<bool>(IS_OLDER).await);
     assert!(missing(&world).await.is_empty());
-    let printed = stdout(&world.run(&["migrate", "print"]).await);
+    let printed = world.run_ok("migrate print").await;
     assert!(printed.starts_with("-- no migration is missing"), "{printed}");
 }
 
@@ -130,21 +117,19 @@ async fn functions_of_an_older_program_are_printed_for_an_administrator() {
 async fn an_older_program_does_not_put_its_functions_back() {
     let world = World::new().await;
     let newer = OLDER.replace("schema_number = 0", "schema_number = schema_number + 1");
-    execute(&world.url(), &newer).await;
+    world.execute(&newer).await;
     // A file that the newer program has merged into another is not missed either.
-    execute(&world.url(), "delete from shopkeeper.repeatable_migration where name = 'functions/claims'")
-        .await;
+    world.execute("delete from shopkeeper.repeatable_migration where name = 'functions/claims'").await;
     assert!(missing(&world).await.is_empty());
-    for verb in ["migrate", "status"] {
-        assert_eq!(world.run(&[verb]).await.status.code(), Some(0));
-    }
+    world.run_ok("migrate").await;
+    world.run_ok("status").await;
     assert!(world.value::<bool>(IS_OLDER).await);
 }
 
 #[tokio::test]
 async fn programs_that_migrate_at_the_same_time_make_one_schema() {
     let url = database("template1").await;
-    let reach = crate::support::reach(&url);
+    let reach = reach(&url);
     let started = (0..8).map(|_| Store::open_migrated(&reach));
     for store in futures::future::try_join_all(started).await.unwrap() {
         assert_eq!(store.schema_state().await.unwrap().missing(), 0);
@@ -159,9 +144,9 @@ async fn a_migration_that_fails_leaves_nothing_behind() {
     let conflict = "create schema shopkeeper;
         create function shopkeeper.group_lock(kind text, group_key text) returns text language sql return 'x'";
     execute(&url, conflict).await;
-    let error = Store::open_migrated(&crate::support::reach(&url)).await.unwrap_err();
+    let error = Store::open_migrated(&reach(&url)).await.unwrap_err();
     assert!(error.to_string().contains("cannot change return type"), "{error}");
-    let pool = sqlx::PgPool::connect(&url).await.unwrap();
+    let pool = PgPool::connect(&url).await.unwrap();
     let tables = "select count(*) from pg_class where relnamespace = 'shopkeeper'::regnamespace";
     assert_eq!(value::<i64>(&pool, tables).await, 0);
 }
@@ -170,21 +155,12 @@ async fn a_migration_that_fails_leaves_nothing_behind() {
 async fn a_schema_from_before_the_first_release_is_refused_until_it_is_dropped() {
     let world = World::new().await;
     let remedy = "drop schema shopkeeper cascade";
-    execute(
-        &world.url(),
-        "update shopkeeper.migration set version = 20261128006000 where version % 1000 = 200",
-    )
-    .await;
+    let earlier = "update shopkeeper.migration set version = 20261128006000 where version % 1000 = 200";
+    world.execute(earlier).await;
     for verb in ["migrate", "migrate status", "migrate print", "status", "run"] {
-        let refused = world.run(&verb.split(' ').collect::<Vec<_>>()).await;
-        assert_eq!(refused.status.code(), Some(1), "{verb}");
-        let refused = stderr(&refused);
-        assert!(
-            refused.contains("made before the first release") && refused.contains(remedy),
-            "{verb}: {refused}"
-        );
+        world.run_failing(verb, 1, "made before the first release").await;
+        world.run_failing(verb, 1, remedy).await;
     }
-    execute(&world.url(), remedy).await;
-    let migrated = world.run(&["migrate"]).await;
-    assert_eq!(migrated.status.code(), Some(0), "{}", stderr(&migrated));
+    world.execute(remedy).await;
+    world.run_ok("migrate").await;
 }

@@ -1,16 +1,14 @@
 //! What is done between two listings: a source is watched by one daemon, and other services ask for refreshes.
 
+use crate::prelude::*;
 use futures::StreamExt;
 use shopkeeper::{
     catalogue::{Catalogue, ChangeHints, Mark, MarkAt},
-    demo::models::Operation,
     sync::watch::WatchCatalogue,
 };
-use sqlx::{Connection, PgConnection};
+use sqlx::{Postgres, Transaction};
 
-use crate::support::{World, execute};
-
-pub(crate) fn watch(world: &World, poll: std::time::Duration) -> WatchCatalogue {
+pub(crate) fn watch(world: &World, poll: Duration) -> WatchCatalogue {
     let (sync, source) = (world.parts.sync.clone(), "product".to_owned());
     WatchCatalogue { sync, source, poll, watcher: "test".to_owned() }
 }
@@ -18,14 +16,14 @@ pub(crate) fn watch(world: &World, poll: std::time::Duration) -> WatchCatalogue 
 impl World {
     /// Polls once and refreshes what differs.
     pub(crate) async fn poll(&self) {
-        execute(&self.url(), "update shopkeeper.source set polled_at = polled_at - interval '1 day'").await;
-        watch(self, std::time::Duration::from_secs(1)).look().await.unwrap();
+        self.execute("update shopkeeper.source set polled_at = polled_at - interval '1 day'").await;
+        watch(self, Duration::from_secs(1)).look().await.unwrap();
         self.drain().await;
     }
 
     /// Reads what triggers noted and refreshes what differs.
     pub(crate) async fn hear(&self) {
-        watch(self, std::time::Duration::ZERO).look().await.unwrap();
+        watch(self, Duration::ZERO).look().await.unwrap();
         self.drain().await;
     }
 
@@ -38,8 +36,7 @@ impl World {
     }
 
     pub(crate) async fn contents(&self) -> Vec<String> {
-        let contents = "select content from shopkeeper.chunk order by key collate \"C\", ordinal";
-        sqlx::query_scalar(contents).fetch_all(&self.ours).await.unwrap()
+        self.values("select content from shopkeeper.chunk order by key collate \"C\", ordinal").await
     }
 
     pub(crate) async fn has(&self, content: &str) -> bool {
@@ -49,31 +46,22 @@ impl World {
 
 #[tokio::test]
 async fn a_renamed_key_embeds_nothing() {
-    let world = World::new().await;
-    world.sync().await;
-    world.install().await;
-    let before = world.script().requests(Operation::Embeddings);
+    let world = World::noting().await;
+    let before = world.embedding_requests();
     world.in_shop("update product set id = 20 where id = 2").await;
     world.hear().await;
     assert_eq!(world.count("document where key = '20'").await, 1);
-    assert_eq!(world.script().requests(Operation::Embeddings), before);
+    assert_eq!(world.embedding_requests(), before);
 }
 
 #[tokio::test]
 async fn a_plan_says_what_a_sync_would_do_and_does_nothing() {
     let world = World::new().await;
-    let planned = async || {
-        let output = world.run(&["plan", "--json"]).await;
-        assert!(output.status.success(), "{}", crate::support::stderr(&output));
-        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
-    };
+    let planned = async || -> Value { serde_json::from_str(&world.run_ok("plan --json").await).unwrap() };
     let first = planned().await;
-    assert_eq!(
-        (first["added"].as_u64(), first["chunks"].as_u64(), first["cached_chunks"].as_u64()),
-        (Some(3), Some(3), Some(0))
-    );
+    assert_fields(&first, json!({ "added": 3, "chunks": 3, "cached_chunks": 0 }));
     assert!(first["tokens"].as_u64() > Some(20) && first["cost_usd"].as_f64() > Some(0.02), "{first}");
-    assert_eq!((world.count("document").await, world.script().requests(Operation::Embeddings)), (0, 0));
+    assert_eq!((world.count("document").await, world.embedding_requests()), (0, 0));
     world.sync().await;
     let tokens: i64 = world.value("select sum(tokens) from shopkeeper.chunk").await;
     assert_eq!(first["tokens"].as_i64(), Some(tokens), "what was embedded then");
@@ -85,12 +73,11 @@ async fn a_plan_says_what_a_sync_would_do_and_does_nothing() {
 
 #[tokio::test]
 async fn a_text_that_is_put_back_embeds_nothing_until_its_vector_is_forgotten() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     let describe = async |text: &str| {
-        world.in_shop(&format!("update product set description = '{text}' where id = 3")).await;
+        world.describe(3, text).await;
         world.sync().await;
-        world.script().requests(Operation::Embeddings)
+        world.embedding_requests()
     };
     let first = describe("One.").await;
     assert_eq!(describe("Two.").await, first + 1);
@@ -107,32 +94,29 @@ async fn a_text_that_is_put_back_embeds_nothing_until_its_vector_is_forgotten() 
 
 #[tokio::test]
 async fn one_daemon_watches_a_source_and_another_takes_over_when_it_is_gone() {
-    let world = World::new().await;
-    world.sync().await;
-    let minute = std::time::Duration::from_mins(1);
+    let world = World::synced().await;
+    let minute = Duration::from_mins(1);
     assert!(world.store.watch("product", "one", minute).await.unwrap().is_some());
     assert!(world.store.watch("product", "other", minute).await.unwrap().is_none());
-    execute(&world.url(), "update shopkeeper.source set watch_until = now()").await;
+    world.execute("update shopkeeper.source set watch_until = now()").await;
     assert!(world.store.watch("product", "other", minute).await.unwrap().is_some());
     assert!(world.store.watch("product", "one", minute).await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn one_document_is_refreshed_by_sql_also_one_that_is_new_or_gone() {
-    let world = World::new().await;
-    world.sync().await;
-    world
-        .in_shop("update product set description = 'Told.' where id = 1; delete from product where id = 2")
-        .await;
+    let world = World::synced().await;
+    world.describe(1, "Told.").await;
+    world.in_shop("delete from product where id = 2").await;
     world.in_shop("insert into product values (9, 'Lamp', 'Shines.', 9, 1)").await;
     let ours = "select shopkeeper.refresh('product', key) from unnest(array['1', '2', '9', 'never']) as key";
-    execute(&world.url(), ours).await;
+    world.execute(ours).await;
     world.drain().await;
     let expected = ["Shirt. Told.", "Kettle. Steel kettle that holds two litres.", "Lamp. Shines."];
     assert_eq!(world.contents().await, expected);
     assert_eq!(world.sync().await.removed, 0);
-    let wrong = sqlx::query("select shopkeeper.refresh('nothing', '1')").execute(&world.ours).await;
-    assert!(wrong.unwrap_err().to_string().contains("there is no source \"nothing\""));
+    let unknown = world.refusal("select shopkeeper.refresh('nothing', '1')").await;
+    assert!(unknown.contains("there is no source \"nothing\""), "{unknown}");
 }
 
 #[tokio::test]
@@ -141,10 +125,7 @@ async fn nothing_is_open_in_the_shop_while_what_it_listed_is_written() {
     let open = async || -> i64 {
         let open = "select count(*) from pg_stat_activity
              where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null";
-        sqlx::query_scalar(open)
-            .fetch_one(&mut PgConnection::connect(&world.shop).await.unwrap())
-            .await
-            .unwrap()
+        world.shop_value(open).await
     };
     let source = world.source();
     let mut listing = source.list();
@@ -157,75 +138,57 @@ async fn nothing_is_open_in_the_shop_while_what_it_listed_is_written() {
     assert_eq!((listing.count().await, changed.count().await), (2, 2), "and nothing of it is lost");
 }
 
-/// A connection that keeps everybody from noting documents, and a world with these many notes to be drained.
-async fn held_up(notes: u32) -> (World, PgConnection) {
-    let world = World::new().await;
-    world.sync().await;
-    world.install().await;
+/// A lock that keeps everybody from noting documents, and a world with notes to be drained.
+async fn held_up() -> (World, Transaction<'static, Postgres>) {
+    let world = World::noting().await;
     world.in_shop("update product set description = 'Noted.'").await;
-    world
-        .in_shop(&format!(
-            "insert into shopkeeper_change.note (source, key)
-             select 'product', (n % 3 + 1)::text from generate_series(1, {notes}) as n"
-        ))
-        .await;
-    let mut lock = PgConnection::connect(&world.url()).await.unwrap();
-    sqlx::raw_sql("begin; lock table shopkeeper.document in exclusive mode")
-        .execute(&mut lock)
-        .await
-        .unwrap();
+    let notes = "insert into shopkeeper_change.note (source, key)
+         select 'product', (n % 3 + 1)::text from generate_series(1, 5000) as n";
+    world.in_shop(notes).await;
+    let lock = world.begin("lock table shopkeeper.document in exclusive mode").await;
     (world, lock)
 }
 
-async fn notes(world: &World) -> i64 {
-    let mut shop = PgConnection::connect(&world.shop).await.unwrap();
-    sqlx::query_scalar("select count(*) from shopkeeper_change.note").fetch_one(&mut shop).await.unwrap()
-}
-
-const WAITS: &str =
-    "exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')";
-
 #[tokio::test]
 async fn a_stop_ends_the_draining_of_notes_at_once_and_the_next_daemon_goes_on() {
-    let (world, mut lock) = held_up(5000).await;
-    let (stop, watch) =
-        (tokio_util::sync::CancellationToken::new(), watch(&world, std::time::Duration::ZERO));
+    let (world, lock) = held_up().await;
+    let (stop, watch) = (CancellationToken::new(), watch(&world, Duration::ZERO));
     let (stopped, stopping) = (stop.clone(), async {
-        world.until("the first batch waits", WAITS).await;
+        world.until_locked(1, "").await;
         stop.cancel();
     });
     let ended = async { tokio::join!(watch.run(&stopped), stopping) };
-    tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.expect("it goes on");
-    assert_eq!(notes(&world).await, 5003, "what was not noted is not forgotten");
-    sqlx::raw_sql("rollback").execute(&mut lock).await.unwrap();
+    timeout(Duration::from_secs(20), ended).await.expect("it goes on");
+    assert_eq!(world.notes().await, 5003, "what was not noted is not forgotten");
+    lock.rollback().await.unwrap();
     world.hear().await;
-    assert_eq!(notes(&world).await, 0);
+    assert_eq!(world.notes().await, 0);
     assert_eq!(world.contents().await.iter().filter(|content| content.contains("Noted.")).count(), 3);
 }
 
 #[tokio::test]
 async fn a_daemon_that_drains_for_long_keeps_its_watch_and_leaves_when_it_is_lost() {
-    let (world, mut lock) = held_up(5000).await;
-    let one = watch(&world, std::time::Duration::ZERO);
-    let other = WatchCatalogue { watcher: "other".to_owned(), ..watch(&world, std::time::Duration::ZERO) };
+    let (world, lock) = held_up().await;
+    let one = watch(&world, Duration::ZERO);
+    let other = WatchCatalogue { watcher: "other".to_owned(), ..watch(&world, Duration::ZERO) };
     let watching = async {
-        world.until("the first batch waits", WAITS).await;
-        execute(&world.url(), "create table watched as select watch_until from shopkeeper.source").await;
+        world.until_locked(1, "").await;
+        world.execute("create table watched as select watch_until from shopkeeper.source").await;
         let is_renewed = "(select watch_until from shopkeeper.source) > (select watch_until from watched)";
         world.until("the watch is renewed", is_renewed).await;
         other.look().await.unwrap();
-        assert_eq!(notes(&world).await, 5003, "it is not its turn");
+        assert_eq!(world.notes().await, 5003, "it is not its turn");
         // As after a pause of the process that was longer than the watch.
         let to_other =
             "update shopkeeper.source set watcher = 'other', watch_until = now() + interval '1 hour'";
-        execute(&world.url(), to_other).await;
+        world.execute(to_other).await;
     };
     let ended = async { tokio::join!(one.look(), watching).0 };
-    tokio::time::timeout(std::time::Duration::from_secs(25), ended).await.expect("it goes on").unwrap();
-    assert_eq!(notes(&world).await, 5003);
-    sqlx::raw_sql("rollback").execute(&mut lock).await.unwrap();
+    timeout(Duration::from_secs(25), ended).await.expect("it goes on").unwrap();
+    assert_eq!(world.notes().await, 5003);
+    lock.rollback().await.unwrap();
     one.look().await.unwrap();
-    assert_eq!(notes(&world).await, 5003, "it is not its turn any more");
+    assert_eq!(world.notes().await, 5003, "it is not its turn any more");
     other.look().await.unwrap();
-    assert_eq!(notes(&world).await, 0);
+    assert_eq!(world.notes().await, 0);
 }

@@ -1,11 +1,6 @@
-//! Polling a source between two listings. Each trap is one that a naive way falls into.
+//! Polling a source between two listings. Each case breaks a naive implementation.
 
-use sqlx::{Connection, PgConnection};
-
-use crate::{
-    nets::watch,
-    support::{SHOP, SOURCE, World, execute},
-};
+use crate::{nets::watch, prelude::*};
 
 /// A shop that is indexed and was polled once.
 async fn polled(sections: &str) -> World {
@@ -19,15 +14,11 @@ async fn polled(sections: &str) -> World {
 async fn a_poll_finds_what_was_committed_since_also_when_it_began_long_before() {
     let world = polled(SOURCE).await;
     let mut late = PgConnection::connect(&world.shop).await.unwrap();
-    sqlx::raw_sql(
-        "begin; update product set description = 'Late.' where id = 1; savepoint s;
-         update product set description = 'Later.' where id = 2; release s",
-    )
-    .execute(&mut late)
-    .await
-    .unwrap();
+    let begin = "begin; update product set description = 'Late.' where id = 1; savepoint s;
+         update product set description = 'Later.' where id = 2; release s";
+    sqlx::raw_sql(begin).execute(&mut late).await.unwrap();
     // Bulk SQL that touches no column of time.
-    world.in_shop("update product set description = 'Bulk.' where id = 3").await;
+    world.describe(3, "Bulk.").await;
     world.poll().await;
     assert!(world.has("Bulk.").await && !world.has("Late.").await);
     sqlx::raw_sql("commit").execute(&mut late).await.unwrap();
@@ -48,24 +39,30 @@ async fn a_query_is_polled_by_its_updated_at_with_an_overlap() {
     world.poll().await;
     world.sync().await;
     // Equal times, and a clock that is five minutes behind.
-    world
-        .in_shop(
-            "update product set description = 'Equal.', updated_at = now() - interval '5 min' where id < 3",
-        )
-        .await;
+    let equal = "description = 'Equal.', updated_at = now() - interval '5 min'";
+    world.in_shop(&format!("update product set {equal} where id < 3")).await;
     world.poll().await;
     assert_eq!(world.contents().await.iter().filter(|content| content.contains("Equal.")).count(), 2);
 }
 
-/// A shop whose products say by a column of this type when they were changed; the third did so long ago. Its clock is in
-/// this zone.
+/// A shop whose products have a column of this type with the time of their last change; all changed long ago. Its
+/// database has this time zone.
 async fn with_updated_at(column_type: &str, zone: &str, long_ago: &str) -> World {
     let shop = format!("{SHOP} alter table product add changed {column_type} default {long_ago};");
     let source = SOURCE.to_owned() + "updated_at = \"changed\"\n";
     let world = World::with(&shop, &source).await;
-    let name = world.shop.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
-    world.in_shop(&format!("alter database {name} set timezone = '{zone}'")).await;
+    let zone = format!("alter database {} set timezone = '{zone}'", database_name(&world.shop));
+    world.in_shop(&zone).await;
     world
+}
+
+impl World {
+    /// Changes the description of a product and its time of change.
+    async fn describe_at(&self, id: u32, text: &str, changed: &str) {
+        let change =
+            format!("update product set description = '{text}', changed = {changed} where id = {id}");
+        self.in_shop(&change).await;
+    }
 }
 
 const LOS_ANGELES: &str = "America/Los_Angeles";
@@ -86,21 +83,19 @@ async fn a_poll_compares_updated_at_in_its_own_terms_whatever_its_type_and_zone(
         ("double precision", TOKYO, "0", "1000 * extract(epoch from now())"),
     ] {
         let world = with_updated_at(column_type, zone, long_ago).await;
-        let in_zone = async |statement: &str| {
-            world.in_shop(&format!("set timezone = '{zone}'; {statement}")).await;
+        let in_zone = async |changes: &str| {
+            world.in_shop(&format!("set timezone = '{zone}'; update product set {changes}")).await;
         };
-        in_zone(&format!("update product set changed = {now} where id = 1")).await;
+        in_zone(&format!("changed = {now} where id = 1")).await;
         world.poll().await;
         world.sync().await;
         // The first change of a product that was the last to change, and one of another.
         for (id, text) in [(1, "Once."), (2, "Twice.")] {
-            in_zone(&format!("update product set description = '{text}', changed = {now} where id = {id}"))
-                .await;
+            in_zone(&format!("description = '{text}', changed = {now} where id = {id}")).await;
             world.poll().await;
             assert!(world.has(text).await, "{column_type} in {zone}: {text}");
         }
-        // It is not a listing that sees it.
-        world.in_shop("update product set description = 'Unseen.' where id = 3").await;
+        world.describe(3, "Unseen.").await;
         world.poll().await;
         assert!(!world.has("Unseen.").await, "{column_type} in {zone}");
     }
@@ -113,14 +108,10 @@ async fn a_change_of_the_hour_that_a_local_clock_repeats_is_seen() {
     world.poll().await;
     world.sync().await;
     // A minute later the clock shows an hour less.
-    world
-        .in_shop("update product set description = 'Later.', changed = '2026-11-01 01:00' where id = 2")
-        .await;
+    world.describe_at(2, "Later.", "'2026-11-01 01:00'").await;
     world.poll().await;
     assert!(world.has("Later.").await);
-    world
-        .in_shop("update product set description = 'Unseen.', changed = '2026-11-01 00:40' where id = 3")
-        .await;
+    world.describe_at(3, "Unseen.", "'2026-11-01 00:40'").await;
     world.poll().await;
     assert!(!world.has("Unseen.").await);
 }
@@ -144,8 +135,7 @@ async fn times_that_have_not_come_yet_neither_stop_a_poll_nor_hide_changes() {
             world.poll().await;
             world.sync().await;
             let text = format!("After {}.", wrong.replace('\'', ""));
-            let change = format!("update product set description = '{text}', changed = {now} where id = 2");
-            world.in_shop(&change).await;
+            world.describe_at(2, &text, now).await;
             world.poll().await;
             assert!(world.has(&text).await, "{column_type}: {wrong}");
         }
@@ -164,8 +154,7 @@ async fn a_table_that_was_empty_or_of_nulls_is_polled_from_its_first_time_on() {
         world.in_shop("insert into product table kept").await;
         world.poll().await;
         world.sync().await;
-        let change = format!("update product set description = 'First.', changed = {now} where id = 2");
-        world.in_shop(&change).await;
+        world.describe_at(2, "First.", now).await;
         world.poll().await;
         assert!(world.has("First.").await, "{column_type}");
     }
@@ -178,12 +167,11 @@ async fn a_column_whose_type_changed_is_polled_after_a_full_comparison() {
     world.sync().await;
     let to_number = "alter table product alter changed drop default,
          alter changed type bigint using extract(epoch from changed)";
-    world.in_shop(&format!("{to_number}; update product set description = 'Missed.' where id = 3")).await;
+    world.in_shop(to_number).await;
+    world.describe(3, "Missed.").await;
     world.poll().await;
     assert!(world.has("Missed.").await, "a listing saw it");
-    world
-        .in_shop("update product set description = 'Seen.', changed = extract(epoch from now()) where id = 2")
-        .await;
+    world.describe_at(2, "Seen.", "extract(epoch from now())").await;
     world.poll().await;
     assert!(world.has("Seen.").await);
 }
@@ -192,29 +180,23 @@ async fn a_column_whose_type_changed_is_polled_after_a_full_comparison() {
 async fn a_column_that_tells_no_time_is_named_and_the_source_is_listed_all_the_same() {
     let world = with_updated_at("text", TOKYO, "'yesterday'").await;
     let expected = "it cannot be polled by updated_at: `changed` is of the type text";
-    let doctor = world.run(&["doctor"]).await;
-    assert!(crate::support::stdout(&doctor).contains(expected), "{}", crate::support::stdout(&doctor));
-    let refused = watch(&world, std::time::Duration::from_secs(1)).look().await.unwrap_err().to_string();
-    assert!(refused.contains(expected), "{refused}");
+    assert_contains(stdout(&world.run_line("doctor").await), expected);
+    assert_contains(watch(&world, Duration::from_secs(1)).look().await.unwrap_err().to_string(), expected);
     assert_eq!(world.sync().await.added, 3);
 }
 
 #[tokio::test]
 async fn a_shop_that_was_restored_is_compared_in_full() {
     let world = polled(SOURCE).await;
-    execute(
-        &world.url(),
-        "update shopkeeper.source set poll_mark = jsonb_set(poll_mark, '{server}', '\"another\"')",
-    )
-    .await;
+    let mark = async |path: &str, value: &str| {
+        let marked = format!("jsonb_set(poll_mark, '{{{path}}}', '{value}')");
+        world.execute(&format!("update shopkeeper.source set poll_mark = {marked}")).await;
+    };
+    mark("server", "\"another\"").await;
     world.in_shop("delete from product where id = 1").await;
     world.poll().await;
     assert_eq!(world.count("document").await, 2, "a listing sees what is gone, a poll does not");
-    execute(
-        &world.url(),
-        "update shopkeeper.source set poll_mark = jsonb_set(poll_mark, '{at,transaction}', '99999999999')",
-    )
-    .await;
+    mark("at,transaction", "99999999999").await;
     world.in_shop("delete from product where id = 2").await;
     world.poll().await;
     assert_eq!(world.count("document").await, 1, "transactions that run backwards");

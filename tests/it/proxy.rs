@@ -1,4 +1,4 @@
-//! A way to the database that can be cut without either side being told.
+//! A proxy before the database that can drop traffic without closing connections.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ impl Proxy {
         Self { url, passing, accepted, _tasks: tasks }
     }
 
-    /// The database, by this way.
+    /// The address of the database through this proxy.
     pub(crate) fn url(&self) -> String {
         self.url.to_string()
     }
@@ -65,17 +65,17 @@ impl Proxy {
         accepted
     }
 
-    /// From now on nothing arrives, and nobody is told.
+    /// Drops everything from now on, without closing connections.
     pub(crate) fn swallow(&self) {
         self.passing.send_replace(Passing::Nothing);
     }
 
-    /// From now on the server hears what clients say, and they hear nothing.
+    /// Drops what the server sends from now on.
     pub(crate) fn lose_replies(&self) {
         self.passing.send_replace(Passing::Requests);
     }
 
-    /// Connections made from now on work; the others stay dead.
+    /// Passes the traffic of new connections; the old ones stay dead.
     pub(crate) fn pass_new(&self) {
         self.passing.send_replace(Passing::New);
     }

@@ -1,25 +1,14 @@
 //! The queue: what it promises today.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{ops::Range, sync::atomic::AtomicU32};
 
+use crate::prelude::*;
 use shopkeeper::{
-    job::{Attempt, Backoff, Job, JobError, Outcome},
+    job::{Attempt, Backoff, Outcome},
     queue::{AHEAD, Limits, Queue, Wakeup},
-    store::{
-        Store,
-        jobs::{Claim, ClaimedJob, JobEnd, NewJob, UnwrittenEnds},
-    },
+    store::jobs::{ClaimedJob, JobEnd, NewJob, UnwrittenEnds},
 };
 use tokio::sync::{Notify, Semaphore};
-use tokio_util::sync::CancellationToken;
-
-use crate::support::{LIMIT, World, execute};
 
 /// A job that does what its payload says.
 #[derive(Default)]
@@ -34,6 +23,13 @@ pub(crate) struct Scripted {
 #[derive(serde::Deserialize)]
 pub(crate) struct Payload {
     wish: String,
+}
+
+impl Scripted {
+    /// Jobs that wait at a gate that lets this many through.
+    pub(crate) fn gated(permits: usize) -> Self {
+        Self { gate: Some(Semaphore::new(permits)), ..Self::default() }
+    }
 }
 
 impl Job for Scripted {
@@ -56,19 +52,15 @@ impl Job for Scripted {
             "die" => Err(JobError::Dead("as wished".into())),
             "snooze" => Err(JobError::Snooze { after: Duration::from_secs(100), reason: "as wished".into() }),
             "wait" => std::future::pending().await,
-            "follow with nonsense" => Ok(Outcome::Done(vec![NewJob {
-                kind: "scripted",
-                key: "never".into(),
-                payload: serde_json::json!({ "wish": "\0" }),
-            }])),
-            "follow" => Ok(Outcome::Done(vec![NewJob {
-                kind: "scripted",
-                key: "followed".into(),
-                payload: serde_json::json!({ "wish": "nothing" }),
-            }])),
+            "follow with nonsense" => Ok(Outcome::Done(vec![follow_up("never", "\0")])),
+            "follow" => Ok(Outcome::Done(vec![follow_up("followed", "nothing")])),
             _ => Ok(Outcome::Done(Vec::new())),
         }
     }
+}
+
+fn follow_up(key: &str, wish: &str) -> NewJob {
+    NewJob { kind: Scripted::KIND, key: key.into(), payload: json!({ "wish": wish }) }
 }
 
 pub(crate) const LIMITS: Limits = Limits {
@@ -88,8 +80,17 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start(world: &World, job: Scripted, limits: Limits) -> Self {
-        Self::start_on(world.store.clone(), job, limits)
+    pub(crate) fn start(world: &World) -> Self {
+        Self::with_limits(world, LIMITS)
+    }
+
+    pub(crate) fn with_limits(world: &World, limits: Limits) -> Self {
+        Self::start_on(world.store.clone(), Scripted::default(), limits)
+    }
+
+    /// Its jobs wait at a gate that lets this many through.
+    pub(crate) fn gated(world: &World, permits: usize, limits: Limits) -> Self {
+        Self::start_on(world.store.clone(), Scripted::gated(permits), limits)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the handle is awaited in `stop`")]
@@ -112,7 +113,12 @@ impl Running {
                 self.job.started.notified().await;
             }
         };
-        tokio::time::timeout(LIMIT, full).await.expect("fewer run");
+        in_time("fewer run", full).await;
+    }
+
+    /// Lets this many more jobs through the gate.
+    pub(crate) fn open(&self, permits: usize) {
+        self.job.gate.as_ref().unwrap().add_permits(permits);
     }
 
     pub(crate) async fn stop(self) -> Arc<Scripted> {
@@ -120,63 +126,65 @@ impl Running {
         self.worker.await.unwrap();
         self.job
     }
+
+    /// Stops when all jobs have ended.
+    pub(crate) async fn finish(self, world: &World) -> Arc<Scripted> {
+        world.until_none(SCRIPTED).await;
+        self.stop().await
+    }
 }
 
+/// The jobs of this kind.
+pub(crate) const SCRIPTED: &str = "job where kind = 'scripted'";
+
 pub(crate) async fn enqueue(world: &World, key: &str, wish: &str) {
-    let payload = serde_json::json!({ "wish": wish });
+    let payload = json!({ "wish": wish });
     world.store.enqueue(Scripted::KIND, &[key.to_owned()], &[payload]).await.unwrap();
 }
 
+/// Enqueues a job that does nothing for each number.
+pub(crate) async fn enqueue_all(world: &World, numbers: Range<u32>) {
+    let keys: Vec<_> = numbers.map(|n| n.to_string()).collect();
+    let payloads = vec![json!({ "wish": "nothing" }); keys.len()];
+    world.store.enqueue(Scripted::KIND, &keys, &payloads).await.unwrap();
+}
+
 pub(crate) async fn claim(world: &World, worker: &str, limit: u32, lease: Duration) -> Vec<ClaimedJob> {
-    let claim = Claim { kind: Scripted::KIND, worker, limit, lease, max_attempts: 3, ..Claim::default() };
-    world.store.claim(claim).await.unwrap()
+    world.claim(Scripted::KIND, worker, limit, lease).await
 }
 
-pub(crate) const EMPTY: &str = "not exists (select from shopkeeper.job where kind = 'scripted')";
-
-/// Enqueues one job, runs it to its end and says how it ended.
-async fn ending(wish: &str) -> (String, Option<String>, i32) {
+#[tokio::test]
+async fn a_job_ends_as_its_attempts_did_and_the_worker_survives_a_panic() {
     let world = World::new().await;
-    enqueue(&world, "k", wish).await;
-    let running = Running::start(&world, Scripted::default(), LIMITS);
-    world.until("the job has ended", EMPTY).await;
-    running.stop().await;
-    sqlx::query_as("select outcome, error, attempts from shopkeeper.job_history")
-        .fetch_one(&world.ours)
-        .await
-        .unwrap()
-}
-
-#[tokio::test]
-async fn a_job_that_fails_once_is_done_at_the_second_attempt() {
-    assert_eq!(ending("fail once").await, ("done".into(), None, 2));
-}
-
-#[tokio::test]
-async fn a_job_that_always_fails_is_dead_after_its_last_attempt_and_keeps_its_error() {
-    assert_eq!(ending("fail").await, ("dead".into(), Some("as wished".into()), 3));
-}
-
-#[tokio::test]
-async fn a_job_that_can_never_succeed_is_dead_at_once() {
-    assert_eq!(ending("die").await, ("dead".into(), Some("as wished".into()), 1));
-}
-
-#[tokio::test]
-async fn a_panic_is_a_failure_of_that_job_and_the_worker_lives_on() {
-    assert_eq!(ending("panic").await, ("dead".into(), Some("the job panicked: as wished".into()), 3));
+    let ends = [
+        ("die", "dead", Some("as wished"), 1),
+        ("fail", "dead", Some("as wished"), 3),
+        ("fail once", "done", None, 2),
+        ("panic", "dead", Some("the job panicked: as wished"), 3),
+    ];
+    for (wish, ..) in ends {
+        enqueue(&world, wish, wish).await;
+    }
+    Running::start(&world).finish(&world).await;
+    let seen: Vec<(String, String, Option<String>, i32)> =
+        world.rows("select key, outcome, error, attempts from shopkeeper.job_history order by key").await;
+    let seen: Vec<_> = seen
+        .iter()
+        .map(|(wish, outcome, error, attempts)| {
+            (wish.as_str(), outcome.as_str(), error.as_deref(), *attempts)
+        })
+        .collect();
+    assert_eq!(seen, ends);
 }
 
 #[tokio::test]
 async fn a_payload_that_does_not_parse_is_dead_and_the_next_job_runs() {
     let world = World::new().await;
     let keys = ["bad".to_owned(), "good".to_owned()];
-    let payloads = [serde_json::json!({ "wunsch": 1 }), serde_json::json!({ "wish": "nothing" })];
+    let payloads = [json!({ "wunsch": 1 }), json!({ "wish": "nothing" })];
     world.store.enqueue(Scripted::KIND, &keys, &payloads).await.unwrap();
-    let running = Running::start(&world, Scripted::default(), LIMITS);
-    world.until("both have ended", EMPTY).await;
-    running.stop().await;
-    let bad: String = world.value("select error from shopkeeper.job_history where outcome = 'dead'").await;
+    Running::start(&world).finish(&world).await;
+    let bad = world.text("select error from shopkeeper.job_history where outcome = 'dead'").await;
     assert!(bad.contains("missing field `wish`"), "{bad}");
     assert_eq!(world.count("job_history where outcome = 'done'").await, 1);
 }
@@ -188,8 +196,8 @@ async fn a_snooze_charges_no_attempt_and_holds_no_slot() {
         enqueue(&world, &n.to_string(), "snooze").await;
     }
     enqueue(&world, "z", "nothing").await;
-    let running = Running::start(&world, Scripted::default(), LIMITS);
-    world.until("the last is done", "exists (select from shopkeeper.job_history where key = 'z')").await;
+    let running = Running::start(&world);
+    world.until_some("job_history where key = 'z'").await;
     running.stop().await;
     assert_eq!(world.count("job where attempts = 0 and run_at > now() + interval '90 s'").await, 8);
 }
@@ -207,8 +215,8 @@ async fn a_key_that_waits_is_enqueued_once() {
 async fn a_merge_does_not_shorten_a_backoff() {
     let world = World::new().await;
     enqueue(&world, "k", "snooze").await;
-    let running = Running::start(&world, Scripted::default(), LIMITS);
-    world.until("it snoozes", "exists (select from shopkeeper.job where last_error is not null)").await;
+    let running = Running::start(&world);
+    world.until_some("job where last_error is not null").await;
     enqueue(&world, "k", "nothing").await;
     running.stop().await;
     assert_eq!(world.count("job where run_at > now() + interval '90 s'").await, 1);
@@ -218,15 +226,13 @@ async fn a_merge_does_not_shorten_a_backoff() {
 async fn a_key_enqueued_while_it_runs_runs_once_more_afterwards() {
     let world = World::new().await;
     enqueue(&world, "k", "nothing").await;
-    let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
-    let running = Running::start(&world, gated, LIMITS);
+    let running = Running::gated(&world, 0, LIMITS);
     running.at_work(1).await;
     for _ in 0..3 {
         enqueue(&world, "k", "nothing").await;
     }
-    running.job.gate.as_ref().unwrap().add_permits(10);
-    world.until("all is done", EMPTY).await;
-    let job = running.stop().await;
+    running.open(10);
+    let job = running.finish(&world).await;
     assert_eq!(job.runs.load(Ordering::SeqCst), 2);
     assert_eq!(job.most_running.load(Ordering::SeqCst), 1, "never two runs of one key at once");
 }
@@ -234,25 +240,19 @@ async fn a_key_enqueued_while_it_runs_runs_once_more_afterwards() {
 #[tokio::test]
 async fn no_more_jobs_run_at_once_than_there_are_slots() {
     let world = World::new().await;
-    for n in 0..20 {
-        enqueue(&world, &n.to_string(), "nothing").await;
-    }
-    let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
-    let running = Running::start(&world, gated, LIMITS);
+    enqueue_all(&world, 0..20).await;
+    let running = Running::gated(&world, 0, LIMITS);
     running.at_work(4).await;
-    running.job.gate.as_ref().unwrap().add_permits(20);
-    world.until("all is done", EMPTY).await;
-    assert_eq!(running.stop().await.most_running.load(Ordering::SeqCst), 4);
+    running.open(20);
+    assert_eq!(running.finish(&world).await.most_running.load(Ordering::SeqCst), 4);
 }
 
 #[tokio::test]
 async fn follow_ups_are_enqueued_when_the_job_is_done() {
     let world = World::new().await;
     enqueue(&world, "k", "follow").await;
-    let running = Running::start(&world, Scripted::default(), LIMITS);
-    world
-        .until("the follow-up is done", "exists (select from shopkeeper.job_history where key = 'followed')")
-        .await;
+    let running = Running::start(&world);
+    world.until_some("job_history where key = 'followed'").await;
     running.stop().await;
 }
 
@@ -260,30 +260,23 @@ async fn follow_ups_are_enqueued_when_the_job_is_done() {
 async fn a_job_longer_than_its_lease_keeps_it_and_runs_once() {
     let world = World::new().await;
     enqueue(&world, "k", "nothing").await;
-    let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
-    let running = Running::start(&world, gated, LIMITS);
+    let running = Running::gated(&world, 0, LIMITS);
     running.at_work(1).await;
-    let first: chrono::DateTime<chrono::Utc> = world.value("select lease_until from shopkeeper.job").await;
-    let later = format!(
-        "exists (select from shopkeeper.job where lease_until > '{first}'::timestamptz + interval '4 s')"
-    );
-    world.until("the lease was renewed far beyond its length", &later).await;
-    running.job.gate.as_ref().unwrap().add_permits(10);
-    world.until("it is done", EMPTY).await;
-    assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 1);
+    let first: DateTime<Utc> = world.value("select lease_until from shopkeeper.job").await;
+    // Renewed far beyond its length.
+    world.until_some(&format!("job where lease_until > '{first}'::timestamptz + interval '4 s'")).await;
+    running.open(10);
+    assert_eq!(running.finish(&world).await.runs.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
 async fn a_lease_that_ran_out_is_taken_over_and_the_first_worker_writes_nothing() {
     let world = World::new().await;
     enqueue(&world, "k", "nothing").await;
-    let lost = claim(&world, "gone", 1, Duration::from_millis(1)).await;
-    let running = Running::start(&world, Scripted::default(), LIMITS);
-    world.until("another worker did it", EMPTY).await;
-    running.stop().await;
-    let follow_up = NewJob { kind: "scripted", key: "never".into(), payload: serde_json::json!({}) };
-    let late = JobEnd::done(lost[0].lease, vec![follow_up]);
-    assert_eq!(world.store.end_jobs(&[late]).await.unwrap().lost, [lost[0].lease]);
+    let lost = claim(&world, "gone", 1, Duration::from_millis(1)).await[0].lease;
+    Running::start(&world).finish(&world).await;
+    let late = JobEnd::done(lost, vec![follow_up("never", "nothing")]);
+    assert_eq!(world.store.end_jobs(&[late]).await.unwrap().lost, [lost]);
     assert_eq!(world.count("job").await, 0, "no follow-up of a lost lease");
     assert_eq!(world.count("job_history").await, 1);
 }
@@ -291,14 +284,11 @@ async fn a_lease_that_ran_out_is_taken_over_and_the_first_worker_writes_nothing(
 #[tokio::test]
 async fn a_stop_finishes_what_runs_and_gives_back_nothing_half_done() {
     let world = World::new().await;
-    for n in 0..6 {
-        enqueue(&world, &n.to_string(), "nothing").await;
-    }
-    let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
-    let running = Running::start(&world, gated, LIMITS);
+    enqueue_all(&world, 0..6).await;
+    let running = Running::gated(&world, 0, LIMITS);
     running.at_work(4).await;
     running.stop.cancel();
-    running.job.gate.as_ref().unwrap().add_permits(10);
+    running.open(10);
     running.stop().await;
     assert_eq!(world.count("job_history where outcome = 'done'").await, 4);
     assert_eq!(world.count("job where worker is null and attempts = 0").await, 2);
@@ -309,8 +299,8 @@ async fn failed_attempts_are_spaced_by_the_backoff() {
     let world = World::new().await;
     enqueue(&world, "k", "fail").await;
     let backoff = Backoff { first: Duration::from_secs(100), max: Duration::from_secs(100) };
-    let running = Running::start(&world, Scripted::default(), Limits { backoff, ..LIMITS });
-    world.until("it failed", "exists (select from shopkeeper.job where last_error = 'as wished')").await;
+    let running = Running::with_limits(&world, Limits { backoff, ..LIMITS });
+    world.until_some("job where last_error = 'as wished'").await;
     assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 1);
     let waits = "job where state = 'scheduled' and attempts = 1 and run_at > now() + interval '40 s'";
     assert_eq!(world.count(waits).await, 1);
@@ -320,44 +310,37 @@ async fn failed_attempts_are_spaced_by_the_backoff() {
 async fn a_key_named_twice_in_one_bulk_is_one_job_with_the_last_payload_and_is_free_again_when_done() {
     let world = World::new().await;
     let keys = ["k", "l", "k"].map(str::to_owned);
-    let payloads = [1, 2, 3].map(|n| serde_json::json!({ "wish": n.to_string() }));
+    let payloads = [1, 2, 3].map(|n| json!({ "wish": n.to_string() }));
     assert_eq!(world.store.enqueue(Scripted::KIND, &keys, &payloads).await.unwrap(), 2);
-    let wish: String = world.value("select payload ->> 'wish' from shopkeeper.job where key = 'k'").await;
-    assert_eq!(wish, "3");
-    let running = Running::start(&world, Scripted::default(), LIMITS);
-    world.until("both are done", EMPTY).await;
+    assert_eq!(world.text("select payload ->> 'wish' from shopkeeper.job where key = 'k'").await, "3");
+    let running = Running::start(&world);
+    world.until_none(SCRIPTED).await;
     enqueue(&world, "k", "nothing").await;
-    world.until("it is done again", "count(*) = 3 from shopkeeper.job_history where outcome = 'done'").await;
+    world.until_count(3, "job_history where outcome = 'done'").await;
     running.stop().await;
 }
 
 #[tokio::test]
 async fn keys_that_are_null_merge_with_nothing() {
     let world = World::new().await;
-    let enqueued: i64 = world
-        .value("select shopkeeper.enqueue_many('scripted', array[null, null], array['{}', '{}']::jsonb[])")
-        .await;
-    assert_eq!((enqueued, world.count("job").await), (2, 2));
+    let twice = "select shopkeeper.enqueue_many('scripted', array[null, null], array['{}', '{}']::jsonb[])";
+    assert_eq!((world.value::<i64>(twice).await, world.count("job").await), (2, 2));
 }
 
 #[tokio::test]
 async fn two_workers_whose_jobs_outlast_their_leases_run_each_once() {
     let world = World::new().await;
-    for n in 0..20 {
-        enqueue(&world, &n.to_string(), "nothing").await;
-    }
-    let gated = || Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
-    let (one, other) = (Running::start(&world, gated(), LIMITS), Running::start(&world, gated(), LIMITS));
-    world.until("both are full", "count(*) = 8 from shopkeeper.job where state = 'running'").await;
+    enqueue_all(&world, 0..20).await;
+    let workers = [Running::gated(&world, 0, LIMITS), Running::gated(&world, 0, LIMITS)];
+    world.until_count(8, "job where state = 'running'").await;
     let renewed =
         "bool_and(lease_until > started_at + interval '7 s') from shopkeeper.job where state = 'running'";
     world.until("the leases were renewed beyond two lengths", renewed).await;
-    for running in [&one, &other] {
-        running.job.gate.as_ref().unwrap().add_permits(20);
+    for running in &workers {
+        running.open(20);
     }
-    world.until("all is done", EMPTY).await;
-    let runs = [one.stop().await, other.stop().await].map(|job| job.runs.load(Ordering::SeqCst));
-    assert_eq!(runs.iter().sum::<u32>(), 20);
+    let ended = join_all(workers.map(|running| running.finish(&world))).await;
+    assert_eq!(ended.iter().map(|job| job.runs.load(Ordering::SeqCst)).sum::<u32>(), 20);
 }
 
 #[tokio::test]
@@ -365,13 +348,13 @@ async fn a_job_that_ends_its_worker_each_time_dies_after_its_last_attempt() {
     let world = World::new().await;
     enqueue(&world, "k", "nothing").await;
     for _ in 0..3 {
-        execute(&world.url(), "update shopkeeper.job set state = 'ready'").await;
+        world.execute("update shopkeeper.job set state = 'ready'").await;
         assert_eq!(claim(&world, "ends", 1, Duration::ZERO).await.len(), 1);
-        world.until("its lease has run out", "bool_and(lease_until < now()) from shopkeeper.job").await;
+        world.until_leases_end().await;
         assert_eq!(world.store.rescue().await.unwrap(), 1);
     }
     assert_eq!(world.count("job").await, 0);
-    let error: String = world.value("select error from shopkeeper.job_history where outcome = 'dead'").await;
+    let error = world.text("select error from shopkeeper.job_history where outcome = 'dead'").await;
     assert!(error.contains("the lease ran out"), "{error}");
 }
 
@@ -379,15 +362,10 @@ async fn a_job_that_ends_its_worker_each_time_dies_after_its_last_attempt() {
 async fn an_acknowledgement_whose_reply_was_lost_is_repeated_without_effect() {
     let world = World::new().await;
     enqueue(&world, "k", "nothing").await;
-    let claimed = claim(&world, "w", 1, Duration::from_mins(1)).await;
-    let follow_up = NewJob { kind: "scripted", key: "next".into(), payload: serde_json::json!({}) };
-    let finished = [JobEnd::done(claimed[0].lease, vec![follow_up])];
+    let lease = claim(&world, "w", 1, Duration::from_mins(1)).await[0].lease;
+    let finished = [JobEnd::done(lease, vec![follow_up("next", "nothing")])];
     assert_eq!(world.store.end_jobs(&finished).await.unwrap(), UnwrittenEnds::default());
-    assert_eq!(
-        world.store.end_jobs(&finished).await.unwrap().lost,
-        [claimed[0].lease],
-        "it is no longer held"
-    );
+    assert_eq!(world.store.end_jobs(&finished).await.unwrap().lost, [lease], "it is no longer held");
     assert_eq!((world.count("job").await, world.count("job_history").await), (1, 1));
 }
 
@@ -396,13 +374,9 @@ async fn an_outcome_that_the_database_refuses_ends_its_own_job_only() {
     let world = World::new().await;
     // No jsonb can hold a null character.
     enqueue(&world, "bad", "follow with nonsense").await;
-    for n in 0..3 {
-        enqueue(&world, &n.to_string(), "nothing").await;
-    }
-    let running = Running::start(&world, Scripted::default(), LIMITS);
-    world.until("all have ended", EMPTY).await;
-    running.stop().await;
+    enqueue_all(&world, 0..3).await;
+    Running::start(&world).finish(&world).await;
     assert_eq!(world.count("job_history where outcome = 'done'").await, 3);
-    let error: String = world.value("select error from shopkeeper.job_history where key = 'bad'").await;
+    let error = world.text("select error from shopkeeper.job_history where key = 'bad'").await;
     assert!(error.starts_with("its outcome cannot be written"), "{error}");
 }

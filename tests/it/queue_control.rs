@@ -1,36 +1,26 @@
 //! The queue under operators' hands, limits over all daemons, ordered groups, and what a claim costs.
 
-use std::{sync::atomic::Ordering, time::Duration};
-
-use shopkeeper::{
-    job::Job,
-    queue::{Queue, Wakeup},
-    store::jobs::{Claim, JobFilter, JobState, Selection},
-};
-use sqlx::AssertSqlSafe;
-use tokio_util::sync::CancellationToken;
-
 use crate::{
-    queue::{EMPTY, LIMITS, Running, Scripted, claim, enqueue},
-    support::{World, execute, touched},
+    prelude::*,
+    queue::{Running, SCRIPTED, Scripted, claim, enqueue, enqueue_all},
+};
+use shopkeeper::{
+    queue::{Queue, Wakeup},
+    store::jobs::{JobFilter, JobState},
 };
 
 #[tokio::test]
 async fn a_running_job_that_is_cancelled_is_left_and_writes_nothing() {
     let world = World::new().await;
     enqueue(&world, "k", "wait").await;
-    let running = Running::start(&world, Scripted::default(), LIMITS);
+    let running = Running::start(&world);
     running.job.started.notified().await;
     let id: i64 = world.value("select id from shopkeeper.job").await;
     assert_eq!(world.store.cancel_jobs(&[id]).await.unwrap(), 1);
     // The slot is free again although the job never ended: four more can run.
-    for n in 0..4 {
-        enqueue(&world, &n.to_string(), "nothing").await;
-    }
-    world.until("the others are done", EMPTY).await;
-    tokio::time::timeout(crate::support::LIMIT, running.stop())
-        .await
-        .expect("nothing waits for the cancelled job");
+    enqueue_all(&world, 0..4).await;
+    world.until_none(SCRIPTED).await;
+    in_time("the cancelled job is waited for", running.stop()).await;
     assert_eq!(world.count("job_history where outcome = 'cancelled' and key = 'k'").await, 1);
     assert_eq!(world.count("job_history where outcome = 'done'").await, 4);
 }
@@ -40,55 +30,46 @@ async fn a_paused_kind_starts_nothing_until_it_is_resumed() {
     let world = World::new().await;
     world.store.pause(Scripted::KIND).await.unwrap();
     enqueue(&world, "k", "nothing").await;
-    let running = Running::start(&world, Scripted::default(), LIMITS);
+    let running = Running::start(&world);
     assert!(claim(&world, "w", 1, Duration::from_secs(1)).await.is_empty());
     let jobs = world.store.jobs(&JobFilter { limit: 1, ..JobFilter::default() }).await.unwrap();
     assert_eq!(jobs[0].state, JobState::Paused);
     world.store.resume(Scripted::KIND).await.unwrap();
-    world.until("it is done", EMPTY).await;
-    assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 1);
+    assert_eq!(running.finish(&world).await.runs.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
 async fn a_limit_over_all_daemons_holds_while_they_claim_together() {
     let world = World::new().await;
-    let keys: Vec<_> = (0..100).map(|n| n.to_string()).collect();
-    world.store.enqueue(Scripted::KIND, &keys, &vec![serde_json::json!({}); 100]).await.unwrap();
-    let claims = (0..8).map(|n| {
-        let (store, worker) = (world.store.clone(), n.to_string());
-        async move {
-            let lease = Duration::from_mins(1);
-            let claim = Claim {
-                kind: "scripted",
-                worker: &worker,
-                limit: 4,
-                fleet_limit: Some(10),
-                lease,
-                max_attempts: 3,
-                ..Claim::default()
-            };
-            store.claim(claim).await.unwrap().len()
-        }
+    enqueue_all(&world, 0..100).await;
+    let claims = (0..8).map(async |n| {
+        let (worker, lease) = (n.to_string(), Duration::from_mins(1));
+        let (base, fleet_limit) = (Claim::default(), Some(10));
+        let claim = Claim {
+            kind: "scripted",
+            worker: &worker,
+            limit: 4,
+            fleet_limit,
+            lease,
+            max_attempts: 3,
+            ..base
+        };
+        world.store.claim(claim).await.unwrap().len()
     });
-    assert_eq!(futures::future::join_all(claims).await.into_iter().sum::<usize>(), 10);
+    assert_eq!(join_all(claims).await.into_iter().sum::<usize>(), 10);
 }
 
 #[tokio::test]
 async fn a_job_that_is_dead_can_be_run_again_and_discarded() {
     let world = World::new().await;
     enqueue(&world, "k", "die").await;
-    let running = Running::start(&world, Scripted::default(), LIMITS);
-    world.until("it is dead", "exists (select from shopkeeper.job_history where outcome = 'dead')").await;
+    let running = Running::start(&world);
+    world.until_some("job_history where outcome = 'dead'").await;
     let id: i64 = world.value("select id from shopkeeper.job_history").await;
     assert_eq!(world.store.retry_jobs(&Selection::Ids(vec![id])).await.unwrap(), 1);
-    world
-        .until("it is dead again", "exists (select from shopkeeper.job_history where outcome = 'dead')")
-        .await;
+    world.until_some("job_history where outcome = 'dead'").await;
     assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 2);
-    assert_eq!(
-        world.store.discard_jobs(&Selection::Dead { kind: Scripted::KIND.to_owned() }).await.unwrap(),
-        1
-    );
+    assert_eq!(world.store.discard_jobs(&dead(Scripted::KIND)).await.unwrap(), 1);
     assert_eq!(world.count("job_history").await, 0);
 }
 
@@ -96,13 +77,12 @@ async fn a_job_that_is_dead_can_be_run_again_and_discarded() {
 async fn a_group_whose_second_job_commits_after_its_first_ended_goes_on() {
     let world = World::new().await;
     let ask = "select shopkeeper.enqueue('scripted', payload => '{\"wish\": \"nothing\"}', group_key => 'g')";
-    execute(&world.url(), ask).await;
-    let mut late = world.ours.begin().await.unwrap();
-    sqlx::query(ask).execute(&mut *late).await.unwrap();
-    let running = Running::start(&world, Scripted::default(), LIMITS);
-    world.until("the first is done", "count(*) = 1 from shopkeeper.job_history").await;
+    world.execute(ask).await;
+    let late = world.begin(ask).await;
+    let running = Running::start(&world);
+    world.until_count(1, "job_history").await;
     late.commit().await.unwrap();
-    world.until("the second is done", "count(*) = 2 from shopkeeper.job_history").await;
+    world.until_count(2, "job_history").await;
     running.stop().await;
 }
 
@@ -110,21 +90,14 @@ async fn a_group_whose_second_job_commits_after_its_first_ended_goes_on() {
 async fn a_dead_head_frees_the_next_of_its_group_and_a_retried_one_does_not() {
     let world = World::new().await;
     for wish in ["die", "snooze", "nothing"] {
-        let payload = serde_json::json!({ "wish": wish });
-        sqlx::query("select shopkeeper.enqueue('scripted', $1, $2, group_key => 'g')")
-            .bind(wish)
-            .bind(payload)
-            .execute(&world.ours)
-            .await
-            .unwrap();
+        let enqueue =
+            "select shopkeeper.enqueue('scripted', '{wish}', '{\"wish\": \"{wish}\"}', group_key => 'g')";
+        world.execute(&enqueue.replace("{wish}", wish)).await;
     }
-    let running = Running::start(&world, Scripted::default(), LIMITS);
-    world.until("the second snoozes", "exists (select from shopkeeper.job where state = 'scheduled')").await;
+    let running = Running::start(&world);
+    world.until_some("job where state = 'scheduled'").await;
     running.stop().await;
-    let states: Vec<(String, String)> = sqlx::query_as("select key, state from shopkeeper.job order by id")
-        .fetch_all(&world.ours)
-        .await
-        .unwrap();
+    let states: Vec<(String, String)> = world.rows("select key, state from shopkeeper.job order by id").await;
     assert_eq!(states, [("snooze".into(), "scheduled".into()), ("nothing".into(), "blocked".into())]);
 }
 
@@ -146,30 +119,25 @@ async fn pages_of(world: &World, call: &str) -> i64 {
 async fn a_claim_touches_no_more_pages_beside_a_million_rows_than_beside_a_thousand() {
     let world = World::new().await;
     let fill = async |columns: &str, from: &str| {
-        let statement = format!("insert into {columns} select {from}");
-        sqlx::query(AssertSqlSafe(statement)).execute(&world.ours).await.unwrap();
+        world.execute(&format!("insert into shopkeeper.{columns} select {from}")).await;
     };
-    let ready = "'scripted', 'ready' from generate_series(1, {})";
-    fill("shopkeeper.job (kind, state)", &ready.replace("{}", "1000")).await;
-    // The planner believes that there are a thousand, whatever comes.
-    execute(
-        &world.url(),
-        "analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)",
-    )
-    .await;
+    let compare = async |beside: &str, few: i64| {
+        let touched = pages(&world).await;
+        assert!(2 * touched <= 3 * few, "beside {beside}: {touched} and {few}");
+    };
+    fill("job (kind, state)", "'scripted', 'ready' from generate_series(1, 1000)").await;
+    // The planner keeps believing that there are a thousand.
+    world.execute(FREEZE_STATISTICS).await;
     let few = pages(&world).await;
     let scheduled = "'scripted', 'scheduled', now() + interval '1 hour' from generate_series(1, 1000000)";
-    fill("shopkeeper.job (kind, state, run_at)", scheduled).await;
-    assert!(2 * pages(&world).await <= 3 * few, "beside scheduled ones: {} and {few}", pages(&world).await);
+    fill("job (kind, state, run_at)", scheduled).await;
+    compare("scheduled ones", few).await;
+    let columns = "job_history (id, kind, payload, priority, outcome, attempts, created_at, run_at)";
     let history = "g, 'scripted', '{}', 0, 'done', 1, now(), now() from generate_series(1, 1000000) as g";
-    fill(
-        "shopkeeper.job_history (id, kind, payload, priority, outcome, attempts, created_at, run_at)",
-        history,
-    )
-    .await;
-    assert!(2 * pages(&world).await <= 3 * few, "beside history: {} and {few}", pages(&world).await);
-    fill("shopkeeper.job (kind, state)", &ready.replace("{}", "1000000")).await;
-    assert!(2 * pages(&world).await <= 3 * few, "beside waiting ones: {} and {few}", pages(&world).await);
+    fill(columns, history).await;
+    compare("history", few).await;
+    fill("job (kind, state)", "'scripted', 'ready' from generate_series(1, 1000000)").await;
+    compare("waiting ones", few).await;
 }
 
 #[tokio::test]
@@ -180,14 +148,10 @@ async fn the_claims_of_a_worker_are_found_beside_a_million_of_others_without_rea
             "insert into shopkeeper.job (kind, state, worker, lease_until)
              select 'scripted', 'running', '{worker}', now() + interval '1 hour' from generate_series(1, {jobs})"
         );
-        execute(&world.url(), &statement).await;
+        world.execute(&statement).await;
     };
     fill("w", 10).await;
-    execute(
-        &world.url(),
-        "analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)",
-    )
-    .await;
+    world.execute(FREEZE_STATISTICS).await;
     fill("another", 1_000_000).await;
     let claimed = "shopkeeper.claimed_by('scripted', 'w', 1000)";
     let pages = pages_of(&world, claimed).await;
@@ -198,11 +162,11 @@ async fn the_claims_of_a_worker_are_found_beside_a_million_of_others_without_rea
 async fn a_group_without_a_head_goes_on_although_all_workers_are_busy() {
     let world = World::new().await;
     let orphan = "insert into shopkeeper.job (kind, group_key, state) values ('busy', 'g', 'blocked')";
-    execute(&world.url(), orphan).await;
+    world.execute(orphan).await;
     let stop = CancellationToken::new();
     let queue = Queue::new(world.store.clone(), Wakeup::new(&[]), stop.clone());
     let advanced = async {
-        world.until("it is ready", "exists (select from shopkeeper.job where state = 'ready')").await;
+        world.until_some("job where state = 'ready'").await;
         stop.cancel();
     };
     tokio::join!(queue.upkeep(), advanced);
@@ -211,21 +175,15 @@ async fn a_group_without_a_head_goes_on_although_all_workers_are_busy() {
 #[tokio::test]
 async fn a_key_that_is_being_enqueued_does_not_hold_up_the_leases_of_others() {
     let world = World::new().await;
-    for key in ["k", "l"] {
-        enqueue(&world, key, "nothing").await;
-    }
-    let leases: Vec<_> =
-        claim(&world, "w", 2, Duration::from_secs(5)).await.iter().map(|job| job.lease).collect();
-    let mut open = world.ours.begin().await.unwrap();
-    sqlx::query("select shopkeeper.enqueue('scripted', 'k')").execute(&mut *open).await.unwrap();
+    enqueue_all(&world, 0..2).await;
+    let claimed = claim(&world, "w", 2, Duration::from_secs(5)).await;
+    let leases: Vec<_> = claimed.iter().map(|job| job.lease).collect();
+    let open = world.begin("select shopkeeper.enqueue('scripted', '0')").await;
     let renewing = world.store.renew(&leases, Duration::from_mins(5));
-    let lost = tokio::time::timeout(Duration::from_secs(10), renewing).await.expect("it waits for nobody");
+    let lost = timeout(Duration::from_secs(10), renewing).await.expect("it waits for nobody");
     assert!(lost.unwrap().is_empty(), "both are still held");
-    assert_eq!(
-        world.count("job where lease_until > now() + interval '1 min'").await,
-        1,
-        "the other is renewed"
-    );
+    let renewed = world.count("job where lease_until > now() + interval '1 min'").await;
+    assert_eq!(renewed, 1, "the other is renewed");
     open.commit().await.unwrap();
 }
 
@@ -234,7 +192,7 @@ async fn a_full_batch_of_delayed_jobs_says_that_there_may_be_more() {
     let world = World::new().await;
     let due =
         "insert into shopkeeper.job (kind, state) select 'late', 'scheduled' from generate_series(1, 1001)";
-    execute(&world.url(), due).await;
+    world.execute(due).await;
     let first = world.store.promote().await.unwrap();
     assert_eq!((first.jobs, first.is_full), (1000, true));
     let second = world.store.promote().await.unwrap();

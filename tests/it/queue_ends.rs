@@ -1,52 +1,35 @@
-//! How jobs end while others are in the way: rows that are locked, workers that are gone, a network that
-//! swallows everything.
+//! How jobs end despite locked rows, dead workers, and a network that drops everything.
 
-use std::{sync::atomic::Ordering, time::Duration};
-
+use crate::{
+    prelude::*,
+    proxy::Proxy,
+    queue::{LIMITS, Running, SCRIPTED, Scripted, claim, enqueue, enqueue_all},
+};
 use shopkeeper::{
     answering::object::{AnswerStatus, Settlement},
     queue::Limits,
-    store::{
-        Reach, Store,
-        jobs::{Claim, Failure, JobEnd, Lease, Selection},
-    },
+    store::jobs::{Failure, JobEnd, Lease},
 };
 use sqlx::postgres::PgListener;
-use tokio::sync::{Notify, Semaphore};
-use tokio_util::sync::CancellationToken;
-
-use crate::{
-    proxy::Proxy,
-    queue::{EMPTY, LIMITS, Running, Scripted, claim, enqueue},
-    support::{LIMIT, World, execute, reach},
-};
+use tokio::sync::Notify;
 
 const ENQUEUE_K: &str = "select shopkeeper.enqueue('scripted', 'k', '{\"wish\": \"nothing\"}')";
 
 #[tokio::test]
 async fn an_open_transaction_that_enqueues_a_running_key_holds_up_no_other_end() {
     let world = World::new().await;
-    for key in ["k", "1", "2", "3"] {
-        enqueue(&world, key, "nothing").await;
-    }
-    let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
-    let running = Running::start(&world, gated, LIMITS);
-    world.until("all four run", "count(*) = 4 from shopkeeper.job where state = 'running'").await;
-    let mut open = world.ours.begin().await.unwrap();
-    sqlx::query(ENQUEUE_K).execute(&mut *open).await.unwrap();
-    running.job.gate.as_ref().unwrap().add_permits(100);
-    let lapsed: i64 = tokio::time::timeout(LIMIT, async {
-        // Longer than the lease: it is neither lost nor given to another meanwhile.
-        world.until("the others are done", "count(*) = 3 from shopkeeper.job_history").await;
-        world.until("its lease is over", "(select lease_until < now() from shopkeeper.job)").await;
-        world.value("select count(*) from shopkeeper.job where state = 'running'").await
-    })
-    .await
-    .unwrap();
-    assert_eq!(lapsed, 1);
+    enqueue(&world, "k", "nothing").await;
+    enqueue_all(&world, 0..3).await;
+    let running = Running::gated(&world, 0, LIMITS);
+    world.until_count(4, "job where state = 'running'").await;
+    let open = world.begin(ENQUEUE_K).await;
+    running.open(100);
+    // Longer than the lease: it is neither lost nor given to another meanwhile.
+    world.until_count(3, "job_history").await;
+    world.until_leases_end().await;
+    assert_eq!(world.count("job where state = 'running'").await, 1);
     open.commit().await.unwrap();
-    world.until("it ran again for whom it was enqueued", EMPTY).await;
-    assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 5);
+    assert_eq!(running.finish(&world).await.runs.load(Ordering::SeqCst), 5);
     assert_eq!(world.count("job_history where outcome = 'done' and attempts = 1").await, 4);
 }
 
@@ -54,32 +37,23 @@ async fn an_open_transaction_that_enqueues_a_running_key_holds_up_no_other_end()
 async fn leases_are_renewed_while_the_upkeep_waits_for_a_lock() {
     let world = World::new().await;
     enqueue(&world, "k", "nothing").await;
-    let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
     let limits = Limits { lease: Duration::from_secs(2), ..LIMITS };
-    let running = Running::start(&world, gated, limits);
+    let running = Running::gated(&world, 0, limits);
     running.at_work(1).await;
     // The second job of a group whose head is gone: the upkeep lets it run, once its row can be locked.
     for key in ["head", "next"] {
-        let enqueue = format!("select shopkeeper.enqueue('grouped', '{key}', group_key => 'g')");
-        execute(&world.url(), &enqueue).await;
+        world.execute(&format!("select shopkeeper.enqueue('grouped', '{key}', group_key => 'g')")).await;
     }
-    let mut open = world.ours.begin().await.unwrap();
-    sqlx::query("select from shopkeeper.job where key = 'next' for update")
-        .execute(&mut *open)
-        .await
-        .unwrap();
-    execute(&world.url(), "delete from shopkeeper.job where key = 'head'").await;
-    let waits = "exists (select from pg_stat_activity
-         where datname = current_database() and wait_event_type = 'Lock' and query ~ 'advance_all')";
-    world.until("the upkeep waits", waits).await;
+    let open = world.begin("select from shopkeeper.job where key = 'next' for update").await;
+    world.execute("delete from shopkeeper.job where key = 'head'").await;
+    world.until_locked(1, "advance_all").await;
     let lease = |condition: &str| format!("({condition}) from shopkeeper.job where key = 'k'");
-    let first: chrono::DateTime<chrono::Utc> =
-        world.value("select lease_until from shopkeeper.job where key = 'k'").await;
+    let first: DateTime<Utc> = world.value("select lease_until from shopkeeper.job where key = 'k'").await;
     let beyond = format!("lease_until < now() or lease_until > '{first}'::timestamptz + interval '4 s'");
     world.until("the lease was renewed far beyond its length, or ran out", &lease(&beyond)).await;
     assert!(world.value::<bool>(&format!("select {}", lease("lease_until > now()"))).await, "it ran out");
-    running.job.gate.as_ref().unwrap().add_permits(10);
-    world.until("it is done", EMPTY).await;
+    running.open(10);
+    world.until_none(SCRIPTED).await;
     open.rollback().await.unwrap();
     assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 1);
 }
@@ -108,29 +82,13 @@ async fn a_renewal_whose_connection_was_cut_holds_up_no_other() {
 #[tokio::test]
 async fn a_handler_that_completes_its_job_waits_for_who_has_locked_it() {
     let world = World::new().await;
-    let id: uuid::Uuid = world.value("select shopkeeper.ask('Where is it?')").await;
-    let minute = Duration::from_mins(1);
-    let question = Claim {
-        kind: "answer_question",
-        worker: "w",
-        limit: 1,
-        lease: minute,
-        max_attempts: 3,
-        ..Claim::default()
-    };
-    let lease = world.store.claim(question).await.unwrap()[0].lease;
+    let id = world.ask_by_sql("Where is it?").await;
+    let lease = world.claim("answer_question", "w", 1, Duration::from_mins(1)).await[0].lease;
     let taken = world.store.take_question(id, 1, lease).await.unwrap().unwrap();
-    let mut open = world.ours.begin().await.unwrap();
-    sqlx::query("select shopkeeper.enqueue('answer_question', $1)")
-        .bind(id.to_string())
-        .execute(&mut *open)
-        .await
-        .unwrap();
+    let open = world.begin(&format!("select shopkeeper.enqueue('answer_question', '{id}')")).await;
     let settlement = Settlement { status: AnswerStatus::Completed, ..Settlement::default() };
     let (settling, ()) = tokio::join!(world.store.settle(&taken, &settlement, None), async {
-        let waits = "exists (select from pg_stat_activity
-             where datname = current_database() and wait_event_type = 'Lock')";
-        world.until("it waits for the lock", waits).await;
+        world.until_locked(1, "").await;
         open.commit().await.unwrap();
     });
     settling.unwrap();
@@ -147,8 +105,7 @@ async fn whoever_makes_a_job_ready_rings_the_bell() {
     let minute = Duration::from_mins(1);
     let take = async || claim(&world, "w", 1, minute).await[0].lease;
     let mut heard = async |what: &str| {
-        let notification = tokio::time::timeout(LIMIT, listener.recv()).await;
-        assert_eq!(notification.expect(what).unwrap().payload(), "scripted");
+        assert_eq!(in_time(what, listener.recv()).await.unwrap().payload(), "scripted");
     };
     world.store.give_back(&[take().await]).await.unwrap();
     heard("a job that was given back").await;
@@ -162,7 +119,7 @@ async fn whoever_makes_a_job_ready_rings_the_bell() {
     world.store.end_jobs(&[JobEnd::done(lease, Vec::new())]).await.unwrap();
     heard("a job that runs again because of that").await;
     claim(&world, "gone", 1, Duration::ZERO).await;
-    world.until("its lease has run out", "bool_and(lease_until < now()) from shopkeeper.job").await;
+    world.until_leases_end().await;
     world.store.rescue().await.unwrap();
     heard("a job whose worker is gone").await;
 }
@@ -186,68 +143,47 @@ async fn whoever_listens_takes_no_connection_from_those_who_work() {
 #[tokio::test]
 async fn a_kind_with_a_limit_over_all_daemons_is_not_slowed_by_it() {
     let world = World::new().await;
-    let keys: Vec<_> = (0..200).map(|n| n.to_string()).collect();
-    let nothing = vec![serde_json::json!({ "wish": "nothing" }); 200];
-    world.store.enqueue("scripted", &keys, &nothing).await.unwrap();
+    enqueue_all(&world, 0..200).await;
     let limits = Limits { fleet_concurrency: Some(2), ..LIMITS };
-    let (one, other) = (
-        Running::start(&world, Scripted::default(), limits),
-        Running::start(&world, Scripted::default(), limits),
-    );
+    let workers = [Running::with_limits(&world, limits), Running::with_limits(&world, limits)];
     // Two for each look of a daemon would be a hundred seconds.
-    world.until("all are done", EMPTY).await;
-    for running in [one, other] {
-        running.stop().await;
-    }
-}
-
-/// Enqueues jobs of which as many run at once as the gate has permits for; the others wait there.
-async fn enqueue_at_gate(world: &World, jobs: std::ops::Range<u32>) {
-    let keys: Vec<_> = jobs.map(|n| n.to_string()).collect();
-    let nothing = vec![serde_json::json!({ "wish": "nothing" }); keys.len()];
-    world.store.enqueue("scripted", &keys, &nothing).await.unwrap();
+    join_all(workers.map(|running| running.finish(&world))).await;
 }
 
 #[tokio::test]
 async fn jobs_that_were_claimed_ahead_are_given_back_uncharged_when_those_before_them_turn_out_to_be_long() {
     let world = World::new().await;
-    let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
-    let running = Running::start(&world, gated, LIMITS);
+    let running = Running::gated(&world, 0, LIMITS);
     // On a busy machine short jobs may take long; then more of them are needed until the worker claims ahead.
     let mut done = 0;
     let claimed_ahead = "select count(*) > 4 from shopkeeper.job where fence > 0";
     while !world.value::<bool>(claimed_ahead).await {
-        enqueue_at_gate(&world, 2 * done..2 * done + 100).await;
-        running.job.gate.as_ref().unwrap().add_permits(50);
+        enqueue_all(&world, 2 * done..2 * done + 100).await;
+        running.open(50);
         done += 50;
-        world
-            .until("the short ones are done", &format!("count(*) = {done} from shopkeeper.job_history"))
-            .await;
+        world.until_count(done, "job_history").await;
         running.at_work(4).await;
     }
     let others = i64::from(done) - 4;
-    let given_back =
-        format!("count(*) = {others} from shopkeeper.job where state = 'ready' and attempts = 0");
-    world.until("the rest is given back", &given_back).await;
+    world.until_count(others, "job where state = 'ready' and attempts = 0").await;
     let claimed = claim(&world, "another", u32::MAX, Duration::from_mins(1)).await;
     assert_eq!(claimed.len(), usize::try_from(others).unwrap(), "others can have it");
-    running.job.gate.as_ref().unwrap().add_permits(4);
+    running.open(4);
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_stop_gives_jobs_that_were_claimed_ahead_back_uncharged() {
     let world = World::new().await;
-    let gated = Scripted { gate: Some(Semaphore::new(1)), ..Scripted::default() };
     // However long the first job takes on a busy machine, many as long as that may be claimed ahead.
-    let running = Running::start(&world, gated, Limits { ahead: LIMIT, ..LIMITS });
-    enqueue_at_gate(&world, 0..1).await;
-    world.until("it knows how long they are", EMPTY).await;
-    enqueue_at_gate(&world, 0..100).await;
-    world.until("it claimed ahead", "count(*) = 100 from shopkeeper.job where state = 'running'").await;
+    let running = Running::gated(&world, 1, Limits { ahead: LIMIT, ..LIMITS });
+    enqueue_all(&world, 0..1).await;
+    world.until_none(SCRIPTED).await;
+    enqueue_all(&world, 0..100).await;
+    world.until_count(100, "job where state = 'running'").await;
     running.stop.cancel();
-    world.until("the rest is given back", "count(*) = 4 from shopkeeper.job where state = 'running'").await;
-    running.job.gate.as_ref().unwrap().add_permits(4);
+    world.until_count(4, "job where state = 'running'").await;
+    running.open(4);
     running.stop().await;
     assert_eq!(world.count("job where state = 'ready' and attempts = 0").await, 96);
 }
@@ -259,20 +195,12 @@ async fn jobs_claimed_ahead_by_a_worker_that_dies_are_not_charged_and_not_claime
         enqueue(&world, key, "nothing").await;
     }
     let take = async |shared| {
-        let lease = Duration::ZERO;
-        let claim = Claim {
-            kind: "scripted",
-            worker: "w",
-            limit: 1,
-            shared,
-            lease,
-            max_attempts: 1,
-            ..Claim::default()
-        };
+        let (lease, base) = (Duration::ZERO, Claim::default());
+        let claim = Claim { kind: "scripted", worker: "w", limit: 1, shared, lease, max_attempts: 1, ..base };
         world.store.claim(claim).await.unwrap()
     };
     assert_eq!((take(false).await.len(), take(true).await.len()), (1, 1));
-    world.until("the leases have run out", "bool_and(lease_until < now()) from shopkeeper.job").await;
+    world.until_leases_end().await;
     assert_eq!(world.store.rescue().await.unwrap(), 2);
     assert_eq!(world.count("job_history where outcome = 'dead' and key = 'first'").await, 1);
     assert_eq!(world.count("job where attempts = 0 and key = 'ahead'").await, 1);
@@ -283,29 +211,23 @@ async fn jobs_claimed_ahead_by_a_worker_that_dies_are_not_charged_and_not_claime
 #[tokio::test]
 async fn an_answer_whose_job_ends_outside_its_handler_is_not_waited_for() {
     let world = World::new().await;
-    let asked = async |n: i32| -> (uuid::Uuid, i64) {
-        let id: uuid::Uuid = world.value(&format!("select shopkeeper.ask('Where is {n}?')")).await;
+    let asked = async |n: i32| -> (Uuid, i64) {
+        let id = world.ask_by_sql(&format!("Where is {n}?")).await;
         (id, world.value(&format!("select id from shopkeeper.job where key = '{id}'")).await)
     };
-    let status = async |id: uuid::Uuid| -> String {
-        world
-            .value(&format!(
-                "select concat_ws(' ', status, escalation_reason) from shopkeeper.answer where id = '{id}'"
-            ))
-            .await
+    let status = async |id: Uuid| {
+        let ended = "select concat_ws(' ', status, escalation_reason) from shopkeeper.answer";
+        world.text(&format!("{ended} where id = '{id}'")).await
     };
     let (cancelled, job) = asked(1).await;
     world.store.cancel_jobs(&[job]).await.unwrap();
     assert_eq!(status(cancelled).await, "cancelled");
     let (lost, job) = asked(2).await;
-    execute(
-        &world.url(),
-        "update shopkeeper.job set state = 'running', worker = 'gone', lease_until = now(), attempts = 1, max_attempts = 1",
-    )
-    .await;
+    let gone = "update shopkeeper.job set state = 'running', worker = 'gone', lease_until = now(), attempts = 1, max_attempts = 1";
+    world.execute(gone).await;
     world.until("it is freed", "true from shopkeeper.rescue(10)").await;
     assert_eq!(status(lost).await, "failed failed");
-    // Who retries the job wants the answer.
+    // A retry of the job produces the answer.
     assert_eq!(world.store.retry_jobs(&Selection::Ids(vec![job])).await.unwrap(), 1);
     world.drain().await;
     assert!(status(lost).await.starts_with("completed"), "{}", status(lost).await);
@@ -319,29 +241,25 @@ async fn a_retry_of_a_dead_job_does_not_touch_a_newer_one_of_its_key() {
         let died = JobEnd::failed(lease, Failure::Dead { rejected_by: None }, "as wished".to_owned());
         world.store.end_jobs(&[died]).await.unwrap();
     };
-    execute(&world.url(), "select shopkeeper.enqueue('scripted', 'k', '{\"n\": 1}', max_attempts => 7)")
-        .await;
+    world.execute("select shopkeeper.enqueue('scripted', 'k', '{\"n\": 1}', max_attempts => 7)").await;
     die().await;
-    execute(&world.url(), "select shopkeeper.enqueue('scripted', 'k', '{\"n\": 2}')").await;
-    assert_eq!(world.store.retry_jobs(&Selection::Dead { kind: "scripted".to_owned() }).await.unwrap(), 0);
+    world.execute("select shopkeeper.enqueue('scripted', 'k', '{\"n\": 2}')").await;
+    assert_eq!(world.store.retry_jobs(&dead("scripted")).await.unwrap(), 0);
     assert_eq!(world.count("job where payload ->> 'n' = '2'").await, 1);
     die().await;
-    assert_eq!(world.store.retry_jobs(&Selection::Dead { kind: "scripted".to_owned() }).await.unwrap(), 1);
+    assert_eq!(world.store.retry_jobs(&dead("scripted")).await.unwrap(), 1);
     assert_eq!(world.count("job where payload ->> 'n' = '2'").await, 1);
 }
 
 #[tokio::test]
 async fn what_is_pruned_is_old_and_not_dead() {
     let world = World::new().await;
-    execute(
-        &world.url(),
-        "insert into shopkeeper.job_history
+    let ended = "insert into shopkeeper.job_history
              (id, kind, payload, priority, outcome, attempts, created_at, run_at, finished_at)
          select n, 'k', '{}', 0, (array['done', 'dead'])[1 + n % 2], 1, now(), now(),
              now() - n / 2 * interval '1 day'
-         from generate_series(0, 9) as n",
-    )
-    .await;
+         from generate_series(0, 9) as n";
+    world.execute(ended).await;
     assert_eq!(world.store.prune_jobs(Duration::from_hours(36)).await.unwrap(), 3);
     assert_eq!(world.count("job_history where outcome = 'dead'").await, 5);
 }
@@ -351,50 +269,40 @@ async fn a_network_that_swallows_everything_without_a_word_is_survived() {
     let world = World::new().await;
     let proxy = Proxy::start(&world.url()).await;
     let through = world.through(&proxy.url()).await;
-    for n in 0..4 {
-        enqueue(&world, &n.to_string(), "nothing").await;
-    }
-    let gated = Scripted { gate: Some(Semaphore::new(0)), ..Scripted::default() };
-    let running = Running::start_on(through, gated, LIMITS);
-    world.until("all run", "count(*) = 4 from shopkeeper.job where state = 'running'").await;
+    enqueue_all(&world, 0..4).await;
+    let running = Running::start_on(through, Scripted::gated(0), LIMITS);
+    world.until_count(4, "job where state = 'running'").await;
     proxy.swallow();
-    // They end, and nobody hears of it.
-    running.job.gate.as_ref().unwrap().add_permits(100);
-    world.until("the leases ran out", "bool_and(lease_until < now()) from shopkeeper.job").await;
+    // The jobs end, and their ends are lost.
+    running.open(100);
+    world.until_leases_end().await;
     proxy.pass_new();
     enqueue(&world, "after", "nothing").await;
-    let after = "exists (select from shopkeeper.job_history where key = 'after')";
-    world.until("jobs are claimed again", after).await;
-    world.until("those that nobody heard of are done again", EMPTY).await;
-    running.stop().await;
+    world.until_some("job_history where key = 'after'").await;
+    running.finish(&world).await;
     assert_eq!(world.count("job_history where outcome = 'done'").await, 5);
 }
 
-/// How many claims wait for the lock of the table.
-fn claims_that_wait(claims: u32) -> String {
-    format!(
-        "count(*) = {claims} from pg_stat_activity
-         where datname = current_database() and wait_event_type = 'Lock' and query ~ 'shopkeeper.claim\\('"
-    )
-}
+/// The lock under which a claim waits.
+const LOCK: &str = "lock table shopkeeper.job in exclusive mode";
 
+/// Statements that claim.
+const CLAIM: &str = "shopkeeper.claim\\(";
 #[tokio::test]
 async fn a_job_of_a_claim_whose_reply_was_lost_runs_soon_and_is_charged_once() {
     let world = World::new().await;
     let proxy = Proxy::start(&world.url()).await;
     let through = world.through(&proxy.url()).await;
     enqueue(&world, "k", "nothing").await;
-    let mut open = world.ours.begin().await.unwrap();
-    sqlx::query("lock table shopkeeper.job in exclusive mode").execute(&mut *open).await.unwrap();
+    let open = world.begin(LOCK).await;
     let limits = Limits { lease: Duration::from_hours(1), ..LIMITS };
     let running = Running::start_on(through, Scripted::default(), limits);
-    world.until("a claim waits", &claims_that_wait(1)).await;
+    world.until_locked(1, CLAIM).await;
     proxy.lose_replies();
     open.rollback().await.unwrap();
-    world.until("the claim is done", "count(*) = 1 from shopkeeper.job where state = 'running'").await;
+    world.until_count(1, "job where state = 'running'").await;
     proxy.pass_new();
-    world.until("its job is done", EMPTY).await;
-    running.stop().await;
+    running.finish(&world).await;
     assert_eq!(world.count("job_history where attempts = 1").await, 1);
 }
 
@@ -402,38 +310,33 @@ async fn a_job_of_a_claim_whose_reply_was_lost_runs_soon_and_is_charged_once() {
 async fn a_job_of_a_claim_that_ends_after_it_was_given_up_runs_soon_and_is_charged_once() {
     let world = World::new().await;
     enqueue(&world, "k", "nothing").await;
-    let mut open = world.ours.begin().await.unwrap();
-    sqlx::query("lock table shopkeeper.job in exclusive mode").execute(&mut *open).await.unwrap();
+    let open = world.begin(LOCK).await;
     let limits = Limits { lease: Duration::from_hours(1), ..LIMITS };
-    let running = Running::start(&world, Scripted::default(), limits);
-    // Nobody waits for the first one any more.
-    world.until("a second claim waits behind the first", &claims_that_wait(2)).await;
+    let running = Running::with_limits(&world, limits);
+    // Nobody waits for the first claim any more.
+    world.until_locked(2, CLAIM).await;
     open.rollback().await.unwrap();
-    world.until("the job is done", EMPTY).await;
-    running.stop().await;
+    running.finish(&world).await;
     assert_eq!(world.count("job_history where attempts = 1").await, 1);
 }
 
 #[tokio::test]
 async fn a_job_that_somebody_has_locked_is_given_back_when_he_lets_go_of_it() {
     let world = World::new().await;
-    let gated = Scripted { gate: Some(Semaphore::new(1)), ..Scripted::default() };
     let limits = Limits { ahead: LIMIT, lease: Duration::from_hours(1), ..LIMITS };
-    let running = Running::start(&world, gated, limits);
-    enqueue_at_gate(&world, 0..1).await;
-    world.until("it knows how long they are", EMPTY).await;
-    enqueue_at_gate(&world, 0..5).await;
-    world.until("one is claimed ahead", "count(*) = 5 from shopkeeper.job where state = 'running'").await;
-    let mut open = world.ours.begin().await.unwrap();
-    sqlx::query("select from shopkeeper.job where shared for update").execute(&mut *open).await.unwrap();
+    let running = Running::gated(&world, 1, limits);
+    enqueue_all(&world, 0..1).await;
+    world.until_none(SCRIPTED).await;
+    enqueue_all(&world, 0..5).await;
+    world.until_count(5, "job where state = 'running'").await;
+    let open = world.begin("select from shopkeeper.job where shared for update").await;
     running.stop.cancel();
     let tried = "exists (select from pg_stat_activity
          where datname = current_database() and query ~ 'with back as' and state = 'idle')";
     world.until("it was to be given back", tried).await;
     open.rollback().await.unwrap();
-    let back = "count(*) = 1 from shopkeeper.job where state = 'ready' and attempts = 0";
-    world.until("it is given back", back).await;
-    running.job.gate.as_ref().unwrap().add_permits(4);
+    world.until_count(1, "job where state = 'ready' and attempts = 0").await;
+    running.open(4);
     running.stop().await;
 }
 
@@ -441,18 +344,18 @@ async fn a_job_that_somebody_has_locked_is_given_back_when_he_lets_go_of_it() {
 async fn what_runs_on_for_too_long_after_a_stop_is_left_to_others() {
     let world = World::new().await;
     enqueue(&world, "k", "wait").await;
-    let running = Running::start(&world, Scripted::default(), LIMITS);
+    let running = Running::start(&world);
     running.job.started.notified().await;
     running.queue.give_up();
-    tokio::time::timeout(LIMIT, running.stop()).await.expect("it is waited for");
+    in_time("it is waited for", running.stop()).await;
     let claimed = async {
         loop {
-            execute(&world.url(), "select shopkeeper.rescue(10)").await;
+            world.execute("select shopkeeper.rescue(10)").await;
             if !claim(&world, "another", 1, LIMIT).await.is_empty() {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(LIMIT, claimed).await.expect("its lease does not run out");
+    in_time("its lease does not run out", claimed).await;
 }

@@ -1,46 +1,38 @@
 //! Refreshing many documents at once, while others read, change the shop, and everything fails now and then.
 
-use std::{collections::BTreeMap, fmt::Write, time::Duration};
-
-use proptest::{prelude::*, test_runner::TestRunner};
+use crate::{
+    given_up::{known, product, write, written},
+    nets::watch,
+    prelude::*,
+};
+use proptest::prelude::*;
 use shopkeeper::{
-    catalogue::DocumentId,
-    daemon::Workers,
-    demo::models::{Fault, Operation},
     indexing::{
         fill::FillIndex,
         refresh::{RefreshDocument, Request},
     },
-    job::{BatchJob, Job, JobError},
+    job::BatchJob,
     model::rate_limit::JobRef,
-    store::{Store, StoreError, documents::WriteOutcome, jobs::Claim},
-    sync::{reconcile::SyncOptions, watch::WatchCatalogue},
-};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
-use tokio_util::sync::CancellationToken;
-
-use crate::{
-    given_up::written,
-    support::{Process, SHOP, SOURCE, World, chaos_rounds, command, execute, reach},
+    store::documents::{DocumentWrite, WriteOutcome},
+    sync::watch::WatchCatalogue,
 };
 
 /// A shop of so many products with one short text each.
 fn many(products: u32) -> String {
-    SHOP.to_owned()
-        + &format!(
-            "truncate product;
-             insert into product select n, 'Product ' || n, 'It has the number ' || n || '.', n, 1
-             from generate_series(1, {products}) as n"
-        )
+    let fill = format!(
+        "truncate product;
+         insert into product select n, 'Product ' || n, 'It has the number ' || n || '.', n, 1
+         from generate_series(1, {products}) as n"
+    );
+    SHOP.to_owned() + &fill
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_products_are_embedded_in_at_most_ten_requests() {
-    let world = World::with(&many(2000), SOURCE).await;
-    world.sync().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 2000);
+    let world = World::synced_with(&many(2000), SOURCE).await;
+    assert_eq!(world.fresh().await, 2000);
     assert_eq!(world.script().inputs(), 2000);
-    let requests = world.script().requests(Operation::Embeddings);
+    let requests = world.embedding_requests();
     assert!(requests <= 10, "{requests} requests");
 }
 
@@ -49,16 +41,14 @@ async fn a_reader_never_sees_a_document_without_chunks_or_with_chunks_of_two_tex
     const DOCUMENTS: i64 = 20;
     let world = World::with(&many(20), SOURCE).await;
     let write = async |generation: u32| {
-        let mut text = String::new();
-        for n in 0..20 {
-            write!(text, "Sentence {n} is of generation{generation} and of nothing else. ").unwrap();
-        }
+        let sentence = format!("is of generation{generation} and of nothing else. ");
+        let text: String = (0..20).map(|n| format!("Sentence {n} {sentence}")).collect();
         world.in_shop(&format!("update product set description = '{text}'")).await;
         world.try_sync().await.unwrap();
     };
     write(0).await;
     let workers = world.workers();
-    world.until("it is indexed", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     assert!(world.count("chunk").await > 4 * DOCUMENTS);
     let done = CancellationToken::new();
     let reader = async {
@@ -78,7 +68,7 @@ async fn a_reader_never_sees_a_document_without_chunks_or_with_chunks_of_two_tex
     let writer = async {
         for generation in 1..=50 {
             write(generation).await;
-            world.until("it is indexed", "not exists (select from shopkeeper.job)").await;
+            world.until_none("job").await;
         }
         done.cancel();
     };
@@ -92,52 +82,39 @@ async fn a_reader_never_sees_a_document_without_chunks_or_with_chunks_of_two_tex
 async fn one_bad_input_does_not_keep_its_neighbours() {
     let world = World::with(&many(60), SOURCE).await;
     // The server rejects every request with this text in it.
-    world.in_shop("update product set description = 'Reject me.' where id = 7").await;
+    world.describe(7, "Reject me.").await;
     world.script().always(Operation::Embeddings, Fault::Rejected("Reject me".into()));
     world.sync().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 59);
-    let failed: Vec<String> =
-        sqlx::query_scalar("select key from shopkeeper.document_index where state = 'failed' order by key")
-            .fetch_all(&world.ours)
-            .await
-            .unwrap();
-    assert_eq!(failed, ["7"]);
+    assert_eq!(world.fresh().await, 59);
+    let failed = "select key from shopkeeper.document_index where state = 'failed'";
+    assert_eq!(world.values::<String>(failed).await, ["7"]);
 }
 
 #[tokio::test]
 async fn of_two_daemons_at_one_document_the_older_that_ends_last_writes_nothing() {
-    let world = World::new().await;
-    world.sync().await;
-    world.in_shop("update product set description = 'New.' where id = 3").await;
+    let world = World::synced().await;
+    world.describe(3, "New.").await;
     world.try_sync().await.unwrap();
-    let (kind, lease) = (RefreshDocument::KIND, Duration::ZERO);
-    let claim = Claim { kind, worker: "older", limit: 1, lease, max_attempts: 3, ..Claim::default() };
-    let lost = world.store.claim(claim).await.unwrap().remove(0).lease;
+    let lost = world.claim(RefreshDocument::KIND, "older", 1, Duration::ZERO).await[0].lease;
     world.drain().await;
-    let id = DocumentId { source: "product".to_owned(), key: "3".to_owned() };
-    let known = world.store.indexed(1, std::iter::once(&id)).await.unwrap().remove(&id).unwrap();
-    let mut late = written(&id, &known, "Old.");
-    late.lease = Some(lost);
-    assert_eq!(
-        world.store.refresh(1, Some(1), &[late], &BTreeMap::new()).await.unwrap(),
-        [WriteOutcome::NotHeld]
-    );
-    let content: String = world.value("select content from shopkeeper.chunk where key = '3'").await;
-    assert_eq!(content, "Kettle. New.");
+    let id = product("3");
+    let late = written(&id, &known(&world.store, &id).await, "Old.");
+    let late = DocumentWrite { lease: Some(lost), ..late };
+    assert_eq!(write(&world.store, late).await.unwrap(), [WriteOutcome::NotHeld]);
+    assert_eq!(world.content("3").await, "Kettle. New.");
 }
 
 #[tokio::test]
 async fn a_daemon_that_is_killed_between_embedding_and_storing_loses_nothing() {
     let world = World::new().await;
     world.script().queue(Operation::Embeddings, [Fault::Held]);
-    let arguments = ["--config", world.settings().to_str().unwrap(), "run"].map(str::to_owned);
-    let daemon = || Process::start(command(&arguments, &[]).stderr(std::process::Stdio::null()));
+    let daemon = || Process::start(world.command("run").stderr(Stdio::null()));
     let first = daemon();
     world.arrived(Operation::Embeddings, 1).await;
     drop(first);
     assert_eq!(world.count("chunk").await, 0);
     let _second = daemon();
-    world.until("all is indexed", "count(*) = 3 from shopkeeper.document_index where state = 'fresh'").await;
+    world.until_count(3, "document_index where state = 'fresh'").await;
 }
 
 #[tokio::test]
@@ -146,13 +123,14 @@ async fn a_model_server_that_is_away_in_the_middle_costs_no_document_an_attempt(
     world.try_sync().await.unwrap();
     let away = Fault::Status { code: 503, retry_after: Some(Duration::from_secs(1)) };
     world.script().always(Operation::Embeddings, away);
-    let workers = world.workers();
-    world.until("all have tried", "bool_and(last_error is not null) from shopkeeper.job").await;
-    assert_eq!(world.count("job where attempts > 1").await, 0);
-    world.script().clear();
-    world.until("all is done", "not exists (select from shopkeeper.job)").await;
-    workers.stop().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 300);
+    let tried = async {
+        world.until("all have tried", "bool_and(last_error is not null) from shopkeeper.job").await;
+        assert_eq!(world.count("job where attempts > 1").await, 0);
+        world.script().clear();
+        world.until_none("job").await;
+    };
+    world.with_workers(tried).await;
+    assert_eq!(world.fresh().await, 300);
 }
 
 #[tokio::test]
@@ -163,21 +141,19 @@ async fn a_lock_costs_a_batch_one_time_out_and_no_document_an_attempt() {
         ("select from shopkeeper.document where key = '7' for update", "statement_timeout"),
         ("lock table shopkeeper.chunk_1 in share mode", "lock_timeout"),
     ] {
-        let world = World::with(&many(200), SOURCE).await;
-        world.sync().await;
+        let world = World::synced_with(&many(200), SOURCE).await;
         world.in_shop("update product set description = 'It is new.'").await;
         world.try_sync().await.unwrap();
         let mut reach = reach(&world.url());
         if limit == "statement_timeout" {
             reach.statement_timeout = Duration::from_secs(1);
         } else {
-            let name = reach.url.expose().rsplit('/').next().unwrap().split('?').next().unwrap();
-            execute(reach.url.expose(), &format!("alter database {name} set lock_timeout = '1s'")).await;
+            let name = database_name(&world.url());
+            world.execute(&format!("alter database {name} set lock_timeout = '1s'")).await;
         }
         let store = Store::open(&reach).await.unwrap();
-        let parts = shopkeeper::daemon::assemble(&world.config, &store).await.unwrap();
-        let mut holder = PgConnection::connect(&world.url()).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(format!("begin; {lock}"))).execute(&mut holder).await.unwrap();
+        let parts = daemon::assemble(&world.config, &store).await.unwrap();
+        let holder = world.begin(lock).await;
         let rolled_back = "select xact_rollback from pg_stat_database where datname = current_database()";
         let before: i64 = world.value(rolled_back).await;
 
@@ -189,10 +165,10 @@ async fn a_lock_costs_a_batch_one_time_out_and_no_document_an_attempt() {
         // What a connection counts is seen when it ends.
         store.close().await;
         assert_eq!(world.count("job where attempts > 0").await, 0, "{lock}, {limit}");
-        let time_outs: i64 = world.value::<i64>(rolled_back).await - before;
+        let time_outs = world.value::<i64>(rolled_back).await - before;
         assert!(time_outs < 20, "{lock}, {limit}: {time_outs} time-outs");
 
-        sqlx::raw_sql("rollback").execute(&mut holder).await.unwrap();
+        holder.rollback().await.unwrap();
         world.hurry().await;
         world.drain().await;
         assert_eq!(world.count("chunk where content ~ 'It is new'").await, 200, "{lock}, {limit}");
@@ -215,19 +191,18 @@ async fn a_large_import_is_filled_in_without_a_job_for_each_document_and_what_fa
     world.script().always(Operation::Embeddings, Fault::Rejected("the number 17.".to_owned()));
     world.drain().await;
     assert_eq!(pending().await, 0);
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 2299);
+    assert_eq!(world.fresh().await, 2299);
     let one_by_one = world.count("job_history where kind = 'refresh_document' and outcome = 'done'").await;
     assert!(one_by_one <= 300, "{one_by_one} documents had a job");
     assert_eq!(world.count("job_history where kind = 'refresh_document' and outcome = 'dead'").await, 1);
     // A full listing tries it again, and it stays one dead job.
-    let full = SyncOptions { full: true, ..SyncOptions::default() };
-    world.parts.sync.sync("product", full).await.unwrap();
+    world.sync_with(FULL).await;
     world.drain().await;
     assert_eq!(world.count("job_history where outcome = 'dead'").await, 1);
     world.script().clear();
-    world.parts.sync.sync("product", full).await.unwrap();
+    world.sync_with(FULL).await;
     world.drain().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 2300);
+    assert_eq!(world.fresh().await, 2300);
 }
 
 /// Refreshes these documents together, without a queue.
@@ -251,35 +226,30 @@ async fn twice(world: &World) -> [Result<(), JobError>; 2] {
 
 #[tokio::test]
 async fn a_document_that_two_batches_have_at_once_is_there_for_both() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     let before = world.index().await;
     for ended in twice(&world).await {
         assert_eq!(ended, Ok(()));
     }
     assert_eq!(world.index().await, before);
     world.in_shop("update product set description = 'New.'").await;
-    // One of them may have to look once more, which costs it no attempt.
+    // One of them may have to start again, which is not charged as an attempt.
     for ended in twice(&world).await {
         assert!(matches!(ended, Ok(()) | Err(JobError::Snooze { .. })), "{ended:?}");
     }
     assert_eq!(world.count("chunk where content like '%New.'").await, 3);
-    let before = world.script().requests(Operation::Embeddings);
+    let before = world.embedding_requests();
     assert!(twice(&world).await.iter().all(|ended| *ended == Ok(())));
-    assert_eq!(world.script().requests(Operation::Embeddings), before);
+    assert_eq!(world.embedding_requests(), before);
 }
 
 #[tokio::test]
 async fn a_document_that_another_job_wrote_meanwhile_is_looked_at_once_more() {
-    let world = World::new().await;
-    world.sync().await;
-    let id = DocumentId { source: "product".to_owned(), key: "1".to_owned() };
-    let known = world.store.indexed(1, std::iter::once(&id)).await.unwrap().remove(&id).unwrap();
+    let world = World::synced().await;
+    let id = product("1");
+    let known = known(&world.store, &id).await;
     let other = written(&id, &known, "Of another job.");
-    assert_eq!(
-        world.store.refresh(1, Some(1), &[other], &BTreeMap::new()).await.unwrap(),
-        [WriteOutcome::Fresh]
-    );
+    assert_eq!(write(&world.store, other).await.unwrap(), [WriteOutcome::Fresh]);
     let before = world.index().await;
     for text in ["A text of its own.", ""] {
         let mut late = written(&id, &known, text);
@@ -287,7 +257,7 @@ async fn a_document_that_another_job_wrote_meanwhile_is_looked_at_once_more() {
             // As when the text was the one that was indexed.
             (content.chunks, content.fingerprint) = (None, known.fingerprint.unwrap());
         }
-        let error = world.store.refresh(1, Some(1), &[late], &BTreeMap::new()).await.unwrap_err();
+        let error = write(&world.store, late).await.unwrap_err();
         assert!(matches!(error, StoreError::Overtaken), "{error}");
         assert_eq!(world.index().await, before);
     }
@@ -296,9 +266,9 @@ async fn a_document_that_another_job_wrote_meanwhile_is_looked_at_once_more() {
 #[tokio::test]
 async fn vectors_that_are_paid_for_are_kept_when_their_cost_cannot_be_noted() {
     let world = World::new().await;
-    execute(&world.url(), "alter table shopkeeper.usage rename to usage_away").await;
+    world.execute("alter table shopkeeper.usage rename to usage_away").await;
     world.sync().await;
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 3);
+    assert_eq!(world.fresh().await, 3);
     assert_eq!(world.script().inputs(), 3);
 }
 
@@ -312,7 +282,7 @@ enum Event {
     Hear,
     /// The next requests to the model fail so.
     Fault(Fault),
-    /// Somebody says that a document changed.
+    /// A refresh of a document is requested.
     Refresh(u32),
     /// Jobs run for a moment, and are stopped.
     Work(u64),
@@ -330,24 +300,24 @@ fn event() -> impl Strategy<Value = Event> {
                  on conflict (id) do update set name = excluded.name, description = excluded.description"
         )
     });
-    let price = id.clone().prop_map(|id| format!("update product set price = price + 1 where id = {id}"));
-    let stock = id.clone().prop_map(|id| format!("update product set stock = 1 - stock where id = {id}"));
-    let gone = id.clone().prop_map(|id| format!("delete from product where id = {id}"));
+    let statement = |statement: &'static str| {
+        id.clone().prop_map(move |id| Event::Shop(statement.replace("{id}", &id.to_string())))
+    };
     let refresh = id.clone().prop_map(Event::Refresh);
-    let key = (id, 8..12_u32).prop_map(|(id, to)| {
+    let key = (id.clone(), 8..12_u32).prop_map(|(id, to)| {
         format!("delete from product where id = {to}; update product set id = {to} where id = {id}")
     });
     let fault = prop_oneof![
-        Just(Fault::Status { code: 503, retry_after: None }),
+        Just(AWAY),
         Just(Fault::Status { code: 429, retry_after: None }),
         Just(Fault::WrongCount),
         Just(Fault::CutConnection),
     ];
     prop_oneof![
         4 => text.prop_map(Event::Shop),
-        1 => price.prop_map(Event::Shop),
-        1 => stock.prop_map(Event::Shop),
-        1 => gone.prop_map(Event::Shop),
+        1 => statement("update product set price = price + 1 where id = {id}"),
+        1 => statement("update product set stock = 1 - stock where id = {id}"),
+        1 => statement("delete from product where id = {id}"),
         1 => key.prop_map(Event::Shop),
         1 => Just(Event::Sync),
         2 => Just(Event::Poll),
@@ -366,35 +336,28 @@ impl World {
             Event::Shop(statement) => self.in_shop(&statement).await,
             Event::Sync => drop(self.try_sync().await.unwrap()),
             Event::Hear => {
-                execute(&self.url(), "update shopkeeper.source set polled_at = now()").await;
+                self.execute("update shopkeeper.source set polled_at = now()").await;
                 watch.look().await.unwrap();
             }
             Event::Poll => {
-                execute(&self.url(), "update shopkeeper.source set polled_at = '2000-01-01'").await;
+                self.execute("update shopkeeper.source set polled_at = '2000-01-01'").await;
                 watch.look().await.unwrap();
             }
             Event::Fault(fault) => self.script().queue(Operation::Embeddings, [fault]),
-            Event::Refresh(id) => {
-                let id = DocumentId { source: "product".to_owned(), key: id.to_string() };
-                self.store.refresh_one(&id).await.unwrap();
-            }
+            Event::Refresh(id) => self.store.refresh_one(&product(&id.to_string())).await.unwrap(),
             Event::Drain => self.drain().await,
             Event::Work(milliseconds) => {
-                let workers = self.workers();
-                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-                workers.stop().await;
+                self.with_workers(sleep(Duration::from_millis(milliseconds))).await;
                 self.hurry().await;
             }
             Event::Lose(milliseconds) => {
                 let workers = self.workers();
-                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-                execute(
-                    &self.url(),
+                sleep(Duration::from_millis(milliseconds)).await;
+                let lose =
                     "update shopkeeper.job set lease_until = now() - interval '1 s' where state = 'running';
-                     select shopkeeper.rescue(100)",
-                )
-                .await;
-                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                     select shopkeeper.rescue(100)";
+                self.execute(lose).await;
+                sleep(Duration::from_millis(milliseconds)).await;
                 workers.stop().await;
                 self.hurry().await;
             }
@@ -406,36 +369,21 @@ impl World {
 async fn once_quiet_the_index_equals_a_fresh_build_whatever_happened() {
     let source = SOURCE.to_owned() + "where = \"stock > 0\"\n";
     let world = World::with(SHOP, &source).await;
-    let (sync, name) = (world.parts.sync.clone(), "product".to_owned());
-    let watch =
-        WatchCatalogue { sync, source: name, poll: Duration::from_mins(1), watcher: "test".to_owned() };
-    world.parts.postgres_sources().next().unwrap().1.install_triggers().await.unwrap();
-    let runtime = tokio::runtime::Handle::current();
-    let check = move || {
-        let mut runner = TestRunner::new(ProptestConfig {
-            cases: 8 * chaos_rounds(),
-            failure_persistence: None,
-            // What a failure leaves in this world fails the next case as well.
-            max_shrink_iters: 0,
-            ..ProptestConfig::default()
-        });
-        runner.run(&proptest::collection::vec(event(), 1..30), |events| {
-            runtime.block_on(async {
-                for event in events {
-                    world.happens(&watch, event).await;
-                }
-                world.script().clear();
-                world.try_sync().await.unwrap();
-                world.hurry().await;
-                let workers = world.workers();
-                world.until("it is quiet", "not exists (select from shopkeeper.job)").await;
-                workers.stop().await;
-                let fresh = World::on(world.shop.clone(), &source).await;
-                fresh.sync().await;
-                assert_eq!(world.index().await, fresh.index().await);
-            });
-            Ok(())
-        })
+    let watch = watch(&world, Duration::from_mins(1));
+    world.install().await;
+    // What a failure leaves in this world fails the next case as well.
+    let config = ProptestConfig { max_shrink_iters: 0, ..cases(8 * chaos_rounds()) };
+    let check = async move |events| {
+        for event in events {
+            world.happens(&watch, event).await;
+        }
+        world.script().clear();
+        world.try_sync().await.unwrap();
+        world.hurry().await;
+        world.with_workers(world.until_none("job")).await;
+        let fresh = World::on(world.shop.clone(), &source).await;
+        fresh.sync().await;
+        assert_eq!(world.index().await, fresh.index().await);
     };
-    tokio::task::spawn_blocking(check).await.unwrap().unwrap();
+    for_cases(config, || proptest::collection::vec(event(), 1..30), check).await;
 }

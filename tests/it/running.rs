@@ -1,6 +1,6 @@
 //! A daemon in this process, with a client of its API.
 
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use shopkeeper::daemon::{self, Listeners, Roles};
 use tokio::sync::oneshot;
@@ -11,7 +11,7 @@ use crate::support::World;
 /// A daemon of a world, with a client of its API.
 pub(crate) struct TestDaemon {
     pub(crate) url: String,
-    /// The listener for those who watch.
+    /// The admin listener: health and metrics.
     admin: String,
     pub(crate) client: Client,
     pub(crate) stop: CancellationToken,
@@ -74,7 +74,7 @@ impl TestDaemon {
         answer
     }
 
-    /// What an address says once an answer is settled.
+    /// The reply of a path once an answer is settled.
     pub(crate) async fn settled_by(&self, world: &World, id: &str, path: &str) -> Value {
         world
             .until(
@@ -96,13 +96,13 @@ impl TestDaemon {
         self.settled(world, accepted["id"].as_str().unwrap()).await
     }
 
-    /// What `/metrics` says.
+    /// The metrics page.
     pub(crate) async fn metrics(&self) -> String {
         let metrics = self.client.get(format!("{}/metrics", self.admin)).send().await.unwrap();
         metrics.text().await.unwrap()
     }
 
-    /// Asks, whatever becomes of it.
+    /// Asks, and waits for the end, whatever it is.
     pub(crate) async fn ask_for(&self, world: &World, body: Value) -> Value {
         let (_, accepted) = self.post(body).await;
         self.settled(world, accepted["id"].as_str().unwrap()).await
@@ -112,4 +112,36 @@ impl TestDaemon {
         self.stop.cancel();
         self.running.await.unwrap().unwrap();
     }
+
+    /// A request to the API.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    /// Asks with a header, and does not wait for the answer.
+    pub(crate) async fn post_with(
+        &self,
+        header: &'static str,
+        value: &str,
+        body: &Value,
+    ) -> (StatusCode, Value) {
+        reply(self.request(Method::POST, "/v1/answers").header(header, value).json(body)).await
+    }
+
+    /// Asks, and waits for the reply that holds the answer.
+    pub(crate) async fn wait_for(&self, question: &str) -> Value {
+        self.post_with("prefer", "wait=20", &serde_json::json!({ "question": question })).await.1
+    }
+
+    /// Sends a request; a body of null is none.
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+        let request = self.request(method, path);
+        reply(if body.is_null() { request } else { request.json(&body) }).await
+    }
+}
+
+/// The status and the body of a reply, null where it is no JSON.
+pub(crate) async fn reply(request: RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.unwrap();
+    (response.status(), response.json().await.unwrap_or_default())
 }

@@ -7,27 +7,18 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::Ipv4Addr,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::Duration,
+    process::Command,
 };
 
-use shopkeeper::{
-    demo::{
-        folder::DataFolder,
-        models::{self, Completer, Embedder, Models, Script},
-        packages,
-        postgres::Postgres,
-    },
-    store::Store,
+use crate::prelude::*;
+use shopkeeper::demo::{
+    folder::DataFolder,
+    models::{self, Completer, Embedder, Models, Script},
+    packages,
+    postgres::Postgres,
 };
-use sqlx::{PgPool, postgres::PgPoolOptions};
-use tempfile::TempDir;
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
-
-use crate::support::{Process, SHOP, SOURCE, aloud, comes_true, execute, reach, stderr, stdout, value};
+use sqlx::postgres::PgPoolOptions;
+use tokio_util::{sync::DropGuard, task::TaskTracker};
 
 /// Questions that each of them answers at once.
 pub(crate) const SLOTS: usize = 2;
@@ -76,7 +67,7 @@ bridge link set dev here state 0
 unshare --net true
 ";
 
-/// Links a new host with the middle, which is process 1, and becomes its daemon when told so.
+/// Links a new host with the middle, which is process 1, and becomes its daemon on request.
 const HOST: &str = "
 host=$1; shift
 ip link set lo up
@@ -129,7 +120,7 @@ fn sandboxed(program: &Path, folder: &Path) -> Command {
     command
 }
 
-/// Runs an ignored test in a sandbox, or says why there is none.
+/// Runs an ignored test in a sandbox, or prints why it cannot.
 pub(crate) async fn in_sandbox(test: &str) {
     let folder = TempDir::new().unwrap();
     let probe = sandboxed(Path::new("sh"), folder.path()).args(["-ec", PROBE]).output();
@@ -178,17 +169,14 @@ impl Host {
         let log = folder.join(format!("log{number}"));
         let mut command = Command::new("unshare");
         command.args(["--net", "--", "sh", "-ec", HOST, "host", &number.to_string()]);
-        command
-            .arg(env!("CARGO_BIN_EXE_shopkeeper"))
-            .arg("--config")
-            .arg(folder.join("jobs.toml"))
-            .arg("run");
+        let program = env!("CARGO_BIN_EXE_shopkeeper");
+        command.args([program, "--config"]).arg(folder.join("jobs.toml")).arg("run");
         command.env_clear().env("PATH", std::env::var("PATH").unwrap());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(std::fs::File::create(&log).unwrap());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(fs::File::create(&log).unwrap());
         let mut daemon = Process::start(&mut command);
         let mut said = String::new();
         BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        assert_eq!(said, "linked\n", "{}", std::fs::read_to_string(&log).unwrap());
+        assert_eq!(said, "linked\n", "{}", fs::read_to_string(&log).unwrap());
         for net in Net::ALL.iter().map(|net| net.name()) {
             set(&format!("ip link set {net}{number} master {net} up"));
         }
@@ -196,7 +184,7 @@ impl Host {
         Self { number, daemon, log }
     }
 
-    /// From now on nothing arrives either way, and nobody is told: its own end of the line stays up.
+    /// Drops traffic in both directions from now on, while the own end of the link stays up.
     pub(crate) fn cut(&self, nets: &[Net]) {
         self.forward(nets, false);
     }
@@ -217,13 +205,13 @@ impl Host {
         worker.starts_with(&format!("{}-", self.daemon.id()))
     }
 
-    /// The same in SQL.
+    /// The same as a condition in SQL.
     pub(crate) fn its(&self) -> String {
         format!("worker like '{}-%'", self.daemon.id())
     }
 
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
+        fs::read_to_string(&self.log).unwrap()
     }
 
     /// The end of its log.
@@ -245,7 +233,7 @@ pub(crate) struct Middle {
 }
 
 impl Middle {
-    /// Without hosts; none when this is no sandbox.
+    /// Without hosts; returns `None` outside of a sandbox.
     async fn new() -> Option<Self> {
         std::env::var_os("HOSTS_SANDBOX")?;
         // We are process 1: with us ends everything that is in the sandbox.
@@ -281,7 +269,7 @@ impl Middle {
             ("shop.url", server.url("shop").replace("127.0.0.1", "10.99.0.1")),
             ("jobs.toml", SETTINGS.replace("MODELS", &base_url) + SOURCE),
         ] {
-            std::fs::write(folder.path().join(file), text).unwrap();
+            fs::write(folder.path().join(file), text).unwrap();
         }
         let pool = PgPoolOptions::new().max_connections(4).connect(&server.url("ours")).await.unwrap();
         let models = stop.drop_guard();
@@ -298,11 +286,12 @@ impl Middle {
         Some(middle)
     }
 
-    pub(crate) async fn value<T>(&self, statement: &str) -> T
-    where
-        T: Send + Unpin + sqlx::Type<sqlx::Postgres> + for<'r> sqlx::Decode<'r, sqlx::Postgres>,
-    {
+    pub(crate) async fn value<T: Column>(&self, statement: &str) -> T {
         value(&self.pool, statement).await
+    }
+
+    pub(crate) async fn rows<T: Row>(&self, statement: &str) -> Vec<T> {
+        rows(&self.pool, statement).await
     }
 
     pub(crate) async fn until(&self, what: &str, condition: &str) {
@@ -320,11 +309,9 @@ impl Middle {
             loop {
                 bursts.tick().await;
                 // As many at once as there are slots: none of the hosts is so quick that the others get nothing.
-                let more =
-                    "select shopkeeper.ask('How much is the Kettle?')::text from generate_series(1, 6)";
-                sqlx::query(more).execute(&self.pool).await.unwrap();
-                let more = "select shopkeeper.refresh('product', id::text) from generate_series(1, 3) as id";
-                sqlx::query(more).execute(&self.pool).await.unwrap();
+                let more = "select shopkeeper.ask('How much is the Kettle?') from generate_series(1, 6);
+                     select shopkeeper.refresh('product', id::text) from generate_series(1, 3) as id";
+                sqlx::raw_sql(more).execute(&self.pool).await.unwrap();
             }
         };
         tokio::select! {

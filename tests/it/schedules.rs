@@ -1,45 +1,44 @@
-//! What the clock enqueues: its limit of time, golden sets that are measured, indexes that are looked after.
-
-use std::time::Duration;
+//! Scheduled jobs: their time limit, measuring golden sets, maintaining indexes.
 
 use crate::{
-    queue::{EMPTY, LIMITS, Running, Scripted, enqueue},
-    running::TestDaemon,
-    support::{SHOP, SOURCE, World, execute, stdout},
+    prelude::*,
+    queue::{LIMITS, Running, Scripted, enqueue},
 };
-use serde_json::json;
 use shopkeeper::{
-    daemon::{self, Workers},
     indexing::maintain::KEY,
-    job::Job,
     queue::{CatchUp, Limits, Schedule, Ticks},
     store::schedules::Firing,
 };
 
-#[tokio::test]
-async fn a_run_that_takes_longer_than_its_schedule_allows_is_ended_and_tried_again() {
-    let world = World::new().await;
+/// A tick that enqueues these jobs, each of which wishes this.
+async fn fire(world: &World, keys: &[&str], wish: &str, skip_live: bool, limit: Duration) -> Option<u64> {
+    let keys: Vec<_> = keys.iter().map(|key| (*key).to_owned()).collect();
     let firing = Firing {
         schedule: "nightly",
         tick: "2026-01-01T00:00:00Z".parse().unwrap(),
         kind: Scripted::KIND,
-        keys: &["k".to_owned()],
-        payloads: &[json!({ "wish": "wait" })],
+        keys: &keys,
+        payloads: &vec![json!({ "wish": wish }); keys.len()],
         run_at: "2026-01-01T00:00:00Z".parse().unwrap(),
-        skip_live: true,
-        time_limit: Some(Duration::from_millis(100)),
+        skip_live,
+        time_limit: Some(limit),
     };
-    world.store.fire(&firing).await.unwrap();
-    let running = Running::start(&world, Scripted::default(), Limits { max_attempts: 1000, ..LIMITS });
+    world.store.fire(&firing).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_run_that_takes_longer_than_its_schedule_allows_is_ended_and_tried_again() {
+    let world = World::new().await;
+    fire(&world, &["k"], "wait", true, Duration::from_millis(100)).await;
+    let running = Running::with_limits(&world, Limits { max_attempts: 1000, ..LIMITS });
     world.until("it was tried twice", "max(attempts) >= 2 from shopkeeper.job").await;
-    let error: String = world.value("select last_error from shopkeeper.job").await;
+    let error = world.text("select last_error from shopkeeper.job").await;
     assert_eq!(error, "it took longer than the 100ms that its schedule allows");
     // What others enqueue has no limit.
     enqueue(&world, "free", "nothing").await;
-    world.until("the other is done", "exists (select from shopkeeper.job_history where key = 'free')").await;
-    execute(&world.url(), "delete from shopkeeper.job").await;
-    world.until("nothing is left", EMPTY).await;
-    running.stop().await;
+    world.until_some("job_history where key = 'free'").await;
+    world.execute("delete from shopkeeper.job").await;
+    running.finish(&world).await;
 }
 
 #[tokio::test]
@@ -48,27 +47,13 @@ async fn the_time_limit_of_a_schedule_is_not_put_on_jobs_that_others_enqueued() 
     for key in ["theirs", "running"] {
         enqueue(&world, key, "nothing").await;
     }
-    execute(
-        &world.url(),
-        "update shopkeeper.job set state = 'running', worker = 'w', lease_until = now() + interval '1 hour'
-         where key = 'running'",
-    )
-    .await;
-    let firing = Firing {
-        schedule: "nightly",
-        tick: "2026-01-01T00:00:00Z".parse().unwrap(),
-        kind: Scripted::KIND,
-        keys: &["theirs", "running", "own"].map(str::to_owned),
-        payloads: &[1, 2, 3].map(|_| json!({ "wish": "nothing" })),
-        run_at: "2026-01-01T00:00:00Z".parse().unwrap(),
-        skip_live: false,
-        time_limit: Some(Duration::from_mins(30)),
-    };
-    assert_eq!(world.store.fire(&firing).await.unwrap(), Some(3));
-    let limited: Vec<String> = world
-        .value("select array_agg(key order by key) from shopkeeper.job where time_limit is not null")
-        .await;
-    assert_eq!(limited, ["own"]);
+    let run = "update shopkeeper.job
+         set state = 'running', worker = 'w', lease_until = now() + interval '1 hour' where key = 'running'";
+    world.execute(run).await;
+    let keys = ["theirs", "running", "own"];
+    assert_eq!(fire(&world, &keys, "nothing", false, Duration::from_mins(30)).await, Some(3));
+    let limited = "select key from shopkeeper.job where time_limit is not null";
+    assert_eq!(world.values::<String>(limited).await, ["own"]);
 }
 
 #[tokio::test]
@@ -86,15 +71,14 @@ async fn a_schedule_whose_job_is_locked_keeps_no_other_from_its_ticks() {
         payloads: vec![json!({ "wish": "nothing" })],
     };
     enqueue(&world, "locked", "nothing").await;
-    let mut open = world.ours.begin().await.unwrap();
-    sqlx::query("select from shopkeeper.job for update").execute(&mut *open).await.unwrap();
+    let open = world.begin("select from shopkeeper.job for update").await;
     let workers = Workers::new(&world.store);
     workers.keep_schedules(vec![schedule("locked"), schedule("free")]);
-    let fired = |key: &str| format!("exists (select from shopkeeper.schedule_tick where schedule = '{key}')");
-    world.until("the other has fired", &fired("free")).await;
-    assert!(!world.value::<bool>(&format!("select {}", fired("locked"))).await, "it waits for the lock");
+    world.until_some("schedule_tick where schedule = 'free'").await;
+    let locked = "schedule_tick where schedule = 'locked'";
+    assert_eq!(world.count(locked).await, 0, "it waits for the lock");
     open.rollback().await.unwrap();
-    world.until("it fires as well", &fired("locked")).await;
+    world.until_some(locked).await;
     workers.stop().await;
 }
 
@@ -118,32 +102,26 @@ async fn a_golden_set_is_measured_by_the_clock_and_one_that_got_worse_is_a_dead_
         json!({ "id": key, "question": question, "expected": [{ "source": "product", "key": key }] })
             .to_string()
     });
-    let files = [("golden.jsonl", golden.join("\n"))];
-    let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let files = [("golden.jsonl", &*golden.join("\n"))];
     let world = World::with_files(SHOP, &format!("{SOURCE}{SCHEDULES}"), &files).await;
     let daemon = TestDaemon::start(&world).await;
-    assert!(world.run(&["schedule", "run", "quality"]).await.status.success());
-    world.until("it is measured", "exists (select from shopkeeper.job_history where kind = 'eval')").await;
-    let error: String = world
-        .value("select error from shopkeeper.job_history where kind = 'eval' and outcome = 'dead'")
-        .await;
+    world.run_ok("schedule run quality").await;
+    world.until_some("job_history where kind = 'eval'").await;
+    let worse = "select error from shopkeeper.job_history where kind = 'eval' and outcome = 'dead'";
+    let error = world.text(worse).await;
     assert!(error.starts_with("hit_at_5 is 0.500, at least 0.9 is wanted"), "{error}");
-    let metrics = daemon.metrics().await;
-    assert!(metrics.contains("shopkeeper_eval_ratio{figure=\"hit_at_5\"} 0.5"), "{metrics}");
-    // The clock of those who wrote the schedule.
-    let listed = stdout(&world.run(&["schedule", "list"]).await);
-    assert!(listed.contains("04:00:00 E"), "{listed}");
+    assert_contains(daemon.metrics().await, "shopkeeper_eval_ratio{figure=\"hit_at_5\"} 0.5");
+    // In the time zone of the schedule.
+    assert_contains(world.run_ok("schedule list").await, "04:00:00 E");
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn an_index_that_lost_many_chunks_is_built_anew_and_keeps_being_searched() {
     let world = World::with(SHOP, &format!("{SOURCE}{SCHEDULES}")).await;
-    world
-        .in_shop(
-            "insert into product select n, 'Tent ' || n, 'A tent.', 1, 1 from generate_series(10, 109) as n",
-        )
-        .await;
+    let tents =
+        "insert into product select n, 'Tent ' || n, 'A tent.', 1, 1 from generate_series(10, 109) as n";
+    world.in_shop(tents).await;
     world.sync().await;
     daemon::schedules(&world.config).unwrap();
     let version = world.parts.versions.written().await.unwrap().versions[0].index.clone();
@@ -151,10 +129,8 @@ async fn an_index_that_lost_many_chunks_is_built_anew_and_keeps_being_searched()
     let wear = async || world.store.hnsw_wear(version.id).await.unwrap().unwrap();
     let index = format!("select pg_relation_filenode('shopkeeper.chunk_{}_hnsw')::bigint", version.id);
     let maintain = async || {
-        let workers = world.workers();
         world.store.enqueue("maintain_index", &[KEY.to_owned()], &[json!({})]).await.unwrap();
-        world.until("it is looked after", "not exists (select from shopkeeper.job)").await;
-        workers.stop().await;
+        world.with_workers(world.until_none("job")).await;
     };
     let before: i64 = world.value(&index).await;
     maintain().await;
@@ -164,13 +140,13 @@ async fn an_index_that_lost_many_chunks_is_built_anew_and_keeps_being_searched()
     // PostgreSQL counts with a delay.
     let counted = async {
         while wear().await < 0.9 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(50)).await;
         }
     };
-    if tokio::time::timeout(crate::support::LIMIT, counted).await.is_err() {
+    if timeout(LIMIT, counted).await.is_err() {
         let told = "select json_agg(row)::text from (select relname, n_tup_ins, n_tup_upd, n_tup_del, n_live_tup, hnsw_deleted
             from pg_stat_user_tables, shopkeeper.index_version where relname ~ 'chunk') as row";
-        panic!("too few are counted: {}", world.value::<String>(told).await);
+        panic!("too few are counted: {}", world.text(told).await);
     }
     maintain().await;
     assert_ne!(world.value::<i64>(&index).await, before, "a worn index was left alone");

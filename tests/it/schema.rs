@@ -1,7 +1,6 @@
 //! What the migrations make: `migrations/schema.sql`, and the words of states.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use crate::prelude::*;
 use shopkeeper::store::{
     answers::EventKind,
     deliveries::DeliveryStatus,
@@ -9,10 +8,7 @@ use shopkeeper::store::{
     usage::Operation,
     versions::IndexState,
 };
-use sqlx::{Connection, PgConnection};
 use strum::VariantNames;
-
-use crate::support::database;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/schema.sql");
 
@@ -23,16 +19,15 @@ const HEADER: &str = "\
 
 #[tokio::test]
 async fn the_schema_file_describes_a_migrated_database() {
-    let url = database("template_ours").await;
-    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let mut connection = PgConnection::connect(&database("template_ours").await).await.unwrap();
     sqlx::raw_sql("set search_path = pg_catalog").execute(&mut connection).await.unwrap();
     let objects = sqlx::query_scalar(include_str!("schema.sql")).fetch_all(&mut connection);
     let objects: Vec<String> = objects.await.unwrap();
     let described = format!("{HEADER}{}\n", objects.join("\n"));
     if std::env::var_os("SHOPKEEPER_WRITE_SCHEMA").is_some() {
-        return std::fs::write(PATH, described).unwrap();
+        return fs::write(PATH, described).unwrap();
     }
-    let written = std::fs::read_to_string(PATH).unwrap();
+    let written = fs::read_to_string(PATH).unwrap();
     let differs = described.lines().zip(written.lines()).find(|(is, was)| is != was);
     assert!(described == written, "migrations/schema.sql is out of date, run `make schema`: {differs:?}");
 }
@@ -60,18 +55,14 @@ async fn the_words_that_a_column_allows_are_those_of_its_enum() {
     let set = |words: &[&'static str]| words.iter().copied().map(str::to_owned).collect::<BTreeSet<_>>();
     let expected: BTreeMap<_, _> =
         expected.into_iter().map(|(column, words)| (column.to_owned(), set(words))).collect();
-    let mut connection = PgConnection::connect(&database("template_ours").await).await.unwrap();
-    let allowed: Vec<(String, Vec<String>)> = sqlx::query_as(
-        "select relname || '.' || attname,
+    let pool = PgPool::connect(&database("template_ours").await).await.unwrap();
+    let allowed = "select relname || '.' || attname,
              array(select word[1] from regexp_matches(pg_get_constraintdef(oid), '''([a-z_]+)''', 'g') as word)
          from (select pg_constraint.*, relname from pg_constraint join pg_class on pg_class.oid = conrelid) as checked
          join pg_attribute on attrelid = conrelid and attnum = conkey[1]
          where connamespace = 'shopkeeper'::regnamespace and contype = 'c' and cardinality(conkey) = 1
-             and pg_get_constraintdef(oid) like '%ARRAY[%'",
-    )
-    .fetch_all(&mut connection)
-    .await
-    .unwrap();
+             and pg_get_constraintdef(oid) like '%ARRAY[%'";
+    let allowed: Vec<(String, Vec<String>)> = rows(&pool, allowed).await;
     let allowed = allowed.into_iter().map(|(column, words)| (column, words.into_iter().collect()));
     assert_eq!(allowed.collect::<BTreeMap<_, BTreeSet<_>>>(), expected);
     // Operators are shown a blocked job as scheduled, and a ready one of a paused kind as paused.

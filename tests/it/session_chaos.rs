@@ -2,23 +2,15 @@
 
 use std::{
     collections::HashMap,
-    process::Stdio,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    sync::{Mutex, atomic::AtomicBool},
 };
-
-use axum::{Router, body::Bytes, http::HeaderMap, http::StatusCode, routing::post};
-use futures::future::join_all;
-use shopkeeper::demo::models::{Fault, Operation};
-use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
 use crate::{
-    support::{Process, SHOP, SOURCE, World, aloud, chaos_rounds, command},
+    prelude::*,
     worker::{pick, random},
 };
+use axum::{Router, body::Bytes, http::HeaderMap, routing::post};
+use sqlx::postgres::PgPoolOptions;
 
 const SESSIONS: usize = 60;
 const ASKERS: usize = 8;
@@ -29,31 +21,22 @@ const WAITING: i64 = 300;
 type Told = Arc<Mutex<HashMap<String, Vec<Bytes>>>>;
 
 /// A receiver that fails now and then; where it is.
-#[expect(clippy::disallowed_methods, reason = "it ends with the test")]
 async fn receiver(told: Told) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
     let receive = async move |headers: HeaderMap, body: Bytes| {
         let id = headers["webhook-id"].to_str().unwrap().to_owned();
         told.lock().unwrap().entry(id).or_default().push(body);
         if random() < 0.1 { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::NO_CONTENT }
     };
-    let routes = Router::new().route("/", post(receive));
-    tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-    url
+    serve(Router::new().route("/", post(receive))).await + "/"
 }
 
 fn daemon(world: &World) -> Process {
-    let arguments = ["--config", world.settings().to_str().unwrap(), "run"].map(str::to_owned);
-    Process::start(command(&arguments, &[]).stdout(Stdio::null()).stderr(Stdio::null()))
+    Process::start(world.command("run").stdout(Stdio::null()).stderr(Stdio::null()))
 }
 
 async fn ask(pool: &PgPool, session: usize, key: &str) {
-    let statement = format!(
-        "select shopkeeper.ask('Kettle {key}?', session_id => 's{session}', idempotency_key => '{key}')"
-    );
-    let asked: Result<uuid::Uuid, _> = sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(pool).await;
-    asked.unwrap();
+    let asked = format!("'Kettle {key}?', session_id => 's{session}', idempotency_key => '{key}'");
+    value::<Uuid>(pool, &format!("select shopkeeper.ask({asked})")).await;
 }
 
 /// Asks again and again in sessions drawn at random, until it is over; how often.
@@ -62,8 +45,8 @@ async fn asks(pool: &PgPool, who: usize, over: &AtomicBool) -> i64 {
     while !over.load(Ordering::Relaxed) {
         // Enough wait always, and not more than end soon.
         let waiting = "select count(*) from shopkeeper.answer where status = 'queued'";
-        if sqlx::query_scalar::<_, i64>(waiting).fetch_one(pool).await.unwrap() > WAITING {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        if value::<i64>(pool, waiting).await > WAITING {
+            sleep(Duration::from_millis(50)).await;
             continue;
         }
         let (session, key) = (pick(SESSIONS), format!("{who}-{asked}"));
@@ -73,7 +56,7 @@ async fn asks(pool: &PgPool, who: usize, over: &AtomicBool) -> i64 {
             ask(pool, session, &key).await;
         }
         asked += 1;
-        tokio::time::sleep(Duration::from_millis(80).mul_f64(random())).await;
+        sleep(Duration::from_millis(80).mul_f64(random())).await;
     }
     asked
 }
@@ -82,13 +65,8 @@ async fn asks(pool: &PgPool, who: usize, over: &AtomicBool) -> i64 {
 async fn whatever_is_killed_each_question_ends_once_in_the_order_of_its_session_and_is_told_as_one_thing() {
     let seconds = 4 * chaos_rounds();
     let told = Told::default();
-    let hook = format!(
-        "[[webhook]]\nname = \"hook\"\nurl = \"{}\"\nsecret = {{ file = \"secret\" }}\nallow_private_addresses = true\n\
-         [queue.deliver_webhook]\nlease = \"3s\"\n",
-        receiver(told.clone()).await
-    );
-    let secret = ("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    let mut world = World::with_files(SHOP, &(SOURCE.to_owned() + &hook), &[secret]).await;
+    let hook = webhook("hook", &receiver(told.clone()).await, ON_LOOPBACK);
+    let mut world = World::with_webhooks(&(hook + "[queue.deliver_webhook]\nlease = \"3s\"\n")).await;
     world.change_settings("lease = \"5s\"", "lease = \"3s\"").await;
     world.sync().await;
     let pool = PgPoolOptions::new().max_connections(10).connect(&world.url()).await.unwrap();
@@ -100,69 +78,50 @@ async fn whatever_is_killed_each_question_ends_once_in_the_order_of_its_session_
     let failing = async {
         let mut failed = 0;
         while !over.load(Ordering::Relaxed) {
-            if world.script().requests(Operation::Completions) / 10 > failed {
+            if world.completion_requests() / 10 > failed {
                 failed += 1;
                 let faults = [
                     Fault::Status { code: 500, retry_after: None },
                     Fault::CutConnection,
                     Fault::BadJson,
-                    Fault::Says("It costs 1.23 [1].".to_owned()),
+                    says("It costs 1.23 [1]."),
                     Fault::Slow(Duration::from_millis(700)),
                 ];
                 world.script().queue(Operation::Completions, [faults[pick(faults.len())].clone()]);
             }
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            sleep(Duration::from_millis(2)).await;
         }
     };
     let killing = async {
-        let mut kills = 0;
-        for _ in 0..seconds {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let victim = kills % 2;
-            daemons[victim] = daemon(&world);
-            kills += 1;
+        for kill in 0..seconds {
+            sleep(Duration::from_secs(1)).await;
+            daemons[kill as usize % 2] = daemon(&world);
         }
         over.store(true, Ordering::Relaxed);
-        kills
     };
-    let (asked, (), kills) = tokio::join!(asking, failing, killing);
+    let (asked, (), ()) = tokio::join!(asking, failing, killing);
     let asked: i64 = asked.into_iter().sum();
     // What waits for a receiver is told now.
-    let quiet = async {
-        while world.count("job where kind <> 'deliver_webhook' or state <> 'scheduled'").await > 0 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    assert!(tokio::time::timeout(Duration::from_mins(3), quiet).await.is_ok(), "not all questions end");
+    world.until_none("job where kind <> 'deliver_webhook' or state <> 'scheduled'").await;
     world.hurry().await;
     drop(daemons);
 
     assert_eq!(world.count("answer").await, asked, "asked once, there once");
     assert_eq!(world.count("answer where status not in ('completed', 'failed')").await, 0);
-    let overlapping: i64 = world
-        .value(
-            "select count(*) from (
-                 select started_at, lag(completed_at) over (partition by session_id order by seq) as before
-                 from shopkeeper.answer
-             ) as turn where before > started_at or before is null and started_at is null",
-        )
-        .await;
-    assert_eq!(overlapping, 0, "out of order, or two at once");
-    assert_eq!(
-        world.count("job_history where kind = 'answer_question' and outcome = 'done'").await
-            + world.count("job_history where kind = 'answer_question' and outcome = 'dead'").await,
-        asked,
-        "each job ended once"
-    );
+    let overlapping = "select count(*) from (
+             select started_at, lag(completed_at) over (partition by session_id order by seq) as before
+             from shopkeeper.answer
+         ) as turn where before > started_at or before is null and started_at is null";
+    assert_eq!(world.value::<i64>(overlapping).await, 0, "out of order, or two at once");
+    let ended = "job_history where kind = 'answer_question' and outcome in ('done', 'dead')";
+    assert_eq!(world.count(ended).await, asked, "each job ended once");
     let told = told.lock().unwrap().clone();
-    assert!(
-        told.values().all(|bodies| bodies.iter().all(|body| *body == bodies[0])),
-        "an id with two contents"
-    );
+    let same = |bodies: &Vec<Bytes>| bodies.iter().all(|body| *body == bodies[0]);
+    assert!(told.values().all(same), "an id with two contents");
     let completed: i64 = world.count("delivery where event = 'answer.completed'").await;
     assert_eq!(completed, world.count("answer where status = 'completed'").await, "one message for each");
     aloud(&format!(
-        "{asked} questions, {kills} kills, {} failed, {} messages",
+        "{asked} questions, {seconds} kills, {} failed, {} messages",
         world.count("answer where status = 'failed'").await,
         told.len()
     ));

@@ -1,24 +1,17 @@
-//! A network that is cut without a word while a statement is under way: nobody waits for ever, and what comes after it
-//! finds connections that live.
+//! A network that drops traffic while a statement runs: no call waits for ever, and the next one gets a live
+//! connection.
 
-use std::{fmt::Debug, time::Duration};
+use std::fmt::Debug;
 
+use crate::{prelude::*, proxy::Proxy};
 use futures::FutureExt;
 use shopkeeper::{
     catalogue::CatalogueError,
-    daemon,
     indexing::versions::{self, Versions},
     source::postgres::triggers::TriggerState,
-    store::{Reach, Store, StoreError},
-};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
-
-use crate::{
-    proxy::Proxy,
-    support::{LIMIT, SHOP, SOURCE, World, comes_true, database, execute, reach},
 };
 
-/// How something fails whose statement has arrived, and whose reply never comes.
+/// The error of some work whose statement reached the server and whose reply is lost.
 async fn cut_off<T: Debug, E: Debug>(
     proxy: &Proxy,
     database: &str,
@@ -28,7 +21,7 @@ async fn cut_off<T: Debug, E: Debug>(
     let mut ours = PgConnection::connect(database).await.unwrap();
     let mut lock = ours.begin().await.unwrap();
     sqlx::query(AssertSqlSafe(format!("lock table {table}"))).execute(&mut *lock).await.unwrap();
-    let watcher = sqlx::PgPool::connect(database).await.unwrap();
+    let watcher = PgPool::connect(database).await.unwrap();
     let cut = async {
         let waits =
             format!("exists (select from pg_locks where not granted and relation = '{table}'::regclass)");
@@ -36,8 +29,13 @@ async fn cut_off<T: Debug, E: Debug>(
         proxy.swallow();
         lock.rollback().await.unwrap();
     };
-    let (failed, ()) = tokio::join!(tokio::time::timeout(LIMIT, work), cut);
-    failed.expect("it waits for ever").unwrap_err()
+    let (failed, ()) = tokio::join!(in_time("it waits for ever", work), cut);
+    failed.unwrap_err()
+}
+
+#[track_caller]
+fn is_unreachable(error: &StoreError, reason: &str) {
+    assert!(matches!(error, StoreError::Unreachable(seen) if seen.contains(reason)), "{error}");
 }
 
 #[tokio::test]
@@ -50,10 +48,7 @@ async fn statements_and_transactions_that_no_reply_comes_to_are_given_up() {
         (Store::open(&ways).await.unwrap(), proxy)
     };
     let is_given_up = async |error, store: &Store, proxy: &Proxy| {
-        assert!(
-            matches!(&error, StoreError::Unreachable(reason) if reason.contains("within 16s")),
-            "{error}"
-        );
+        is_unreachable(&error, "within 16s");
         proxy.pass_new();
         store.index_versions().await.unwrap();
     };
@@ -77,13 +72,13 @@ async fn statements_and_transactions_that_no_reply_comes_to_are_given_up() {
 async fn a_server_that_can_only_be_read_is_left_as_soon_as_there_is_one_that_can_be_written() {
     let world = World::new().await;
     let store = Store::open(&reach(&world.url())).await.unwrap();
-    let enqueue = async || store.enqueue("k", &["k".to_owned()], &[serde_json::json!({})]).await;
+    let enqueue = async || store.enqueue("k", &["k".to_owned()], &[json!({})]).await;
     enqueue().await.unwrap();
-    let name: String = world.value("select current_database()").await;
+    let name = database_name(&world.url());
     let all = "select count(pg_terminate_backend(pid)) from pg_stat_activity
          where datname = current_database() and application_name = 'shopkeeper'";
     let switch = format!("alter database {name} set default_transaction_read_only = on; {all}");
-    execute(&world.url(), &switch).await;
+    world.execute(&switch).await;
     let refused = async {
         loop {
             match enqueue().await {
@@ -93,13 +88,13 @@ async fn a_server_that_can_only_be_read_is_left_as_soon_as_there_is_one_that_can
             }
         }
     };
-    tokio::time::timeout(LIMIT, refused).await.expect("it is written");
+    in_time("it is written", refused).await;
     assert!(!store.is_reachable().await, "it is not ready");
-    // Now the address leads to another; the connections that there are do not.
+    // Now the address leads to a writable server; existing connections do not.
     let back = format!("alter database {name} reset default_transaction_read_only");
-    execute(&crate::support::server().await.url("postgres"), &back).await;
+    execute(&server().await.url("postgres"), &back).await;
     let written = async { while enqueue().await.is_err() || !store.is_reachable().await {} };
-    tokio::time::timeout(LIMIT, written).await.expect("it stays with those that can only be read");
+    in_time("it stays with those that can only be read", written).await;
 }
 
 #[tokio::test]
@@ -107,22 +102,17 @@ async fn work_that_may_take_for_ever_is_given_up_when_the_server_knows_nothing_o
     let world = World::new().await;
     let proxy = Proxy::start(&world.url()).await;
     let store = Store::open(&reach(&proxy.url())).await.unwrap();
-    let mut ours = PgConnection::connect(&world.url()).await.unwrap();
-    let mut lock = ours.begin().await.unwrap();
-    sqlx::query("lock table shopkeeper.chunk_1").execute(&mut *lock).await.unwrap();
+    let _lock = world.begin("lock table shopkeeper.chunk_1").await;
     let cut = async {
-        let waits = "exists (select from pg_stat_activity
-             where datname = current_database() and query like 'vacuum%' and wait_event_type = 'Lock')";
-        world.until("it waits for the lock", waits).await;
+        world.until_locked(1, "^vacuum").await;
         proxy.swallow();
         let end = "select pg_terminate_backend(pid) from pg_stat_activity
              where datname = current_database() and query like 'vacuum%'";
         assert!(world.value::<bool>(end).await);
         proxy.pass_new();
     };
-    let (failed, ()) = tokio::join!(tokio::time::timeout(LIMIT, store.vacuum_chunks(1)), cut);
-    let error = failed.expect("it waits for ever").unwrap_err();
-    assert!(matches!(&error, StoreError::Unreachable(reason) if reason.contains("was lost")), "{error}");
+    let (failed, ()) = tokio::join!(in_time("it waits for ever", store.vacuum_chunks(1)), cut);
+    is_unreachable(&failed.unwrap_err(), "was lost");
 }
 
 #[tokio::test]
@@ -133,12 +123,12 @@ async fn index_versions_that_cannot_be_read_hold_nobody_up_who_has_seen_them() {
     let versions = daemon::prepare(&world.config, &store).await.unwrap().versions;
     assert_eq!(versions.written().await.unwrap().versions.len(), 1);
     proxy.swallow();
-    tokio::time::sleep(versions::MAX_AGE).await;
-    let all = futures::future::join_all((0..10).map(|_| versions.written()));
-    let all = tokio::time::timeout(Duration::from_secs(10), all).await.expect("it waits for the connection");
+    sleep(versions::MAX_AGE).await;
+    let all = join_all((0..10).map(|_| versions.written()));
+    let all = timeout(Duration::from_secs(10), all).await.expect("it waits for the connection");
     assert!(all.into_iter().all(|seen| seen.unwrap().versions.len() == 1));
     let unseen = Versions::new(store, versions.models().to_vec());
-    let unseen = tokio::time::timeout(Duration::from_secs(10), unseen.written()).await;
+    let unseen = timeout(Duration::from_secs(10), unseen.written()).await;
     let error = unseen.expect("it waits for the connection").err().unwrap();
     assert!(error.to_string().contains("within 3s"), "{error}");
 }

@@ -1,15 +1,8 @@
 //! Answers while they are made: events, resumed, taken back, slow, from any daemon.
 
-use std::time::Duration;
-
-use crate::{
-    running::TestDaemon,
-    support::{LIMIT, World},
-};
+use crate::prelude::*;
 use futures::StreamExt;
-use reqwest::{Response, StatusCode};
-use serde_json::{Value, json};
-use shopkeeper::demo::models::{Fault, Operation};
+use reqwest::Response;
 
 /// One event as a client sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +10,15 @@ struct Event {
     id: String,
     name: String,
     data: Value,
+}
+
+impl Event {
+    fn parse(frame: &str) -> Option<Self> {
+        let field =
+            |name: &str| frame.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+        let (id, name) = (field("id:").to_owned(), field("event:").to_owned());
+        (!name.is_empty()).then(|| Self { id, name, data: serde_json::from_str(field("data:")).unwrap() })
+    }
 }
 
 /// The events of a response, until its end or this many.
@@ -28,13 +30,7 @@ async fn events(response: Response, most: usize) -> Vec<Event> {
     {
         text.push_str(std::str::from_utf8(&piece.unwrap()).unwrap());
         while let Some((frame, rest)) = text.split_once("\n\n") {
-            let field = |name: &str| {
-                frame.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
-            };
-            if !field("event:").is_empty() {
-                let data = serde_json::from_str(&field("data:")).unwrap();
-                events.push(Event { id: field("id:"), name: field("event:"), data });
-            }
+            events.extend(Event::parse(frame));
             text = rest.to_owned();
         }
     }
@@ -42,8 +38,15 @@ async fn events(response: Response, most: usize) -> Vec<Event> {
     events
 }
 
+/// All events of an answer, and the name of the last one.
+async fn all_events(daemon: &TestDaemon, id: &str, after: Option<&str>) -> (Vec<Event>, String) {
+    let events = events(watch(daemon, id, after).await, usize::MAX).await;
+    let last = events.last().unwrap().name.clone();
+    (events, last)
+}
+
 async fn watch(daemon: &TestDaemon, id: &str, after: Option<&str>) -> Response {
-    let mut request = daemon.client.get(format!("{}/v1/answers/{id}/events", daemon.url));
+    let mut request = daemon.request(Method::GET, &format!("/v1/answers/{id}/events"));
     if let Some(after) = after {
         request = request.header("Last-Event-ID", after);
     }
@@ -60,18 +63,20 @@ fn shown(events: &[Event]) -> String {
     for event in events {
         match event.name.as_str() {
             "answer.reset" => text.clear(),
-            "answer.delta" => text.push_str(event.data["delta"].as_str().unwrap()),
+            "answer.delta" => text.push_str(as_text(&event.data["delta"])),
             _ => {}
         }
     }
     text
 }
 
-const QUESTION: &str = "How much is the Kettle?";
+/// Checks that what a client shows in the end is the text of the answer.
+fn shows_answer(events: &[Event]) {
+    assert_eq!(shown(events), as_text(&events.last().unwrap().data["answer"]["text"]), "{events:?}");
+}
 
 async fn ask(daemon: &TestDaemon) -> String {
-    let (_, answer) = daemon.post(json!({ "question": QUESTION })).await;
-    answer["id"].as_str().unwrap().to_owned()
+    id_of(&daemon.post(question(PRICE)).await.1).to_owned()
 }
 
 #[tokio::test]
@@ -83,18 +88,18 @@ async fn an_answer_is_seen_while_it_is_made_and_a_client_that_was_cut_off_goes_o
     let before = events(watch(&daemon, &id, None).await, 3).await;
     assert_eq!(names(&before), ["answer.started", "answer.sources", "answer.delta"]);
     assert_eq!(before[1].data["sources"][0]["title"], "Kettle");
-    let after = events(watch(&other, &id, Some(&before[2].id)).await, usize::MAX).await;
-    assert_eq!(names(&after).last(), Some(&"answer.completed"));
+    let (after, last) = all_events(&other, &id, Some(&before[2].id)).await;
+    assert_eq!(last, "answer.completed");
     let all = [before, after].concat();
     let answer = &all.last().unwrap().data;
-    assert_eq!(shown(&all), answer["answer"]["text"].as_str().unwrap());
+    shows_answer(&all);
     assert_eq!(*answer, daemon.settled(&world, &id).await, "the same object");
     let numbers: Vec<i64> = all.iter().map(|event| event.id.parse().unwrap()).collect();
     assert!(numbers.is_sorted(), "{numbers:?}");
 
     // All of it again, and nothing after the end.
-    let again = events(watch(&other, &id, None).await, usize::MAX).await;
-    assert_eq!(shown(&again), answer["answer"]["text"].as_str().unwrap());
+    let (again, _) = all_events(&other, &id, None).await;
+    assert_eq!(shown(&again), as_text(&answer["answer"]["text"]));
     let done = watch(&daemon, &id, Some(&all.last().unwrap().id)).await;
     assert_eq!(done.status(), StatusCode::NO_CONTENT);
     assert_eq!(watch(&daemon, &id, Some("x")).await.status(), StatusCode::BAD_REQUEST);
@@ -105,38 +110,32 @@ async fn an_answer_is_seen_while_it_is_made_and_a_client_that_was_cut_off_goes_o
 
 #[tokio::test]
 async fn an_answer_that_came_at_once_is_told_as_one_piece_and_leaves_no_rows() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     let at_once = async || {
-        let answer = daemon.ask(&world, json!({ "question": QUESTION })).await;
-        let id = answer["id"].as_str().unwrap();
-        let seen = events(watch(&daemon, id, None).await, usize::MAX).await;
-        assert_eq!(shown(&seen), answer["answer"]["text"].as_str().unwrap());
+        let answer = daemon.ask(&world, question(PRICE)).await;
+        let id = id_of(&answer);
+        let (seen, _) = all_events(&daemon, id, None).await;
+        shows_answer(&seen);
         names(&seen) == ["answer.started", "answer.delta", "answer.completed"]
             && world.count(&format!("answer_event where answer_id = '{id}'")).await == 0
     };
     // Where the machine is busy, one may take its time.
     let soon = async { while !at_once().await {} };
-    tokio::time::timeout(LIMIT, soon).await.expect("none is told as one piece");
+    in_time("none is told as one piece", soon).await;
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn what_was_said_is_taken_back_when_it_is_not_founded_and_when_the_model_breaks_off() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
-    world.script().queue(
-        Operation::Completions,
-        [
-            Fault::SlowBody(Duration::from_millis(500)),
-            Fault::Says("It costs 1.23, which is not much at all [1].".into()),
-        ],
-    );
-    // The slow one says something else than what is looked for in the end: it is the second that is withheld.
+    let (world, daemon) = shop_with_daemon().await;
+    let slow = Fault::SlowBody(Duration::from_millis(500));
+    let invented = says("It costs 1.23, which is not much at all [1].");
+    world.script().queue(Operation::Completions, [slow, invented]);
+    // The slow answer is taken back, because the second one is withheld.
     let id = ask(&daemon).await;
-    let seen = events(watch(&daemon, &id, None).await, usize::MAX).await;
-    assert_eq!(names(&seen).last(), Some(&"answer.completed"));
-    assert_eq!(shown(&seen), seen.last().unwrap().data["answer"]["text"].as_str().unwrap());
+    let (seen, last) = all_events(&daemon, &id, None).await;
+    assert_eq!(last, "answer.completed");
+    shows_answer(&seen);
 
     // The first run breaks off in the middle, the second one answers.
     world.script().reset();
@@ -144,48 +143,43 @@ async fn what_was_said_is_taken_back_when_it_is_not_founded_and_when_the_model_b
     let id = ask(&daemon).await;
     let before = events(watch(&daemon, &id, None).await, 3).await;
     assert_eq!(names(&before)[2], "answer.delta");
-    crate::support::execute(
-        &world.url(),
-        "update shopkeeper.job set lease_until = now() - interval '1 s', fence = fence + 1, worker = 'gone'",
-    )
-    .await;
-    let after = events(watch(&daemon, &id, Some(&before[2].id)).await, usize::MAX).await;
-    assert_eq!(names(&after)[0], "answer.reset", "{after:?}");
-    assert_eq!(names(&after).last(), Some(&"answer.completed"));
-    assert_eq!(shown(&after), after.last().unwrap().data["answer"]["text"].as_str().unwrap());
+    let gone = "update shopkeeper.job
+         set lease_until = now() - interval '1 s', fence = fence + 1, worker = 'gone'";
+    world.execute(gone).await;
+    let (after, last) = all_events(&daemon, &id, Some(&before[2].id)).await;
+    assert_eq!((names(&after)[0], last.as_str()), ("answer.reset", "answer.completed"), "{after:?}");
+    shows_answer(&after);
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn every_end_has_its_event_and_a_client_that_goes_away_or_reads_nothing_holds_nothing_up() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     world.script().always(Operation::Completions, Fault::Held);
     let id = ask(&daemon).await;
     world.arrived(Operation::Completions, 1).await;
-    let idle: Vec<_> = futures::future::join_all((0..20).map(|_| watch(&daemon, &id, None))).await;
+    let idle: Vec<_> = join_all((0..20).map(|_| watch(&daemon, &id, None))).await;
     drop(watch(&daemon, &id, None).await);
     let watched = watch(&daemon, &id, None).await;
-    let cancel = daemon.client.post(format!("{}/v1/answers/{id}/cancel", daemon.url)).send().await.unwrap();
-    assert_eq!(cancel.status(), StatusCode::OK);
+    let cancelled = daemon.send(Method::POST, &format!("/v1/answers/{id}/cancel"), Value::Null).await;
+    assert_reply(cancelled, 200, json!({}));
     assert_eq!(names(&events(watched, usize::MAX).await).last(), Some(&"answer.cancelled"));
     world.script().clear();
     drop(idle);
 
-    let late = json!({ "question": QUESTION, "start_before": "2020-01-01T00:00:00Z" });
+    let late = json!({ "question": PRICE, "start_before": "2020-01-01T00:00:00Z" });
     let late = daemon.ask_for(&world, late).await;
-    let seen = events(watch(&daemon, late["id"].as_str().unwrap(), None).await, usize::MAX).await;
+    let (seen, _) = all_events(&daemon, id_of(&late), None).await;
     assert_eq!(names(&seen), ["answer.expired"]);
 
     world.script().always(Operation::Completions, Fault::BadJson);
-    let failed = daemon.ask(&world, json!({ "question": QUESTION })).await;
-    let seen = events(watch(&daemon, failed["id"].as_str().unwrap(), None).await, usize::MAX).await;
-    assert_eq!(names(&seen).last(), Some(&"answer.failed"));
+    let failed = daemon.ask(&world, question(PRICE)).await;
+    assert_eq!(all_events(&daemon, id_of(&failed), None).await.1, "answer.failed");
     world.script().clear();
 
     // A stop ends the events; the answer goes on elsewhere.
     world.script().always(Operation::Completions, Fault::Held);
-    let before = world.script().requests(Operation::Completions);
+    let before = world.completion_requests();
     let id = ask(&daemon).await;
     world.arrived(Operation::Completions, before + 1).await;
     let watched = watch(&daemon, &id, None).await;

@@ -1,14 +1,6 @@
 //! Syncing: what the index holds after the shop changed.
 
-use crate::{
-    running::TestDaemon,
-    support::{SHOP, SOURCE, World, execute, stderr},
-};
-use shopkeeper::{
-    daemon::{self, Workers},
-    demo::models::Operation,
-    sync::reconcile::{SyncError, SyncOptions},
-};
+use crate::prelude::*;
 
 #[tokio::test]
 async fn a_new_shop_is_indexed_and_found() {
@@ -16,150 +8,125 @@ async fn a_new_shop_is_indexed_and_found() {
     let report = world.sync().await;
     assert_eq!((report.listed, report.added, report.enqueued), (3, 3, 3));
     assert_eq!(world.found("Steel kettle that holds two litres").await[0], "Kettle");
-    assert_eq!(world.count("document_index where state = 'fresh'").await, 3);
+    assert_eq!(world.fresh().await, 3);
     assert_eq!(world.count("job_history where outcome = 'done'").await, 3);
 }
 
 #[tokio::test]
 async fn an_unchanged_shop_costs_nothing() {
-    let world = World::new().await;
-    world.sync().await;
-    let before = world.script().requests(Operation::Embeddings);
+    let world = World::synced().await;
+    let before = world.embedding_requests();
     let report = world.sync().await;
     assert_eq!((report.unchanged, report.enqueued), (3, 0));
-    assert_eq!(world.script().requests(Operation::Embeddings), before);
+    assert_eq!(world.embedding_requests(), before);
 }
 
 #[tokio::test]
-async fn a_changed_description_is_found_by_its_new_words() {
-    let world = World::new().await;
-    world.sync().await;
-    world.in_shop("update product set description = 'Glows in the dark.' where id = 3").await;
-    let report = world.sync().await;
-    assert_eq!((report.changed, report.unchanged), (1, 2));
-    assert_eq!(world.found("glows in the dark").await[0], "Kettle");
-    let old: i64 = world.count("chunk where content like '%litres%'").await;
-    assert_eq!(old, 0, "the stale chunk is gone");
+async fn a_change_is_found_and_leaves_nothing_old() {
+    for (change, [added, changed, removed], text, title) in [
+        (
+            "update product set description = 'Glows in the dark.' where id = 3",
+            [0, 1, 0],
+            "glows in the dark",
+            "Kettle",
+        ),
+        ("delete from product where name = 'Shirt'", [0, 0, 1], "shirt", "Shirt XL"),
+        ("update product set id = 30 where id = 3", [1, 0, 1], "kettle", "Kettle"),
+    ] {
+        let world = World::synced().await;
+        world.in_shop(change).await;
+        let report = world.sync().await;
+        assert_eq!([report.added, report.changed, report.removed], [added, changed, removed], "{change}");
+        assert_eq!(report.unchanged, 2, "{change}");
+        let found = world.found(text).await;
+        assert_eq!(found[0], title, "{change}");
+        assert_eq!(found.iter().filter(|found| *found == title).count(), 1, "{change}");
+        let left = i64::try_from(2 + added + changed).unwrap();
+        assert_eq!((world.count("document").await, world.count("chunk").await), (left, left), "{change}");
+        assert_eq!(
+            world.count("chunk where content like '%litres%'").await,
+            i64::from(changed == 0),
+            "{change}"
+        );
+    }
 }
 
 #[tokio::test]
 async fn a_price_change_updates_the_metadata_without_a_request_to_the_model() {
-    let world = World::new().await;
-    world.sync().await;
-    let before = world.script().requests(Operation::Embeddings);
+    let world = World::synced().await;
+    let before = world.embedding_requests();
     world.in_shop("update product set price = 19.50 where id = 3").await;
     assert_eq!(world.sync().await.changed, 1);
-    assert_eq!(world.script().requests(Operation::Embeddings), before);
-    let price: String =
-        world.value("select metadata ->> 'price' from shopkeeper.document where key = '3'").await;
+    assert_eq!(world.embedding_requests(), before);
+    let price = world.text("select metadata ->> 'price' from shopkeeper.document where key = '3'").await;
     assert_eq!(price, "19.50", "as the shop's database writes it");
 }
 
 #[tokio::test]
-async fn a_deleted_product_leaves_nothing_and_takes_no_other_with_it() {
-    let world = World::new().await;
-    world.sync().await;
-    world.in_shop("delete from product where name = 'Shirt'").await;
-    assert_eq!(world.sync().await.removed, 1);
-    assert_eq!(world.count("document where key = '1'").await, 0);
-    assert_eq!(world.count("chunk where key = '1'").await, 0);
-    assert_eq!(world.found("shirt").await.iter().filter(|title| *title == "Shirt XL").count(), 1);
-}
-
-#[tokio::test]
-async fn a_changed_key_is_a_removal_and_an_addition() {
-    let world = World::new().await;
-    world.sync().await;
-    world.in_shop("update product set id = 30 where id = 3").await;
-    let report = world.sync().await;
-    assert_eq!((report.added, report.removed), (1, 1));
-    assert_eq!(world.found("kettle").await.iter().filter(|title| *title == "Kettle").count(), 1);
-}
-
-#[tokio::test]
 async fn an_edited_template_changes_every_document() {
-    let world = World::new().await;
-    world.sync().await;
-    let edited =
-        crate::support::SOURCE.replace("{{ name }}. {{ description }}", "{{ description }} ({{ name }})");
-    let settings = std::fs::read_to_string(world.settings()).unwrap();
-    let edited = settings.replace(crate::support::SOURCE, &edited);
-    std::fs::write(world.settings(), edited).unwrap();
-    let output = world.run(&["sync", "--json"]).await;
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&report["changed"], &report["unchanged"]), (&3.into(), &0.into()));
+    let world = World::synced().await;
+    world.edit_settings("{{ name }}. {{ description }}", "{{ description }} ({{ name }})");
+    assert_fields(&world.run_json("sync").await, json!({ "changed": 3, "unchanged": 0 }));
 }
 
 #[tokio::test]
 async fn a_full_sync_reads_every_document_again_and_embeds_none_that_is_equal() {
-    let world = World::new().await;
-    world.sync().await;
-    let before = world.script().requests(Operation::Embeddings);
-    let options = SyncOptions { full: true, ..SyncOptions::default() };
-    let report = world.parts.sync.sync("product", options).await.unwrap();
+    let world = World::synced().await;
+    let before = world.embedding_requests();
+    let report = world.sync_with(FULL).await;
     assert_eq!((report.unchanged, report.enqueued), (3, 3));
     world.drain().await;
-    assert_eq!(world.script().requests(Operation::Embeddings), before);
+    assert_eq!(world.embedding_requests(), before);
 }
 
 #[tokio::test]
 async fn a_shop_that_suddenly_lists_nothing_keeps_its_index() {
     let world = World::new().await;
-    world
-        .in_shop("insert into product select n, 'Mug ' || n, 'A mug.', 1, 1 from generate_series(10, 109) n")
-        .await;
+    let mugs = "insert into product select n, 'Mug ' || n, 'A mug.', 1, 1 from generate_series(10, 109) n";
+    world.in_shop(mugs).await;
     world.sync().await;
     // Nor does it lose what could not be indexed, and would be tried again.
-    execute(&world.url(), "update shopkeeper.document_index set state = 'failed' where key > '5'").await;
+    world.execute("update shopkeeper.document_index set state = 'failed' where key > '5'").await;
     world.in_shop("delete from product").await;
     let error = world.try_sync().await.unwrap_err();
     assert!(matches!(error, SyncError::MassDelete { removed: 103, known: 103, .. }), "{error}");
     world.drain().await;
     assert_eq!(world.count("document where row_hash is not null").await, 103);
-    let allowed = SyncOptions { allow_mass_delete: true, ..SyncOptions::default() };
-    assert_eq!(world.parts.sync.sync("product", allowed).await.unwrap().removed, 103);
+    assert_eq!(world.sync_with(MASS_DELETE).await.removed, 103);
     world.drain().await;
     assert_eq!((world.count("document").await, world.count("chunk").await), (0, 0));
 }
 
 #[tokio::test]
 async fn a_long_text_becomes_several_chunks_in_one_request() {
-    let world = World::new().await;
+    let world = World::with_kettle().await;
     let sentences: String = (0..40).map(|n| format!("Feature number {n} is good. ")).collect();
-    world
-        .in_shop(&format!(
-            "delete from product where id <> 3; update product set description = '{sentences}'"
-        ))
-        .await;
+    world.describe(3, &sentences).await;
     world.sync().await;
     assert!(world.count("chunk").await > 5);
-    assert_eq!(world.script().requests(Operation::Embeddings), 1);
+    assert_eq!(world.embedding_requests(), 1);
     let most: i32 = world.value("select max(tokens) from shopkeeper.chunk").await;
     assert!(most <= 45, "{most} tokens in a chunk");
 }
 
 #[tokio::test]
 async fn a_change_during_a_refresh_is_followed_by_another_refresh() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     let workers = world.embedding("First.").await;
-    world.in_shop("update product set description = 'Second.' where id = 3").await;
+    world.describe(3, "Second.").await;
     world.try_sync().await.unwrap();
     world.script().release();
-    world.until("all is done", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     workers.stop().await;
-    let content: String = world.value("select content from shopkeeper.chunk where key = '3'").await;
-    assert_eq!(content, "Kettle. Second.");
+    assert_eq!(world.content("3").await, "Kettle. Second.");
     assert_eq!(world.count("document_index where key = '3' and indexed_revision = 3").await, 1);
 }
 
 #[tokio::test]
 async fn what_comes_back_before_it_was_removed_can_be_removed_later() {
-    let world = World::new().await;
-    world.sync().await;
-    world
-        .in_shop("create table away as select * from product where id = 3; delete from product where id = 3")
-        .await;
+    let world = World::synced().await;
+    world.in_shop("create table away as select * from product where id = 3").await;
+    world.in_shop("delete from product where id = 3").await;
     world.try_sync().await.unwrap();
     world.in_shop("insert into product select * from away").await;
     world.drain().await;
@@ -171,7 +138,7 @@ async fn what_comes_back_before_it_was_removed_can_be_removed_later() {
 
     // One that became known by a refresh alone, as well.
     world.in_shop("insert into product select * from away").await;
-    assert!(world.run(&["refresh", "product", "3"]).await.status.success());
+    world.run_ok("refresh product 3").await;
     world.drain().await;
     assert_eq!(world.count("chunk where key = '3'").await, 1);
     world.in_shop("delete from product where id = 3").await;
@@ -181,20 +148,15 @@ async fn what_comes_back_before_it_was_removed_can_be_removed_later() {
 
 #[tokio::test]
 async fn a_row_that_changes_there_and_back_while_its_job_waits_is_not_taken_for_unchanged() {
-    let world = World::new().await;
-    world.sync().await;
-    let describe = async |text: &str| {
-        world.in_shop(&format!("update product set description = '{text}' where id = 3")).await;
-    };
-    describe("Boils.").await;
+    let world = World::synced().await;
+    world.describe(3, "Boils.").await;
     world.try_sync().await.unwrap();
     // The job reads what it finds, and the next listing finds what the last one found.
-    describe("Whistles.").await;
+    world.describe(3, "Whistles.").await;
     world.drain().await;
-    describe("Boils.").await;
+    world.describe(3, "Boils.").await;
     world.sync().await;
-    let content: String = world.value("select content from shopkeeper.chunk where key = '3'").await;
-    assert_eq!(content, "Kettle. Boils.");
+    assert_eq!(world.content("3").await, "Kettle. Boils.");
 }
 
 #[tokio::test]
@@ -205,38 +167,24 @@ async fn keys_of_a_fixed_length_and_keys_whose_type_changes_are_read_as_they_are
     world.sync().await;
     assert_eq!(world.count("chunk where key in ('10', '20', '30')").await, 3);
 
-    let world = World::new().await;
+    let mut world = World::synced().await;
+    let change = "alter table product alter id type bigint; update product set id = 3000000000 where id = 3";
+    world.in_shop(change).await;
     world.sync().await;
-    world
-        .in_shop("alter table product alter id type bigint; update product set id = 3000000000 where id = 3")
-        .await;
-    world.sync().await;
-    // It is not taken for removed: somebody has to look.
-    let error: String =
-        world.value("select error from shopkeeper.document_index where state = 'failed'").await;
+    // It is not taken for removed: an operator has to look.
+    let error = world.text("select error from shopkeeper.document_index where state = 'failed'").await;
     assert!(error.contains("its key `id` was integer and is bigint now"), "{error}");
-    let again = daemon::prepare(&world.config, &world.store).await.unwrap();
-    again.sync.sync("product", SyncOptions::default()).await.unwrap();
-    let workers = Workers::new(&world.store);
-    workers.start_refreshing(&again, &world.config.queue);
-    world.until("all is done", "not exists (select from shopkeeper.job)").await;
-    workers.stop().await;
+    world.parts = daemon::prepare(&world.config, &world.store).await.unwrap();
+    world.sync().await;
     assert_eq!(world.count("chunk where key = '3000000000'").await, 1);
 }
 
 #[tokio::test]
 async fn a_column_that_becomes_the_sku_changes_every_document() {
-    let world = World::with(
-        &(SHOP.to_owned() + "alter table product add part text default 'A-1'"),
-        &SOURCE.replace("\"stock\"]", "\"stock\", \"part\"]"),
-    )
-    .await;
-    world.sync().await;
-    let path = world.settings();
-    let settings = std::fs::read_to_string(&path).unwrap().replace(", \"part\"]", "]\nsku = \"part\"");
-    std::fs::write(&path, settings).unwrap();
-    let synced = world.run(&["sync", "--wait"]).await;
-    assert!(synced.status.success(), "{}", stderr(&synced));
+    let shop = format!("{SHOP} alter table product add part text default 'A-1'");
+    let world = World::synced_with(&shop, &SOURCE.replace("\"stock\"]", "\"stock\", \"part\"]")).await;
+    world.edit_settings(", \"part\"]", "]\nsku = \"part\"");
+    world.run_ok("sync --wait").await;
     assert_eq!(world.count("document where sku = 'A-1'").await, 3);
 }
 
@@ -276,13 +224,9 @@ sku = "nr"
     let report = world.parts.sync.sync("artikel", SyncOptions::default()).await.unwrap();
     assert_eq!(report.added, 2);
     world.drain().await;
-    let contents: Vec<String> = sqlx::query_scalar("select content from shopkeeper.chunk order by key")
-        .fetch_all(&world.ours)
-        .await
-        .unwrap();
+    let contents: Vec<String> = world.values("select content from shopkeeper.chunk order by key").await;
     assert_eq!(contents, ["Besen aus Rosshaar von Bürsten Groß. Preis: 12.50 EUR", "Eimer. Preis: 4.99 EUR"]);
-    let sku: String = world.value("select sku from shopkeeper.document where key = 'A-1'").await;
-    assert_eq!(sku, "A-1");
+    assert_eq!(world.text("select sku from shopkeeper.document where key = 'A-1'").await, "A-1");
     assert_eq!(world.found("Besen").await[0], "Besen aus Rosshaar");
 }
 
@@ -290,48 +234,37 @@ sku = "nr"
 async fn of_a_changed_text_only_the_chunks_that_changed_are_embedded() {
     let world = World::new().await;
     // Some twenty chunks: sentences of one length, so that the others are cut as before.
-    let text = |word: &str| -> String {
-        (0..80)
-            .map(|n| format!("Sentence {n:02} says that it is {}. ", if n == 41 { word } else { "plain" }))
-            .collect()
+    let describe = async |word: &str| {
+        let said = |n| if n == 41 { word } else { "plain" };
+        let text: String =
+            (0..80).map(|n| format!("Sentence {n:02} says that it is {}. ", said(n))).collect();
+        world.describe(3, &text).await;
+        world.sync().await;
     };
-    world.in_shop(&format!("update product set description = '{}' where id = 3", text("plain"))).await;
-    world.sync().await;
+    describe("plain").await;
     let chunks = world.count("chunk where key = '3'").await;
     assert!(chunks >= 15, "{chunks}");
     let before = world.script().inputs();
-    let untouched = "max(ctid::text) || count(*) from shopkeeper.chunk where key = '3' and content not like '%Sentence 41%'";
-    let rows: String = world.value(&format!("select {untouched}")).await;
-    world.in_shop(&format!("update product set description = '{}' where id = 3", text("quiet"))).await;
-    world.sync().await;
+    let untouched = "select max(ctid::text) || count(*) from shopkeeper.chunk
+         where key = '3' and content not like '%Sentence 41%'";
+    let rows = world.text(untouched).await;
+    describe("quiet").await;
     let embedded = world.script().inputs() - before;
     assert!((1..=3).contains(&embedded), "{embedded} of {chunks}");
-    assert_eq!(
-        world.value::<String>(&format!("select {untouched}")).await,
-        rows,
-        "the others were not touched"
-    );
+    assert_eq!(world.text(untouched).await, rows, "the others were not touched");
     assert_eq!(world.count("chunk where key = '3'").await, chunks);
     assert_eq!(world.count("chunk where content like '%quiet%'").await, i64::try_from(embedded).unwrap());
-    let ordinals: Vec<(i32,)> =
-        sqlx::query_as("select ordinal from shopkeeper.chunk where key = '3' order by 1")
-            .fetch_all(&world.ours)
-            .await
-            .unwrap();
-    let expected: Vec<_> = (1..=i32::try_from(chunks).unwrap()).map(|ordinal| (ordinal,)).collect();
-    assert_eq!(ordinals, expected);
+    let ordinals = "select ordinal::bigint from shopkeeper.chunk where key = '3' order by 1";
+    assert_eq!(world.values::<i64>(ordinals).await, (1..=chunks).collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn a_chunk_that_moves_is_kept_and_one_that_comes_twice_is_there_once() {
     let world = World::new().await;
-    let paragraph = |n: u32| {
-        format!(
-            "Paragraph {n} is long enough to be a chunk of its own, because it goes on and on about {n}, and then about nothing at all for some more words.\n\n"
-        )
-    };
+    let paragraph = "Paragraph {n} is long enough to be a chunk of its own, because it goes on and on about {n}, \
+                     and then about nothing at all for some more words.\n\n";
     let describe = async |order: &[u32]| {
-        let text: String = order.iter().map(|n| paragraph(*n)).collect();
+        let text: String = order.iter().map(|n| paragraph.replace("{n}", &n.to_string())).collect();
         world.in_shop(&format!("update product set name = 'P', description = '{text}' where id = 3")).await;
         world.sync().await;
     };
@@ -340,37 +273,32 @@ async fn a_chunk_that_moves_is_kept_and_one_that_comes_twice_is_there_once() {
     describe(&[1, 4, 2, 3, 2]).await;
     let embedded = world.script().inputs() - before;
     assert!(embedded <= 2, "{embedded}");
-    let contents: Vec<(String,)> =
-        sqlx::query_as("select content from shopkeeper.chunk where key = '3' order by ordinal")
-            .fetch_all(&world.ours)
-            .await
-            .unwrap();
-    let distinct: std::collections::BTreeSet<_> = contents.iter().collect();
+    let contents = "select content from shopkeeper.chunk where key = '3' order by ordinal";
+    let contents: Vec<String> = world.values(contents).await;
+    let distinct: BTreeSet<_> = contents.iter().collect();
     assert_eq!(distinct.len(), contents.len());
     let place =
-        |n: u32| contents.iter().position(|(content,)| content.contains(&format!("about {n},"))).unwrap();
+        |n: u32| contents.iter().position(|content| content.contains(&format!("about {n},"))).unwrap();
     assert!(place(1) < place(4) && place(4) < place(2) && place(2) < place(3), "{contents:?}");
 }
 
 #[tokio::test]
 async fn other_programs_search_by_sql_as_we_do() {
-    let world = World::new().await;
-    world.sync().await;
+    let world = World::synced().await;
     let search = async |filter: &str| -> Vec<(String, String, f64, f64)> {
         let statement = format!(
             "select title, metadata ->> 'price', distance, score
              from shopkeeper.search((select embedding from shopkeeper.chunks where title = 'Kettle'), 2, {filter})"
         );
-        sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_all(&world.ours).await.unwrap()
+        world.rows(&statement).await
     };
     let found = search("null").await;
     assert_eq!((found.len(), found[0].0.as_str(), found[0].1.as_str()), (2, "Kettle", "45.00"));
     assert!(found[0].2 < 0.001 && found[0].2 <= found[1].2, "{found:?}");
     assert!((found[1].3 - (1.0 - found[1].2)).abs() < 1e-9, "{found:?}");
     assert!(search("'faq'").await.is_empty());
-    let short =
-        sqlx::query("select * from shopkeeper.search('[1, 2]')").fetch_all(&world.ours).await.unwrap_err();
-    assert!(short.to_string().contains("the vector has 2 dimensions, those of the index have 64"), "{short}");
+    let short = world.refusal("select * from shopkeeper.search('[1, 2]')").await;
+    assert!(short.contains("the vector has 2 dimensions, those of the index have 64"), "{short}");
 }
 
 #[tokio::test]
@@ -382,15 +310,10 @@ async fn keys_whose_own_order_is_another_than_that_of_their_bytes_are_compared_r
     ] {
         let values = keys.map(|key| format!("('{key}', 'Product {key}', '', 1, 1)")).join(", ");
         let labels = keys.map(|key| format!("'{key}'")).join(", ");
-        let shop = format!(
-            "create type size as enum ({labels});
-             create table product (
-                 id {kind} primary key, name text not null, description text not null,
-                 price numeric(10, 2) not null, stock integer not null
-             );
-             insert into product values {values}"
-        );
-        let world = World::with(&shop, crate::support::SOURCE).await;
+        let table = SHOP.split("insert").next().unwrap().replace("id integer", &format!("id {kind}"));
+        let shop =
+            format!("create type size as enum ({labels}); {table} insert into product values {values}");
+        let world = World::with(&shop, SOURCE).await;
         assert_eq!(world.sync().await.added, 9);
         let again = world.sync().await;
         assert_eq!((again.unchanged, again.added, again.removed, again.changed), (9, 0, 0, 0));
@@ -403,13 +326,12 @@ async fn keys_whose_own_order_is_another_than_that_of_their_bytes_are_compared_r
 
 #[tokio::test]
 async fn a_full_sync_that_waits_is_not_replaced_by_a_plain_one() {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = shop_with_daemon().await;
     world.store.pause("sync_catalogue").await.unwrap();
     for full in [true, false] {
-        let body = serde_json::json!({ "source": "product", "full": full });
-        let posted = daemon.client.post(format!("{}/v1/sync", daemon.url)).json(&body).send().await.unwrap();
-        assert_eq!(posted.status(), 202);
+        let posted =
+            daemon.send(Method::POST, "/v1/sync", json!({ "source": "product", "full": full })).await;
+        assert_eq!(posted.0, StatusCode::ACCEPTED);
     }
     assert_eq!(world.count("job where payload -> 'full' = 'true'").await, 1);
     assert_eq!(world.count("job where payload -> 'full' = 'false'").await, 1);

@@ -1,28 +1,24 @@
-//! How questions are taken up by workers, whatever became of them before.
+//! How workers take questions, whatever happened to them before.
 
-use std::time::Duration;
+use crate::prelude::*;
+use shopkeeper::{answering::job::AnswerQuestion, store::jobs::Lease};
 
-use crate::support::{World, execute};
-use shopkeeper::{
-    answering::job::AnswerQuestion,
-    demo::models::Operation,
-    job::Job,
-    store::jobs::{Claim, Lease, Selection},
-};
+/// A world in which the price is asked for.
+async fn asked() -> (World, Uuid) {
+    let world = World::new().await;
+    let id = world.ask_by_sql(PRICE).await;
+    (world, id)
+}
 
 #[tokio::test]
 async fn a_question_that_is_taken_up_again_and_fails_again_has_one_escalation() {
-    let world = World::new().await;
-    let id: uuid::Uuid = world.value("select shopkeeper.ask('How much is the Kettle?')").await;
+    let (world, id) = asked().await;
     for _ in 0..2 {
         // As when its worker died too often, and an operator has it tried again.
-        for state in
-            ["status = 'in_progress', needs_escalation = false", "status = 'failed', needs_escalation = true"]
-        {
-            let change = format!(
-                "update shopkeeper.answer set {state}, escalation_reason = 'failed' where id = '{id}'"
-            );
-            execute(&world.url(), &change).await;
+        for (status, needs_escalation) in [("in_progress", false), ("failed", true)] {
+            let state = format!("status = '{status}', needs_escalation = {needs_escalation}");
+            let change = format!("update shopkeeper.answer set {state}, escalation_reason = 'failed'");
+            world.execute(&format!("{change} where id = '{id}'")).await;
         }
     }
     assert_eq!(world.count("escalation where status = 'open'").await, 1);
@@ -30,8 +26,7 @@ async fn a_question_that_is_taken_up_again_and_fails_again_has_one_escalation() 
 
 #[tokio::test]
 async fn a_question_is_not_taken_back_by_a_worker_whose_claim_is_older() {
-    let world = World::new().await;
-    let id: uuid::Uuid = world.value("select shopkeeper.ask('How much is the Kettle?')").await;
+    let (world, id) = asked().await;
     let lease = |fence| Lease { job: 1, fence };
     assert!(world.store.take_question(id, 2, lease(6)).await.unwrap().is_some());
     assert!(world.store.take_question(id, 1, lease(5)).await.unwrap().is_none());
@@ -40,8 +35,7 @@ async fn a_question_is_not_taken_back_by_a_worker_whose_claim_is_older() {
 
 #[tokio::test]
 async fn a_question_that_was_given_up_is_not_taken_by_the_worker_that_was_given_up_with_it() {
-    let world = World::new().await;
-    let id: uuid::Uuid = world.value("select shopkeeper.ask('How much is the Kettle?')").await;
+    let (world, id) = asked().await;
     let claim = async |worker| {
         let lease = Duration::from_mins(1);
         let kind = AnswerQuestion::KIND;
@@ -49,61 +43,50 @@ async fn a_question_that_was_given_up_is_not_taken_by_the_worker_that_was_given_
         world.store.claim(claim).await.unwrap().remove(0).lease
     };
     let asleep = claim("asleep").await;
-    execute(
-        &world.url(),
-        "update shopkeeper.job set lease_until = now() - interval '1 s'; select shopkeeper.rescue(10)",
-    )
-    .await;
+    let rescue =
+        "update shopkeeper.job set lease_until = now() - interval '1 s'; select shopkeeper.rescue(10)";
+    world.execute(rescue).await;
     assert_eq!(world.count("answer where status = 'failed'").await, 1);
     assert!(world.store.take_question(id, 1, asleep).await.unwrap().is_none());
-    // Who has it tried again gets it.
-    assert_eq!(
-        world.store.retry_jobs(&Selection::Dead { kind: "answer_question".to_owned() }).await.unwrap(),
-        1
-    );
+    // A retry gets it.
+    assert_eq!(world.store.retry_jobs(&dead("answer_question")).await.unwrap(), 1);
     let again = claim("awake").await;
     assert!(world.store.take_question(id, 1, again).await.unwrap().is_some());
 }
 
 #[tokio::test]
 async fn a_question_by_sql_that_is_too_long_costs_nothing() {
-    let world = World::new().await;
-    world.sync().await;
-    let id: uuid::Uuid = world.value("select shopkeeper.ask(repeat('x', 4001))").await;
-    let before = world.script().requests(Operation::Embeddings);
+    let world = World::synced().await;
+    let id: Uuid = world.value("select shopkeeper.ask(repeat('x', 4001))").await;
+    let before = world.embedding_requests();
     world.drain().await;
-    let error: String = world.value(&format!("select error from shopkeeper.answer where id = '{id}'")).await;
+    let error = world.text(&format!("select error from shopkeeper.answer where id = '{id}'")).await;
     assert!(error.contains("4001 characters; the most is 4000"), "{error}");
-    assert_eq!(world.script().requests(Operation::Embeddings), before);
+    assert_eq!(world.embedding_requests(), before);
 }
 
 #[tokio::test]
 async fn a_client_that_keeps_its_question_locked_keeps_no_other_past_its_time() {
     let world = World::new().await;
-    for (limit, status) in [
-        ("start_before => now() - interval '1 s'", "status = 'expired'"),
-        ("cancel_after_s => 0.001", "status = 'cancelled'"),
-    ] {
+    for (limit, status) in
+        [("start_before => now() - interval '1 s'", "expired"), ("cancel_after_s => 0.001", "cancelled")]
+    {
         let ask = format!("select shopkeeper.ask('How much is the Kettle?', {limit})");
-        let locked: uuid::Uuid = world.value(&ask).await;
-        let mut client = world.ours.begin().await.unwrap();
-        let lock = sqlx::query("select from shopkeeper.answer where id = $1 for update").bind(locked);
-        lock.execute(&mut *client).await.unwrap();
-        let _: uuid::Uuid = world.value(&ask).await;
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        let locked: Uuid = world.value(&ask).await;
+        let client =
+            world.begin(&format!("select from shopkeeper.answer where id = '{locked}' for update")).await;
+        world.execute(&ask).await;
+        sleep(Duration::from_millis(2)).await;
         assert_eq!(world.store.end_overdue_answers().await.unwrap(), 1);
         client.rollback().await.unwrap();
         assert_eq!(world.store.end_overdue_answers().await.unwrap(), 1);
-        assert_eq!(world.count(&format!("answer where {status}")).await, 2);
+        assert_eq!(world.count(&format!("answer where status = '{status}'")).await, 2);
     }
-    // What says something about a question holds it up neither.
+    // Nor does a lock by a foreign key hold up a question.
     let ask = "select shopkeeper.ask('How much is the Kettle?', cancel_after_s => 0.001)";
-    let id: uuid::Uuid = world.value(ask).await;
-    let mut client = world.ours.begin().await.unwrap();
-    let refer = sqlx::query(
-        "insert into shopkeeper.answer_event (answer_id, n, kind, data) values ($1, 1, 'delta', '{}')",
-    );
-    refer.bind(id).execute(&mut *client).await.unwrap();
+    let id: Uuid = world.value(ask).await;
+    let refer = "insert into shopkeeper.answer_event (answer_id, n, kind, data)";
+    let client = world.begin(&format!("{refer} values ('{id}', 1, 'delta', '{{}}')")).await;
     assert_eq!(world.store.end_overdue_answers().await.unwrap(), 1);
     client.rollback().await.unwrap();
 }

@@ -1,42 +1,29 @@
-//! Triggers that note changes between two listings. Each trap is one that a naive way falls into.
+//! Triggers that note changes between two listings. Each case breaks a naive implementation.
 
-use shopkeeper::source::postgres::triggers::{TriggerState, TriggerStatus};
-use sqlx::{Connection, PgConnection};
-
-use crate::support::{SHOP, SOURCE, World};
+use crate::prelude::*;
+use shopkeeper::source::postgres::triggers::TriggerState;
 
 #[tokio::test]
 async fn triggers_tell_of_inserts_updates_deletes_and_changed_keys_at_once() {
-    let world = World::new().await;
-    world.sync().await;
-    world.install().await;
+    let world = World::noting().await;
     world.in_shop("insert into product values (4, 'Lamp', 'Shines.', 9, 1), (5, 'Rug', 'Lies.', 9, 1)").await;
-    world
-        .in_shop("update product set description = 'Wool.' where id = 1; delete from product where id = 3")
-        .await;
+    world.describe(1, "Wool.").await;
+    world.in_shop("delete from product where id = 3").await;
     world.in_shop("update product set id = 20 where id = 2").await;
     world.hear().await;
     let expected =
         ["Shirt. Wool.", "Shirt XL. The same shirt for tall people.", "Lamp. Shines.", "Rug. Lies."];
     assert_eq!(world.contents().await, expected);
-    let left: i64 = sqlx::query_scalar("select count(*) from shopkeeper_change.note")
-        .fetch_one(&mut PgConnection::connect(&world.shop).await.unwrap())
-        .await
-        .unwrap();
-    assert_eq!(left, 0, "what was read is forgotten");
+    assert_eq!(world.notes().await, 0, "what was read is forgotten");
 }
 
 #[tokio::test]
 async fn a_change_of_price_is_not_noted_and_one_of_the_condition_is() {
-    let world = World::with(SHOP, &(SOURCE.to_owned() + "where = \"stock > 0\"\n")).await;
-    world.sync().await;
+    let world = World::synced_with(SHOP, &(SOURCE.to_owned() + "where = \"stock > 0\"\n")).await;
     world.install().await;
-    world
-        .in_shop("update product set price = price + 1; update product set stock = stock where id = 1")
-        .await;
-    let mut shop = PgConnection::connect(&world.shop).await.unwrap();
-    let notes = "select count(*) from shopkeeper_change.note";
-    assert_eq!(sqlx::query_scalar::<_, i64>(notes).fetch_one(&mut shop).await.unwrap(), 0);
+    world.in_shop("update product set price = price + 1").await;
+    world.in_shop("update product set stock = stock where id = 1").await;
+    assert_eq!(world.notes().await, 0);
     world.in_shop("update product set stock = 0 where id = 1").await;
     world.hear().await;
     assert_eq!(world.count("document").await, 2, "what the condition no longer lets through is gone");
@@ -49,11 +36,9 @@ async fn a_renamed_category_refreshes_the_products_in_it() {
            insert into category values (1, 'Clothes', '{}'), (2, 'Kitchen', '{}');
            alter table product add category_id int;
            update product set category_id = case when id = 3 then 2 else 1 end;";
+    let query = "query = \"select product.*, label from product join category on category.id = category_id\"";
     let source = SOURCE
-        .replace(
-            "table = \"product\"",
-            "query = \"select product.*, label from product join category on category.id = category_id\"",
-        )
+        .replace("table = \"product\"", query)
         .replace("{{ description }}", "{{ description }} {{ label }}")
         + r#"
 [[source.related]]
@@ -64,8 +49,7 @@ table = "category"
 columns = ["label", "json"]
 keys = "select product.id from product where category_id = row_.id"
 "#;
-    let world = World::with(&shop, &source).await;
-    world.sync().await;
+    let world = World::synced_with(&shop, &source).await;
     world.install().await;
     world.in_shop("update category set label = 'Clothing' where id = 1").await;
     world.hear().await;
@@ -82,37 +66,29 @@ async fn a_temporary_view_of_whoever_writes_to_a_table_is_not_run_as_the_install
     let world = World::with(&shop, &source).await;
     // Also where the installer named them first.
     for path in ["\"$user\", public", "pg_temp, public"] {
-        let name = world.shop.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
+        let name = database_name(&world.shop);
         world.in_shop(&format!("alter database {name} set search_path = {path}")).await;
-        let parts = shopkeeper::daemon::prepare(&world.config, &world.store).await.unwrap();
+        let parts = daemon::prepare(&world.config, &world.store).await.unwrap();
         let (_, source) = parts.postgres_sources().next().unwrap();
         source.install_triggers().await.unwrap();
         assert_eq!(source.trigger_status().await.unwrap()[0].state, TriggerState::Installed);
-        world
-            .in_shop(
-                "do $$ begin create role clerk; exception when duplicate_object then null; end $$;
-                 grant select, update on category to clerk;
-                 set role clerk;
-                 create function pg_temp.caught() returns int language plpgsql as
-                     $$ begin raise exception 'it ran as %', current_user; end $$;
-                 create temporary view product as select pg_temp.caught() as id, 1 as category_id;
-                 update category set label = label || '!';
-                 drop view pg_temp.product",
-            )
-            .await;
+        let write = "do $$ begin create role clerk; exception when duplicate_object then null; end $$;
+             grant select, update on category to clerk;
+             set role clerk;
+             create function pg_temp.caught() returns int language plpgsql as
+                 $$ begin raise exception 'it ran as %', current_user; end $$;
+             create temporary view product as select pg_temp.caught() as id, 1 as category_id;
+             update category set label = label || '!';
+             drop view pg_temp.product";
+        world.in_shop(write).await;
     }
-    let notes: i64 = sqlx::query_scalar("select count(distinct key) from shopkeeper_change.note")
-        .fetch_one(&mut PgConnection::connect(&world.shop).await.unwrap())
-        .await
-        .unwrap();
-    assert_eq!(notes, 3, "the shop's own table was read");
+    let noted: i64 = world.shop_value("select count(distinct key) from shopkeeper_change.note").await;
+    assert_eq!(noted, 3, "the shop's own table was read");
 }
 
 #[tokio::test]
 async fn a_truncated_table_is_compared_in_full_and_the_guard_holds() {
-    let world = World::new().await;
-    world.sync().await;
-    world.install().await;
+    let world = World::noting().await;
     world.in_shop("truncate product").await;
     world.hear().await;
     // Three documents are too few for the guard.
@@ -121,22 +97,16 @@ async fn a_truncated_table_is_compared_in_full_and_the_guard_holds() {
 
 #[tokio::test]
 async fn an_open_transaction_of_the_shop_holds_nobody_up() {
-    let world = World::new().await;
-    world.sync().await;
-    world.install().await;
+    let world = World::noting().await;
     let mut open = PgConnection::connect(&world.shop).await.unwrap();
-    sqlx::raw_sql("begin; update product set description = 'Open.' where id = 1")
-        .execute(&mut open)
-        .await
-        .unwrap();
-    world.in_shop("update product set description = 'Done.' where id = 2").await;
+    let begin = "begin; update product set description = 'Open.' where id = 1";
+    sqlx::raw_sql(begin).execute(&mut open).await.unwrap();
+    world.describe(2, "Done.").await;
     world.hear().await;
     assert!(world.has("Done.").await && !world.has("Open.").await);
-    // Nor we the shop: the same row's notes are read while its transaction goes on.
-    sqlx::raw_sql("update product set description = 'Open still.' where id = 1; commit")
-        .execute(&mut open)
-        .await
-        .unwrap();
+    // Nor do we hold up the shop: the same row's notes are read while its transaction is open.
+    let commit = "update product set description = 'Open still.' where id = 1; commit";
+    sqlx::raw_sql(commit).execute(&mut open).await.unwrap();
     world.hear().await;
     assert!(world.has("Open still.").await);
 }
@@ -145,8 +115,7 @@ async fn an_open_transaction_of_the_shop_holds_nobody_up() {
 async fn triggers_are_shown_outdated_when_the_settings_changed_and_gone_when_removed() {
     let world = World::new().await;
     let states = async |world: &World| -> Vec<TriggerState> {
-        let status: Vec<TriggerStatus> = world.source().trigger_status().await.unwrap();
-        status.into_iter().map(|status| status.state).collect()
+        world.source().trigger_status().await.unwrap().into_iter().map(|status| status.state).collect()
     };
     assert_eq!(states(&world).await, [TriggerState::Missing]);
     world.install().await;
@@ -161,7 +130,7 @@ async fn triggers_are_shown_outdated_when_the_settings_changed_and_gone_when_rem
 
 #[tokio::test]
 async fn keys_are_noted_as_they_are_listed_whatever_their_type() {
-    for (key_type, keys) in [
+    for (key_type, [gone, changed]) in [
         ("char(5)", ["a", "b"]),
         ("padded", ["a", "b"]),
         ("boolean", ["true", "false"]),
@@ -171,19 +140,15 @@ async fn keys_are_noted_as_they_are_listed_whatever_their_type() {
             "create domain padded as char(5);
              create table product (id {key_type}, name text, description text, price numeric, stock int);
              insert into product select key, 'Name', 'Text ' || key, 1, 1
-             from unnest(array['{}', '{}']::{key_type}[]) as key",
-            keys[0], keys[1]
+             from unnest(array['{gone}', '{changed}']::{key_type}[]) as key"
         );
-        let world = World::with(&shop, SOURCE).await;
-        world.sync().await;
+        let world = World::synced_with(&shop, SOURCE).await;
         world.install().await;
-        world.in_shop(&format!("delete from product where id = '{}'", keys[0])).await;
-        world.in_shop(&format!("update product set description = 'Heard.' where id = '{}'", keys[1])).await;
+        world.in_shop(&format!("delete from product where id = '{gone}'")).await;
+        world.in_shop(&format!("update product set description = 'Heard.' where id = '{changed}'")).await;
         world.hear().await;
-        let indexed = world.contents().await;
-        assert!(indexed[0].contains("Heard."), "{key_type}: {indexed:?}");
-        let gone = world.count(&format!("document where key = '{}'", keys[0])).await;
-        assert_eq!(gone, 0, "{key_type}");
+        assert!(world.has("Heard.").await, "{key_type}");
+        assert_eq!(world.count(&format!("document where key = '{gone}'")).await, 0, "{key_type}");
     }
 }
 
@@ -197,56 +162,42 @@ async fn a_partitioned_table_notes_what_changes_in_its_partitions() {
          create table high_of_high partition of high for values from (2) to (100);
          insert",
     );
-    let world = World::with(&shop, SOURCE).await;
-    world.sync().await;
+    let world = World::synced_with(&shop, SOURCE).await;
     world.install().await;
-    world
-        .in_shop("insert into product values (4, 'Lamp', 'Shines.', 9, 1); delete from product where id = 3")
-        .await;
-    world.in_shop("update product set description = 'Low.' where id = 1").await;
-    world.in_shop("update product set description = 'High.' where id = 2").await;
+    world.in_shop("insert into product values (4, 'Lamp', 'Shines.', 9, 1)").await;
+    world.in_shop("delete from product where id = 3").await;
+    world.describe(1, "Low.").await;
+    world.describe(2, "High.").await;
     world.in_shop("update product set id = 20 where id = 2").await;
     world.hear().await;
-    let expected = ["Shirt. Low.", "Shirt XL. High.", "Lamp. Shines."];
-    assert_eq!(world.contents().await, expected);
+    assert_eq!(world.contents().await, ["Shirt. Low.", "Shirt XL. High.", "Lamp. Shines."]);
 }
 
 #[tokio::test]
 async fn a_table_that_is_renamed_or_restored_from_a_dump_goes_on_noting() {
     let world = World::new().await;
     world.install().await;
-    let notes = async |world: &World| -> i64 {
-        let mut shop = PgConnection::connect(&world.shop).await.unwrap();
-        sqlx::query_scalar("select count(*) from shopkeeper_change.note").fetch_one(&mut shop).await.unwrap()
-    };
-    world
-        .in_shop(
-            "alter table product rename to item; update item set description = 'Renamed.' where id = 1;
-             alter table item rename to product",
-        )
-        .await;
-    assert_eq!(notes(&world).await, 1);
+    let rename = "alter table product rename to item; update item set description = 'Renamed.' where id = 1;
+         alter table item rename to product";
+    world.in_shop(rename).await;
+    assert_eq!(world.notes().await, 1);
     // A restore makes the table with another OID, and the functions as they were.
-    world
-        .in_shop(
-            "do $$ declare definitions text[] := array(
-                 select pg_get_triggerdef(oid) from pg_trigger where tgrelid = 'product'::regclass and not tgisinternal
-             ); definition text;
-             begin
-                 create table restored (like product including all);
-                 insert into restored select * from product;
-                 drop table product;
-                 alter table restored rename to product;
-                 foreach definition in array definitions loop execute definition; end loop;
-             end $$",
-        )
-        .await;
-    world.in_shop("update product set description = 'Restored.' where id = 1").await;
+    let restore = "do $$ declare definitions text[] := array(
+             select pg_get_triggerdef(oid) from pg_trigger where tgrelid = 'product'::regclass and not tgisinternal
+         ); definition text;
+         begin
+             create table restored (like product including all);
+             insert into restored select * from product;
+             drop table product;
+             alter table restored rename to product;
+             foreach definition in array definitions loop execute definition; end loop;
+         end $$";
+    world.in_shop(restore).await;
+    world.describe(1, "Restored.").await;
     world.in_shop("insert into product values (4, 'Lamp', 'Shines.', 9, 1); truncate product").await;
-    assert_eq!(notes(&world).await, 4);
+    assert_eq!(world.notes().await, 4);
     // Renamed after that, it cannot be told from another table; the shop's writes go on.
-    world
-        .in_shop("alter table product rename to item; insert into item values (5, 'Mug', 'Holds.', 9, 1)")
-        .await;
-    assert_eq!(notes(&world).await, 4);
+    world.in_shop("alter table product rename to item").await;
+    world.in_shop("insert into item values (5, 'Mug', 'Holds.', 9, 1)").await;
+    assert_eq!(world.notes().await, 4);
 }

@@ -1,16 +1,11 @@
 //! Another embedding model without a gap: index versions under load.
 
-use std::{
-    collections::BTreeMap,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use crate::support::{LIMIT, SHOP, SOURCE, World, execute, stderr, stdout};
+use crate::prelude::*;
 use shopkeeper::{
-    demo::models::{Completer, Embedder, Fault, Models, OfflineServer, Operation},
+    demo::models::{Completer, Embedder, Models, OfflineServer},
     indexing::fill::FillIndex,
-    store::chunks::SearchFilter,
 };
 
 const NEXT: &str = "
@@ -25,32 +20,23 @@ async fn create(world: &World) {
     FillIndex::enqueue(&world.store, 2).await.unwrap();
 }
 
-/// Titles and texts of what a version holds.
+/// Keys and texts of what a version holds.
 async fn held(world: &World, version: i32) -> BTreeMap<String, String> {
-    let rows: Vec<(String, String)> =
-        sqlx::query_as("select key, content from shopkeeper.chunk where version = $1")
-            .bind(version)
-            .fetch_all(&world.ours)
-            .await
-            .unwrap();
-    rows.into_iter().collect()
+    let held = format!("select key, content from shopkeeper.chunk where version = {version}");
+    world.rows::<(String, String)>(&held).await.into_iter().collect()
 }
 
 /// What the shop sells now.
 async fn sold(world: &World) -> BTreeMap<String, String> {
-    let shop = sqlx::PgPool::connect(&world.shop).await.unwrap();
-    let rows: Vec<(String, String)> =
-        sqlx::query_as("select id::text, name || '. ' || description from product")
-            .fetch_all(&shop)
-            .await
-            .unwrap();
-    shop.close().await;
+    let mut shop = PgConnection::connect(&world.shop).await.unwrap();
+    let sold = sqlx::query_as("select id::text, name || '. ' || description from product");
+    let rows: Vec<(String, String)> = sold.fetch_all(&mut shop).await.unwrap();
     rows.into_iter().collect()
 }
 
 /// Changes, adds and deletes products, and tells of each, until it is stopped.
 async fn write(world: &World, ended: &AtomicBool) -> u64 {
-    let shop = sqlx::PgPool::connect(&world.shop).await.unwrap();
+    let shop = PgPool::connect(&world.shop).await.unwrap();
     let mut round = 0_u64;
     while !ended.load(Ordering::Acquire) {
         let (changed, gone, new) = (1 + round * 37 % 3000, 3001 + round, 20_000 + round);
@@ -59,16 +45,13 @@ async fn write(world: &World, ended: &AtomicBool) -> u64 {
              delete from product where id = {gone} and id <= 4000;
              insert into product values ({new}, 'New {new}', 'It came while the index was filled.', 1, 1)"
         );
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&shop).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&shop).await.unwrap();
         for key in [changed, gone.min(4000), new] {
-            sqlx::query("select shopkeeper.refresh('product', $1)")
-                .bind(key.to_string())
-                .execute(&world.ours)
-                .await
-                .unwrap();
+            let refresh = format!("select shopkeeper.refresh('product', '{key}')");
+            sqlx::raw_sql(AssertSqlSafe(refresh)).execute(&world.ours).await.unwrap();
         }
         round += 1;
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        sleep(Duration::from_millis(10)).await;
     }
     shop.close().await;
     round
@@ -76,18 +59,12 @@ async fn write(world: &World, ended: &AtomicBool) -> u64 {
 
 /// Searches as we do and as other programs do, until it is stopped; each time there must be five.
 async fn search(world: &World, ended: &AtomicBool, searches: &AtomicU64) {
-    let others = sqlx::PgPool::connect(&world.url()).await.unwrap();
+    let others = PgPool::connect(&world.url()).await.unwrap();
+    let by_sql =
+        "select count(*) from shopkeeper.search((select embedding from shopkeeper.chunks limit 1), 5)";
     while !ended.load(Ordering::Acquire) {
-        let found =
-            world.parts.retriever.look_up("Product 2000 of this shop", SearchFilter::default(), 5).await;
-        assert_eq!(found.unwrap().len(), 5);
-        let found: i64 = sqlx::query_scalar(
-            "select count(*) from shopkeeper.search((select embedding from shopkeeper.chunks limit 1), 5)",
-        )
-        .fetch_one(&others)
-        .await
-        .unwrap();
-        assert_eq!(found, 5);
+        assert_eq!(world.found("Product 2000 of this shop").await.len(), 5);
+        assert_eq!(value::<i64>(&others, by_sql).await, 5);
         searches.fetch_add(1, Ordering::AcqRel);
     }
     others.close().await;
@@ -97,41 +74,32 @@ async fn search(world: &World, ended: &AtomicBool, searches: &AtomicU64) {
 async fn searched(world: &World, version: i32, searches: &AtomicU64) {
     let search = async {
         while world.parts.versions.active().await.unwrap().index.id != version {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
         let before = searches.load(Ordering::Acquire);
         while searches.load(Ordering::Acquire) < before + 20 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(LIMIT, search).await.expect("the version is not searched");
+    in_time("the version is not searched", search).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_larger_model_takes_over_under_load_and_goes_back() {
-    let shop = "create table product (
-            id integer primary key, name text not null, description text not null,
-            price numeric(10, 2) not null, stock integer not null
-        );
-        insert into product
-        select id, 'Product ' || id, 'It is number ' || id || ' of this shop.', 1, 1
-        from generate_series(1, 4000) as id";
-    let world = World::with_dimensions(384, shop, &(SOURCE.to_owned() + NEXT)).await;
+    let shop = SHOP.split("insert").next().unwrap().to_owned()
+        + "insert into product
+           select id, 'Product ' || id, 'It is number ' || id || ' of this shop.', 1, 1
+           from generate_series(1, 4000) as id";
+    let world = World::with_dimensions(384, &shop, &(SOURCE.to_owned() + NEXT)).await;
     world.sync().await;
     let workers = world.workers();
     let (ended, searches) = (AtomicBool::new(false), AtomicU64::new(0));
     let swap = async {
-        let ready = "(select state from shopkeeper.index_version where id = 2) = 'ready'";
         create(&world).await;
-        let began = std::time::Instant::now();
-        while !world.value::<bool>(&format!("select {ready}")).await {
-            assert!(began.elapsed() < Duration::from_mins(3), "the second version is not ready");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        world.until_some("index_version where id = 2 and state = 'ready'").await;
         world.store.promote_index(2, false).await.unwrap();
         searched(&world, 2, &searches).await;
-        let back = world.store.index_before().await.unwrap().unwrap();
-        assert_eq!(back, 1);
+        assert_eq!(world.store.index_before().await.unwrap(), Some(1));
         world.store.promote_index(1, false).await.unwrap();
         searched(&world, 1, &searches).await;
         world.store.promote_index(2, false).await.unwrap();
@@ -140,7 +108,7 @@ async fn a_larger_model_takes_over_under_load_and_goes_back() {
     };
     let ((), written, ()) = tokio::join!(swap, write(&world, &ended), search(&world, &ended, &searches));
     assert!(written > 20 && searches.load(Ordering::Acquire) > 20, "{written} {searches:?}");
-    world.until("all is refreshed", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     workers.stop().await;
 
     let sold = sold(&world).await;
@@ -148,73 +116,76 @@ async fn a_larger_model_takes_over_under_load_and_goes_back() {
     assert!(held(&world, 1).await == sold, "and so does the one before");
     let dimensions: i32 = world.value("select vector_dims(embedding) from shopkeeper.chunks limit 1").await;
     assert_eq!(dimensions, 1536);
-    let plan: Vec<String> = sqlx::query_scalar(
-        "explain select key from shopkeeper.chunk where version = 2
-         order by embedding::halfvec(1536) <=> (select embedding::halfvec(1536) from shopkeeper.chunk_2 limit 1) limit 5",
-    )
-    .fetch_all(&world.ours)
-    .await
-    .unwrap();
+    let nearest = "explain select key from shopkeeper.chunk where version = 2
+         order by embedding::halfvec(1536) <=> (select embedding::halfvec(1536) from shopkeeper.chunk_2 limit 1) limit 5";
+    let plan: Vec<String> = world.values(nearest).await;
     assert!(plan.concat().contains("chunk_2_hnsw"), "{plan:?}");
 
-    let dropped = world.run(&["index", "drop", "1"]).await;
-    assert!(dropped.status.success(), "{}", stderr(&dropped));
+    world.run_ok("index drop 1").await;
     assert_eq!(world.count("chunk").await, i64::try_from(sold.len()).unwrap());
     assert_eq!(world.count("index_version").await, 1);
     assert!(world.value::<bool>("select to_regclass('shopkeeper.chunk_1') is null").await);
     assert_eq!(world.found("Product 2000 of this shop").await.len(), 5);
 }
 
+/// The small shop, indexed, with the next model in its settings.
+async fn shop(next: &str) -> World {
+    World::synced_with(SHOP, &(SOURCE.to_owned() + next)).await
+}
+
+/// The small shop, indexed by both models.
+async fn shop_with_two(next: &str) -> World {
+    let world = shop(next).await;
+    create(&world).await;
+    world.drain().await;
+    world
+}
+
+/// Another model server, for the larger model, and the settings that name it.
+async fn other_server() -> (OfflineServer, String) {
+    let models = Models::new(Embedder::hash(1536), Completer::Extractive);
+    let server = OfflineServer::start(models).await.unwrap();
+    let next = format!("{NEXT}base_url = \"{}\"\n", server.base_url());
+    (server, next)
+}
+
 #[tokio::test]
 async fn a_version_is_made_shown_promoted_and_dropped_by_commands() {
-    let world = World::with(SHOP, &(SOURCE.to_owned() + NEXT)).await;
-    world.sync().await;
+    let world = shop(NEXT).await;
     let asked = world.run(&["index", "create"]).await;
     assert_eq!(asked.status.code(), Some(1));
-    assert!(stderr(&asked).contains("give --yes"), "{}", stderr(&asked));
+    assert_contains(stderr(&asked), "give --yes");
     assert!(stdout(&asked).contains("dollars"), "the cost is shown: {}", stdout(&asked));
     assert_eq!(world.count("index_version").await, 1);
 
-    let early = world.run(&["index", "promote", "2"]).await;
-    assert_eq!(early.status.code(), Some(1), "{}", stderr(&early));
-    let created = world.run(&["index", "create", "--yes", "--wait"]).await;
-    assert!(created.status.success(), "{}", stderr(&created));
-    let listed = world.run(&["index", "list", "--json"]).await;
-    let listed: serde_json::Value = serde_json::from_str(&stdout(&listed)).unwrap();
-    assert_eq!(
-        listed["index"][1],
-        serde_json::json!({
-            "version": 2, "model": "text-embedding-3-large", "dimensions": 1536, "state": "ready", "chunks": 3,
-            "documents": 3, "fresh": 3, "failed": 0
-        })
-    );
-    assert!(world.run(&["index", "drop", "1"]).await.status.code() == Some(1), "the active one stays");
-    assert!(world.run(&["index", "promote", "2"]).await.status.success());
-    assert_eq!(world.value::<i32>("select id from shopkeeper.index_version where state = 'active'").await, 2);
-    assert!(world.run(&["index", "rollback"]).await.status.success());
-    assert_eq!(world.value::<i32>("select id from shopkeeper.index_version where state = 'active'").await, 1);
-    assert!(world.run(&["index", "drop", "2"]).await.status.success());
+    world.run_failing("index promote 2", 1, "").await;
+    world.run_ok("index create --yes --wait").await;
+    let expected = json!({
+        "version": 2, "model": "text-embedding-3-large", "dimensions": 1536, "state": "ready", "chunks": 3,
+        "documents": 3, "fresh": 3, "failed": 0
+    });
+    assert_eq!(world.run_json("index list").await["index"][1], expected);
+    // The active one stays.
+    world.run_failing("index drop 1", 1, "").await;
+    world.run_ok("index promote 2").await;
+    let active = "select id from shopkeeper.index_version where state = 'active'";
+    assert_eq!(world.value::<i32>(active).await, 2);
+    world.run_ok("index rollback").await;
+    assert_eq!(world.value::<i32>(active).await, 1);
+    world.run_ok("index drop 2").await;
     assert_eq!((world.count("index_version").await, world.count("document_index").await), (1, 3));
 }
 
 #[tokio::test]
 async fn a_version_that_would_lack_documents_is_not_promoted() {
-    let world = World::with(SHOP, &(SOURCE.to_owned() + NEXT)).await;
-    world.sync().await;
-    create(&world).await;
-    world.drain().await;
+    let world = shop_with_two(NEXT).await;
     assert_eq!(world.count("chunk where version = 2").await, 3);
-    // As a daemon does whose settings do not know the new model.
-    execute(
-        &world.url(),
-        "delete from shopkeeper.document_index where version = 2 and key = '2';
-         delete from shopkeeper.chunk where version = 2 and key = '2'",
-    )
-    .await;
-    let refused = world.store.promote_index(2, false).await.unwrap_err().to_string();
-    assert!(refused.contains("lacks 1 documents"), "{refused}");
-    let filled = world.run(&["index", "create", "--yes"]).await;
-    assert!(filled.status.success(), "{}", stderr(&filled));
+    // As a daemon without the new model in its settings leaves it.
+    for table in ["document_index", "chunk"] {
+        world.execute(&format!("delete from shopkeeper.{table} where version = 2 and key = '2'")).await;
+    }
+    assert_contains(world.store.promote_index(2, false).await.unwrap_err().to_string(), "lacks 1 documents");
+    world.run_ok("index create --yes").await;
     world.drain().await;
     world.store.promote_index(2, false).await.unwrap();
     assert_eq!(world.found("Kettle that holds two litres").await.len(), 3);
@@ -241,40 +212,30 @@ async fn a_version_is_cut_anew_when_the_settings_of_its_model_say_so() {
 
 #[tokio::test]
 async fn a_new_model_that_is_away_holds_up_nothing_but_itself() {
-    let larger =
-        OfflineServer::start(Models::new(Embedder::hash(1536), Completer::Extractive)).await.unwrap();
-    let next = format!("{NEXT}base_url = \"{}\"\n", larger.base_url());
-    let world = World::with(SHOP, &(SOURCE.to_owned() + &next)).await;
-    world.sync().await;
-    create(&world).await;
-    world.drain().await;
-    world.in_shop("update product set description = 'Glass kettle.' where id = 3").await;
-    larger.script().always(Operation::Embeddings, Fault::Status { code: 503, retry_after: None });
+    let (larger, next) = other_server().await;
+    let world = shop_with_two(&next).await;
+    world.describe(3, "Glass kettle.").await;
+    larger.script().always(Operation::Embeddings, AWAY);
     assert_eq!(world.try_sync().await.unwrap().changed, 1);
     let workers = world.workers();
-    let content = |version: i32| {
-        format!(
-            "(select content from shopkeeper.chunk where version = {version} and key = '3') = 'Kettle. Glass kettle.'"
-        )
-    };
-    world.until("the active version has the change", &content(1)).await;
-    assert!(!world.value::<bool>(&format!("select {}", content(2))).await);
+    let changed = |version| format!("chunk where version = {version} and content = 'Kettle. Glass kettle.'");
+    world.until_some(&changed(1)).await;
+    assert_eq!(world.count(&changed(2)).await, 0);
     larger.script().clear();
     world.hurry().await;
-    world.until("the other one has it too", &content(2)).await;
+    world.until_some(&changed(2)).await;
     workers.stop().await;
 }
 
 #[tokio::test]
 async fn a_filling_ends_with_its_daemon_and_goes_on_with_the_next() {
-    let world = World::with(SHOP, &(SOURCE.to_owned() + NEXT)).await;
-    world.sync().await;
+    let world = shop(NEXT).await;
     create(&world).await;
     world.script().queue(Operation::Embeddings, [Fault::Held]);
-    let before = world.script().requests(Operation::Embeddings);
+    let before = world.embedding_requests();
     let workers = world.workers();
     world.arrived(Operation::Embeddings, before + 1).await;
-    tokio::time::timeout(LIMIT, workers.stop()).await.expect("it is waited for");
+    in_time("it is waited for", workers.stop()).await;
     let attempts: i32 = world.value("select attempts from shopkeeper.job where kind = 'fill_index'").await;
     assert_eq!(attempts, 0, "it is not charged");
     world.hurry().await;
@@ -284,27 +245,17 @@ async fn a_filling_ends_with_its_daemon_and_goes_on_with_the_next() {
 
 #[tokio::test]
 async fn a_version_that_is_dropped_while_it_is_filled_leaves_nothing_behind() {
-    let shop = format!(
-        "{SHOP}; insert into product select id, 'Product ' || id, 'One of many.', 1, 1 from generate_series(10, 1500) as id"
-    );
-    let larger =
-        OfflineServer::start(Models::new(Embedder::hash(1536), Completer::Extractive)).await.unwrap();
-    let next = format!("{NEXT}base_url = \"{}\"\n", larger.base_url());
-    let world = World::with(&shop, &(SOURCE.to_owned() + &next)).await;
-    world.sync().await;
-    larger.script().always(Operation::Embeddings, Fault::Status { code: 503, retry_after: None });
+    let many = "insert into product select id, 'Product ' || id, 'One of many.', 1, 1 from generate_series(10, 1500) as id";
+    let (larger, next) = other_server().await;
+    let world = World::synced_with(&format!("{SHOP}; {many}"), &(SOURCE.to_owned() + &next)).await;
+    larger.script().always(Operation::Embeddings, AWAY);
     create(&world).await;
     let workers = world.workers();
-    world
-        .until("the filling waits", "last_error is not null from shopkeeper.job where kind = 'fill_index'")
-        .await;
-    let dropped = world.run(&["index", "drop", "2"]).await;
-    assert!(dropped.status.success(), "{}", stderr(&dropped));
-    world
-        .until("the filling ends", "not exists (select from shopkeeper.job where kind = 'fill_index')")
-        .await;
+    world.until_some("job where last_error is not null and kind = 'fill_index'").await;
+    world.run_ok("index drop 2").await;
+    world.until_none("job where kind = 'fill_index'").await;
     world.hurry().await;
-    world.until("nothing is left to do", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     workers.stop().await;
     assert_eq!((world.count("index_version").await, world.count("document_index").await), (1, 1494));
     assert_eq!(world.count("job_history where outcome = 'dead'").await, 0);
@@ -312,18 +263,15 @@ async fn a_version_that_is_dropped_while_it_is_filled_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_row_that_changes_between_the_readings_for_two_versions_is_looked_at_again() {
-    let world = World::with(SHOP, &(SOURCE.to_owned() + NEXT)).await;
-    world.sync().await;
-    create(&world).await;
-    world.drain().await;
+    let world = shop_with_two(NEXT).await;
     while world.parts.versions.written().await.unwrap().versions.len() < 2 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(50)).await;
     }
     let workers = world.embedding("First.").await;
     // The first version is embedded; the second reads what is there then.
-    world.in_shop("update product set description = 'Second.' where id = 3").await;
+    world.describe(3, "Second.").await;
     world.script().release();
-    world.until("all is done", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     workers.stop().await;
     assert_eq!(held(&world, 1).await["3"], "Kettle. First.");
     world.sync().await;
@@ -334,13 +282,12 @@ async fn a_row_that_changes_between_the_readings_for_two_versions_is_looked_at_a
 
 #[tokio::test]
 async fn a_document_whose_job_began_before_a_version_was_made_is_in_it_all_the_same() {
-    let world = World::with(SHOP, &(SOURCE.to_owned() + NEXT)).await;
-    world.sync().await;
+    let world = shop(NEXT).await;
     let workers = world.embedding("Whistles.").await;
     create(&world).await;
-    world.until("it is filled", "exists (select from shopkeeper.index_version where state = 'ready')").await;
+    world.until_some("index_version where state = 'ready'").await;
     world.script().release();
-    world.until("all is done", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     workers.stop().await;
     assert_eq!(held(&world, 2).await.get("3").map(String::as_str), Some("Kettle. Whistles."));
 }

@@ -1,33 +1,17 @@
-//! What other services are told: signed, once, until they have it, and never to strangers.
+//! Webhooks: signed, delivered once, repeated until they succeed, and never sent to private addresses.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::Mutex;
 
-use crate::{
-    running::TestDaemon,
-    sessions::send,
-    support::{LIMIT, SHOP, SOURCE, World, execute},
-};
+use crate::prelude::*;
 use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
     routing::post,
 };
-use reqwest::Method;
-use serde_json::{Value, json};
-use shopkeeper::{
-    daemon::Workers,
-    demo::models::{Fault, Operation},
-    webhook::job::DeliverWebhook,
-};
-
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+use shopkeeper::webhook::job::DeliverWebhook;
 
 /// A message as it came.
 #[derive(Clone, Debug)]
@@ -53,14 +37,9 @@ struct Receiver {
 }
 
 impl Receiver {
-    /// Listens on loopback, and says where.
-    #[expect(clippy::disallowed_methods, reason = "it ends with the test")]
+    /// Listens on loopback; returns the URL.
     async fn start(&self) -> String {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let routes = Router::new().route("/hook", post(receive)).with_state(self.clone());
-        tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        format!("http://{address}/hook")
+        serve(Router::new().route("/hook", post(receive)).with_state(self.clone())).await + "/hook"
     }
 
     fn reply(&self, replies: impl IntoIterator<Item = Reply>) {
@@ -74,17 +53,17 @@ impl Receiver {
     async fn until(&self, count: usize) -> Vec<Message> {
         let look = async {
             while self.messages().len() < count {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                sleep(Duration::from_millis(5)).await;
             }
         };
-        assert!(tokio::time::timeout(LIMIT, look).await.is_ok(), "{} of {count} came", self.messages().len());
+        assert!(timeout(LIMIT, look).await.is_ok(), "{} of {count} came", self.messages().len());
         self.messages()
     }
 }
 
 async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> Response {
     let id = headers["webhook-id"].to_str().unwrap().to_owned();
-    let is_signed = standardwebhooks::Webhook::new(SECRET).unwrap().verify(&body, &headers).is_ok();
+    let is_signed = standardwebhooks::Webhook::new(WEBHOOK_SECRET).unwrap().verify(&body, &headers).is_ok();
     let body = serde_json::from_slice(&body).unwrap();
     receiver.messages.lock().unwrap().push(Message { id, body, is_signed });
     let reply = {
@@ -101,62 +80,52 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Byt
     }
 }
 
-fn section(name: &str, url: &str, rest: &str) -> String {
-    format!("[[webhook]]\nname = \"{name}\"\nurl = \"{url}\"\nsecret = {{ file = \"secret\" }}\n{rest}\n")
+/// A shop whose daemon knows one receiver.
+async fn shop_with_receiver() -> (Receiver, World, TestDaemon) {
+    let receiver = Receiver::default();
+    let world = World::with_webhooks(&webhook("hook", &receiver.start().await, ON_LOOPBACK)).await;
+    let daemon = TestDaemon::start(&world).await;
+    (receiver, world, daemon)
 }
 
-/// A world whose settings have these webhooks.
-async fn world(sections: &str) -> World {
-    World::with_files(SHOP, &(SOURCE.to_owned() + sections), &[("secret", SECRET)]).await
-}
-
-const ALLOWED: &str = "allow_private_addresses = true";
-
-fn question() -> Value {
-    json!({ "question": "How much is the Kettle?" })
+async fn redeliver(daemon: &TestDaemon, id: impl std::fmt::Display) {
+    let path = format!("/v1/webhooks/deliveries/{id}/redeliver");
+    assert_eq!(daemon.send(Method::POST, &path, Value::Null).await.0, StatusCode::ACCEPTED);
 }
 
 #[tokio::test]
 async fn a_receiver_is_told_the_answer_object_signed_and_only_what_it_wants() {
     let (all, failures) = (Receiver::default(), Receiver::default());
-    let sections = section("all", &all.start().await, ALLOWED)
-        + &section("failures", &failures.start().await, &format!("{ALLOWED}\nevents = [\"answer.failed\"]"));
-    let world = world(&sections).await;
+    let only_failures = format!("{ON_LOOPBACK}\nevents = [\"answer.failed\"]");
+    let sections = webhook("all", &all.start().await, ON_LOOPBACK)
+        + &webhook("failures", &failures.start().await, &only_failures);
+    let world = World::with_webhooks(&sections).await;
     let daemon = TestDaemon::start(&world).await;
-    let answer = daemon.ask(&world, question()).await;
+    let answer = daemon.ask(&world, question(PRICE)).await;
     let told = all.until(1).await;
     assert!(told[0].is_signed);
-    assert_eq!(
-        (&told[0].body["type"], &told[0].body["data"]["id"]),
-        (&json!("answer.completed"), &answer["id"])
-    );
-    assert_eq!(told[0].body["data"]["answer"], answer["answer"]);
-    assert_eq!(told[0].body["data"].as_object().unwrap().len(), answer.as_object().unwrap().len());
+    let data = &told[0].body["data"];
+    assert_fields(&told[0].body, json!({ "type": "answer.completed", "data": { "id": answer["id"] } }));
+    assert_eq!(data["answer"], answer["answer"]);
+    assert_eq!(data.as_object().unwrap().len(), answer.as_object().unwrap().len());
 
     world.script().always(Operation::Completions, Fault::BadJson);
-    let failed = daemon.ask(&world, question()).await;
+    let failed = daemon.ask(&world, question(PRICE)).await;
     let told = all.until(3).await;
-    let mut types: Vec<_> = told[1..].iter().map(|message| message.body["type"].as_str().unwrap()).collect();
+    let mut types: Vec<_> = told[1..].iter().map(|message| as_text(&message.body["type"])).collect();
     types.sort_unstable();
     assert_eq!(types, ["answer.escalated", "answer.failed"]);
     let told = failures.until(1).await;
     assert_eq!(told[0].body["data"]["id"], failed["id"]);
     world.script().clear();
 
-    // What names one is told to that one alone.
-    let mut one = question();
-    one["webhook"] = json!("failures");
-    daemon.ask(&world, one).await;
-    let mut unknown = question();
-    unknown["webhook"] = json!("nobody");
-    let (status, problem) = daemon.post(unknown).await;
-    assert_eq!((status.as_u16(), problem["detail"].as_str().unwrap().contains("nobody")), (400, true));
-    let asked = sqlx::query("select shopkeeper.ask('a', webhook => 'nobody')").execute(&world.ours).await;
-    let error = asked.unwrap_err().to_string();
-    assert!(error.contains("no webhook 'nobody'; there are: all, failures"), "{error}");
-    world
-        .until("all are sent", "not exists (select from shopkeeper.delivery where status = 'pending')")
-        .await;
+    // A question that names a webhook is delivered to that one alone.
+    daemon.ask(&world, json!({ "question": PRICE, "webhook": "failures" })).await;
+    let unknown = daemon.post(json!({ "question": PRICE, "webhook": "nobody" })).await;
+    assert_contains(assert_problem(unknown, 400, "invalid_request"), "nobody");
+    let unknown = world.refusal("select shopkeeper.ask('a', webhook => 'nobody')").await;
+    assert!(unknown.contains("no webhook 'nobody'; there are: all, failures"), "{unknown}");
+    world.until_none("delivery where status = 'pending'").await;
     assert_eq!((all.messages().len(), failures.messages().len()), (3, 1));
     daemon.stop().await;
 }
@@ -165,38 +134,28 @@ async fn a_receiver_is_told_the_answer_object_signed_and_only_what_it_wants() {
 async fn a_receiver_that_fails_is_told_again_the_same_until_it_has_it() {
     let receiver = Receiver::default();
     let url = receiver.start().await;
-    let world = world(&section("hook", &url, ALLOWED)).await;
+    let world = World::with_webhooks(&webhook("hook", &url, ON_LOOPBACK)).await;
     let daemon = TestDaemon::start(&world).await;
-    receiver.reply([
-        Reply::Status(500),
-        Reply::RetryAfter(3600),
-        Reply::Redirect(url.clone()),
-        Reply::Status(404),
-    ]);
-    daemon.ask(&world, question()).await;
-    for attempt in 1..=4 {
+    let redirect = Reply::Redirect(url.clone());
+    receiver.reply([Reply::Status(500), Reply::RetryAfter(3600), redirect, Reply::Status(404)]);
+    daemon.ask(&world, question(PRICE)).await;
+    for (attempt, seconds) in (1..).zip([5.0, 3600.0, 1800.0, 7200.0]) {
         world
-            .until(
-                "it failed",
-                &format!("attempts = {attempt} and status = 'pending' and error is not null from shopkeeper.delivery"),
-            )
+            .until_some(&format!(
+                "delivery where attempts = {attempt} and status = 'pending' and error is not null"
+            ))
             .await;
-        world.until("it waits", "count(*) = 1 from shopkeeper.job where state = 'scheduled'").await;
-        let expected = [5.0, 3600.0, 1800.0, 7200.0][attempt - 1];
+        world.until_count(1, "job where state = 'scheduled'").await;
         // The queue spreads what waits a little.
-        let waits = format!(
-            "run_at >= started_at + interval '{expected} s' and run_at < now() + 1.3 * interval '{expected} s'
-             from shopkeeper.job"
-        );
-        assert!(world.value::<bool>(&format!("select {waits}")).await, "after {attempt}");
+        let wait = format!("interval '{seconds} s'");
+        let waits = format!("job where run_at >= started_at + {wait} and run_at < now() + 1.3 * {wait}");
+        assert_eq!(world.count(&waits).await, 1, "after {attempt}");
         if attempt < 4 {
             world.hurry().await;
             world.ring("deliver_webhook").await;
         } else {
-            // An operator does not want to wait.
-            let id: uuid::Uuid = world.value("select id from shopkeeper.delivery").await;
-            let path = format!("/v1/webhooks/deliveries/{id}/redeliver");
-            assert_eq!(send(&daemon, Method::POST, &path, None).await.0.as_u16(), 202);
+            // An operator redelivers without waiting.
+            redeliver(&daemon, world.value::<Uuid>("select id from shopkeeper.delivery").await).await;
         }
     }
     let told = receiver.until(5).await;
@@ -205,22 +164,16 @@ async fn a_receiver_that_fails_is_told_again_the_same_until_it_has_it() {
     world.until("it is delivered", "status = 'delivered' and code = 204 from shopkeeper.delivery").await;
 
     // An operator has it sent once more: the same message.
-    let (status, listed) = daemon.get("/v1/webhooks/deliveries?status=delivered").await;
-    assert_eq!((status.as_u16(), listed["data"].as_array().unwrap().len()), (200, 1), "{listed}");
-    let path = format!("/v1/webhooks/deliveries/{}/redeliver", told[0].id);
-    assert_eq!(send(&daemon, Method::POST, &path, None).await.0.as_u16(), 202);
+    let listed = daemon.get("/v1/webhooks/deliveries?status=delivered").await;
+    assert_eq!(as_list(&assert_reply(listed, 200, json!({}))["data"]).len(), 1);
+    redeliver(&daemon, &told[0].id).await;
     let again = receiver.until(6).await;
     assert_eq!((&again[5].id, &again[5].body), (&told[0].id, &told[0].body));
 
-    // One that is gone is not told again.
+    // A receiver that replies 410 is not tried again.
     receiver.reply([Reply::Status(410)]);
-    daemon.ask(&world, question()).await;
-    world
-        .until(
-            "it is given up",
-            "count(*) = 1 from shopkeeper.delivery where status = 'failed' and code = 410",
-        )
-        .await;
+    daemon.ask(&world, question(PRICE)).await;
+    world.until_count(1, "delivery where status = 'failed' and code = 410").await;
     assert_eq!(world.count("job").await, 0);
     daemon.stop().await;
 }
@@ -228,21 +181,16 @@ async fn a_receiver_that_fails_is_told_again_the_same_until_it_has_it() {
 #[tokio::test]
 async fn a_receiver_that_hangs_holds_up_no_answer_and_no_other_receiver() {
     let (hanging, well) = (Receiver::default(), Receiver::default());
-    let sections =
-        section("hanging", &hanging.start().await, ALLOWED) + &section("well", &well.start().await, ALLOWED);
-    let world = world(&sections).await;
+    let sections = webhook("hanging", &hanging.start().await, ON_LOOPBACK)
+        + &webhook("well", &well.start().await, ON_LOOPBACK);
+    let world = World::with_webhooks(&sections).await;
     let daemon = TestDaemon::start(&world).await;
     hanging.reply((0..100).map(|_| Reply::Hang));
     for _ in 0..5 {
-        assert_eq!(daemon.ask(&world, question()).await["status"], "completed");
+        assert_eq!(daemon.ask(&world, question(PRICE)).await["status"], "completed");
     }
     well.until(5).await;
-    world
-        .until(
-            "it is told later",
-            "count(*) = 5 from shopkeeper.delivery where error like '%no answer in time'",
-        )
-        .await;
+    world.until_count(5, "delivery where error like '%no answer in time'").await;
     daemon.stop().await;
 }
 
@@ -261,28 +209,20 @@ async fn nothing_is_sent_into_a_private_network_whatever_its_name_or_way() {
         ("link", "http://169.254.169.254/latest/meta-data".to_owned()),
         ("unique", "http://[fd00::1]/hook".to_owned()),
     ];
-    let sections: String = ways.iter().map(|(name, url)| section(name, url, "")).collect();
-    let world = world(&sections).await;
+    let sections: String = ways.iter().map(|(name, url)| webhook(name, url, "")).collect();
+    let world = World::with_webhooks(&sections).await;
     let daemon = TestDaemon::start(&world).await;
-    daemon.ask(&world, question()).await;
-    world
-        .until(
-            "all are refused",
-            &format!(
-                "count(*) = {} from shopkeeper.delivery where error like '%is an address of a private network%'",
-                ways.len()
-            ),
-        )
-        .await;
+    daemon.ask(&world, question(PRICE)).await;
+    let refused = "delivery where error like '%is an address of a private network%'";
+    world.until_count(ways.len(), refused).await;
     assert!(receiver.messages().is_empty());
     daemon.stop().await;
 
-    // A redirect of a public receiver would be the same way in: none is followed.
-    let (public, inner) = (Receiver::default(), Receiver::default());
-    let world = self::world(&section("public", &public.start().await, ALLOWED)).await;
-    let daemon = TestDaemon::start(&world).await;
+    // A redirect of a public receiver would be another way in: redirects are not followed.
+    let inner = Receiver::default();
+    let (public, world, daemon) = shop_with_receiver().await;
     public.reply([Reply::Redirect(inner.start().await)]);
-    daemon.ask(&world, question()).await;
+    daemon.ask(&world, question(PRICE)).await;
     world.until("it failed", "code = 302 from shopkeeper.delivery").await;
     assert!(inner.messages().is_empty());
     daemon.stop().await;
@@ -290,31 +230,21 @@ async fn nothing_is_sent_into_a_private_network_whatever_its_name_or_way() {
 
 #[tokio::test]
 async fn what_is_told_is_written_with_the_result_and_erased_with_it() {
-    let receiver = Receiver::default();
-    let world = world(&section("hook", &receiver.start().await, ALLOWED)).await;
-    let daemon = TestDaemon::start(&world).await;
+    let (receiver, world, daemon) = shop_with_receiver().await;
     receiver.reply([Reply::Status(500)]);
-    let mut asked = question();
-    asked["session_id"] = json!("zebra77");
-    daemon.ask(&world, asked).await;
+    daemon.ask(&world, json!({ "question": PRICE, "session_id": "zebra77" })).await;
     receiver.until(1).await;
-    world.until("it waits", "count(*) = 1 from shopkeeper.job where state = 'scheduled'").await;
-    send(&daemon, Method::DELETE, "/v1/sessions/zebra77", None).await;
-    assert_eq!(
-        world.count("delivery").await
-            + world.count("job").await
-            + world.count("job_history where kind in ('answer_question', 'deliver_webhook')").await,
-        0
-    );
+    world.until_count(1, "job where state = 'scheduled'").await;
+    daemon.send(Method::DELETE, "/v1/sessions/zebra77", Value::Null).await;
+    for left in ["delivery", "job", "job_history where kind in ('answer_question', 'deliver_webhook')"] {
+        assert_eq!(world.count(left).await, 0, "{left}");
+    }
 
-    // A result that is not committed tells nobody.
-    execute(
-        &world.url(),
-        "begin; update shopkeeper.answer set status = 'failed'; rollback; select shopkeeper.ask('Anybody?')",
-    )
-    .await;
+    // A result that is not committed is not delivered.
+    world.execute("begin; update shopkeeper.answer set status = 'failed'; rollback").await;
+    world.ask_by_sql("Anybody?").await;
     receiver.until(2).await;
-    world.until("all is told", "not exists (select from shopkeeper.job)").await;
+    world.until_none("job").await;
     let written = usize::try_from(world.count("delivery").await).unwrap();
     assert_eq!(receiver.messages().len(), 1 + written);
     daemon.stop().await;
@@ -322,30 +252,25 @@ async fn what_is_told_is_written_with_the_result_and_erased_with_it() {
 
 #[tokio::test]
 async fn a_command_with_other_settings_stops_no_deliveries() {
-    let hook =
-        "\n[[webhook]]\nname = \"hook\"\nurl = \"http://127.0.0.1:9/\"\nsecret = { file = \"secret\" }\n";
-    let world = World::with_files(SHOP, &format!("{SOURCE}{hook}"), &[("secret", SECRET)]).await;
-    let settings = std::fs::read_to_string(world.settings()).unwrap();
-    let other = settings.replace(hook, "").replace("name = \"product\"", "name = \"copy\"");
-    std::fs::write(world.settings(), other).unwrap();
-    for command in [&["plan"][..], &["search", "kettle"], &["ask", "How much is the Kettle?"]] {
-        assert!(world.run(command).await.status.success(), "{command:?}");
-        assert_eq!(world.count("webhook").await, 1, "{command:?}");
-        assert_eq!(world.count("source").await, 1, "{command:?}");
+    let hook = webhook("hook", "http://127.0.0.1:9/", "");
+    let world = World::with_webhooks(&hook).await;
+    world.edit_settings(&hook, "");
+    world.edit_settings("name = \"product\"", "name = \"copy\"");
+    for command in ["plan", "search kettle", "ask 'How much is the Kettle?'"] {
+        world.run_ok(command).await;
+        assert_eq!((world.count("webhook").await, world.count("source").await), (1, 1), "{command}");
     }
 }
 
 #[tokio::test]
 async fn a_message_whose_job_an_operator_cancels_is_not_waited_for() {
-    let receiver = Receiver::default();
-    let world = world(&section("hook", &receiver.start().await, ALLOWED)).await;
-    let daemon = TestDaemon::start(&world).await;
+    let (receiver, world, daemon) = shop_with_receiver().await;
     receiver.reply([Reply::Status(500)]);
-    daemon.ask(&world, question()).await;
-    world.until("it waits", "count(*) = 1 from shopkeeper.job where state = 'scheduled'").await;
+    daemon.ask(&world, question(PRICE)).await;
+    world.until_count(1, "job where state = 'scheduled'").await;
     let job: i64 = world.value("select id from shopkeeper.job").await;
     assert_eq!(world.store.cancel_jobs(&[job]).await.unwrap(), 1);
-    let status: String = world.value("select status || ': ' || error from shopkeeper.delivery").await;
+    let status = world.text("select status || ': ' || error from shopkeeper.delivery").await;
     assert!(status.starts_with("failed: "), "{status}");
     daemon.stop().await;
 }
@@ -353,17 +278,17 @@ async fn a_message_whose_job_an_operator_cancels_is_not_waited_for() {
 #[tokio::test]
 async fn a_message_for_a_webhook_that_this_daemon_does_not_know_waits_for_one_that_does() {
     let receiver = Receiver::default();
-    let world = world(&section("bot", &receiver.start().await, ALLOWED)).await;
+    let world = World::with_webhooks(&webhook("bot", &receiver.start().await, ON_LOOPBACK)).await;
     world.sync().await;
     // As an older daemon, started before the webhook was added.
     let old = DeliverWebhook { store: world.store.clone(), webhooks: BTreeMap::new() };
     let workers = Workers::new(&world.store);
     workers.start(&Arc::new(old), &world.config.queue.deliver_webhook);
     workers.start(&world.parts.answer, &world.config.queue.answer_question);
-    execute(&world.url(), "select shopkeeper.ask('Kettle?', webhook => 'bot')").await;
-    world.until("the old one tried", "exists (select from shopkeeper.delivery where attempts = 1)").await;
+    world.execute("select shopkeeper.ask('Kettle?', webhook => 'bot')").await;
+    world.until_some("delivery where attempts = 1").await;
     workers.stop().await;
-    let status: String = world.value("select status || ': ' || error from shopkeeper.delivery").await;
+    let status = world.text("select status || ': ' || error from shopkeeper.delivery").await;
     assert_eq!(status, "pending: the settings of this daemon have no webhook `bot`");
     world.hurry().await;
     world.drain().await;

@@ -73,11 +73,7 @@ impl Job for Effect {
 }
 
 impl Effect {
-    async fn work(
-        &self,
-        payload: &Payload,
-        attempt: &Attempt,
-    ) -> Result<Result<Outcome, JobError>, sqlx::Error> {
+    async fn work(&self, payload: &Payload, attempt: &Attempt) -> sqlx::Result<Result<Outcome, JobError>> {
         let run: i64 = sqlx::query_scalar("insert into run (job, grp, n) values ($1, $2, $3) returning id")
             .bind(attempt.lease.job)
             .bind(&payload.grp)
@@ -89,16 +85,9 @@ impl Effect {
             return Ok(Err(JobError::Retry("as wished".to_owned())));
         }
         let mut transaction = self.pool.begin().await?;
-        sqlx::query("update run set ended = clock_timestamp() where id = $1")
-            .bind(run)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query("insert into effect (job, grp, n) values ($1, $2, $3)")
-            .bind(attempt.lease.job)
-            .bind(&payload.grp)
-            .bind(payload.n)
-            .execute(&mut *transaction)
-            .await?;
+        let effect = "with ended as (update run set ended = clock_timestamp() where id = $1)
+             insert into effect (job, grp, n) select job, grp, n from run where id = $1";
+        sqlx::query(effect).bind(run).execute(&mut *transaction).await?;
         // Every other job is left to the worker to complete.
         if payload.n % 2 == 1 {
             transaction.commit().await?;
@@ -113,10 +102,8 @@ impl Effect {
             return Ok(Err(JobError::LeaseLost));
         }
         if let Some(group) = &payload.grp {
-            sqlx::query("select shopkeeper.advance('effect', array[$1])")
-                .bind(group)
-                .execute(&mut *transaction)
-                .await?;
+            let advance = sqlx::query("select shopkeeper.advance('effect', array[$1])");
+            advance.bind(group).execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
         Ok(Ok(Outcome::Committed))
