@@ -270,7 +270,7 @@ async fn check_models(config: &Config, store: &Store, parts: &Parts, checks: &mu
     match checks.require("models", store.stopped_since().await, "") {
         None => return,
         Some(Some(_)) => {
-            return checks.pass("models", "not asked: the stop button is pressed (`shopkeeper resume`)");
+            return checks.pass("models", "not asked: model requests are paused (`shopkeeper resume`)");
         }
         Some(None) => {}
     }

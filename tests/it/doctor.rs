@@ -55,7 +55,7 @@ async fn a_healthy_world_is_well_and_each_harm_has_its_remedy() {
     for (name, detail, remedy) in [
         ("source product", "description", "correct the [[source]]"),
         ("model hash", "refuses the key", "correct the api_key"),
-        ("leases", "1 jobs whose worker is gone", "start a daemon"),
+        ("leases", "1 jobs with an expired lease", "start a daemon"),
     ] {
         let (seen_detail, seen_remedy) = seen.seen(name, false);
         assert_contains(seen_detail, detail);

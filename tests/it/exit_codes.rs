@@ -52,7 +52,7 @@ async fn a_database_that_takes_too_long_is_told_apart_from_one_that_is_away() {
     let world = World::with(SHOP, &format!("{SOURCE}{NEXT}")).await;
     world.edit_settings("[http]", "statement_timeout = \"1s\"\n[http]");
     let _lock = world.begin("lock table shopkeeper.embedding_cache").await;
-    ends(&world, &["plan", "index create --yes"], 1, "the database takes too long").await;
+    ends(&world, &["plan", "index create --yes"], 1, "the database timed out").await;
 }
 
 #[tokio::test]

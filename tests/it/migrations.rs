@@ -158,7 +158,7 @@ async fn a_schema_from_before_the_first_release_is_refused_until_it_is_dropped()
     let earlier = "update shopkeeper.migration set version = 20261128006000 where version % 1000 = 200";
     world.execute(earlier).await;
     for verb in ["migrate", "migrate status", "migrate print", "status", "run"] {
-        world.run_failing(verb, 1, "made before the first release").await;
+        world.run_failing(verb, 1, "an unreleased build of shopkeeper created this schema").await;
         world.run_failing(verb, 1, remedy).await;
     }
     world.execute(remedy).await;

@@ -355,7 +355,7 @@ async fn a_job_that_ends_its_worker_each_time_dies_after_its_last_attempt() {
     }
     assert_eq!(world.count("job").await, 0);
     let error = world.text("select error from shopkeeper.job_history where outcome = 'dead'").await;
-    assert!(error.contains("the lease ran out"), "{error}");
+    assert!(error.contains("the lease expired"), "{error}");
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ async fn a_role_that_may_only_read_runs_every_verb_that_reads() {
     // The stop holds for it as well.
     execute(&url, "insert into shopkeeper.stop default values").await;
     let (code, _, refused) = run(&world, "search bottle --json").await;
-    assert!(code != 0 && refused.contains("all spending is stopped"), "{code}: {refused}");
+    assert!(code != 0 && refused.contains("spending is paused"), "{code}: {refused}");
     execute(&url, "delete from shopkeeper.stop").await;
     world.write("database.url", &url);
     assert_eq!(state(&world).await, before);

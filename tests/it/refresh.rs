@@ -159,7 +159,7 @@ async fn a_lock_costs_a_batch_one_time_out_and_no_document_an_attempt() {
 
         let workers = Workers::new(&store);
         workers.start_refreshing(&parts, &world.config.queue);
-        let all_wait = "count(*) = 200 and bool_and(last_error ~ 'takes too long') from shopkeeper.job";
+        let all_wait = "count(*) = 200 and bool_and(last_error ~ 'timed out') from shopkeeper.job";
         world.until("all wait", all_wait).await;
         workers.stop().await;
         // What a connection counts is seen when it ends.

@@ -115,7 +115,7 @@ async fn the_stop_button_stops_all_spending_until_it_is_let_go() {
     world.try_sync().await.unwrap();
     world.until_count(1, "job where last_error is not null").await;
     assert_eq!((world.completion_requests(), world.script().inputs()), before);
-    assert_contains(world.run_ok("status").await, "stop button");
+    assert_contains(world.run_ok("status").await, "model requests are paused");
     world.run_ok("resume").await;
     world.hurry().await;
     world.until_none("job").await;
