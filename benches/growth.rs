@@ -11,7 +11,7 @@ use clap::Parser;
 use serde_json::json;
 use shopkeeper::{
     demo::{execute, postgres::Postgres},
-    store::{Reach, Store, chunks::SearchFilter, jobs, versions::IndexVersion},
+    store::{DatabaseSettings, Store, chunks::SearchFilter, jobs, versions::IndexVersion},
     telemetry,
 };
 
@@ -89,7 +89,7 @@ struct Tables {
 impl Tables {
     async fn fill(server: &Postgres, name: &str, rows: u32) -> anyhow::Result<Self> {
         note(format!("filling tables with {rows} rows"));
-        let reach = Reach {
+        let reach = DatabaseSettings {
             url: create_database(server, name).await?.parse()?,
             direct_url: None,
             read_url: None,

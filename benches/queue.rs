@@ -25,7 +25,7 @@ use shopkeeper::{
     demo::postgres::Postgres,
     job::{Attempt, Backoff, Job, JobError, Outcome},
     queue::{AHEAD, Limits, Queue, Wakeup},
-    store::{Reach, Store},
+    store::{DatabaseSettings, Store},
     telemetry,
 };
 
@@ -268,7 +268,7 @@ async fn measure_all(server: &Postgres, options: &Options) -> anyhow::Result<Vec
 
 /// Sets up our queue, which comes first, and the peers.
 async fn contestants(server: &Postgres) -> anyhow::Result<Vec<Box<dyn Contestant>>> {
-    let reach = Reach {
+    let reach = DatabaseSettings {
         url: create_database(server, "ours").await?.parse()?,
         direct_url: None,
         read_url: None,

@@ -179,7 +179,7 @@ struct Format {
 
 /// The argument of a verb about one kind of job or schedule.
 #[derive(Debug, Args)]
-struct Named {
+struct NameArgument {
     /// The name
     name: String,
 }

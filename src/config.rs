@@ -31,9 +31,9 @@ pub use schedule::{Overlap, Schedule, ScheduledJob};
 pub use sections::{Budget, Event, Http, LogFormat, Queues, RequireToken, Telemetry, Webhook};
 pub use source::{Connection, Source, SourceKind};
 
-use crate::{retention::Retention, store::Reach};
+use crate::{retention::Retention, store::DatabaseSettings};
 use reader::{Reader, Section};
-use table::{Optional, Table, table};
+use table::{NullAsNone, Table, table};
 
 /// The commented file that `config init` writes: the repository's own `jobs.toml`.
 pub const COMMENTED: &str = include_str!("../jobs.toml");
@@ -41,7 +41,7 @@ pub const COMMENTED: &str = include_str!("../jobs.toml");
 table! {
     /// Everything an operator can set.
     pub struct Config, root {
-        database: Reach = table(),
+        database: DatabaseSettings = table(),
         http: Http = table(),
         embedding: Embedding = table(),
         answers: Answers = table(),
@@ -108,7 +108,7 @@ impl Config {
 /// The settings in force, without their secrets.
 impl Serialize for Config {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Optional(&table::shown(self)).serialize(serializer)
+        NullAsNone(&table::shown(self)).serialize(serializer)
     }
 }
 

@@ -45,7 +45,7 @@ const GOLDEN: &str = include_str!("demo/golden.jsonl");
 const SETTINGS: &str = include_str!("demo/jobs.toml");
 
 /// A sample shop, a database and a model server that run until stopped.
-pub struct Embedded {
+pub struct EmbeddedStack {
     /// The settings file that names them.
     pub settings: PathBuf,
     /// The URL of the shop's database.
@@ -54,7 +54,7 @@ pub struct Embedded {
     models: OfflineServer,
 }
 
-impl Embedded {
+impl EmbeddedStack {
     /// Starts everything in the first of our data folders that is free, and downloads what is missing.
     ///
     /// Returns the daemon's sockets as well, bound: two starts at once would find the same port free.

@@ -25,7 +25,7 @@ pub trait Embedder: Send + Sync {
         &'a self,
         inputs: &'a [String],
         again: &'a RetryPermit<'a>,
-    ) -> BoxFuture<'a, Result<Embedded, ModelError>>;
+    ) -> BoxFuture<'a, Result<Embeddings, ModelError>>;
 }
 
 /// Waits until the budget allows a second request in another format; returns false if it does not. The caller that
@@ -39,7 +39,7 @@ pub fn unlimited<'a>() -> BoxFuture<'a, bool> {
 
 /// The vectors of one request.
 #[derive(Clone, Debug)]
-pub struct Embedded {
+pub struct Embeddings {
     /// `inputs × dimensions`, in the order of the inputs.
     pub vectors: Vec<Vec<f32>>,
     /// Tokens that the server charged.

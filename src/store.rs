@@ -58,7 +58,7 @@ struct Replica {
 
 /// How to reach a database.
 #[derive(Clone, Debug)]
-pub struct Reach {
+pub struct DatabaseSettings {
     /// Its address, with the password.
     pub url: DatabaseUrl,
     /// The same database past a pooler; when it is given, `url` goes through one.
@@ -94,21 +94,21 @@ pub(crate) const PROMPT: Duration = Duration::from_secs(10);
 impl Store {
     /// Connects once, to see whether it can be done, and checks that the schema is the one that this
     /// program was built with.
-    pub async fn open(reach: &Reach) -> Result<Self> {
+    pub async fn open(reach: &DatabaseSettings) -> Result<Self> {
         let store = Self::connect(reach).await?;
         schema::require_current(&store.direct).await?;
         Ok(store)
     }
 
     /// Applies the migrations that are missing, then opens the store.
-    pub async fn open_migrated(reach: &Reach) -> Result<Self> {
+    pub async fn open_migrated(reach: &DatabaseSettings) -> Result<Self> {
         let store = Self::connect(reach).await?;
         schema::migrate(&store.direct).await?;
         Ok(store)
     }
 
     /// Connects once, to see whether it can be done.
-    pub async fn connect(reach: &Reach) -> Result<Self> {
+    pub async fn connect(reach: &DatabaseSettings) -> Result<Self> {
         let settings = [
             ("statement_timeout", format!("{}ms", reach.statement_timeout.as_millis())),
             ("idle_in_transaction_session_timeout", PAUSE.to_owned()),

@@ -22,10 +22,10 @@ const STORE_INTERVAL: Duration = Duration::from_millis(150);
 
 /// The events that are not stored yet.
 #[derive(Default)]
-pub struct Draft(Mutex<Pending>);
+pub struct Draft(Mutex<PendingEvents>);
 
 #[derive(Default)]
-struct Pending {
+struct PendingEvents {
     events: Vec<(EventKind, Value)>,
     text: String,
     has_begun: bool,
@@ -74,12 +74,12 @@ impl Draft {
         }
     }
 
-    fn pending(&self) -> MutexGuard<'_, Pending> {
+    fn pending(&self) -> MutexGuard<'_, PendingEvents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Pending {
+impl PendingEvents {
     fn close(&mut self) {
         if !self.text.is_empty() {
             let text = std::mem::take(&mut self.text);

@@ -17,7 +17,7 @@ use crate::{
     },
     config::Config,
     daemon::{self, Listeners, Parts, Roles, Started},
-    demo::{Embedded, execute},
+    demo::{EmbeddedStack, execute},
     store::Store,
     sync::reconcile::SyncOptions,
     telemetry,
@@ -36,7 +36,7 @@ pub(super) async fn demo(demo: Demo) -> anyhow::Result<()> {
     output::line("(The first time, about 100 MB are downloaded and kept.)");
     let spinner = ProgressBar::new_spinner();
     spinner.enable_steady_tick(Duration::from_millis(100));
-    let embedded = Embedded::start().await;
+    let embedded = EmbeddedStack::start().await;
     spinner.finish_and_clear();
     let (embedded, listeners) = embedded?;
     let result = with_daemon(&embedded, listeners, demo.once).await;
@@ -45,7 +45,7 @@ pub(super) async fn demo(demo: Demo) -> anyhow::Result<()> {
 }
 
 /// Runs a daemon beside the show, and stops it afterwards.
-async fn with_daemon(embedded: &Embedded, listeners: Listeners, once: bool) -> anyhow::Result<()> {
+async fn with_daemon(embedded: &EmbeddedStack, listeners: Listeners, once: bool) -> anyhow::Result<()> {
     let config = Config::load(&embedded.settings, &BTreeMap::new())?;
     let store = Store::open_migrated(&config.database).await?;
     let parts = daemon::prepare(&config, &store).await?;

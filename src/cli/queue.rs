@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{Exit, Format, Named, open, output};
+use super::{Exit, Format, NameArgument, open, output};
 use crate::{
     daemon::Workers,
     store::{
@@ -19,9 +19,9 @@ pub(super) enum Queue {
     /// List the kinds with their jobs
     List(Format),
     /// Start no more jobs of a kind; running ones finish
-    Pause(Named),
+    Pause(NameArgument),
     /// Start jobs of a kind again
-    Resume(Named),
+    Resume(NameArgument),
 }
 
 pub(super) async fn queue(queue: Queue, path: &Path) -> anyhow::Result<()> {
@@ -34,11 +34,11 @@ pub(super) async fn queue(queue: Queue, path: &Path) -> anyhow::Result<()> {
             }
             show(&kinds, &waits)?;
         }
-        Queue::Pause(Named { name }) => {
+        Queue::Pause(NameArgument { name }) => {
             store.pause(require_kind(&name)?).await?;
             output::line(format!("{name} is paused; `shopkeeper queue resume {name}` goes on"));
         }
-        Queue::Resume(Named { name }) => {
+        Queue::Resume(NameArgument { name }) => {
             store.resume(require_kind(&name)?).await?;
             output::line(format!("{name} goes on"));
         }

@@ -40,7 +40,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) async fn run(arguments: Run, path: &Path) -> anyhow::Result<()> {
     #[cfg(feature = "embedded")]
     if arguments.embedded {
-        let (embedded, listeners) = crate::demo::Embedded::start().await?;
+        let (embedded, listeners) = crate::demo::EmbeddedStack::start().await?;
         let ended = keep_running(&arguments, &embedded.settings, Some(listeners)).await;
         embedded.stop().await?;
         return ended;

@@ -8,7 +8,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Exit, Format, Named, open, output};
+use super::{Exit, Format, NameArgument, open, output};
 use crate::{daemon, queue, store::Store};
 
 #[derive(Debug, Subcommand)]
@@ -16,11 +16,11 @@ pub(super) enum Schedule {
     /// List the schedules with their last and next ticks
     List(Format),
     /// Enqueue a schedule's jobs now
-    Run(Named),
+    Run(NameArgument),
     /// Ignore a schedule's ticks, in all daemons
-    Pause(Named),
+    Pause(NameArgument),
     /// Obey a schedule's ticks again; missed ones are not caught up
-    Resume(Named),
+    Resume(NameArgument),
 }
 
 #[derive(Debug, Serialize)]
@@ -47,16 +47,16 @@ pub(super) async fn schedule(schedule: Schedule, path: &Path) -> anyhow::Result<
             }
             show(rows);
         }
-        Schedule::Run(Named { name }) => {
+        Schedule::Run(NameArgument { name }) => {
             let queue::Schedule { kind, keys, payloads, .. } = find(&schedules, &name)?;
             let jobs = store.enqueue(kind, keys, payloads).await?;
             output::line(format!("enqueued {jobs} {kind} jobs; a running daemon runs them"));
         }
-        Schedule::Pause(Named { name }) => {
+        Schedule::Pause(NameArgument { name }) => {
             store.pause_schedule(&find(&schedules, &name)?.name).await?;
             output::line(format!("{name} is paused; `shopkeeper schedule resume {name}` goes on"));
         }
-        Schedule::Resume(Named { name }) => {
+        Schedule::Resume(NameArgument { name }) => {
             store.resume_schedule(&find(&schedules, &name)?.name).await?;
             output::line(format!("{name} goes on"));
         }

@@ -16,17 +16,17 @@ pub(super) enum Session {
     /// Show a session with its last questions
     Show {
         #[command(flatten)]
-        which: Which,
+        which: SessionArgs,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Erase a session with its questions, also one in progress
-    Forget(Which),
+    Forget(SessionArgs),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Which {
+pub(super) struct SessionArgs {
     /// Its id, as the client names it
     session: String,
     /// The client that it belongs to
@@ -38,7 +38,7 @@ pub(super) async fn session(session: Session, path: &Path) -> anyhow::Result<()>
     let (_, store) = open(path).await?;
     match session {
         Session::Show { which, json } => show(&store, &which, json).await,
-        Session::Forget(Which { session, client }) => {
+        Session::Forget(SessionArgs { session, client }) => {
             let answers = store.erase_session(Some(&client), &session).await?;
             output::line(format!("{answers} questions of session {session} of client {client} are erased"));
             Ok(())
@@ -46,7 +46,11 @@ pub(super) async fn session(session: Session, path: &Path) -> anyhow::Result<()>
     }
 }
 
-async fn show(store: &Store, Which { session, client }: &Which, json: bool) -> anyhow::Result<()> {
+async fn show(
+    store: &Store,
+    SessionArgs { session, client }: &SessionArgs,
+    json: bool,
+) -> anyhow::Result<()> {
     let known = store.session(Some(client), session).await?;
     let known = known.with_context(|| format!("client {client} has no session {session}; see --client"))?;
     let mut answers = store.answers(Some(client), Some(session), None, None, SHOWN).await?;

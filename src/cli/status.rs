@@ -69,7 +69,9 @@ async fn show(json: bool, config: &Config, store: &Store) -> anyhow::Result<()> 
     }
     if let Some(since) = stopped {
         let since = output::time(since);
-        output::line(format!("model requests are paused since {since}: run `shopkeeper resume` to continue\n"));
+        output::line(format!(
+            "model requests are paused since {since}: run `shopkeeper resume` to continue\n"
+        ));
     }
     output::rows_table(
         &sources,

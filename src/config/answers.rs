@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use super::{
     models::Endpoint,
-    reader::{Faulty, Section},
+    reader::{ReadError, Section},
     sections::{count, seconds},
     table::{Shown, Table, table},
     value::Setting,
@@ -65,13 +65,13 @@ table! {
 }
 
 /// One request of an answer has no longer than the whole of it.
-fn request_timeout(section: &Section<'_>, _: &str) -> Result<Duration, Faulty> {
+fn request_timeout(section: &Section<'_>, _: &str) -> Result<Duration, ReadError> {
     let request = section.inherited("openai.timeout", seconds(60));
     let whole = section.get("timeout", seconds(60));
     Ok(request?.min(whole?))
 }
 
-pub(super) fn at_most(section: &Section<'_>, key: &str, default: f64, most: f64) -> Result<f64, Faulty> {
+pub(super) fn at_most(section: &Section<'_>, key: &str, default: f64, most: f64) -> Result<f64, ReadError> {
     let is_within = |number: &f64| {
         (*number <= most).then_some(()).ok_or_else(|| format!("must be from 0 to {most}, not {number}"))
     };
@@ -80,7 +80,7 @@ pub(super) fn at_most(section: &Section<'_>, key: &str, default: f64, most: f64)
 
 /// Texts by language. English is always among them: it is used when no other fits.
 impl Table for BTreeMap<String, String> {
-    fn read(section: &Section<'_>) -> Result<Self, Faulty> {
+    fn read(section: &Section<'_>) -> Result<Self, ReadError> {
         let english = match section.path() {
             "answers.refusal" => {
                 "I don't have information about that. Let me connect you with a human agent."

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use url::{Host, Url};
 
 use super::{
-    reader::{Faulty, Reader, Section},
+    reader::{ReadError, Reader, Section},
     sections::{count, seconds},
     table::{Table, table},
     tree::{self, Node, Value},
@@ -39,7 +39,7 @@ fn openai() -> HttpUrl {
 }
 
 /// OpenAI's own server needs a key, local ones often none.
-fn api_key(section: &Section<'_>, key: &str) -> Result<Option<SecretString>, Faulty> {
+fn api_key(section: &Section<'_>, key: &str) -> Result<Option<SecretString>, ReadError> {
     let (api_key, base_url) = (section.get(key, None::<SecretString>)?, section.get("base_url", openai())?);
     if api_key.is_some() || base_url != openai() || section.path() == "openai" {
         return Ok(api_key);
@@ -133,7 +133,7 @@ impl Setting for RateLimit {
 }
 
 /// A server of this host is shared with nobody: its limit is what it can do.
-fn rate_limit(section: &Section<'_>, key: &str, default: u32) -> Result<RateLimit, Faulty> {
+fn rate_limit(section: &Section<'_>, key: &str, default: u32) -> Result<RateLimit, ReadError> {
     let (written, base_url) = (section.optional(key), section.get("base_url", openai()));
     let default = || match base_url {
         Ok(base_url) if is_loopback(base_url.expose()) => Ok(RateLimit::Unlimited),
@@ -182,11 +182,11 @@ fn is_next(section: &Section<'_>) -> bool {
 }
 
 /// A key that belongs to the model itself: the next model has no default of it.
-fn own<T: Setting>(section: &Section<'_>, key: &str, default: T) -> Result<T, Faulty> {
+fn own<T: Setting>(section: &Section<'_>, key: &str, default: T) -> Result<T, ReadError> {
     if is_next(section) { section.required(key) } else { section.get(key, default) }
 }
 
-fn dimensions(section: &Section<'_>, key: &str) -> Result<NonZeroU32, Faulty> {
+fn dimensions(section: &Section<'_>, key: &str) -> Result<NonZeroU32, ReadError> {
     let dimensions = own(section, key, count(1536))?;
     if dimensions.get() <= MAX_INDEXED_DIMENSIONS {
         return Ok(dimensions);
@@ -200,10 +200,10 @@ fn dimensions(section: &Section<'_>, key: &str) -> Result<NonZeroU32, Faulty> {
 /// Notes which sizes do not fit into each other, as far as they could be read.
 fn check_sizes(
     section: &Section<'_>,
-    chunk: Result<NonZeroU32, Faulty>,
-    overlap: Result<u32, Faulty>,
-    input: Result<NonZeroU32, Faulty>,
-    request: Result<NonZeroU32, Faulty>,
+    chunk: Result<NonZeroU32, ReadError>,
+    overlap: Result<u32, ReadError>,
+    input: Result<NonZeroU32, ReadError>,
+    request: Result<NonZeroU32, ReadError>,
 ) {
     if let (Ok(chunk), Ok(overlap)) = (chunk, overlap)
         && overlap >= chunk.get()
@@ -228,9 +228,9 @@ fn check_sizes(
 /// The next model must be another one, and shares what belongs to both.
 fn check_next(
     section: &Section<'_>,
-    model: &Result<String, Faulty>,
-    dimensions: Result<NonZeroU32, Faulty>,
-    next: &Result<Option<Box<Embedding>>, Faulty>,
+    model: &Result<String, ReadError>,
+    dimensions: Result<NonZeroU32, ReadError>,
+    next: &Result<Option<Box<Embedding>>, ReadError>,
 ) {
     if is_next(section) {
         section.refuse(&[
@@ -272,7 +272,7 @@ impl Setting for TokenizerChoice {
 }
 
 /// Here `{ file = … }` names the tokenizer itself, not a text that names one.
-fn tokenizer(section: &Section<'_>, key: &str) -> Result<TokenizerChoice, Faulty> {
+fn tokenizer(section: &Section<'_>, key: &str) -> Result<TokenizerChoice, ReadError> {
     match section.file(key) {
         Some(file) => file.map(|(file, json)| TokenizerChoice::File { file, json }),
         None => section.get(key, TokenizerChoice::Cl100kBase),

@@ -18,7 +18,7 @@ use super::{
 
 /// A value could not be read; its fault has been noted.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Faulty;
+pub(crate) struct ReadError;
 
 /// What all sections share: where files and environment variables are looked up, and the faults.
 pub(crate) struct Reader<'a> {
@@ -28,9 +28,9 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    pub(crate) fn fault(&self, origin: &Origin, path: String, message: impl Into<String>) -> Faulty {
+    pub(crate) fn fault(&self, origin: &Origin, path: String, message: impl Into<String>) -> ReadError {
         self.faults.borrow_mut().push(Fault { origin: origin.clone(), path, message: message.into() });
-        Faulty
+        ReadError
     }
 
     /// Looks up `{ env = "NAME" }`: the variable, else the file that `NAME_FILE` names, else the service manager's
@@ -106,14 +106,14 @@ impl<'a> Section<'a> {
     }
 
     /// Notes a fault of a key whose value was readable and yet is wrong, at the section's own place if it was left out.
-    pub(crate) fn fault(&self, key: &str, message: impl Into<String>) -> Faulty {
+    pub(crate) fn fault(&self, key: &str, message: impl Into<String>) -> ReadError {
         let written = self.entries.and_then(|entries| entries.get(key)).filter(|node| !node.is_inherited());
         let origin = written.map_or(&self.origin, |node| &node.origin);
         self.reader.fault(origin, self.path_of(key), message)
     }
 
     /// Notes a fault of a key in another section, which this one depends on.
-    pub(crate) fn fault_elsewhere(&self, path: &str, message: impl Into<String>) -> Faulty {
+    pub(crate) fn fault_elsewhere(&self, path: &str, message: impl Into<String>) -> ReadError {
         self.reader.fault(&Origin::Default, path.to_owned(), message)
     }
 
@@ -137,7 +137,7 @@ impl<'a> Section<'a> {
     }
 
     /// Reads a table inside this one.
-    pub(crate) fn table<T: Table>(&self, key: &str) -> Result<T, Faulty> {
+    pub(crate) fn table<T: Table>(&self, key: &str) -> Result<T, ReadError> {
         let section = self.section(key);
         let table = T::read(&section);
         section.finish();
@@ -145,12 +145,12 @@ impl<'a> Section<'a> {
     }
 
     /// Reads a table inside this one, unless it was left out.
-    pub(crate) fn optional_table<T: Table>(&self, key: &str) -> Result<Option<Box<T>>, Faulty> {
+    pub(crate) fn optional_table<T: Table>(&self, key: &str) -> Result<Option<Box<T>>, ReadError> {
         self.node(key).map(|_| self.table(key).map(Box::new)).transpose()
     }
 
     /// Reads a list of tables whose names differ.
-    pub(crate) fn list<T: Table>(&self, key: &str) -> Result<Vec<T>, Faulty> {
+    pub(crate) fn list<T: Table>(&self, key: &str) -> Result<Vec<T>, ReadError> {
         let sections = self.sections(key);
         let mut names = BTreeSet::new();
         for section in &sections {
@@ -196,17 +196,17 @@ impl<'a> Section<'a> {
     }
 
     /// The value, or the default when the key was left out.
-    pub(crate) fn get<T: Setting>(&self, key: &str, default: T) -> Result<T, Faulty> {
+    pub(crate) fn get<T: Setting>(&self, key: &str, default: T) -> Result<T, ReadError> {
         Ok(self.optional(key)?.unwrap_or(default))
     }
 
     /// The value; leaving it out is a fault.
-    pub(crate) fn required<T: Setting>(&self, key: &str) -> Result<T, Faulty> {
+    pub(crate) fn required<T: Setting>(&self, key: &str) -> Result<T, ReadError> {
         self.optional(key)?.ok_or_else(|| self.fault(key, "is required"))
     }
 
     /// The value, or nothing when the key was left out.
-    pub(crate) fn optional<T: Setting>(&self, key: &str) -> Result<Option<T>, Faulty> {
+    pub(crate) fn optional<T: Setting>(&self, key: &str) -> Result<Option<T>, ReadError> {
         let Some(node) = self.node(key) else { return Ok(None) };
         self.reader.value(node).map(Some).map_err(|message| {
             // An inherited value is wrong where it was written.
@@ -216,7 +216,7 @@ impl<'a> Section<'a> {
     }
 
     /// A value of another section, or the default when it was left out there too.
-    pub(crate) fn inherited<T: Setting>(&self, key: &str, default: T) -> Result<T, Faulty> {
+    pub(crate) fn inherited<T: Setting>(&self, key: &str, default: T) -> Result<T, ReadError> {
         let is_inherited = self.entries.and_then(|entries| entries.get(key)).is_some_and(Node::is_inherited);
         if is_inherited { self.get(key, default) } else { Ok(default) }
     }
@@ -227,7 +227,7 @@ impl<'a> Section<'a> {
         key: &str,
         default: T,
         check: impl FnOnce(&T) -> Result<(), String>,
-    ) -> Result<T, Faulty> {
+    ) -> Result<T, ReadError> {
         let value = self.get(key, default)?;
         check(&value).map_err(|message| self.fault(key, message))?;
         Ok(value)
@@ -239,7 +239,7 @@ impl<'a> Section<'a> {
         [one, other]: [&str; 2],
         from_one: impl FnOnce(A) -> T,
         from_other: impl FnOnce(B) -> T,
-    ) -> Result<T, Faulty> {
+    ) -> Result<T, ReadError> {
         match (self.optional(one).transpose(), self.optional(other).transpose()) {
             (Some(one), None) => one.map(from_one),
             (None, Some(other)) => other.map(from_other),
@@ -278,7 +278,7 @@ impl<'a> Section<'a> {
     }
 
     /// The bytes of the file that `key = { file = "PATH" }` names, and the path as it was written.
-    pub(crate) fn file(&self, key: &str) -> Option<Result<(String, Vec<u8>), Faulty>> {
+    pub(crate) fn file(&self, key: &str) -> Option<Result<(String, Vec<u8>), ReadError>> {
         let Reference::File(path) = Reference::parse(&self.node(key)?.value)? else { return None };
         let full = self.folder().join(path);
         let bytes = std::fs::read(&full).map(|bytes| (path.to_owned(), bytes));

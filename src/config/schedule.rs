@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     fault::nearest,
-    reader::{Faulty, Section},
+    reader::{ReadError, Section},
     sections::seconds,
     table::{Shown, Table, table},
     tree::Value,
@@ -62,7 +62,7 @@ pub(super) enum JobWord {
 }
 
 impl Table for ScheduledJob {
-    fn read(section: &Section<'_>) -> Result<Self, Faulty> {
+    fn read(section: &Section<'_>) -> Result<Self, ReadError> {
         let job = section.required("job").inspect_err(|_| section.pass_over(["args"].into_iter()))?;
         let args = section.section("args");
         let job = match job {
@@ -108,7 +108,7 @@ pub(super) fn check_sources(root: &Section<'_>) {
     }
 }
 
-fn cron(section: &Section<'_>, key: &str) -> Result<String, Faulty> {
+fn cron(section: &Section<'_>, key: &str) -> Result<String, ReadError> {
     let cron: String = section.required(key)?;
     match croner::parser::CronParser::new().parse(&cron) {
         Ok(_) => Ok(cron),

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{
-    reader::{Faulty, Section},
+    reader::{ReadError, Section},
     table::table,
 };
 use crate::{
@@ -15,14 +15,14 @@ use crate::{
     job::Backoff,
     queue::{self, Limits},
     retention::Retention,
-    store::Reach,
+    store::DatabaseSettings,
 };
 
 /// Whoever waits for a lock must not keep others from their work.
 const LEAST_CONNECTIONS: u32 = 4;
 
 table! {
-    Reach, section {
+    DatabaseSettings, section {
         url: with(database_url),
         direct_url: with(optional_database_url),
         read_url: with(optional_database_url),
@@ -31,7 +31,7 @@ table! {
     }
 }
 
-fn max_connections(section: &Section<'_>, key: &str) -> Result<u32, Faulty> {
+fn max_connections(section: &Section<'_>, key: &str) -> Result<u32, ReadError> {
     section.checked(key, 20, |connections| match *connections {
         LEAST_CONNECTIONS.. => Ok(()),
         _ => Err(format!(
@@ -42,13 +42,13 @@ fn max_connections(section: &Section<'_>, key: &str) -> Result<u32, Faulty> {
 }
 
 /// An address that is `$DATABASE_URL` when it was left out.
-pub(super) fn database_url(section: &Section<'_>, key: &str) -> Result<DatabaseUrl, Faulty> {
+pub(super) fn database_url(section: &Section<'_>, key: &str) -> Result<DatabaseUrl, ReadError> {
     optional_database_url(section, key)?
         .ok_or_else(|| section.fault(key, "is required, here or as the environment's DATABASE_URL"))
 }
 
 /// An address whose password, if it has one, is not in the file.
-fn optional_database_url(section: &Section<'_>, key: &str) -> Result<Option<DatabaseUrl>, Faulty> {
+fn optional_database_url(section: &Section<'_>, key: &str) -> Result<Option<DatabaseUrl>, ReadError> {
     section.checked(key, None, |url: &Option<DatabaseUrl>| {
         let has_password = url.as_ref().is_some_and(DatabaseUrl::has_password);
         if has_password && section.is_literal(key) {
@@ -86,7 +86,7 @@ fn loopback(port: u16) -> SocketAddr {
 }
 
 /// An origin must be written as a browser sends it; another spelling would never match.
-fn origins(section: &Section<'_>, key: &str) -> Result<Vec<String>, Faulty> {
+fn origins(section: &Section<'_>, key: &str) -> Result<Vec<String>, ReadError> {
     let origins: Vec<String> = section.get(key, Vec::new())?;
     for text in &origins {
         let url = Url::parse(text).ok().filter(Url::has_host);
@@ -150,7 +150,7 @@ table! {
     }
 }
 
-fn lease(section: &Section<'_>, key: &str) -> Result<Duration, Faulty> {
+fn lease(section: &Section<'_>, key: &str) -> Result<Duration, ReadError> {
     section.checked(key, seconds(60), |lease| {
         let is_renewable = *lease >= seconds(1);
         is_renewable
@@ -192,7 +192,7 @@ table! {
 }
 
 /// A secret as Standard Webhooks has it.
-fn signing_key(section: &Section<'_>, key: &str) -> Result<SecretString, Faulty> {
+fn signing_key(section: &Section<'_>, key: &str) -> Result<SecretString, ReadError> {
     let secret: SecretString = section.required(key)?;
     let encoded = secret.expose_secret().strip_prefix("whsec_");
     let bytes = encoded.and_then(|encoded| STANDARD.decode(encoded).ok());
@@ -223,14 +223,14 @@ table! {
     }
 }
 
-fn log_filter(section: &Section<'_>, key: &str) -> Result<String, Faulty> {
+fn log_filter(section: &Section<'_>, key: &str) -> Result<String, ReadError> {
     section.checked(key, "info".to_owned(), |filter| match filter.parse::<tracing_subscriber::EnvFilter>() {
         Ok(_) => Ok(()),
         Err(error) => Err(format!("is not a tracing filter: {error}")),
     })
 }
 
-pub(super) fn at_least_one(section: &Section<'_>, key: &str, default: u32) -> Result<u32, Faulty> {
+pub(super) fn at_least_one(section: &Section<'_>, key: &str, default: u32) -> Result<u32, ReadError> {
     section.get(key, count(default)).map(NonZeroU32::get)
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     answers::at_most,
-    reader::{Faulty, Reader, Section},
+    reader::{ReadError, Reader, Section},
     sections::{at_least_one, database_url, seconds},
     table::{Shown, Table, table},
     tree::{Node, Value},
@@ -15,7 +15,7 @@ use crate::{
     catalogue::{MassDelete, render::Rendering},
     source::{
         feed::{self, Place},
-        postgres::{self, Relation, triggers::Related},
+        postgres::{self, Relation, triggers::RelatedTable},
     },
 };
 
@@ -70,7 +70,7 @@ table! {
 }
 
 impl Table for SourceKind {
-    fn read(section: &Section<'_>) -> Result<Self, Faulty> {
+    fn read(section: &Section<'_>) -> Result<Self, ReadError> {
         match section.required("kind") {
             Ok(KindWord::Postgres) => {
                 section.refuse(OF_FEED);
@@ -141,9 +141,9 @@ table! {
     }
 }
 
-table! { Related, section { table: required(), columns: get(Vec::new()), keys: with(keys) } }
+table! { RelatedTable, section { table: required(), columns: get(Vec::new()), keys: with(keys) } }
 
-fn keys(section: &Section<'_>, key: &str) -> Result<String, Faulty> {
+fn keys(section: &Section<'_>, key: &str) -> Result<String, ReadError> {
     section.required(key).map(|query: String| without_end(&query))
 }
 
@@ -152,7 +152,7 @@ fn without_end(query: &str) -> String {
 }
 
 impl Table for Relation {
-    fn read(section: &Section<'_>) -> Result<Self, Faulty> {
+    fn read(section: &Section<'_>) -> Result<Self, ReadError> {
         let condition = section.get("where", None);
         let relation = section.one_of(
             ["table", "query"],
@@ -180,7 +180,7 @@ impl Table for Relation {
 }
 
 impl Table for Place {
-    fn read(section: &Section<'_>) -> Result<Self, Faulty> {
+    fn read(section: &Section<'_>) -> Result<Self, ReadError> {
         let in_folder = |path: String| Self::Path(section.folder().join(path));
         section.one_of(["path", "url"], in_folder, Self::Url)
     }
@@ -197,7 +197,7 @@ impl Table for Place {
 const LONGEST_NAME: usize = 40;
 
 /// A name is part of addresses and metric labels, so it is kept plain.
-fn name(section: &Section<'_>, key: &str) -> Result<String, Faulty> {
+fn name(section: &Section<'_>, key: &str) -> Result<String, ReadError> {
     let name: String = section.required(key)?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(is_plain) {
@@ -208,7 +208,7 @@ fn name(section: &Section<'_>, key: &str) -> Result<String, Faulty> {
 }
 
 /// Templates are checked here for their syntax; their columns are checked against the source.
-fn template(section: &Section<'_>, key: &str) -> Result<Option<String>, Faulty> {
+fn template(section: &Section<'_>, key: &str) -> Result<Option<String>, ReadError> {
     section.checked(key, None, |text: &Option<String>| {
         let text = text.as_deref().unwrap_or_default();
         match minijinja::Environment::new().template_from_str(text) {
@@ -218,7 +218,7 @@ fn template(section: &Section<'_>, key: &str) -> Result<Option<String>, Faulty> 
     })
 }
 
-fn required_template(section: &Section<'_>, key: &str) -> Result<String, Faulty> {
+fn required_template(section: &Section<'_>, key: &str) -> Result<String, ReadError> {
     template(section, key)?.ok_or_else(|| section.fault(key, "is required"))
 }
 

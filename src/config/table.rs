@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 
-use super::reader::{Faulty, Section};
+use super::reader::{ReadError, Section};
 
 /// The keys of a table as `config show` prints them.
 pub(crate) type Shown = Map<String, Json>;
@@ -11,22 +11,22 @@ pub(crate) type Shown = Map<String, Json>;
 /// A type that is read from the keys of a table.
 pub(crate) trait Table: Sized {
     /// Reads every key, also after one that is wrong.
-    fn read(section: &Section<'_>) -> Result<Self, Faulty>;
+    fn read(section: &Section<'_>) -> Result<Self, ReadError>;
 
     /// Adds the keys with the values in force.
     fn show(&self, shown: &mut Shown);
 }
 
 /// A value that says `none` for null, which TOML leaves out.
-pub(crate) struct Optional<'a>(pub(crate) &'a Json);
+pub(crate) struct NullAsNone<'a>(pub(crate) &'a Json);
 
-impl Serialize for Optional<'_> {
+impl Serialize for NullAsNone<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Json::Null => serializer.serialize_none(),
-            Json::Array(items) => serializer.collect_seq(items.iter().map(Optional)),
+            Json::Array(items) => serializer.collect_seq(items.iter().map(NullAsNone)),
             Json::Object(keys) => {
-                serializer.collect_map(keys.iter().map(|(key, value)| (key, Optional(value))))
+                serializer.collect_map(keys.iter().map(|(key, value)| (key, NullAsNone(value))))
             }
             other => other.serialize(serializer),
         }
@@ -79,7 +79,7 @@ macro_rules! table {
         impl $crate::config::table::Table for $type {
             fn read(
                 $section: &$crate::config::reader::Section<'_>,
-            ) -> Result<Self, $crate::config::reader::Faulty> {
+            ) -> Result<Self, $crate::config::reader::ReadError> {
                 $(let $field = $crate::config::table::read_key!(
                     $section, $crate::config::table::key!($field $($key)?), $how($($argument)?)
                 );)+

@@ -26,7 +26,7 @@ pub(super) struct Sync {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Syncing {
+pub(super) struct SyncReceipt {
     sources: Vec<String>,
 }
 
@@ -57,12 +57,12 @@ pub(super) async fn refresh(
 /// Has sources compared with the index
 #[utoipa::path(
     post, path = "/v1/sync", tag = "catalogue", request_body = Sync,
-    responses((status = 202, description = "They will be", body = Syncing))
+    responses((status = 202, description = "They will be", body = SyncReceipt))
 )]
 pub(super) async fn sync(
     caller: Caller,
     Body(request): Body<Sync>,
-) -> Result<(StatusCode, Json<Syncing>), Problem> {
+) -> Result<(StatusCode, Json<SyncReceipt>), Problem> {
     caller.may_all(Scope::Admin)?;
     if let Some(source) = &request.source {
         check_source(&caller.api, source)?;
@@ -74,7 +74,7 @@ pub(super) async fn sync(
     let suffix = if request.full { "/full" } else { "" };
     let keys: Vec<_> = sources.iter().map(|source| format!("{source}{suffix}")).collect();
     caller.api.store.enqueue(SyncCatalogue::KIND, &keys, &payloads).await?;
-    Ok((StatusCode::ACCEPTED, Json(Syncing { sources })))
+    Ok((StatusCode::ACCEPTED, Json(SyncReceipt { sources })))
 }
 
 fn check_source(api: &Api, source: &String) -> Result<(), Problem> {

@@ -101,7 +101,7 @@ pub(super) async fn stream(
 
 fn events(api: Api, id: Uuid, after: i64) -> impl Stream<Item = Result<Frame, Infallible>> {
     stream! {
-        let mut received = Received { id, last: after };
+        let mut received = ClientState { id, last: after };
         let mut changes = pin!(api.waiting.changes(id));
         while changes.next().await.is_some() {
             loop {
@@ -131,7 +131,7 @@ fn events(api: Api, id: Uuid, after: i64) -> impl Stream<Item = Result<Frame, In
 }
 
 /// The part of an answer that a client has received.
-struct Received {
+struct ClientState {
     id: Uuid,
     last: i64,
 }
@@ -141,7 +141,7 @@ struct Next {
     is_last: bool,
 }
 
-impl Received {
+impl ClientState {
     /// Reads the next events; `None` if the answer was erased.
     async fn next(&mut self, api: &Api) -> Result<Option<Next>, StoreError> {
         let mut frames = Vec::new();

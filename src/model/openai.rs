@@ -23,7 +23,7 @@ use tower::ServiceExt;
 
 use crate::{
     clock, http_client,
-    model::{Embedded, Embedder, EmbeddingModel, ModelError, RateLimitRemaining, RetryPermit},
+    model::{Embedder, EmbeddingModel, Embeddings, ModelError, RateLimitRemaining, RetryPermit},
     retry_hint,
 };
 
@@ -281,13 +281,13 @@ impl OpenAiEmbedder {
         Self { server, model, format: OnceLock::new() }
     }
 
-    async fn request(&self, inputs: &[String], again: &RetryPermit<'_>) -> Result<Embedded, ModelError> {
+    async fn request(&self, inputs: &[String], again: &RetryPermit<'_>) -> Result<Embeddings, ModelError> {
         let (vectors, tokens, left) = match self.format.get() {
             Some(EncodingFormat::Base64) => self.in_base64(inputs).await?,
             Some(EncodingFormat::Float) => self.in_decimals(inputs).await?,
             None => self.in_either(inputs, again).await?,
         };
-        Ok(Embedded { vectors: self.checked(vectors, inputs.len())?, tokens: tokens.into(), left })
+        Ok(Embeddings { vectors: self.checked(vectors, inputs.len())?, tokens: tokens.into(), left })
     }
 
     /// Finds out which format the server gives.
@@ -364,7 +364,7 @@ impl Embedder for OpenAiEmbedder {
         &'a self,
         inputs: &'a [String],
         again: &'a RetryPermit<'a>,
-    ) -> BoxFuture<'a, Result<Embedded, ModelError>> {
+    ) -> BoxFuture<'a, Result<Embeddings, ModelError>> {
         self.request(inputs, again).boxed()
     }
 }

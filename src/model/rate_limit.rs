@@ -21,7 +21,7 @@ use tracing::{Instrument, info_span};
 use crate::{
     clock,
     job::JobError,
-    model::{Completer, Completion, Embedded, Embedder, ModelError, OnDelta, Prompt, RateLimitRemaining},
+    model::{Completer, Completion, Embedder, Embeddings, ModelError, OnDelta, Prompt, RateLimitRemaining},
     store::{
         Store, StoreError,
         jobs::{WaitReason, WaitsFor},
@@ -133,7 +133,7 @@ impl Budget {
         inputs: &[String],
         tokens: u64,
         jobs: &[JobRef],
-    ) -> Result<Embedded, AskError> {
+    ) -> Result<Embeddings, AskError> {
         let asking = self.begin(tokens, jobs).await?;
         let span = info_span!(
             "embeddings",

@@ -13,13 +13,13 @@ const QUIET: Duration = Duration::from_mins(1);
 #[derive(Debug, Default)]
 pub(super) struct Waits {
     /// Since the last look, by the reason.
-    new: BTreeMap<String, Waiting>,
+    new: BTreeMap<String, WaitSpan>,
     /// When a reason was logged.
     logged: BTreeMap<String, Instant>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct WaitSpan {
     jobs: u32,
     first: i64,
     after: Duration,
@@ -28,7 +28,7 @@ struct Waiting {
 impl Waits {
     /// A job waits so long for a reason.
     pub(super) fn add(&mut self, job: i64, reason: String, after: Duration) {
-        let waiting = self.new.entry(reason).or_insert(Waiting { jobs: 0, first: job, after });
+        let waiting = self.new.entry(reason).or_insert(WaitSpan { jobs: 0, first: job, after });
         waiting.jobs += 1;
         waiting.after = waiting.after.min(after);
     }
@@ -43,7 +43,7 @@ impl Waits {
     fn lines(&mut self, now: Instant) -> Vec<String> {
         self.logged.retain(|_, at| now.duration_since(*at) < QUIET);
         let mut lines = Vec::new();
-        for (reason, Waiting { jobs, first, after }) in std::mem::take(&mut self.new) {
+        for (reason, WaitSpan { jobs, first, after }) in std::mem::take(&mut self.new) {
             if self.logged.contains_key(&reason) {
                 continue;
             }

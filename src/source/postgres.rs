@@ -49,7 +49,7 @@ pub struct Settings {
     /// Whether answers read metadata from the shop, so that a stored copy may be an hour old.
     pub live_metadata: bool,
     /// Tables whose changes concern documents, for the triggers.
-    pub related: Vec<triggers::Related>,
+    pub related: Vec<triggers::RelatedTable>,
     /// Rows fetched at once.
     pub page_rows: u32,
     pub max_connections: u32,

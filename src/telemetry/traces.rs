@@ -61,7 +61,7 @@ pub fn follow(span: &Span, traceparent: Option<&str>, is_first: bool) {
 
 /// Returns the `traceparent` of a span, or its parent's if no traces are sent.
 pub fn traceparent(span: &Span, parent: Option<&str>) -> Option<String> {
-    let mut written = Written::default();
+    let mut written = FieldText::default();
     TraceContextPropagator::new().inject_context(&span.context(), &mut written);
     written.0.or_else(|| parent.filter(|parent| is_traceparent(parent)).map(str::to_owned))
 }
@@ -84,9 +84,9 @@ impl Extractor for Header<'_> {
 }
 
 #[derive(Default)]
-struct Written(Option<String>);
+struct FieldText(Option<String>);
 
-impl Injector for Written {
+impl Injector for FieldText {
     fn set(&mut self, key: &str, value: String) {
         if key == "traceparent" {
             self.0 = Some(value);

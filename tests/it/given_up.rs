@@ -111,7 +111,7 @@ async fn a_write_that_is_given_up_takes_nothing_with_it_that_is_written_after_it
 }
 
 async fn one_connection(world: &World) -> Store {
-    Store::open(&Reach { max_connections: 1, ..reach(&world.url()) }).await.unwrap()
+    Store::open(&DatabaseSettings { max_connections: 1, ..reach(&world.url()) }).await.unwrap()
 }
 
 #[tokio::test]

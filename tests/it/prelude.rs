@@ -19,7 +19,7 @@ pub(crate) use shopkeeper::{
     demo::models::{Fault, Operation},
     job::{Job, JobError},
     store::{
-        Reach, Store, StoreError,
+        DatabaseSettings, Store, StoreError,
         chunks::SearchFilter,
         jobs::{Claim, Selection},
     },

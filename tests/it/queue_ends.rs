@@ -127,7 +127,7 @@ async fn whoever_makes_a_job_ready_rings_the_bell() {
 #[tokio::test]
 async fn whoever_listens_takes_no_connection_from_those_who_work() {
     let world = World::new().await;
-    let store = Store::open(&Reach { max_connections: 1, ..reach(&world.url()) }).await.unwrap();
+    let store = Store::open(&DatabaseSettings { max_connections: 1, ..reach(&world.url()) }).await.unwrap();
     let (stop, begun) = (CancellationToken::new(), Notify::new());
     let listening = store.listen(&["shopkeeper_job"], &stop, |_| begun.notify_one());
     let working = async {

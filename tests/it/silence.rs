@@ -44,7 +44,7 @@ async fn statements_and_transactions_that_no_reply_comes_to_are_given_up() {
     let opened = async || {
         let proxy = Proxy::start(&world.url()).await;
         let statement_timeout = Duration::from_secs(4);
-        let ways = Reach { statement_timeout, max_connections: 1, ..reach(&proxy.url()) };
+        let ways = DatabaseSettings { statement_timeout, max_connections: 1, ..reach(&proxy.url()) };
         (Store::open(&ways).await.unwrap(), proxy)
     };
     let is_given_up = async |error, store: &Store, proxy: &Proxy| {

@@ -21,7 +21,7 @@ use shopkeeper::{
         packages,
         postgres::Postgres,
     },
-    store::{Reach, Store, chunks::SearchFilter},
+    store::{DatabaseSettings, Store, chunks::SearchFilter},
     sync::reconcile::{SyncError, SyncOptions, SyncReport},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres as Driver, postgres::PgPoolOptions};
@@ -96,8 +96,8 @@ pub(crate) async fn server() -> &'static Postgres {
     &SERVER.get_or_init(start).await.postgres
 }
 
-pub(crate) fn reach(url: &str) -> Reach {
-    Reach {
+pub(crate) fn reach(url: &str) -> DatabaseSettings {
+    DatabaseSettings {
         url: url.parse().unwrap(),
         direct_url: None,
         read_url: None,

@@ -25,9 +25,9 @@ const BATCH: usize = 32;
 
 /// The loaded model; clones share the weights (90 MB).
 #[derive(Clone)]
-pub struct Minilm(Arc<Loaded>);
+pub struct Minilm(Arc<LoadedModel>);
 
-struct Loaded {
+struct LoadedModel {
     model: BertModel,
     tokenizer: Tokenizer,
     pad_token: u32,
@@ -60,7 +60,7 @@ impl Minilm {
         let weights = VarBuilder::from_buffered_safetensors(weights, DType::F32, &Device::Cpu)?;
         let model = BertModel::load(weights, &config)?;
         let pad_token = u32::try_from(config.pad_token_id)?;
-        Ok(Self(Arc::new(Loaded { model, tokenizer, pad_token, turn: Semaphore::new(1) })))
+        Ok(Self(Arc::new(LoadedModel { model, tokenizer, pad_token, turn: Semaphore::new(1) })))
     }
 
     /// Embeds the texts in their order and counts their tokens. Others get their turn after every batch, so that a

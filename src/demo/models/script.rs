@@ -17,10 +17,10 @@ const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
 /// A handle on the failures of a server and on what it was asked; clones are the same script.
 #[derive(Clone, Debug, Default)]
-pub struct Script(Arc<Shared>);
+pub struct Script(Arc<ScriptState>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct ScriptState {
     state: Mutex<State>,
     counts: watch::Sender<Counts>,
     /// How often [`Script::release`] was called.

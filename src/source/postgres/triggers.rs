@@ -21,7 +21,7 @@ use crate::{
 
 /// A table whose changes concern documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Related {
+pub struct RelatedTable {
     /// `table`, or `schema.table`.
     pub table: String,
     /// The columns that matter; none is all of them.
@@ -114,7 +114,7 @@ const KEY: &str = "case (
 
 impl PostgresSource {
     /// The tables that get triggers.
-    async fn watched(&self) -> CatalogueResult<Vec<Related>> {
+    async fn watched(&self) -> CatalogueResult<Vec<RelatedTable>> {
         let mut watched = self.settings.related.clone();
         if let Relation::Table { name, condition } = &self.settings.relation {
             let settings = &self.settings;
@@ -127,7 +127,10 @@ impl PostgresSource {
                 columns.extend(self.columns_of(name, condition).await?);
             }
             let keys = format!("select row_.{}", quote(&settings.rendering.key));
-            watched.insert(0, Related { table: name.clone(), columns: columns.into_iter().collect(), keys });
+            watched.insert(
+                0,
+                RelatedTable { table: name.clone(), columns: columns.into_iter().collect(), keys },
+            );
         }
         if watched.is_empty() {
             let reason = "it reads a query: name the tables that it reads in [[source.related]], each with the keys that a \
@@ -172,7 +175,7 @@ impl PostgresSource {
         format!("{}_{number}", self.settings.name)
     }
 
-    fn triggers(&self, number: usize, watched: &Related) -> String {
+    fn triggers(&self, number: usize, watched: &RelatedTable) -> String {
         let (name, table, source) = (self.name(number), table(&watched.table), literal(&self.settings.name));
         let function = |event: &str| function(&format!("note_{name}_{event}"));
         let trigger = |event: &str| quote(&format!("shopkeeper_{name}_{event}"));

@@ -1,7 +1,7 @@
 //! The SQL of our schema for an administrator, who applies it by hand when the daemon's role may not.
 
 use super::{MIGRATIONS, SchemaState, repeatable};
-use crate::store::{Reach, Result, options_of};
+use crate::store::{DatabaseSettings, Result, options_of};
 
 /// What a role needs that only asks: printed for an administrator, never executed by us.
 pub const CLIENT_GRANTS: &str = "\
@@ -22,7 +22,7 @@ grant execute on function shopkeeper.search to shopkeeper_client;
 ";
 
 /// The role that the daemon logs in as.
-pub fn role(reach: &Reach) -> Result<String> {
+pub fn role(reach: &DatabaseSettings) -> Result<String> {
     let url = reach.direct_url.as_ref().unwrap_or(&reach.url);
     Ok(options_of(url)?.get_username().to_owned())
 }
