@@ -9,40 +9,39 @@
 //! ```
 //!
 //! # Where to look
-//! | room | what happens there |
+//! | module | what it does |
 //! |---|---|
-//! | [`catalogue`] | what a document is: key, fingerprint, templates, comparison with what is known |
-//! | [`source`] | reads a shop as a catalogue: PostgreSQL with listing, polling and triggers; feeds |
-//! | [`sync`] | finds what changed: `reconcile` compares a whole source, `watch` polls and hears triggers |
-//! | [`indexing`] | makes the index match: `refresh` is the pipeline over a batch, `fill` fills a version, `maintain` looks after HNSW indexes |
-//! | [`answering`] | answers a question: `retrieve`, `condense`, `prompt`, `complete`, `grounding`, and the verdict with its hand-over |
-//! | [`evaluation`] | measures both on golden sets |
-//! | [`webhook`] | tells other services: `webhook` signs, refuses addresses and sends; `job` retries |
-//! | [`model`] | what is asked of models; `openai` asks them, `rate_limit` says when |
+//! | [`catalogue`] | what a document is: key, fingerprint, templates, comparison with the known rows |
+//! | [`source`] | reads a shop as a catalogue: PostgreSQL by listing, polling and triggers; feeds |
+//! | [`sync`] | finds what changed: `reconcile` compares a whole source, `watch` polls and listens to triggers |
+//! | [`indexing`] | makes the index match: `refresh` is the pipeline over a batch, `chunking` cuts texts, `fill` fills an index version, `maintain` builds HNSW indexes |
+//! | [`answering`] | answers a question: `condense`, `retrieve`, `prompt`, `complete`, `grounding`; `judge` decides between answer, refusal and hand-over |
+//! | [`evaluation`] | measures retrieval and answers on golden sets |
+//! | [`webhook`] | signs and sends deliveries and refuses private addresses; `job` retries them |
+//! | [`model`] | what is asked of models; `openai` asks, `rate_limit` holds requests back |
 //! | [`job`] | what a job is, and when it is retried: the whole policy |
 //! | [`queue`] | runs jobs: claims, leases, acknowledgements, schedules |
-//! | [`store`] | every statement on our own tables, one file for each aggregate |
+//! | [`store`] | every statement on our own tables, one file per aggregate; `store::status` counts what `status` shows |
 //! | [`http`] | the API for other services and for operators |
-//! | [`retention`] | deletes what is past its time |
+//! | [`retention`] | deletes old rows |
 //! | [`cli`], [`daemon`], [`config`], `demo` | the commands, the composition root, the settings, the embedded default |
-//! | [`clock`], [`telemetry`], [`http_client`], [`pg_connection`], [`retry_hint`] | what everyone may use |
+//! | [`address`], [`clock`], [`telemetry`], [`http_client`], [`pg_connection`], [`retry_hint`] | shared by all modules above |
 //!
 //! # Layers
-//! A module imports only from layers below its own; `tests/layers.rs` has the list and holds it. From the bottom: the pure
+//! A module imports only from layers below its own; `tests/layers.rs` lists and checks them. From the bottom: the pure
 //! domain (`catalogue`, `model`, the pure files of `indexing` and `answering`); adapters that do not know each other
 //! (`store`, `source`, `model::openai`, `webhook`); `job`; use cases (`sync`, `indexing`, `answering`, `evaluation`,
 //! `webhook::job`, `retention`); edges (`queue`, `http`); the entry (`cli`, `daemon`, `config`, `demo`).
 //!
 //! # Glossary
-//! - **source**: where documents come from, named in `jobs.toml`; **document**: one row of it, told apart by its key.
-//! - **revision**: raised by each change of a document that was noticed; **fingerprint**: of all that decides its
-//!   vectors.
+//! - **source**: where documents come from, named in `jobs.toml`; **document**: one row of it, identified by its key.
+//! - **revision**: raised by each noticed change of a document; **fingerprint**: a hash of all that decides its vectors.
 //! - **chunk**: a part of a document's text; **index version**: the chunks with vectors of one model and dimension.
 //! - **job**: work to be done once, of a **kind**, with a **key** that at most one live job has; **claim**: a worker's
-//!   hold on it; **lease**: how long that holds; **fence**: the number that voids what an older claim writes.
+//!   hold on it; **lease**: how long the claim lasts; **fence**: the number that voids writes of older claims.
 //! - **retry**: again later, counted; **snooze**: again later, not counted; **dead**: given up, kept with its error.
 //! - **passage**: a chunk found for a question; **citation**: a place in an answer that names one; **escalation**: a
-//!   human is asked for.
+//!   request for a human.
 
 pub mod address;
 pub mod answering;

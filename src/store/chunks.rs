@@ -114,7 +114,7 @@ impl Store {
         Ok(rows.into_iter().filter_map(|row| row.passage(false)).collect())
     }
 
-    /// Finds the documents that have one of these SKUs ([`codes`](crate::answering::codes)): of each the chunk
+    /// Finds the documents that have one of these SKUs ([`sku`](crate::answering::sku)): of each the chunk
     /// that is nearest to a vector, nearest first.
     pub async fn named(
         &self,

@@ -52,6 +52,7 @@ mod running;
 mod sandbox;
 mod schedules;
 mod schema;
+mod server;
 mod session_chaos;
 mod sessions;
 mod silence;

@@ -1,12 +1,10 @@
 //! A small shop, its model server and our schema, for one test each.
 
 use std::{
-    cell::RefCell,
     collections::BTreeMap,
     ops::{Deref, DerefMut},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Output},
-    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -15,107 +13,21 @@ use serde_json::Value;
 use shopkeeper::{
     config::Config,
     daemon::{self, Parts, Workers},
-    demo::{
-        folder::DataFolder,
-        models::{Completer, Embedder, Fault, Models, OfflineServer, Operation, Script},
-        packages,
-        postgres::Postgres,
-    },
-    store::{DatabaseSettings, Store, chunks::SearchFilter},
+    demo::models::{Completer, Embedder, Fault, Models, OfflineServer, Operation, Script},
+    store::{Store, chunks::SearchFilter},
     sync::reconcile::{SyncError, SyncOptions, SyncReport},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres as Driver, postgres::PgPoolOptions};
 use tempfile::TempDir;
-use tokio::{
-    runtime::{Builder, Runtime},
-    sync::OnceCell,
-};
+
+pub(crate) use crate::server::*;
 
 /// Nothing that a test waits for takes longer, however busy the machine is.
 pub(crate) const LIMIT: Duration = Duration::from_mins(3);
 
-/// What the largest tests write at once, and more.
-const ROOM: u64 = 6 << 30;
-
-static SERVER: OnceCell<Server> = OnceCell::const_new();
-static NUMBER: AtomicU32 = AtomicU32::new(0);
-
 /// How often what is random or kills is repeated: `make chaos` asks for more than once.
 pub(crate) fn chaos_rounds() -> u32 {
     std::env::var("SHOPKEEPER_CHAOS_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap())
-}
-
-/// The server of this run, and those who make and drop databases in it.
-struct Server {
-    postgres: Postgres,
-    /// The runtimes of tests end with them, and this one does not.
-    runtime: Runtime,
-    admin: PgPool,
-}
-
-thread_local! {
-    static DATABASES: RefCell<Databases> = RefCell::default();
-}
-
-/// The databases of a test, which are dropped when its thread ends.
-#[derive(Default)]
-struct Databases(Vec<String>);
-
-impl Drop for Databases {
-    fn drop(&mut self) {
-        let Some(server) = SERVER.get() else { return };
-        for name in self.0.drain(..) {
-            let drop = AssertSqlSafe(format!("drop database {name} with (force)"));
-            server.runtime.spawn(async move { sqlx::query(drop).execute(&server.admin).await });
-        }
-    }
-}
-
-/// Starts a server that ends with its value.
-pub(crate) async fn start_server(settings: &[(&str, &str)]) -> Postgres {
-    let binaries = packages::postgres_binaries().await.unwrap();
-    let settings = [&[("fsync", "off")], settings].concat();
-    Postgres::start(&binaries, DataFolder::in_memory(ROOM).unwrap(), &settings).await.unwrap()
-}
-
-async fn start() -> Server {
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let starting = runtime.spawn(async {
-        let postgres = start_server(&[("full_page_writes", "off"), ("max_connections", "300")]).await;
-        let admin = PgPoolOptions::new().max_connections(3).connect(&postgres.url("postgres")).await.unwrap();
-        sqlx::query("create database template_ours").execute(&admin).await.unwrap();
-        Store::open_migrated(&reach(&postgres.url("template_ours"))).await.unwrap().close().await;
-        (postgres, admin)
-    });
-    let (postgres, admin) = starting.await.unwrap();
-    Server { postgres, runtime, admin }
-}
-
-/// The server of this run; it ends with the process.
-pub(crate) async fn server() -> &'static Postgres {
-    &SERVER.get_or_init(start).await.postgres
-}
-
-pub(crate) fn reach(url: &str) -> DatabaseSettings {
-    DatabaseSettings {
-        url: url.parse().unwrap(),
-        direct_url: None,
-        read_url: None,
-        max_connections: 5,
-        statement_timeout: Duration::from_secs(30),
-    }
-}
-
-/// Makes a database for this test and says where it is.
-pub(crate) async fn database(template: &str) -> String {
-    let server = SERVER.get_or_init(start).await;
-    let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    // In memory, files are copied in half the time that their pages take through the log.
-    let create = format!("create database {name} template {template} strategy file_copy");
-    let created = sqlx::query(AssertSqlSafe(create)).execute(&server.admin);
-    server.runtime.spawn(created).await.unwrap().unwrap();
-    DATABASES.with_borrow_mut(|databases| databases.0.push(name.clone()));
-    server.postgres.url(&name)
 }
 
 pub(crate) async fn execute(url: &str, statements: &str) {
