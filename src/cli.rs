@@ -222,7 +222,7 @@ fn log_format(config: &Config) -> telemetry::Format {
 
 /// The source that was named, or all.
 fn selected_sources(config: &Config, name: Option<String>) -> Vec<String> {
-    name.map_or_else(|| config.sources.iter().map(|source| source.name.clone()).collect(), |name| vec![name])
+    name.map_or_else(|| config.source_names(), |name| vec![name])
 }
 
 fn require_source(config: &Config, name: &str) -> Result<(), Exit> {

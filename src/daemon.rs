@@ -102,7 +102,7 @@ pub async fn run(
     }
     watch(&servers, &api, &workers, &parts, roles, &stop);
     started(Started { address, heartbeat });
-    // Not before: a shop that does not answer takes its time, and nobody needs to wait for it.
+    // Only now: a shop that does not answer must not delay the start.
     stop.run_until_cancelled(parts.say_source_faults()).await;
 
     stop.cancelled().await;

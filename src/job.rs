@@ -143,7 +143,7 @@ pub enum JobError {
     /// It is not this job's fault: it waits, and the attempt does not count.
     #[error("{reason}")]
     Snooze { after: Duration, reason: String },
-    /// A budget is used up, or an operator forbids it for now: it waits likewise.
+    /// A budget is used up, or an operator has paused spending: the job waits in the same way.
     #[error("{reason}")]
     Withheld { after: Duration, reason: String, by: WaitsFor },
     /// It will never succeed as things are.

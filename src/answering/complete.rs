@@ -78,20 +78,6 @@ impl Composer {
         draft: &Draft,
         cost: &AnswerCost,
     ) -> Result<Settlement, JobError> {
-        let mut settlement = self.answer(conversation, passages, draft, cost).await?;
-        if let Some(answer) = &mut settlement.answer {
-            answer.language = conversation.locale.map(str::to_owned);
-        }
-        Ok(settlement)
-    }
-
-    async fn answer(
-        &self,
-        conversation: Conversation<'_>,
-        passages: &[Passage],
-        draft: &Draft,
-        cost: &AnswerCost,
-    ) -> Result<Settlement, JobError> {
         let Conversation { question, history, locale } = conversation;
         let (refusal, threshold) = (in_language(&self.refusal, locale), self.escalate_above_distance);
         if passages.is_empty() {

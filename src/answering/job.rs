@@ -160,6 +160,9 @@ impl AnswerQuestion {
         draft.found(&Source::list(&passages, &[]));
         let conversation = Conversation { question, history: &history, locale: locale.as_deref() };
         let mut settlement = self.composer.compose(conversation, &passages, draft, cost).await?;
+        if let Some(answer) = &mut settlement.answer {
+            answer.language.clone_from(locale);
+        }
         if wants_human(question) {
             settlement.escalation_reason = Some(EscalationReason::AskedForHuman);
         }

@@ -64,7 +64,7 @@ table! {
     }
 }
 
-/// One request of an answer has no longer than the whole of it.
+/// A single request may not take longer than the whole answer.
 fn request_timeout(section: &Section<'_>, _: &str) -> Result<Duration, ReadError> {
     let request = section.inherited("openai.timeout", seconds(60));
     let whole = section.get("timeout", seconds(60));

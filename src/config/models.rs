@@ -106,7 +106,7 @@ fn inherit_server(heir: &mut Entries, section: &str, above: &Entries, reader: &R
 /// What all daemons together may ask of a model in a minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateLimit {
-    /// Shown as `unlimited`; no setting says so.
+    /// Shown as `unlimited`; cannot be written.
     Unlimited,
     /// At most so many.
     PerMinute(NonZeroU32),
@@ -132,7 +132,7 @@ impl Setting for RateLimit {
     }
 }
 
-/// A server of this host is shared with nobody: its limit is what it can do.
+/// A server on this host has no limit by default, since no other host shares it.
 fn rate_limit(section: &Section<'_>, key: &str, default: u32) -> Result<RateLimit, ReadError> {
     let (written, base_url) = (section.optional(key), section.get("base_url", openai()));
     let default = || match base_url {
@@ -181,7 +181,7 @@ fn is_next(section: &Section<'_>) -> bool {
     section.path() == "embedding.next"
 }
 
-/// A key that belongs to the model itself: the next model has no default of it.
+/// A key that identifies the model: required for the next model, which has no default.
 fn own<T: Setting>(section: &Section<'_>, key: &str, default: T) -> Result<T, ReadError> {
     if is_next(section) { section.required(key) } else { section.get(key, default) }
 }

@@ -18,7 +18,7 @@ use crate::{
     store::DatabaseSettings,
 };
 
-/// Whoever waits for a lock must not keep others from their work.
+/// Statements that wait for a lock must leave connections for others.
 const LEAST_CONNECTIONS: u32 = 4;
 
 table! {
@@ -168,7 +168,7 @@ table! {
     }
 }
 
-/// What a webhook can be told.
+/// The events that a webhook can receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[expect(missing_docs, reason = "named for the words")]
 pub enum Event {

@@ -17,7 +17,7 @@ pub(crate) trait Table: Sized {
     fn show(&self, shown: &mut Shown);
 }
 
-/// A value that says `none` for null, which TOML leaves out.
+/// Serialises null as `none`, which TOML leaves out.
 pub(crate) struct NullAsNone<'a>(pub(crate) &'a Json);
 
 impl Serialize for NullAsNone<'_> {

@@ -75,7 +75,7 @@ impl Setting for NonZeroU32 {
     }
 }
 
-/// A limit; 0 is none.
+/// A limit; 0 means no limit.
 impl Setting for Option<u32> {
     fn read(value: &Value) -> Result<Self, String> {
         u32::read(value).map(|limit| Some(limit).filter(|limit| *limit > 0))
@@ -123,7 +123,7 @@ impl Setting for Duration {
     }
 }
 
-/// A limit; `"0"` is none.
+/// A limit; `"0"` means no limit.
 impl Setting for Option<Duration> {
     fn read(value: &Value) -> Result<Self, String> {
         Duration::read(value).map(|length| Some(length).filter(|length| !length.is_zero()))
@@ -171,7 +171,7 @@ impl Setting for HttpUrl {
         let expected = "an http or https address";
         match value {
             Value::Text(text) => text.parse().or_else(|_| {
-                // There may be a password in it, and nobody can tell where.
+                // It may contain a password in an unknown place.
                 if text.contains(['@', '?']) {
                     Err(format!("must be {expected}"))
                 } else {
@@ -187,7 +187,7 @@ impl Setting for HttpUrl {
     }
 }
 
-/// An address to listen on, or to send to; the empty string is none.
+/// An address to listen on or to send to; the empty string switches it off.
 macro_rules! switched_off_when_empty {
     ($($type:ty: $expected:expr;)+) => {
         $(impl Setting for Option<$type> {

@@ -7,7 +7,7 @@ use anyhow::Context;
 use super::{Role, Roles};
 use crate::config::Config;
 
-/// The sockets of the daemon; `None` is switched off, or not of its roles.
+/// The daemon's sockets; `None` if switched off or not among its roles.
 #[derive(Default)]
 pub struct Listeners {
     /// The API for other services.

@@ -19,8 +19,7 @@ pub fn schedules(config: &Config) -> anyhow::Result<Vec<Schedule>> {
     for schedule in &config.schedules {
         let (kind, keys, payloads) = match &schedule.job {
             ScheduledJob::SyncCatalogue(source) => {
-                let all = config.sources.iter().map(|source| source.name.clone());
-                let names = source.clone().map_or_else(|| all.collect(), |name| vec![name]);
+                let names = source.clone().map_or_else(|| config.source_names(), |name| vec![name]);
                 let payloads = sync_payloads(&names);
                 (SyncCatalogue::KIND, names, payloads)
             }

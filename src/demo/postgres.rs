@@ -32,7 +32,7 @@ const PORT_ATTEMPTS: u32 = 5;
 const START_LIMIT: Duration = Duration::from_mins(1);
 /// Longest time for one attempt to connect.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// Time between two looks at a server while something is awaited of it.
+/// Interval of the checks while waiting for a server.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A running private PostgreSQL, and the folder it runs in.

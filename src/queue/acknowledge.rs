@@ -25,7 +25,7 @@ const BATCH: usize = 500;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// A run that is over.
+/// A finished run.
 pub(super) struct RunEnd {
     pub(super) lease: Lease,
     pub(super) attempt: u32,
@@ -55,7 +55,7 @@ impl RunResult {
     }
 }
 
-/// Returns where runs that are over are handed in, and what writes their outcomes until that is dropped.
+/// Returns the sender for finished runs, and the task that writes their outcomes until the sender is dropped.
 pub(super) fn start(slots: Arc<Slots>) -> (mpsc::UnboundedSender<RunEnd>, impl Future<Output = ()>) {
     let (outcomes, mut ended) = mpsc::unbounded_channel();
     let writing = async move {
@@ -79,7 +79,7 @@ pub(super) fn start(slots: Arc<Slots>) -> (mpsc::UnboundedSender<RunEnd>, impl F
     (outcomes, writing)
 }
 
-/// What is to be written of these runs. Jobs that their handlers completed are no longer held.
+/// The ends to write for these runs. Jobs that their handlers completed are released.
 fn ends(slots: &Slots, batch: impl Iterator<Item = RunEnd>, waits: &mut Waits) -> Vec<JobEnd> {
     let (mut ends, mut committed, mut lost) = (Vec::new(), Vec::new(), Vec::new());
     for RunEnd { lease, attempt, result } in batch {
@@ -172,7 +172,7 @@ async fn write(slots: &Slots, ends: Vec<JobEnd>) -> Vec<JobEnd> {
 fn refused(slots: &Slots, end: JobEnd, error: &StoreError) -> Option<JobEnd> {
     let JobEnd { lease, ending } = end;
     match ending {
-        // What follows from it cannot be enqueued: no repeating mends that.
+        // Its follow-up jobs cannot be enqueued, and a retry would not help.
         Ending::Done(_) => {
             let error = format!("its outcome cannot be written: {error}");
             Some(JobEnd::failed(lease, Failure::Dead { rejected_by: None }, error))

@@ -110,7 +110,7 @@ impl<J: BatchJob> Runner<J> {
 
     fn hand_in(&self, job: &ClaimedJob, result: RunResult, started: Instant) {
         telemetry::job_ended(J::KIND, result.name(), job.waited, started.elapsed());
-        // There is a receiver until the last run is over.
+        // The receiver lives until the last run has finished.
         if let Some(outcomes) = self.outcomes.upgrade() {
             let _ = outcomes.send(RunEnd { lease: job.lease, attempt: job.attempt, result });
         }

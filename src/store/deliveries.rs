@@ -1,10 +1,10 @@
 //! What other services are told: written with the result by a trigger, sent by jobs.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Result, Store, jobs, jobs::Lease};
+use super::{Result, Store, jobs, jobs::Lease, words::words};
 
 /// A message that is to be sent.
 #[derive(Clone, Debug)]
@@ -28,30 +28,16 @@ pub struct DeliveryAttempt {
     pub error: Option<String>,
 }
 
-/// The states of a message.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Serialize,
-    Deserialize,
-    utoipa::ToSchema,
-    sqlx::Type,
-    strum::IntoStaticStr,
-    strum::VariantNames,
-)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum DeliveryStatus {
-    /// It is sent, or sent again.
-    Pending,
-    /// The receiver has it.
-    Delivered,
-    /// It is given up.
-    Failed,
+words! {
+    /// The states of a message.
+    pub enum DeliveryStatus {
+        /// It is sent, or sent again.
+        Pending,
+        /// The receiver has it.
+        Delivered,
+        /// It is given up.
+        Failed,
+    }
 }
 
 /// A message as operators see it.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Result, Store};
 use crate::answering::object::{EscalationStatus, Source, or_default};
 
-/// A question that a human is asked to look at, with its context.
+/// A question handed over to a human, with its context.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Escalation {
     /// `escalation`.

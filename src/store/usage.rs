@@ -6,30 +6,16 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Result, Store};
+use super::{Result, Store, words::words};
 
-/// What models are asked for.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Serialize,
-    utoipa::ToSchema,
-    sqlx::Type,
-    strum::Display,
-    strum::IntoStaticStr,
-    strum::VariantNames,
-)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum Operation {
-    /// The embedding of documents.
-    Embedding,
-    /// An answer to a question.
-    Answer,
+words! {
+    /// What models are asked for.
+    pub enum Operation {
+        /// The embedding of documents.
+        Embedding,
+        /// An answer to a question.
+        Answer,
+    }
 }
 
 /// What one request cost.

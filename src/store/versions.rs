@@ -1,28 +1,24 @@
 //! Index versions: made, filled, swapped and dropped while the index is in use.
 
-use super::{Result, Store, StoreError};
+use super::{Result, Store, StoreError, words::words};
 use crate::catalogue::DocumentId;
 
 mod building;
 
-/// The states of an index version.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, sqlx::Type, strum::Display, strum::VariantNames,
-)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum IndexState {
-    /// Being filled.
-    Building,
-    /// Filled; may become active.
-    Ready,
-    /// Searched.
-    Active,
-    /// Was active.
-    Retired,
-    /// No longer written.
-    Dropping,
+words! {
+    /// The states of an index version.
+    pub enum IndexState {
+        /// Being filled.
+        Building,
+        /// Filled; may become active.
+        Ready,
+        /// Searched.
+        Active,
+        /// Was active.
+        Retired,
+        /// No longer written.
+        Dropping,
+    }
 }
 
 /// Vectors of one model and dimension.

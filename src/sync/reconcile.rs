@@ -146,11 +146,6 @@ impl Job for SyncCatalogue {
 }
 
 impl SyncCatalogue {
-    /// Whether there is such a source; the error says so.
-    pub fn require(&self, name: &str) -> Result<(), SyncError> {
-        self.source(name).map(drop)
-    }
-
     pub(crate) fn source(&self, name: &str) -> Result<&SyncedSource, SyncError> {
         self.sources.get(name).ok_or_else(|| SyncError::Unknown(name.to_owned()))
     }

@@ -1,12 +1,18 @@
 //! What the migrations make: `migrations/schema.sql`, and the words of states.
 
 use crate::prelude::*;
-use shopkeeper::store::{
-    answers::EventKind,
-    deliveries::DeliveryStatus,
-    jobs::{JobState, WaitReason},
-    usage::Operation,
-    versions::IndexState,
+use shopkeeper::{
+    answering::object::{
+        AnswerOutcome, AnswerStatus, EscalationReason, EscalationStatus, IncompleteReason, Rating,
+        SessionOwner,
+    },
+    store::{
+        answers::EventKind,
+        deliveries::DeliveryStatus,
+        jobs::{JobState, WaitReason},
+        usage::Operation,
+        versions::IndexState,
+    },
 };
 use strum::VariantNames;
 
@@ -35,21 +41,21 @@ async fn the_schema_file_describes_a_migrated_database() {
 #[tokio::test]
 async fn the_words_that_a_column_allows_are_those_of_its_enum() {
     let expected = [
-        ("answer.escalation_reason", ESCALATION_REASONS),
-        ("answer.incomplete_reason", &["max_tokens", "content_filter"]),
-        ("answer.outcome", &["answered", "no_answer", "human_owned", "superseded", "fallback"]),
-        ("answer.status", ANSWER_STATUSES),
+        ("answer.escalation_reason", EscalationReason::VARIANTS),
+        ("answer.incomplete_reason", IncompleteReason::VARIANTS),
+        ("answer.outcome", AnswerOutcome::VARIANTS),
+        ("answer.status", AnswerStatus::VARIANTS),
         ("answer_event.kind", EventKind::VARIANTS),
         ("delivery.status", DeliveryStatus::VARIANTS),
         // Only statements read and write these.
         ("document_index.state", &["fresh", "failed"]),
-        ("escalation.status", &["open", "acknowledged"]),
-        ("feedback.rating", &["up", "down"]),
+        ("escalation.status", EscalationStatus::VARIANTS),
+        ("feedback.rating", Rating::VARIANTS),
         ("index_version.state", IndexState::VARIANTS),
         ("job.state", &["ready", "scheduled", "blocked", "running"]),
         ("job.waits_for", WaitReason::VARIANTS),
         ("job_history.outcome", &["done", "cancelled", "dead"]),
-        ("session.owner", &["bot", "human"]),
+        ("session.owner", SessionOwner::VARIANTS),
         ("usage.operation", Operation::VARIANTS),
     ];
     let set = |words: &[&'static str]| words.iter().copied().map(str::to_owned).collect::<BTreeSet<_>>();
@@ -71,8 +77,3 @@ async fn the_words_that_a_column_allows_are_those_of_its_enum() {
     shown.insert("paused".to_owned());
     assert_eq!(shown, set(<JobState as VariantNames>::VARIANTS));
 }
-
-const ANSWER_STATUSES: &[&str] =
-    &["queued", "in_progress", "completed", "incomplete", "failed", "cancelled", "expired"];
-const ESCALATION_REASONS: &[&str] =
-    &["low_confidence", "no_passages", "ungrounded", "asked_for_human", "failed", "paused"];

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{ClaimedQuestion, RUN};
-use crate::store::{Result, Store, without_nul};
+use crate::store::{Result, Store, without_nul, words::words};
 
 /// One thing that was said.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,18 +18,16 @@ pub struct Event {
     pub data: Value,
 }
 
-/// What can be said while an answer is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type, strum::VariantNames)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum EventKind {
-    /// The passages that it is made of.
-    Sources,
-    /// A piece of the text.
-    Delta,
-    /// The pieces before do not count.
-    Reset,
+words! {
+    /// What can be said while an answer is made.
+    pub enum EventKind {
+        /// The passages that it is made of.
+        Sources,
+        /// A piece of the text.
+        Delta,
+        /// The pieces before do not count.
+        Reset,
+    }
 }
 
 /// How far an answer is.

@@ -5,41 +5,26 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::{OnDead, WaitReason};
-use crate::store::{Result, Store, listen::CANCELLED_JOB};
+use crate::store::{Result, Store, listen::CANCELLED_JOB, words::words};
 
-/// The states of a job, as they are named everywhere: those of live jobs, then the outcomes of finished ones.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Serialize,
-    sqlx::Type,
-    strum::Display,
-    strum::EnumString,
-    strum::IntoStaticStr,
-    strum::VariantArray,
-    strum::VariantNames,
-)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum JobState {
-    /// Due, and waiting for a slot.
-    Ready,
-    /// Waiting for its time, or for others of its group.
-    Scheduled,
-    /// Held by a worker.
-    Running,
-    /// Due, while its kind is paused.
-    Paused,
-    /// Succeeded.
-    Done,
-    /// Cancelled by an operator.
-    Cancelled,
-    /// Given up, and kept with its error.
-    Dead,
+words! {
+    /// The states of live jobs, then the outcomes of finished ones.
+    pub enum JobState {
+        /// Due, and waiting for a slot.
+        Ready,
+        /// Waiting for its time, or for others of its group.
+        Scheduled,
+        /// Held by a worker.
+        Running,
+        /// Due, while its kind is paused.
+        Paused,
+        /// Succeeded.
+        Done,
+        /// Cancelled by an operator.
+        Cancelled,
+        /// Given up, and kept with its error.
+        Dead,
+    }
 }
 
 /// Which jobs.

@@ -40,7 +40,7 @@ impl JobEnd {
 pub enum Ending {
     /// The job is done; these follow from it.
     Done(Vec<NewJob>),
-    /// The job goes on like this; the text is the error.
+    /// The job continues as the failure says; the text is its error.
     Failed(Failure, String),
 }
 
