@@ -15,7 +15,7 @@ test:
 chaos: export SHOPKEEPER_CHAOS_ROUNDS ?= 15
 chaos:
 	$(CARGO) test --locked --features embedded --test it -- --test-threads 1 --nocapture \
-	chaos:: hosts:: coalescing:: refresh::once_quiet refusals::a_model_that_is_away
+	chaos:: hosts:: filters:: coalescing:: refresh::once_quiet refusals::a_model_that_is_away
 
 # What CI runs besides the tests.
 check:

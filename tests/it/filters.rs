@@ -5,27 +5,28 @@ use serde_json::Map;
 use shopkeeper::store::versions::IndexVersion;
 
 const DIMENSIONS: u16 = 8;
-const CHUNKS: u32 = 30_000;
 const TOP_K: u32 = 5;
 
-/// Thirty thousand chunks at random, of which half, a hundredth and ten are marked, and half point away from where
-/// searches begin; ten more are of another source.
+/// Random chunks, a hundred thousand in `make chaos`, of which half, a hundredth and ten are marked, and half point away
+/// from where searches begin; ten more are of another source.
 async fn shop() -> (World, IndexVersion) {
+    let chunks = if chaos_rounds() > 1 { 100_000 } else { 30_000 };
+    let rare = chunks / 10;
     let world = World::with_dimensions(DIMENSIONS, SHOP, SOURCE).await;
     let fill = format!(
         "select setseed(0.5);
          insert into shopkeeper.document (source, key, title, metadata)
-         select case when n <= {CHUNKS} then 'product' else 'faq' end, n, 'Product ' || n, jsonb_build_object(
-             'half', n % 2, 'hundredth', n % 100, 'rare', n % 3000, 'away', n % 2 = 1,
+         select case when n <= {chunks} then 'product' else 'faq' end, n, 'Product ' || n, jsonb_build_object(
+             'half', n % 2, 'hundredth', n % 100, 'rare', n % {rare}, 'away', n % 2 = 1,
              'price', n / 7.0, 'name', md5(n::text)
          )
-         from generate_series(1, {CHUNKS} + 10) as n;
+         from generate_series(1, {chunks} + 10) as n;
          insert into shopkeeper.chunk (version, source, key, ordinal, input_hash, content, tokens, embedding)
-         select 1, case when n <= {CHUNKS} then 'product' else 'faq' end, n, 1, decode(md5(n::text), 'hex'), 'Product ' || n, 3, (
-             select array_agg(case when n <= {CHUNKS} and d = 1 then (1 - 2 * (n % 2)) * (0.5 + random()) else random() - 0.5 end)
+         select 1, case when n <= {chunks} then 'product' else 'faq' end, n, 1, decode(md5(n::text), 'hex'), 'Product ' || n, 3, (
+             select array_agg(case when n <= {chunks} and d = 1 then (1 - 2 * (n % 2)) * (0.5 + random()) else random() - 0.5 end)
              from generate_series(1, {DIMENSIONS}) as d where n > 0
          )::real[]::vector::halfvec
-         from generate_series(1, {CHUNKS} + 10) as n;
+         from generate_series(1, {chunks} + 10) as n;
          analyze shopkeeper.document; analyze shopkeeper.chunk"
     );
     world.execute(&fill).await;

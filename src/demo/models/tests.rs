@@ -321,6 +321,8 @@ async fn faults_of_vectors_change_their_number_length_order_or_values() {
         rows_of(caller.embed_two().await).await
     };
     assert_eq!(faulty(Fault::WrongCount).await, right[..1]);
+    caller.server.script().queue(Embeddings, [Fault::WrongCount]);
+    assert_eq!(json_of(caller.embed(json!("one"), json!({})).await).await["data"], json!([]));
     let [zeros, shorter] = [faulty(Fault::Zeros("one".into())).await, faulty(Fault::WrongDimension).await];
     assert!(shorter.iter().all(|row| floats(row).len() == 7));
     assert_eq!((floats(&zeros[0]), &zeros[1]), (vec![0.0; 8], &right[1]));
