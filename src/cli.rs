@@ -23,7 +23,7 @@ use crate::{
     job::JobError,
     model::ModelError,
     store::{Store, StoreError, jobs::WaitsFor},
-    sync::reconcile::SyncError,
+    sync::report::SyncError,
     telemetry,
 };
 

@@ -1,16 +1,15 @@
 //! The composition root: settings become parts, parts become a daemon, and the daemon ends in order.
 
-use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use anyhow::Context;
-use axum::{Router, http::HeaderValue, serve::ListenerExt};
+use axum::{Router, serve::ListenerExt};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     answering::job::AnswerQuestion,
-    config::{Config, RequireToken},
-    http::{self, Api, LastCount, Rate, Readiness, Waiting},
+    config::Config,
+    http::{self, Api},
     indexing::{
         fill::{FillIndex, REFRESHING},
         refresh::RefreshDocument,
@@ -27,6 +26,7 @@ mod assembly;
 mod listeners;
 pub mod plan;
 mod roles;
+mod routes;
 mod schedules;
 mod workers;
 
@@ -81,7 +81,7 @@ pub async fn run(
     telemetry::record();
     let store = Store::open_migrated(&config.database).await?;
     let parts = prepare(config, &store).await?;
-    let api = api(config, &store, &parts, &stop)?;
+    let api = routes::api(config, &store, &parts, &stop)?;
     let public = listeners.api.filter(|_| roles.has(Role::Http)).map(TcpListener::from_std).transpose()?;
     let admin = listeners.admin.map(TcpListener::from_std).transpose()?;
     let address = public.as_ref().and_then(|listener| listener.local_addr().ok());
@@ -121,37 +121,6 @@ pub async fn run(
     // Unfinished work may still use a connection; the end of the process closes it.
     let _ = tokio::time::timeout(CLOSE, store.close()).await;
     Ok(())
-}
-
-/// What the routes need.
-fn api(config: &Config, store: &Store, parts: &Parts, stop: &CancellationToken) -> anyhow::Result<Api> {
-    let is_local = config.http.listen.is_some_and(|address| address.ip().is_loopback());
-    Ok(Api {
-        store: store.clone(),
-        sources: config.source_names().into(),
-        webhooks: config.webhooks.iter().map(|webhook| webhook.name.clone()).collect(),
-        max_queued: config.answers.max_queued.get(),
-        require_token: match config.http.require_token {
-            RequireToken::Always => true,
-            RequireToken::UnlessLoopback => config.http.listen.is_some() && !is_local,
-            RequireToken::Never => false,
-        },
-        is_local,
-        origins: origins(config)?.into(),
-        rate: Rate::per_minute(NonZeroU32::new(config.http.requests_per_minute)),
-        kinds: Workers::KINDS,
-        retriever: parts.retriever.clone(),
-        max_question_chars: parts.answer.limits.max_question_chars.get() as usize,
-        waiting: Waiting::new(stop.clone()),
-        readiness: Readiness::default(),
-        counted: LastCount::default(),
-    })
-}
-
-/// The browsers' origins that may call the API.
-fn origins(config: &Config) -> anyhow::Result<Vec<HeaderValue>> {
-    let parse = |origin: &String| origin.parse().with_context(|| format!("http.cors_origins: {origin:?}"));
-    config.http.cors_origins.iter().map(parse).collect()
 }
 
 async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {

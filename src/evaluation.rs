@@ -1,4 +1,6 @@
 //! Measures retrieval and answers on golden sets.
 
+pub mod golden;
 pub mod job;
 pub mod metrics;
+pub mod threshold;

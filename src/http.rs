@@ -3,13 +3,7 @@
 //! Every error is a problem (RFC 9457) with a stable `code`. `/openapi.json` is generated from the routes, so that it
 //! contains all of them.
 
-use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -35,12 +29,14 @@ mod metrics;
 mod openapi;
 mod operations;
 mod problem;
+mod readiness;
 mod search;
 mod sessions;
 mod waiting;
 
 pub use auth::{Rate, Scope, new_token};
 pub use metrics::LastCount;
+pub use readiness::Readiness;
 pub use waiting::Waiting;
 
 /// The largest body, in bytes.
@@ -71,45 +67,15 @@ pub struct Api {
     pub counted: LastCount,
 }
 
-/// Whether this process takes new work: until it stops.
-#[derive(Clone, Default)]
-pub struct Readiness {
-    ended: Arc<AtomicBool>,
-    workers: Arc<OnceLock<SteadyCheck>>,
-}
-
-/// Whether the workers reach the database.
-type SteadyCheck = Box<dyn Fn() -> bool + Send + Sync>;
-
-impl Readiness {
-    /// Sets the check whether the workers reach the database, once.
-    pub fn watch(&self, are_steady: impl Fn() -> bool + Send + Sync + 'static) {
-        let _ = self.workers.set(Box::new(are_steady));
-    }
-
-    /// Reports from now on that no new work is taken.
-    pub fn end(&self) {
-        self.ended.store(true, Ordering::Release);
-    }
-
-    fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-    }
-
-    fn has_steady_workers(&self) -> bool {
-        self.workers.get().is_none_or(|are_steady| are_steady())
-    }
-}
-
 /// The routes for other services, with health.
 pub fn api(api: Api) -> Router {
     let origins = api.origins.clone();
     let (routes, document) = OpenApiRouter::with_openapi(openapi::document())
-        .routes(routes!(answers::ask, answers::list))
+        .routes(routes!(answers::ask, answers::listing::list))
         .routes(routes!(answers::read))
         .routes(routes!(events::stream))
         .routes(routes!(answers::cancel))
-        .routes(routes!(answers::rate))
+        .routes(routes!(answers::feedback::rate))
         .routes(routes!(sessions::read, sessions::erase))
         .routes(routes!(sessions::set_owner))
         .routes(routes!(sessions::create_token))

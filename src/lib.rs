@@ -15,11 +15,11 @@
 //! | [`source`] | reads a shop as a catalogue: PostgreSQL by listing, polling and triggers; feeds |
 //! | [`sync`] | finds what changed: `reconcile` compares a whole source, `watch` polls and listens to triggers |
 //! | [`indexing`] | makes the index match: `refresh` is the pipeline over a batch, `chunking` cuts texts, `fill` fills an index version, `maintain` builds HNSW indexes |
-//! | [`answering`] | answers a question: `condense`, `retrieve`, `prompt`, `complete`, `grounding`; `judge` decides between answer, refusal and hand-over |
+//! | [`answering`] | answers a question: `condense`, `retrieve`, `prompt`, `complete`, `grounding`; `verdict` decides between answer, refusal and hand-over |
 //! | [`evaluation`] | measures retrieval and answers on golden sets |
-//! | [`webhook`] | signs and sends deliveries and refuses private addresses; `job` retries them |
-//! | [`model`] | what is asked of models; `openai` asks, `rate_limit` holds requests back |
-//! | [`job`] | what a job is, and when it is retried: the whole policy |
+//! | [`webhook`] | signs and sends deliveries; `address_filter` refuses private addresses, `job` retries |
+//! | [`model`] | requests to models: `openai` sends them, `rate_limit` holds them back |
+//! | [`job`] | what a job is; `job::retry` is the whole retry policy |
 //! | [`queue`] | runs jobs: claims, leases, acknowledgements, schedules |
 //! | [`store`] | every statement on our own tables, one file per aggregate; `store::status` counts what `status` shows |
 //! | [`http`] | the API for other services and for operators |
@@ -67,3 +67,4 @@ pub mod store;
 pub mod sync;
 pub mod telemetry;
 pub mod webhook;
+mod words;

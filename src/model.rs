@@ -1,12 +1,13 @@
-//! What shopkeeper asks of models, and how their failures are told apart.
-
-use std::time::Duration;
+//! Models as the jobs see them: what they are asked, what they reply, and how they fail.
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+mod error;
 pub mod openai;
 pub mod rate_limit;
+
+pub use error::ModelError;
 
 /// A model's name and the length of its vectors. Vectors of two models are never compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,22 +45,22 @@ pub struct Embeddings {
     pub vectors: Vec<Vec<f32>>,
     /// Tokens that the server charged.
     pub tokens: u64,
-    /// What else it says.
+    /// What is left of the server's rate limits.
     pub left: RateLimitRemaining,
 }
 
-/// What a server says may still be asked of it this minute, by everybody with the same key.
+/// What is left of a server's rate limits this minute, for all clients with the same key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateLimitRemaining {
-    /// Requests, when it says so.
+    /// Requests; `None` if the server does not say.
     pub requests: Option<u64>,
-    /// Tokens, when it says so.
+    /// Tokens; `None` if the server does not say.
     pub tokens: Option<u64>,
 }
 
 /// Answers a prompt.
 pub trait Completer: Send + Sync {
-    /// Completes a prompt. With `heard`, each piece of the text is handed over as it comes.
+    /// Completes a prompt. `heard` is called with each piece of the text as it arrives.
     fn complete<'a>(
         &'a self,
         prompt: &'a Prompt,
@@ -68,7 +69,7 @@ pub trait Completer: Send + Sync {
     ) -> BoxFuture<'a, Result<Completion, ModelError>>;
 }
 
-/// Hears a text piece by piece.
+/// Called with each piece of a text.
 pub type OnDelta<'a> = dyn Fn(&str) + Send + Sync + 'a;
 
 /// Messages for a chat model, oldest first, the question last.
@@ -87,13 +88,13 @@ pub struct Prompt {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Message {
-    /// Who says it.
+    /// The speaker.
     pub role: Role,
-    /// What is said.
+    /// The text.
     pub content: String,
 }
 
-/// Who speaks.
+/// The speaker of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -112,49 +113,5 @@ pub struct Completion {
     pub finish_reason: String,
     pub input_tokens: u64,
     pub output_tokens: u64,
-    /// What the server says may still be asked of it.
     pub left: RateLimitRemaining,
-}
-
-/// Why a model did not answer, by what can be done about it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum ModelError {
-    /// The server is down, overloaded or slow: the same request may succeed later.
-    #[error("the model server at {server} is not available: {reason}")]
-    Unavailable {
-        server: String,
-        reason: String,
-        /// When it asked to be tried again.
-        retry_after: Option<Duration>,
-    },
-    /// The server refuses the key or the account: someone must pay or correct the key.
-    #[error("the model server at {server} refuses the key or the account: {reason}")]
-    Refused { server: String, reason: String },
-    /// The server will never accept this request.
-    #[error("the model server at {server} rejects the request: {reason}")]
-    Rejected { server: String, reason: String },
-    /// The server answers what it must not: another count or dimension of vectors, or no JSON.
-    #[error("the model server at {server} answers nonsense: {reason}")]
-    Nonsense {
-        server: String,
-        /// What was wrong, with both numbers where there are two.
-        reason: String,
-    },
-    /// The server has no usable vector for some of several inputs: asked without them, it serves the others.
-    #[error("the model server at {server} answers nonsense: {reason}")]
-    #[strum(serialize = "nonsense")]
-    NoVector {
-        server: String,
-        /// What is wrong with the first such vector.
-        reason: String,
-    },
-}
-
-impl ModelError {
-    /// The word for it in metrics.
-    pub fn code(&self) -> &'static str {
-        self.into()
-    }
 }

@@ -32,7 +32,6 @@ pub mod status;
 pub mod tokens;
 pub mod usage;
 pub mod versions;
-mod words;
 
 /// Our schema in a PostgreSQL.
 #[derive(Clone, Debug)]

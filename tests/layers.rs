@@ -17,13 +17,14 @@ type Layer = (&'static str, &'static str, &'static str);
 /// From the bottom to the top: a layer imports only what is above it in this list.
 const LAYERS: &[Layer] = &[
     ("side", "address clock telemetry http_client pg_connection retry_hint", ""),
+    ("words", "words", ""),
     (
         "domain",
         "catalogue model answering evaluation indexing indexing::batching indexing::chunk indexing::chunking \
          indexing::cuts indexing::tokenizer",
-        "",
+        "words",
     ),
-    ("store", "store", "domain side"),
+    ("store", "store", "domain side words"),
     ("source", "source", "domain side"),
     ("model-server", "model::openai", "domain side"),
     ("webhook", "webhook", "domain side"),
@@ -62,7 +63,7 @@ const RESERVED: &[(&str, &str)] = &[
     ("clap", "cli main"),
     ("anyhow", "cli daemon demo main"),
     ("axum", "http demo::models daemon"),
-    ("sqlx", "store source pg_connection demo"),
+    ("sqlx", "store source pg_connection demo words"),
 ];
 
 /// Our own tables. Only the store may have statements on them.

@@ -1,8 +1,8 @@
 //! Checks an answer against its passages: its citations, numbers, article numbers and links.
 //!
-//! A price that no passage has is worse than no answer, and it is what models invent most easily. Numbers are
-//! compared by value, as either side of the Atlantic writes them: `1,299.00` is `1299` and may be `1.299,00`. Numbers
-//! in words are not checked. A number that the customer said may be repeated as the customer's (`customer.rs`).
+//! A price that no passage has is worse than no answer, and it is what models invent most easily. Numbers are compared by
+//! value, in English or continental notation: `1,299.00` is `1299` and may be `1.299,00`. Numbers in words are not checked.
+//! A number that the customer said may be repeated as the customer's (`customer.rs`).
 
 use std::{cell::LazyCell, collections::BTreeSet};
 
@@ -11,54 +11,25 @@ use utoipa::ToSchema;
 
 use crate::answering::{
     Passage,
-    object::from_stored,
+    object::stored::from_stored,
     sku::{normalize, word_runs},
 };
-use customer::Customer;
-use measures::has_digit;
-use sentences::sentences;
-
+mod citations;
 mod customer;
 mod lexicon;
 mod measures;
+mod numbers;
 mod sentences;
 
-/// A place in an answer that cites a passage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Citation {
-    /// The passage's number, from 1.
-    pub source: u32,
-    /// The first character of `[n]`, counted in Unicode code points.
-    pub start: u32,
-    /// The first character after it.
-    pub end: u32,
-}
-
-/// Finds the marks `[n]` in an answer: those that name one of `passages`, and the numbers of the others.
-pub fn find_citations(text: &str, passages: usize) -> (Vec<Citation>, Vec<u32>) {
-    let (mut citations, mut invalid) = (Vec::new(), Vec::new());
-    for (at, _) in text.match_indices('[') {
-        let after = &text[at + 1..];
-        let number = &after[..after.bytes().take_while(u8::is_ascii_digit).count()];
-        let Ok(source) = number.parse::<u32>() else { continue };
-        if !after[number.len()..].starts_with(']') {
-            continue;
-        }
-        if (1..=passages).contains(&(source as usize)) {
-            let start = text[..at].chars().count();
-            let [start, end] =
-                [start, start + number.len() + 2].map(|place| u32::try_from(place).unwrap_or(u32::MAX));
-            citations.push(Citation { source, start, end });
-        } else {
-            invalid.push(source);
-        }
-    }
-    (citations, invalid)
-}
+pub use citations::{Citation, find_citations};
+use customer::Customer;
+use measures::has_digit;
+use numbers::{is_article_number, numbers, values_of};
+use sentences::sentences;
 
 /// The check of an answer against its passages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(from = "crate::answering::object::Stored")]
+#[serde(from = "crate::answering::object::stored::Stored")]
 pub struct Grounding {
     /// Whether it was checked.
     pub checked: bool,
@@ -151,61 +122,9 @@ fn unsupported_numbers(text: &str, passages: &[Passage], customer: &[&str]) -> V
     unsupported
 }
 
-/// Whether a word has letters before a digit, or between digits: `LMP-310`, `M8x40`; not `250kg` or `$45`.
-fn is_article_number(word: &str) -> bool {
-    let mut letters = false;
-    for byte in word.bytes() {
-        if byte.is_ascii_alphabetic() {
-            letters = true;
-        } else if byte.is_ascii_digit() && letters {
-            return true;
-        }
-    }
-    false
-}
-
-/// Finds runs of digits, with the points, commas and apostrophes inside them.
-fn numbers(text: &str) -> impl Iterator<Item = &str> {
-    let parts = text.split(|character: char| !character.is_ascii_digit() && !".,'’".contains(character));
-    parts
-        .map(|part| part.trim_matches(|character: char| !character.is_ascii_digit()))
-        .filter(|part| !part.is_empty())
-}
-
-/// Returns the values that a number may have: its last point or comma may separate decimals or thousands.
-fn values_of(number: &str) -> Vec<String> {
-    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-    let value = |whole: &str, decimals: &str| {
-        let (whole, decimals) = (digits(whole), decimals.trim_end_matches('0'));
-        let whole = whole.trim_start_matches('0');
-        let whole = if whole.is_empty() { "0" } else { whole };
-        if decimals.is_empty() { whole.to_owned() } else { format!("{whole}.{decimals}") }
-    };
-    let Some((whole, decimals)) = number.rsplit_once(['.', ',']) else { return vec![value(number, "")] };
-    let mut values = vec![value(whole, decimals)];
-    let groups: Vec<_> = number.split(['.', ',', '\'', '’']).collect();
-    if groups[1..].iter().all(|group| group.len() == 3) {
-        values.push(value(number, ""));
-    }
-    values
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn citations_are_found_by_character_not_by_byte() {
-        let (citations, invalid) = find_citations("Größe 42 [1], rot [2] und [9].", 2);
-        let first = Citation { source: 1, start: 9, end: 12 };
-        let second = Citation { source: 2, start: 18, end: 21 };
-        assert_eq!((citations, invalid), (vec![first, second], vec![9]));
-    }
-
-    #[test]
-    fn brackets_that_hold_no_number_are_text() {
-        assert_eq!(find_citations("[a] [] [1 ] [[x]] [99999999999999999999]", 3), (vec![], vec![]));
-    }
 
     fn passage(content: &str, metadata: &str) -> Passage {
         Passage {

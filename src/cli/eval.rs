@@ -16,8 +16,10 @@ use super::{Exit, open, open_parts, output};
 use crate::{
     answering::cost::AnswerCost,
     daemon::Parts,
-    evaluation::metrics::{
-        Case, Grade, Report, Threshold, calibrate, parse_golden_set, report, report_by_kind,
+    evaluation::{
+        golden::{Case, parse_golden_set},
+        metrics::{Grade, Report, report, report_by_kind},
+        threshold::{Threshold, calibrate},
     },
     indexing::versions::Version,
 };

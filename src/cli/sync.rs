@@ -24,7 +24,10 @@ use crate::{
         Store,
         status::{Backlog, Failure},
     },
-    sync::reconcile::{SyncError, SyncOptions, SyncReport},
+    sync::{
+        reconcile::SyncOptions,
+        report::{SyncError, SyncReport},
+    },
 };
 
 #[derive(Debug, Args)]

@@ -15,7 +15,7 @@ use crate::{
     catalogue::{MassDelete, render::Rendering},
     source::{
         feed::{self, Place},
-        postgres::{self, Relation, triggers::RelatedTable},
+        postgres::{self, RelatedTable, Relation},
     },
 };
 

@@ -14,7 +14,7 @@ use crate::{
     },
     job::JobError,
     store::versions::IndexState,
-    sync::reconcile::{SyncCatalogue, SyncError},
+    sync::{reconcile::SyncCatalogue, report::SyncError},
 };
 
 /// Documents that are looked at together.

@@ -12,11 +12,14 @@ use crate::{
     answering::{
         complete::{Composer, Conversation},
         cost::AnswerCost,
-        is_far, nearest,
+        passage::{is_far, nearest},
         retrieve::Retriever,
         stream::Draft,
     },
-    evaluation::metrics::{Case, Grade, parse_golden_set, report},
+    evaluation::{
+        golden::{Case, parse_golden_set},
+        metrics::{Grade, report},
+    },
     indexing::versions::Version,
     job::{Attempt, Job, JobError, Outcome},
     model::rate_limit::JobRef,

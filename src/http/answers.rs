@@ -7,25 +7,22 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::{Deserialize, Serialize};
 use tracing::{Instrument, info_span};
-use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
 
 use super::{
     auth::{Caller, Scope},
-    checks::{check, check_name, check_range, check_settings, check_text},
-    extract::{Body, PAGE, Page, PathParams, QueryParams, parse_id, require_found},
+    checks::{check, check_name, check_settings},
+    extract::{Body, PathParams, parse_id},
     problem::{Code, Problem},
     waiting::preferred_wait,
 };
 use crate::{
-    answering::{
-        Question,
-        object::{AnswerObject, AnswerStatus, Rating},
-    },
+    answering::{Question, object::AnswerObject},
     telemetry,
 };
+
+pub(super) mod feedback;
+pub(super) mod listing;
 
 /// The `Retry-After` while the queue is full.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -102,53 +99,6 @@ pub(super) async fn cancel(
     find_answer(&caller, &id).await.map(Json)
 }
 
-/// A customer's opinion of an answer.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewFeedback {
-    rating: Rating,
-    /// 4,000 characters at most.
-    comment: Option<String>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Feedback {
-    object: &'static str,
-    answer_id: Uuid,
-    rating: Rating,
-    comment: Option<String>,
-}
-
-/// The longest comment, in characters.
-const MAX_COMMENT: usize = 4000;
-
-/// Rates an answer
-///
-/// The last rating counts.
-#[utoipa::path(
-    post, path = "/v1/answers/{id}/feedback", tag = "answers", params(("id" = String, Path)),
-    request_body = NewFeedback, responses((status = 200, description = "Noted", body = Feedback))
-)]
-pub(super) async fn rate(
-    caller: Caller,
-    PathParams(id): PathParams<String>,
-    Body(NewFeedback { rating, comment }): Body<NewFeedback>,
-) -> Result<Json<Feedback>, Problem> {
-    caller.may(Scope::AnswersWrite)?;
-    if let Some(comment) = &comment {
-        check_text("comment", comment)?;
-        let length = comment.chars().count();
-        if length > MAX_COMMENT {
-            let detail = format!("comment has {length} characters; the most is {MAX_COMMENT}");
-            return Err(Problem::invalid(detail));
-        }
-    }
-    let answer_id = find_answer(&caller, &id).await?.id;
-    let is_rated = caller.api.store.rate_answer(caller.sees(), answer_id, rating, comment.as_deref());
-    require_found("answer", is_rated.await?)?;
-    Ok(Json(Feedback { object: "feedback", answer_id, rating, comment }))
-}
-
 /// Reads an answer
 ///
 /// `Prefer: wait=n` waits for it, for at most 25 seconds.
@@ -170,42 +120,6 @@ pub(super) async fn read(
     }
     let answer = caller.api.waiting.until_settled(&caller.api.store, caller.sees(), answer.id, wait).await?;
     Ok(Json(answer.ok_or_else(no_answer)?))
-}
-
-/// Which answers are listed.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Filter {
-    /// Of this conversation.
-    session_id: Option<String>,
-    /// Of this status.
-    #[param(inline)]
-    status: Option<AnswerStatus>,
-    /// `next_cursor` of the page before.
-    cursor: Option<i64>,
-    /// 1 to 50; 50 by default.
-    #[param(minimum = 1, maximum = 50)]
-    limit: Option<u32>,
-}
-
-/// Lists answers, the newest first
-#[utoipa::path(
-    get, path = "/v1/answers", tag = "answers", params(Filter),
-    responses((status = 200, description = "A page", body = Page<AnswerObject, Option<i64>>))
-)]
-pub(super) async fn list(
-    caller: Caller,
-    QueryParams(filter): QueryParams<Filter>,
-) -> Result<Json<Page<AnswerObject, Option<i64>>>, Problem> {
-    caller.may(Scope::AnswersRead)?;
-    filter.session_id.as_ref().map_or(Ok(()), |session| check_name("session_id", session))?;
-    let limit = filter.limit.unwrap_or(PAGE);
-    check_range("limit", limit, 1..=PAGE)?;
-    let session = caller.session(filter.session_id)?;
-    let answers =
-        caller.api.store.answers(caller.sees(), session.as_deref(), filter.status, filter.cursor, limit + 1);
-    Ok(Json(Page::new(answers.await?, limit, |last| last.seq)))
 }
 
 pub(super) async fn find_answer(caller: &Caller, id: &str) -> Result<AnswerObject, Problem> {

@@ -1,9 +1,9 @@
 //! Jobs at nominal ticks of the clock, each tick once on any number of hosts.
 //!
-//! tokio-cron-scheduler wakes us every second; which ticks are due we compute ourselves, because its time zones
-//! do not know daylight saving and its store does not lock. The time is the database's, so that hosts whose
-//! clocks differ agree. A tick's row and its jobs are written in one transaction: whoever is first has done
-//! it, and who dies in between has done nothing.
+//! tokio-cron-scheduler wakes us every second. We compute ourselves which ticks are due, because its time zones ignore
+//! daylight saving and its store does not lock. The time is the database's, so that hosts whose clocks differ agree. A
+//! tick's row and its jobs are written in one transaction: the first host fires it, and one that dies midway leaves nothing
+//! behind.
 
 use std::{
     sync::Arc,
@@ -12,7 +12,6 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, stream};
-use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
@@ -22,77 +21,15 @@ use crate::store::{
     schedules::{Firing, ScheduleState},
 };
 
+mod due;
 mod ticks;
 
+pub use due::{CatchUp, Schedule};
+use due::{PUNCTUAL, due};
 pub use ticks::Ticks;
 
-/// What is done about missed ticks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
-#[strum(serialize_all = "snake_case")]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum CatchUp {
-    Latest,
-    Skip,
-    All,
-}
-
-/// A job at ticks of the clock.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Schedule {
-    /// Unique.
-    pub name: String,
-    pub ticks: Ticks,
-    pub catch_up: CatchUp,
-    /// Leave a job out that is still there from before.
-    pub skip_live: bool,
-    /// The longest random delay of the jobs.
-    pub jitter: Duration,
-    /// The longest that one run of them may take; none is no limit.
-    pub time_limit: Option<Duration>,
-    pub kind: &'static str,
-    /// One job for each key.
-    pub keys: Vec<String>,
-    pub payloads: Vec<Value>,
-}
-
-/// Ticks younger than this are in time, and each of them fires: it is longer than one round takes, also when a schedule
-/// waits for a lock until it is given up.
-const PUNCTUAL: TimeDelta = TimeDelta::seconds(20);
-/// After this time in one round, missed ticks wait for the next round: the ticks of other schedules may be due by then.
+/// After this time in one round, missed ticks wait for the next one: ticks of other schedules may be due by then.
 const ENOUGH: Duration = Duration::from_secs(5);
-/// The most ticks of one schedule that fire in one round.
-const MOST: usize = 1000;
-/// How far back the latest missed tick is searched for, step by step.
-const LOOK_BACK: [TimeDelta; 5] = [
-    TimeDelta::minutes(1),
-    TimeDelta::hours(1),
-    TimeDelta::days(1),
-    TimeDelta::days(32),
-    TimeDelta::days(400),
-];
-
-/// The ticks that are to fire now, the oldest first. None fires twice, so that a clock which was ahead when the last
-/// one fired keeps none back.
-fn due(schedule: &Schedule, last_at: DateTime<Utc>, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
-    let last_at = if last_at > now { now - PUNCTUAL } else { last_at };
-    let between = |from: DateTime<Utc>, to: DateTime<Utc>| {
-        std::iter::successors(schedule.ticks.after(from), |tick| schedule.ticks.after(*tick))
-            .take_while(move |tick| *tick <= to)
-    };
-    let punctual = last_at.max(now - PUNCTUAL);
-    if schedule.catch_up == CatchUp::All {
-        return between(last_at, now).take(MOST).collect();
-    }
-    let mut due: Vec<_> = between(punctual, now).take(MOST).collect();
-    if schedule.catch_up == CatchUp::Latest && due.is_empty() && last_at < punctual {
-        let latest =
-            LOOK_BACK.iter().find_map(|back| between(last_at.max(punctual - *back), punctual).last());
-        due.extend(latest);
-    }
-    due
-}
-
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Fires the ticks of schedules until stopped.
@@ -124,7 +61,7 @@ pub(super) async fn keep(store: &Store, schedules: &[Schedule], stop: &Cancellat
     }
 }
 
-/// Rings every second.
+/// Notifies every second.
 async fn ticker(second: &Arc<Notify>) -> Result<JobScheduler, JobSchedulerError> {
     let scheduler = JobScheduler::new().await?;
     let second = second.clone();
@@ -181,58 +118,4 @@ async fn fire_due(
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use chrono_tz::Tz;
-
-    use super::*;
-
-    fn schedule(cron: &str, catch_up: CatchUp) -> Schedule {
-        Schedule {
-            name: "s".into(),
-            ticks: Ticks::new(cron, Tz::UTC).unwrap(),
-            catch_up,
-            skip_live: false,
-            jitter: Duration::ZERO,
-            time_limit: None,
-            kind: "k",
-            keys: Vec::new(),
-            payloads: Vec::new(),
-        }
-    }
-
-    fn at(text: &str) -> DateTime<Utc> {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn missed_ticks_are_caught_up_as_the_schedule_says() {
-        let (last, now) = (at("2026-01-01T00:00:00Z"), at("2026-01-03T00:30:00Z"));
-        let due = |catch_up| due(&schedule("0 * * * *", catch_up), last, now);
-        assert_eq!(due(CatchUp::Latest), [at("2026-01-03T00:00:00Z")]);
-        assert!(due(CatchUp::Skip).is_empty());
-        assert_eq!(due(CatchUp::All).len(), 48);
-    }
-
-    #[test]
-    fn a_clock_that_was_ahead_at_the_last_tick_keeps_none_back() {
-        let (ahead, now) = (at("2027-01-01T00:00:00Z"), at("2026-01-03T00:00:05Z"));
-        for catch_up in [CatchUp::Latest, CatchUp::Skip, CatchUp::All] {
-            assert_eq!(due(&schedule("0 * * * *", catch_up), ahead, now), [at("2026-01-03T00:00:00Z")]);
-        }
-    }
-
-    #[test]
-    fn ticks_in_time_are_all_seen_to() {
-        for catch_up in [CatchUp::Latest, CatchUp::Skip, CatchUp::All] {
-            let due = due(
-                &schedule("* * * * * *", catch_up),
-                at("2026-01-01T00:00:00Z"),
-                at("2026-01-01T00:00:03.5Z"),
-            );
-            assert_eq!(due.len(), 3, "{catch_up:?}");
-        }
-    }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, value::RawValue};
 use sqlx::{AssertSqlSafe, types::Json};
 
 use super::{Result, Store, StoreError, pool::Pool, versions::IndexVersion};
-use crate::answering::{Passage, confidence};
+use crate::answering::passage::{Passage, confidence};
 
 /// Documents that share a SKU which is looked at: a SKU that thousands have names none.
 const MAX_NAMED: i64 = 20;

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Result, Store, jobs, jobs::Lease, words::words};
+use super::{Result, Store, jobs, jobs::Lease};
+use crate::words::words;
 
 /// A message that is to be sent.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Result, Store};
-use crate::answering::object::{EscalationStatus, Source, or_default};
+use crate::answering::object::{EscalationStatus, Source, stored::or_default};
 
 /// A question handed over to a human, with its context.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

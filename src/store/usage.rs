@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Result, Store, words::words};
+use super::{Result, Store};
+use crate::words::words;
 
 words! {
     /// What models are asked for.

@@ -1,7 +1,8 @@
 //! Index versions: made, filled, swapped and dropped while the index is in use.
 
-use super::{Result, Store, StoreError, words::words};
+use super::{Result, Store, StoreError};
 use crate::catalogue::DocumentId;
+use crate::words::words;
 
 mod building;
 

@@ -1,13 +1,13 @@
-//! Compares a source with what is known of it, and enqueues what differs.
+//! Compares a source with the known documents, and enqueues the differences.
 //!
-//! The listing is streamed and merged with our own ordered documents, so memory does not grow with the
-//! catalogue. Additions and changes are noted in batches as they are found; removals wait for the end,
-//! because a source that suddenly lists far fewer documents is more likely broken than sold out.
+//! The listing is streamed and merged with our own ordered documents, so memory does not grow with the catalogue. Additions
+//! and changes are noted in batches as they are found; removals wait for the end, because a source that suddenly lists far
+//! fewer documents is more likely broken than sold out.
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use futures::{Stream, TryStreamExt};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::{
     catalogue::{
@@ -15,8 +15,9 @@ use crate::{
         changes::{Change, CompareError, KnownRow, compare},
     },
     clock,
-    job::{Attempt, FILL_INDEX, Job, JobError, OUTAGE, Outcome, REFRESH_DOCUMENT, SYNC_CATALOGUE},
+    job::{Attempt, FILL_INDEX, Job, JobError, Outcome, REFRESH_DOCUMENT, SYNC_CATALOGUE},
     store::{Store, StoreError},
+    sync::report::{SyncError, SyncReport},
     telemetry,
 };
 
@@ -26,12 +27,12 @@ const BATCH: usize = 1000;
 const PAGE: u32 = 5000;
 
 /// The job.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct SyncCatalogue {
-    /// Where documents are known.
     pub store: Store,
-    /// Where they come from, by source.
+    /// By name.
     pub sources: BTreeMap<String, SyncedSource>,
-    /// The model servers of the settings: what one of them rejected is not tried again unasked.
+    /// The model servers of the settings: documents that one of them rejected are not retried.
     pub servers: Vec<String>,
 }
 
@@ -40,79 +41,17 @@ pub struct SyncCatalogue {
 #[expect(missing_docs, reason = "the names say it")]
 pub struct SyncedSource {
     pub catalogue: Arc<dyn Catalogue>,
-    /// The most that may leave between two complete listings.
     pub mass_delete: MassDelete,
 }
 
-/// How a sync is run.
+/// The options of a sync.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct SyncOptions {
-    /// Refresh every document, also those that did not change.
+    /// Refresh every document, whether it changed or not.
     pub full: bool,
-    /// Believe the source however much it no longer lists.
+    /// Remove documents without the mass-delete guard.
     pub allow_mass_delete: bool,
-}
-
-/// What a sync found and did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct SyncReport {
-    pub source: String,
-    pub listed: u64,
-    /// Not known before.
-    pub added: u64,
-    /// Listed with other content.
-    pub changed: u64,
-    /// No longer listed.
-    pub removed: u64,
-    /// As they were.
-    pub unchanged: u64,
-    /// Documents whose refreshing was enqueued.
-    pub enqueued: u64,
-    pub elapsed_ms: u64,
-}
-
-/// Why a source could not be synced.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum SyncError {
-    /// The settings have no such source.
-    #[error("the settings have no source `{0}`")]
-    Unknown(String),
-    /// Another process is listing the source.
-    #[error("source `{0}` is being listed by another process")]
-    Busy(String),
-    /// The source could not be read, or what it says cannot be trusted.
-    #[error(transparent)]
-    Catalogue(#[from] CatalogueError),
-    /// Our database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The mass-delete guard.
-    #[error(
-        "source `{source_name}` no longer lists {removed} of its {known} documents; nothing was removed\n  \
-         if that is right, run `shopkeeper sync --source {source_name} --allow-mass-delete`"
-    )]
-    MassDelete {
-        source_name: String,
-        removed: u64,
-        /// Documents that it had.
-        known: u64,
-    },
-}
-
-impl From<SyncError> for JobError {
-    fn from(error: SyncError) -> Self {
-        match error {
-            SyncError::Catalogue(error) => error.into(),
-            SyncError::Store(error) => error.into(),
-            // A daemon that has it already may have asked.
-            SyncError::Unknown(_) => Self::Retry(error.to_string()),
-            SyncError::Busy(_) => Self::Snooze { after: OUTAGE, reason: error.to_string() },
-            SyncError::MassDelete { .. } => Self::Dead(error.to_string()),
-        }
-    }
 }
 
 /// Which source.
@@ -206,7 +145,7 @@ impl SyncCatalogue {
         for keys in removed.chunks(BATCH) {
             report.enqueued += self.store.note_unlisted(name, keys, REFRESH_DOCUMENT).await?;
         }
-        // What stood in their way may be gone. What a model rejects, it will reject again.
+        // The cause of a failure may have passed, but a server rejects the same text again.
         report.enqueued += self.store.retry_failed(name, &self.servers, REFRESH_DOCUMENT).await?;
         self.store.note_synced(name, report.listed).await?;
         telemetry::synced(name, clock::now());
@@ -216,7 +155,7 @@ impl SyncCatalogue {
 }
 
 impl SyncCatalogue {
-    /// Compares what a source lists with what is known of it; changes nothing.
+    /// Compares a source's listing with its known documents; changes nothing.
     pub(crate) fn changes<'a>(
         &'a self,
         name: &'a str,
@@ -227,7 +166,7 @@ impl SyncCatalogue {
     }
 }
 
-/// A comparison that is under way.
+/// A running comparison.
 struct Run<'a> {
     store: &'a Store,
     report: SyncReport,
@@ -236,7 +175,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Notes what was found, when it is this much.
+    /// Notes additions and changes once there are this many of them.
     async fn note(&mut self, least: usize) -> Result<(), StoreError> {
         let source = &self.report.source;
         if self.changed.len() >= least {
@@ -245,7 +184,7 @@ impl Run<'_> {
         }
         if self.added.len() >= least {
             let added = std::mem::take(&mut self.added);
-            // A large import is found by what the versions lack; a look at all documents is too dear for a few.
+            // `fill_index` looks at all documents, which pays only for a large import.
             self.report.enqueued += if added.len() < BATCH {
                 self.store.note_listed(source, &added, REFRESH_DOCUMENT).await?
             } else {
@@ -256,14 +195,7 @@ impl Run<'_> {
     }
 }
 
-impl SyncReport {
-    /// Of a source that nothing was found or done of yet.
-    pub fn new(source: &str) -> Self {
-        Self { source: source.to_owned(), ..Self::default() }
-    }
-}
-
-/// What is known of a source, in key order, read in pages.
+/// Streams the known documents of a source in key order, read in pages.
 fn known<'a>(store: &'a Store, source: &'a str) -> impl Stream<Item = Result<KnownRow, StoreError>> + 'a {
     async_stream::try_stream! {
         let mut after: Option<String> = None;
@@ -278,7 +210,7 @@ fn known<'a>(store: &'a Store, source: &'a str) -> impl Stream<Item = Result<Kno
     }
 }
 
-/// A listing that cannot be trusted is the source's misfit.
+/// Turns a listing that cannot be trusted into an error of the source.
 fn distrust(source: &str, error: CompareError<SyncError>) -> SyncError {
     match error {
         CompareError::Read(error) => error,

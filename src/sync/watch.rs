@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     catalogue::{ChangeHints, ListedRow, Mark},
     job::{self, REFRESH_DOCUMENT},
-    sync::reconcile::{SyncCatalogue, SyncError},
+    sync::{reconcile::SyncCatalogue, report::SyncError},
 };
 
 /// How often triggers' notes are read.

@@ -295,20 +295,6 @@ async fn triggers_are_not_installed_into_what_somebody_else_made() {
 }
 
 #[tokio::test]
-async fn functions_that_everybody_could_run_are_dropped_when_the_triggers_are_installed_again() {
-    let world = World::new().await;
-    let earlier = "create schema shopkeeper; create table shopkeeper.change (source text, key text);
-         create function shopkeeper.note_product_0_insert() returns trigger language plpgsql security definer as
-             $$ begin return null; end $$;
-         create trigger shopkeeper_product_0_insert after insert on product
-             execute function shopkeeper.note_product_0_insert()";
-    world.in_shop(earlier).await;
-    world.install().await;
-    let left = "select proname::text from pg_proc where pronamespace = 'shopkeeper'::regnamespace";
-    assert!(column(&world.shop, left).await.is_empty());
-}
-
-#[tokio::test]
 async fn a_daemons_role_reads_notes_with_the_grants_that_the_manual_names() {
     let shop = database("template1").await;
     execute(&shop, SHOP).await;

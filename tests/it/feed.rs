@@ -11,7 +11,7 @@ use axum::{
     response::IntoResponse,
     routing,
 };
-use shopkeeper::sync::reconcile::SyncReport;
+use shopkeeper::sync::report::SyncReport;
 use tokio::sync::{RwLock, RwLockWriteGuard, Semaphore};
 
 /// Longer than what waits for nothing takes, and less than a feed's server may take to answer.

@@ -23,7 +23,7 @@ pub(crate) use shopkeeper::{
         chunks::SearchFilter,
         jobs::{Claim, Selection},
     },
-    sync::reconcile::{SyncError, SyncOptions},
+    sync::{reconcile::SyncOptions, report::SyncError},
 };
 pub(crate) use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 pub(crate) use tempfile::TempDir;

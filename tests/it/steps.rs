@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use shopkeeper::{
     demo::models::{Fault, Operation},
     store::jobs::{Claim, ClaimedJob, Selection},
-    sync::reconcile::{SyncOptions, SyncReport},
+    sync::{reconcile::SyncOptions, report::SyncReport},
 };
 use sqlx::{AssertSqlSafe, FromRow, PgPool, Postgres as Driver, Transaction, postgres::PgRow};
 use tokio::net::TcpListener;

@@ -15,7 +15,10 @@ use shopkeeper::{
     daemon::{self, Parts, Workers},
     demo::models::{Completer, Embedder, Fault, Models, OfflineServer, Operation, Script},
     store::{Store, chunks::SearchFilter},
-    sync::reconcile::{SyncError, SyncOptions, SyncReport},
+    sync::{
+        reconcile::SyncOptions,
+        report::{SyncError, SyncReport},
+    },
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres as Driver, postgres::PgPoolOptions};
 use tempfile::TempDir;

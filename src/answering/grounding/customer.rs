@@ -16,33 +16,20 @@ use std::collections::BTreeSet;
 use crate::answering::{
     Passage,
     grounding::{
-        is_article_number,
-        lexicon::{
-            AFTER_NO, AND, ASSERTS, CUSTOMER, FILLERS, JOINS_RANGE, LOWER, LOWER_AFTER, NO_DENIALS, NONE,
-            NOT, OPENS_RANGE, POSSESSIVES, SIZES, THERE_IS, UPPER, UPPER_AFTER, WISHES, WISHES_ALONE,
-            phrases,
-        },
-        measures::{
-            Kind, Measure, PEOPLE, has_digit, is_money, is_unit, kind, measure_passage, measures, sizes,
-        },
-        numbers,
+        lexicon::{ASSERTS, CUSTOMER, POSSESSIVES, SIZES, WISHES, WISHES_ALONE},
+        measures::{Kind, Measure, PEOPLE, has_digit, is_money, kind, measure_passage, measures, sizes},
+        numbers::{is_article_number, numbers, values_of},
         sentences::{Sentence, Word},
-        values_of,
     },
 };
 
-/// How a number limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bound {
-    Most,
-    Least,
-}
+mod denials;
+mod limits;
+mod phrases;
 
-impl Bound {
-    fn opposite(self) -> Self {
-        if self == Self::Most { Self::Least } else { Self::Most }
-    }
-}
+use denials::{Denial, denies};
+use limits::{Bound, bound, limits, range};
+use phrases::has;
 
 /// The numbers that a customer said, and the passages to compare them with.
 pub(super) struct Customer {
@@ -157,128 +144,6 @@ impl Customer {
         let values = known.into_iter().filter(move |measure| kinds.contains(&measure.kind));
         values.flat_map(|measure| measure.values.iter().copied()).collect::<Vec<_>>().into_iter()
     }
-}
-
-/// Finds the limits in a clause.
-fn limits(clause: &[Word<'_>]) -> Vec<(Bound, usize)> {
-    let places = (0..clause.len()).filter(|place| has_digit(&clause[*place]));
-    places.filter_map(|place| bound(clause, place).map(|bound| (bound, place))).collect()
-}
-
-/// Reads how a number limits from the words before and after it.
-fn bound(clause: &[Word<'_>], place: usize) -> Option<Bound> {
-    let before = words_before(clause, place);
-    // `bis` is a limit on its own, and also ends a range.
-    if let Some(bound) = range(clause, place) {
-        return Some(bound);
-    }
-    let after = &clause[end_of_measure(clause, place)..];
-    if ends(before, UPPER) || begins(after, UPPER_AFTER) {
-        return Some(Bound::Most);
-    }
-    (ends(before, LOWER) || begins(after, LOWER_AFTER)).then_some(Bound::Least)
-}
-
-/// Returns which end of a range a number is.
-fn range(clause: &[Word<'_>], place: usize) -> Option<Bound> {
-    let first = words_before(clause, place);
-    let next = end_of_measure(clause, place);
-    let goes_on = clause.get(next).is_some_and(|word| word.is(JOINS_RANGE))
-        && clause[next + 1..].iter().find(|word| !is_money(word)).is_some_and(has_digit);
-    if goes_on && ends(first, OPENS_RANGE) {
-        return Some(Bound::Least);
-    }
-    let (join, rest) = first.split_last()?;
-    let rest = rest.iter().rposition(|word| !is_unit(word) || has_digit(word)).map(|end| &rest[..=end])?;
-    let other = rest.len().checked_sub(1).filter(|_| join.is(JOINS_RANGE))?;
-    (has_digit(&rest[other]) && ends(words_before(rest, other), OPENS_RANGE)).then_some(Bound::Most)
-}
-
-/// Returns the words before a number, without fillers.
-fn words_before<'a, 'b>(clause: &'a [Word<'b>], place: usize) -> &'a [Word<'b>] {
-    let is_filler = |word: &Word<'_>| !has_digit(word) && (is_money(word) || word.is(FILLERS));
-    let end = clause[..place].iter().rposition(|word| !is_filler(word)).map_or(0, |end| end + 1);
-    // "maximum of", where `of` belongs to the limit.
-    let whole = &clause[..place];
-    if ends(whole, UPPER) || ends(whole, LOWER) { whole } else { &clause[..end] }
-}
-
-/// Returns the place after a number and its unit.
-fn end_of_measure(clause: &[Word<'_>], place: usize) -> usize {
-    let next = clause[place + 1..].iter().position(|word| has_digit(word) || !is_unit(word));
-    next.map_or(clause.len(), |next| place + 1 + next)
-}
-
-/// Whether words end in one of these phrases.
-fn ends(words: &[Word<'_>], list: &str) -> bool {
-    phrases(list).any(|phrase| {
-        let length = phrase.split(' ').count();
-        words.len() >= length && is_phrase(&words[words.len() - length..], phrase)
-    })
-}
-
-/// Whether words begin with one of these phrases.
-fn begins(words: &[Word<'_>], list: &str) -> bool {
-    phrases(list).any(|phrase| is_phrase(words, phrase))
-}
-
-/// Whether words contain one of these phrases.
-fn has(words: &[Word<'_>], list: &str) -> bool {
-    (0..words.len()).any(|start| begins(&words[start..], list))
-}
-
-fn is_phrase(words: &[Word<'_>], phrase: &str) -> bool {
-    let parts: Vec<_> = phrase.split(' ').collect();
-    words.len() >= parts.len() && words.iter().zip(parts).all(|(word, part)| word.lower == part)
-}
-
-/// What a clause denies about a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Denial {
-    None,
-    /// Of a product.
-    OfIt,
-    /// That there is any.
-    OfAny,
-}
-
-impl Denial {
-    fn find(clause: &[Word<'_>], place: usize) -> Self {
-        let denials = (0..clause.len()).filter_map(|at| Some((at, denial(clause, at)?)));
-        let mut found = Self::None;
-        for (at, denial) in denials {
-            let between = if at < place { &clause[at..place] } else { &clause[place..at] };
-            // "no charge and 3 are in stock"; "under 50 € with no charge", but "unter 50 € haben wir kein Zelt".
-            let is_apart = between.iter().any(|word| word.is(AND)) && range(clause, place).is_none();
-            let reaches = at < place || has(between, THERE_IS);
-            if is_apart || !(reaches || denial == Self::OfIt) {
-                continue;
-            }
-            found = match denial {
-                Self::OfIt if !has(clause, THERE_IS) => Self::OfIt,
-                _ => return Self::OfAny,
-            };
-        }
-        found
-    }
-}
-
-fn denial(clause: &[Word<'_>], at: usize) -> Option<Denial> {
-    let word = &clause[at];
-    if begins(&clause[at..], NO_DENIALS) || ends(&clause[..=at], NO_DENIALS) {
-        return None;
-    }
-    let is_of_it = word.is(NOT) || word.lower.ends_with("n't");
-    if is_of_it || word.lower == "no" && begins(&clause[at + 1..], AFTER_NO) {
-        return Some(Denial::OfIt);
-    }
-    word.is(NONE).then_some(Denial::OfAny)
-}
-
-/// Whether a number itself is denied: "it does not cost 50 €".
-fn denies(clause: &[Word<'_>], place: usize) -> bool {
-    let before = words_before(clause, place);
-    (before.len().saturating_sub(2)..before.len()).any(|at| denial(clause, at) == Some(Denial::OfIt))
 }
 
 /// Whether a clause marks a number as the customer's wish.

@@ -7,11 +7,9 @@ use serde_json::value::RawValue;
 use crate::answering::{
     Passage,
     grounding::{
-        is_article_number,
         lexicon::{MONEY, UNITS, phrases},
-        numbers,
+        numbers::{is_article_number, numbers, values_of},
         sentences::{Word, words},
-        values_of,
     },
 };
 

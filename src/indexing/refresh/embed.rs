@@ -7,7 +7,12 @@ use futures::{FutureExt, StreamExt, stream};
 use crate::{
     indexing::{
         chunk::{Chunk, EmbeddedChunk, InputHash},
-        refresh::{Draft, NewChunk, RefreshDocument, RefreshResult, Request, halving::halving, job_error},
+        refresh::{
+            RefreshDocument, RefreshResult, Request,
+            draft::{Draft, NewChunk},
+            halving::halving,
+            job_error,
+        },
         versions::Version,
     },
     job::JobError,

@@ -7,7 +7,9 @@ use futures::FutureExt;
 use crate::{
     indexing::{
         batching::BatchLimits,
-        refresh::{Draft, RefreshDocument, RefreshOutcome, RefreshResult, halving::halving, job_error},
+        refresh::{
+            RefreshDocument, RefreshOutcome, RefreshResult, draft::Draft, halving::halving, job_error,
+        },
         versions::Version,
     },
     job::{self, BUSY, JobError},

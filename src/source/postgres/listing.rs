@@ -1,119 +1,83 @@
-//! Keeps a listing until it is used: in memory while it is small, then in a file without a name.
+//! Lists a source: key and row hash, ordered by the bytes of the key, from one snapshot.
 //!
-//! Whoever uses a listing writes to another database with each part of it, and may wait there. A transaction that stays
-//! open in the shop for so long keeps its vacuum from removing dead rows, and its migrations from their locks. So the
-//! whole listing is read first, and kept here.
+//! The rows are fetched through a cursor and kept until the snapshot is closed: their reader may be slow, and an open
+//! transaction holds up the shop's vacuum and migrations.
 
-use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+use std::io;
 
-use tempfile::{SpooledTempFile, spooled_tempfile};
+use futures::{Stream, TryFutureExt};
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
 
-use crate::catalogue::ListedRow;
+use crate::{
+    catalogue::{CatalogueError, CatalogueResult, ListedRow},
+    pg_connection::BorrowedConnection,
+    source::postgres::{PostgresSource, Statements, spool::Spool},
+};
 
-/// Bytes that are kept in memory: some hundreds of thousands of entries.
-const IN_MEMORY: usize = 8 << 20;
-/// Entries that are read at once.
-const PAGE: u64 = 5000;
-/// Bytes that are read or written at once.
-const BUFFER: usize = 256 << 10;
-
-/// Where entries are written.
-pub(super) struct Spool {
-    file: BufWriter<SpooledTempFile>,
-    entries: u64,
-}
-
-/// Entries that were written, from the first one on.
-pub(super) struct SpoolReader {
-    file: BufReader<SpooledTempFile>,
-    left: u64,
-}
-
-impl Spool {
-    pub(super) fn new() -> Self {
-        Self { file: BufWriter::with_capacity(BUFFER, spooled_tempfile(IN_MEMORY)), entries: 0 }
-    }
-
-    /// Appends entries.
-    pub(super) async fn append(mut self, listed: Vec<ListedRow>) -> io::Result<Self> {
-        unblocked(move || {
-            for ListedRow { key, row_hash } in listed {
-                let length = u32::try_from(key.len()).map_err(io::Error::other)?;
-                self.file.write_all(&length.to_ne_bytes())?;
-                self.file.write_all(key.as_bytes())?;
-                self.file.write_all(&row_hash.to_ne_bytes())?;
-                self.entries += 1;
+impl PostgresSource {
+    /// Reads the listing to its end and closes its snapshot.
+    pub(super) async fn listing(&self) -> CatalogueResult<Spool> {
+        // Before a connection is borrowed: this may need one too.
+        let statements = self.in_time(self.statements()).await?;
+        let mut borrowed = self.in_time(self.borrow()).await?;
+        let mut snapshot = self.in_time(self.snapshot(&mut borrowed, statements)).await?;
+        let fetch = format!("fetch forward {} from listing", self.settings.page_rows);
+        let (mut spool, mut listed) = (Spool::new(), Vec::new());
+        loop {
+            let read = sqlx::query_as(AssertSqlSafe(fetch.as_str())).fetch_all(&mut *snapshot);
+            // A page is written while the next one is read.
+            let kept = spool.append(listed).map_err(|error| self.not_kept(&error));
+            let rows: Vec<(Option<String>, i64)>;
+            (rows, spool) = tokio::try_join!(self.in_time(read.map_err(self.fail())), kept)?;
+            if rows.is_empty() {
+                break;
             }
-            Ok(self)
-        })
-        .await
+            let without_key = || self.misfit("a row has no key: the key column is null".to_owned());
+            listed = rows
+                .into_iter()
+                .map(|(key, row_hash)| Ok(ListedRow { key: key.ok_or_else(without_key)?, row_hash }))
+                .collect::<Result<_, _>>()?;
+        }
+        self.in_time(snapshot.rollback().map_err(self.fail())).await?;
+        Ok(spool)
     }
 
-    /// Ends the writing.
-    pub(super) async fn rewind(self) -> io::Result<SpoolReader> {
-        unblocked(move || {
-            let mut file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-            file.rewind()?;
-            Ok(SpoolReader { file: BufReader::with_capacity(BUFFER, file), left: self.entries })
-        })
-        .await
-    }
-}
-
-impl SpoolReader {
-    /// The next entries, in the order in which they were written; empty after the last one.
-    pub(super) async fn page(mut self) -> io::Result<(Vec<ListedRow>, Self)> {
-        unblocked(move || {
-            let entries = self.left.min(PAGE);
-            let page = (0..entries).map(|_| self.entry()).collect::<io::Result<_>>()?;
-            self.left -= entries;
-            Ok((page, self))
-        })
-        .await
+    /// A transaction with the cursor `listing`.
+    async fn snapshot<'a>(
+        &self,
+        borrowed: &'a mut BorrowedConnection,
+        statements: &Statements,
+    ) -> CatalogueResult<Transaction<'a, Postgres>> {
+        let begin = "begin isolation level repeatable read read only";
+        let mut snapshot = borrowed.begin_with(begin).await.map_err(self.fail())?;
+        let declare = format!("declare listing no scroll cursor for {}", statements.list);
+        sqlx::query(AssertSqlSafe(declare)).execute(&mut *snapshot).await.map_err(self.fail())?;
+        Ok(snapshot)
     }
 
-    fn entry(&mut self) -> io::Result<ListedRow> {
-        let (mut length, mut row_hash) = ([0; 4], [0; 8]);
-        self.file.read_exact(&mut length)?;
-        let mut key = vec![0; u32::from_ne_bytes(length) as usize];
-        self.file.read_exact(&mut key)?;
-        self.file.read_exact(&mut row_hash)?;
-        let key = String::from_utf8(key).map_err(io::Error::other)?;
-        Ok(ListedRow { key, row_hash: i64::from_ne_bytes(row_hash) })
-    }
-}
-
-/// Runs file I/O on a blocking thread, so that a slow disk does not stall the runtime.
-async fn unblocked<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn entries_come_back_in_their_order_from_memory_and_from_a_file() {
-        for entries in [0, 1, 2500, 600_000] {
-            let all: Vec<_> =
-                (0..entries).map(|n| ListedRow { key: format!("schlüssel/{n}"), row_hash: -n }).collect();
-            let mut spool = Spool::new();
-            for part in all.chunks(7000) {
-                spool = spool.append(part.to_vec()).await.unwrap();
-            }
-            assert_eq!(spool.file.get_ref().is_rolled(), entries == 600_000);
-            let (mut spooled, mut back) = (spool.rewind().await.unwrap(), Vec::new());
+    /// Streams rows that were read to their end first, so that nothing is open in the shop's database meanwhile.
+    pub(super) fn spooled<'a>(
+        &'a self,
+        spooling: impl Future<Output = CatalogueResult<Spool>> + Send + 'a,
+    ) -> impl Stream<Item = CatalogueResult<ListedRow>> + Send + 'a {
+        async_stream::try_stream! {
+            let mut reader = spooling.await?.rewind().await.map_err(|error| self.not_kept(&error))?;
             loop {
-                let (page, rest) = spooled.page().await.unwrap();
+                let page;
+                (page, reader) = reader.page().await.map_err(|error| self.not_kept(&error))?;
                 if page.is_empty() {
                     break;
                 }
-                back.extend(page);
-                spooled = rest;
+                for listed in page {
+                    yield listed;
+                }
             }
-            assert!(back == all, "{entries} entries");
         }
+    }
+
+    /// The error of a full or broken local disk.
+    pub(super) fn not_kept(&self, error: &io::Error) -> CatalogueError {
+        let reason = format!("its listing cannot be kept: {error}");
+        CatalogueError::Unreachable { source_name: self.settings.name.clone(), reason }
     }
 }

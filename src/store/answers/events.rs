@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{ClaimedQuestion, RUN};
-use crate::store::{Result, Store, without_nul, words::words};
+use crate::{
+    store::{Result, Store, without_nul},
+    words::words,
+};
 
 /// One thing that was said.
 #[derive(Clone, Debug, PartialEq, Serialize)]

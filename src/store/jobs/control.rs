@@ -5,7 +5,10 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::{OnDead, WaitReason};
-use crate::store::{Result, Store, listen::CANCELLED_JOB, words::words};
+use crate::{
+    store::{Result, Store, listen::CANCELLED_JOB},
+    words::words,
+};
 
 words! {
     /// The states of live jobs, then the outcomes of finished ones.

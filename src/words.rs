@@ -1,10 +1,9 @@
-//! Enums whose words are values of a text column.
+//! Enums that are stored and sent as words.
 
-/// Declares an enum that is stored, serialised and parsed as its variants' names in snake case; a test compares them with
-/// the check of the column.
+/// Declares an enum that is stored, serialised and parsed as its variants' names in snake case. A test compares them with
+/// the checks of the columns.
 macro_rules! words {
     ($(#[$meta:meta])* pub enum $name:ident { $($variants:tt)* }) => {
-        $(#[$meta])*
         #[derive(
             Clone,
             Copy,
@@ -24,8 +23,9 @@ macro_rules! words {
         #[serde(rename_all = "snake_case")]
         #[sqlx(type_name = "text", rename_all = "snake_case")]
         #[strum(serialize_all = "snake_case")]
+        $(#[$meta])*
         pub enum $name { $($variants)* }
     };
 }
 
-pub(super) use words;
+pub(crate) use words;

@@ -1,0 +1,53 @@
+//! The chunks that were found for a question.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+/// A chunk that was found for a question, with its document's title, link and metadata.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Passage {
+    pub source: String,
+    pub key: String,
+    pub title: String,
+    /// The chunk.
+    pub content: String,
+    /// Cosine distance to the question, 0 to 2.
+    pub distance: f64,
+    /// `1 - distance`, from 0 to 1.
+    pub score: f64,
+    /// The document's address in the shop.
+    pub url: Option<String>,
+    #[schema(value_type = Object)]
+    pub metadata: Box<RawValue>,
+    /// Whether the question names the document's SKU.
+    #[serde(skip)]
+    pub is_named: bool,
+}
+
+/// The cosine distance of the nearest passage, which need not be the first.
+pub fn nearest(passages: &[Passage]) -> Option<f64> {
+    passages.iter().map(|passage| passage.distance).min_by(f64::total_cmp)
+}
+
+/// Whether all passages are too far from a question to be trusted. A document that it names by SKU never is.
+pub fn is_far(passages: &[Passage], threshold: f64) -> bool {
+    !passages.iter().any(|passage| passage.is_named || passage.distance <= threshold)
+}
+
+/// Returns `1 - distance`, from 0 to 1.
+pub fn confidence(distance: f64) -> f64 {
+    (1.0 - distance).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn confidence_is_one_minus_the_distance_and_never_negative() {
+        assert!((confidence(0.25) - 0.75).abs() < 1e-12);
+        assert!(confidence(1.5).abs() < 1e-12);
+    }
+}
