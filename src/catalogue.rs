@@ -24,14 +24,13 @@ pub struct DocumentId {
 
 /// One row of a source, rendered.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Document {
-    /// The row's key as text.
     pub key: String,
     /// The name that a customer would use; embedded with each chunk.
     pub title: String,
     /// The text that is cut into chunks and embedded.
     pub text: String,
-    /// The document's address in the shop.
     pub link: Option<String>,
     /// The stock keeping unit, for exact look-ups.
     pub sku: Option<String>,

@@ -51,10 +51,9 @@ pub struct Embeddings {
 
 /// What is left of a server's rate limits this minute, for all clients with the same key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct RateLimitRemaining {
-    /// Requests; `None` if the server does not say.
     pub requests: Option<u64>,
-    /// Tokens; `None` if the server does not say.
     pub tokens: Option<u64>,
 }
 

@@ -69,14 +69,12 @@ pub struct TemplateError {
 }
 
 /// A row as it was read.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Row<'a> {
-    /// The row's key as text.
     pub key: String,
     /// A JSON object of the columns that [`Templates::columns`] names.
     pub columns: &'a str,
-    /// The stock keeping unit.
     pub sku: Option<String>,
-    /// A JSON object of the metadata columns.
     pub metadata: Box<RawValue>,
     /// Of all that is read of it.
     pub row_hash: i64,

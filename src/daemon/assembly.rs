@@ -29,26 +29,17 @@ use models::{composer, versions};
 use sources::sources;
 
 /// The jobs of a configuration, ready to run.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Parts {
-    /// Compares sources.
     pub sync: Arc<SyncCatalogue>,
-    /// Refreshes documents.
     pub refresh: Arc<RefreshDocument>,
-    /// Finds passages.
     pub retriever: Arc<Retriever>,
-    /// Makes answers of them.
     pub composer: Arc<Composer>,
-    /// Answers questions.
     pub answer: Arc<AnswerQuestion>,
-    /// Tells other services.
     pub deliver: Arc<DeliverWebhook>,
-    /// Measures golden sets.
     pub eval: Arc<Eval>,
-    /// Fills index versions.
     pub fill: Arc<FillIndex>,
-    /// Looks after their HNSW indexes.
     pub maintain: Arc<MaintainIndex>,
-    /// What is written and searched.
     pub versions: Arc<Versions>,
     /// Jobs that wait in their slots for the budget of a model.
     pub waiting: Waiting,

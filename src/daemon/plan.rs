@@ -21,17 +21,16 @@ use crate::{
 const BATCH: usize = 500;
 
 /// What is planned.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct PlanCatalogue {
-    /// Compares.
     pub sync: Arc<SyncCatalogue>,
-    /// Cuts, and knows which vectors there are.
     pub refresh: Arc<RefreshDocument>,
 }
 
 /// What a sync of one source would do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Plan {
-    /// The source's name.
     pub source: String,
     /// Not known before.
     pub added: u64,
@@ -41,7 +40,6 @@ pub struct Plan {
     pub removed: u64,
     /// As they were.
     pub unchanged: u64,
-    /// What the documents need.
     #[serde(flatten)]
     pub estimate: Estimate,
     /// How long the model server's limits make it take.

@@ -39,12 +39,10 @@ const UNKNOWN_MODEL_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// The job.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct FillIndex {
-    /// Where documents are known.
     pub store: Store,
-    /// What this process can write.
     pub versions: Arc<Versions>,
-    /// Refreshes the documents.
     pub refresh: Arc<RefreshDocument>,
 }
 

@@ -32,14 +32,12 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(3);
 const BATCH: usize = 1000;
 
 /// One source that is watched.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct WatchCatalogue {
-    /// What compares it.
     pub sync: Arc<SyncCatalogue>,
-    /// Its name.
     pub source: String,
     /// How often it is polled; zero is never.
     pub poll: Duration,
-    /// This daemon.
     pub watcher: String,
 }
 

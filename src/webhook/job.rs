@@ -34,10 +34,9 @@ const WAITS: [Duration; 9] = [
 ];
 
 /// Delivers messages.
+#[expect(missing_docs, reason = "the names say it")]
 pub struct DeliverWebhook {
-    /// Has the messages.
     pub store: Store,
-    /// The receivers of the settings, by name.
     pub webhooks: BTreeMap<String, Webhook>,
 }
 

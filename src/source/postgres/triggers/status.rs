@@ -7,12 +7,10 @@ use crate::{
 
 /// The triggers of one table.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct TriggerStatus {
-    /// The source's name.
     pub source: String,
-    /// The table in the shop's database.
     pub table: String,
-    /// Whether it has its triggers.
     pub state: TriggerState,
     /// Notes of the source that were not read yet.
     pub waiting: i64,
