@@ -290,7 +290,7 @@ fn roles_and_alerts_are_told_all() {
 async fn every_metric_is_told_with_its_labels() {
     let document = text("docs/operations.md");
     let mut told: BTreeMap<String, Words> = BTreeMap::new();
-    for row in rows(&document, "Watching", "metric `shopkeeper_…`") {
+    for row in rows(&document, "Metrics and traces", "metric `shopkeeper_…`") {
         for metric in row[0].split('`').skip(1).step_by(2) {
             let (name, labels) = metric.split_once('{').unwrap_or((metric, "}"));
             let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty());
