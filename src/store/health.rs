@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use pgvector::HalfVector;
 use sqlx::AssertSqlSafe;
 
-use super::{Result, Store, chunks, schema, versions::IndexVersion};
+use super::{Result, Store, schema, search, versions::IndexVersion};
 
 /// How many passages are wanted where only the plan is: as many as by default.
 const TOP_K: i32 = 5;
@@ -102,7 +102,7 @@ impl Store {
 
     /// Whether a search of a version goes through its HNSW index: what PostgreSQL plans for the statement of searches.
     pub async fn is_searched_by_index(&self, version: &IndexVersion) -> Result<bool> {
-        let statement = format!("explain {}", chunks::nearest(version));
+        let statement = format!("explain {}", search::nearest(version));
         let dimensions = usize::try_from(version.dimensions).unwrap_or_default();
         let plan = sqlx::query_scalar(AssertSqlSafe(statement))
             .bind(HalfVector::from_f32_slice(&vec![1.0; dimensions]))
