@@ -6,8 +6,6 @@ use serde::Serialize;
 use super::{
     Result, Store,
     jobs::WaitReason,
-    schema,
-    schema::SchemaState,
     versions::{IndexState, IndexVersion},
 };
 
@@ -133,11 +131,6 @@ pub struct Backlog {
 }
 
 impl Store {
-    /// Looks at which migrations of this program the database has.
-    pub async fn schema_state(&self) -> Result<SchemaState> {
-        schema::state(&self.pool).await
-    }
-
     /// Counts the documents of each source that has any.
     pub async fn source_status(&self) -> Result<Vec<SourceStatus>> {
         let rows = sqlx::query_as!(
