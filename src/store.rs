@@ -10,6 +10,7 @@ use replica::Replica;
 use crate::address::DatabaseUrl;
 
 pub mod answers;
+pub mod budgets;
 mod connections;
 pub mod deliveries;
 pub mod documents;

@@ -32,7 +32,8 @@ use crate::{
     source::{feed::FeedSource, postgres::PostgresSource},
     store::{
         Store,
-        usage::{ModelAddress, Operation, Rates},
+        budgets::{ModelAddress, Rates},
+        usage::Operation,
         versions::IndexState,
     },
     sync::reconcile::{SyncCatalogue, SyncedSource},

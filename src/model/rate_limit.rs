@@ -24,8 +24,9 @@ use crate::{
     model::{Completer, Completion, Embedder, Embeddings, ModelError, OnDelta, Prompt, RateLimitRemaining},
     store::{
         Store, StoreError,
+        budgets::{ModelAddress, Rates},
         jobs::{WaitReason, WaitsFor},
-        usage::{Cost, ModelAddress, Operation, Rates},
+        usage::{Cost, Operation},
     },
     telemetry,
 };

@@ -310,5 +310,5 @@ async fn enqueue_refresh(
     let job_keys: Vec<_> = keys.iter().map(|key| format!("{source}/{key}")).collect();
     let payloads: Vec<Value> =
         keys.iter().map(|key| serde_json::json!({ "source": source, "key": key })).collect();
-    jobs::enqueue(connection, kind, &job_keys, &payloads).await
+    jobs::enqueue(connection, kind, &job_keys, &payloads, None).await
 }

@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use super::{
     Result, Store,
-    jobs::WaitReason,
     versions::{IndexState, IndexVersion},
 };
 
@@ -94,21 +93,6 @@ pub struct QueueStatus {
     /// How long the oldest due job has waited.
     pub oldest_ready_seconds: Option<f64>,
     pub paused: bool,
-}
-
-/// Jobs of one kind that wait for one budget.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct BudgetWait {
-    pub kind: String,
-    pub waits_for: WaitReason,
-    /// The model server's address, for a rate limit.
-    pub server: Option<String>,
-    /// The model there.
-    pub model: Option<String>,
-    /// Jobs that were put off, and running ones that wait in their slots.
-    pub jobs: i64,
-    pub since: DateTime<Utc>,
 }
 
 /// An index version and its size.
@@ -231,28 +215,6 @@ impl Store {
             order by 1
             "#,
             kinds as &[&str],
-        );
-        Ok(rows.fetch_all(&self.pool).await?)
-    }
-
-    /// Which jobs wait for which budget. What a daemon said long ago of its slots does not count.
-    pub async fn budget_waits(&self) -> Result<Vec<BudgetWait>> {
-        let rows = sqlx::query_as!(
-            BudgetWait,
-            r#"
-            with put_off as (
-                select kind, waits_for, waits_server as server, waits_model as model, count(*) as jobs,
-                    min(waits_since) as since
-                from shopkeeper.job where state = 'scheduled' and waits_for is not null group by 1, 2, 3, 4
-            ), in_slots as (
-                select kind, 'rate_limit' as waits_for, server, model, sum(jobs) as jobs, min(since) as since
-                from shopkeeper.budget_wait where seen_at > now() - interval '10 seconds' group by kind, server, model
-            )
-            select kind as "kind!", waits_for as "waits_for!: WaitReason", server, model, sum(jobs)::bigint as "jobs!",
-                coalesce(min(since), now()) as "since!"
-            from (select * from put_off union all select * from in_slots) as waits
-            group by kind, waits_for, server, model order by 1, 2, 3, 4
-            "#
         );
         Ok(rows.fetch_all(&self.pool).await?)
     }
