@@ -3,10 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{
-    Result, Store,
-    versions::{IndexState, IndexVersion},
-};
+use super::{Result, Store};
 
 /// One source's documents.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -93,16 +90,6 @@ pub struct QueueStatus {
     /// How long the oldest due job has waited.
     pub oldest_ready_seconds: Option<f64>,
     pub paused: bool,
-}
-
-/// An index version and its size.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct IndexStatus {
-    /// Which one.
-    #[serde(flatten)]
-    pub version: IndexVersion,
-    /// In this version.
-    pub chunks: i64,
 }
 
 /// How far the refreshing of one source is.
@@ -235,26 +222,6 @@ impl Store {
             limit,
         );
         Ok(failures.fetch_all(&self.pool.by_values()).await?)
-    }
-
-    /// Lists the index versions.
-    pub async fn index_status(&self) -> Result<Vec<IndexStatus>> {
-        let rows = sqlx::query!(
-            r#"select id, model, dimensions, state as "state: IndexState",
-                   (select count(*) from shopkeeper.chunk where version = index_version.id) as "chunks!"
-               from shopkeeper.index_version order by id"#
-        );
-        let rows = rows.fetch_all(&self.pool).await?;
-        let versions = rows.into_iter().map(|row| IndexStatus {
-            version: IndexVersion {
-                id: row.id,
-                model: row.model,
-                dimensions: row.dimensions,
-                state: row.state,
-            },
-            chunks: row.chunks,
-        });
-        Ok(versions.collect())
     }
 
     /// What the last failure of a live job was.
