@@ -15,7 +15,6 @@ use crate::{address::DatabaseUrl, pg_connection};
 const DIRECT_CONNECTIONS: u32 = 4;
 /// Connections for renewing leases. While one gets no reply, leases of other kinds are renewed over another.
 const RENEWAL_CONNECTIONS: u32 = 3;
-/// The timeout for opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a search waits for a replica before it uses the database itself.
 const REPLICA_TIMEOUT: Duration = Duration::from_secs(1);
@@ -57,7 +56,6 @@ impl Store {
     }
 }
 
-/// The remedy for a database that cannot be reached at the start.
 const REMEDY: &str = "\n  start it, or correct its address in the settings";
 
 /// SQLSTATE `protocol_violation`, with which `PgBouncer` refuses anything at all.

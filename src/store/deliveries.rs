@@ -12,7 +12,6 @@ pub use control::DeliveryShown;
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Delivery {
-    /// A name in the settings.
     pub webhook: String,
     pub body: String,
     pub attempts: u32,
@@ -22,7 +21,6 @@ pub struct Delivery {
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct DeliveryAttempt {
-    /// The status of the delivery after the attempt.
     pub status: DeliveryStatus,
     /// The HTTP status of the response.
     pub code: Option<u16>,

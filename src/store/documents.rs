@@ -85,7 +85,6 @@ impl Store {
     }
 }
 
-/// A locked document.
 struct DocumentLock {
     revision: i64,
     /// Whether it may be removed: it is no longer listed, or its removal was requested by name.
@@ -112,7 +111,6 @@ async fn lock(
     Ok(locked.collect())
 }
 
-/// The sources and the keys of documents, as columns.
 fn columns<'a>(ids: impl Iterator<Item = &'a DocumentId>) -> (Vec<String>, Vec<String>) {
     ids.map(|id| (id.source.clone(), id.key.clone())).unzip()
 }

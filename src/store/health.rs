@@ -13,7 +13,6 @@ const TOP_K: i32 = 5;
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct ServerHealth {
-    /// The version of PostgreSQL.
     pub version: String,
     /// The version of pgvector, if it is installed.
     pub pgvector: Option<String>,

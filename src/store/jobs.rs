@@ -60,7 +60,6 @@ impl Store {
     }
 }
 
-/// Enqueues jobs of any kinds in the caller's transaction.
 async fn enqueue_all(connection: &mut PgConnection, jobs: impl Iterator<Item = &NewJob>) -> Result<u64> {
     let mut by_kind: BTreeMap<_, (Vec<_>, Vec<_>)> = BTreeMap::new();
     for job in jobs {
@@ -111,7 +110,6 @@ async fn ring(connection: &mut PgConnection, kind: &str) -> Result<()> {
     Ok(())
 }
 
-/// Converts a duration into a PostgreSQL `interval`.
 pub(super) fn interval(length: Duration) -> PgInterval {
     PgInterval { months: 0, days: 0, microseconds: i64::try_from(length.as_micros()).unwrap_or(i64::MAX) }
 }

@@ -17,7 +17,6 @@ pub const ANSWER_EVENT: &str = "shopkeeper_answer_event";
 
 /// How long a connection may be silent before it is pinged.
 const SILENCE: Duration = Duration::from_secs(15);
-/// The pause before a lost connection is opened again.
 const RECONNECT: Duration = Duration::from_secs(1);
 
 impl Store {

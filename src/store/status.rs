@@ -24,7 +24,6 @@ pub struct SourceStatus {
     pub chunks: i64,
     /// The age of the oldest change that is not indexed.
     pub oldest_stale_seconds: Option<f64>,
-    /// The last complete comparison.
     pub last_sync_at: Option<DateTime<Utc>>,
     /// The median time from a noticed change to its indexing, over the last day.
     pub lag_p50_seconds: Option<f64>,

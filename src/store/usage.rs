@@ -19,7 +19,6 @@ words! {
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Cost {
     pub operation: Operation,
-    /// Tokens that the server charged.
     pub tokens: u64,
     /// In dollars, at the prices in the settings.
     pub usd: f64,

@@ -14,17 +14,14 @@ use crate::answering::object::Settlement;
 #[expect(missing_docs, reason = "the names say it")]
 pub struct ClaimedQuestion {
     pub id: Uuid,
-    /// The service that asked.
     pub client: String,
     /// The place in the order of questions.
     pub seq: i64,
     pub asked: Question,
-    /// The lease of this attempt's job.
     pub lease: Lease,
     pub age: Duration,
     /// Whether the stop button is pressed.
     pub is_paused: bool,
-    /// The cost of today's answers in dollars.
     pub usd_today: f64,
 }
 

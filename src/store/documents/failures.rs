@@ -16,7 +16,6 @@ pub struct Failure {
     pub documents: i64,
 }
 
-/// Failed documents that one statement enqueues.
 const RETRY_BATCH: i64 = 1000;
 
 impl Store {

@@ -81,7 +81,6 @@ impl Store {
     }
 }
 
-/// Whether a version newer than this exists.
 async fn has_newer(connection: &mut PgConnection, newest: Option<i32>) -> Result<bool> {
     let Some(newest) = newest else { return Ok(false) };
     let newer = sqlx::query_scalar!(

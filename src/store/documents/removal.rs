@@ -7,7 +7,6 @@ use sqlx::PgConnection;
 use super::{Result, Store, columns, lock, sources};
 use crate::catalogue::{DocumentId, MassDelete};
 
-/// Documents deleted in one transaction.
 const DELETE_BATCH: i64 = 1000;
 
 impl Store {

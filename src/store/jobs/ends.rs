@@ -18,7 +18,6 @@ pub struct UnwrittenEnds {
     pub busy: Vec<Lease>,
 }
 
-/// A job whose end was written.
 struct EndedJob {
     id: i64,
     kind: String,

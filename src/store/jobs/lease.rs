@@ -97,7 +97,6 @@ pub(super) async fn held(connection: &mut PgConnection, leases: &[Lease]) -> Res
     Ok(held.fetch_all(connection).await?)
 }
 
-/// The ids and the fences, as columns.
 pub(super) fn columns(leases: &[Lease]) -> (Vec<i64>, Vec<i64>) {
     leases.iter().map(|lease| (lease.job, lease.fence)).unzip()
 }

@@ -33,7 +33,6 @@ pub struct JobFilter {
     pub kind: Option<String>,
     pub state: Option<JobState>,
     pub ids: Option<Vec<i64>>,
-    /// The most jobs to list; the newest come first.
     pub limit: u32,
 }
 
@@ -52,7 +51,6 @@ pub struct JobRow {
     pub last_error: Option<String>,
     pub group_key: Option<String>,
     pub priority: i16,
-    /// The last that claimed the job.
     pub worker: Option<String>,
     pub created_at: DateTime<Utc>,
     /// The start of the last attempt.

@@ -53,7 +53,6 @@ pub enum Failure {
     },
 }
 
-/// Characters of an error that are stored.
 const MAX_ERROR_CHARS: usize = 2000;
 
 /// A failure as `shopkeeper.fail` takes it.

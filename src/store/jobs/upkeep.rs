@@ -6,7 +6,6 @@ use super::{Result, Store, interval};
 
 /// Rows that one statement changes.
 const BATCH: i64 = 1000;
-/// Finished jobs that one statement deletes.
 const PRUNE_BATCH: i64 = 10_000;
 
 /// Delayed jobs that became ready.

@@ -31,7 +31,6 @@ pub enum WaitsFor {
 pub struct BudgetWait {
     pub kind: String,
     pub waits_for: WaitReason,
-    /// The address of the model server, for a rate limit.
     pub server: Option<String>,
     pub model: Option<String>,
     pub jobs: i64,

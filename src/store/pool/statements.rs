@@ -14,7 +14,6 @@ use super::Pool;
 use crate::pg_connection::{BorrowedConnection, in_time};
 
 impl Pool {
-    /// Runs several statements in a transaction.
     pub(in crate::store) async fn transact<T, E: From<sqlx::Error>>(
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,

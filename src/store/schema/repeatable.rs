@@ -14,7 +14,6 @@ use sqlx::PgConnection;
 use super::records::Records;
 use crate::store::Result;
 
-/// The text of a repeatable migration.
 pub(super) struct RepeatableFile {
     pub(super) name: &'static str,
     pub(super) sql: &'static str,
@@ -36,7 +35,6 @@ pub(super) const FILES: [RepeatableFile; 15] = repeatable! {
 /// The schema number and the digest of the files that it belongs to; `make schema` writes both.
 const NUMBERED: &str = include_str!("../../../migrations/schema.number");
 
-/// The schema number of this program.
 pub(super) fn number() -> i64 {
     let number = NUMBERED.split_whitespace().next().and_then(|number| number.parse().ok());
     number.expect("a test holds that the file begins with a number")

@@ -4,7 +4,6 @@ use sqlx::PgConnection;
 
 use crate::store::{Result, StoreError, pool::Pool};
 
-/// The oldest server that is supported.
 const POSTGRESQL: i32 = 150_000;
 /// The oldest pgvector that is supported: 0.8.0 brought iterative index scans.
 const PGVECTOR: [u32; 3] = [0, 8, 0];

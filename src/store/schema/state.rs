@@ -23,7 +23,6 @@ pub struct SchemaState {
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct MigrationState {
-    /// A time stamp.
     pub version: i64,
     pub description: String,
     pub applied: bool,

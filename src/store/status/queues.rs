@@ -15,7 +15,6 @@ pub struct QueueStatus {
     pub scheduled: i64,
     pub running: i64,
     pub dead: i64,
-    /// The wait of the oldest due job.
     pub oldest_ready_seconds: Option<f64>,
     pub paused: bool,
 }
@@ -32,9 +31,7 @@ pub struct Backlog {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Pace {
-    /// Stale documents.
     pub pending: i64,
-    /// Documents indexed in the last minute.
     pub per_minute: i64,
     pub eta_seconds: Option<f64>,
 }
