@@ -32,7 +32,7 @@ use shopkeeper::{
         postgres::Postgres,
     },
     model::unlimited,
-    store::{answers::LOCAL, chunks::SearchFilter},
+    store::{answers::LOCAL, search::SearchFilter},
     sync::reconcile::SyncOptions,
 };
 

@@ -11,7 +11,7 @@ use clap::Parser;
 use serde_json::json;
 use shopkeeper::{
     demo::{execute, postgres::Postgres},
-    store::{DatabaseSettings, Store, chunks::SearchFilter, jobs, versions::IndexVersion},
+    store::{DatabaseSettings, Store, jobs, search::SearchFilter, versions::IndexVersion},
     telemetry,
 };
 

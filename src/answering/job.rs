@@ -26,7 +26,7 @@ use crate::{
     },
     job::{Attempt, Job, JobError, OUTAGE, Outcome},
     model::{Message, rate_limit::JobRef},
-    store::{Store, StoreError, answers::ClaimedQuestion, chunks::SearchFilter, jobs::OnDead},
+    store::{Store, StoreError, answers::ClaimedQuestion, jobs::OnDead, search::SearchFilter},
     telemetry,
 };
 

@@ -18,7 +18,7 @@ use crate::{
     catalogue::Catalogue,
     indexing::versions::{Version, Versions},
     job::JobError,
-    store::{Store, chunks::SearchFilter, versions::IndexVersion},
+    store::{Store, search::SearchFilter, versions::IndexVersion},
 };
 
 /// How long an answer waits for the shop's current metadata before it takes the stored copy.

@@ -27,8 +27,7 @@ use crate::{
     job::{BatchJob, Job},
     store::{
         Store,
-        status::IndexStatus,
-        versions::{Coverage, IndexState, IndexVersion},
+        versions::{Coverage, IndexState, IndexStatus, IndexVersion},
     },
 };
 

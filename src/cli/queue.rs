@@ -9,8 +9,8 @@ use super::{Exit, Format, NameArgument, open, output};
 use crate::{
     daemon::Workers,
     store::{
-        jobs::WaitReason,
-        status::{BudgetWait, QueueStatus},
+        jobs::{BudgetWait, WaitReason},
+        status::QueueStatus,
     },
 };
 

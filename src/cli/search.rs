@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{open_parts, output, require_source};
-use crate::store::chunks::SearchFilter;
+use crate::store::search::SearchFilter;
 
 #[derive(Debug, Args)]
 pub(super) struct Search {

@@ -20,10 +20,7 @@ use crate::{
     config::Config,
     daemon::{self, Parts, Workers},
     indexing::fill::REFRESHING,
-    store::{
-        Store,
-        status::{Backlog, Failure},
-    },
+    store::{Store, documents::Failure, status::Backlog},
     sync::{
         reconcile::SyncOptions,
         report::{SyncError, SyncReport},

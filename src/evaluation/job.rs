@@ -23,7 +23,7 @@ use crate::{
     indexing::versions::Version,
     job::{Attempt, Job, JobError, Outcome},
     model::rate_limit::JobRef,
-    store::{Store, chunks::SearchFilter},
+    store::{Store, search::SearchFilter},
     telemetry,
 };
 

@@ -11,7 +11,7 @@ use super::{
     extract::Body,
     problem::{Code, Problem},
 };
-use crate::{answering::Passage, store::chunks::SearchFilter};
+use crate::{answering::Passage, store::search::SearchFilter};
 
 const MAX_TOP_K: u32 = 100;
 

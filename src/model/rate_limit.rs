@@ -13,7 +13,8 @@ use crate::{
     model::{Completer, Completion, Embedder, Embeddings, OnDelta, Prompt},
     store::{
         Store,
-        usage::{ModelAddress, Operation, Rates},
+        budgets::{ModelAddress, Rates},
+        usage::Operation,
     },
     telemetry,
 };

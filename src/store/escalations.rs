@@ -1,4 +1,4 @@
-//! Questions that a human is asked to see to.
+//! Questions that are handed over to a human.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -62,8 +62,7 @@ pub struct Turn {
 }
 
 impl Store {
-    /// Reads a page of a client's escalations, or of all, the oldest first, each with all that a human needs: the
-    /// conversation, what was searched for, what was found, and what the model said when it was withheld.
+    /// Reads a page of the escalations of a client, or of all, oldest first, each with the context that a human needs.
     pub async fn escalations(
         &self,
         client: Option<&str>,
@@ -108,7 +107,7 @@ impl Store {
         Ok(escalations.into_iter().map(|escalation| escalation.0).collect())
     }
 
-    /// A human sees to it; false when there is no such escalation of this client.
+    /// Acknowledges an escalation of this client, or of any; returns false if there is no such escalation.
     pub async fn acknowledge(&self, client: Option<&str>, id: Uuid) -> Result<bool> {
         let acknowledged = sqlx::query!(
             "update shopkeeper.escalation set status = 'acknowledged', acked_at = coalesce(acked_at, now())

@@ -1,65 +1,61 @@
-//! What `doctor` asks of the database.
-
-use std::time::{Duration, Instant};
+//! What `doctor` checks in the database.
 
 use chrono::{DateTime, Utc};
 use pgvector::HalfVector;
 use sqlx::AssertSqlSafe;
 
-use super::{Result, Store, chunks, schema, versions::IndexVersion};
+use super::{Result, Store, schema, search, versions::IndexVersion};
 
-/// How many passages are wanted where only the plan is: as many as by default.
+/// The number of passages in the checked plan: the default.
 const TOP_K: i32 = 5;
 
-/// What the server says of itself.
+/// The state of the server.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct ServerHealth {
-    /// Of PostgreSQL.
     pub version: String,
-    /// Of pgvector, when it is there.
+    /// The version of pgvector, if it is installed.
     pub pgvector: Option<String>,
-    /// Whether the role may write in our schema.
     pub may_write: bool,
     pub connections: i64,
     pub max_connections: i64,
-    /// What our tables and indexes take, in bytes.
+    /// The size of our tables and indexes.
     pub bytes: i64,
     pub now: DateTime<Utc>,
-    /// Jobs whose lease ran out more than a minute ago and that no worker has claimed since.
+    /// Jobs whose lease expired more than a minute ago and that no worker has claimed since.
     pub stuck_leases: i64,
 }
 
-/// The first pgvector whose HNSW indexes stand many deletes.
+/// The first pgvector whose HNSW indexes withstand many deletes.
 const SAFE_PGVECTOR: [u32; 3] = [0, 8, 4];
 
 impl ServerHealth {
-    /// Whether pgvector is a version that damages no HNSW index.
+    /// Whether the version of pgvector damages no HNSW indexes.
     pub fn has_safe_pgvector(&self) -> bool {
         self.pgvector.as_deref().is_some_and(|version| schema::parsed(version) >= SAFE_PGVECTOR)
     }
 }
 
-/// The HNSW index of the active version.
+/// The state of the active version's HNSW index.
 #[derive(Clone, Debug)]
 pub struct IndexHealth {
-    /// The version.
+    /// The active version.
     pub version: i32,
-    /// Whether it has one that can be used; none when it has none.
+    /// Whether the index can be used; `None` if there is none.
     pub is_valid: Option<bool>,
-    /// Whether the job that builds it is waiting or running.
+    /// Whether the job that builds the index is live.
     pub is_filling: bool,
 }
 
-/// A replica.
+/// The state of the replica.
 #[derive(Clone, Copy, Debug)]
 pub struct ReplicaHealth {
-    /// How far it is behind; none when it is no replica.
+    /// How far it lags; `None` if it is not a replica.
     pub lag_seconds: Option<f64>,
 }
 
 impl Store {
-    /// What the server says of itself.
+    /// Reads the state of the server.
     pub async fn server_health(&self) -> Result<ServerHealth> {
         let health = sqlx::query_as!(
             ServerHealth,
@@ -83,7 +79,7 @@ impl Store {
         Ok(health.fetch_one(&self.pool).await?)
     }
 
-    /// The HNSW index of the active version; none when there is no version.
+    /// Reads the state of the active version's HNSW index; returns `None` without an active version.
     pub async fn index_health(&self) -> Result<Option<IndexHealth>> {
         let health = sqlx::query_as!(
             IndexHealth,
@@ -100,9 +96,9 @@ impl Store {
         Ok(health.fetch_optional(&self.pool).await?)
     }
 
-    /// Whether a search of a version goes through its HNSW index: what PostgreSQL plans for the statement of searches.
+    /// Whether PostgreSQL plans to search a version by its HNSW index.
     pub async fn is_searched_by_index(&self, version: &IndexVersion) -> Result<bool> {
-        let statement = format!("explain {}", chunks::nearest(version));
+        let statement = format!("explain {}", search::nearest(version));
         let dimensions = usize::try_from(version.dimensions).unwrap_or_default();
         let plan = sqlx::query_scalar(AssertSqlSafe(statement))
             .bind(HalfVector::from_f32_slice(&vec![1.0; dimensions]))
@@ -112,10 +108,10 @@ impl Store {
         Ok(plan.iter().any(|line| line.contains(&index)))
     }
 
-    /// The state of the replica; `None` without one.
+    /// Reads the state of the replica; returns `None` without one.
     pub async fn replica_health(&self) -> Result<Option<ReplicaHealth>> {
         let Some(replica) = &self.replica else { return Ok(None) };
-        // One that has replayed all that it got is not behind, however long ago that was.
+        // A replica that has replayed everything it received does not lag, however long ago that was.
         let health = sqlx::query_as!(
             ReplicaHealth,
             r#"select case when not pg_is_in_recovery() then null
@@ -124,24 +120,5 @@ impl Store {
                end as lag_seconds"#
         );
         Ok(Some(health.fetch_one(&replica.pool).await?))
-    }
-
-    /// Those of some kinds that are paused.
-    pub async fn paused_kinds(&self, kinds: &[&str]) -> Result<Vec<String>> {
-        let paused = sqlx::query_scalar!(
-            "select kind from shopkeeper.queue_kind where paused_at is not null and kind = any ($1) order by kind",
-            kinds as &[&str],
-        );
-        Ok(paused.fetch_all(&self.pool).await?)
-    }
-
-    /// How long a notification takes to arrive; none when it does not within two seconds.
-    pub async fn notification_time(&self) -> Result<Option<Duration>> {
-        let mut listener = self.direct.listener().await?;
-        listener.listen("shopkeeper_doctor").await?;
-        let began = Instant::now();
-        sqlx::query!("select pg_notify('shopkeeper_doctor', '')").execute(&self.pool).await?;
-        let heard = tokio::time::timeout(Duration::from_secs(2), listener.recv()).await;
-        Ok(heard.is_ok_and(|heard| heard.is_ok()).then(|| began.elapsed()))
     }
 }

@@ -1,28 +1,27 @@
-//! Notifications of the database. Each is a hint, and the rows are the truth: listeners also poll.
+//! Listens to notifications of the database. They are only hints, so listeners also poll.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::{PROMPT, Result, Store, StoreError};
 
-/// Says the kind of jobs that are new.
+/// Carries the kind of new jobs.
 pub const JOB: &str = "shopkeeper_job";
-/// Says that running jobs were cancelled.
+/// Running jobs were cancelled.
 pub const CANCELLED_JOB: &str = "shopkeeper_job_cancel";
-/// Says the id of an answer that was settled.
+/// Carries the id of a settled answer.
 pub const ANSWER: &str = "shopkeeper_answer";
-/// Says the id of an answer that goes on.
+/// Carries the id of an answer with new events.
 pub const ANSWER_EVENT: &str = "shopkeeper_answer_event";
 
-/// A connection that says nothing for so long is asked whether it lives.
+/// How long a connection may be silent before it is pinged.
 const SILENCE: Duration = Duration::from_secs(15);
-/// How long after a lost connection listening is tried again.
 const RECONNECT: Duration = Duration::from_secs(1);
 
 impl Store {
-    /// Hears what is said on some channels, until stopped, however often the connection is lost: `heard` gets the
-    /// channel and the text, or nothing when listening begins and what was said before was not heard.
+    /// Listens on channels until stopped, reconnecting whenever the connection is lost. `heard` receives the channel
+    /// and the payload, or `None` when listening begins and earlier notifications may be lost.
     pub async fn listen(
         &self,
         channels: &[&str],
@@ -58,5 +57,15 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// Measures how long a notification takes to arrive; returns `None` after two seconds.
+    pub async fn notification_time(&self) -> Result<Option<Duration>> {
+        let mut listener = self.direct.listener().await?;
+        listener.listen("shopkeeper_doctor").await?;
+        let began = Instant::now();
+        sqlx::query!("select pg_notify('shopkeeper_doctor', '')").execute(&self.pool).await?;
+        let heard = tokio::time::timeout(Duration::from_secs(2), listener.recv()).await;
+        Ok(heard.is_ok_and(|heard| heard.is_ok()).then(|| began.elapsed()))
     }
 }

@@ -1,55 +1,36 @@
-//! The ticks of schedules: each fires once, in whichever daemon comes first.
+//! Schedules. Each tick fires once, in the first daemon that reaches it.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
-use sqlx::PgConnection;
 
-use super::{Result, Store, jobs};
+use super::{Result, Store, jobs::interval};
 
-/// What the database knows of a schedule.
+mod firing;
+
+pub use firing::Firing;
+
+/// What a daemon needs to know of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct ScheduleState {
-    /// Its name.
     pub name: String,
-    /// The last tick that fired or was skipped; at first, when the schedule was first seen.
+    /// The last tick that fired or was skipped; before the first one, when the schedule was first seen.
     pub last_at: DateTime<Utc>,
-    /// Whether ticks pass without effect.
     pub paused: bool,
 }
 
-/// A schedule as those see it who look.
+/// What an operator sees of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct SeenSchedule {
+pub struct ScheduleSummary {
     pub name: String,
     pub fired_at: Option<DateTime<Utc>>,
-    /// Whether ticks pass without effect.
     pub paused: bool,
-}
-
-/// A tick of a schedule, and what it enqueues.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Firing<'a> {
-    pub schedule: &'a str,
-    /// The nominal instant.
-    pub tick: DateTime<Utc>,
-    pub kind: &'a str,
-    /// One job for each key.
-    pub keys: &'a [String],
-    pub payloads: &'a [Value],
-    pub run_at: DateTime<Utc>,
-    /// Leave out jobs that are still there from before.
-    pub skip_live: bool,
-    /// The longest that one run of them may take; none is no limit.
-    pub time_limit: Option<Duration>,
 }
 
 impl Store {
-    /// The time by the database's clock, which is the same for all daemons, and the schedules by name.
-    /// Those that were never seen begin now.
+    /// Returns the database's time, which all daemons share, and the schedules with these names. New ones start now.
     pub async fn schedules(&self, names: &[String]) -> Result<(DateTime<Utc>, Vec<ScheduleState>)> {
         let rows = sqlx::query!(
             r#"with seen as (
@@ -71,10 +52,10 @@ impl Store {
         Ok((now, states.collect()))
     }
 
-    /// The schedules that daemons have seen, for operators.
-    pub async fn schedule_states(&self) -> Result<Vec<SeenSchedule>> {
+    /// Lists the schedules that daemons have seen, for operators.
+    pub async fn schedule_states(&self) -> Result<Vec<ScheduleSummary>> {
         let seen = sqlx::query_as!(
-            SeenSchedule,
+            ScheduleSummary,
             r#"select name, paused_at is not null as "paused!",
                    (select max(tick) from shopkeeper.schedule_tick as tick where tick.schedule = schedule.name) as fired_at
                from shopkeeper.schedule order by name"#
@@ -82,35 +63,27 @@ impl Store {
         Ok(seen.fetch_all(&self.pool).await?)
     }
 
-    /// Enqueues the jobs of a tick and notes the tick, in one transaction. Returns the number of jobs to run, or `None` if
-    /// another daemon was first.
-    pub async fn fire(&self, firing: &Firing<'_>) -> Result<Option<u64>> {
-        self.queue.transact(async |connection| fire(connection, firing).await).await
-    }
-
-    /// Lets the ticks of a schedule pass without effect, from now on.
+    /// Pauses a schedule: its ticks pass without effect.
     pub async fn pause_schedule(&self, name: &str) -> Result<()> {
         let query = sqlx::query!(
             "insert into shopkeeper.schedule (name, paused_at) values ($1, now())
              on conflict (name) do update set paused_at = coalesce(schedule.paused_at, excluded.paused_at)",
             name,
         );
-        query.execute(&self.pool).await?;
-        Ok(())
+        Ok(query.execute(&self.pool).await.map(drop)?)
     }
 
-    /// Lets a schedule fire again. What passed while it was paused is not caught up.
+    /// Resumes a schedule without catching up on missed ticks.
     pub async fn resume_schedule(&self, name: &str) -> Result<()> {
         let query = sqlx::query!(
             "update shopkeeper.schedule set paused_at = null, last_at = now()
              where name = $1 and paused_at is not null",
             name,
         );
-        query.execute(&self.pool).await?;
-        Ok(())
+        Ok(query.execute(&self.pool).await.map(drop)?)
     }
 
-    /// Deletes one batch of ticks that are older than this; returns their number.
+    /// Deletes one batch of ticks older than this; returns their number.
     pub async fn prune_ticks(&self, older_than: Duration) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.schedule_tick where (schedule, tick) in (
@@ -119,62 +92,8 @@ impl Store {
                  where old.tick < schedule.last_at - interval '1 day' and old.fired_at < now() - $1::interval
                  limit 10000
              )",
-            jobs::interval(older_than),
+            interval(older_than),
         );
         Ok(pruned.execute(&self.pool).await?.rows_affected())
     }
-}
-
-async fn fire(connection: &mut PgConnection, firing: &Firing<'_>) -> Result<Option<u64>> {
-    let is_first = sqlx::query!(
-        "insert into shopkeeper.schedule_tick (schedule, tick, enqueued) values ($1, $2, 0)
-         on conflict (schedule, tick) do nothing",
-        firing.schedule,
-        firing.tick,
-    )
-    .execute(&mut *connection)
-    .await?
-    .rows_affected()
-        == 1;
-    if !is_first {
-        return Ok(None);
-    }
-    let (mut keys, mut payloads) = (firing.keys.to_vec(), firing.payloads.to_vec());
-    if firing.skip_live {
-        let live = sqlx::query_scalar!(
-            r#"select key as "key!" from shopkeeper.job where kind = $1 and key = any ($2)"#,
-            firing.kind,
-            &keys,
-        );
-        let live = live.fetch_all(&mut *connection).await?;
-        (keys, payloads) = keys.into_iter().zip(payloads).filter(|(key, _)| !live.contains(key)).unzip();
-    }
-    let enqueued = if keys.is_empty() {
-        0
-    } else {
-        let limit = firing.time_limit.map(jobs::interval);
-        let enqueued =
-            jobs::enqueue_at(connection, firing.kind, &keys, &payloads, Some(firing.run_at)).await?;
-        // Only rows that this transaction inserted have its start as their `created_at`: a job that was merged is
-        // somebody else's, and is not ours to limit.
-        let query = sqlx::query!(
-            "update shopkeeper.job set time_limit = $3 where kind = $1 and key = any ($2) and created_at = now()",
-            firing.kind,
-            &keys,
-            limit,
-        );
-        query.execute(&mut *connection).await?;
-        enqueued
-    };
-    let query = sqlx::query!(
-        "with noted as (
-             update shopkeeper.schedule set last_at = case when last_at > now() then $2 else greatest(last_at, $2) end where name = $1
-         )
-         update shopkeeper.schedule_tick set enqueued = $3 where schedule = $1 and tick = $2",
-        firing.schedule,
-        firing.tick,
-        i32::try_from(enqueued).unwrap_or(i32::MAX),
-    );
-    query.execute(&mut *connection).await?;
-    Ok(Some(enqueued))
 }

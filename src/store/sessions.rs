@@ -1,4 +1,4 @@
-//! Conversations, and what is forgotten of them.
+//! Conversations, and the erasure of customers' data.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub struct Session {
 }
 
 impl Store {
-    /// Reads a client's session, or the first of any client's.
+    /// Reads a session of this client, or the first one of any client.
     pub async fn session(&self, client: Option<&str>, id: &str) -> Result<Option<Session>> {
         let session = sqlx::query_as!(
             Session,
@@ -35,7 +35,7 @@ impl Store {
         Ok(session.fetch_optional(&self.pool.by_values()).await?)
     }
 
-    /// Says who answers in a client's session, or in any client's; false when there is no such session.
+    /// Sets who answers in a session of this client, or of any; returns false if there is no such session.
     pub async fn set_owner(&self, client: Option<&str>, session: &str, owner: SessionOwner) -> Result<bool> {
         let set = sqlx::query!(
             "update shopkeeper.session set owner = $3
@@ -47,34 +47,29 @@ impl Store {
         Ok(set.execute(&self.pool.by_values()).await?.rows_affected() > 0)
     }
 
-    /// Erases a client's session, or every client's of that id, with its questions; returns their number.
+    /// Erases a session of this client, or of every client, with its questions; returns their number.
     pub async fn erase_session(&self, client: Option<&str>, session: &str) -> Result<u64> {
         let erased =
             sqlx::query_scalar!(r#"select shopkeeper.erase_session($1, $2) as "erased!""#, client, session);
         Ok(erased.fetch_one(&self.pool).await?.unsigned_abs())
     }
 
-    /// Erases the questions of a client's customer, or of every client's; returns their number.
+    /// Erases the questions of a customer of this client, or of every client; returns their number.
     pub async fn erase_customer(&self, client: Option<&str>, customer: &str) -> Result<u64> {
         let erased =
             sqlx::query_scalar!(r#"select shopkeeper.erase_customer($1, $2) as "erased!""#, client, customer);
         Ok(erased.fetch_one(&self.pool).await?.unsigned_abs())
     }
 
-    /// Reads the last messages of the session before a question, oldest first.
-    pub async fn history(
-        &self,
-        taken: &ClaimedQuestion,
-        session: &str,
-        messages: u32,
-    ) -> Result<Vec<Message>> {
+    /// Reads the last messages of a session before a question, oldest first.
+    pub async fn history(&self, taken: &ClaimedQuestion, session: &str, limit: u32) -> Result<Vec<Message>> {
         let turns = sqlx::query!(
             r#"select question, answer ->> 'text' as text from shopkeeper.answer
                where client = $1 and session_id = $2 and seq < $3 order by seq desc limit $4"#,
             taken.client,
             session,
             taken.seq,
-            i64::from(messages.div_ceil(2)),
+            i64::from(limit.div_ceil(2)),
         );
         let turns = turns.fetch_all(&self.pool).await?;
         let mut history = Vec::new();
@@ -82,11 +77,11 @@ impl Store {
             history.push(Message { role: Role::User, content: turn.question });
             history.extend(turn.text.map(|content| Message { role: Role::Assistant, content }));
         }
-        history.drain(..history.len().saturating_sub(messages as usize));
+        history.drain(..history.len().saturating_sub(limit as usize));
         Ok(history)
     }
 
-    /// Deletes one batch of sessions without questions that were inactive for this long; returns their number.
+    /// Deletes one batch of sessions without questions that have been inactive for this long; returns their number.
     pub async fn prune_sessions(&self, older_than: Duration) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.session where (client, id) in (

@@ -1,96 +1,45 @@
-//! Sources: when they were compared, how far they were polled, who watches them, and what may leave them.
+//! Sources: how far they are compared and polled, and which removals their mass-delete guard allows.
 
 use std::time::Duration;
 
-use futures::TryFutureExt;
-use sqlx::{Connection, PgConnection, types::Json};
+use sqlx::{PgConnection, types::Json};
 
-use super::{PROMPT, Result, Store, StoreError, jobs::interval};
-use crate::{
-    catalogue::{Mark, MassDelete},
-    pg_connection,
-};
+use super::{Result, Store, jobs::interval};
+use crate::catalogue::{Mark, MassDelete};
 
-/// What a watcher does next with its source.
+mod listing_lock;
+
+pub use listing_lock::ListingLock;
+
+/// How far a source was polled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceWatch {
-    /// The last mark; none when the source was never polled.
+    /// `None` if the source was never polled.
     pub mark: Option<Mark>,
-    /// How long ago it was polled; none when it never was.
+    /// `None` if the source was never polled.
     pub polled_ago: Option<Duration>,
 }
 
-/// What the mass-delete guard decides about removals.
+/// The decision of the mass-delete guard on removals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Departure {
-    /// Whether the documents may leave.
+    /// Whether the documents may be removed.
     pub allowed: bool,
-    /// Documents that the source had at its last complete listing.
+    /// Documents in the last complete listing of the source.
     pub known: u64,
 }
 
-/// The right to list a source, which one process has at a time. Dropping it ends it.
-#[derive(Debug)]
-pub struct ListingLock(PgConnection);
-
-impl ListingLock {
-    /// Lets others list the source.
-    pub async fn release(mut self) {
-        // The lock goes with the connection, in whatever way that ends. But the server takes its time to notice, and the
-        // next one need not wait for that.
-        let _ = tokio::time::timeout(PROMPT, async {
-            let _ = sqlx::query("select pg_advisory_unlock_all()").execute(&mut self.0).await;
-            self.0.close().await
-        })
-        .await;
-    }
-}
-
 impl Store {
-    /// Takes the lock for listing a source; `None` while another process holds it.
-    ///
-    /// It is an advisory lock on a connection of its own, past a pooler: it ends with the process.
-    pub async fn lock_listing(&self, source: &str) -> Result<Option<ListingLock>> {
-        let mut connection = self.direct.plain().acquire().await?.detach();
-        let locked = sqlx::query_scalar!(
-            r#"select pg_try_advisory_lock(hashtextextended('shopkeeper listing ' || $1, 0)) as "locked!""#,
-            source,
-        );
-        let locked = locked.fetch_one(&mut connection).map_err(StoreError::from);
-        let locked = pg_connection::in_time(Some(PROMPT), StoreError::from, locked).await?;
-        let lock = ListingLock(connection);
-        if locked {
-            return Ok(Some(lock));
-        }
-        lock.release().await;
-        Ok(None)
-    }
-
-    /// Asks the mass-delete guard whether so many documents of a source may leave, and counts them. A listing names all
-    /// that are gone at once.
-    pub async fn let_leave(
-        &self,
-        source: &str,
-        documents: u64,
-        guard: MassDelete,
-        by_listing: bool,
-    ) -> Result<Departure> {
-        self.pool
-            .run(async |connection| let_leave(connection, source, documents, guard, by_listing).await)
-            .await
-    }
-
-    /// Makes sources known, so that others can name them.
+    /// Registers sources, so that others can name them.
     pub async fn note_sources(&self, names: &[String]) -> Result<()> {
         let query = sqlx::query!(
             "insert into shopkeeper.source (name) select unnest($1::text[]) on conflict (name) do nothing",
             names,
         );
-        query.execute(&self.pool).await?;
-        Ok(())
+        Ok(query.execute(&self.pool).await.map(drop)?)
     }
 
-    /// Notes that a source was compared in full, and how many documents it listed. No removal waits any longer.
+    /// Records a complete comparison of a source and how many documents it listed. No removals remain withheld.
     pub async fn note_synced(&self, source: &str, listed: u64) -> Result<()> {
         let query = sqlx::query!(
             "insert into shopkeeper.source (name, last_sync_at, listed) values ($1, now(), $2)
@@ -100,11 +49,10 @@ impl Store {
             source,
             i64::try_from(listed).unwrap_or(i64::MAX),
         );
-        query.execute(&self.pool).await?;
-        Ok(())
+        Ok(query.execute(&self.pool).await.map(drop)?)
     }
 
-    /// Makes this daemon the one that watches a source for so long, unless another one does.
+    /// Makes this daemon the watcher of a source for this long, unless another daemon is.
     pub async fn watch(&self, source: &str, watcher: &str, length: Duration) -> Result<Option<SourceWatch>> {
         let row = sqlx::query!(
             r#"update shopkeeper.source set watcher = $2, watch_until = now() + $3
@@ -121,19 +69,31 @@ impl Store {
         }))
     }
 
-    /// Notes how far a source was polled.
+    /// Records how far a source was polled.
     pub async fn note_polled(&self, source: &str, mark: &Mark) -> Result<()> {
         let query = sqlx::query!(
             "update shopkeeper.source set poll_mark = $2, polled_at = now() where name = $1",
             source,
             Json(mark) as Json<&Mark>,
         );
-        query.execute(&self.pool).await?;
-        Ok(())
+        Ok(query.execute(&self.pool).await.map(drop)?)
+    }
+
+    /// Asks the mass-delete guard to allow this many removals. A listing names all missing documents at once.
+    pub async fn let_leave(
+        &self,
+        source: &str,
+        documents: u64,
+        guard: MassDelete,
+        by_listing: bool,
+    ) -> Result<Departure> {
+        self.pool
+            .run(async |connection| let_leave(connection, source, documents, guard, by_listing).await)
+            .await
     }
 }
 
-/// Asks the mass-delete guard in the caller's transaction, which has locked the documents before.
+/// Asks the mass-delete guard in the caller's transaction, which has already locked the documents.
 pub(super) async fn let_leave(
     connection: &mut PgConnection,
     source: &str,

@@ -1,4 +1,4 @@
-//! Who may ask by HTTP: tokens, of which only hashes are kept.
+//! Tokens of the HTTP API, stored only as hashes.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -6,24 +6,24 @@ use uuid::Uuid;
 
 use super::{Result, Store};
 
-/// What a token is good for.
+/// What a token permits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Grant {
     pub client: String,
     pub scopes: Vec<String>,
-    /// The sources that it may search; none is all.
+    /// The sources to search; `None` is all.
     pub sources: Option<Vec<String>>,
-    /// The only session that it is for.
+    /// The only session, if the token is for one.
     pub session_id: Option<String>,
-    /// The customer of every question that is asked with it.
+    /// The customer of every question asked with the token.
     pub customer_id: Option<String>,
 }
 
-/// A token as it is listed.
+/// A listed token.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct TokenShown {
+pub struct TokenRow {
     pub id: Uuid,
     pub client: String,
     pub scopes: Vec<String>,
@@ -34,13 +34,8 @@ pub struct TokenShown {
 }
 
 impl Store {
-    /// Keeps a token's hash and what it is good for, until then.
-    pub async fn add_token(
-        &self,
-        hash: &[u8],
-        grant: &Grant,
-        expires_at: Option<DateTime<Utc>>,
-    ) -> Result<Uuid> {
+    /// Stores a token's hash and what it permits until it expires.
+    pub async fn add_token(&self, hash: &[u8], grant: &Grant, expiry: Option<DateTime<Utc>>) -> Result<Uuid> {
         let id = sqlx::query_scalar!(
             "insert into shopkeeper.token (hash, client, scopes, sources, session_id, customer_id, expires_at)
              values ($1, $2, $3, $4, $5, $6, $7) returning id",
@@ -50,12 +45,12 @@ impl Store {
             grant.sources.as_deref(),
             grant.session_id,
             grant.customer_id,
-            expires_at,
+            expiry,
         );
         Ok(id.fetch_one(&self.pool).await?)
     }
 
-    /// What the token with this hash is good for now, if anything.
+    /// Returns what the token with this hash permits, unless it is revoked or expired.
     pub async fn grant(&self, hash: &[u8]) -> Result<Option<Grant>> {
         let grant = sqlx::query_as!(
             Grant,
@@ -66,17 +61,17 @@ impl Store {
         Ok(grant.fetch_optional(&self.pool).await?)
     }
 
-    /// Lists the tokens of services, the newest first.
-    pub async fn tokens(&self) -> Result<Vec<TokenShown>> {
+    /// Lists the tokens of services, newest first.
+    pub async fn tokens(&self) -> Result<Vec<TokenRow>> {
         let tokens = sqlx::query_as!(
-            TokenShown,
+            TokenRow,
             "select id, client, scopes, sources, created_at, expires_at, revoked_at
              from shopkeeper.token where session_id is null order by created_at desc, id"
         );
         Ok(tokens.fetch_all(&self.pool).await?)
     }
 
-    /// Makes a token good for nothing; false when there is no such token.
+    /// Revokes a token; returns false if there is no such token.
     pub async fn revoke_token(&self, id: Uuid) -> Result<bool> {
         let revoked = sqlx::query!(
             "update shopkeeper.token set revoked_at = coalesce(revoked_at, now()) where id = $1",

@@ -4,7 +4,7 @@ use crate::prelude::*;
 use shopkeeper::{
     indexing::fill::REFRESHING,
     model::{Message, Prompt, Role},
-    store::usage::{ModelAddress, Rates},
+    store::budgets::{ModelAddress, Rates},
 };
 use sqlx::Connection;
 

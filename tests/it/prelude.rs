@@ -20,8 +20,8 @@ pub(crate) use shopkeeper::{
     job::{Job, JobError},
     store::{
         DatabaseSettings, Store, StoreError,
-        chunks::SearchFilter,
         jobs::{Claim, Selection},
+        search::SearchFilter,
     },
     sync::{reconcile::SyncOptions, report::SyncError},
 };

@@ -14,7 +14,7 @@ use shopkeeper::{
     config::Config,
     daemon::{self, Parts, Workers},
     demo::models::{Completer, Embedder, Fault, Models, OfflineServer, Operation, Script},
-    store::{Store, chunks::SearchFilter},
+    store::{Store, search::SearchFilter},
     sync::{
         reconcile::SyncOptions,
         report::{SyncError, SyncReport},

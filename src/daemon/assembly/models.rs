@@ -20,7 +20,8 @@ use crate::{
     },
     store::{
         Store,
-        usage::{ModelAddress, Operation, Rates},
+        budgets::{ModelAddress, Rates},
+        usage::Operation,
         versions::IndexState,
     },
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     job::JobError,
     model::rate_limit::{Budget, JobRef, local::LocalLimit, slice::Slice},
-    store::{StoreError, jobs::WaitsFor, usage::ModelAddress},
+    store::{StoreError, budgets::ModelAddress, jobs::WaitsFor},
 };
 
 /// How long a job waits while spending is stopped, as in `shopkeeper.take_budget`.

@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock};
 
-use crate::store::usage::Rates;
+use crate::store::budgets::Rates;
 
 /// Holds this process to the rates of the settings, apart from all daemons.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::store::usage::Rates;
+use crate::store::budgets::Rates;
 
 /// Slices in a minute.
 const SLICES: u32 = 600;

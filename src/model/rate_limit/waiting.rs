@@ -8,10 +8,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{
-    Store,
-    usage::{ModelAddress, SlotWait},
-};
+use crate::store::{Store, budgets::ModelAddress, jobs::SlotWait};
 
 /// A running job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

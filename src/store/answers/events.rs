@@ -1,34 +1,30 @@
-//! What is said of an answer while it is made.
+//! Events of an answer while it is being generated.
 
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{ClaimedQuestion, RUN};
-use crate::{
-    store::{Result, Store, without_nul},
-    words::words,
-};
+use super::{ClaimedQuestion, RUN, Result, Store, without_nul};
+use crate::words::words;
 
-/// One thing that was said.
+/// An event of an answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Event {
-    /// Its number: a later one is higher, also that of a later run.
+    /// Increases from event to event and from run to run.
     pub n: i64,
-    /// What it is.
     pub kind: EventKind,
-    /// Its particulars.
     pub data: Value,
 }
 
 words! {
-    /// What can be said while an answer is made.
+    /// The kinds of events.
     pub enum EventKind {
-        /// The passages that it is made of.
+        /// The passages that the answer is based on.
         Sources,
         /// A piece of the text.
         Delta,
-        /// The pieces before do not count.
+        /// Discards the pieces so far.
         Reset,
     }
 }
@@ -36,9 +32,9 @@ words! {
 /// How far an answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The number before that of the first event of its present run; zero before the first run.
+    /// The number before the first event of the present run; zero before the first run.
     pub run: i64,
-    /// Whether nothing more will happen to it.
+    /// Whether no more events will follow.
     pub is_settled: bool,
 }
 
@@ -75,7 +71,7 @@ impl Store {
         Ok(row.map(|row| Progress { run: row.fence * RUN, is_settled: row.is_settled }))
     }
 
-    /// Reads what was said after a number, in order.
+    /// Reads the events after a number, in order.
     pub async fn events(&self, id: Uuid, after: i64, limit: u32) -> Result<Vec<Event>> {
         let events = sqlx::query_as!(
             Event,
@@ -88,7 +84,7 @@ impl Store {
         Ok(events.fetch_all(&self.pool).await?)
     }
 
-    /// What a run has said of the text until now, as far as it counts.
+    /// Returns the text that a run has generated since its last reset.
     pub async fn said(&self, id: Uuid, run: i64) -> Result<String> {
         let said = sqlx::query_scalar!(
             r#"select coalesce(string_agg(data ->> 'delta', '' order by n), '') as "said!"
@@ -102,7 +98,7 @@ impl Store {
         Ok(said.fetch_one(&self.pool).await?)
     }
 
-    /// Deletes one batch of events of answers that were settled an hour ago; returns their number.
+    /// Deletes one batch of events of answers that were settled over an hour ago; returns their number.
     pub async fn prune_events(&self) -> Result<u64> {
         let pruned = sqlx::query!(
             "delete from shopkeeper.answer_event where (answer_id, n) in (

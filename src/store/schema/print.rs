@@ -1,9 +1,9 @@
-//! The SQL of our schema for an administrator, who applies it by hand when the daemon's role may not.
+//! Prints the SQL of our schema for an administrator, who applies it if the daemon's role may not.
 
 use super::{MIGRATIONS, SchemaState, repeatable};
-use crate::store::{DatabaseSettings, Result, options_of};
+use crate::store::{DatabaseSettings, Result, connections::options_of};
 
-/// What a role needs that only asks: printed for an administrator, never executed by us.
+/// The privileges of a role that only asks. Printed for an administrator, never executed.
 pub const CLIENT_GRANTS: &str = "\
 -- For services that ask by SQL. Run once in each database, as an administrator; members of this role may ask, search
 -- and read.
@@ -21,14 +21,13 @@ grant select on shopkeeper.answers, shopkeeper.chunks to shopkeeper_client;
 grant execute on function shopkeeper.search to shopkeeper_client;
 ";
 
-/// The role that the daemon logs in as.
+/// Returns the role that the daemon logs in as.
 pub fn role(reach: &DatabaseSettings) -> Result<String> {
     let url = reach.direct_url.as_ref().unwrap_or(&reach.url);
     Ok(options_of(url)?.get_username().to_owned())
 }
 
-/// The SQL of the migrations that a database lacks, with the record of each. What it makes belongs to the daemon's
-/// role, which writes and makes index versions there.
+/// Returns the SQL of the missing migrations and their records; the daemon's role will own what it creates.
 pub fn sql(role: &str, state: &SchemaState) -> String {
     if state.missing() == 0 {
         return "-- no migration is missing\n".to_owned();

@@ -1,15 +1,14 @@
-//! What a database server must offer: a recent PostgreSQL with pgvector.
+//! The requirements on a database server: a recent PostgreSQL with pgvector.
 
 use sqlx::PgConnection;
 
 use crate::store::{Result, StoreError, pool::Pool};
 
-/// The oldest server that is supported.
 const POSTGRESQL: i32 = 150_000;
 /// The oldest pgvector that is supported: 0.8.0 brought iterative index scans.
 const PGVECTOR: [u32; 3] = [0, 8, 0];
 
-/// Fails with the remedy when the server does not offer what we need.
+/// Fails with the remedy if the server does not meet the requirements.
 pub(super) async fn check(pool: &Pool) -> Result<()> {
     let server = sqlx::query!(
         r#"select current_setting('server_version_num')::integer as "number!", current_setting('server_version') as "version!""#
@@ -42,13 +41,13 @@ pub(super) async fn check(pool: &Pool) -> Result<()> {
     Ok(())
 }
 
-/// A version as numbers that can be compared.
+/// Parses a version into numbers that can be compared.
 pub(in crate::store) fn parsed(version: &str) -> [u32; 3] {
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     std::array::from_fn(|_| parts.next().unwrap_or(0))
 }
 
-/// Creates pgvector if it is missing, and loads it: only then may a role that is no superuser name its settings.
+/// Creates pgvector if it is missing, and loads it, which lets a role that is not a superuser set its parameters.
 pub(super) async fn create_pgvector(connection: &mut PgConnection) -> Result<()> {
     let created = sqlx::query!("create extension if not exists vector").execute(&mut *connection).await;
     created.map_err(|error| match StoreError::from(error) {

@@ -1,5 +1,5 @@
-//! Chunks as PostgreSQL's binary COPY wants them: for each field its length in bytes, then its value as the
-//! type's `recv` function reads it, numbers big-endian.
+//! Chunks in the format of PostgreSQL's binary COPY: each field is its length in bytes, then its value as the type's
+//! `recv` function reads it, with numbers big-endian.
 
 use half::{f16, slice::HalfFloatSliceExt};
 
@@ -7,10 +7,10 @@ use crate::{catalogue::DocumentId, indexing::chunk::EmbeddedChunk};
 
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const FIELDS: i16 = 8;
-/// Bytes of a row beside its texts and its vector.
+/// Bytes of a row besides its texts and its vector.
 const FRAME: usize = 80;
 
-/// The rows of these chunks, in the order of their columns.
+/// Encodes chunks as rows, in the order of the columns.
 pub(super) fn rows<'a>(
     version: i32,
     chunks: impl Iterator<Item = (&'a DocumentId, &'a EmbeddedChunk)> + Clone,
@@ -46,7 +46,7 @@ fn length(bytes: &mut Vec<u8>, length: usize) {
     bytes.extend(i32::try_from(length).unwrap_or(i32::MAX).to_be_bytes());
 }
 
-/// A `halfvec`: its dimensions, two bytes of nothing, its numbers.
+/// Encodes a `halfvec`: its dimensions, two unused bytes, its numbers.
 fn vector(bytes: &mut Vec<u8>, vector: &[f32], halves: &mut Vec<f16>) {
     halves.resize(vector.len(), f16::ZERO);
     halves.convert_from_f32_slice(vector);
