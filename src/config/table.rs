@@ -3,21 +3,21 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 
-use super::reader::{ReadError, Section};
+use super::{reader::ReadError, section::Section};
 
-/// The keys of a table as `config show` prints them.
+/// The keys of a table and their values, as `config show` prints them.
 pub(crate) type Shown = Map<String, Json>;
 
 /// A type that is read from the keys of a table.
 pub(crate) trait Table: Sized {
-    /// Reads every key, also after one that is wrong.
+    /// Reads every key, even after one that is wrong.
     fn read(section: &Section<'_>) -> Result<Self, ReadError>;
 
-    /// Adds the keys with the values in force.
+    /// Adds the keys with the values that apply.
     fn show(&self, shown: &mut Shown);
 }
 
-/// Serialises null as `none`, which TOML leaves out.
+/// Serializes null as `None`, which TOML leaves out.
 pub(crate) struct NullAsNone<'a>(pub(crate) &'a Json);
 
 impl Serialize for NullAsNone<'_> {
@@ -33,22 +33,21 @@ impl Serialize for NullAsNone<'_> {
     }
 }
 
-/// A table with its keys.
 pub(crate) fn shown(table: &impl Table) -> Json {
     let mut shown = Shown::new();
     table.show(&mut shown);
     shown.into()
 }
 
-/// Declares the keys of a struct, `field: how` or `field = "key": how` where the names differ; or the struct with them,
-/// `pub struct Name, section { field: Type = how }`. How one of:
+/// Declares the keys of a struct, `field: how` or `field = "key": how` where the names differ; or the struct as well,
+/// `pub struct Name, section { field: Type = how }`. How to read a field:
 ///
-/// - `get(default)`: a single setting that may be left out; `required()`: one that may not
-/// - `with(read)`: a single setting that `read(section, key)` reads; `hidden(read)`: one that is not shown
-/// - `table()`: a table inside this one; `optional_table()`: one that may be left out; `list()`: a list of tables
-/// - `flat()`: keys of this same table that belong to another struct
+/// - `get(default)`: a setting that may be left out; `required()`: one that may not
+/// - `with(read)`: a setting that `read(section, key)` reads; `hidden(read)`: one that is not shown
+/// - `table()`: a nested table; `optional_table()`: one that may be left out; `list()`: a list of tables
+/// - `flat()`: keys of this table that belong to another struct
 ///
-/// `check` is run before the struct is built, when some of the fields may be faulty.
+/// `check` runs before the struct is built, when fields may still be faults.
 macro_rules! table {
     (
         $(#[$meta:meta])* pub struct $name:ident, $section:ident {
@@ -78,7 +77,7 @@ macro_rules! table {
     ) => {
         impl $crate::config::table::Table for $type {
             fn read(
-                $section: &$crate::config::reader::Section<'_>,
+                $section: &$crate::config::section::Section<'_>,
             ) -> Result<Self, $crate::config::reader::ReadError> {
                 $(let $field = $crate::config::table::read_key!(
                     $section, $crate::config::table::key!($field $($key)?), $how($($argument)?)
@@ -106,29 +105,17 @@ macro_rules! key {
 }
 
 macro_rules! read_key {
-    ($section:ident, $key:expr, get($default:expr)) => {
-        $section.get($key, $default)
-    };
-    ($section:ident, $key:expr, required()) => {
-        $section.required($key)
+    ($section:ident, $key:expr, flat()) => {
+        $crate::config::table::Table::read($section)
     };
     ($section:ident, $key:expr, with($read:expr)) => {
         $read($section, $key)
     };
-    ($section:ident, $key:expr, table()) => {
-        $section.table($key)
-    };
-    ($section:ident, $key:expr, optional_table()) => {
-        $section.optional_table($key)
-    };
-    ($section:ident, $key:expr, list()) => {
-        $section.list($key)
-    };
-    ($section:ident, $key:expr, flat()) => {
-        $crate::config::table::Table::read($section)
-    };
     ($section:ident, $key:expr, hidden($read:expr)) => {
         $read($section, $key)
+    };
+    ($section:ident, $key:expr, $method:ident($($default:expr)?)) => {
+        $section.$method($key $(, $default)?)
     };
 }
 
