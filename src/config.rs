@@ -3,11 +3,7 @@
 //! Precedence: defaults < file < environment < flags. Only the entry layer reads this module; the layers below get
 //! the values they need in types of their own. docs/settings.md explains every key.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{cell::RefCell, collections::BTreeMap, path::Path, path::PathBuf};
 
 use serde::{Serialize, Serializer};
 
@@ -45,9 +41,11 @@ pub use telemetry::{LogFormat, Telemetry};
 pub use webhook::{Event, Webhook};
 
 use crate::{retention::Retention, store::DatabaseSettings};
-use reader::Reader;
+use reader::{ReadError, Reader};
 use section::Section;
-use table::{NullAsNone, Table, table};
+use table::{NullAsNone, Shown, Table, table};
+use tree::Value;
+use value::Setting;
 
 /// The commented file that `config init` writes: the repository's own `jobs.toml`.
 pub const COMMENTED: &str = include_str!("../jobs.toml");

@@ -3,12 +3,8 @@
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use super::{
-    defaults::{at_most, count, seconds},
-    endpoint::Endpoint,
-    reader::ReadError,
-    section::Section,
-    table::{Shown, Table, table},
-    value::Setting,
+    ReadError, Section, Setting, Shown, Table, defaults::at_most, defaults::count, defaults::seconds,
+    endpoint::Endpoint, table,
 };
 use crate::answering::{cost::Prices, job::AnswerLimits, prompt::PromptSettings};
 

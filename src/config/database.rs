@@ -1,11 +1,6 @@
 //! `[database]` and `[retention]`: where our tables are, and how long rows are kept.
 
-use super::{
-    defaults::{days, seconds},
-    reader::ReadError,
-    section::Section,
-    table::table,
-};
+use super::{ReadError, Section, defaults::days, defaults::seconds, table};
 use crate::{address::DatabaseUrl, retention::Retention, store::DatabaseSettings};
 
 /// Statements waiting for a lock must leave connections for others.

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use super::{reader::ReadError, section::Section};
+use super::{ReadError, Section};
 
 pub(super) const fn count(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).expect("defaults are constants above zero")

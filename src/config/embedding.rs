@@ -5,13 +5,8 @@ use std::{num::NonZeroU32, time::Duration};
 use serde_json::{Value as Json, json};
 
 use super::{
-    defaults::{count, seconds},
-    endpoint::Endpoint,
-    reader::ReadError,
-    section::Section,
-    table::table,
-    tree::Value,
-    value::{Setting, wrong},
+    ReadError, Section, Setting, Value, defaults::count, defaults::seconds, endpoint::Endpoint, table,
+    value::wrong,
 };
 
 /// pgvector's own limit for an HNSW index on `halfvec`.

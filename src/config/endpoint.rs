@@ -6,14 +6,7 @@ use secrecy::SecretString;
 use serde_json::{Value as Json, json};
 use url::{Host, Url};
 
-use super::{
-    defaults::count,
-    reader::ReadError,
-    section::Section,
-    table::{Table, table},
-    tree::Value,
-    value::Setting,
-};
+use super::{ReadError, Section, Setting, Table, Value, defaults::count, table};
 use crate::address::HttpUrl;
 
 const OPENAI: &str = "https://api.openai.com/v1";

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
-use super::{
-    fault::{Fault, Origin},
-    tree::{Entries, Node, Value, convert},
-};
+use super::{Value, fault::Fault, fault::Origin, tree::Entries, tree::Node, tree::convert};
 
 /// Variables with this prefix are settings; `__` separates the keys of a path.
 const PREFIX: &str = "SHOPKEEPER_";

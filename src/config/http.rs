@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use url::Url;
 
-use super::{reader::ReadError, section::Section, table::table};
+use super::{ReadError, Section, table};
 
 /// When the API requires a bearer token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]

@@ -2,16 +2,8 @@
 
 use std::time::Duration;
 
-use super::{
-    defaults::{at_least_one, seconds},
-    reader::ReadError,
-    section::Section,
-    table::table,
-};
-use crate::{
-    job::Backoff,
-    queue::{self, Limits},
-};
+use super::{ReadError, Section, defaults::at_least_one, defaults::seconds, table};
+use crate::{job::Backoff, queue, queue::Limits};
 
 table! {
     /// `[queue.…]`: one section for each kind of job.

@@ -1,16 +1,8 @@
 //! Resolves values, wherever they are kept, and collects every fault instead of stopping at the first.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{cell::RefCell, collections::BTreeMap, path::Path, path::PathBuf};
 
-use super::{
-    fault::{Fault, Origin},
-    tree::{Node, Value},
-    value::Setting,
-};
+use super::{Setting, Value, fault::Fault, fault::Origin, tree::Node};
 
 /// A value could not be read, and its fault was noted.
 #[derive(Clone, Copy, Debug)]

@@ -6,13 +6,7 @@ use chrono_tz::Tz;
 use serde_json::{Value as Json, json};
 
 use super::{
-    defaults::seconds,
-    fault::did_you_mean,
-    reader::ReadError,
-    section::Section,
-    table::{Shown, Table, table},
-    tree::Value,
-    value::Setting,
+    ReadError, Section, Setting, Shown, Table, Value, defaults::seconds, fault::did_you_mean, table,
 };
 use crate::{evaluation::job::Payload as EvalPayload, queue::CatchUp};
 

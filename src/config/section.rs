@@ -5,12 +5,7 @@
 
 use std::{cell::RefCell, collections::BTreeSet, path::Path};
 
-use super::{
-    fault::Origin,
-    reader::{ReadError, Reader},
-    table::Table,
-    tree::{Entries, Node, Value},
-};
+use super::{ReadError, Table, Value, fault::Origin, reader::Reader, tree::Entries, tree::Node};
 
 mod faults;
 mod values;

@@ -1,16 +1,7 @@
 //! `[[source]]`: where documents come from.
 
-use super::{
-    defaults::at_most,
-    reader::ReadError,
-    section::Section,
-    table::{Shown, Table, table},
-    value::Setting,
-};
-use crate::{
-    catalogue::{MassDelete, render::Rendering},
-    source::feed::Settings,
-};
+use super::{ReadError, Section, Setting, Shown, Table, defaults::at_most, table};
+use crate::{catalogue::MassDelete, catalogue::render::Rendering, source::feed::Settings};
 
 mod feed;
 mod postgres;

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 
-use super::{reader::ReadError, section::Section};
+use super::{ReadError, Section};
 
 /// The keys of a table and their values, as `config show` prints them.
 pub(crate) type Shown = Map<String, Json>;

@@ -1,6 +1,6 @@
 //! `[telemetry]`: logs and traces.
 
-use super::{reader::ReadError, section::Section, table::table};
+use super::{ReadError, Section, table};
 use crate::address::HttpUrl;
 
 /// The format of the log.

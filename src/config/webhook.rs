@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{reader::ReadError, section::Section, table::table};
+use super::{ReadError, Section, table};
 use crate::address::HttpUrl;
 
 /// The events that a webhook can receive.

@@ -1,10 +1,7 @@
 //! The faults that a section notes, unknown keys among them.
 
 use super::Section;
-use crate::config::{
-    fault::{Origin, nearest},
-    reader::ReadError,
-};
+use crate::{config::ReadError, config::fault::Origin, config::fault::nearest};
 
 impl Section<'_> {
     /// Notes a fault of a key whose value could be read but is wrong. If the key was left out, the section is blamed.

@@ -1,11 +1,8 @@
 //! The single values of a section.
 
 use super::Section;
-use crate::config::{
-    fault::Origin,
-    reader::{ReadError, Reference},
-    tree::Node,
-    value::Setting,
+use crate::{
+    config::ReadError, config::Setting, config::fault::Origin, config::reader::Reference, config::tree::Node,
 };
 
 impl Section<'_> {

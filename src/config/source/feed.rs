@@ -1,15 +1,8 @@
 //! `kind = "feed"`: a file or a download.
 
 use crate::{
-    address::HttpUrl,
-    config::{
-        reader::ReadError,
-        section::Section,
-        source::name,
-        table::{Shown, Table, table},
-        value::Setting,
-    },
-    source::feed::{self, Place},
+    address::HttpUrl, config::ReadError, config::Section, config::Setting, config::Shown, config::Table,
+    config::source::name, config::table, source::feed, source::feed::Place,
 };
 
 table! { feed::Settings, section { name: hidden(name), place: flat(), format: required(), rendering: flat() } }

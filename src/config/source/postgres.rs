@@ -3,16 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    config::{
-        database::database_url,
-        defaults::{at_least_one, seconds},
-        reader::ReadError,
-        section::Section,
-        source::name,
-        table::{Shown, Table, table},
-        value::Setting,
-    },
-    source::postgres::{self, Relation, triggers::RelatedTable},
+    config::ReadError, config::Section, config::Setting, config::Shown, config::Table,
+    config::database::database_url, config::defaults::at_least_one, config::defaults::seconds,
+    config::source::name, config::table, source::postgres, source::postgres::Relation,
+    source::postgres::triggers::RelatedTable,
 };
 
 table! {

@@ -6,10 +6,7 @@ use secrecy::SecretString;
 use serde_json::Value as Json;
 
 use super::{Setting, wrong};
-use crate::{
-    address::{DatabaseUrl, HttpUrl},
-    config::tree::Value,
-};
+use crate::{address::DatabaseUrl, address::HttpUrl, config::Value};
 
 /// A limit; zero means no limit.
 macro_rules! limit {

@@ -4,10 +4,7 @@ use secrecy::SecretString;
 use serde_json::Value as Json;
 
 use super::{Setting, wrong};
-use crate::{
-    address::{DatabaseUrl, HIDDEN, HttpUrl},
-    config::tree::Value,
-};
+use crate::{address::DatabaseUrl, address::HIDDEN, address::HttpUrl, config::Value};
 
 impl Setting for SecretString {
     const SECRET: bool = true;

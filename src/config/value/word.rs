@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde_json::Value as Json;
 
 use super::Setting;
-use crate::config::{self, fault::did_you_mean, tree::Value};
+use crate::config::{self, Value, fault::did_you_mean};
 
 /// Parses a variant of an enum.
 fn word<T: FromStr>(words: &[&str], value: &Value) -> Result<T, String> {
