@@ -1,0 +1,61 @@
+//! The server's side of the script.
+
+use axum::{body::Bytes, http::HeaderMap};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::{Counts, Script};
+use crate::demo::models::fault::{Fault, Line, Operation};
+
+/// What the script has in store for one request.
+pub(in crate::demo::models) struct Scene {
+    pub(in crate::demo::models) fault: Option<Fault>,
+    releases: watch::Receiver<usize>,
+}
+
+impl Scene {
+    /// Waits for the first [`Script::release`] after the request arrived.
+    pub(in crate::demo::models) async fn released(&mut self) {
+        // Fails if the script is gone, and then nobody can release the request.
+        let _ = self.releases.changed().await;
+    }
+}
+
+impl Script {
+    /// Counts and keeps a request, and decides how it fails.
+    pub(in crate::demo::models) fn enter(
+        &self,
+        operation: Operation,
+        headers: HeaderMap,
+        body: &Bytes,
+        inputs: usize,
+    ) -> Scene {
+        let mut state = self.lock();
+        state.history.add(operation, headers, body.clone());
+        let faults = &mut state.faults[operation as usize];
+        let fault = faults.queued.pop_front().or_else(|| faults.standing.clone());
+        let releases = self.0.releases.subscribe();
+        self.0.counts.send_modify(|counts| {
+            counts.inputs += inputs;
+            counts.requests[operation as usize] += 1;
+        });
+        Scene { fault, releases }
+    }
+
+    /// Adds lines from another process.
+    pub(in crate::demo::models) fn add(&self, lines: Vec<Line>) {
+        for Line { operation, fault, standing } in lines {
+            if standing {
+                self.always(operation, fault);
+            } else {
+                self.queue(operation, [fault]);
+            }
+        }
+    }
+
+    /// The counts as `GET /_script` shows them.
+    pub(in crate::demo::models) fn counts(&self) -> Value {
+        let Counts { requests: [embeddings, completions], inputs } = *self.0.counts.borrow();
+        json!({"requests": {"embeddings": embeddings, "completions": completions}, "inputs": inputs})
+    }
+}
