@@ -6,10 +6,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 
 use super::{Exit, open, output, queue, words};
-use crate::{
-    daemon,
-    store::jobs::{JobFilter, JobState, Selection},
-};
+use crate::{daemon, store::jobs::JobFilter, store::jobs::JobState, store::jobs::Selection};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Jobs {

@@ -5,10 +5,7 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 
 use super::{Format, output, settings};
-use crate::store::{
-    Store,
-    schema::{self, SchemaState},
-};
+use crate::{store::Store, store::schema, store::schema::SchemaState};
 
 #[derive(Debug, Args)]
 pub(super) struct Migrate {

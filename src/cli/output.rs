@@ -7,12 +7,12 @@ use comfy_table::{ContentArrangement, Table, presets::NOTHING};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Writes a line to stdout. A reader that closes the pipe (`| head`) causes no failure.
+/// Writes a line to stdout. A closed pipe (`| head`) is not an error.
 pub(super) fn line(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Writes a line about the progress to stderr.
+/// Writes a line about progress to stderr.
 pub(super) fn note(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -6,10 +6,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::{open_parts, output, selected_sources};
-use crate::{
-    daemon::{self, Parts, plan},
-    indexing::versions::Version,
-};
+use crate::{daemon, daemon::Parts, daemon::plan, indexing::versions::Version};
 
 #[derive(Debug, Args)]
 pub(super) struct Plan {

@@ -7,11 +7,7 @@ use serde_json::json;
 
 use super::{Exit, Format, NameArgument, open, output};
 use crate::{
-    daemon::Workers,
-    store::{
-        jobs::WaitReason,
-        status::{BudgetWait, QueueStatus},
-    },
+    daemon::Workers, store::jobs::WaitReason, store::status::BudgetWait, store::status::QueueStatus,
 };
 
 #[derive(Debug, Subcommand)]

@@ -7,12 +7,7 @@ use serde_json::json;
 
 use super::{open, output, queue};
 use crate::{
-    config::Config,
-    daemon::Workers,
-    store::{
-        Store,
-        status::{Pace, SourceStatus},
-    },
+    config::Config, daemon::Workers, store::Store, store::status::Pace, store::status::SourceStatus,
 };
 
 #[derive(Debug, Args)]
@@ -25,7 +20,7 @@ pub(super) struct Status {
     watch: bool,
 }
 
-/// Reasons shown for failures, the most frequent ones.
+/// How many reasons for failures are shown, most frequent first.
 const REASONS: i64 = 10;
 const INTERVAL: Duration = Duration::from_secs(2);
 
@@ -57,7 +52,7 @@ async fn show(json: bool, config: &Config, store: &Store) -> anyhow::Result<()> 
     let pace = Pace::new(&sources);
     for source in &mut sources {
         if !config.has_source(&source.source) {
-            // No sync lists it, so its documents stay until an operator removes them.
+            // No sync lists it any more, so its documents stay until an operator removes them.
             source.withheld = source.documents;
         }
     }
