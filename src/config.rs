@@ -3,7 +3,8 @@
 //! Precedence: defaults < file < environment < flags. Only the entry layer reads this module; the layers below get
 //! the values they need in types of their own. docs/settings.md explains every key.
 
-use std::{cell::RefCell, collections::BTreeMap, path::Path, path::PathBuf};
+use std::path::{Path, PathBuf};
+use std::{cell::RefCell, collections::BTreeMap};
 
 use serde::{Serialize, Serializer};
 
@@ -20,6 +21,7 @@ mod queue;
 mod reader;
 mod schedule;
 mod section;
+mod shown;
 mod source;
 mod table;
 mod telemetry;
@@ -43,7 +45,8 @@ pub use webhook::{Event, Webhook};
 use crate::{retention::Retention, store::DatabaseSettings};
 use reader::{ReadError, Reader};
 use section::Section;
-use table::{NullAsNone, Shown, Table, table};
+use shown::{NullAsNone, Shown};
+use table::{Table, table};
 use tree::Value;
 use value::Setting;
 
@@ -120,6 +123,6 @@ impl Config {
 /// The settings in force, without their secrets.
 impl Serialize for Config {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        NullAsNone(&table::shown(self)).serialize(serializer)
+        NullAsNone(&shown::shown(self)).serialize(serializer)
     }
 }

@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
-use super::{
-    ReadError, Section, Setting, Shown, Table, defaults::at_most, defaults::count, defaults::seconds,
-    endpoint::Endpoint, table,
-};
+use super::defaults::{at_most, count, seconds};
+use super::{ReadError, Section, Setting, Shown, Table, endpoint::Endpoint, table};
 use crate::answering::{cost::Prices, job::AnswerLimits, prompt::PromptSettings};
 
 /// How passages are found.

@@ -1,6 +1,7 @@
 //! `[database]` and `[retention]`: where our tables are, and how long rows are kept.
 
-use super::{ReadError, Section, defaults::days, defaults::seconds, table};
+use super::defaults::{days, seconds};
+use super::{ReadError, Section, table};
 use crate::{address::DatabaseUrl, retention::Retention, store::DatabaseSettings};
 
 /// Statements waiting for a lock must leave connections for others.

@@ -4,13 +4,11 @@ use std::{num::NonZeroU32, time::Duration};
 
 use serde_json::{Value as Json, json};
 
-use super::{
-    ReadError, Section, Setting, Value, defaults::count, defaults::seconds, endpoint::Endpoint, table,
-    value::wrong,
-};
+use super::defaults::{count, seconds};
+use super::{ReadError, Section, Setting, Value, endpoint::Endpoint, table, value::wrong};
 
 /// pgvector's own limit for an HNSW index on `halfvec`.
-const MAX_INDEXED_DIMENSIONS: u32 = 4000;
+const MAX_DIMENSIONS: u32 = 4000;
 
 table! {
     /// `[embedding]`: how texts become vectors.
@@ -47,13 +45,11 @@ fn own<T: Setting>(section: &Section<'_>, key: &str, default: T) -> Result<T, Re
 
 fn dimensions(section: &Section<'_>, key: &str) -> Result<NonZeroU32, ReadError> {
     let dimensions = own(section, key, count(1536))?;
-    if dimensions.get() <= MAX_INDEXED_DIMENSIONS {
+    if dimensions.get() <= MAX_DIMENSIONS {
         return Ok(dimensions);
     }
-    let message = format!(
-        "must not exceed {MAX_INDEXED_DIMENSIONS}, the most that pgvector can index: not {dimensions}"
-    );
-    Err(section.fault(key, message))
+    let most = format!("must not exceed {MAX_DIMENSIONS}, the most that pgvector can index");
+    Err(section.fault(key, format!("{most}: not {dimensions}")))
 }
 
 /// Notes the sizes that do not fit each other. Those that could not be read are skipped.
@@ -64,24 +60,17 @@ fn check_sizes(
     input: Result<NonZeroU32, ReadError>,
     request: Result<NonZeroU32, ReadError>,
 ) {
-    if let (Ok(chunk), Ok(overlap)) = (chunk, overlap)
-        && overlap >= chunk.get()
-    {
-        let message = format!("must be smaller than chunk_tokens: {overlap} is not below {chunk}");
-        section.fault("chunk_overlap", message);
-    }
-    if let (Ok(chunk), Ok(input)) = (chunk, input)
-        && chunk > input
-    {
-        let message = format!("must not exceed max_input_tokens: {chunk} is above {input}");
-        section.fault("chunk_tokens", message);
-    }
-    if let (Ok(input), Ok(request)) = (input, request)
-        && input > request
-    {
-        let message = format!("must not be below max_input_tokens: {request} is below {input}");
-        section.fault("max_request_tokens", message);
-    }
+    let [chunk, input, request] = [chunk, input, request].map(|size| size.map(NonZeroU32::get));
+    let check = |key, size, breaks: fn(&u32, &u32) -> bool, other, rule: &str, relation: &str| {
+        if let (Ok(size), Ok(other)) = (size, other)
+            && breaks(&size, &other)
+        {
+            section.fault(key, format!("{rule}: {size} {relation} {other}"));
+        }
+    };
+    check("chunk_overlap", overlap, u32::ge, chunk, "must be smaller than chunk_tokens", "is not below");
+    check("chunk_tokens", chunk, u32::gt, input, "must not exceed max_input_tokens", "is above");
+    check("max_request_tokens", request, u32::lt, input, "must not be below max_input_tokens", "is below");
 }
 
 /// The next model must differ from the current one, and shares its cache.

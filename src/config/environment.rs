@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
-use super::{Value, fault::Fault, fault::Origin, tree::Entries, tree::Node, tree::convert};
+use super::Value;
+use super::fault::{Fault, Origin};
+use super::tree::{Entries, Node, convert};
 
 /// Variables with this prefix are settings; `__` separates the keys of a path.
 const PREFIX: &str = "SHOPKEEPER_";

@@ -1,6 +1,7 @@
 //! Values that a section takes from another one, or from the usual environment variables, when it leaves them out.
 
-use super::{Value, endpoint::openai, fault::Origin, reader::Reader, tree::Entries, tree::Node};
+use super::tree::{Entries, Node};
+use super::{Value, endpoint::openai, fault::Origin, reader::Reader};
 use crate::address::HttpUrl;
 
 /// Gives `$DATABASE_URL`, if it is set, to the databases without an address of their own.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::{ReadError, Section, defaults::at_least_one, defaults::seconds, table};
-use crate::{job::Backoff, queue, queue::Limits};
+use super::defaults::{at_least_one, seconds};
+use super::{ReadError, Section, table};
+use crate::job::Backoff;
+use crate::queue::{self, Limits};
 
 table! {
     /// `[queue.…]`: one section for each kind of job.

@@ -1,8 +1,10 @@
 //! Resolves values, wherever they are kept, and collects every fault instead of stopping at the first.
 
-use std::{cell::RefCell, collections::BTreeMap, path::Path, path::PathBuf};
+use std::path::{Path, PathBuf};
+use std::{cell::RefCell, collections::BTreeMap};
 
-use super::{Setting, Value, fault::Fault, fault::Origin, tree::Node};
+use super::fault::{Fault, Origin};
+use super::{Setting, Value, tree::Node};
 
 /// A value could not be read, and its fault was noted.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +23,7 @@ impl Reader<'_> {
         ReadError
     }
 
-    /// Looks up `{ env = "NAME" }`: the variable, else the file named by `NAME_FILE`, else the service manager's
-    /// credential of that name in lower case.
+    /// Looks up a variable, else the file named by `NAME_FILE`, else the service manager's credential (in lower case).
     pub(crate) fn variable(&self, name: &str) -> Result<Option<String>, String> {
         if let Some(text) = self.environment.get(name) {
             return Ok(Some(text.clone()));

@@ -34,8 +34,9 @@ pub enum Overlap {
 }
 
 /// A job that a schedule can enqueue, with its arguments.
-#[derive(Clone, Debug, strum::IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Debug, strum::EnumDiscriminants)]
+#[strum_discriminants(name(JobWord), vis(pub(super)), strum(serialize_all = "snake_case"))]
+#[strum_discriminants(derive(strum::EnumString, strum::IntoStaticStr, strum::VariantNames))]
 pub enum ScheduledJob {
     /// Compares one source, or all, with the index.
     SyncCatalogue(Option<String>),
@@ -45,15 +46,6 @@ pub enum ScheduledJob {
     MaintainIndex,
     /// Measures a golden set.
     Eval(EvalPayload),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
-#[strum(serialize_all = "snake_case")]
-pub(super) enum JobWord {
-    SyncCatalogue,
-    PruneHistory,
-    MaintainIndex,
-    Eval,
 }
 
 impl Table for ScheduledJob {
@@ -82,7 +74,7 @@ impl Table for ScheduledJob {
             Self::PruneHistory | Self::MaintainIndex => json!({}),
             Self::Eval(payload) => json!(payload),
         };
-        shown.insert("job".to_owned(), <&str>::from(self).into());
+        shown.insert("job".to_owned(), JobWord::from(self).show());
         shown.insert("args".to_owned(), args);
     }
 }

@@ -5,12 +5,12 @@
 
 use std::{cell::RefCell, collections::BTreeSet, path::Path};
 
-use super::{ReadError, Table, Value, fault::Origin, reader::Reader, tree::Entries, tree::Node};
+use super::tree::{Entries, Node};
+use super::{ReadError, Table, Value, fault::Origin, reader::Reader};
 
 mod faults;
 mod values;
 
-/// One table of the settings.
 pub(crate) struct Section<'a> {
     reader: &'a Reader<'a>,
     path: String,
@@ -67,7 +67,6 @@ impl<'a> Section<'a> {
         Section::new(self.reader, self.path_of(key), origin, entries)
     }
 
-    /// Reads a table inside this one.
     pub(crate) fn table<T: Table>(&self, key: &str) -> Result<T, ReadError> {
         let section = self.section(key);
         let table = T::read(&section);
@@ -75,7 +74,6 @@ impl<'a> Section<'a> {
         table
     }
 
-    /// Reads a table inside this one, unless it was left out.
     pub(crate) fn optional_table<T: Table>(&self, key: &str) -> Result<Option<Box<T>>, ReadError> {
         self.node(key).map(|_| self.table(key).map(Box::new)).transpose()
     }

@@ -10,18 +10,13 @@ mod rendering;
 pub use postgres::Connection;
 
 /// The kinds of sources.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, strum::EnumDiscriminants)]
+#[strum_discriminants(name(KindWord), vis(pub(super)), strum(serialize_all = "snake_case"))]
+#[strum_discriminants(derive(strum::EnumString, strum::IntoStaticStr, strum::VariantNames))]
 #[expect(missing_docs, reason = "named for the words")]
 pub enum SourceKind {
     Postgres(Connection),
     Feed(Settings),
-}
-
-#[derive(Clone, Copy, Debug, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
-#[strum(serialize_all = "snake_case")]
-pub(super) enum KindWord {
-    Postgres,
-    Feed,
 }
 
 /// The keys that only a database has, and why a feed has none of them.
@@ -79,12 +74,11 @@ impl Table for SourceKind {
     }
 
     fn show(&self, shown: &mut Shown) {
-        let (kind, table): (_, &dyn Fn(&mut Shown)) = match self {
-            Self::Postgres(connection) => (KindWord::Postgres, &|shown| connection.show(shown)),
-            Self::Feed(feed) => (KindWord::Feed, &|shown| feed.show(shown)),
-        };
-        shown.insert("kind".to_owned(), kind.show());
-        table(shown);
+        shown.insert("kind".to_owned(), KindWord::from(self).show());
+        match self {
+            Self::Postgres(connection) => connection.show(shown),
+            Self::Feed(feed) => feed.show(shown),
+        }
     }
 }
 

@@ -1,12 +1,6 @@
 //! Tables of the settings, declared as lists of keys.
 
-use serde::{Serialize, Serializer};
-use serde_json::{Map, Value as Json};
-
-use super::{ReadError, Section};
-
-/// The keys of a table and their values, as `config show` prints them.
-pub(crate) type Shown = Map<String, Json>;
+use super::{ReadError, Section, Shown};
 
 /// A type that is read from the keys of a table.
 pub(crate) trait Table: Sized {
@@ -15,28 +9,6 @@ pub(crate) trait Table: Sized {
 
     /// Adds the keys with the values that apply.
     fn show(&self, shown: &mut Shown);
-}
-
-/// Serializes null as `None`, which TOML leaves out.
-pub(crate) struct NullAsNone<'a>(pub(crate) &'a Json);
-
-impl Serialize for NullAsNone<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Json::Null => serializer.serialize_none(),
-            Json::Array(items) => serializer.collect_seq(items.iter().map(NullAsNone)),
-            Json::Object(keys) => {
-                serializer.collect_map(keys.iter().map(|(key, value)| (key, NullAsNone(value))))
-            }
-            other => other.serialize(serializer),
-        }
-    }
-}
-
-pub(crate) fn shown(table: &impl Table) -> Json {
-    let mut shown = Shown::new();
-    table.show(&mut shown);
-    shown.into()
 }
 
 /// Declares the keys of a struct, `field: how` or `field = "key": how` where the names differ; or the struct as well,
@@ -65,7 +37,7 @@ macro_rules! table {
             $($(#[$field_meta])* pub $field: $type),+
         }
 
-        $crate::config::table::table! {
+        $crate::config::table! {
             $name, $section { $($field $(= $key)?: $how($($argument)?)),+ } $(check $check)?
         }
     };
@@ -75,10 +47,10 @@ macro_rules! table {
         }
         $(check $check:block)?
     ) => {
-        impl $crate::config::table::Table for $type {
+        impl $crate::config::Table for $type {
             fn read(
-                $section: &$crate::config::section::Section<'_>,
-            ) -> Result<Self, $crate::config::reader::ReadError> {
+                $section: &$crate::config::Section<'_>,
+            ) -> Result<Self, $crate::config::ReadError> {
                 $(let $field = $crate::config::table::read_key!(
                     $section, $crate::config::table::key!($field $($key)?), $how($($argument)?)
                 );)+
@@ -86,7 +58,7 @@ macro_rules! table {
                 Ok(Self { $($field: $field?),+ })
             }
 
-            fn show(&self, shown: &mut $crate::config::table::Shown) {
+            fn show(&self, shown: &mut $crate::config::Shown) {
                 $($crate::config::table::show_key!(
                     shown, $crate::config::table::key!($field $($key)?), &self.$field, $how
                 );)+
@@ -106,7 +78,7 @@ macro_rules! key {
 
 macro_rules! read_key {
     ($section:ident, $key:expr, flat()) => {
-        $crate::config::table::Table::read($section)
+        $crate::config::Table::read($section)
     };
     ($section:ident, $key:expr, with($read:expr)) => {
         $read($section, $key)
@@ -121,22 +93,22 @@ macro_rules! read_key {
 
 macro_rules! show_key {
     ($shown:ident, $key:expr, $value:expr, table) => {
-        $shown.insert($key.to_owned(), $crate::config::table::shown($value));
+        $shown.insert($key.to_owned(), $crate::config::shown::shown($value));
     };
     ($shown:ident, $key:expr, $value:expr, optional_table) => {
         if let Some(table) = $value {
-            $shown.insert($key.to_owned(), $crate::config::table::shown(&**table));
+            $shown.insert($key.to_owned(), $crate::config::shown::shown(&**table));
         }
     };
     ($shown:ident, $key:expr, $value:expr, list) => {
-        $shown.insert($key.to_owned(), $value.iter().map($crate::config::table::shown).collect());
+        $shown.insert($key.to_owned(), $value.iter().map($crate::config::shown::shown).collect());
     };
     ($shown:ident, $key:expr, $value:expr, flat) => {
-        $crate::config::table::Table::show($value, $shown);
+        $crate::config::Table::show($value, $shown);
     };
     ($shown:ident, $key:expr, $value:expr, hidden) => {};
     ($shown:ident, $key:expr, $value:expr, $how:ident) => {
-        $shown.insert($key.to_owned(), $crate::config::value::Setting::show($value));
+        $shown.insert($key.to_owned(), $crate::config::Setting::show($value));
     };
 }
 

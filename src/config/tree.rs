@@ -1,8 +1,7 @@
 //! The settings as they were written: a tree of values that remember where.
 //!
-//! The file is parsed once, [the environment](super::environment) overrides it, and [sections
-//! inherit](super::inheritance) from each other. Values get their types only after that, so that one pass finds every
-//! fault.
+//! [The environment](super::environment) overrides the file, and [sections inherit](super::inheritance) from others.
+//! Only then do values get their types, so that one pass finds every fault.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +9,6 @@ use toml::de::{DeTable, DeValue};
 
 use super::fault::{Fault, Origin};
 
-/// The keys of a table.
 pub(crate) type Entries = BTreeMap<String, Node>;
 
 /// A value and where it was written.

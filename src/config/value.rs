@@ -1,6 +1,6 @@
 //! The types of single settings: what may be written, how they are shown, and what the fault says.
 
-use std::{num::NonZeroU32, str::FromStr, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, str::FromStr, time::Duration};
 
 use serde_json::{Value as Json, json};
 
@@ -64,6 +64,7 @@ plain! {
     u32: "a whole number, 0 or more";
     u64: "a whole number, 0 or more";
     NonZeroU32: "a whole number, 1 or more";
+    SocketAddr: "an address and a port such as \"127.0.0.1:8080\"";
     f64: "a number, 0 or more" if |number: &f64| number.is_finite() && *number >= 0.0;
 }
 

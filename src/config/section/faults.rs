@@ -1,7 +1,8 @@
 //! The faults that a section notes, unknown keys among them.
 
 use super::Section;
-use crate::{config::ReadError, config::fault::Origin, config::fault::nearest};
+use crate::config::ReadError;
+use crate::config::fault::{Origin, nearest};
 
 impl Section<'_> {
     /// Notes a fault of a key whose value could be read but is wrong. If the key was left out, the section is blamed.

@@ -1,22 +1,18 @@
 //! The single values of a section.
 
 use super::Section;
-use crate::{
-    config::ReadError, config::Setting, config::fault::Origin, config::reader::Reference, config::tree::Node,
-};
+use crate::config::{ReadError, Setting};
+use crate::config::{fault::Origin, reader::Reference, tree::Node};
 
 impl Section<'_> {
-    /// The value, or the default if the key was left out.
     pub(crate) fn get<T: Setting>(&self, key: &str, default: T) -> Result<T, ReadError> {
         Ok(self.optional(key)?.unwrap_or(default))
     }
 
-    /// The value; leaving it out is a fault.
     pub(crate) fn required<T: Setting>(&self, key: &str) -> Result<T, ReadError> {
         self.optional(key)?.ok_or_else(|| self.fault(key, "is required"))
     }
 
-    /// The value, or `None` if the key was left out.
     pub(crate) fn optional<T: Setting>(&self, key: &str) -> Result<Option<T>, ReadError> {
         let Some(node) = self.node(key) else { return Ok(None) };
         self.reader.value(node).map(Some).map_err(|message| {
@@ -58,7 +54,6 @@ impl Section<'_> {
         }
     }
 
-    /// Whether the key was written in this section.
     pub(crate) fn is_written(&self, key: &str) -> bool {
         self.peek(key).is_some_and(|node| !node.is_inherited())
     }

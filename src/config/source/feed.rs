@@ -1,9 +1,7 @@
 //! `kind = "feed"`: a file or a download.
 
-use crate::{
-    address::HttpUrl, config::ReadError, config::Section, config::Setting, config::Shown, config::Table,
-    config::source::name, config::table, source::feed, source::feed::Place,
-};
+use crate::config::{ReadError, Section, Setting, Shown, Table, table};
+use crate::{address::HttpUrl, config::source::name, source::feed, source::feed::Place};
 
 table! { feed::Settings, section { name: hidden(name), place: flat(), format: required(), rendering: flat() } }
 

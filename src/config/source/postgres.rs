@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{
-    config::ReadError, config::Section, config::Setting, config::Shown, config::Table,
-    config::database::database_url, config::defaults::at_least_one, config::defaults::seconds,
-    config::source::name, config::table, source::postgres, source::postgres::Relation,
-    source::postgres::triggers::RelatedTable,
-};
+use crate::config::defaults::{at_least_one, seconds};
+use crate::config::{ReadError, Section, Setting, Shown, Table, table};
+use crate::config::{database::database_url, source::name};
+use crate::source::{postgres, postgres::Relation, postgres::triggers::RelatedTable};
 
 table! {
     /// A shop's database, and how often it is polled for changes; zero disables polling.

@@ -1,9 +1,7 @@
 //! How a document is rendered from a row.
 
-use crate::{
-    catalogue::render::Rendering,
-    config::{reader::ReadError, section::Section, table::table},
-};
+use crate::catalogue::render::Rendering;
+use crate::config::{ReadError, Section, table};
 
 table! {
     Rendering, section {

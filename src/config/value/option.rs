@@ -3,67 +3,50 @@
 use std::{net::SocketAddr, time::Duration};
 
 use secrecy::SecretString;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
-use super::{Setting, wrong};
-use crate::{address::DatabaseUrl, address::HttpUrl, config::Value};
+use super::Setting;
+use crate::address::{DatabaseUrl, HttpUrl};
+use crate::config::Value;
 
-/// A limit; zero means no limit.
-macro_rules! limit {
-    ($($type:ty),+) => {
-        $(impl Setting for Option<$type> {
-            fn read(value: &Value) -> Result<Self, String> {
-                <$type>::read(value).map(|limit| Some(limit).filter(|limit| *limit != <$type>::default()))
-            }
-
-            fn show(&self) -> Json {
-                self.unwrap_or_default().show()
-            }
-        })+
-    };
-}
-
-limit! { u32, Duration }
-
-/// An address to listen on or to send to; the empty string disables it.
-macro_rules! off_when_empty {
-    ($($type:ty: $expected:expr;)+) => {
-        $(impl Setting for Option<$type> {
-            fn read(value: &Value) -> Result<Self, String> {
-                let text = String::read(value)?;
-                if text.is_empty() {
-                    return Ok(None);
-                }
-                text.parse().map(Some).or_else(|_| wrong($expected, value))
-            }
-
-            fn show(&self) -> Json {
-                self.as_ref().map(ToString::to_string).unwrap_or_default().into()
-            }
-        })+
-    };
-}
-
-off_when_empty! {
-    SocketAddr: "an address and a port such as \"127.0.0.1:8080\"";
-    HttpUrl: "an http or https address";
-}
-
-/// A key that may be left out.
+/// Implements [`Setting`] for optional types: how each is read, and what `None` is shown as.
 macro_rules! optional {
-    ($($type:ty),+) => {
+    ($($type:ty: $read:ident, $none:expr;)+) => {
         $(impl Setting for Option<$type> {
             const SECRET: bool = <$type>::SECRET;
 
             fn read(value: &Value) -> Result<Self, String> {
-                <$type>::read(value).map(Some)
+                $read(value)
             }
 
             fn show(&self) -> Json {
-                self.as_ref().map_or(Json::Null, Setting::show)
+                self.as_ref().map_or_else(|| json!($none), Setting::show)
             }
         })+
     };
 }
 
-optional! { String, f64, DatabaseUrl, SecretString }
+optional! {
+    u32: read_limit, 0;
+    Duration: read_limit, "0";
+    SocketAddr: read_unless_empty, "";
+    HttpUrl: read_unless_empty, "";
+    String: read_some, ();
+    f64: read_some, ();
+    DatabaseUrl: read_some, ();
+    SecretString: read_some, ();
+}
+
+/// Zero means no limit.
+fn read_limit<T: Setting + Default + PartialEq>(value: &Value) -> Result<Option<T>, String> {
+    T::read(value).map(|limit| Some(limit).filter(|limit| *limit != T::default()))
+}
+
+/// The empty string disables an address.
+fn read_unless_empty<T: Setting>(value: &Value) -> Result<Option<T>, String> {
+    if String::read(value)?.is_empty() { Ok(None) } else { T::read(value).map(Some) }
+}
+
+fn read_some<T: Setting>(value: &Value) -> Result<Option<T>, String> {
+    T::read(value).map(Some)
+}

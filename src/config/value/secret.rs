@@ -4,7 +4,8 @@ use secrecy::SecretString;
 use serde_json::Value as Json;
 
 use super::{Setting, wrong};
-use crate::{address::DatabaseUrl, address::HIDDEN, address::HttpUrl, config::Value};
+use crate::address::{DatabaseUrl, HIDDEN, HttpUrl};
+use crate::config::Value;
 
 impl Setting for SecretString {
     const SECRET: bool = true;
@@ -64,10 +65,8 @@ mod tests {
     #[test]
     fn a_fault_of_a_web_address_repeats_nothing_that_may_be_secret() {
         let message = |text: &str| HttpUrl::read(&Value::Text(text.to_owned())).unwrap_err();
-        assert_eq!(
-            message("api.example/v1"),
-            "must be an http or https address, not the string \"api.example/v1\""
-        );
+        let plain = message("api.example/v1");
+        assert_eq!(plain, "must be an http or https address, not the string \"api.example/v1\"");
         for text in ["u:s3cret@h/v1", "ftp://u:s3cret@h/v1", "h/v1?key=s3cret", "https://u:s3cret@/v1"] {
             assert_eq!(message(text), "must be an http or https address");
         }

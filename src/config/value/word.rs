@@ -7,15 +7,14 @@ use serde_json::Value as Json;
 use super::Setting;
 use crate::config::{self, Value, fault::did_you_mean};
 
-/// Parses a variant of an enum.
 fn word<T: FromStr>(words: &[&str], value: &Value) -> Result<T, String> {
-    let words_list = words.join(", ");
+    let list = words.join(", ");
     let Value::Text(text) = value else {
-        return Err(format!("must be one of {words_list}, not {}", value.kind()));
+        return Err(format!("must be one of {list}, not {}", value.kind()));
     };
     text.parse().map_err(|_| {
         let hint = did_you_mean(text, words.iter().copied());
-        format!("must be one of {words_list}, not {text:?}{hint}")
+        format!("must be one of {list}, not {text:?}{hint}")
     })
 }
 
