@@ -1,24 +1,20 @@
 //! The embedded stack: a private PostgreSQL, offline models and a sample shop, for `demo` and the tests.
 //!
-//! To the rest of the program it looks like any installation: a settings file, a shop in one database, our schema in
-//! another, a model server at an address.
+//! To the rest of the program it is any installation: a settings file, a shop, a database of ours, a model server.
 
-use std::{
-    fs::OpenOptions, io::Write, net::Ipv4Addr, net::TcpListener, os::unix::fs::OpenOptionsExt, path::Path,
-    path::PathBuf,
-};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt};
 
 use anyhow::{Context, anyhow};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use crate::{
-    daemon::Listeners,
-    demo::models::{Completer, Embedder, Minilm, Models, OfflineServer},
-    store::StoreError,
-};
+use crate::demo::models::{Completer, Embedder, Minilm, Models, OfflineServer};
+use crate::{daemon::Listeners, store::StoreError};
 
 mod account;
 pub mod folder;
+mod lock;
 pub mod models;
 pub mod packages;
 pub mod postgres;
@@ -96,7 +92,6 @@ pub async fn execute(url: &str, statements: &str) -> anyhow::Result<()> {
     Ok(connection.close().await?)
 }
 
-/// Writes a file that only its owner can read.
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
     let mut file = file.with_context(|| format!("cannot write {}", path.display()))?;

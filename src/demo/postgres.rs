@@ -1,15 +1,16 @@
 //! A private PostgreSQL: for the demo, the tests and the benchmarks.
 //!
-//! It listens on a free port of the loopback interface only, requires a random password, and has a folder of its own. It
-//! ends when its value is dropped or this process dies in any way: a small shell script starts it and waits for the end
-//! of an input whose other end only we hold. If the script itself is killed, the next start in the folder ends the server.
+//! It listens on a free loopback port only, requires a random password, and has a folder of its own. It ends when its
+//! value is dropped or this process dies in any way: a small shell script starts it and waits for the end of an input
+//! that only we hold open. If the script itself is killed, the next start in the folder ends the server.
 //!
-//! It only ever holds sample data: a cluster of another major version or account, or one whose creation was interrupted,
-//! is replaced.
+//! It only holds sample data: an unfinished cluster, or one of another major version or account, is replaced.
 
-use std::{net::Ipv4Addr, net::TcpListener, path::Path, time::Duration, time::Instant};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Result, bail};
 use sqlx::{Connection as _, PgConnection};
 use tokio::{task, time};
 
@@ -46,13 +47,9 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts the programs in `binaries` in a folder, with settings as in `postgresql.conf`. The first start creates the
-    /// cluster and takes 0.6 s; later ones take 0.1 s.
-    pub async fn start(
-        binaries: &Path,
-        folder: DataFolder,
-        settings: &[(&str, &str)],
-    ) -> anyhow::Result<Self> {
+    /// Starts the programs in `binaries` in a folder, with settings as in `postgresql.conf`. The first start creates
+    /// the cluster and takes 0.6 s; later ones take 0.1 s.
+    pub async fn start(binaries: &Path, folder: DataFolder, settings: &[(&str, &str)]) -> Result<Self> {
         let binaries = binaries.to_owned();
         let prepare = move || prepare(&binaries, &folder).map(|cluster| (cluster, folder));
         let ((program, password), folder) = task::spawn_blocking(prepare).await??;
@@ -72,18 +69,8 @@ impl Postgres {
         url(&self.password, self.port, database)
     }
 
-    /// Returns the port on 127.0.0.1.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Returns the server's process id.
-    pub fn pid(&self) -> u32 {
-        self.guardian.server
-    }
-
-    /// Shuts down in order: clients are disconnected, and the next start needs no recovery. Kills the server after 30 s.
-    pub async fn stop(self) -> anyhow::Result<()> {
+    /// Shuts down in order: the next start needs no recovery. Kills the server after 30 s.
+    pub async fn stop(self) -> Result<()> {
         let Self { mut guardian, folder, .. } = self;
         // Moves the folder too: it must not be released while the server runs, even if this future is dropped.
         task::spawn_blocking(move || guardian.shut_down().map(|()| drop(folder))).await?
@@ -96,7 +83,7 @@ fn url(password: &str, port: u16, database: &str) -> String {
 }
 
 /// Waits until a starting server answers; returns `false` if another program has taken its port.
-async fn answers(url: &str, server: u32, folder: &DataFolder) -> anyhow::Result<bool> {
+async fn answers(url: &str, server: u32, folder: &DataFolder) -> Result<bool> {
     let deadline = Instant::now() + START_LIMIT;
     while Instant::now() < deadline {
         if has_ended(server) {

@@ -13,7 +13,6 @@ const SHOP_ROWS: [(&str, &str); 3] = [
     ("shop_policy", include_str!("shop/shop_policy.csv")),
 ];
 
-/// Creates the databases that do not exist yet.
 pub(super) async fn create_databases(url: &str, names: &[&str]) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect(url).await?;
     let missing =

@@ -1,9 +1,8 @@
 //! Where data folders are.
 
-use std::{
-    env, fs, fs::Permissions, io, os::unix::fs::MetadataExt as _, os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
-};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::{env, io, path::PathBuf};
 
 use anyhow::{Context as _, ensure};
 use rustix::process::geteuid;

@@ -9,7 +9,6 @@ mod answer;
 /// Characters per token: OpenAI's rule of thumb for English.
 const CHARS_PER_TOKEN: usize = 4;
 
-/// A valid request.
 #[derive(Debug, Deserialize)]
 pub(super) struct Prompt {
     model: Option<String>,
@@ -69,7 +68,6 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
 }
 
 impl Prompt {
-    /// Reads a request body, or refuses it.
     pub(super) fn parse(body: &[u8]) -> Result<Self, Reply> {
         let prompt: Self = parse(body)?;
         let fault = if prompt.model.is_none() {

@@ -13,7 +13,6 @@ mod answer;
 /// OpenAI's limit of inputs per request.
 const MAX_INPUTS: usize = 2048;
 
-/// A valid request.
 #[derive(Debug)]
 pub(super) struct Question {
     model: String,
@@ -35,7 +34,6 @@ struct RawQuestion {
 }
 
 impl Question {
-    /// Reads a request body, or refuses it.
     pub(super) fn parse(body: &[u8]) -> Result<Self, Reply> {
         let RawQuestion { model, input, encoding_format, dimensions } = parse(body)?;
         let model = model.ok_or_else(|| Reply::invalid(None, "you must provide a model parameter"))?;

@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use axum::response::Response;
 use tokio_util::sync::CancellationToken;
 
+use super::completions::{Prompt, count_tokens};
 use super::{
-    Embedder, Models, completions::Prompt, completions::count_tokens, embeddings::Question, fault::Fault,
-    hash::Hash, minilm, reply::Reply, script::Scene, vector::Vector,
+    Embedder, Models, embeddings::Question, fault::Fault, hash::Hash, minilm, reply::Reply, script::Scene,
+    vector::Vector,
 };
 
 pub(super) struct Endpoint {
@@ -61,7 +62,6 @@ impl Endpoint {
         Ok(prompt.answer(&text, fault != Some(&Fault::WrongCount)))
     }
 
-    /// Sends the reply, with the scene's fault.
     pub(super) async fn deliver(&self, mut reply: Reply, mut scene: Scene) -> Response {
         self.pause(self.models.latency).await;
         match scene.fault.take() {
@@ -86,7 +86,6 @@ impl Endpoint {
     }
 }
 
-/// Hashes the inputs and counts their tokens.
 async fn hash(question: &Question, hash: Hash) -> anyhow::Result<(Vec<Vector>, usize)> {
     let inputs = Arc::clone(&question.inputs);
     let tokens = question.tokens.unwrap_or_else(|| inputs.iter().map(|text| count_tokens(text)).sum());

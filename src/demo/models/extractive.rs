@@ -19,10 +19,9 @@ mod tests;
 mod weights;
 mod words;
 
-use self::{
-    condense::condense, facts::FACT_COVERAGE, facts::state_facts, passages::Passage, quotes::quote_sentences,
-    stems::Stems, stems::stems, weights::Weights, words::words,
-};
+use self::facts::{FACT_COVERAGE, state_facts};
+use self::stems::{Stems, stems};
+use self::{condense::condense, passages::Passage, quotes::quote, weights::Weights, words::words};
 use super::completions::{Message, Role, last_user_text};
 
 const REFUSAL: &str = "I don't have information about that. Let me connect you with a human agent.";
@@ -59,7 +58,7 @@ fn answer(passages: &[Passage], question: &str) -> Option<String> {
         return None;
     }
     let weights = Weights::new(passages);
-    state_facts(passages, &asked, &weights).or_else(|| quote_sentences(passages, &asked, &weights, coverage))
+    state_facts(passages, &asked, &weights).or_else(|| quote(passages, &asked, &weights, coverage))
 }
 
 /// "How much is…", but not "how much does it weigh".

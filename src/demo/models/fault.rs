@@ -110,12 +110,9 @@ mod tests {
 
     #[test]
     fn faults_are_read_from_json() {
-        let two_seconds = Some(Duration::from_secs(2));
+        let status = Fault::Status { code: 429, retry_after: Some(Duration::from_secs(2)) };
         for (written, fault) in [
-            (
-                json!({"status": {"code": 429, "retry_after_s": 2}}),
-                Fault::Status { code: 429, retry_after: two_seconds },
-            ),
+            (json!({"status": {"code": 429, "retry_after_s": 2}}), status),
             (json!({"slow_ms": 250}), Fault::Slow(Duration::from_millis(250))),
             (json!("cut_connection"), Fault::CutConnection),
             (json!({"input_cap": 16}), Fault::InputCap(16)),

@@ -1,9 +1,9 @@
 //! Vectors computed from the words of a text, for benchmarks that must not measure a model.
 //!
-//! The first half of a vector is lexical: every word adds a signed weight at four places chosen by its hash (the "hashing
-//! trick"), so the cosine of two texts grows with the words they share. The second half is `±c` by the hash of the whole
-//! text, so texts with the same words still differ. Each half has a fixed share of the length, so every vector has length
-//! 1 without a pass to normalize it.
+//! The first half of a vector is lexical: every word adds a signed weight at four places chosen by its hash (the
+//! "hashing trick"), so the cosine of two texts grows with the words they share. The second half is `±c` by the hash of
+//! the whole text, so texts with the same words still differ. Each half has a fixed share of the length, so every
+//! vector has length 1 without a pass to normalize it.
 //!
 //! It writes bytes, not floats: vectors go over the wire as little-endian `f32`, and unoptimized builds use it too.
 
@@ -98,14 +98,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::demo::models::vector::floats;
+    use crate::demo::models::vector::{cosine, floats};
 
     fn embed(dimensions: u16, text: &str) -> Vec<f32> {
         floats(&Hash::new(NonZeroU16::new(dimensions).unwrap()).embed(text)).collect()
-    }
-
-    fn cosine(a: &[f32], b: &[f32]) -> f32 {
-        a.iter().zip(b).map(|(a, b)| a * b).sum()
     }
 
     proptest! {

@@ -1,8 +1,8 @@
 //! all-MiniLM-L6-v2 on the CPU.
 //!
-//! Follows the published recipe (<https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2>): at most 256 tokens, the
-//! mean of the token vectors under the attention mask, normalized to length 1. Batches have texts of similar length, so
-//! that little is computed for padding.
+//! Follows the published recipe (<https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2>): at most 256 tokens,
+//! the mean of the token vectors under the attention mask, normalized to length 1. Batches have texts of similar
+//! length, so that little is computed for padding.
 
 use std::{path::Path, sync::Arc};
 
@@ -64,8 +64,7 @@ impl Minilm {
         Ok(Self(Arc::new(LoadedModel { model, tokenizer, pad_token, turn: Semaphore::new(1) })))
     }
 
-    /// Embeds the texts in order and counts their tokens. Other requests take turns between batches, so that a short one
-    /// does not wait for all of a long one.
+    /// Embeds the texts in order and counts their tokens. Requests take turns after every batch.
     pub(super) async fn embed(&self, texts: Arc<[String]>) -> anyhow::Result<(Vec<Vector>, usize)> {
         let mut vectors = vec![Vector::new(); texts.len()];
         let model = self.clone();

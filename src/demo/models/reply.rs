@@ -3,9 +3,9 @@
 use std::{io, time::Duration};
 
 use async_stream::stream;
-use axum::{
-    body::Body, body::Bytes, http::StatusCode, http::header, response::IntoResponse as _, response::Response,
-};
+use axum::body::{Body, Bytes};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use tokio_util::sync::CancellationToken;
 
 mod error;
@@ -45,7 +45,6 @@ impl Reply {
         Self::new(StatusCode::OK, "text/html", page.to_owned())
     }
 
-    /// Truncates the JSON.
     pub(super) fn break_json(&mut self) {
         if self.content_type == EVENT_STREAM {
             self.body = String::from("data: {\"id\":\n\n");
@@ -69,8 +68,8 @@ impl Reply {
         response
     }
 
-    /// Sends half of the body, and the rest after a pause. Without a pause, or if the server stops, the connection breaks:
-    /// an error in a body closes it before the end that the client expects.
+    /// Sends half of the body, and the rest after a pause. Without a pause, or if the server stops, the connection
+    /// breaks: an error in a body closes it before the end that the client expects.
     pub(super) fn send_in_halves(mut self, pause: Option<Duration>, stop: CancellationToken) -> Response {
         let mut first = Bytes::from(std::mem::take(&mut self.body));
         let rest = first.split_off(first.len() / 2);

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Router, body::Bytes, extract::DefaultBodyLimit, extract::Request, extract::State, http::HeaderMap,
-    response::Response, routing::get, routing::post,
-};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::routing::{get, post};
+use axum::{Router, body::Bytes, http::HeaderMap, response::Response};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Models, embeddings::Question, endpoint::Endpoint, endpoint::stand_in, fault::Line, fault::Operation,
-    reply::Reply, reply::parse,
-};
+use super::endpoint::{Endpoint, stand_in};
+use super::fault::{Line, Operation};
+use super::reply::{Reply, parse};
+use super::{Models, embeddings::Question};
 
 /// About the size of 2048 inputs with 8 000 tokens each.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
@@ -57,13 +56,8 @@ async fn list_models(State(endpoint): State<Arc<Endpoint>>) -> Response {
 }
 
 async fn add_to_script(State(endpoint): State<Arc<Endpoint>>, body: Bytes) -> Response {
-    match parse::<Vec<Line>>(&body) {
-        Ok(lines) => {
-            endpoint.models.script.add(lines);
-            Reply::json("{}".to_owned()).send()
-        }
-        Err(refusal) => refusal.send(),
-    }
+    let added = parse::<Vec<Line>>(&body).map(|lines| endpoint.models.script.add(lines));
+    added.map_or_else(Reply::send, |()| Reply::json("{}".to_owned()).send())
 }
 
 async fn count(State(endpoint): State<Arc<Endpoint>>) -> Response {

@@ -1,6 +1,7 @@
 //! Which requests fail, and which requests arrived: a test's handle on a running server.
 
-use std::{collections::VecDeque, sync::Arc, sync::Mutex, sync::MutexGuard, sync::PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::HeaderMap;
 use serde_json::Value;
@@ -29,14 +30,10 @@ struct ScriptState {
 #[derive(Debug, Default)]
 struct State {
     /// By operation.
-    faults: [Faults; 2],
+    queued: [VecDeque<Fault>; 2],
+    /// By operation.
+    standing: [Option<Fault>; 2],
     history: History,
-}
-
-#[derive(Debug, Default)]
-struct Faults {
-    queued: VecDeque<Fault>,
-    standing: Option<Fault>,
 }
 
 /// What arrived, including requests that failed or were refused.
@@ -50,17 +47,18 @@ struct Counts {
 impl Script {
     /// Queues faults, each for one of the next requests.
     pub fn queue(&self, operation: Operation, faults: impl IntoIterator<Item = Fault>) {
-        self.lock().faults[operation as usize].queued.extend(faults);
+        self.lock().queued[operation as usize].extend(faults);
     }
 
     /// Fails every request for which no fault is queued, until [`clear`](Self::clear).
     pub fn always(&self, operation: Operation, fault: Fault) {
-        self.lock().faults[operation as usize].standing = Some(fault);
+        self.lock().standing[operation as usize] = Some(fault);
     }
 
     /// Removes all faults, queued and standing, and releases held requests. Counts and bodies stay.
     pub fn clear(&self) {
-        self.lock().faults = Default::default();
+        let mut state = self.lock();
+        (state.queued, state.standing) = Default::default();
         self.release();
     }
 

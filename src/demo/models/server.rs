@@ -4,7 +4,8 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
-use tokio_util::{sync::CancellationToken, sync::DropGuard, task::TaskTracker};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 use super::{Models, Script, routes};
 

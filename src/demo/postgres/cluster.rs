@@ -2,22 +2,19 @@
 //!
 //! It is created under another name, then renamed, so that a cluster with the right name is always complete.
 
-use std::{
-    fs, fs::DirBuilder, fs::OpenOptions, io::Write as _, os::unix::fs::DirBuilderExt as _,
-    os::unix::fs::OpenOptionsExt as _, path::Path, path::PathBuf, process::Command,
-};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::{io::Write as _, process::Command};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, Result, bail};
 
-use super::{
-    process::end_leftover,
-    programs::{major_version, output, remove, runnable},
-};
+use super::process::end_leftover;
+use super::programs::{major_version, output, remove, runnable};
 use crate::demo::folder::DataFolder;
 
-/// Prepares a folder for a start: ends a leftover server, and creates a cluster if there is no usable one. Returns the
-/// server program and the password.
-pub(super) fn prepare(binaries: &Path, folder: &DataFolder) -> anyhow::Result<(PathBuf, String)> {
+/// Ends a leftover server, and creates a cluster unless there is a usable one. Returns the program and the password.
+pub(super) fn prepare(binaries: &Path, folder: &DataFolder) -> Result<(PathBuf, String)> {
     let binaries = runnable(binaries, folder)?;
     let program = binaries.join("postgres");
     let (data, fresh) = (data(folder), folder.path().join("data.new"));
@@ -39,13 +36,7 @@ pub(super) fn prepare(binaries: &Path, folder: &DataFolder) -> anyhow::Result<(P
     Ok((program, password))
 }
 
-fn create_cluster(
-    initdb: &Path,
-    folder: &DataFolder,
-    fresh: &Path,
-    major: u32,
-    password: &str,
-) -> anyhow::Result<()> {
+fn create_cluster(initdb: &Path, folder: &DataFolder, into: &Path, major: u32, password: &str) -> Result<()> {
     // Upper and lower case of all alphabets, the same on every system; before 17 only the system's library knows them.
     let locales: &[&[&str]] = if major >= 17 {
         &[&["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]]
@@ -60,11 +51,11 @@ fn create_cluster(
         .with_context(|| path.display().to_string())?;
     let mut errors = String::new();
     for locale in locales {
-        remove(fresh)?;
-        let created = DirBuilder::new().mode(0o700).create(fresh).and_then(|()| folder.account().give(fresh));
-        created.with_context(|| fresh.display().to_string())?;
+        remove(into)?;
+        let created = DirBuilder::new().mode(0o700).create(into).and_then(|()| folder.account().give(into));
+        created.with_context(|| into.display().to_string())?;
         let mut command = folder.account().command(initdb);
-        command.arg("-D").arg(fresh).arg("--pwfile").arg(&path).args(*locale);
+        command.arg("-D").arg(into).arg("--pwfile").arg(&path).args(*locale);
         command.args(["-U", "postgres", "-E", "UTF8", "-N", "-A", "password"]);
         if major >= 16 {
             // The password is random and long: hashing it 4096 times would only slow down each connection.

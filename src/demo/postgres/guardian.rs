@@ -1,10 +1,10 @@
 //! The shell script between us and the server, which ends the server when we end.
 
-use std::{
-    fs::OpenOptions, io::BufRead as _, io::BufReader, io::Write as _, os::unix::fs::OpenOptionsExt as _,
-    os::unix::process::CommandExt as _, path::Path, path::PathBuf, process::Child, process::ChildStdin,
-    process::Command, process::Stdio, time::Duration,
-};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::{unix::fs::OpenOptionsExt as _, unix::process::CommandExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::{fs::OpenOptions, time::Duration};
 
 use anyhow::{Context as _, bail};
 
@@ -22,10 +22,10 @@ const FAST_LIMIT: Duration = Duration::from_secs(30);
 
 /// Starts the server, prints its process id, and ends it when the input ends.
 ///
-/// `$1` is a folder to remove afterwards, or empty; the rest is the server's command. A shell starts background commands
-/// with SIGINT and SIGQUIT ignored until they install their own handlers. Until then SIGTERM ends the server; afterwards
-/// the faster shutdown that follows overrides it. The shell itself must survive a service manager's SIGTERM to all
-/// processes.
+/// `$1` is a folder to remove afterwards, or empty; the rest is the server's command. A shell starts background
+/// commands with SIGINT and SIGQUIT ignored until they install their own handlers. Until then SIGTERM ends the server;
+/// afterwards the faster shutdown that follows overrides it. The shell itself must survive a service manager's SIGTERM
+/// to all processes.
 const GUARDIAN: &str = r#"
 temporary=$1; shift
 "$@" </dev/null >&2 &
@@ -39,7 +39,6 @@ wait "$server"
 [ -z "$temporary" ] || rm -rf -- "$temporary"
 "#;
 
-/// A running script and its server.
 pub(super) struct Guardian {
     pub(super) script: Child,
     /// The script's input, which only we hold: Rust closes its pipes in every other child.

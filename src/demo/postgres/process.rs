@@ -1,6 +1,7 @@
 //! Server processes: whether one runs on some data, and how it is ended.
 
-use std::{fs, path::Path, process::Command, thread, time::Duration, time::Instant};
+use std::time::{Duration, Instant};
+use std::{fs, path::Path, process::Command, thread};
 
 use anyhow::bail;
 use rustix::process::{Pid, Signal, kill_process};
@@ -50,8 +51,7 @@ pub(super) fn is_server(pid: u32, data: &Path) -> bool {
     ps.is_ok_and(|ps| String::from_utf8_lossy(&ps.stdout).contains(&format!("postgres -D {data}")))
 }
 
-/// Whether a process is gone or a zombie. Unlike its command line, which is empty for a moment during `exec`, its state
-/// can be read at any time.
+/// Whether a process is gone or a zombie. Its command line would not tell: it is empty for a moment during `exec`.
 pub(super) fn has_ended(pid: u32) -> bool {
     let state = match fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(line) => line.rsplit(')').next().map(str::to_owned),

@@ -1,6 +1,8 @@
 //! PostgreSQL's programs: a copy that the account can run, and their version.
 
-use std::{fs, io, path::Path, path::PathBuf, process::Command, process::Output, process::Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::{fs, io::ErrorKind};
 
 use anyhow::{Context as _, ensure};
 
@@ -36,13 +38,10 @@ pub(super) fn output(command: &mut Command) -> anyhow::Result<Output> {
     output.with_context(|| format!("cannot run {}", command.get_program().display()))
 }
 
-/// Removes a file or folder, which need not exist.
 pub(super) fn remove(path: &Path) -> anyhow::Result<()> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).context(path.display().to_string())
-        }
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).context(path.display().to_string()),
         _ => Ok(()),
     }
 }

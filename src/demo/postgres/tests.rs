@@ -47,7 +47,7 @@ async fn a_second_start_keeps_the_data() {
     let place = tempfile::tempdir().unwrap();
     let postgres = started(claimed(place.path())).await;
     run(&postgres, "create table kept as select 'yes' as answer").await;
-    let pid = postgres.pid();
+    let pid = postgres.guardian.server;
     postgres.stop().await.unwrap();
     assert!(!is_server(pid, &place.path().join("demo-1/data")));
     let again = started(claimed(place.path())).await;
@@ -59,7 +59,7 @@ async fn a_second_start_keeps_the_data() {
 async fn two_at_once_have_their_own_ports_and_folders() {
     let place = tempfile::tempdir().unwrap();
     let (one, other) = tokio::join!(started(claimed(place.path())), started(claimed(place.path())));
-    assert_ne!(one.port(), other.port());
+    assert_ne!(one.port, other.port);
     assert_ne!(one.folder.path(), other.folder.path());
 }
 

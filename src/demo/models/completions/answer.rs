@@ -7,7 +7,7 @@ use crate::demo::models::reply::Reply;
 
 impl Prompt {
     /// Writes the answer, cut at the allowed number of tokens.
-    pub(in crate::demo::models) fn answer(&self, text: &str, has_choice: bool) -> Reply {
+    pub(crate) fn answer(&self, text: &str, has_choice: bool) -> Reply {
         let (text, finish_reason) = self.cut(text);
         let prompt_tokens = self.messages.iter().map(|message| count_tokens(&message.text)).sum::<usize>();
         let completion_tokens = count_tokens(text);

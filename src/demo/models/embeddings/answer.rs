@@ -4,21 +4,13 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use super::Question;
-use crate::demo::models::{
-    fault::Fault,
-    reply::Reply,
-    vector::{Vector, WIDTH, fill, floats},
-};
+use crate::demo::models::vector::{Vector, WIDTH, fill, floats};
+use crate::demo::{models::fault::Fault, models::reply::Reply};
 
 impl Question {
-    /// Writes the answer, and applies the fault if it concerns vectors. The body is built by hand: numbers and base64 need
-    /// no escaping, and benchmarks measure everything else against this path.
-    pub(in crate::demo::models) fn answer(
-        &self,
-        vectors: Vec<Vector>,
-        tokens: usize,
-        fault: Option<&Fault>,
-    ) -> Reply {
+    /// Writes the answer, and applies the fault if it concerns vectors. The body is built by hand: numbers and base64
+    /// need no escaping, and benchmarks measure everything else against this path.
+    pub(crate) fn answer(&self, vectors: Vec<Vector>, tokens: usize, fault: Option<&Fault>) -> Reply {
         let mut rows: Vec<_> = vectors.into_iter().enumerate().collect();
         if let Some(fault) = fault {
             self.damage(&mut rows, fault);

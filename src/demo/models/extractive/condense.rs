@@ -5,7 +5,6 @@ use crate::demo::models::{
     extractive::words::{is_stop_word, words},
 };
 
-/// Words that refer to earlier messages.
 const REFERRING: &[&str] = &[
     "and", "it", "its", "one", "ones", "that", "their", "them", "these", "they", "this", "those", "version",
 ];

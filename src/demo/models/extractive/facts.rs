@@ -1,11 +1,11 @@
 //! Facts: lines such as `price: 89.00`, and how they are stated.
 
-use super::{MAX_QUOTES, all_stems, boost, passages::Passage, stems::Stems, stems::stems, weights::Weights};
+use super::stems::{Stems, stems};
+use super::{MAX_QUOTES, all_stems, boost, passages::Passage, weights::Weights};
 
 /// The share that a passage must contain for a fact to be stated: another product's price is worse than none.
 pub(super) const FACT_COVERAGE: f64 = 0.6;
 
-/// A line `name: value`.
 #[derive(Debug, PartialEq)]
 pub(super) struct Fact {
     pub(super) name: String,

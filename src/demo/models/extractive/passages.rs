@@ -1,10 +1,9 @@
 //! Reads the prompt: marked passages, then the question.
 
-use super::{
-    facts::Fact, stems::Stems, stems::stems, tag::attribute, tag::closing, tag::opening, words::sentences,
-};
+use super::stems::{Stems, stems};
+use super::tag::{attribute, closing, opening};
+use super::{facts::Fact, words::sentences};
 
-/// One passage of the context.
 #[derive(Debug, PartialEq)]
 pub(super) struct Passage {
     /// The number that cites it.
@@ -15,7 +14,6 @@ pub(super) struct Passage {
     pub(super) sentences: Vec<Sentence>,
 }
 
-/// A sentence of a passage's prose.
 #[derive(Debug, PartialEq)]
 pub(super) struct Sentence {
     pub(super) text: String,

@@ -1,9 +1,7 @@
 //! Sentences of the passages that answer a question.
 
-use super::{
-    MAX_QUOTES, all_stems, boost, facts::state, passages::Passage, passages::Sentence, stems::Stems,
-    weights::Weights,
-};
+use super::passages::{Passage, Sentence};
+use super::{MAX_QUOTES, all_stems, boost, facts::state, stems::Stems, weights::Weights};
 
 /// A passage is quoted beside the best one if it contains this share of what the best one contains.
 const FIT_BESIDE_THE_BEST: f64 = 0.75;
@@ -12,12 +10,7 @@ const FIT_BESIDE_THE_BEST: f64 = 0.75;
 const BESIDE_THE_BEST: f64 = 0.6;
 
 /// Quotes the sentences that contain most of the question, from the passages that contain enough of it.
-pub(super) fn quote_sentences(
-    passages: &[Passage],
-    asked: &Stems,
-    weights: &Weights,
-    coverage: f64,
-) -> Option<String> {
+pub(super) fn quote(passages: &[Passage], asked: &Stems, weights: &Weights, coverage: f64) -> Option<String> {
     let fits: Vec<f64> = passages.iter().map(|passage| fit(passage, asked, weights, coverage)).collect();
     let best_fit = fits.iter().copied().fold(0.0, f64::max);
     let mut quotes = Vec::new();

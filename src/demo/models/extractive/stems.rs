@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::words::{is_stop_word, words};
 
-/// The stems of words that carry meaning.
 pub(super) type Stems = BTreeSet<String>;
 
 /// Returns the stems of a text, without stop words.
@@ -12,8 +11,7 @@ pub(super) fn stems(text: &str) -> Stems {
     words(text).filter(|word| !is_stop_word(word)).map(|word| stem(&word)).collect()
 }
 
-/// Returns the part that the forms of a lower-case word share. Words that customers and shops use for the same thing have
-/// one stem.
+/// Returns the part that the forms of a lower-case word share; words for the same thing share one stem.
 fn stem(word: &str) -> String {
     let stem = strip_endings(word);
     let canonical = match stem.as_str() {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{passages::Passage, passages::Sentence, stems::Stems};
+use super::passages::{Passage, Sentence};
+use super::stems::Stems;
 
 /// A word of the title tells which product a sentence is about, but not that it answers the question.
 const TITLE_WORD: f64 = 0.5;
@@ -14,7 +15,6 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    /// Weighs the words of these passages.
     pub(super) fn new(passages: &[Passage]) -> Self {
         let mut weights = Self { units: 0.0, holding: BTreeMap::new() };
         for passage in passages {

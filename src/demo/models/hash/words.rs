@@ -4,8 +4,7 @@
 const SHORT_WORD_WEIGHT: i32 = 1;
 const LONG_WORD_WEIGHT: i32 = 3;
 
-/// Returns the hash and weight of every word: a run of ASCII letters, digits and non-ASCII bytes. Ignores ASCII case and
-/// the final `s` of a plural.
+/// Hashes every run of ASCII letters, digits and non-ASCII bytes, ignoring ASCII case and the final `s` of a plural.
 pub(super) fn words(text: &[u8]) -> impl Iterator<Item = (u64, i32)> {
     let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii();
     let words = text.split(move |byte| !is_letter(byte)).filter(|word| !word.is_empty());
@@ -16,8 +15,7 @@ pub(super) fn words(text: &[u8]) -> impl Iterator<Item = (u64, i32)> {
     })
 }
 
-/// FNV-1a (<https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>), then the finalizer of splitmix64, which spreads
-/// a change of any bit over all bits.
+/// FNV-1a (<https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>), then the finalizer of splitmix64 to spread it.
 fn hash(word: &[u8]) -> u64 {
     let letters = word.iter().map(|letter| u64::from(letter.to_ascii_lowercase()));
     let hash = letters

@@ -2,7 +2,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::demo::{
-    models::{Completer, Embedder, Models, OfflineServer, vector::floats},
+    models::{
+        Completer, Embedder, Models, OfflineServer,
+        vector::{cosine, floats},
+    },
     packages,
 };
 
@@ -14,10 +17,6 @@ async fn embed(model: &Minilm, texts: &[&str]) -> (Vec<Vec<f32>>, usize) {
     let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
     let (vectors, tokens) = model.embed(texts.into()).await.unwrap();
     (vectors.iter().map(|vector| floats(vector).collect()).collect(), tokens)
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 #[tokio::test]

@@ -11,7 +11,6 @@ use super::Reply;
 const INVALID: &str = "invalid_request_error";
 
 impl Reply {
-    /// An error as OpenAI writes it.
     fn error(
         status: StatusCode,
         kind: &str,
@@ -25,14 +24,11 @@ impl Reply {
     }
 
     /// The request is invalid; `param` names the faulty field.
-    pub(in crate::demo::models) fn invalid(
-        param: impl Into<Option<&'static str>>,
-        message: impl Into<Value>,
-    ) -> Self {
+    pub(crate) fn invalid(param: impl Into<Option<&'static str>>, message: impl Into<Value>) -> Self {
         Self::error(StatusCode::BAD_REQUEST, INVALID, param.into(), None, message)
     }
 
-    pub(in crate::demo::models) fn too_many_inputs(limit: usize, inputs: usize) -> Self {
+    pub(crate) fn too_many_inputs(limit: usize, inputs: usize) -> Self {
         let message = format!(
             "Invalid 'input': array too long. Expected an array with maximum length {limit}, but got an array with \
              length {inputs} instead."
@@ -41,14 +37,14 @@ impl Reply {
         Self::error(StatusCode::BAD_REQUEST, INVALID, Some("input"), code, message)
     }
 
-    pub(in crate::demo::models) fn unknown_url(method: &str, path: &str) -> Self {
+    pub(crate) fn unknown_url(method: &str, path: &str) -> Self {
         let message = format!("Unknown request URL: {method} {path}.");
         let code = Some("unknown_url");
         Self::error(StatusCode::NOT_FOUND, INVALID, None, code, message)
     }
 
     /// OpenAI's error with this status. A code that is not an error status counts as 500.
-    pub(in crate::demo::models) fn status(code: u16, retry_after: Option<Duration>) -> Self {
+    pub(crate) fn status(code: u16, retry_after: Option<Duration>) -> Self {
         let status = StatusCode::from_u16(code).ok().filter(|_| (400..=599).contains(&code));
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let (kind, code, message) = match status.as_u16() {
@@ -76,21 +72,20 @@ impl Reply {
         Self { headers, ..Self::error(status, kind, None, code, message) }
     }
 
-    pub(in crate::demo::models) fn insufficient_quota() -> Self {
+    pub(crate) fn insufficient_quota() -> Self {
         let (kind, status) = ("insufficient_quota", StatusCode::TOO_MANY_REQUESTS);
         let message = "You exceeded your current quota, please check your plan and billing details.";
         Self::error(status, kind, None, Some(kind), message)
     }
 
-    pub(in crate::demo::models) fn model_failure(error: &anyhow::Error) -> Self {
+    pub(crate) fn model_failure(error: &anyhow::Error) -> Self {
         tracing::error!("an offline model failed: {error:#}");
         let message = format!("the model failed: {error:#}");
         Self::error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", None, None, message)
     }
 }
 
-/// Parses a JSON body; the error is OpenAI's.
-pub(in crate::demo::models) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Reply> {
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Reply> {
     serde_json::from_slice(body).map_err(|error| {
         Reply::invalid(None, format!("We could not parse the JSON body of your request: {error}."))
     })

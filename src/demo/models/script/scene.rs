@@ -8,14 +8,14 @@ use super::{Counts, Script};
 use crate::demo::models::fault::{Fault, Line, Operation};
 
 /// What the script has in store for one request.
-pub(in crate::demo::models) struct Scene {
-    pub(in crate::demo::models) fault: Option<Fault>,
+pub(crate) struct Scene {
+    pub(crate) fault: Option<Fault>,
     releases: watch::Receiver<usize>,
 }
 
 impl Scene {
     /// Waits for the first [`Script::release`] after the request arrived.
-    pub(in crate::demo::models) async fn released(&mut self) {
+    pub(crate) async fn released(&mut self) {
         // Fails if the script is gone, and then nobody can release the request.
         let _ = self.releases.changed().await;
     }
@@ -23,7 +23,7 @@ impl Scene {
 
 impl Script {
     /// Counts and keeps a request, and decides how it fails.
-    pub(in crate::demo::models) fn enter(
+    pub(crate) fn enter(
         &self,
         operation: Operation,
         headers: HeaderMap,
@@ -32,8 +32,8 @@ impl Script {
     ) -> Scene {
         let mut state = self.lock();
         state.history.add(operation, headers, body.clone());
-        let faults = &mut state.faults[operation as usize];
-        let fault = faults.queued.pop_front().or_else(|| faults.standing.clone());
+        let queued = state.queued[operation as usize].pop_front();
+        let fault = queued.or_else(|| state.standing[operation as usize].clone());
         let releases = self.0.releases.subscribe();
         self.0.counts.send_modify(|counts| {
             counts.inputs += inputs;
@@ -42,7 +42,6 @@ impl Script {
         Scene { fault, releases }
     }
 
-    /// Adds lines from another process.
     pub(in crate::demo::models) fn add(&self, lines: Vec<Line>) {
         for Line { operation, fault, standing } in lines {
             if standing {
@@ -54,7 +53,7 @@ impl Script {
     }
 
     /// The counts as `GET /_script` shows them.
-    pub(in crate::demo::models) fn counts(&self) -> Value {
+    pub(crate) fn counts(&self) -> Value {
         let Counts { requests: [embeddings, completions], inputs } = *self.0.counts.borrow();
         json!({"requests": {"embeddings": embeddings, "completions": completions}, "inputs": inputs})
     }

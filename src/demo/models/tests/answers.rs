@@ -1,10 +1,8 @@
 //! `/v1/chat/completions`, and the client that production uses.
 
-use async_openai::{
-    Client, config::OpenAIConfig, error::OpenAIError, types::chat::ChatCompletionRequestUserMessage,
-    types::chat::CreateChatCompletionRequestArgs, types::embeddings::CreateEmbeddingRequestArgs,
-    types::embeddings::EncodingFormat,
-};
+use async_openai::types::chat::{ChatCompletionRequestUserMessage, CreateChatCompletionRequestArgs};
+use async_openai::types::embeddings::{CreateEmbeddingRequestArgs, EncodingFormat};
+use async_openai::{Client, config::OpenAIConfig, error::OpenAIError};
 
 use super::*;
 

@@ -47,10 +47,8 @@ async fn bad_json_ends_too_early() {
 async fn nonsense_is_a_page_with_status_200() {
     let caller = Caller::with_fault(Completions, Fault::Nonsense).await;
     let response = caller.chat(json!({})).await;
-    assert_eq!(
-        (response.status().as_u16(), &response.headers()["content-type"]),
-        (200, &"text/html".parse().unwrap())
-    );
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "text/html");
     assert!(response.text().await.unwrap().starts_with("<!doctype html>"));
 }
 

@@ -1,6 +1,7 @@
 //! Why a wheel is not available. pip's failures are told apart by what it prints: its exit code is 1 for all of them.
 
-use std::{io, path::Path, path::PathBuf};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -9,8 +10,7 @@ use super::Wheel;
 const ALTERNATIVE: &str = "Without the download: set SHOPKEEPER_PG_BIN to the bin folder of a PostgreSQL 15 or newer \
     with pgvector 0.8 or newer, or use `shopkeeper run` with your own database and model server";
 
-/// Why a wheel is not available, and what to do instead. Two texts are the package with its version, and the end of
-/// pip's output.
+/// The remedy is part of the message. Two texts are the package with its version, and the end of pip's output.
 #[derive(Debug, Error)]
 pub(in crate::demo::packages) enum WheelError {
     #[error("`{0}` was not found, and it does the download: install python3 with pip. {ALTERNATIVE}")]
@@ -36,7 +36,6 @@ pub(in crate::demo::packages) enum WheelError {
     Io(PathBuf, #[source] io::Error),
 }
 
-/// Names the reason for a failure of pip.
 pub(super) fn pip_fault(wheel: &Wheel, stderr: &[u8], folder: &Path) -> WheelError {
     // Parts of pip's messages and Python's exceptions that are the same in all versions.
     const NETWORK: [&str; 5] =
@@ -53,8 +52,8 @@ pub(super) fn pip_fault(wheel: &Wheel, stderr: &[u8], folder: &Path) -> WheelErr
     }
 }
 
-pub(super) fn fault(path: &Path, error: io::Error) -> WheelError {
-    match error.kind() {
+pub(super) fn fault(path: &Path) -> impl FnOnce(io::Error) -> WheelError {
+    move |error| match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => WheelError::DiskFull(path.to_owned()),
         _ => WheelError::Io(path.to_owned(), error),
     }

@@ -1,6 +1,7 @@
 //! Runs the system's Python.
 
-use std::{ffi::OsStr, io, path::Path, process::Output, process::Stdio, time::Duration};
+use std::process::{Output, Stdio};
+use std::{ffi::OsStr, io, path::Path, time::Duration};
 
 use tokio::{process, time};
 
@@ -22,6 +23,6 @@ pub(super) async fn run(
         .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, format!("no end after {limit:?}"))));
     output.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => WheelError::PythonMissing(python.to_string_lossy().into_owned()),
-        _ => fault(Path::new(python), error),
+        _ => fault(Path::new(python))(error),
     })
 }

@@ -1,13 +1,9 @@
 use super::{error::pip_fault, *};
-use crate::demo::packages::{
-    first_available,
-    installed::unfitness,
-    pins::{MINILM_WHEEL, postgres_wheels},
-};
+use crate::demo::packages::pins::{MINILM_WHEEL, postgres_wheels};
+use crate::demo::{packages::first_available, packages::installed::unfitness};
 
 const PYTHON: &str = "python3";
 
-/// A wheel that no index has.
 const ABSENT: Wheel = Wheel { project: "shopkeeper-no-such-package", ..MINILM_WHEEL };
 
 #[tokio::test]

@@ -1,18 +1,15 @@
 //! How a server ends with its owner.
 
 use super::*;
-use crate::demo::postgres::{
-    Postgres,
-    process::is_server,
-    tests::{claimed, run, started, value},
-};
+use crate::demo::postgres::tests::{claimed, run, started, value};
+use crate::demo::{postgres::Postgres, postgres::process::is_server};
 
 #[tokio::test]
 async fn an_orphan_is_ended_at_the_next_start() {
     let place = tempfile::tempdir().unwrap();
     let mut postgres = started(claimed(place.path())).await;
     run(&postgres, "create table kept as select 'yes' as answer").await;
-    let orphan = postgres.pid();
+    let orphan = postgres.guardian.server;
     postgres.guardian.script.kill().unwrap();
     postgres.guardian.script.wait().unwrap();
     assert!(is_server(orphan, &data(&postgres.folder)));
@@ -28,7 +25,8 @@ async fn an_orphan_is_ended_at_the_next_start() {
 #[tokio::test]
 async fn dropping_ends_the_server_and_removes_a_temporary_folder() {
     let postgres = started(DataFolder::temporary().unwrap()).await;
-    let (path, pid, data) = (postgres.folder.path().to_owned(), postgres.pid(), data(&postgres.folder));
+    let (path, pid, data) =
+        (postgres.folder.path().to_owned(), postgres.guardian.server, data(&postgres.folder));
     drop(postgres);
     assert!(!is_server(pid, &data));
     assert!(!path.exists());
@@ -53,7 +51,7 @@ async fn the_guardian_alone_ends_the_server_while_another_child_of_ours_lives() 
 async fn a_server_whose_guardian_was_killed_ends_with_its_value() {
     let mut postgres = started(DataFolder::temporary().unwrap()).await;
     postgres.guardian.script.kill().unwrap();
-    let (pid, data) = (postgres.pid(), data(&postgres.folder));
+    let (pid, data) = (postgres.guardian.server, data(&postgres.folder));
     drop(postgres);
     assert!(!is_server(pid, &data));
 }
