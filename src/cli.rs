@@ -1,11 +1,11 @@
 //! The command line: one file per verb.
 //!
-//! Results go to stdout, logs and progress to stderr. Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 not
-//! reachable (database, model), 4 a guard refused.
+//! Results go to stdout, logs and progress to stderr.
 
 use std::{path::PathBuf, process::ExitCode, str::FromStr};
 
-use clap::{Args, Parser, builder::PossibleValuesParser, builder::TypedValueParser};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser};
 use strum::VariantNames;
 
 mod ask;

@@ -9,10 +9,10 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::{Exit, UNREACHABLE, output, settings, waiting::Watch};
-use crate::{
-    answering::Question, answering::job::AnswerQuestion, answering::object::AnswerObject, daemon,
-    daemon::Workers, job::Job, store::Store, store::answers::LOCAL,
-};
+use crate::answering::{Question, job::AnswerQuestion, object::AnswerObject};
+use crate::daemon::{self, Workers};
+use crate::job::Job;
+use crate::store::{Store, answers::LOCAL};
 
 mod report;
 

@@ -1,6 +1,7 @@
 //! `config`: the settings.
 
-use std::{io::Write, path::Path, path::PathBuf};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Subcommand;

@@ -10,10 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::show::Show;
 use super::{output, signal::until_signalled};
-use crate::{
-    config::Config, daemon, daemon::Listeners, daemon::Roles, daemon::Started, demo::EmbeddedStack,
-    store::Store, telemetry,
-};
+use crate::daemon::{self, Listeners, Roles, Started};
+use crate::{config::Config, demo::EmbeddedStack, store::Store, telemetry};
 
 mod show;
 

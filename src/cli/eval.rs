@@ -7,10 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Exit, open, output};
-use crate::{
-    answering::cost::AnswerCost, daemon::Parts, evaluation::metrics::Case, evaluation::metrics::Grade,
-    evaluation::metrics::parse_golden_set, indexing::versions::Version,
-};
+use crate::evaluation::metrics::{Case, Grade, parse_golden_set};
+use crate::{answering::cost::AnswerCost, daemon::Parts, indexing::versions::Version};
 
 mod calibrate;
 mod minimum;
@@ -95,8 +93,4 @@ async fn grade(
         parts.eval.grade_all(version, cases, with_answers, &AnswerCost::default(), || bar.inc(1)).await;
     bar.finish_and_clear();
     Ok(graded?)
-}
-
-fn figure(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"))
 }

@@ -1,8 +1,9 @@
 //! Exit codes: what a service manager or a script learns from how a verb ended.
 
+use crate::store::{Store, StoreError};
 use crate::{
-    catalogue::CatalogueError, config::ConfigError, daemon::plan::PlanError, job::JobError,
-    model::ModelError, store::StoreError, store::jobs::WaitsFor, sync::reconcile::SyncError,
+    catalogue::CatalogueError, config::ConfigError, daemon::Parts, daemon::plan::PlanError, job::JobError,
+    model::ModelError, store::jobs::WaitsFor, sync::reconcile::SyncError,
 };
 
 const FAILED: u8 = 1;
@@ -24,7 +25,6 @@ impl Exit {
     }
 }
 
-/// Finds the cause that decides the exit code.
 pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(code_of).unwrap_or(FAILED)
 }
@@ -73,4 +73,22 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         SyncError::Catalogue(error) => code_of(error),
         SyncError::Store(error) => code_of(error),
     }
+}
+
+/// The error of a wait that was given up: refused if spending is stopped or the budget is used up, else unreachable.
+pub(super) async fn given_up(store: &Store, parts: &Parts, message: String) -> anyhow::Error {
+    match is_refused(store, parts).await {
+        Ok(is_refused) => Exit { code: if is_refused { REFUSED } else { UNREACHABLE }, message }.into(),
+        Err(error) => error,
+    }
+}
+
+async fn is_refused(store: &Store, parts: &Parts) -> anyhow::Result<bool> {
+    let daily = parts.versions.models().iter().find_map(|model| model.backfill.daily());
+    if let Some((operation, most)) = daily
+        && store.usd_today(operation).await? >= most
+    {
+        return Ok(true);
+    }
+    Ok(store.stopped_since().await?.is_some())
 }

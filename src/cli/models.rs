@@ -8,10 +8,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{output, signal::until_signalled};
-use crate::demo::{
-    models::{self, Completer, Embedder, Minilm},
-    packages,
-};
+use crate::demo::models::{Completer, Embedder, Minilm};
+use crate::demo::{models, packages};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Models {

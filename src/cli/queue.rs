@@ -6,9 +6,8 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{Exit, Format, NameArgument, open, output};
-use crate::{
-    daemon::Workers, store::jobs::WaitReason, store::status::BudgetWait, store::status::QueueStatus,
-};
+use crate::store::status::{BudgetWait, QueueStatus};
+use crate::{daemon::Workers, store::jobs::WaitReason};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Queue {

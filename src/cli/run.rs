@@ -1,18 +1,21 @@
 //! `run`: the daemon under a service manager.
 //!
-//! SIGHUP reloads the settings. A daemon with the new settings starts beside the old one, on the same sockets, as another
-//! host would; once it accepts work, the old one shuts down. If the new settings are wrong, or no daemon starts with them,
-//! nothing changes, not even the log's filter. The first SIGTERM or SIGINT ends everything in order, a second one at once.
+//! SIGHUP reloads the settings. A daemon with the new settings starts beside the old one, on the same sockets; once it
+//! accepts work, the old one shuts down. If the new settings are wrong, or no daemon starts with them, nothing changes,
+//! not even the log filter. The first SIGTERM or SIGINT ends everything in order, a second one at once.
 
 use std::path::Path;
 
 use clap::Args;
-use tokio::{signal::unix::SignalKind, signal::unix::signal, task::JoinSet};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::daemon::{forget, reload, start};
-use super::{load, log_format, signal::StopSignal, signal::in_order_or_at_once, systemd, words};
-use crate::{daemon::Listeners, daemon::Role, daemon::Roles, telemetry};
+use super::signal::{StopSignal, in_order_or_at_once};
+use super::{load, log_format, systemd, words};
+use crate::daemon::{Listeners, Role, Roles};
+use crate::telemetry;
 
 mod daemon;
 

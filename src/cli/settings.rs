@@ -3,7 +3,9 @@
 use std::{io::IsTerminal, path::Path};
 
 use super::exit::Exit;
-use crate::{config::Config, config::LogFormat, daemon, daemon::Parts, store::Store, telemetry};
+use crate::config::{Config, LogFormat};
+use crate::daemon::{self, Parts};
+use crate::{store::Store, telemetry};
 
 pub(super) fn load(path: &Path) -> anyhow::Result<Config> {
     Ok(Config::load(path, &std::env::vars().collect())?)
@@ -16,14 +18,12 @@ pub(super) fn settings(path: &Path) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// Loads the settings and opens the database.
 pub(super) async fn open(path: &Path) -> anyhow::Result<(Config, Store)> {
     let config = settings(path)?;
     let store = Store::open(&config.database).await?;
     Ok((config, store))
 }
 
-/// Loads the settings, opens the database and assembles the parts of a daemon.
 pub(super) async fn open_parts(path: &Path) -> anyhow::Result<(Config, Store, Parts)> {
     let (config, store) = open(path).await?;
     let parts = daemon::assemble(&config, &store).await?;
@@ -39,7 +39,6 @@ pub(super) fn log_format(config: &Config) -> telemetry::Format {
     }
 }
 
-/// The named source, or all sources.
 pub(super) fn selected_sources(config: &Config, name: Option<String>) -> Vec<String> {
     name.map_or_else(|| config.source_names(), |name| vec![name])
 }

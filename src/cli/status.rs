@@ -6,9 +6,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::{open, output, queue};
-use crate::{
-    config::Config, daemon::Workers, store::Store, store::status::Pace, store::status::SourceStatus,
-};
+use crate::store::status::{Pace, SourceStatus};
+use crate::{config::Config, daemon::Workers, store::Store};
 
 #[derive(Debug, Args)]
 pub(super) struct Status {
@@ -63,10 +62,8 @@ async fn show(json: bool, config: &Config, store: &Store) -> anyhow::Result<()> 
         }));
     }
     if let Some(since) = stopped {
-        let since = output::time(since);
-        output::line(format!(
-            "model requests are paused since {since}: run `shopkeeper resume` to continue\n"
-        ));
+        let at = output::time(since);
+        output::line(format!("model requests are paused since {at}: run `shopkeeper resume` to continue\n"));
     }
     output::rows_table(
         &sources,

@@ -8,10 +8,9 @@ use clap::Args;
 
 use self::result::{SyncResult, failure};
 use super::{exit_code, open, output, selected_sources};
-use crate::{
-    config::Config, daemon, daemon::Parts, store::Store, sync::reconcile::SyncError,
-    sync::reconcile::SyncOptions, sync::reconcile::SyncReport,
-};
+use crate::daemon::{self, Parts};
+use crate::sync::reconcile::{SyncError, SyncOptions, SyncReport};
+use crate::{config::Config, store::Store};
 
 mod removal;
 mod result;
@@ -117,7 +116,6 @@ async fn sync_in_turn(parts: &Parts, name: &str, options: SyncOptions) -> Result
 /// How often to retry while another process lists the source.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Keeps the error with the higher exit code, and prints the other one.
 fn keep_worst(worst: &mut Option<anyhow::Error>, new: anyhow::Error) {
     let is_worse = worst.as_ref().is_none_or(|worst| exit_code(&new) > exit_code(worst));
     if let Some(other) = if is_worse { worst.replace(new) } else { Some(new) } {

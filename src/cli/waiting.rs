@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
-use super::{Exit, REFUSED, UNREACHABLE, output};
-use crate::{
-    daemon::Parts, indexing::fill::FillIndex, indexing::refresh::RefreshDocument, job::BatchJob, job::Job,
-    store::Store, store::status::Backlog,
-};
+use super::output;
+use crate::indexing::{fill::FillIndex, refresh::RefreshDocument};
+use crate::job::{BatchJob, Job};
+use crate::store::{Store, status::Backlog};
 
 /// How long jobs may fail without progress before the wait ends.
 const STALL_LIMIT: Duration = Duration::from_secs(15);
@@ -26,14 +26,10 @@ pub(super) struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Without a template there is no bar.
-    pub(super) fn new(
-        store: &'a Store,
-        kinds: &'static [&'static str],
-        template: Option<&str>,
-    ) -> anyhow::Result<Self> {
-        let bar = match template {
-            Some(template) => ProgressBar::new(0).with_style(ProgressStyle::with_template(template)?),
+    /// Without a style there is no bar.
+    pub(super) fn new(store: &'a Store, kinds: &'static [&'static str], style: Option<&str>) -> Result<Self> {
+        let bar = match style {
+            Some(style) => ProgressBar::new(0).with_style(ProgressStyle::with_template(style)?),
             None => ProgressBar::hidden(),
         };
         let progress = Progress { moved: Instant::now(), left: None };
@@ -41,11 +37,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Reports new pauses. Returns the last error once nothing has progressed for [`STALL_LIMIT`].
-    pub(super) async fn stalled(
-        &mut self,
-        left: u64,
-        last_error: Option<String>,
-    ) -> anyhow::Result<Option<String>> {
+    pub(super) async fn stalled(&mut self, left: u64, last_error: Option<String>) -> Result<Option<String>> {
         if self.pauses_read.is_none_or(|read| read.elapsed() >= PAUSE_INTERVAL) {
             let stopped = self.store.stopped_since().await?;
             let stopped =
@@ -86,25 +78,7 @@ impl Progress {
     }
 }
 
-/// The error of a wait that was given up. It says refused if spending is stopped or the daily budget is used up, and
-/// unreachable otherwise.
-pub(super) async fn given_up(store: &Store, parts: &Parts, message: String) -> anyhow::Error {
-    match is_refused(store, parts).await {
-        Ok(is_refused) => Exit { code: if is_refused { REFUSED } else { UNREACHABLE }, message }.into(),
-        Err(error) => error,
-    }
-}
-
-async fn is_refused(store: &Store, parts: &Parts) -> anyhow::Result<bool> {
-    let daily = parts.versions.models().iter().find_map(|model| model.backfill.daily());
-    let is_spent = match daily {
-        Some((operation, most)) => store.usd_today(operation).await? >= most,
-        None => false,
-    };
-    Ok(is_spent || store.stopped_since().await?.is_some())
-}
-
-pub(super) async fn backlog(store: &Store, sources: &[String]) -> anyhow::Result<Backlog> {
+pub(super) async fn backlog(store: &Store, sources: &[String]) -> Result<Backlog> {
     let mut sum = Backlog { pending: 0, last_error: None };
     for source in sources {
         let one = store.backlog(RefreshDocument::KIND, FillIndex::KIND, source).await?;

@@ -1,9 +1,7 @@
 //! An answer as text.
 
-use crate::{
-    answering::grounding::Grounding, answering::object::AnswerObject, answering::object::AnswerUsage,
-    cli::output,
-};
+use crate::answering::object::{AnswerObject, AnswerUsage};
+use crate::{answering::grounding::Grounding, cli::output};
 
 pub(super) fn show(answer: &AnswerObject) {
     output::line(answer.answer.as_ref().map_or("(no answer)", |answer| answer.text.as_str()));
@@ -34,16 +32,15 @@ pub(super) fn explain(answer: &AnswerObject) {
         });
         output::table(&["n", "distance", "", "document", "title"], rows);
     }
-    let figure = |figure: Option<f64>| figure.map_or("-".to_owned(), |figure| format!("{figure:.3}"));
     let outcome = answer.outcome.map(|outcome| outcome.to_string());
     let outcome = outcome.or(answer.incomplete_reason.map(|reason| reason.to_string()));
     let outcome = outcome.as_deref().unwrap_or("-");
     output::line(format!("outcome     {}, {outcome}, attempt {}", answer.status, answer.attempt));
     output::line(format!(
         "confidence  {}: the nearest passage is at {}, above {} a human is asked for",
-        figure(answer.confidence),
-        figure(answer.nearest_distance),
-        figure(answer.escalation_threshold)
+        output::figure(answer.confidence),
+        output::figure(answer.nearest_distance),
+        output::figure(answer.escalation_threshold)
     ));
     output::line(match &answer.escalation {
         Some(escalation) => {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
+use crate::cli::{output, sync};
 use crate::{
-    cli::output, cli::sync, cli::sync::Order, config::Config, daemon::Parts, demo::execute, store::Store,
+    cli::sync::Order, config::Config, daemon::Parts, demo::execute, store::Store,
     sync::reconcile::SyncOptions,
 };
 
@@ -21,7 +22,6 @@ pub(super) struct Show<'a> {
 }
 
 impl Show<'_> {
-    /// Syncs the shop and prints the reports.
     pub(super) async fn sync(&self) -> anyhow::Result<()> {
         let names = self.config.source_names();
         let order = Order { names: &names, options: SyncOptions::default(), wait: true };
@@ -66,7 +66,6 @@ impl Show<'_> {
         Ok(())
     }
 
-    /// Asks by HTTP, waits for the answer and prints it.
     async fn ask(&self, url: &str, question: &str) -> anyhow::Result<Value> {
         let mut request = self.client.post(url).json(&json!({ "question": question }));
         let answer = loop {

@@ -1,5 +1,4 @@
-//! Disk space. SQL only shows the size of our tables. This host stores listings while they are read, and the downloads of
-//! the embedded default.
+//! Disk space: SQL shows only the size of our tables; this host stores listings and the embedded stack's downloads.
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +32,6 @@ fn folders(config: &Config) -> Vec<PathBuf> {
     listings.into_iter().chain(kept).collect()
 }
 
-/// The free space of a folder, in bytes.
 fn free(folder: &Path) -> std::io::Result<u64> {
     let disk = rustix::fs::statvfs(folder)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))

@@ -1,18 +1,13 @@
 //! The models: one small request to each.
 
 use super::Checks;
-use crate::{
-    config::Config, daemon::Parts, model::Message, model::ModelError, model::Prompt, model::Role,
-    model::unlimited, store::Store,
-};
+use crate::model::{Message, ModelError, Prompt, Role, unlimited};
+use crate::{config::Config, daemon::Parts, store::Store};
 
 pub(super) async fn check_models(config: &Config, store: &Store, parts: &Parts, checks: &mut Checks) {
-    match checks.require("models", store.stopped_since().await, "") {
-        None => return,
-        Some(Some(_)) => {
-            return checks.pass("models", "not asked: model requests are paused (`shopkeeper resume`)");
-        }
-        Some(None) => {}
+    let Some(stopped) = checks.require("models", store.stopped_since().await, "") else { return };
+    if stopped.is_some() {
+        return checks.pass("models", "not asked: model requests are paused (`shopkeeper resume`)");
     }
     for model in parts.versions.models() {
         let embedded = model.embedder.embed(&["Are you there?".to_owned()], &unlimited).await;

@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::bail;
 use serde_json::json;
 
-use super::{Set, figure, find_version, grade};
-use crate::{cli::open_parts, cli::output, evaluation::metrics::Threshold, evaluation::metrics::calibrate};
+use super::{Set, find_version, grade};
+use crate::cli::{open_parts, output};
+use crate::evaluation::metrics::{Threshold, calibrate};
 
 pub(super) async fn propose(set: &Set, path: &Path) -> anyhow::Result<()> {
     let cases = set.cases()?;
@@ -28,8 +29,8 @@ pub(super) async fn propose(set: &Set, path: &Path) -> anyhow::Result<()> {
     }
     let row = |name: &str, threshold: &Threshold| {
         let Threshold { distance, precision, recall, kept, balanced_accuracy } = threshold;
-        let mut row = vec![name.to_owned(), distance.to_string(), figure(*precision)];
-        row.extend([recall, kept, balanced_accuracy].map(|value| figure(Some(*value))));
+        let mut row = vec![name.to_owned(), distance.to_string(), output::figure(*precision)];
+        row.extend([recall, kept, balanced_accuracy].map(|value| output::figure(Some(*value))));
         row
     };
     output::table(

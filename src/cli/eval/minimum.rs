@@ -27,7 +27,6 @@ impl FromStr for Minimum {
     }
 }
 
-/// Fails if a figure is below its minimum or was not measured.
 pub(super) fn check_minimums(minimums: &[Minimum], report: &Report) -> anyhow::Result<()> {
     let figures = json!(report);
     let below = minimums.iter().filter_map(|Minimum { figure, value }| {

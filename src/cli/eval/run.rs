@@ -5,7 +5,8 @@ use std::{iter, path::Path};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Set, figure, find_version, grade, minimum::Minimum, minimum::check_minimums};
+use super::minimum::{Minimum, check_minimums};
+use super::{Set, find_version, grade};
 use crate::{
     cli::{open_parts, output},
     evaluation::metrics::{Case, Grade, Report, report, report_by_kind},
@@ -77,7 +78,7 @@ fn show(version: &Version, graded: &[(Case, Grade)]) {
         let figures =
             [report.hit_at_1, report.hit_at_5, report.mrr, report.ndcg_at_10, report.answer_contains];
         let mut row = vec![kind.to_owned(), report.queries.to_string()];
-        row.extend(figures.map(figure));
+        row.extend(figures.map(output::figure));
         row
     };
     let mut rows: Vec<_> = report_by_kind(graded).iter().map(|(kind, report)| row(kind, report)).collect();
@@ -86,9 +87,9 @@ fn show(version: &Version, graded: &[(Case, Grade)]) {
     output::table(&["kind", "questions", "hit@1", "hit@5", "MRR", "nDCG@10", "answer contains"], rows);
     output::line(format!(
         "\nescalation: precision {}, recall {}, balanced accuracy {}\ngrounding failures: {}\n",
-        figure(all.escalation_precision),
-        figure(all.escalation_recall),
-        figure(all.escalation_balanced_accuracy),
+        output::figure(all.escalation_precision),
+        output::figure(all.escalation_recall),
+        output::figure(all.escalation_balanced_accuracy),
         all.grounding_failures
     ));
 }
@@ -106,7 +107,7 @@ fn show_failures(graded: &[(Case, Grade)]) {
             wrong.push("answer lacks the expected text");
         }
         if !wrong.is_empty() {
-            let nearest = figure(grade.nearest);
+            let nearest = output::figure(grade.nearest);
             output::line(format!("{} ({nearest}) {}: {}", case.id, case.question, wrong.join(", ")));
         }
     }

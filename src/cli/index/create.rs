@@ -1,16 +1,20 @@
 //! `index create`: fills a version for the next model, after showing what it costs.
 
-use std::{io::IsTerminal, io::Write, sync::Arc, time::Duration};
+use std::io::{IsTerminal, Write};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 
-use crate::{
-    cli::Exit, cli::output, cli::plan, cli::selected_sources, cli::waiting::Watch, cli::waiting::backlog,
-    cli::waiting::given_up, config::Config, daemon, daemon::Parts, daemon::Workers,
-    indexing::fill::FillIndex, indexing::maintain::MaintainIndex, indexing::refresh::RefreshDocument,
-    indexing::versions::Version, job::BatchJob, job::Job, store::Store, store::versions::IndexState,
-    store::versions::IndexVersion,
+use crate::cli::exit::given_up;
+use crate::cli::waiting::{Watch, backlog};
+use crate::cli::{Exit, output, plan, selected_sources};
+use crate::daemon::{self, Parts, Workers};
+use crate::indexing::{
+    fill::FillIndex, maintain::MaintainIndex, refresh::RefreshDocument, versions::Version,
 };
+use crate::job::{BatchJob, Job};
+use crate::store::versions::{IndexState, IndexVersion};
+use crate::{config::Config, store::Store};
 
 pub(super) async fn create(config: &Config, store: &Store, yes: bool, wait: bool) -> anyhow::Result<()> {
     let parts = daemon::prepare(config, store).await?;

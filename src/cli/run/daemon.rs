@@ -6,10 +6,9 @@ use anyhow::Context;
 use tokio::{sync::oneshot, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    cli::load, cli::systemd, config::Config, daemon, daemon::Listeners, daemon::Roles, daemon::Started,
-    queue::Heartbeat, telemetry,
-};
+use crate::cli::{load, systemd};
+use crate::daemon::{self, Listeners, Roles, Started};
+use crate::{config::Config, queue::Heartbeat, telemetry};
 
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -22,7 +21,7 @@ pub(super) struct Daemon {
     pub(super) listeners: Listeners,
 }
 
-/// Starts a daemon beside the others; cancelling `parent` stops it too. Returns once it accepts work, or why it does not.
+/// Starts a daemon beside the others, until `parent` is cancelled. Returns once it accepts work, or why it does not.
 pub(super) async fn start(
     daemons: &mut JoinSet<anyhow::Result<()>>,
     config: Config,

@@ -5,7 +5,8 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::result::SyncResult;
-use crate::{cli::Exit, cli::REFUSED, store::Store, sync::reconcile::SyncReport};
+use crate::cli::{Exit, REFUSED};
+use crate::{store::Store, sync::reconcile::SyncReport};
 
 /// Counts the documents of a source that left the settings; `None` if it has none.
 pub(super) async fn left_over(store: &Store, name: &str) -> anyhow::Result<Option<i64>> {

@@ -32,7 +32,6 @@ impl SyncResult {
     }
 }
 
-/// How many reasons are shown for a source; `--json` has them all.
 const REASONS: usize = 5;
 
 pub(super) fn failure(synced: &[SyncResult]) -> Option<anyhow::Error> {

@@ -2,23 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{
-    cli::waiting::Watch, cli::waiting::backlog, cli::waiting::given_up, config::Config, daemon::Parts,
-    daemon::Workers, indexing::fill::REFRESHING, store::Store, store::status::Backlog,
-    sync::reconcile::SyncReport,
-};
+use anyhow::Result;
+
+use crate::cli::exit::given_up;
+use crate::cli::waiting::{Watch, backlog};
+use crate::daemon::{Parts, Workers};
+use crate::store::{Store, status::Backlog};
+use crate::{config::Config, indexing::fill::REFRESHING, sync::reconcile::SyncReport};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-pub(super) async fn wait(
-    config: &Config,
-    store: &Store,
-    parts: &Parts,
-    reports: &[SyncReport],
-) -> anyhow::Result<()> {
+pub(super) async fn wait(config: &Config, store: &Store, parts: &Parts, synced: &[SyncReport]) -> Result<()> {
     let workers = Workers::new(store);
     workers.start_refreshing(parts, &config.queue);
-    let sources: Vec<_> = reports.iter().map(|report| report.source.clone()).collect();
+    let sources: Vec<_> = synced.iter().map(|report| report.source.clone()).collect();
     let stalled = until_fresh(store, &sources).await;
     workers.stop().await;
     match stalled? {
@@ -28,7 +25,7 @@ pub(super) async fn wait(
 }
 
 /// Waits until no refresh of these sources is pending. Returns why it gave up, if it did.
-async fn until_fresh(store: &Store, sources: &[String]) -> anyhow::Result<Option<String>> {
+async fn until_fresh(store: &Store, sources: &[String]) -> Result<Option<String>> {
     let template = "refreshing {bar:30} {pos}/{len} documents, {per_sec}, {eta} left";
     let mut watch = Watch::new(store, REFRESHING, Some(template))?;
     loop {
