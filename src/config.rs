@@ -1,39 +1,54 @@
 //! `jobs.toml` and the environment, parsed into settings that cannot be wrong, or every fault at once.
 //!
 //! Precedence: defaults < file < environment < flags. Only the entry layer reads this module; the layers below get
-//! the values they need, in types of their own. docs/settings.md explains every key.
+//! the values they need in types of their own. docs/settings.md explains every key.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
+use std::{cell::RefCell, collections::BTreeMap};
 
 use serde::{Serialize, Serializer};
 
 mod answers;
+mod database;
+mod defaults;
+mod embedding;
+mod endpoint;
+mod environment;
 mod fault;
-mod models;
+mod http;
+mod inheritance;
+mod queue;
 mod reader;
 mod schedule;
-mod sections;
+mod section;
+mod shown;
 mod source;
 mod table;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod value;
+mod webhook;
 
 pub use answers::{Answers, Retrieval};
-pub use fault::{Fault, Faults, Origin};
-pub use models::{Embedding, Endpoint, RateLimit, TokenizerChoice};
+pub use embedding::{Embedding, TokenizerChoice};
+pub use endpoint::{Budget, Endpoint, RateLimit};
+pub use fault::{ConfigError, Fault, Faults, Origin};
+pub use http::{Http, RequireToken};
+pub use queue::Queues;
 pub use schedule::{Overlap, Schedule, ScheduledJob};
-pub use sections::{Budget, Event, Http, LogFormat, Queues, RequireToken, Telemetry, Webhook};
 pub use source::{Connection, Source, SourceKind};
+pub use telemetry::{LogFormat, Telemetry};
+pub use webhook::{Event, Webhook};
 
 use crate::{retention::Retention, store::DatabaseSettings};
-use reader::{Reader, Section};
-use table::{NullAsNone, Table, table};
+use reader::{ReadError, Reader};
+use section::Section;
+use shown::{NullAsNone, Shown};
+use table::{Table, table};
+use tree::Value;
+use value::Setting;
 
 /// The commented file that `config init` writes: the repository's own `jobs.toml`.
 pub const COMMENTED: &str = include_str!("../jobs.toml");
@@ -54,13 +69,13 @@ table! {
         telemetry: Telemetry = table(),
     }
     check {
-        models::check_openai(root);
+        endpoint::check_openai(root);
         schedule::check_sources(root);
     }
 }
 
 impl Config {
-    /// Reads the file and the environment, which is handed in so that a test can say what it is.
+    /// Reads the file and the given environment.
     pub fn load(path: &Path, environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })?;
@@ -68,7 +83,7 @@ impl Config {
         Self::parse(&text, &path.display().to_string(), folder, environment).map_err(Into::into)
     }
 
-    /// Parses settings; relative paths in them start at `folder`.
+    /// Parses settings; relative paths start at `folder`.
     pub fn parse(
         text: &str,
         file: &str,
@@ -78,10 +93,10 @@ impl Config {
         let of_file = |faults| Faults { file: file.to_owned(), faults };
         let mut tree = tree::parse(text).map_err(|fault| of_file(vec![fault]))?;
         let mut faults = Vec::new();
-        tree::overlay(&mut tree, environment, &mut faults);
+        environment::overlay(&mut tree, environment, &mut faults);
         let reader = Reader { folder, environment, faults: RefCell::new(faults) };
-        models::inherit(&mut tree, &reader);
-        source::default_addresses(&mut tree, &reader);
+        inheritance::inherit(&mut tree, &reader);
+        inheritance::default_addresses(&mut tree, &reader);
         let root = Section::root(&reader, &tree);
         let config = Self::read(&root);
         root.finish();
@@ -94,7 +109,7 @@ impl Config {
         }
     }
 
-    /// The names of the sources.
+    /// The names of all sources.
     pub fn source_names(&self) -> Vec<String> {
         self.sources.iter().map(|source| source.name.clone()).collect()
     }
@@ -108,22 +123,6 @@ impl Config {
 /// The settings in force, without their secrets.
 impl Serialize for Config {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        NullAsNone(&table::shown(self)).serialize(serializer)
+        NullAsNone(&shown::shown(self)).serialize(serializer)
     }
-}
-
-/// Why there is no configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file does not exist, or may not be read.
-    #[error(
-        "cannot read {}: {error}\n  `shopkeeper config init` writes a commented one; --config or \
-         SHOPKEEPER_CONFIG names another",
-        path.display()
-    )]
-    #[expect(missing_docs, reason = "the message has them")]
-    Unreadable { path: PathBuf, error: std::io::Error },
-    /// The file was read and is wrong.
-    #[error(transparent)]
-    Faulty(#[from] Faults),
 }

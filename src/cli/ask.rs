@@ -1,6 +1,6 @@
-//! `ask`: one question through the queue, like any other client's.
+//! `ask`: sends one question through the queue, as any other client does.
 //!
-//! While it waits, this process is one more worker of the queue: it works with and without a daemon.
+//! While it waits, this process works on the queue, so it needs no daemon.
 
 use std::{path::Path, time::Duration};
 
@@ -9,17 +9,12 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::{Exit, UNREACHABLE, output, settings, waiting::Watch};
-use crate::{
-    answering::{
-        Question,
-        grounding::Grounding,
-        job::AnswerQuestion,
-        object::{AnswerObject, AnswerUsage},
-    },
-    daemon::{self, Workers},
-    job::Job,
-    store::{Store, answers::LOCAL},
-};
+use crate::answering::{Question, job::AnswerQuestion, object::AnswerObject};
+use crate::daemon::{self, Workers};
+use crate::job::Job;
+use crate::store::{Store, answers::LOCAL};
+
+mod report;
 
 #[derive(Debug, Args)]
 pub(super) struct Ask {
@@ -58,9 +53,9 @@ pub(super) async fn ask(arguments: Ask, path: &Path) -> anyhow::Result<()> {
     if arguments.json {
         output::json(&answer)?;
     } else {
-        show(&answer);
+        report::show(&answer);
         if arguments.explain {
-            explain(&answer);
+            report::explain(&answer);
         }
     }
     answer.error.map_or(Ok(()), |error| Err(anyhow::Error::msg(error)))
@@ -84,79 +79,4 @@ async fn until_settled(store: &Store, id: Uuid) -> anyhow::Result<AnswerObject> 
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
-}
-
-fn show(answer: &AnswerObject) {
-    output::line(answer.answer.as_ref().map_or("(no answer)", |answer| answer.text.as_str()));
-    for source in answer.sources.iter().filter(|source| source.cited) {
-        let place = source.url.clone().unwrap_or_else(|| format!("{}/{}", source.source, source.key));
-        output::line(format!("  [{}] {} - {place}", source.n, source.title));
-    }
-    let confidence = answer.confidence.map_or("-".to_owned(), |confidence| format!("{confidence:.2}"));
-    let escalation = answer.escalation.as_ref().map(|escalation| escalation.reason);
-    let escalation = escalation.map(|reason| format!(", a human is asked for: {reason}")).unwrap_or_default();
-    output::line(format!("  confidence {confidence}{escalation}"));
-}
-
-fn explain(answer: &AnswerObject) {
-    let searched = answer.standalone_question.as_deref().unwrap_or(&answer.question);
-    output::line(format!("\nsearched for: {searched}"));
-    if answer.sources.is_empty() {
-        output::line("no passage was found");
-    } else {
-        let rows = answer.sources.iter().map(|source| {
-            vec![
-                source.n.to_string(),
-                format!("{:.3}", source.distance),
-                if source.cited { "cited".to_owned() } else { String::new() },
-                format!("{}/{}", source.source, source.key),
-                source.title.clone(),
-            ]
-        });
-        output::table(&["n", "distance", "", "document", "title"], rows);
-    }
-    let figure = |figure: Option<f64>| figure.map_or("-".to_owned(), |figure| format!("{figure:.3}"));
-    let outcome = answer.outcome.map(|outcome| outcome.to_string());
-    let outcome = outcome.or(answer.incomplete_reason.map(|reason| reason.to_string()));
-    let outcome = outcome.as_deref().unwrap_or("-");
-    output::line(format!("outcome     {}, {outcome}, attempt {}", answer.status, answer.attempt));
-    output::line(format!(
-        "confidence  {}: the nearest passage is at {}, above {} a human is asked for",
-        figure(answer.confidence),
-        figure(answer.nearest_distance),
-        figure(answer.escalation_threshold)
-    ));
-    output::line(match &answer.escalation {
-        Some(escalation) => {
-            format!("escalation  {} ({}, {})", escalation.reason, escalation.status, escalation.id)
-        }
-        None => "escalation  none".to_owned(),
-    });
-    if let Some(grounding) = &answer.grounding {
-        output::line(format!("grounding   {}", describe(grounding)));
-    }
-    if let Some(AnswerUsage { embedding_tokens, input_tokens, output_tokens, model, cost }) = &answer.usage {
-        output::line(format!(
-            "usage       {embedding_tokens} tokens embedded, {input_tokens} read and {output_tokens} written by \
-             {model}; {cost:.6} USD"
-        ));
-    }
-}
-
-fn describe(grounding: &Grounding) -> String {
-    if !grounding.checked {
-        return "not checked".to_owned();
-    }
-    if grounding.is_sound() {
-        return "sound".to_owned();
-    }
-    let citations: Vec<_> = grounding.invalid_citations.iter().map(|n| format!("[{n}]")).collect();
-    let faults = [
-        ("numbers", &grounding.unsupported_numbers),
-        ("citations", &citations),
-        ("links", &grounding.invalid_links),
-    ];
-    let faults = faults.iter().filter(|(_, which)| !which.is_empty());
-    let faults: Vec<_> = faults.map(|(what, which)| format!("{what} {}", which.join(" "))).collect();
-    format!("no passage has {}", faults.join("; "))
 }

@@ -1,24 +1,16 @@
 //! `config`: the settings.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
-use super::output;
-use crate::config::{COMMENTED, Config};
-
-#[derive(Debug, Args)]
-pub(super) struct ConfigVerb {
-    #[command(subcommand)]
-    verb: Verb,
-}
+use super::{load, output};
+use crate::config::COMMENTED;
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(super) enum Config {
     /// Check the file and the environment; lists every fault with its line
     Check,
     /// Show the settings in force, secrets left out
@@ -35,10 +27,10 @@ enum Verb {
     },
 }
 
-pub(super) fn config(config: ConfigVerb, path: &Path) -> anyhow::Result<()> {
-    match config.verb {
-        Verb::Init { file } => init(&file),
-        Verb::Check => {
+pub(super) fn config(config: Config, path: &Path) -> anyhow::Result<()> {
+    match config {
+        Config::Init { file } => init(&file),
+        Config::Check => {
             let config = load(path)?;
             output::line(format!(
                 "{} is fine: {} sources, {} schedules, {} webhooks",
@@ -49,19 +41,15 @@ pub(super) fn config(config: ConfigVerb, path: &Path) -> anyhow::Result<()> {
             ));
             Ok(())
         }
-        Verb::Show { json: true } => output::json(&load(path)?),
-        Verb::Show { json: false } => {
+        Config::Show { json: true } => output::json(&load(path)?),
+        Config::Show { json: false } => {
             output::line(toml::to_string_pretty(&load(path)?)?.trim_end());
             Ok(())
         }
     }
 }
 
-fn load(path: &Path) -> anyhow::Result<Config> {
-    Ok(Config::load(path, &std::env::vars().collect())?)
-}
-
-/// Never writes over a file that is there.
+/// Never overwrites an existing file.
 fn init(file: &Path) -> anyhow::Result<()> {
     let created = std::fs::File::create_new(file);
     let mut created = created.with_context(|| format!("cannot write {}", file.display()))?;

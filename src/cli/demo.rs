@@ -1,27 +1,19 @@
-//! `demo`: shows on a sample shop, with a daemon of its own, what shopkeeper is for.
+//! `demo`: shows what shopkeeper does, with a sample shop and a daemon of its own.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
-use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    cli::{
-        output,
-        run::until_signalled,
-        sync::{self, Order},
-    },
-    config::Config,
-    daemon::{self, Listeners, Parts, Roles, Started},
-    demo::{EmbeddedStack, execute},
-    store::Store,
-    sync::reconcile::SyncOptions,
-    telemetry,
-};
+use self::show::Show;
+use super::{output, signal::until_signalled};
+use crate::daemon::{self, Listeners, Roles, Started};
+use crate::{config::Config, demo::EmbeddedStack, store::Store, telemetry};
+
+mod show;
 
 #[derive(Debug, Args)]
 pub(super) struct Demo {
@@ -40,6 +32,7 @@ pub(super) async fn demo(demo: Demo) -> anyhow::Result<()> {
     spinner.finish_and_clear();
     let (embedded, listeners) = embedded?;
     let result = with_daemon(&embedded, listeners, demo.once).await;
+    let result = result.map_err(|error| embedded.with_remedy(error));
     embedded.stop().await?;
     result
 }
@@ -52,7 +45,7 @@ async fn with_daemon(embedded: &EmbeddedStack, listeners: Listeners, once: bool)
     let stop = CancellationToken::new();
     let (sender, started) = oneshot::channel();
     let daemon = daemon::run(&config, listeners, Roles::ALL, stop.clone(), |Started { address, .. }| {
-        // Nobody waits for it when the show failed first.
+        // The receiver is gone if the show failed first.
         let _ = sender.send(address);
     });
     let show = Show {
@@ -73,14 +66,14 @@ async fn with_daemon(embedded: &EmbeddedStack, listeners: Listeners, once: bool)
         shown
     };
     let running = async {
-        // Before the daemon starts, because the daemon itself syncs sources that were never listed.
+        // Before the daemon starts, which would sync sources that were never listed.
         output::line("\n1. Sync: every document is read, cut into chunks and embedded.\n");
         show.sync().await?;
         if stop.is_cancelled() {
             return Ok(());
         }
         let (daemon, shown) = tokio::join!(daemon, steps);
-        // A daemon that did not start is why there was no show.
+        // If the daemon did not start, its error explains why there was no show.
         daemon.and(shown)
     };
     until_signalled(running, &stop).await
@@ -100,88 +93,4 @@ fn print_examples(settings: &Path, api: SocketAddr, admin: Option<SocketAddr>) {
         output::line(format!("  curl -s http://{admin}/readyz"));
     }
     output::line("\n(`shopkeeper` is target/debug/shopkeeper when it was started by make.)");
-}
-
-/// The steps of the demo, each on the real thing.
-struct Show<'a> {
-    config: &'a Config,
-    store: &'a Store,
-    parts: &'a Parts,
-    /// The URL of the shop's database.
-    shop: &'a str,
-    client: reqwest::Client,
-}
-
-impl Show<'_> {
-    /// Syncs the shop and prints the reports.
-    async fn sync(&self) -> anyhow::Result<()> {
-        let names = self.config.source_names();
-        let order = Order { names: &names, options: SyncOptions::default(), wait: true };
-        let (reports, error) = sync::sync_all(self.config, self.store, self.parts, &order).await;
-        sync::show(&reports, false)?;
-        error.map_or(Ok(()), Err)
-    }
-
-    /// Runs the steps after the first sync. The URL is that of the answers.
-    async fn run(&self, url: &str) -> anyhow::Result<()> {
-        output::line("\n2. Ask, by HTTP:\n");
-        let question = "How much is the Minnow Beach Shelter?";
-        self.ask(url, question).await?;
-
-        let change = "update shop_product set price = 39.50, \
-                      description = description || ' A padded carrying strap is included.' \
-                      where name = 'Minnow Beach Shelter'";
-        output::line(
-            "\n3. The shop changes a price and a description by SQL, then syncs: one document is embedded.\n",
-        );
-        output::line(format!("   {change}\n"));
-        execute(self.shop, change).await?;
-        self.sync().await?;
-        output::line("");
-        let answer = self.ask(url, question).await?;
-        expect(&answer, "39.50")?;
-        let answer = self.ask(url, "Does the Minnow Beach Shelter come with a carrying strap?").await?;
-        expect(&answer, "strap")?;
-
-        let delete = "delete from shop_product where name = 'Minnow Beach Shelter'";
-        output::line("\n4. The shop deletes the product, then syncs: it is gone.\n");
-        output::line(format!("   {delete}\n"));
-        execute(self.shop, delete).await?;
-        self.sync().await?;
-        output::line("");
-        let answer = self.ask(url, question).await?;
-        expect(&answer, "I don't have information")?;
-        let sources = answer["sources"].as_array().cloned().unwrap_or_default();
-        if sources.iter().any(|source| source["title"] == "Minnow Beach Shelter") {
-            bail!("the deleted product was found");
-        }
-        Ok(())
-    }
-
-    /// Asks by HTTP, waits for the answer and prints it.
-    async fn ask(&self, url: &str, question: &str) -> anyhow::Result<Value> {
-        let mut request = self.client.post(url).json(&json!({ "question": question }));
-        let answer = loop {
-            let answer: Value = request.send().await?.error_for_status()?.json().await?;
-            if !matches!(answer["status"].as_str(), Some("queued" | "in_progress")) {
-                break answer;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            let id = answer["id"].as_str().context("an answer without an id")?;
-            request = self.client.get(format!("{url}/{id}"));
-        };
-        let text = answer["answer"]["text"].as_str().unwrap_or("(no answer)");
-        let confidence = answer["confidence"].as_f64().unwrap_or_default();
-        output::line(format!("   Q: {question}\n   A: {text}"));
-        let reason = answer["escalation"]["reason"].as_str();
-        let escalation = reason.map(|reason| format!(", a human is asked for: {reason}")).unwrap_or_default();
-        output::line(format!("      (confidence {confidence:.2}{escalation})"));
-        Ok(answer)
-    }
-}
-
-/// The demo is a promise: what it shows is checked.
-fn expect(answer: &Value, wanted: &str) -> anyhow::Result<()> {
-    let text = answer["answer"]["text"].as_str().unwrap_or_default();
-    if text.contains(wanted) { Ok(()) } else { bail!("the answer should hold {wanted:?}: {text:?}") }
 }

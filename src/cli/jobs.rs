@@ -6,10 +6,8 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 
 use super::{Exit, open, output, queue, words};
-use crate::{
-    daemon,
-    store::jobs::{JobFilter, JobState, Selection},
-};
+use crate::daemon;
+use crate::store::jobs::{JobFilter, JobState, Selection};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Jobs {

@@ -21,18 +21,22 @@ pub(super) struct Man {
     folder: Option<PathBuf>,
 }
 
-pub(super) fn completions(arguments: &Completions) {
+pub(super) fn completions(arguments: &Completions) -> anyhow::Result<()> {
     let mut text = Vec::new();
     clap_complete::generate(arguments.shell, &mut Arguments::command(), "shopkeeper", &mut text);
-    output::line(String::from_utf8_lossy(&text).trim_end());
+    print(&text)
+}
+
+fn print(text: &[u8]) -> anyhow::Result<()> {
+    output::line(std::str::from_utf8(text)?.trim_end());
+    Ok(())
 }
 
 pub(super) fn man(arguments: &Man) -> anyhow::Result<()> {
     let Some(folder) = &arguments.folder else {
         let mut text = Vec::new();
         clap_mangen::Man::new(Arguments::command()).render(&mut text)?;
-        output::line(String::from_utf8_lossy(&text).trim_end());
-        return Ok(());
+        return print(&text);
     };
     std::fs::create_dir_all(folder)
         .and_then(|()| clap_mangen::generate_to(Arguments::command(), folder))

@@ -5,10 +5,8 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 
 use super::{Format, output, settings};
-use crate::store::{
-    Store,
-    schema::{self, SchemaState},
-};
+use crate::store::schema::SchemaState;
+use crate::store::{Store, schema};
 
 #[derive(Debug, Args)]
 pub(super) struct Migrate {

@@ -3,24 +3,16 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Subcommand, ValueEnum};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{output, run::until_signalled};
-use crate::demo::{
-    models::{self, Completer, Embedder, Minilm},
-    packages,
-};
-
-#[derive(Debug, Args)]
-pub(super) struct Models {
-    #[command(subcommand)]
-    verb: Verb,
-}
+use super::{output, signal::until_signalled};
+use crate::demo::models::{Completer, Embedder, Minilm};
+use crate::demo::{models, packages};
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(super) enum Models {
     /// Serve /v1/embeddings, /v1/chat/completions and /v1/models until stopped
     Serve {
         /// Makes vectors: all-MiniLM-L6-v2, or hashes of words (no meaning, any dimension, as fast as memory)
@@ -42,19 +34,19 @@ enum Verb {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum EmbedderChoice {
+pub(super) enum EmbedderChoice {
     Minilm,
     Hash,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum CompleterChoice {
+pub(super) enum CompleterChoice {
     Extractive,
     Scripted,
 }
 
 pub(super) async fn models(models: Models) -> anyhow::Result<()> {
-    let Verb::Serve { embedder, completer, dimensions, latency, listen } = models.verb;
+    let Models::Serve { embedder, completer, dimensions, latency, listen } = models;
     crate::telemetry::start("info", crate::telemetry::Format::Pretty, None);
     let embedder = match embedder {
         EmbedderChoice::Minilm => Embedder::Minilm(Minilm::load(&packages::minilm_weights().await?)?),

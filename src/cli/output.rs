@@ -7,12 +7,11 @@ use comfy_table::{ContentArrangement, Table, presets::NOTHING};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Writes a line to stdout. A reader that closes the pipe (`| head`) causes no failure.
+/// Writes a line to stdout. A closed pipe (`| head`) is not an error.
 pub(super) fn line(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Writes a line about the progress to stderr.
 pub(super) fn note(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
@@ -66,7 +65,6 @@ pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     line(table.trim_fmt());
 }
 
-/// Writes an error with its causes to stderr.
 pub(super) fn error(error: &anyhow::Error) {
     let mut text = String::new();
     for cause in error.chain() {
@@ -88,6 +86,10 @@ fn duration(seconds: Option<f64>) -> String {
     seconds.map_or("-".to_owned(), |time| humantime::format_duration(time).to_string())
 }
 
+pub(super) fn figure(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"))
+}
+
 pub(super) fn time(at: DateTime<Utc>) -> String {
     at.format("%F %TZ").to_string()
 }
@@ -101,10 +103,8 @@ mod tests {
         let cells = |field: &str, values: Value| {
             values.as_array().unwrap().iter().map(|value| cell(field, value)).collect::<Vec<_>>()
         };
-        assert_eq!(
-            cells("n", json!([null, true, 7, "two\nlines", ["a", "b"]])),
-            ["-", "yes", "7", "two", "a b"]
-        );
+        let plain = cells("n", json!([null, true, 7, "two\nlines", ["a", "b"]]));
+        assert_eq!(plain, ["-", "yes", "7", "two", "a b"]);
         assert_eq!(cells("lag_p50_seconds", json!([200.9, -1.0])), ["3m 20s", "-"]);
         assert_eq!(cells("cost_usd", json!([0.01])), ["0.0100"]);
         assert_eq!(cells("last_at", json!(["2026-01-02T03:04:05.678Z"])), ["2026-01-02 03:04:05Z"]);

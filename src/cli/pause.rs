@@ -4,7 +4,6 @@ use std::path::Path;
 
 use super::{open, output};
 
-/// Stops all requests to models for all daemons, or allows them again.
 pub(super) async fn pause(stop: bool, path: &Path) -> anyhow::Result<()> {
     let (_, store) = open(path).await?;
     store.set_stopped(stop).await?;

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
+use anyhow::Result;
 use clap::Args;
 use indicatif::ProgressBar;
 
 use super::{open_parts, output, selected_sources};
-use crate::{
-    daemon::{self, Parts, plan},
-    indexing::versions::Version,
-};
+use crate::daemon::{self, Parts, plan};
+use crate::indexing::versions::Version;
 
 #[derive(Debug, Args)]
 pub(super) struct Plan {
@@ -21,18 +20,14 @@ pub(super) struct Plan {
     json: bool,
 }
 
-pub(super) async fn plan(arguments: Plan, path: &Path) -> anyhow::Result<()> {
+pub(super) async fn plan(arguments: Plan, path: &Path) -> Result<()> {
     let (config, _, parts) = open_parts(path).await?;
     let active = parts.versions.planned().await?;
     let plans = plans(&parts, &active, &selected_sources(&config, arguments.source)).await?;
     if arguments.json { plans.iter().try_for_each(output::json) } else { show(&plans) }
 }
 
-pub(super) async fn plans(
-    parts: &Parts,
-    version: &Version,
-    sources: &[String],
-) -> anyhow::Result<Vec<plan::Plan>> {
+pub(super) async fn plans(parts: &Parts, version: &Version, sources: &[String]) -> Result<Vec<plan::Plan>> {
     let planner = daemon::planner(parts);
     let mut plans = Vec::new();
     for name in sources {
@@ -45,7 +40,7 @@ pub(super) async fn plans(
     Ok(plans)
 }
 
-pub(super) fn show(plans: &[plan::Plan]) -> anyhow::Result<()> {
+pub(super) fn show(plans: &[plan::Plan]) -> Result<()> {
     let columns = "source, added, changed, removed, unchanged, faulty, chunks, cached_chunks as known chunks, tokens, \
                    cost_usd as dollars, eta_seconds as time";
     output::rows_table(plans, columns)

@@ -6,12 +6,10 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{Exit, Format, NameArgument, open, output};
-use crate::{
-    daemon::Workers,
-    store::{
-        jobs::{BudgetWait, WaitReason},
-        status::QueueStatus,
-    },
+use crate::daemon::Workers;
+use crate::store::{
+    jobs::{BudgetWait, WaitReason},
+    status::QueueStatus,
 };
 
 #[derive(Debug, Subcommand)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -34,7 +34,7 @@ pub(super) struct SessionArgs {
     client: String,
 }
 
-pub(super) async fn session(session: Session, path: &Path) -> anyhow::Result<()> {
+pub(super) async fn session(session: Session, path: &Path) -> Result<()> {
     let (_, store) = open(path).await?;
     match session {
         Session::Show { which, json } => show(&store, &which, json).await,
@@ -46,11 +46,7 @@ pub(super) async fn session(session: Session, path: &Path) -> anyhow::Result<()>
     }
 }
 
-async fn show(
-    store: &Store,
-    SessionArgs { session, client }: &SessionArgs,
-    json: bool,
-) -> anyhow::Result<()> {
+async fn show(store: &Store, SessionArgs { session, client }: &SessionArgs, json: bool) -> Result<()> {
     let known = store.session(Some(client), session).await?;
     let known = known.with_context(|| format!("client {client} has no session {session}; see --client"))?;
     let mut answers = store.answers(Some(client), Some(session), None, None, SHOWN).await?;

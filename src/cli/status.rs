@@ -6,14 +6,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::{open, output, queue};
-use crate::{
-    config::Config,
-    daemon::Workers,
-    store::{
-        Store,
-        status::{Pace, SourceStatus},
-    },
-};
+use crate::store::status::{Pace, SourceStatus};
+use crate::{config::Config, daemon::Workers, store::Store};
 
 #[derive(Debug, Args)]
 pub(super) struct Status {
@@ -25,7 +19,7 @@ pub(super) struct Status {
     watch: bool,
 }
 
-/// Reasons shown for failures, the most frequent ones.
+/// How many reasons for failures are shown, most frequent first.
 const REASONS: i64 = 10;
 const INTERVAL: Duration = Duration::from_secs(2);
 
@@ -57,7 +51,7 @@ async fn show(json: bool, config: &Config, store: &Store) -> anyhow::Result<()> 
     let pace = Pace::new(&sources);
     for source in &mut sources {
         if !config.has_source(&source.source) {
-            // No sync lists it, so its documents stay until an operator removes them.
+            // No sync lists it any more, so its documents stay until an operator removes them.
             source.withheld = source.documents;
         }
     }
@@ -68,10 +62,8 @@ async fn show(json: bool, config: &Config, store: &Store) -> anyhow::Result<()> 
         }));
     }
     if let Some(since) = stopped {
-        let since = output::time(since);
-        output::line(format!(
-            "model requests are paused since {since}: run `shopkeeper resume` to continue\n"
-        ));
+        let at = output::time(since);
+        output::line(format!("model requests are paused since {at}: run `shopkeeper resume` to continue\n"));
     }
     output::rows_table(
         &sources,

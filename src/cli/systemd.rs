@@ -1,13 +1,13 @@
-//! Notifications to systemd (`sd_notify`); without effect if it did not start the daemon.
+//! Notifications to systemd (`sd_notify`); no effect unless systemd started the daemon.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// How much each notification extends the time for the start: migrations may be long.
+/// How much each notification extends the start timeout: migrations may take long.
 const EXTENSION: Duration = Duration::from_secs(30);
 
-/// Extends the time for the start at intervals; never returns.
+/// Keeps extending the start timeout; never returns.
 pub(super) async fn keep_starting() {
     loop {
         let extension = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
@@ -34,7 +34,7 @@ pub(super) fn stopping() {
     notify(&[NotifyState::Stopping, NotifyState::Status("finishing what runs")]);
 }
 
-/// Returns how often to feed the watchdog, if there is one.
+/// How often to feed the watchdog, if there is one.
 pub(super) fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|timeout| timeout / 3)
 }

@@ -9,11 +9,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Exit, Format, open, output, words};
-use crate::{
-    clock,
-    http::{Scope, new_token},
-    store::tokens::Grant,
-};
+use crate::http::{Scope, new_token};
+use crate::{clock, store::tokens::Grant};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Token {

@@ -1,23 +1,21 @@
-//! Waiting for jobs: progress, pauses, and when to give up.
+//! Waits for jobs: progress, pauses, and when to give up.
 
 use std::{collections::BTreeSet, time::Duration};
 
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
-use super::{Exit, REFUSED, UNREACHABLE, output};
-use crate::{
-    daemon::Parts,
-    indexing::{fill::FillIndex, refresh::RefreshDocument},
-    job::{BatchJob, Job},
-    store::{Store, status::Backlog},
-};
+use super::output;
+use crate::indexing::{fill::FillIndex, refresh::RefreshDocument};
+use crate::job::{BatchJob, Job};
+use crate::store::{Store, status::Backlog};
 
-/// How long jobs may fail without any progress before waiting ends.
+/// How long jobs may fail without progress before the wait ends.
 const STALL_LIMIT: Duration = Duration::from_secs(15);
 const PAUSE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Waits for jobs of some kinds, with a progress bar, and reports once whether an operator has paused them.
+/// Watches jobs of some kinds with a progress bar, and reports each pause once.
 pub(super) struct Watch<'a> {
     store: &'a Store,
     kinds: &'static [&'static str],
@@ -28,34 +26,25 @@ pub(super) struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Waits for jobs of these kinds. Without a template there is no bar.
-    pub(super) fn new(
-        store: &'a Store,
-        kinds: &'static [&'static str],
-        template: Option<&str>,
-    ) -> anyhow::Result<Self> {
-        let bar = match template {
-            Some(template) => ProgressBar::new(0).with_style(ProgressStyle::with_template(template)?),
+    /// Without a style there is no bar.
+    pub(super) fn new(store: &'a Store, kinds: &'static [&'static str], style: Option<&str>) -> Result<Self> {
+        let bar = match style {
+            Some(style) => ProgressBar::new(0).with_style(ProgressStyle::with_template(style)?),
             None => ProgressBar::hidden(),
         };
-        let progress = Progress::new();
+        let progress = Progress { moved: Instant::now(), left: None };
         Ok(Self { store, kinds, bar, progress, pauses_read: None, reported: BTreeSet::new() })
     }
 
-    /// Reports new pauses. Returns the last error if nothing has progressed for so long that waiting is pointless.
-    pub(super) async fn stalled(
-        &mut self,
-        left: u64,
-        last_error: Option<String>,
-    ) -> anyhow::Result<Option<String>> {
+    /// Reports new pauses. Returns the last error once nothing has progressed for [`STALL_LIMIT`].
+    pub(super) async fn stalled(&mut self, left: u64, last_error: Option<String>) -> Result<Option<String>> {
         if self.pauses_read.is_none_or(|read| read.elapsed() >= PAUSE_INTERVAL) {
-            let is_stopped = self.store.stopped_since().await?.is_some();
-            let stopped = is_stopped
-                .then(|| "model requests are paused: run `shopkeeper resume` to continue".to_owned());
-            let paused = self.store.paused_kinds(self.kinds).await?;
-            let paused = paused
-                .iter()
-                .map(|kind| format!("{kind} is paused: `shopkeeper queue resume {kind}` goes on"));
+            let stopped = self.store.stopped_since().await?;
+            let stopped =
+                stopped.map(|_| "model requests are paused: run `shopkeeper resume` to continue".to_owned());
+            let paused = self.store.paused_kinds(self.kinds).await?.into_iter();
+            let paused =
+                paused.map(|kind| format!("{kind} is paused: `shopkeeper queue resume {kind}` goes on"));
             for text in stopped.into_iter().chain(paused) {
                 if self.reported.insert(text.clone()) {
                     self.bar.suspend(|| output::note(text));
@@ -79,10 +68,6 @@ struct Progress {
 }
 
 impl Progress {
-    fn new() -> Self {
-        Self { moved: Instant::now(), left: None }
-    }
-
     fn stalled(&mut self, left: u64, last_error: Option<String>) -> Option<String> {
         let before = self.left.replace(left);
         let Some(error) = last_error.filter(|_| before == Some(left)) else {
@@ -93,25 +78,7 @@ impl Progress {
     }
 }
 
-/// The error of a wait for documents that is given up: refused if spending is stopped or the budget of the day is used
-/// up, else something cannot be reached.
-pub(super) async fn given_up(store: &Store, parts: &Parts, message: String) -> anyhow::Error {
-    match is_refused(store, parts).await {
-        Ok(is_refused) => Exit { code: if is_refused { REFUSED } else { UNREACHABLE }, message }.into(),
-        Err(error) => error,
-    }
-}
-
-async fn is_refused(store: &Store, parts: &Parts) -> anyhow::Result<bool> {
-    let daily = parts.versions.models().iter().find_map(|model| model.backfill.daily());
-    let is_spent = match daily {
-        Some((operation, most)) => store.usd_today(operation).await? >= most,
-        None => false,
-    };
-    Ok(is_spent || store.stopped_since().await?.is_some())
-}
-
-pub(super) async fn backlog(store: &Store, sources: &[String]) -> anyhow::Result<Backlog> {
+pub(super) async fn backlog(store: &Store, sources: &[String]) -> Result<Backlog> {
     let mut sum = Backlog { pending: 0, last_error: None };
     for source in sources {
         let one = store.backlog(RefreshDocument::KIND, FillIndex::KIND, source).await?;
@@ -126,15 +93,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fails_and_does_not_move_is_not_waited_for() {
-        let mut progress = Progress::new();
+    fn a_wait_ends_when_jobs_fail_without_progress() {
+        let mut progress = Progress { moved: Instant::now(), left: None };
         let mut later = |left, error: Option<&str>| {
             progress.moved = progress.moved.checked_sub(2 * STALL_LIMIT).unwrap();
             progress.stalled(left, error.map(str::to_owned))
         };
         assert_eq!(later(3, Some("away")), None);
         assert_eq!(later(3, Some("away")), Some("away".to_owned()));
-        assert_eq!(later(2, Some("away")), None, "one got done");
+        assert_eq!(later(2, Some("away")), None, "one finished");
         assert_eq!(later(2, None), None, "none fails");
     }
 }

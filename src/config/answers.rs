@@ -2,13 +2,8 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
-use super::{
-    models::Endpoint,
-    reader::{ReadError, Section},
-    sections::{count, seconds},
-    table::{Shown, Table, table},
-    value::Setting,
-};
+use super::defaults::{at_most, count, seconds};
+use super::{ReadError, Section, Setting, Shown, Table, endpoint::Endpoint, table};
 use crate::answering::{cost::Prices, job::AnswerLimits, prompt::PromptSettings};
 
 /// How passages are found.
@@ -17,15 +12,15 @@ use crate::answering::{cost::Prices, job::AnswerLimits, prompt::PromptSettings};
 pub enum Retrieval {
     /// By cosine distance alone.
     Vector,
-    /// By cosine distance; what a question names by its SKU goes first.
+    /// By cosine distance; products named by their SKU come first.
     Hybrid,
 }
 
 table! {
-    /// `[answers]`: how questions are answered.
+    /// The settings of answers.
     pub struct Answers, section {
         endpoint: Endpoint = flat(),
-        /// The time limit of one request: not longer than that of the whole answer.
+        /// The time limit of one request: at most that of the whole answer.
         request_timeout: Duration = hidden(request_timeout),
         model: String = get("gpt-4o-mini".to_owned()),
         top_k: NonZeroU32 = get(count(5)),
@@ -64,21 +59,13 @@ table! {
     }
 }
 
-/// A single request may not take longer than the whole answer.
 fn request_timeout(section: &Section<'_>, _: &str) -> Result<Duration, ReadError> {
     let request = section.inherited("openai.timeout", seconds(60));
     let whole = section.get("timeout", seconds(60));
     Ok(request?.min(whole?))
 }
 
-pub(super) fn at_most(section: &Section<'_>, key: &str, default: f64, most: f64) -> Result<f64, ReadError> {
-    let is_within = |number: &f64| {
-        (*number <= most).then_some(()).ok_or_else(|| format!("must be from 0 to {most}, not {number}"))
-    };
-    section.checked(key, default, is_within)
-}
-
-/// Texts by language. English is always among them: it is used when no other fits.
+/// Texts by language. English is always among them, as the fallback.
 impl Table for BTreeMap<String, String> {
     fn read(section: &Section<'_>) -> Result<Self, ReadError> {
         let english = match section.path() {

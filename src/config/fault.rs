@@ -1,19 +1,19 @@
-//! What is wrong with the settings, said so that it can be mended without a manual.
+//! What is wrong with the settings, explained so that the operator can correct it without a manual.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
-    /// A line of the configuration file, counted from 1.
+    /// A line of the file, counted from 1.
     Line(usize),
     /// An environment variable.
     Environment(String),
-    /// Nowhere: the default is in force.
+    /// Nowhere: the default applies.
     Default,
 }
 
-/// One thing that is wrong: where it stands, which key it is, and what would be right.
+/// One fault: where it was written, which key it concerns, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
     /// Where the value was written.
@@ -27,7 +27,7 @@ pub struct Fault {
 /// Every fault of one configuration, in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Faults {
-    /// The file, as it was named by the caller.
+    /// The file, as the caller named it.
     pub file: String,
     /// Never empty.
     pub faults: Vec<Fault>,
@@ -52,7 +52,23 @@ impl fmt::Display for Faults {
     }
 }
 
-/// Suggests the candidate nearest to what was written, when one is near enough to be meant.
+/// Why the settings could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file does not exist, or may not be read.
+    #[error(
+        "cannot read {}: {error}\n  `shopkeeper config init` writes a commented one; --config or \
+         SHOPKEEPER_CONFIG names another",
+        path.display()
+    )]
+    #[expect(missing_docs, reason = "the message has them")]
+    Unreadable { path: PathBuf, error: std::io::Error },
+    /// The file has faults.
+    #[error(transparent)]
+    Faulty(#[from] Faults),
+}
+
+/// The candidate most like what was written, if it is similar enough to be meant.
 pub(crate) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
@@ -60,4 +76,9 @@ pub(crate) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
+}
+
+/// The candidate most like what was written, as the end of a message.
+pub(crate) fn did_you_mean<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(written, candidates).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default()
 }

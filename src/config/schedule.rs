@@ -6,17 +6,12 @@ use chrono_tz::Tz;
 use serde_json::{Value as Json, json};
 
 use super::{
-    fault::nearest,
-    reader::{ReadError, Section},
-    sections::seconds,
-    table::{Shown, Table, table},
-    tree::Value,
-    value::Setting,
+    ReadError, Section, Setting, Shown, Table, Value, defaults::seconds, fault::did_you_mean, table,
 };
 use crate::{evaluation::job::Payload as EvalPayload, queue::CatchUp};
 
 table! {
-    /// A job at nominal ticks of the clock.
+    /// A job that the clock enqueues.
     pub struct Schedule, section {
         name: String = required(),
         cron: String = with(cron),
@@ -29,7 +24,7 @@ table! {
     }
 }
 
-/// What happens to a tick when the run before is not over.
+/// What happens to a tick while the previous run is not over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "named for the words")]
@@ -38,11 +33,12 @@ pub enum Overlap {
     Queue,
 }
 
-/// The jobs that a schedule can enqueue, with their arguments.
-#[derive(Clone, Debug, strum::IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+/// A job that a schedule can enqueue, with its arguments.
+#[derive(Clone, Debug, strum::EnumDiscriminants)]
+#[strum_discriminants(name(JobWord), vis(pub(super)), strum(serialize_all = "snake_case"))]
+#[strum_discriminants(derive(strum::EnumString, strum::IntoStaticStr, strum::VariantNames))]
 pub enum ScheduledJob {
-    /// Compares this source, or all of them, with the index.
+    /// Compares one source, or all, with the index.
     SyncCatalogue(Option<String>),
     /// Deletes what is past its retention.
     PruneHistory,
@@ -50,15 +46,6 @@ pub enum ScheduledJob {
     MaintainIndex,
     /// Measures a golden set.
     Eval(EvalPayload),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
-#[strum(serialize_all = "snake_case")]
-pub(super) enum JobWord {
-    SyncCatalogue,
-    PruneHistory,
-    MaintainIndex,
-    Eval,
 }
 
 impl Table for ScheduledJob {
@@ -87,12 +74,12 @@ impl Table for ScheduledJob {
             Self::PruneHistory | Self::MaintainIndex => json!({}),
             Self::Eval(payload) => json!(payload),
         };
-        shown.insert("job".to_owned(), <&str>::from(self).into());
+        shown.insert("job".to_owned(), JobWord::from(self).show());
         shown.insert("args".to_owned(), args);
     }
 }
 
-/// A schedule may only name a source that exists; one with a fault exists as well.
+/// A schedule may only name a source that exists, even if that source has a fault.
 pub(super) fn check_sources(root: &Section<'_>) {
     let sources = root.sections("source");
     let names = sources.iter().filter_map(|source| source.optional::<String>("name").ok().flatten());
@@ -120,8 +107,7 @@ impl Setting for Tz {
     fn read(value: &Value) -> Result<Self, String> {
         let zone = String::read(value)?;
         zone.parse().map_err(|_| {
-            let near = nearest(&zone, chrono_tz::TZ_VARIANTS.iter().map(|tz| tz.name()));
-            let hint = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+            let hint = did_you_mean(&zone, chrono_tz::TZ_VARIANTS.iter().map(|tz| tz.name()));
             format!("is not an IANA time zone: {zone:?}{hint}")
         })
     }

@@ -1,37 +1,22 @@
-//! `[[source]]`: where documents come from, and how one is rendered.
+//! `[[source]]`: where documents come from.
 
-use std::{collections::BTreeMap, time::Duration};
+use super::{ReadError, Section, Setting, Shown, Table, defaults::at_most, table};
+use crate::{catalogue::MassDelete, catalogue::render::Rendering, source::feed::Settings};
 
-use super::{
-    answers::at_most,
-    reader::{ReadError, Reader, Section},
-    sections::{at_least_one, database_url, seconds},
-    table::{Shown, Table, table},
-    tree::{Node, Value},
-    value::Setting,
-};
-use crate::{
-    address::HttpUrl,
-    catalogue::{MassDelete, render::Rendering},
-    source::{
-        feed::{self, Place},
-        postgres::{self, RelatedTable, Relation},
-    },
-};
+mod feed;
+mod postgres;
+mod rendering;
+
+pub use postgres::Connection;
 
 /// The kinds of sources.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, strum::EnumDiscriminants)]
+#[strum_discriminants(name(KindWord), vis(pub(super)), strum(serialize_all = "snake_case"))]
+#[strum_discriminants(derive(strum::EnumString, strum::IntoStaticStr, strum::VariantNames))]
 #[expect(missing_docs, reason = "named for the words")]
 pub enum SourceKind {
     Postgres(Connection),
-    Feed(feed::Settings),
-}
-
-#[derive(Clone, Copy, Debug, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
-#[strum(serialize_all = "snake_case")]
-pub(super) enum KindWord {
-    Postgres,
-    Feed,
+    Feed(Settings),
 }
 
 /// The keys that only a database has, and why a feed has none of them.
@@ -64,7 +49,7 @@ table! {
         name: String = with(name),
         /// Where its rows come from.
         kind: SourceKind = flat(),
-        /// When a sync stops instead of removing.
+        /// When a sync stops instead of removing documents.
         mass_delete_limit: MassDelete = table(),
     }
 }
@@ -89,48 +74,11 @@ impl Table for SourceKind {
     }
 
     fn show(&self, shown: &mut Shown) {
-        let (kind, table): (_, &dyn Fn(&mut Shown)) = match self {
-            Self::Postgres(connection) => (KindWord::Postgres, &|shown| connection.show(shown)),
-            Self::Feed(feed) => (KindWord::Feed, &|shown| feed.show(shown)),
-        };
-        shown.insert("kind".to_owned(), kind.show());
-        table(shown);
-    }
-}
-
-table! {
-    /// A shop's database, and how often it is polled for changes; zero is never.
-    pub struct Connection, section {
-        settings: postgres::Settings = flat(),
-        poll: Duration = get(seconds(60)),
-    }
-}
-
-table! {
-    postgres::Settings, section {
-        name: hidden(name),
-        url: with(database_url),
-        relation: flat(),
-        rendering: flat(),
-        updated_at: get(None::<String>),
-        live_metadata: get(true),
-        related: list(),
-        page_rows: with(|section, key| at_least_one(section, key, 5000)),
-        max_connections: with(|section, key| at_least_one(section, key, 2)),
-        statement_timeout: get(seconds(30)),
-    }
-}
-
-table! { feed::Settings, section { name: hidden(name), place: flat(), format: required(), rendering: flat() } }
-
-table! {
-    Rendering, section {
-        key: required(),
-        title: with(required_template),
-        text: with(required_template),
-        link: with(template),
-        metadata: get(Vec::new()),
-        sku: get(None::<String>),
+        shown.insert("kind".to_owned(), KindWord::from(self).show());
+        match self {
+            Self::Postgres(connection) => connection.show(shown),
+            Self::Feed(feed) => feed.show(shown),
+        }
     }
 }
 
@@ -141,62 +89,10 @@ table! {
     }
 }
 
-table! { RelatedTable, section { table: required(), columns: get(Vec::new()), keys: with(keys) } }
-
-fn keys(section: &Section<'_>, key: &str) -> Result<String, ReadError> {
-    section.required(key).map(|query: String| without_end(&query))
-}
-
-fn without_end(query: &str) -> String {
-    query.trim().trim_end_matches(';').to_owned()
-}
-
-impl Table for Relation {
-    fn read(section: &Section<'_>) -> Result<Self, ReadError> {
-        let condition = section.get("where", None);
-        let relation = section.one_of(
-            ["table", "query"],
-            |name| Self::Table { name, condition: None },
-            |query: String| Self::Query(without_end(&query)),
-        );
-        match (relation?, condition?) {
-            (Self::Table { name, .. }, condition) => Ok(Self::Table { name, condition }),
-            (Self::Query(_), Some(_)) => {
-                Err(section.fault("where", "goes with `table`; write it into the query"))
-            }
-            (query, None) => Ok(query),
-        }
-    }
-
-    fn show(&self, shown: &mut Shown) {
-        match self {
-            Self::Table { name, condition } => {
-                shown.insert("table".to_owned(), name.show());
-                shown.extend(condition.as_ref().map(|condition| ("where".to_owned(), condition.show())));
-            }
-            Self::Query(query) => _ = shown.insert("query".to_owned(), query.show()),
-        }
-    }
-}
-
-impl Table for Place {
-    fn read(section: &Section<'_>) -> Result<Self, ReadError> {
-        let in_folder = |path: String| Self::Path(section.folder().join(path));
-        section.one_of(["path", "url"], in_folder, Self::Url)
-    }
-
-    fn show(&self, shown: &mut Shown) {
-        match self {
-            Self::Path(path) => shown.insert("path".to_owned(), path.to_string_lossy().into()),
-            Self::Url(url) => shown.insert("url".to_owned(), HttpUrl::show(url)),
-        };
-    }
-}
-
-/// With what is put around it, it is the name of a trigger: PostgreSQL cuts these at 63 bytes, and two sources would share one.
+/// A trigger's name contains it. PostgreSQL truncates names at 63 bytes, and then two sources would share a trigger.
 const LONGEST_NAME: usize = 40;
 
-/// A name is part of addresses and metric labels, so it is kept plain.
+/// A name is part of URLs and metric labels, so it is kept plain.
 fn name(section: &Section<'_>, key: &str) -> Result<String, ReadError> {
     let name: String = section.required(key)?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -205,38 +101,4 @@ fn name(section: &Section<'_>, key: &str) -> Result<String, ReadError> {
     }
     let message = format!("must be 1 to {LONGEST_NAME} ASCII letters, digits, '-' or '_', not {name:?}");
     Err(section.fault(key, message))
-}
-
-/// Templates are checked here for their syntax; their columns are checked against the source.
-fn template(section: &Section<'_>, key: &str) -> Result<Option<String>, ReadError> {
-    section.checked(key, None, |text: &Option<String>| {
-        let text = text.as_deref().unwrap_or_default();
-        match minijinja::Environment::new().template_from_str(text) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(format!("is not a template: {error}")),
-        }
-    })
-}
-
-fn required_template(section: &Section<'_>, key: &str) -> Result<String, ReadError> {
-    template(section, key)?.ok_or_else(|| section.fault(key, "is required"))
-}
-
-/// The databases that were given no address are at `$DATABASE_URL`, if that is set.
-pub(super) fn default_addresses(tree: &mut BTreeMap<String, Node>, reader: &Reader<'_>) {
-    const VARIABLE: &str = "DATABASE_URL";
-    if matches!(reader.variable(VARIABLE), Ok(None)) {
-        return;
-    }
-    let mut fill = |entries: &mut BTreeMap<String, Node>| {
-        entries.entry("url".to_owned()).or_insert_with(|| Node::variable(VARIABLE));
-    };
-    super::tree::table(tree, "database").map(&mut fill);
-    let Some(Node { value: Value::List(sources), .. }) = tree.get_mut("source") else { return };
-    for source in sources {
-        let Value::Table(entries) = &mut source.value else { continue };
-        if matches!(entries.get("kind"), Some(Node { value: Value::Text(kind), .. }) if kind == "postgres") {
-            fill(entries);
-        }
-    }
 }

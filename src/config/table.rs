@@ -1,54 +1,25 @@
 //! Tables of the settings, declared as lists of keys.
 
-use serde::{Serialize, Serializer};
-use serde_json::{Map, Value as Json};
-
-use super::reader::{ReadError, Section};
-
-/// The keys of a table as `config show` prints them.
-pub(crate) type Shown = Map<String, Json>;
+use super::{ReadError, Section, Shown};
 
 /// A type that is read from the keys of a table.
 pub(crate) trait Table: Sized {
-    /// Reads every key, also after one that is wrong.
+    /// Reads every key, even after one that is wrong.
     fn read(section: &Section<'_>) -> Result<Self, ReadError>;
 
-    /// Adds the keys with the values in force.
+    /// Adds the keys with the values that apply.
     fn show(&self, shown: &mut Shown);
 }
 
-/// Serialises null as `none`, which TOML leaves out.
-pub(crate) struct NullAsNone<'a>(pub(crate) &'a Json);
-
-impl Serialize for NullAsNone<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Json::Null => serializer.serialize_none(),
-            Json::Array(items) => serializer.collect_seq(items.iter().map(NullAsNone)),
-            Json::Object(keys) => {
-                serializer.collect_map(keys.iter().map(|(key, value)| (key, NullAsNone(value))))
-            }
-            other => other.serialize(serializer),
-        }
-    }
-}
-
-/// A table with its keys.
-pub(crate) fn shown(table: &impl Table) -> Json {
-    let mut shown = Shown::new();
-    table.show(&mut shown);
-    shown.into()
-}
-
-/// Declares the keys of a struct, `field: how` or `field = "key": how` where the names differ; or the struct with them,
-/// `pub struct Name, section { field: Type = how }`. How one of:
+/// Declares the keys of a struct, `field: how` or `field = "key": how` where the names differ; or the struct as well,
+/// `pub struct Name, section { field: Type = how }`. How to read a field:
 ///
-/// - `get(default)`: a single setting that may be left out; `required()`: one that may not
-/// - `with(read)`: a single setting that `read(section, key)` reads; `hidden(read)`: one that is not shown
-/// - `table()`: a table inside this one; `optional_table()`: one that may be left out; `list()`: a list of tables
-/// - `flat()`: keys of this same table that belong to another struct
+/// - `get(default)`: a setting that may be left out; `required()`: one that may not
+/// - `with(read)`: a setting that `read(section, key)` reads; `hidden(read)`: one that is not shown
+/// - `table()`: a nested table; `optional_table()`: one that may be left out; `list()`: a list of tables
+/// - `flat()`: keys of this table that belong to another struct
 ///
-/// `check` is run before the struct is built, when some of the fields may be faulty.
+/// `check` runs before the struct is built, when fields may still be faults.
 macro_rules! table {
     (
         $(#[$meta:meta])* pub struct $name:ident, $section:ident {
@@ -66,7 +37,7 @@ macro_rules! table {
             $($(#[$field_meta])* pub $field: $type),+
         }
 
-        $crate::config::table::table! {
+        $crate::config::table! {
             $name, $section { $($field $(= $key)?: $how($($argument)?)),+ } $(check $check)?
         }
     };
@@ -76,10 +47,10 @@ macro_rules! table {
         }
         $(check $check:block)?
     ) => {
-        impl $crate::config::table::Table for $type {
+        impl $crate::config::Table for $type {
             fn read(
-                $section: &$crate::config::reader::Section<'_>,
-            ) -> Result<Self, $crate::config::reader::ReadError> {
+                $section: &$crate::config::Section<'_>,
+            ) -> Result<Self, $crate::config::ReadError> {
                 $(let $field = $crate::config::table::read_key!(
                     $section, $crate::config::table::key!($field $($key)?), $how($($argument)?)
                 );)+
@@ -87,7 +58,7 @@ macro_rules! table {
                 Ok(Self { $($field: $field?),+ })
             }
 
-            fn show(&self, shown: &mut $crate::config::table::Shown) {
+            fn show(&self, shown: &mut $crate::config::Shown) {
                 $($crate::config::table::show_key!(
                     shown, $crate::config::table::key!($field $($key)?), &self.$field, $how
                 );)+
@@ -106,50 +77,38 @@ macro_rules! key {
 }
 
 macro_rules! read_key {
-    ($section:ident, $key:expr, get($default:expr)) => {
-        $section.get($key, $default)
-    };
-    ($section:ident, $key:expr, required()) => {
-        $section.required($key)
+    ($section:ident, $key:expr, flat()) => {
+        $crate::config::Table::read($section)
     };
     ($section:ident, $key:expr, with($read:expr)) => {
         $read($section, $key)
     };
-    ($section:ident, $key:expr, table()) => {
-        $section.table($key)
-    };
-    ($section:ident, $key:expr, optional_table()) => {
-        $section.optional_table($key)
-    };
-    ($section:ident, $key:expr, list()) => {
-        $section.list($key)
-    };
-    ($section:ident, $key:expr, flat()) => {
-        $crate::config::table::Table::read($section)
-    };
     ($section:ident, $key:expr, hidden($read:expr)) => {
         $read($section, $key)
+    };
+    ($section:ident, $key:expr, $method:ident($($default:expr)?)) => {
+        $section.$method($key $(, $default)?)
     };
 }
 
 macro_rules! show_key {
     ($shown:ident, $key:expr, $value:expr, table) => {
-        $shown.insert($key.to_owned(), $crate::config::table::shown($value));
+        $shown.insert($key.to_owned(), $crate::config::shown::shown($value));
     };
     ($shown:ident, $key:expr, $value:expr, optional_table) => {
         if let Some(table) = $value {
-            $shown.insert($key.to_owned(), $crate::config::table::shown(&**table));
+            $shown.insert($key.to_owned(), $crate::config::shown::shown(&**table));
         }
     };
     ($shown:ident, $key:expr, $value:expr, list) => {
-        $shown.insert($key.to_owned(), $value.iter().map($crate::config::table::shown).collect());
+        $shown.insert($key.to_owned(), $value.iter().map($crate::config::shown::shown).collect());
     };
     ($shown:ident, $key:expr, $value:expr, flat) => {
-        $crate::config::table::Table::show($value, $shown);
+        $crate::config::Table::show($value, $shown);
     };
     ($shown:ident, $key:expr, $value:expr, hidden) => {};
     ($shown:ident, $key:expr, $value:expr, $how:ident) => {
-        $shown.insert($key.to_owned(), $crate::config::value::Setting::show($value));
+        $shown.insert($key.to_owned(), $crate::config::Setting::show($value));
     };
 }
 

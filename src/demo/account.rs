@@ -1,28 +1,27 @@
 //! The account that PostgreSQL runs under, because it refuses to run as root.
 //!
-//! Root runs it in a user namespace, where files keep their owner; where that is not allowed (most containers), as
-//! `nobody`.
+//! Root runs it in a user namespace, which keeps files' owner, or as `nobody` where that is forbidden (containers).
 
 use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path, process::Command, sync::OnceLock};
 
 use anyhow::Context as _;
 use rustix::process::{getegid, geteuid};
 
-/// Gives up root for an account, for systems without `setpriv`; the arguments are uid, gid and a command.
+/// Drops root privileges on systems without `setpriv`. Arguments: uid, gid, command.
 const LEAVE_ROOT: &str = "import os, sys\n\
     os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[1])); os.execvp(sys.argv[3], sys.argv[3:])";
 
-/// A way to run PostgreSQL as somebody who is not root.
+/// A way to run PostgreSQL as a user other than root.
 #[derive(Debug, Clone)]
 pub(super) struct Account {
-    /// What comes before a command to run it under this account. It ends by `exec`, so that process ids are right.
+    /// The words before a command that runs under this account. They end in `exec`, so that process ids are right.
     launcher: Vec<String>,
     /// User and group that own what PostgreSQL writes, as seen from outside.
     owner: (u32, u32),
 }
 
 impl Account {
-    /// Returns our own account, or for root the first other way that works here; it is looked for once.
+    /// Returns our own account, or for root the first alternative that works here. Looks for it once.
     pub(super) fn for_server() -> anyhow::Result<Self> {
         static ACCOUNT: OnceLock<Option<Account>> = OnceLock::new();
         let account = ACCOUNT.get_or_init(|| Self::candidates().into_iter().find(Self::works));
@@ -38,7 +37,7 @@ impl Account {
         if !geteuid().is_root() {
             return vec![Self { launcher: Vec::new(), owner: ours }];
         }
-        // initdb wants its user to have a name, so the namespace shows us as `nobody`, whom every system knows.
+        // initdb requires its user to have a name, so the namespace maps us to `nobody`, which every system has.
         let nobody = (nobody("-u").unwrap_or(65534), nobody("-g").unwrap_or(65534));
         let (uid, gid) = (nobody.0.to_string(), nobody.1.to_string());
         let namespace =
@@ -50,23 +49,22 @@ impl Account {
         vec![way(namespace, ours), way(privileges, nobody), way(python, nobody)]
     }
 
-    /// Whether a command run this way is not root.
+    /// Whether a command run this way works and is not root.
     pub(super) fn works(&self) -> bool {
         let output = self.command(Path::new("id")).arg("-u").output();
         output.is_ok_and(|output| output.status.success() && output.stdout.trim_ascii() != b"0")
     }
 
-    /// Whether files that are ours only are closed to it.
+    /// Whether it cannot read files that only we can read.
     pub(super) fn is_other(&self) -> bool {
         self.owner.0 != geteuid().as_raw()
     }
 
-    /// Returns what comes before a command.
     pub(super) fn launcher(&self) -> &[String] {
         &self.launcher
     }
 
-    /// Returns a command that runs under this account, in the root folder and in the C locale.
+    /// Returns a command that runs under this account, in `/` and the C locale.
     pub(super) fn command(&self, program: &Path) -> Command {
         let mut words = self.launcher.iter().map(AsRef::as_ref).chain([program.as_os_str()]);
         let mut command = Command::new(words.next().unwrap_or_default());
@@ -74,26 +72,22 @@ impl Account {
         command
     }
 
-    /// Gives a file or folder to this account.
     pub(super) fn give(&self, path: &Path) -> io::Result<()> {
         std::os::unix::fs::chown(path, Some(self.owner.0), Some(self.owner.1))
     }
 
-    /// Whether a file or folder belongs to this account.
     pub(super) fn owns(&self, path: &Path) -> bool {
         fs::symlink_metadata(path).is_ok_and(|metadata| metadata.uid() == self.owner.0)
     }
 
-    /// Whether it can run this program.
     pub(super) fn can_run(&self, program: &Path) -> bool {
-        let open =
-            |path: &Path, bits| fs::metadata(path).is_ok_and(|metadata| metadata.mode() & bits == bits);
+        let open = |path: &Path, bits| fs::metadata(path).is_ok_and(|file| file.mode() & bits == bits);
         !self.is_other()
             || (open(program, 0o005) && program.ancestors().skip(1).all(|folder| open(folder, 0o001)))
     }
 }
 
-/// Asks for the user (`-u`) or group (`-g`) number of `nobody`.
+/// Looks up the user (`-u`) or group (`-g`) id of `nobody`.
 fn nobody(option: &str) -> Option<u32> {
     let output = Command::new("id").args([option, "nobody"]).output().ok()?;
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()

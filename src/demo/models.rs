@@ -1,18 +1,17 @@
 //! An OpenAI-compatible model server on loopback: for the demo, the tests and the benchmarks.
 //!
-//! It promises the wire format of `/v1/embeddings` (float and base64), `/v1/chat/completions` (JSON and
-//! server-sent events) and `/v1/models`, so that the one path from us to a model is the one that production
-//! takes. Any model name and any bearer token (or none) is accepted; the answer carries the name asked for.
-//! Equal requests get equal answers: nothing in an answer depends on the time or on chance.
+//! It implements the wire format of `/v1/embeddings` (float and base64), `/v1/chat/completions` (JSON and server-sent
+//! events) and `/v1/models`, so that calls take the same path as in production. It accepts any model name, which the
+//! answer repeats, and any bearer token or none. Answers are deterministic: equal requests get equal answers.
 //!
-//! [`Embedder`] and [`Completer`] say which models answer; a [`Script`] makes any of them fail as a real
-//! endpoint fails. Three more routes exist in this offline server only, so that another process can drive the
-//! script: `POST /_script` adds lines such as `[{"operation": "embeddings", "fault": "held", "standing": true}]`,
-//! `GET /_script` counts requests and inputs, `DELETE /_script` forgets faults, counts and bodies.
+//! [`Embedder`] and [`Completer`] are the models; a [`Script`] makes them fail as a real endpoint fails. Three more
+//! routes let another process control the script: `POST /_script` adds lines such as `[{"operation": "embeddings",
+//! "fault": "held", "standing": true}]`, `GET /_script` counts requests and inputs, `DELETE /_script` clears faults,
+//! counts and bodies.
 //!
 //! It has no rate limits, `n > 1`, tools or log probabilities, and no access control: bind it to loopback.
 //!
-//! In a test, one line starts it; dropping the server stops it:
+//! In a test, one line starts it, and dropping the server stops it:
 //!
 //! ```no_run
 //! # use shopkeeper::demo::models::{Completer, Embedder, Fault, Models, OfflineServer, Operation};
@@ -25,6 +24,7 @@
 
 mod completions;
 mod embeddings;
+mod endpoint;
 mod extractive;
 mod fault;
 mod hash;
@@ -32,31 +32,26 @@ mod minilm;
 mod reply;
 mod routes;
 mod script;
+mod server;
+#[cfg(test)]
+mod tests;
+mod vector;
 
-use std::net::Ipv4Addr;
-use std::num::NonZeroU16;
-use std::time::Duration;
-
-use axum::serve::ListenerExt as _;
-use tokio::net::TcpListener;
-use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
+use std::{num::NonZeroU16, time::Duration};
 
 pub use fault::{Fault, Operation};
 pub use minilm::Minilm;
 pub use script::Script;
-
-/// How long a stopping server waits for answers under way. An inference of one batch takes about a second.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
+pub use server::{OfflineServer, serve};
 
 /// Turns texts into vectors.
 #[derive(Clone)]
 pub enum Embedder {
-    /// all-MiniLM-L6-v2 with 384 dimensions: real meaning, tens of texts a second.
+    /// all-MiniLM-L6-v2 with 384 dimensions: real meaning, tens of texts per second.
     Minilm(Minilm),
-    /// Unit vectors computed from the words of a text: texts that share words are near. As fast as memory.
+    /// Unit vectors computed from the words of a text: texts that share words are close. As fast as memory.
     Hash {
-        /// Length of a vector when the request does not ask for another.
+        /// The vectors' length, unless the request asks for another.
         dimensions: NonZeroU16,
     },
 }
@@ -79,10 +74,9 @@ impl Embedder {
 /// Turns chat messages into an answer.
 #[derive(Clone, Debug)]
 pub enum Completer {
-    /// Quotes the best sentences of the passages in the prompt with citations, and refuses when none fits.
-    /// It never states a number that the passages do not hold.
+    /// Quotes the best sentences of the passages with citations, or refuses. Never invents a number.
     Extractive,
-    /// Answers the last user message.
+    /// Repeats the last user message.
     Echo,
 }
 
@@ -113,12 +107,12 @@ pub struct Models {
 }
 
 impl Models {
-    /// Models that answer at once and without faults.
+    /// Models that answer immediately and without faults.
     pub fn new(embedder: Embedder, completer: Completer) -> Self {
         Self { embedder, completer, script: Script::default(), latency: Duration::ZERO }
     }
 
-    /// Adds this to the time of every answer, as a distant endpoint would.
+    /// Delays every answer, as a distant endpoint would.
     #[must_use]
     pub fn with_latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
@@ -130,65 +124,3 @@ impl Models {
         &self.script
     }
 }
-
-/// Serves the models until `stop`, then waits a short time (5 s) for the answers under way.
-pub async fn serve(listener: TcpListener, models: Models, stop: CancellationToken) -> std::io::Result<()> {
-    let router = routes::router(models, stop.clone());
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let overdue = async {
-        stop.cancelled().await;
-        tokio::time::sleep(STOP_LIMIT).await;
-    };
-    tokio::select! {
-        ended = server => ended,
-        () = overdue => Ok(()),
-    }
-}
-
-/// A server on a free loopback port that lives as long as this value.
-#[derive(Debug)]
-pub struct OfflineServer {
-    base_url: String,
-    script: Script,
-    task: TaskTracker,
-    stop: DropGuard,
-}
-
-impl OfflineServer {
-    /// Starts serving on `127.0.0.1`; requests may be sent when it returns.
-    pub async fn start(models: Models) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let base_url = format!("http://{}/v1", listener.local_addr()?);
-        let script = models.script.clone();
-        let stop = CancellationToken::new();
-        let task = TaskTracker::new();
-        let serving = serve(listener, models, stop.clone());
-        task.spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the offline model server failed");
-            }
-        });
-        task.close();
-        Ok(Self { base_url, script, task, stop: stop.drop_guard() })
-    }
-
-    /// `http://127.0.0.1:PORT/v1`, without a slash at the end.
-    pub fn base_url(&self) -> &str {
-        &self.base_url
-    }
-
-    /// The script that decides which requests fail.
-    pub fn script(&self) -> &Script {
-        &self.script
-    }
-
-    /// Stops it and waits until it has stopped.
-    pub async fn stop(self) {
-        drop(self.stop);
-        self.task.wait().await;
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,12 +1,11 @@
-//! Disk space. SQL shows only how much our tables take on the server; this host keeps listings while they are read, and
-//! the downloads of the embedded default.
+//! Disk space: SQL shows only the size of our tables; this host stores listings and the embedded stack's downloads.
 
 use std::path::{Path, PathBuf};
 
 use super::Checks;
 use crate::config::Config;
 
-/// A folder with less free space counts as full, in bytes.
+/// A folder with fewer free bytes counts as full.
 const MIN_FREE: u64 = 512 << 20;
 const MEGABYTE: u64 = 1 << 20;
 
@@ -33,13 +32,12 @@ fn folders(config: &Config) -> Vec<PathBuf> {
     listings.into_iter().chain(kept).collect()
 }
 
-/// Returns the free space of a folder, in bytes.
 fn free(folder: &Path) -> std::io::Result<u64> {
     let disk = rustix::fs::statvfs(folder)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// Whether there is room in each folder, and how much.
+/// Whether every folder has room, and how much.
 fn judge(folders: &[(&Path, std::io::Result<u64>)]) -> (bool, String) {
     let has_room =
         |(_, free): &(&Path, std::io::Result<u64>)| free.as_ref().is_ok_and(|free| *free >= MIN_FREE);

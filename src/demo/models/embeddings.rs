@@ -1,34 +1,24 @@
-//! `/v1/embeddings`: the request, and the answer's bytes.
+//! `/v1/embeddings`: the request.
 
-use std::num::NonZeroU16;
-use std::sync::Arc;
+use std::{num::NonZeroU16, sync::Arc};
 
 use async_openai::types::embeddings::EmbeddingInput;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::demo::models::{
-    fault::Fault,
-    reply::{Reply, parse},
-};
+use super::reply::{Reply, parse};
 
-/// OpenAI's limit of inputs in one request.
+mod answer;
+
+/// OpenAI's limit of inputs per request.
 const MAX_INPUTS: usize = 2048;
-/// Bytes of one number.
-pub(super) const WIDTH: usize = size_of::<f32>();
 
-/// A vector as the little-endian `f32` of the base64 format.
-pub(super) type Vector = Vec<u8>;
-
-/// A request that can be served.
 #[derive(Debug)]
 pub(super) struct Question {
     model: String,
-    /// At least one text, none empty. Tokens are written as the words of a text.
+    /// At least one text, none empty. Tokens become the words of a text.
     pub(super) inputs: Arc<[String]>,
-    /// How many tokens were given in place of texts.
+    /// The number of tokens, if the request has tokens instead of texts.
     pub(super) tokens: Option<usize>,
     pub(super) dimensions: Option<NonZeroU16>,
     is_base64: bool,
@@ -44,7 +34,6 @@ struct RawQuestion {
 }
 
 impl Question {
-    /// Reads a request body, or refuses it.
     pub(super) fn parse(body: &[u8]) -> Result<Self, Reply> {
         let RawQuestion { model, input, encoding_format, dimensions } = parse(body)?;
         let model = model.ok_or_else(|| Reply::invalid(None, "you must provide a model parameter"))?;
@@ -76,10 +65,8 @@ impl Question {
             }
         };
         if inputs.is_empty() {
-            return Err(Reply::invalid(
-                "input",
-                "Invalid 'input': empty array. Expected at least one element.",
-            ));
+            let message = "Invalid 'input': empty array. Expected at least one element.";
+            return Err(Reply::invalid("input", message));
         }
         if inputs.len() > MAX_INPUTS {
             return Err(Reply::too_many_inputs(MAX_INPUTS, inputs.len()));
@@ -89,63 +76,6 @@ impl Question {
         }
         Ok(Self { model, inputs: inputs.into(), tokens, dimensions, is_base64 })
     }
-
-    /// Writes the answer, with the fault if it is one of vectors. The body is put together by hand: numbers and base64
-    /// need no escaping, and this is the path that the benchmarks measure others by.
-    pub(super) fn answer(&self, vectors: Vec<Vector>, tokens: usize, fault: Option<&Fault>) -> Reply {
-        let mut rows: Vec<_> = vectors.into_iter().enumerate().collect();
-        if let Some(fault) = fault {
-            self.damage(&mut rows, fault);
-        }
-        let row = |(index, vector): &(usize, Vector)| {
-            let vector = self.write(vector);
-            format!(r#"{{"object":"embedding","index":{index},"embedding":{vector}}}"#)
-        };
-        let data = rows.iter().map(row).collect::<Vec<_>>().join(",");
-        let model = Value::from(self.model.as_str());
-        let usage = format!(r#"{{"prompt_tokens":{tokens},"total_tokens":{tokens}}}"#);
-        Reply::json(format!(r#"{{"object":"list","data":[{data}],"model":{model},"usage":{usage}}}"#))
-    }
-
-    fn damage(&self, rows: &mut Vec<(usize, Vector)>, fault: &Fault) {
-        match fault {
-            Fault::WrongCount => rows.truncate(rows.len() - 1),
-            Fault::WrongOrder => rows.reverse(),
-            Fault::WrongDimension => {
-                for (_, vector) in rows {
-                    vector.truncate(vector.len() - WIDTH);
-                }
-            }
-            Fault::NotFinite => fill(&mut rows[0].1[..WIDTH], f32::NAN),
-            Fault::Zeros(text) | Fault::Nan(text) => {
-                let number = if matches!(fault, Fault::Nan(_)) { f32::NAN } else { 0.0 };
-                for (index, vector) in rows {
-                    if self.inputs[*index].contains(text) {
-                        fill(vector, number);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn write(&self, vector: &[u8]) -> String {
-        if self.is_base64 {
-            return format!("\"{}\"", STANDARD.encode(vector));
-        }
-        // JSON has no NaN: `null` is what other servers write.
-        let write = |float: f32| if float.is_finite() { float.to_string() } else { "null".to_owned() };
-        format!("[{}]", floats(vector).map(write).collect::<Vec<_>>().join(","))
-    }
-}
-
-/// Returns the numbers of a vector.
-pub(super) fn floats(vector: &[u8]) -> impl Iterator<Item = f32> {
-    vector.as_chunks().0.iter().map(|float| f32::from_le_bytes(*float))
-}
-
-fn fill(vector: &mut [u8], number: f32) {
-    vector.as_chunks_mut().0.fill(number.to_le_bytes());
 }
 
 /// Writes arrays of tokens as texts, and counts the tokens.

@@ -1,10 +1,10 @@
-//! What can go wrong, in the words of a script.
+//! The faults that a script can cause.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-/// What a request asks for.
+/// The operation that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
@@ -14,7 +14,7 @@ pub enum Operation {
     Completions,
 }
 
-/// One way in which an endpoint fails. Those that concern vectors or inputs do nothing to a completion.
+/// One way in which an endpoint fails. Faults of vectors or inputs do not affect completions.
 ///
 /// In JSON: `{"status": {"code": 429, "retry_after_s": 2}}`, `"cut_connection"`, `{"slow_ms": 250}`,
 /// `{"input_cap": 16}`.
@@ -26,11 +26,11 @@ pub enum Fault {
         /// The HTTP status.
         #[serde(deserialize_with = "error_status")]
         code: u16,
-        /// Value of `Retry-After`, rounded up to seconds.
+        /// The value of `Retry-After`, rounded up to seconds.
         #[serde(default, rename = "retry_after_s", deserialize_with = "seconds")]
         retry_after: Option<Duration>,
     },
-    /// A 429 that no retry heals: code `insufficient_quota`.
+    /// A 429 that no retry can cure: code `insufficient_quota`.
     InsufficientQuota,
     /// Status 200, half of the body, then the connection breaks.
     CutConnection,
@@ -44,29 +44,29 @@ pub enum Fault {
     Held,
     /// One vector too few; a completion has no choice.
     WrongCount,
-    /// Every vector lacks its last number.
+    /// Every vector without its last number.
     WrongDimension,
-    /// The vectors in reverse, each with its true `index`.
+    /// The vectors in reverse order, each with its true `index`.
     WrongOrder,
-    /// Status 200 with JSON that ends too early.
+    /// Status 200 with truncated JSON.
     BadJson,
     /// Status 200 with an HTML page, as from a proxy.
     Nonsense,
     /// The first number of the first vector is NaN (`null` in the float format).
     NotFinite,
-    /// Vectors of zeros for inputs that contain this text, as some servers give for what they cannot embed.
+    /// Zero vectors for inputs that contain this text, as some servers return for what they cannot embed.
     Zeros(String),
     /// Vectors of NaN (`null` in the float format) for inputs that contain this text.
     Nan(String),
-    /// A 400 with OpenAI's message when there are more inputs than this, else a right answer.
+    /// A 400 with OpenAI's message for more inputs than this, else a correct answer.
     InputCap(usize),
-    /// A 400 when an input contains this text, else a right answer.
+    /// A 400 if an input contains this text, else a correct answer.
     Rejected(String),
-    /// A 400 when the request's body contains this, else a right answer: an option that the server does not know.
+    /// A 400 if the body contains this, else a correct answer: an option that the server does not know.
     Refuses(String),
-    /// A completion with this text, whatever was asked: a model that invents.
+    /// A completion with this text, whatever the question: a model that invents.
     Says(String),
-    /// A right answer that says how little may still be asked this minute.
+    /// A correct answer whose headers say how little of the rate limit is left.
     Left {
         /// `x-ratelimit-remaining-requests`.
         requests: u64,
@@ -75,13 +75,13 @@ pub enum Fault {
     },
 }
 
-/// One line of a script as `POST /_script` takes it: `{"operation": "embeddings", "fault": "held"}`.
+/// One line of a script as `POST /_script` accepts it: `{"operation": "embeddings", "fault": "held"}`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Line {
     pub(super) operation: Operation,
     pub(super) fault: Fault,
-    /// Whether it stays until it is cleared. Otherwise the next request uses it up.
+    /// Whether the fault stays until it is cleared; otherwise it affects one request.
     #[serde(default)]
     pub(super) standing: bool,
 }
@@ -110,12 +110,9 @@ mod tests {
 
     #[test]
     fn faults_are_read_from_json() {
-        let two_seconds = Some(Duration::from_secs(2));
+        let status = Fault::Status { code: 429, retry_after: Some(Duration::from_secs(2)) };
         for (written, fault) in [
-            (
-                json!({"status": {"code": 429, "retry_after_s": 2}}),
-                Fault::Status { code: 429, retry_after: two_seconds },
-            ),
+            (json!({"status": {"code": 429, "retry_after_s": 2}}), status),
             (json!({"slow_ms": 250}), Fault::Slow(Duration::from_millis(250))),
             (json!("cut_connection"), Fault::CutConnection),
             (json!({"input_cap": 16}), Fault::InputCap(16)),

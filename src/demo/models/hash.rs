@@ -1,42 +1,38 @@
-//! Vectors from the words of a text, for when the speed of a model must not be what is measured.
+//! Vectors computed from the words of a text, for benchmarks that must not measure a model.
 //!
-//! The first half of a vector is lexical: every word adds a weight, with a sign, at four places chosen by its hash
-//! (the "hashing trick"), so that the cosine of two texts grows with the words that they share. The second half is
-//! `±c` by the hash of the whole text, so that texts of equal words still differ. Both halves have a fixed share of
-//! the length, thus every vector has length 1 and no pass over its floats is needed.
+//! The first half of a vector is lexical: every word adds a signed weight at four places chosen by its hash (the
+//! "hashing trick"), so the cosine of two texts grows with the words they share. The second half is `±c` by the hash of
+//! the whole text, so texts with the same words still differ. Each half has a fixed share of the length, so every
+//! vector has length 1 without a pass to normalize it.
 //!
-//! It writes bytes, not floats: vectors go to the wire as little-endian `f32`, and this module is also used in builds
-//! without optimisation.
+//! It writes bytes, not floats: vectors go over the wire as little-endian `f32`, and unoptimized builds use it too.
 
 use std::num::NonZeroU16;
 
-use crate::demo::models::embeddings::{Vector, WIDTH};
+use self::words::words;
+use super::vector::{Vector, WIDTH};
+
+mod words;
 
 /// The lexical half's part of the squared length.
 const LEXICAL_SHARE: f64 = 0.9;
-/// Places that one word touches. More places mean fewer chance likenesses, and more work.
+/// Places that one word touches. More places mean fewer collisions, and more work.
 const PLACES: usize = 4;
-/// A cheap stand-in for the rarity of a word: short ones (up to three letters) are mostly grammar.
-const SHORT_WORD_WEIGHT: i32 = 1;
-const LONG_WORD_WEIGHT: i32 = 3;
 
-/// Computes vectors of one length.
 pub(super) struct Hash {
     dimensions: usize,
     lexical: usize,
-    /// For every byte of noise the eight floats that its bits stand for, as bytes.
+    /// For each byte of noise, the eight floats that its bits stand for, as bytes.
     signs: Vec<[u8; 8 * WIDTH]>,
 }
 
 impl Hash {
-    /// Prepares vectors of this length.
     pub(super) fn new(dimensions: NonZeroU16) -> Self {
         let dimensions = usize::from(dimensions.get());
         let lexical = (dimensions / 2).max(1);
         Self { dimensions, lexical, signs: sign_table(dimensions - lexical) }
     }
 
-    /// Embeds one text.
     pub(super) fn embed(&self, text: &str) -> Vector {
         let mut vector = vec![0; self.dimensions * WIDTH];
         let (lexical, noise) = vector.split_at_mut(self.lexical * WIDTH);
@@ -59,7 +55,7 @@ impl Hash {
                 touched.push(place);
             }
         }
-        // Also a word whose places cancel each other out leaves nothing to scale.
+        // No words, or words that cancel each other out, leave nothing to scale.
         if square == 0 {
             (weights[0], square) = (1, 1);
             touched.push(0);
@@ -97,42 +93,15 @@ fn sign_table(dimensions: usize) -> Vec<[u8; 8 * WIDTH]> {
         .collect()
 }
 
-/// Returns hash and weight of every word: a run of ASCII letters, digits and bytes beyond ASCII, without regard to
-/// ASCII case and a plural's final `s`.
-fn words(text: &[u8]) -> impl Iterator<Item = (u64, i32)> {
-    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii();
-    let words = text.split(move |byte| !is_letter(byte)).filter(|word| !word.is_empty());
-    words.map(|word| match word {
-        [stem @ .., b's' | b'S'] if stem.len() >= 3 => (hash(stem), LONG_WORD_WEIGHT),
-        _ if word.len() > 3 => (hash(word), LONG_WORD_WEIGHT),
-        _ => (hash(word), SHORT_WORD_WEIGHT),
-    })
-}
-
-/// FNV-1a (<https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>), then the finaliser of splitmix64, which spreads
-/// a change of any bit over all bits.
-fn hash(word: &[u8]) -> u64 {
-    let letters = word.iter().map(|letter| u64::from(letter.to_ascii_lowercase()));
-    let hash = letters
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, letter| (hash ^ letter).wrapping_mul(0x0100_0000_01b3));
-    let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^ (hash >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::demo::models::embeddings::floats;
+    use crate::demo::models::vector::{cosine, floats};
 
     fn embed(dimensions: u16, text: &str) -> Vec<f32> {
         floats(&Hash::new(NonZeroU16::new(dimensions).unwrap()).embed(text)).collect()
-    }
-
-    fn cosine(a: &[f32], b: &[f32]) -> f32 {
-        a.iter().zip(b).map(|(a, b)| a * b).sum()
     }
 
     proptest! {
@@ -145,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_share_words_are_nearer_than_others() {
+    fn texts_that_share_words_are_closer_than_others() {
         let question = embed(1536, "Is the wool blanket warm?");
         let blanket = embed(1536, "Warm Blankets made of wool from small farms");
         let kettle = embed(1536, "A kettle of steel that boils water within minutes");
@@ -154,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_words_is_seen() {
+    fn the_order_of_words_matters() {
         assert_ne!(embed(256, "blue chair red table"), embed(256, "red chair blue table"));
     }
 }

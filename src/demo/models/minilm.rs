@@ -1,11 +1,10 @@
-//! all-MiniLM-L6-v2 on the processor.
+//! all-MiniLM-L6-v2 on the CPU.
 //!
-//! The published recipe (<https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2>): at most 256 tokens, the mean
-//! of the token vectors under the attention mask, then length 1. Texts are run in batches of like length, so that
-//! little is computed for padding.
+//! Follows the published recipe (<https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2>): at most 256 tokens,
+//! the mean of the token vectors under the attention mask, normalized to length 1. Batches have texts of similar
+//! length, so that little is computed for padding.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, anyhow, ensure};
 use candle_core::{D, DType, Device, Tensor};
@@ -14,13 +13,15 @@ use candle_transformers::models::bert::{BertModel, Config};
 use tokenizers::{Tokenizer, TruncationParams};
 use tokio::{sync::Semaphore, task};
 
-use crate::demo::models::embeddings::Vector;
+use super::vector::Vector;
 
-/// Length of this model's vectors.
+#[cfg(test)]
+mod tests;
+
 pub(super) const DIMENSIONS: usize = 384;
-/// Longest input that the model was trained on; what follows is cut off.
+/// The longest input that the model was trained on; the rest is cut off.
 const MAX_TOKENS: usize = 256;
-/// Texts in one run: more are not faster, and make other requests wait longer.
+/// Texts per run: more are not faster, and make other requests wait longer.
 const BATCH: usize = 32;
 
 /// The loaded model; clones share the weights (90 MB).
@@ -31,7 +32,7 @@ struct LoadedModel {
     model: BertModel,
     tokenizer: Tokenizer,
     pad_token: u32,
-    /// One inference at a time: it uses all cores, and two would only wait for each other.
+    /// One inference at a time: each uses all cores.
     turn: Semaphore,
 }
 
@@ -63,12 +64,11 @@ impl Minilm {
         Ok(Self(Arc::new(LoadedModel { model, tokenizer, pad_token, turn: Semaphore::new(1) })))
     }
 
-    /// Embeds the texts in their order and counts their tokens. Others get their turn after every batch, so that a
-    /// short request need not wait for the whole of a long one.
+    /// Embeds the texts in order and counts their tokens. Requests take turns after every batch.
     pub(super) async fn embed(&self, texts: Arc<[String]>) -> anyhow::Result<(Vec<Vector>, usize)> {
         let mut vectors = vec![Vector::new(); texts.len()];
         let model = self.clone();
-        // Token ids of each text with its index, the longest first.
+        // The index and token ids of each text, longest first.
         let mut waiting = task::spawn_blocking(move || model.tokenize(&texts)).await??;
         let tokens = waiting.iter().map(|(_, ids)| ids.len()).sum();
         while !waiting.is_empty() {
@@ -93,7 +93,7 @@ impl Minilm {
         Ok(waiting)
     }
 
-    /// From `texts × longest` token ids to `texts × 384` numbers.
+    /// Turns `texts × longest` token ids into `texts × 384` numbers.
     fn forward(&self, batch: &[(usize, Vec<u32>)]) -> candle_core::Result<Vec<Vec<f32>>> {
         let longest = batch.iter().map(|(_, ids)| ids.len()).max().unwrap_or_default();
         let shape = (batch.len(), longest);
@@ -108,98 +108,8 @@ impl Minilm {
         let hidden = self.0.model.forward(&ids, &ids.zeros_like()?, Some(&mask))?;
         let mask = mask.to_dtype(DType::F32)?;
         let sum = mask.unsqueeze(1)?.matmul(&hidden)?.squeeze(1)?;
-        // The mean's divisor falls out when the length is made 1.
+        // Normalization cancels the divisor of the mean.
         let length = sum.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?;
         sum.broadcast_div(&length)?.to_vec2()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::demo::{
-        models::{Completer, Embedder, Models, OfflineServer, embeddings::floats},
-        packages,
-    };
-
-    async fn model() -> Minilm {
-        Minilm::load(&packages::minilm_weights().await.unwrap()).unwrap()
-    }
-
-    async fn embed(model: &Minilm, texts: &[&str]) -> (Vec<Vec<f32>>, usize) {
-        let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
-        let (vectors, tokens) = model.embed(texts.into()).await.unwrap();
-        (vectors.iter().map(|vector| floats(vector).collect()).collect(), tokens)
-    }
-
-    fn cosine(a: &[f32], b: &[f32]) -> f32 {
-        a.iter().zip(b).map(|(a, b)| a * b).sum()
-    }
-
-    #[tokio::test]
-    async fn texts_of_like_meaning_are_near() {
-        let texts = ["How do I send a product back?", "Our return policy", "A lamp made of brass"];
-        let (vectors, tokens) = embed(&model().await, &texts).await;
-        assert_eq!(tokens, 10 + 5 + 7);
-        let [question, returns, lamp] = &vectors[..] else { panic!("{} vectors", vectors.len()) };
-        assert!((cosine(question, question) - 1.0).abs() < 1e-5);
-        let (near, far) = (cosine(question, returns), cosine(question, lamp));
-        assert!(near > far + 0.2, "{near} and {far}");
-    }
-
-    #[tokio::test]
-    async fn the_vectors_are_those_of_the_published_model() {
-        let (vectors, _) = embed(&model().await, &["This is an example sentence"]).await;
-        // From the model's card.
-        for (ours, published) in vectors[0].iter().zip([0.0677, 0.0635, 0.0487, 0.0793, 0.0374, 0.0027]) {
-            assert!((ours - published).abs() < 6e-4, "{ours} instead of {published}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_text_has_the_same_vector_alone_and_in_a_batch() {
-        let model = model().await;
-        let long = "A long text about a chair of oak and what can be done with it. ".repeat(30);
-        let many: Vec<String> = (0..BATCH + 3).map(|n| format!("chair {n} {}", &long[..n * 8])).collect();
-        let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        let (together, _) = embed(&model, &many).await;
-        for index in [0, 1, BATCH - 1, BATCH + 2] {
-            let (alone, _) = embed(&model, &[many[index]]).await;
-            assert!(cosine(&alone[0], &together[index]) > 0.9999, "text {index}");
-        }
-    }
-
-    #[tokio::test]
-    async fn what_follows_256_tokens_is_cut_off() {
-        let texts = [&*"chair ".repeat(254), &*"chair ".repeat(900)];
-        let (vectors, tokens) = embed(&model().await, &texts).await;
-        assert_eq!(tokens, 2 * MAX_TOKENS);
-        assert!(cosine(&vectors[0], &vectors[1]) > 0.9999);
-    }
-
-    #[test]
-    fn a_missing_file_is_named() {
-        let error = Minilm::load(Path::new("/nonexistent")).err().unwrap();
-        assert!(error.to_string().contains("/nonexistent/config.json"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn the_server_refuses_tokens_and_other_dimensions() {
-        let models = Models::new(Embedder::Minilm(model().await), Completer::Echo);
-        let server = OfflineServer::start(models).await.unwrap();
-        crate::http_client::prepare();
-        let (http, url) = (reqwest::Client::new(), format!("{}/embeddings", server.base_url()));
-        let ask = async |body: Value| {
-            let response = http.post(&url).json(&body).send().await.unwrap();
-            (response.status().as_u16(), response.json::<Value>().await.unwrap())
-        };
-        let (status, body) = ask(json!({"model": "m", "input": [1, 2]})).await;
-        assert_eq!((status, &body["error"]["param"]), (400, &json!("input")));
-        let (status, body) = ask(json!({"model": "m", "input": "text", "dimensions": 385})).await;
-        assert_eq!((status, &body["error"]["param"]), (400, &json!("dimensions")));
-        let (_, body) = ask(json!({"model": "m", "input": ["one", "two"], "dimensions": 384})).await;
-        assert_eq!(body["data"][1]["embedding"].as_array().unwrap().len(), DIMENSIONS);
     }
 }

@@ -1,23 +1,19 @@
-//! A PostgreSQL that is already on the machine, and whether it will do.
+//! An installed PostgreSQL, and whether it is suitable.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::path::{Path, PathBuf};
+use std::{env, fs, process::Stdio};
 
 use anyhow::bail;
 
 use crate::demo::packages::matching;
 
-/// The bin folder of the PostgreSQL to use, chosen by the operator.
+/// The variable in which the operator names a bin folder.
 const CHOSEN_BINARIES: &str = "SHOPKEEPER_PG_BIN";
-/// The oldest major version of PostgreSQL that will do.
 const OLDEST_POSTGRES: u32 = 15;
-/// The oldest pgvector that will do: the first with iterative index scans.
+/// The oldest suitable pgvector: the first with iterative index scans.
 const OLDEST_VECTOR: [u32; 2] = [0, 8];
 
-/// Returns the programs that the operator chose, else the first of the system that will do.
+/// Returns the bin folder that the operator chose, else the first suitable one of the system.
 pub(super) fn installed_binaries() -> anyhow::Result<Option<PathBuf>> {
     let Some(chosen) = env::var_os(CHOSEN_BINARIES).filter(|chosen| !chosen.is_empty()).map(PathBuf::from)
     else {
@@ -33,10 +29,10 @@ pub(super) fn installed_binaries() -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(chosen))
 }
 
-/// Lists where systems keep PostgreSQL's programs: what `pg_config` says, then newer before older versions.
+/// Lists the usual bin folders: what `pg_config` says, then newer before older versions.
 fn places() -> Vec<PathBuf> {
-    let mut places: Vec<PathBuf> =
-        first_line(Path::new("pg_config"), "--bindir").map(PathBuf::from).into_iter().collect();
+    let configured = first_line(Path::new("pg_config"), "--bindir");
+    let mut places: Vec<PathBuf> = configured.map(PathBuf::from).into_iter().collect();
     let families = [
         ("/usr/lib/postgresql", ""),
         ("/usr", "pgsql-"),
@@ -52,43 +48,35 @@ fn places() -> Vec<PathBuf> {
     places
 }
 
-/// Returns why the programs in this folder will not do, or nothing.
+/// Returns why the programs in this folder are unsuitable, or `None`.
 pub(super) fn unfitness(binaries: &Path) -> Option<String> {
-    if let Some(missing) =
-        ["postgres", "initdb"].into_iter().find(|program| !binaries.join(program).is_file())
-    {
+    let mut programs = ["postgres", "initdb"].into_iter();
+    if let Some(missing) = programs.find(|program| !binaries.join(program).is_file()) {
         return Some(format!("there is no `{missing}` in it"));
     }
     let version = first_line(&binaries.join("postgres"), "--version").unwrap_or_default();
     if numbers(&version).first().is_none_or(|major| *major < OLDEST_POSTGRES) {
         return Some(format!("`postgres --version` says “{version}”"));
     }
-    match vector_version(binaries) {
-        None => Some("it offers no pgvector (the extension `vector`)".to_owned()),
-        Some(version) if numbers(&version) < OLDEST_VECTOR.to_vec() => {
-            Some(format!("its pgvector is {version}"))
-        }
-        Some(_) => None,
-    }
+    let Some(vector) = vector_version(binaries) else {
+        return Some("it offers no pgvector (the extension `vector`)".to_owned());
+    };
+    (numbers(&vector) < OLDEST_VECTOR.to_vec()).then(|| format!("its pgvector is {vector}"))
 }
 
-/// Reads which version `create extension vector` would install.
+/// Returns the version that `create extension vector` would install.
 fn vector_version(binaries: &Path) -> Option<String> {
-    // Some systems have pg_config in a separate package for developers; then the usual layouts are tried.
+    // Some systems ship pg_config in a separate developer package; then the usual layouts are tried.
     let configured = first_line(&binaries.join("pg_config"), "--sharedir").map(PathBuf::from);
     let prefix = binaries.parent()?;
     let debian = prefix.file_name().map(|version| Path::new("/usr/share/postgresql").join(version));
     let usual = ["share", "share/postgresql", "share/pgsql"].map(|folder| prefix.join(folder));
-    let control = configured
-        .into_iter()
-        .chain(usual)
-        .chain(debian)
-        .find_map(|share| fs::read_to_string(share.join("extension/vector.control")).ok())?;
+    let mut shares = configured.into_iter().chain(usual).chain(debian);
+    let control = shares.find_map(|share| fs::read_to_string(share.join("extension/vector.control")).ok())?;
     let line = control.lines().find(|line| line.trim_start().starts_with("default_version"))?;
     Some(line.split('\'').nth(1)?.to_owned())
 }
 
-/// Returns the first line that a program prints, if it succeeds.
 fn first_line(program: &Path, option: &str) -> Option<String> {
     let output = std::process::Command::new(program).arg(option).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

@@ -1,21 +1,20 @@
-//! The files that a server needs before it starts: programs that its account can run, and a cluster.
+//! The cluster: the data of a server, its password and its log.
 //!
-//! The cluster is made beside its place and renamed into it, so that under its name it is complete.
+//! It is created under another name, then renamed, so that a cluster with the right name is always complete.
 
-use std::{
-    fs::{self, DirBuilder, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::{io::Write as _, process::Command};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 
-use crate::demo::{folder::DataFolder, packages, postgres::guardian::end_leftover};
+use super::process::end_leftover;
+use super::programs::{major_version, output, remove, runnable};
+use crate::demo::folder::DataFolder;
 
-/// Makes a folder ready for a start: no server in it, and a cluster. Returns the server program and the password.
-pub(super) fn prepare(binaries: &Path, folder: &DataFolder) -> anyhow::Result<(PathBuf, String)> {
+/// Ends a leftover server, and creates a cluster unless there is a usable one. Returns the program and the password.
+pub(super) fn prepare(binaries: &Path, folder: &DataFolder) -> Result<(PathBuf, String)> {
     let binaries = runnable(binaries, folder)?;
     let program = binaries.join("postgres");
     let (data, fresh) = (data(folder), folder.path().join("data.new"));
@@ -37,14 +36,8 @@ pub(super) fn prepare(binaries: &Path, folder: &DataFolder) -> anyhow::Result<(P
     Ok((program, password))
 }
 
-fn create_cluster(
-    initdb: &Path,
-    folder: &DataFolder,
-    fresh: &Path,
-    major: u32,
-    password: &str,
-) -> anyhow::Result<()> {
-    // Case and classes of all alphabets, the same on every system; before 17 only the system's library has them.
+fn create_cluster(initdb: &Path, folder: &DataFolder, into: &Path, major: u32, password: &str) -> Result<()> {
+    // Upper and lower case of all alphabets, the same on every system; before 17 only the system's library knows them.
     let locales: &[&[&str]] = if major >= 17 {
         &[&["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]]
     } else {
@@ -58,11 +51,11 @@ fn create_cluster(
         .with_context(|| path.display().to_string())?;
     let mut errors = String::new();
     for locale in locales {
-        remove(fresh)?;
-        let created = DirBuilder::new().mode(0o700).create(fresh).and_then(|()| folder.account().give(fresh));
-        created.with_context(|| fresh.display().to_string())?;
+        remove(into)?;
+        let created = DirBuilder::new().mode(0o700).create(into).and_then(|()| folder.account().give(into));
+        created.with_context(|| into.display().to_string())?;
         let mut command = folder.account().command(initdb);
-        command.arg("-D").arg(fresh).arg("--pwfile").arg(&path).args(*locale);
+        command.arg("-D").arg(into).arg("--pwfile").arg(&path).args(*locale);
         command.args(["-U", "postgres", "-E", "UTF8", "-N", "-A", "password"]);
         if major >= 16 {
             // The password is random and long: hashing it 4096 times would only slow down each connection.
@@ -75,31 +68,6 @@ fn create_cluster(
         errors = last_lines(&String::from_utf8_lossy(&run.stderr));
     }
     bail!("initdb failed:\n{errors}")
-}
-
-/// Returns binaries that the folder's account can run: the given ones, or a copy of their tree in the folder.
-fn runnable(binaries: &Path, folder: &DataFolder) -> anyhow::Result<PathBuf> {
-    let binaries = binaries.canonicalize().with_context(|| binaries.display().to_string())?;
-    let Some(tree) = packages::whole_tree(&binaries) else {
-        return Ok(binaries);
-    };
-    if folder.account().can_run(&binaries.join("postgres")) {
-        return Ok(binaries);
-    }
-    // Libraries and shared files are found relative to the programs: the tree stays whole.
-    let copy = folder.path().join("server");
-    remove(&copy)?;
-    let (mut cp, mut chmod) = (Command::new("cp"), Command::new("chmod"));
-    for command in [cp.arg("-RL").arg(tree).arg(&copy), chmod.args(["-R", "a+rX"]).arg(&copy)] {
-        let run = output(command)?;
-        ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    }
-    Ok(copy.join(binaries.strip_prefix(tree)?))
-}
-
-/// Reads 15 out of `postgres (PostgreSQL) 15.18 (Debian …)`.
-fn major_version(said: &str) -> Option<u32> {
-    said.split(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty())?.parse().ok()
 }
 
 pub(super) fn data(folder: &DataFolder) -> PathBuf {
@@ -117,32 +85,4 @@ pub(super) fn log_end(folder: &DataFolder) -> String {
 fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(20)..].join("\n")
-}
-
-/// Removes a file or folder, which need not exist.
-fn remove(path: &Path) -> anyhow::Result<()> {
-    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).context(path.display().to_string())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn output(command: &mut Command) -> anyhow::Result<Output> {
-    let output = command.stdin(Stdio::null()).output();
-    output.with_context(|| format!("cannot run {}", command.get_program().display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_major_version_is_read_from_what_the_program_says() {
-        assert_eq!(major_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"), Some(15));
-        assert_eq!(major_version("postgres (PostgreSQL) 19beta1"), Some(19));
-        assert_eq!(major_version(""), None);
-    }
 }

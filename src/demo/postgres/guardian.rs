@@ -1,40 +1,31 @@
-//! The shell script that stands between us and the server, so that the server ends when we do.
-//!
-//! A server that its script or an earlier owner of the folder left is found by its process id and its data, and ended by
-//! signals.
+//! The shell script between us and the server, which ends the server when we end.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::{BufRead as _, BufReader, Write as _},
-    os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
-    path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::{unix::fs::OpenOptionsExt as _, unix::process::CommandExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::{fs::OpenOptions, time::Duration};
 
 use anyhow::{Context as _, bail};
-use rustix::process::{Pid, Signal, kill_process};
 
-use crate::demo::{
-    folder::DataFolder,
-    postgres::{
-        POLL_INTERVAL,
-        cluster::{data, log_end, log_path},
-    },
+use super::{
+    cluster::{data, log_end, log_path},
+    process::{IMMEDIATE_LIMIT, end_by_signal, wait_until},
 };
+use crate::demo::folder::DataFolder;
 
-/// Longest time for a shutdown in good order, which writes a checkpoint.
+#[cfg(test)]
+mod tests;
+
+/// The time limit of a fast shutdown, which writes a checkpoint.
 const FAST_LIMIT: Duration = Duration::from_secs(30);
-/// Longest time for an immediate shutdown; PostgreSQL itself kills its processes after 5 seconds.
-pub(super) const IMMEDIATE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Starts the server, prints its process id, and ends it when the input ends.
 ///
-/// `$1` is a folder to remove afterwards or nothing, the rest is the server's command. A shell starts background
-/// commands with SIGINT and SIGQUIT ignored until they install their own handlers; SIGTERM ends the server until
-/// then, and afterwards is overruled by the quicker kind of shutdown that follows. The shell itself must outlive a
-/// service manager's SIGTERM to all processes.
+/// `$1` is a folder to remove afterwards, or empty; the rest is the server's command. A shell starts background
+/// commands with SIGINT and SIGQUIT ignored until they install their own handlers. Until then SIGTERM ends the server;
+/// afterwards the faster shutdown that follows overrides it. The shell itself must survive a service manager's SIGTERM
+/// to all processes.
 const GUARDIAN: &str = r#"
 temporary=$1; shift
 "$@" </dev/null >&2 &
@@ -48,17 +39,16 @@ wait "$server"
 [ -z "$temporary" ] || rm -rf -- "$temporary"
 "#;
 
-/// The script that ends the server when we end.
 pub(super) struct Guardian {
     pub(super) script: Child,
-    /// The script reads from it; only we hold it, since Rust's pipes are closed in every other child.
+    /// The script's input, which only we hold: Rust closes its pipes in every other child.
     pub(super) input: Option<ChildStdin>,
     pub(super) server: u32,
     pub(super) data: PathBuf,
 }
 
 impl Guardian {
-    /// Starts the server and learns its process id, but does not wait until it answers.
+    /// Starts the server and returns once its process id is known, before it accepts connections.
     pub(super) fn spawn(
         program: &Path,
         folder: &DataFolder,
@@ -78,7 +68,7 @@ impl Guardian {
             command.arg("-c").arg(format!("{name}={value}"));
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
-        // A group of its own: Ctrl-C at the terminal reaches only us. `/`: nothing is kept from being unmounted.
+        // Its own group, so that Ctrl-C at the terminal reaches only us; `/`, so that it blocks no unmount.
         command.process_group(0).current_dir("/").env("LC_ALL", "C");
         let mut script = command.spawn().context("cannot run /bin/sh")?;
         let input = script.stdin.take();
@@ -92,16 +82,16 @@ impl Guardian {
         Ok(Self { script, input, server, data })
     }
 
-    /// Ends the server in good order and waits for it.
+    /// Shuts the server down in order and waits for it.
     pub(super) fn shut_down(&mut self) -> anyhow::Result<()> {
         if let Some(input) = &mut self.input {
-            // A script that has ended cannot be told; the server is then ended by a signal.
+            // If the script has ended, a signal ends the server.
             input.write_all(b"fast\n").ok();
         }
         self.end(FAST_LIMIT)
     }
 
-    /// Ends the server and waits for it: at once, unless the script was told otherwise.
+    /// Ends the server and waits for it: at once, unless the script was asked for a fast shutdown.
     fn end(&mut self, limit: Duration) -> anyhow::Result<()> {
         drop(self.input.take());
         wait_until(limit, || self.script_ended());
@@ -121,72 +111,4 @@ impl Drop for Guardian {
             tracing::warn!(%error, "a private PostgreSQL stays behind");
         }
     }
-}
-
-/// Ends a server that an earlier owner of the folder left. Nobody else uses it: we hold the folder's lock.
-pub(super) fn end_leftover(data: &Path) -> anyhow::Result<()> {
-    let pid = fs::read_to_string(data.join("postmaster.pid"))
-        .ok()
-        .and_then(|file| file.lines().next()?.trim().parse().ok());
-    let Some(pid) = pid.filter(|pid| is_server(*pid, data)) else {
-        return Ok(());
-    };
-    tracing::info!(pid, "ending a private PostgreSQL that an earlier run left");
-    end_by_signal(pid, data)
-}
-
-/// Ends a server if it still runs, by force if need be.
-fn end_by_signal(pid: u32, data: &Path) -> anyhow::Result<()> {
-    for signal in [Signal::QUIT, Signal::KILL] {
-        if !is_server(pid, data) {
-            return Ok(());
-        }
-        if let Some(process) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-            // It may have ended meanwhile.
-            kill_process(process, signal).ok();
-        }
-        if wait_until(IMMEDIATE_LIMIT, || !is_server(pid, data)) {
-            return Ok(());
-        }
-    }
-    bail!("PostgreSQL (process {pid}) does not end")
-}
-
-/// Whether this process runs a PostgreSQL on this data; a number that another program got meanwhile does not count,
-/// nor does a process that has ended but whose parent has not looked.
-pub(super) fn is_server(pid: u32, data: &Path) -> bool {
-    let data = data.to_string_lossy();
-    if let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) {
-        let line = String::from_utf8_lossy(&line);
-        return line.split('\0').any(|argument| argument == data) && line.contains("postgres");
-    }
-    let ps = Command::new("ps").args(["-o", "args=", "-p", &pid.to_string()]).output();
-    ps.is_ok_and(|ps| String::from_utf8_lossy(&ps.stdout).contains(&format!("postgres -D {data}")))
-}
-
-/// Whether a process is gone, or has ended without its parent having looked. Unlike the command line, which is empty
-/// for a moment while a process becomes another program, this can be asked at any time.
-pub(super) fn has_ended(pid: u32) -> bool {
-    let state = match fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(line) => line.rsplit(')').next().map(str::to_owned),
-        Err(_) if Path::new("/proc/self/stat").exists() => None,
-        Err(_) => Command::new("ps")
-            .args(["-o", "stat=", "-p", &pid.to_string()])
-            .output()
-            .ok()
-            .and_then(|ps| String::from_utf8(ps.stdout).ok()),
-    };
-    state.is_none_or(|state| matches!(state.trim_start().chars().next(), None | Some('Z' | 'X')))
-}
-
-/// Waits until something holds, for a limited time; returns whether it does.
-pub(super) fn wait_until(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + limit;
-    while !holds() {
-        if Instant::now() >= deadline {
-            return false;
-        }
-        thread::sleep(POLL_INTERVAL);
-    }
-    true
 }

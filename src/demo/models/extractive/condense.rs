@@ -1,16 +1,15 @@
-//! Rewrites a question that refers to what was said before.
+//! Rewrites a question that refers to earlier messages.
 
 use crate::demo::models::{
     completions::{Message, Role, last_user_text},
     extractive::words::{is_stop_word, words},
 };
 
-/// Words that refer to what was said before.
 const REFERRING: &[&str] = &[
     "and", "it", "its", "one", "ones", "that", "their", "them", "these", "they", "this", "those", "version",
 ];
 
-/// Puts the customer's question before it in front of one that refers to it.
+/// Prepends the customer's previous question to one that refers to it.
 pub(super) fn condense(messages: &[Message]) -> String {
     let question = last_user_text(messages).trim();
     let refers = words(question).any(|word| REFERRING.binary_search(&word.as_str()).is_ok());
@@ -23,7 +22,7 @@ pub(super) fn condense(messages: &[Message]) -> String {
     }
 }
 
-/// Whether two or more words in a row are written like a name.
+/// Whether two or more consecutive words are capitalized like a name.
 fn names_a_product(text: &str) -> bool {
     let is_name =
         |word: &str| word.starts_with(|letter: char| letter.is_uppercase() || letter.is_ascii_digit());

@@ -1,29 +1,19 @@
 //! Reads the prompt: marked passages, then the question.
 
-use crate::demo::models::extractive::words::{Stems, sentences, stems};
+use super::stems::{Stems, stems};
+use super::tag::{attribute, closing, opening};
+use super::{facts::Fact, words::sentences};
 
-/// One passage of the context.
 #[derive(Debug, PartialEq)]
 pub(super) struct Passage {
-    /// By which number it is cited.
+    /// The number that cites it.
     pub(super) number: String,
     pub(super) title: String,
     pub(super) title_stems: Stems,
-    /// Lines such as `price: 89.00`, in their order.
     pub(super) facts: Vec<Fact>,
     pub(super) sentences: Vec<Sentence>,
 }
 
-/// A line `name: value`.
-#[derive(Debug, PartialEq)]
-pub(super) struct Fact {
-    pub(super) name: String,
-    pub(super) value: String,
-    pub(super) name_stems: Stems,
-    pub(super) stems: Stems,
-}
-
-/// A sentence of a passage's prose.
 #[derive(Debug, PartialEq)]
 pub(super) struct Sentence {
     pub(super) text: String,
@@ -32,7 +22,7 @@ pub(super) struct Sentence {
 
 /// Splits the last user message into passages and question.
 ///
-/// The first opening line fixes the mark; a passage's text cannot open or close a passage without knowing it.
+/// The first opening line sets the mark; text in a passage cannot open or close one without knowing it.
 pub(super) fn read(message: &str) -> (Vec<Passage>, &str) {
     let (mut passages, mut open, mut mark) = (Vec::new(), None::<Passage>, None);
     let (mut end, mut rest) = (0, message);
@@ -73,55 +63,17 @@ impl Passage {
     }
 
     fn add_line(&mut self, line: &str) {
-        match as_fact(line) {
-            Some((name, value)) => self.facts.push(Fact {
-                name: name.to_owned(),
-                value: value.to_owned(),
-                name_stems: stems(name),
-                stems: stems(line),
-            }),
-            None => self.sentences.extend(
-                sentences(line)
-                    .into_iter()
-                    .map(|sentence| Sentence { text: sentence.to_owned(), stems: stems(sentence) }),
-            ),
+        if let Some(fact) = Fact::parse(line) {
+            return self.facts.push(fact);
         }
+        let sentence = |text: &str| Sentence { text: text.to_owned(), stems: stems(text) };
+        self.sentences.extend(sentences(line).into_iter().map(sentence));
     }
 
-    /// The value of a fact by its name, without regard to case.
+    /// The value of a fact by its name, ignoring case.
     pub(super) fn fact(&self, name: &str) -> Option<&str> {
         self.facts.iter().find(|fact| fact.name.eq_ignore_ascii_case(name)).map(|fact| fact.value.as_str())
     }
-}
-
-/// Mark and attributes of `<passage-MARK n="1" …>`.
-fn opening(line: &str) -> Option<(&str, &str)> {
-    let inner = line.strip_prefix("<passage-")?.strip_suffix('>')?;
-    Some(inner.split_once(' ').unwrap_or((inner, "")))
-}
-
-fn closing(line: &str) -> Option<&str> {
-    line.strip_prefix("</passage-")?.strip_suffix('>')
-}
-
-fn attribute(attributes: &str, name: &str) -> Option<String> {
-    let label = format!("{name}=\"");
-    let (at, _) =
-        attributes.match_indices(&label).find(|(at, _)| *at == 0 || attributes[..*at].ends_with(' '))?;
-    let (value, _) = attributes[at + label.len()..].split_once('"')?;
-    let entities = [("&quot;", "\""), ("&#34;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
-    Some(entities.iter().fold(value.to_owned(), |value, (entity, letter)| value.replace(entity, letter)))
-}
-
-/// A name of up to three words, a colon and a value that is not a sentence.
-fn as_fact(line: &str) -> Option<(&str, &str)> {
-    let (name, value) = line.split_once(": ")?;
-    let value = value.trim();
-    let is_name = name.split_whitespace().count() <= 3
-        && name.len() <= 30
-        && name.starts_with(char::is_alphabetic)
-        && name.chars().all(|letter| letter.is_alphanumeric() || " _-".contains(letter));
-    (is_name && !value.is_empty() && !value.ends_with(['.', '!', '?'])).then_some((name, value))
 }
 
 #[cfg(test)]

@@ -1,0 +1,128 @@
+//! `[embedding]` and `[embedding.next]`: how texts become vectors.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use serde_json::{Value as Json, json};
+
+use super::defaults::{count, seconds};
+use super::{ReadError, Section, Setting, Value, endpoint::Endpoint, table, value::wrong};
+
+/// pgvector's own limit for an HNSW index on `halfvec`.
+const MAX_DIMENSIONS: u32 = 4000;
+
+table! {
+    /// `[embedding]`: how texts become vectors.
+    pub struct Embedding, section {
+        endpoint: Endpoint = flat(),
+        timeout: Duration = get(seconds(60)),
+        model: String = with(|section, key| own(section, key, "text-embedding-3-small".to_owned())),
+        dimensions: NonZeroU32 = with(dimensions),
+        max_input_tokens: NonZeroU32 = get(count(8192)),
+        max_inputs: NonZeroU32 = get(count(2048)),
+        max_request_tokens: NonZeroU32 = get(count(300_000)),
+        tokenizer: TokenizerChoice = with(tokenizer),
+        chunk_tokens: NonZeroU32 = get(count(300)),
+        chunk_overlap: u32 = get(50),
+        cache_entries: u32 = get(1_000_000),
+        usd_per_million_tokens: f64 = get(0.02),
+        /// A second model, for the index version that is to replace the current one.
+        next: Option<Box<Embedding>> = optional_table(),
+    }
+    check {
+        check_sizes(section, chunk_tokens, chunk_overlap, max_input_tokens, max_request_tokens);
+        check_next(section, &model, dimensions, &next);
+    }
+}
+
+fn is_next(section: &Section<'_>) -> bool {
+    section.path() == "embedding.next"
+}
+
+/// A key that identifies the model: required for the next model.
+fn own<T: Setting>(section: &Section<'_>, key: &str, default: T) -> Result<T, ReadError> {
+    if is_next(section) { section.required(key) } else { section.get(key, default) }
+}
+
+fn dimensions(section: &Section<'_>, key: &str) -> Result<NonZeroU32, ReadError> {
+    let dimensions = own(section, key, count(1536))?;
+    if dimensions.get() <= MAX_DIMENSIONS {
+        return Ok(dimensions);
+    }
+    let most = format!("must not exceed {MAX_DIMENSIONS}, the most that pgvector can index");
+    Err(section.fault(key, format!("{most}: not {dimensions}")))
+}
+
+/// Notes the sizes that do not fit each other. Those that could not be read are skipped.
+fn check_sizes(
+    section: &Section<'_>,
+    chunk: Result<NonZeroU32, ReadError>,
+    overlap: Result<u32, ReadError>,
+    input: Result<NonZeroU32, ReadError>,
+    request: Result<NonZeroU32, ReadError>,
+) {
+    let [chunk, input, request] = [chunk, input, request].map(|size| size.map(NonZeroU32::get));
+    let check = |key, size, breaks: fn(&u32, &u32) -> bool, other, rule: &str, relation: &str| {
+        if let (Ok(size), Ok(other)) = (size, other)
+            && breaks(&size, &other)
+        {
+            section.fault(key, format!("{rule}: {size} {relation} {other}"));
+        }
+    };
+    check("chunk_overlap", overlap, u32::ge, chunk, "must be smaller than chunk_tokens", "is not below");
+    check("chunk_tokens", chunk, u32::gt, input, "must not exceed max_input_tokens", "is above");
+    check("max_request_tokens", request, u32::lt, input, "must not be below max_input_tokens", "is below");
+}
+
+/// The next model must differ from the current one, and shares its cache.
+fn check_next(
+    section: &Section<'_>,
+    model: &Result<String, ReadError>,
+    dimensions: Result<NonZeroU32, ReadError>,
+    next: &Result<Option<Box<Embedding>>, ReadError>,
+) {
+    if is_next(section) {
+        section.refuse(&[
+            ("belongs to [embedding]: one cache serves both models", &["cache_entries"]),
+            ("belongs to [embedding]", &["next"]),
+        ]);
+    }
+    if let (Ok(model), Ok(dimensions), Ok(Some(next))) = (model, dimensions, next)
+        && (model, dimensions) == (&next.model, next.dimensions)
+    {
+        section.section("next").fault("model", "is the model of [embedding], with the same dimensions");
+    }
+}
+
+/// The tokenizer that counts tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenizerChoice {
+    /// `OpenAI`'s, compiled in.
+    Cl100kBase,
+    /// A `tokenizer.json`: its path as written, and its contents.
+    #[expect(missing_docs, reason = "the names say it")]
+    File { file: String, json: Vec<u8> },
+}
+
+impl Setting for TokenizerChoice {
+    fn read(value: &Value) -> Result<Self, String> {
+        match value {
+            Value::Text(name) if name == "cl100k_base" => Ok(Self::Cl100kBase),
+            other => wrong("\"cl100k_base\" or { file = \"tokenizer.json\" }", other),
+        }
+    }
+
+    fn show(&self) -> Json {
+        match self {
+            Self::Cl100kBase => json!("cl100k_base"),
+            Self::File { file, .. } => json!({ "file": file }),
+        }
+    }
+}
+
+/// Here `{ file = … }` is the tokenizer itself, not a file that holds its name.
+fn tokenizer(section: &Section<'_>, key: &str) -> Result<TokenizerChoice, ReadError> {
+    match section.file(key) {
+        Some(file) => file.map(|(file, json)| TokenizerChoice::File { file, json }),
+        None => section.get(key, TokenizerChoice::Cl100kBase),
+    }
+}
