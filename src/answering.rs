@@ -1,7 +1,7 @@
 //! Answers questions from the index: retrieve, prompt, complete, judge, settle.
 //!
 //! The decisions are pure: [`sku`] finds article numbers in a question, [`condense`](mod@condense) rewrites a follow-up,
-//! [`prompt`] builds the request to the model, [`grounding`] checks its answer, [`human`] recognises a wish for a human,
+//! [`prompt`] builds the request to the model, [`grounding`] checks its answer, [`human_request`] recognises a wish for a human,
 //! [`verdict`] decides what the customer gets and whether a human is asked for. [`job`] takes a question through all
 //! steps.
 
@@ -10,15 +10,15 @@ use std::collections::BTreeMap;
 pub mod complete;
 pub mod condense;
 pub mod cost;
+pub mod fallback;
 pub mod grounding;
-pub mod human;
+pub mod human_request;
 pub mod job;
 pub mod object;
 pub mod passage;
 pub mod prompt;
 pub mod question;
 pub mod retrieve;
-pub mod settle;
 pub mod sku;
 pub mod stream;
 pub mod verdict;

@@ -19,7 +19,7 @@ use crate::{answering::retrieve::Retriever, store::Store};
 
 mod answers;
 mod auth;
-mod catalogue;
+mod change_reports;
 mod checks;
 mod escalations;
 mod events;
@@ -83,8 +83,8 @@ pub fn api(api: Api) -> Router {
         .routes(routes!(search::search))
         .routes(routes!(escalations::list))
         .routes(routes!(escalations::acknowledge))
-        .routes(routes!(catalogue::refresh))
-        .routes(routes!(catalogue::sync))
+        .routes(routes!(change_reports::refresh))
+        .routes(routes!(change_reports::sync))
         .routes(routes!(operations::deliveries))
         .routes(routes!(operations::redeliver))
         .routes(routes!(operations::usage))

@@ -13,15 +13,15 @@
 //! |---|---|
 //! | [`catalogue`] | what a document is: key, fingerprint, templates, comparison with the known rows |
 //! | [`source`] | reads a shop as a catalogue: PostgreSQL by listing, polling and triggers; feeds |
-//! | [`sync`] | finds what changed: `reconcile` compares a whole source, `watch` polls and listens to triggers |
+//! | [`sync`] | finds what changed: `reconcile` compares a whole source, `watch` polls, and reads what triggers noted |
 //! | [`indexing`] | makes the index match: `refresh` is the pipeline over a batch, `chunking` cuts texts, `fill` fills an index version, `maintain` builds HNSW indexes |
-//! | [`answering`] | answers a question: `condense`, `retrieve`, `prompt`, `complete`, `grounding`; `verdict` decides between answer, refusal and hand-over |
+//! | [`answering`] | answers a question: `condense`, `retrieve`, `prompt`, `complete`, `grounding`; `verdict` decides between answer, refusal and hand-over, [`job`](answering::job) hands over what could not be answered |
 //! | [`evaluation`] | measures retrieval and answers on golden sets |
 //! | [`webhook`] | signs and sends deliveries; `address_filter` refuses private addresses, `job` retries |
 //! | [`model`] | requests to models: `openai` sends them, `rate_limit` holds them back |
-//! | [`job`] | what a job is; `job::retry` is the whole retry policy |
+//! | [`job`] | what a job is; `job::retry` decides what becomes of a failed run (after a crash `queue::acknowledge` does) |
 //! | [`queue`] | runs jobs: claims, leases, acknowledgements, schedules |
-//! | [`store`] | every statement on our own tables, one file per aggregate; `store::status` counts what `status` shows |
+//! | [`store`] | every statement on our own tables, one file per aggregate; `store::status` counts documents and jobs for `cli::status` |
 //! | [`http`] | the API for other services and for operators |
 //! | [`retention`] | deletes old rows |
 //! | [`cli`], [`daemon`], [`config`], `demo` | the commands, the composition root, the settings, the embedded default |

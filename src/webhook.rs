@@ -1,13 +1,12 @@
 //! Delivers messages to other services, signed by Standard Webhooks.
 //!
-//! Addresses of private networks are refused unless the settings allow them; `webhook/address_filter.rs` checks them when
-//! the connection is made. Redirects are not followed.
+//! Addresses of private networks are refused unless the settings allow them; `webhook/address_filter.rs` checks them. Redirects are not followed.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::{StatusCode, header, redirect};
-use url::{Host, Url};
+use url::Url;
 use uuid::Uuid;
 
 use crate::{clock, http_client, retry_hint};
@@ -15,7 +14,7 @@ use crate::{clock, http_client, retry_hint};
 mod address_filter;
 pub mod job;
 
-use address_filter::{Resolver, is_public};
+use address_filter::{Resolver, check_literal};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
@@ -95,7 +94,7 @@ impl Webhook {
 
     /// Sends a message; returns the status of the response. The receiver recognises a repeated message by its `id`.
     pub async fn deliver(&self, id: Uuid, body: &str, now: DateTime<Utc>) -> Result<u16, DeliveryError> {
-        self.check_literal()?;
+        check_literal(&self.url, self.allow_private)?;
         let (id, timestamp) = (id.to_string(), now.timestamp());
         let signature = self.signer.sign(&id, timestamp, body.as_bytes());
         let signature = signature.map_err(|error| DeliveryError::Unreachable(error.to_string()))?;
@@ -114,18 +113,6 @@ impl Webhook {
             StatusCode::GONE => Err(DeliveryError::Gone),
             status => Err(DeliveryError::Refused { code: status.as_u16(), retry_after }),
         }
-    }
-
-    fn check_literal(&self) -> Result<(), DeliveryError> {
-        let address = match self.url.host() {
-            Some(Host::Ipv4(address)) => IpAddr::V4(address),
-            Some(Host::Ipv6(address)) => IpAddr::V6(address),
-            _ => return Ok(()),
-        };
-        if self.allow_private || is_public(address) {
-            return Ok(());
-        }
-        Err(DeliveryError::Private(address.to_string()))
     }
 }
 

@@ -18,10 +18,10 @@ use crate::{
         Question,
         complete::{Composer, Conversation},
         cost::AnswerCost,
-        human::wants_human,
+        fallback::FallbackSettings,
+        human_request::wants_human,
         object::{AnswerStatus, EscalationReason, Settlement, Source},
         retrieve::Retriever,
-        settle::SettleSettings,
         stream::Draft,
     },
     job::{Attempt, Job, JobError, OUTAGE, Outcome},
@@ -39,7 +39,7 @@ pub struct AnswerQuestion {
     pub store: Store,
     pub retriever: Arc<Retriever>,
     pub composer: Arc<Composer>,
-    pub settle: SettleSettings,
+    pub fallback: FallbackSettings,
     pub limits: AnswerLimits,
     /// Dollars that answers may cost in a day (UTC); zero is no limit.
     pub daily_usd: f64,
@@ -91,20 +91,21 @@ impl Job for AnswerQuestion {
         };
         let settlement = match answer {
             Ok(settlement) => settlement,
-            Err(error) if error.ends(attempt) => self.settle.fail(&error),
+            Err(error) if error.ends(attempt) => self.fallback.fail(&error),
             Err(error) => {
                 cost.account(&self.store).await;
                 return Err(error);
             }
         };
         self.store.settle(&taken, &settlement, cost.cost()).instrument(info_span!("settle")).await?;
+        let is_ungrounded = !settlement.is_sound();
         let Settlement { status, outcome, nearest_distance, escalation_reason, .. } = settlement;
         telemetry::answered(
             outcome.map_or(status.into(), Into::into),
             taken.age + began.elapsed(),
             nearest_distance,
             escalation_reason.map(Into::into),
-            escalation_reason == Some(EscalationReason::Ungrounded),
+            is_ungrounded,
         );
         Ok(Outcome::Committed)
     }
@@ -124,7 +125,7 @@ impl AnswerQuestion {
         }
         let daily = self.daily_usd;
         if taken.is_paused || daily > 0.0 && taken.usd_today >= daily {
-            return Ok(self.settle.pause(locale));
+            return Ok(self.fallback.pause(locale));
         }
         let (began, draft) = (Instant::now(), Draft::default());
         let limit = self.limits.timeout;
@@ -138,7 +139,7 @@ impl AnswerQuestion {
         };
         let left = self.limits.fallback_after.saturating_sub(taken.age + began.elapsed());
         match answer {
-            Err(error) if error.waits() && left.is_zero() => Ok(self.settle.pause(locale)),
+            Err(error) if error.waits() && left.is_zero() => Ok(self.fallback.pause(locale)),
             // However long the server asks to wait, the fallback comes soon after that time.
             other => other.map_err(|error| error.within(left.max(Duration::from_secs(1)))),
         }
@@ -166,7 +167,7 @@ impl AnswerQuestion {
         if wants_human(question) {
             settlement.escalation_reason = Some(EscalationReason::AskedForHuman);
         }
-        let usage = Some(cost.usage(&self.settle.model));
+        let usage = Some(cost.usage(&self.fallback.model));
         Ok(Settlement { standalone_question: Some(standalone), usage, ..settlement })
     }
 

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use secrecy::ExposeSecret;
 
 use crate::{
-    answering::{complete::Composer, job::AnswerQuestion, retrieve::Retriever, settle::SettleSettings},
+    answering::{complete::Composer, fallback::FallbackSettings, job::AnswerQuestion, retrieve::Retriever},
     catalogue::{Catalogue, CatalogueError},
     config::{self, Config, Retrieval, Source, SourceKind},
     daemon::plan::PlanCatalogue,
@@ -88,7 +88,7 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         store: store.clone(),
         retriever: retriever.clone(),
         composer: composer.clone(),
-        settle: SettleSettings {
+        fallback: FallbackSettings {
             escalate_above_distance: config.answers.escalate_above_distance,
             fallback: config.answers.fallback.clone(),
             model: config.answers.model.clone(),

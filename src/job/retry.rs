@@ -8,7 +8,7 @@ use crate::{
     model::ModelError,
     store::{
         StoreError,
-        jobs::{Failure, WaitsFor},
+        jobs::{AfterFailure, WaitsFor},
     },
 };
 
@@ -60,15 +60,18 @@ impl JobError {
         matches!(self, Self::Snooze { .. } | Self::Withheld { .. })
     }
 
-    /// The job's next state after this attempt; `random` is from 0 to 1.
-    pub fn failure(&self, backoff: Backoff, attempt: u32, random: f64) -> Failure {
-        match self {
-            Self::Retry(_) | Self::LeaseLost => Failure::Retry(backoff.after(attempt, random)),
-            Self::Snooze { after, .. } => Failure::Snooze(spread(*after, random), None),
-            Self::Withheld { after, by, .. } => Failure::Snooze(spread(*after, random), Some(by.clone())),
-            Self::Dead(_) => Failure::Dead { rejected_by: None },
-            Self::Rejected { server, .. } => Failure::Dead { rejected_by: Some(server.clone()) },
-        }
+    /// What becomes of the job after this attempt; `None` if another worker has it. `random` is from 0 to 1.
+    pub fn after(&self, backoff: Backoff, attempt: u32, random: f64) -> Option<AfterFailure> {
+        Some(match self {
+            Self::Retry(_) => AfterFailure::Retry(backoff.after(attempt, random)),
+            Self::LeaseLost => return None,
+            Self::Snooze { after, .. } => AfterFailure::Snooze(spread(*after, random), None),
+            Self::Withheld { after, by, .. } => {
+                AfterFailure::Snooze(spread(*after, random), Some(by.clone()))
+            }
+            Self::Dead(_) => AfterFailure::Dead { rejected_by: None },
+            Self::Rejected { server, .. } => AfterFailure::Dead { rejected_by: Some(server.clone()) },
+        })
     }
 }
 

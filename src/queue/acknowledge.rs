@@ -15,7 +15,7 @@ use crate::{
     queue::{slots::Slots, wait_log::Waits},
     store::{
         StoreError,
-        jobs::{Ending, Failure, JobEnd, Lease},
+        jobs::{AfterFailure, Ending, JobEnd, Lease},
     },
 };
 
@@ -92,20 +92,24 @@ fn ends(slots: &Slots, batch: impl Iterator<Item = RunEnd>, waits: &mut Waits) -
                 ends.push(JobEnd::done(lease, follow_ups));
                 continue;
             }
-            RunResult::Outcome(Err(JobError::LeaseLost)) => {
-                tracing::info!(job.id = lease.job, "job {} is no longer ours: its lease was lost", lease.job);
-                lost.push(lease);
-                continue;
-            }
             RunResult::Outcome(Err(error)) => {
-                (error.failure(slots.limits.backoff, attempt, rand::random()), error.to_string())
+                let Some(after) = error.after(slots.limits.backoff, attempt, rand::random()) else {
+                    tracing::info!(
+                        job.id = lease.job,
+                        "job {} is no longer ours: its lease was lost",
+                        lease.job
+                    );
+                    lost.push(lease);
+                    continue;
+                };
+                (after, error.to_string())
             }
-            RunResult::Crash { reason, is_shared: true } => (Failure::Suspect, reason),
+            RunResult::Crash { reason, is_shared: true } => (AfterFailure::Suspect, reason),
             RunResult::Crash { reason, is_shared: false } => {
-                (Failure::Crash(slots.limits.backoff.after(attempt, rand::random())), reason)
+                (AfterFailure::Crash(slots.limits.backoff.after(attempt, rand::random())), reason)
             }
         };
-        if let Failure::Snooze(after, _) = failure {
+        if let AfterFailure::Snooze(after, _) = failure {
             waits.add(lease.job, error.clone(), after);
         } else {
             tracing::warn!(job.id = lease.job, attempt, "job {} did not succeed: {error}", lease.job);
@@ -175,7 +179,7 @@ fn refused(slots: &Slots, end: JobEnd, error: &StoreError) -> Option<JobEnd> {
         // Its follow-up jobs cannot be enqueued, and a retry would not help.
         Ending::Done(_) => {
             let error = format!("its outcome cannot be written: {error}");
-            Some(JobEnd::failed(lease, Failure::Dead { rejected_by: None }, error))
+            Some(JobEnd::failed(lease, AfterFailure::Dead { rejected_by: None }, error))
         }
         Ending::Failed(..) => {
             tracing::error!(job.id = lease.job, %error, "the failure of job {} cannot be written", lease.job);

@@ -3,7 +3,8 @@
 //! A listing is the key and the hash of each row. The hash covers the columns that are read and the source's settings, so
 //! that an edited template is a change of every row, and nothing else.
 //!
-//! `postgres/polling.rs` finds changes sooner than a listing does, `postgres/triggers.rs` installs the triggers.
+//! `postgres/change_hints.rs` finds changes sooner than a listing does: it polls, and reads what triggers noted.
+//! `postgres/triggers.rs` installs the triggers.
 
 use std::time::Duration;
 
@@ -18,11 +19,11 @@ use crate::{
     pg_connection::{self, BorrowedConnection},
 };
 
+mod change_hints;
 mod connection;
 mod documents;
 mod listing;
 mod poll;
-mod polling;
 mod settings;
 mod spool;
 mod sql;

@@ -25,7 +25,7 @@ mod refresh;
 mod removal;
 
 pub use content::Content;
-pub use failures::Failure;
+pub use failures::FailureGroup;
 pub use refresh::{DocumentWrite, WriteOutcome};
 
 /// What is known of a document before it is refreshed.

@@ -29,7 +29,7 @@ pub use kinds::OnDead;
 pub use lease::Lease;
 pub(super) use lease::require_held;
 pub use listing::{JobFilter, JobRow, JobState};
-pub use outcome::{Ending, Failure, JobEnd};
+pub use outcome::{AfterFailure, Ending, JobEnd};
 pub use upkeep::Promotion;
 pub use waits::{BudgetWait, SlotWait, WaitReason, WaitsFor};
 

@@ -1,4 +1,4 @@
-//! What `status` shows: documents by source here, jobs in `status/queues.rs`.
+//! Counts documents by source; `status/queues.rs` counts jobs by kind.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -6,8 +6,22 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
 
 use super::DeliveryError;
+
+/// Checks an address that the URL itself names. No name is resolved for it.
+pub(super) fn check_literal(url: &Url, allow_private: bool) -> Result<(), DeliveryError> {
+    let address = match url.host() {
+        Some(Host::Ipv4(address)) => IpAddr::V4(address),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address),
+        _ => return Ok(()),
+    };
+    if allow_private || is_public(address) {
+        return Ok(());
+    }
+    Err(DeliveryError::Private(address.to_string()))
+}
 
 /// Resolves names to allowed addresses.
 pub(super) struct Resolver {
@@ -38,7 +52,7 @@ fn allowed(
 }
 
 /// Whether an address is one of the public internet, by the registries of special addresses (RFC 6890).
-pub(super) fn is_public(address: IpAddr) -> bool {
+fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),

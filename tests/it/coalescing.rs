@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::prelude::*;
 use proptest::prelude::*;
-use shopkeeper::store::jobs::{Failure, JobEnd, Lease, UnwrittenEnds};
+use shopkeeper::store::jobs::{AfterFailure, JobEnd, Lease, UnwrittenEnds};
 use sqlx::postgres::PgPoolOptions;
 
 /// What happens next.
@@ -76,9 +76,9 @@ impl Model {
                     self.covered = self.covered.max(follows);
                 }
             }
-            Event::Retry => self.fail(store, Failure::Retry(Duration::ZERO)).await,
-            Event::Snooze => self.fail(store, Failure::Snooze(Duration::from_micros(1), None)).await,
-            Event::Die => self.fail(store, Failure::Dead { rejected_by: None }).await,
+            Event::Retry => self.fail(store, AfterFailure::Retry(Duration::ZERO)).await,
+            Event::Snooze => self.fail(store, AfterFailure::Snooze(Duration::from_micros(1), None)).await,
+            Event::Die => self.fail(store, AfterFailure::Dead { rejected_by: None }).await,
             Event::GiveBack => {
                 if let Some((lease, _)) = self.held.take() {
                     store.give_back(&[lease]).await.unwrap();
@@ -191,7 +191,7 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
                 sqlx::query("insert into seen values ($1)").bind(seen).execute(&pool).await.unwrap();
             }
             let end = if is_failure {
-                let failure = Failure::Retry(Duration::from_micros(rand::random_range(0..2)));
+                let failure = AfterFailure::Retry(Duration::from_micros(rand::random_range(0..2)));
                 JobEnd::failed(job.lease, failure, String::new())
             } else {
                 JobEnd::done(job.lease, Vec::new())

@@ -8,7 +8,7 @@ use crate::{
 use shopkeeper::{
     answering::object::{AnswerStatus, Settlement},
     queue::Limits,
-    store::jobs::{Failure, JobEnd, Lease},
+    store::jobs::{AfterFailure, JobEnd, Lease},
 };
 use sqlx::postgres::PgListener;
 use tokio::sync::Notify;
@@ -110,7 +110,7 @@ async fn whoever_makes_a_job_ready_rings_the_bell() {
     world.store.give_back(&[take().await]).await.unwrap();
     heard("a job that was given back").await;
     let (lease, error) = (take().await, "as wished".to_owned());
-    let again = JobEnd::failed(lease, Failure::Retry(Duration::ZERO), error);
+    let again = JobEnd::failed(lease, AfterFailure::Retry(Duration::ZERO), error);
     world.store.end_jobs(&[again]).await.unwrap();
     heard("a job that is tried again at once").await;
     let lease = take().await;
@@ -238,7 +238,7 @@ async fn a_retry_of_a_dead_job_does_not_touch_a_newer_one_of_its_key() {
     let world = World::new().await;
     let die = async || {
         let lease: Lease = claim(&world, "w", 1, Duration::from_mins(1)).await[0].lease;
-        let died = JobEnd::failed(lease, Failure::Dead { rejected_by: None }, "as wished".to_owned());
+        let died = JobEnd::failed(lease, AfterFailure::Dead { rejected_by: None }, "as wished".to_owned());
         world.store.end_jobs(&[died]).await.unwrap();
     };
     world.execute("select shopkeeper.enqueue('scripted', 'k', '{\"n\": 1}', max_attempts => 7)").await;

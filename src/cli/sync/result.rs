@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::{cli::output, store::Store, store::documents::Failure, sync::report::SyncReport};
+use crate::{cli::output, store::Store, store::documents::FailureGroup, sync::report::SyncReport};
 
 #[derive(Serialize)]
 pub(in crate::cli) struct SyncResult {
@@ -27,7 +27,7 @@ impl SyncResult {
     pub(super) async fn load(store: &Store, report: SyncReport) -> anyhow::Result<Self> {
         let failures = store.failures(Some(&report.source), None).await?;
         let failed = failures.iter().map(|failure| failure.documents).sum();
-        let reason = |Failure { reason, documents, .. }| FailureReason { reason, documents };
+        let reason = |FailureGroup { reason, documents, .. }| FailureReason { reason, documents };
         Ok(Self { report, failed, reasons: failures.into_iter().map(reason).collect() })
     }
 }

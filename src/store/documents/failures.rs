@@ -10,7 +10,7 @@ use crate::catalogue::DocumentId;
 /// Documents that failed for the same reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct Failure {
+pub struct FailureGroup {
     pub source: String,
     pub reason: String,
     pub documents: i64,
@@ -50,9 +50,9 @@ impl Store {
     }
 
     /// Groups documents that failed at their present revision by reason, most frequent first; of a source or of all.
-    pub async fn failures(&self, source: Option<&str>, limit: Option<i64>) -> Result<Vec<Failure>> {
+    pub async fn failures(&self, source: Option<&str>, limit: Option<i64>) -> Result<Vec<FailureGroup>> {
         let failures = sqlx::query_as!(
-            Failure,
+            FailureGroup,
             r#"select source, coalesce(indexed.error, '') as "reason!", count(*) as "documents!"
                from shopkeeper.document_index as indexed
                join shopkeeper.document as document using (source, key)

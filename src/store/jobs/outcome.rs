@@ -21,7 +21,7 @@ impl JobEnd {
     }
 
     /// Ends a failed run.
-    pub fn failed(lease: Lease, failure: Failure, error: String) -> Self {
+    pub fn failed(lease: Lease, failure: AfterFailure, error: String) -> Self {
         Self { lease, ending: Ending::Failed(failure, error) }
     }
 }
@@ -32,12 +32,12 @@ pub enum Ending {
     /// The job is done, and these jobs follow from it.
     Done(Vec<NewJob>),
     /// The job goes on as the failure says; the text is its error.
-    Failed(Failure, String),
+    Failed(AfterFailure, String),
 }
 
 /// What becomes of a job whose run failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum AfterFailure {
     /// Runs again after this time, or is dead after its last attempt.
     Retry(Duration),
     /// Like `Retry`, but runs alone: its run crashed.
@@ -56,16 +56,17 @@ pub enum Failure {
 const MAX_ERROR_CHARS: usize = 2000;
 
 /// A failure as `shopkeeper.fail` takes it.
-pub(super) fn row(lease: Lease, failure: &Failure, error: &str) -> Value {
+pub(super) fn row(lease: Lease, failure: &AfterFailure, error: &str) -> Value {
     let (delay, is_charged, is_dead, is_alone) = match failure {
-        Failure::Retry(after) => (*after, true, false, false),
-        Failure::Crash(after) => (*after, true, false, true),
-        Failure::Suspect => (Duration::ZERO, false, false, true),
-        Failure::Snooze(after, _) => (*after, false, false, false),
-        Failure::Dead { .. } => (Duration::ZERO, false, true, false),
+        AfterFailure::Retry(after) => (*after, true, false, false),
+        AfterFailure::Crash(after) => (*after, true, false, true),
+        AfterFailure::Suspect => (Duration::ZERO, false, false, true),
+        AfterFailure::Snooze(after, _) => (*after, false, false, false),
+        AfterFailure::Dead { .. } => (Duration::ZERO, false, true, false),
     };
-    let rejected_by = if let Failure::Dead { rejected_by } = failure { rejected_by.as_deref() } else { None };
-    let waits_for = if let Failure::Snooze(_, waits_for) = failure { waits_for.as_ref() } else { None };
+    let rejected_by =
+        if let AfterFailure::Dead { rejected_by } = failure { rejected_by.as_deref() } else { None };
+    let waits_for = if let AfterFailure::Snooze(_, waits_for) = failure { waits_for.as_ref() } else { None };
     let model = if let Some(WaitsFor::RateLimit(model)) = waits_for { Some(model) } else { None };
     json!({
         "job": lease.job,

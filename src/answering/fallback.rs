@@ -1,4 +1,4 @@
-//! Settles questions that no model answered.
+//! What a question gets that no model answered.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::{
     job::JobError,
 };
 
-/// The settings of settlements.
+/// The settings for questions that no model answered.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names say it")]
-pub struct SettleSettings {
+pub struct FallbackSettings {
     pub escalate_above_distance: f64,
     /// The reply while no model may be asked, by language.
     pub fallback: BTreeMap<String, String>,
@@ -21,7 +21,7 @@ pub struct SettleSettings {
     pub model: String,
 }
 
-impl SettleSettings {
+impl FallbackSettings {
     /// Settles a question while no model may be asked: with the fallback, and a human is asked for.
     pub(super) fn pause(&self, locale: Option<&str>) -> Settlement {
         Settlement {
