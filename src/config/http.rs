@@ -9,7 +9,7 @@ use super::{ReadError, Section, table};
 /// When the API requires a bearer token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "kebab-case")]
-#[expect(missing_docs, reason = "named for the words")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum RequireToken {
     Always,
     UnlessLoopback,

@@ -27,7 +27,7 @@ table! {
 /// What happens to a tick while the previous run is not over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
-#[expect(missing_docs, reason = "named for the words")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Overlap {
     Skip,
     Queue,

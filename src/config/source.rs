@@ -13,7 +13,7 @@ pub use postgres::Connection;
 #[derive(Clone, Debug, strum::EnumDiscriminants)]
 #[strum_discriminants(name(KindWord), vis(pub(super)), strum(serialize_all = "snake_case"))]
 #[strum_discriminants(derive(strum::EnumString, strum::IntoStaticStr, strum::VariantNames))]
-#[expect(missing_docs, reason = "named for the words")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum SourceKind {
     Postgres(Connection),
     Feed(Settings),

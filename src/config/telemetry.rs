@@ -6,7 +6,7 @@ use crate::address::HttpUrl;
 /// The format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "lowercase")]
-#[expect(missing_docs, reason = "named for the words")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum LogFormat {
     /// Pretty on a terminal, JSON elsewhere.
     Auto,

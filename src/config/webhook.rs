@@ -8,7 +8,7 @@ use crate::address::HttpUrl;
 
 /// The events that a webhook can receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
-#[expect(missing_docs, reason = "named for the words")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Event {
     #[strum(serialize = "answer.completed")]
     AnswerCompleted,
