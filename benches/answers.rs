@@ -99,8 +99,8 @@ async fn main() -> anyhow::Result<()> {
     let spans = Spans::default();
     let filter = tracing_subscriber::EnvFilter::new("off,shopkeeper=info");
     tracing_subscriber::registry().with(spans.clone().with_filter(filter)).try_init()?;
-    let settings = [("max_connections", "100"), ("shared_buffers", "1GB")];
-    let server = options.common.start_server(&settings).await?;
+    let server =
+        options.common.start_server(&[("max_connections", "100"), ("shared_buffers", "1GB")]).await?;
     let models = Models::new(Embedder::hash(options.dimensions), Completer::Extractive);
     let models = OfflineServer::start(models).await?;
     let bench = Bench { place: index(&server, &models, &options).await?, options: &options };
@@ -198,16 +198,9 @@ impl Bench<'_> {
         let stop = CancellationToken::new();
         let listeners = Listeners::bind(&self.place.config, Roles::ALL)?;
         let (sender, started) = tokio::sync::oneshot::channel();
-        let running = daemon::run(
-            &self.place.config,
-            listeners,
-            Roles::ALL,
-            stop.clone(),
-            move |Started { address, .. }| {
-                // Whoever waits for it may have given up.
-                let _ = sender.send(address);
-            },
-        );
+        // The receiver may have given up.
+        let tell = move |Started { address, .. }| _ = sender.send(address);
+        let running = daemon::run(&self.place.config, listeners, Roles::ALL, stop.clone(), tell);
         let asking = async {
             let address = started.await?.context("the daemon has a listener")?;
             // The first listing is over when nothing is left to do.
@@ -250,9 +243,9 @@ impl Bench<'_> {
             async move {
                 for n in 0..self.options.questions / self.options.sessions {
                     let question = self.question(session * 1000 + n);
-                    // Given empty, so that each is one question and not a follow-up.
-                    let body =
-                        json!({ "question": question, "session_id": format!("s{session}"), "history": [] });
+                    // An empty history makes each a question and not a follow-up.
+                    let session = format!("s{session}");
+                    let body = json!({ "question": question, "session_id": session, "history": [] });
                     let request = client.post(url).header("prefer", "wait=20").json(&body);
                     let answer: Value = request.send().await?.error_for_status()?.json().await?;
                     if answer["status"] != "completed" {
@@ -277,8 +270,8 @@ impl Bench<'_> {
     }
 }
 
-/// Of each answer, the time of its job without that of its model. The questions came one after the other, so
-/// that the spans of a name are in the order of the answers.
+/// For each answer, the time of its job without its model. The questions came one after the other, so the spans of a name
+/// are in the order of the answers.
 fn own_times(stages: &BTreeMap<&'static str, Vec<f64>>) -> anyhow::Result<Vec<f64>> {
     let jobs = stages.get("job").context("there are jobs")?;
     let mut own = jobs.clone();

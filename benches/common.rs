@@ -51,14 +51,9 @@ impl Common {
         table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["name", "value", "unit", "compared to", "its value", "ratio"]);
         table.add_rows(results.iter().map(|result| {
-            [
-                result.name.to_owned(),
-                format!("{:.1}", result.value),
-                result.unit.to_owned(),
-                result.compared_to.to_owned(),
-                format!("{:.1}", result.compared_value),
-                format!("{:.2}", result.ratio),
-            ]
+            let Comparison { name, value, unit, compared_to, compared_value, ratio } = result;
+            let (value, compared_value) = (format!("{value:.1}"), format!("{compared_value:.1}"));
+            [*name, &value, unit, compared_to, &compared_value, &format!("{ratio:.2}")].map(str::to_owned)
         }));
         Ok(writeln!(std::io::stdout(), "{}", table.trim_fmt())?)
     }

@@ -11,7 +11,12 @@ use clap::Parser;
 use serde_json::json;
 use shopkeeper::{
     demo::{execute, postgres::Postgres},
-    store::{DatabaseSettings, Store, jobs, search::SearchFilter, versions::IndexVersion},
+    store::{
+        DatabaseSettings, Store,
+        jobs::{Claim, JobEnd},
+        search::SearchFilter,
+        versions::IndexVersion,
+    },
     telemetry,
 };
 
@@ -37,16 +42,6 @@ struct Options {
 
 const NAMES: [&str; 5] = ["enqueue_ms", "claim_ms", "finish_ms", "search_ms", "list_answers_ms"];
 const KIND: &str = "noop";
-const CLAIM: jobs::Claim<'_> = jobs::Claim {
-    kind: KIND,
-    worker: "bench",
-    limit: 1,
-    shared: true,
-    lone: 0,
-    fleet_limit: None,
-    lease: Duration::from_mins(1),
-    max_attempts: 3,
-};
 /// Numbers in a vector.
 const DIMENSIONS: usize = 64;
 /// Turns that are not counted: statements are planned, and tables are read into memory.
@@ -111,14 +106,17 @@ impl Tables {
     /// Milliseconds of each operation, in the order of [`NAMES`].
     async fn measure(&self, turn: u32, vector: &[f32]) -> anyhow::Result<[f64; 5]> {
         let store = &self.store;
+        let (lease, base) = (Duration::from_mins(1), Claim::default());
+        let claim =
+            Claim { kind: KIND, worker: "bench", limit: 1, shared: true, lease, max_attempts: 3, ..base };
         let mut began = Instant::now();
         let mut lap = || std::mem::replace(&mut began, Instant::now()).elapsed().as_secs_f64() * 1e3;
         store.enqueue(KIND, &[format!("turn {turn}")], &[json!({})]).await?;
         let enqueue = lap();
-        let claimed = store.claim(CLAIM).await?;
+        let claimed = store.claim(claim).await?;
         let claim = lap();
         let lease = claimed.first().context("no job was claimed")?.lease;
-        store.end_jobs(&[jobs::JobEnd::done(lease, Vec::new())]).await?;
+        store.end_jobs(&[JobEnd::done(lease, Vec::new())]).await?;
         let finish = lap();
         let found = store.nearest(&self.version, vector, 5, SearchFilter::default()).await?;
         let search = lap();

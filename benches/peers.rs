@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use apalis::{layers::WorkerBuilderExt, prelude::*};
 use apalis_core::worker::ext::parallelize::ParallelizeExt;
 use apalis_postgres::{Config, PostgresStorage};
-use futures::{FutureExt, future::BoxFuture};
+use futures::{FutureExt, TryFutureExt, future::BoxFuture};
 use graphile_worker::{
     IntoTaskHandlerResult, JobSpec, LocalQueueConfig, TaskHandler, WorkerOptions, WorkerUtils,
 };
@@ -125,8 +125,7 @@ impl Apalis {
     }
 
     fn storage(&self) -> PostgresStorage<Noop> {
-        let config = Config::default().queue("noop").batch_size(100);
-        PostgresStorage::new(&self.pool).with_config(config)
+        PostgresStorage::new(&self.pool).with_config(Config::default().queue("noop").batch_size(100))
     }
 }
 
@@ -137,17 +136,15 @@ impl Contestant for Apalis {
 
     fn enqueue_one(&self, at: f64) -> BoxFuture<'_, anyhow::Result<()>> {
         let mut storage = self.storage();
-        Box::pin(async move {
-            storage.push(Noop { at }).await.map_err(|error| anyhow!("apalis-postgres: {error}"))
-        })
+        let pushed = async move { storage.push(Noop { at }).await };
+        Box::pin(pushed.map_err(|error| anyhow!("apalis-postgres: {error}")))
     }
 
     fn enqueue_bulk(&self, jobs: u64) -> BoxFuture<'_, anyhow::Result<()>> {
         let mut storage = self.storage();
-        Box::pin(async move {
-            let jobs = (0..jobs).map(|_| Noop { at: 0.0 }).collect();
-            storage.push_bulk(jobs).await.map_err(|error| anyhow!("apalis-postgres: {error}"))
-        })
+        let jobs = (0..jobs).map(|_| Noop { at: 0.0 }).collect();
+        let pushed = async move { storage.push_bulk(jobs).await };
+        Box::pin(pushed.map_err(|error| anyhow!("apalis-postgres: {error}")))
     }
 
     fn unfinished(&self) -> (&PgPool, &'static str) {

@@ -169,8 +169,7 @@ impl Contestant for Ours {
         Box::pin(async move {
             let first = self.keys.fetch_add(jobs, Ordering::Relaxed);
             let keys: Vec<_> = (first..first + jobs).map(|key| key.to_string()).collect();
-            let payloads = vec![json!({ "at": 0.0 }); keys.len()];
-            self.store.enqueue(Noop::KIND, &keys, &payloads).await?;
+            self.store.enqueue(Noop::KIND, &keys, &vec![json!({ "at": 0.0 }); keys.len()]).await?;
             Ok(())
         })
     }
@@ -361,11 +360,8 @@ async fn ended(contestant: &dyn Contestant) -> anyhow::Result<()> {
     let deadline = Instant::now() + LIMIT;
     while sqlx::query_scalar(unfinished).fetch_one(pool).await? {
         if Instant::now() > deadline {
-            bail!(
-                "{}: the end of some jobs was not written down in {} s",
-                contestant.name(),
-                LIMIT.as_secs()
-            );
+            let name = contestant.name();
+            bail!("{name}: the end of some jobs was not written down in {} s", LIMIT.as_secs());
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -384,13 +380,10 @@ async fn bare_sql(url: &str, jobs: u64) -> anyhow::Result<f64> {
     sqlx::raw_sql(AssertSqlSafe(fill)).execute(&pool).await?;
     let started = Instant::now();
     loop {
-        let taken: Vec<(i64, serde_json::Value)> = sqlx::query_as(
-            "update job set worker = 'bench' where id = any (array(
+        let take = "update job set worker = 'bench' where id = any (array(
                  select id from job where worker is null order by id limit 100 for update skip locked
-             )) returning id, payload",
-        )
-        .fetch_all(&pool)
-        .await?;
+             )) returning id, payload";
+        let taken: Vec<(i64, serde_json::Value)> = sqlx::query_as(take).fetch_all(&pool).await?;
         if taken.is_empty() {
             pool.close().await;
             return Ok(rate(jobs, started.elapsed()));

@@ -102,12 +102,10 @@ async fn measure(
             };
             match name {
                 "first_index" | "live_hnsw" => {
-                    let (ours, theirs) = bench.index(name == "live_hnsw").await?;
+                    let has_hnsw = name == "live_hnsw";
+                    let (ours, theirs) = bench.index(has_hnsw).await?;
                     add(name, (ours, theirs));
-                    add(
-                        if name == "live_hnsw" { "live_hnsw_limit" } else { "first_index_limit" },
-                        (theirs, ours),
-                    );
+                    add(if has_hnsw { "live_hnsw_limit" } else { "first_index_limit" }, (theirs, ours));
                 }
                 "unchanged_rows" => {
                     let (rates, memory) = bench.unchanged().await?;
@@ -162,27 +160,20 @@ impl Bench<'_> {
         let products = if has_hnsw { self.options.products.min(20_000) } else { self.options.products };
         let place = self.place(what, products).await?;
         if has_hnsw {
-            let versions = place.store.index_versions().await?;
-            place.store.build_hnsw(&versions[0]).await?;
+            place.store.build_hnsw(&place.store.index_versions().await?[0]).await?;
         }
         let ours = f64::from(products) / refresh(&place).await?.as_secs_f64();
-        let chunks: i64 =
-            sqlx::query_scalar("select count(*) from shopkeeper.chunk").fetch_one(&place.pool).await?;
+        let chunks = count(&place, "shopkeeper.chunk").await?;
         if chunks != i64::from(products) {
             bail!("{chunks} chunks of {products} products");
         }
-        let rows: Vec<_> = place
-            .pool
-            .copy_out_raw("copy shopkeeper.chunk_1 to stdout (format binary)")
-            .await?
-            .try_collect()
-            .await?;
-        let index = format!(
-            "create index on copied using hnsw ((embedding::halfvec({})) halfvec_cosine_ops)",
-            self.options.dimensions
-        );
-        let index = if has_hnsw { index.as_str() } else { "" };
-        execute(&place.url, &format!("create table copied (like shopkeeper.chunk_1); {index}")).await?;
+        let rows = place.pool.copy_out_raw("copy shopkeeper.chunk_1 to stdout (format binary)").await?;
+        let rows: Vec<_> = rows.try_collect().await?;
+        execute(&place.url, "create table copied (like shopkeeper.chunk_1)").await?;
+        if has_hnsw {
+            let vectors = format!("(embedding::halfvec({})) halfvec_cosine_ops", self.options.dimensions);
+            execute(&place.url, &format!("create index on copied using hnsw ({vectors})")).await?;
+        }
         let began = Instant::now();
         let mut copy = place.pool.copy_in_raw("copy copied from stdin (format binary)").await?;
         for part in rows {
@@ -201,12 +192,10 @@ impl Bench<'_> {
             from generate_series(1, 100) as n)";
         execute(&place.url, &format!("update product set description = {long}")).await?;
         refresh(&place).await?;
-        let chunks: i64 =
-            sqlx::query_scalar("select count(*) from shopkeeper.chunk").fetch_one(&place.pool).await?;
+        let chunks = count(&place, "shopkeeper.chunk").await?;
         let before = self.models.script().inputs();
-        let grown =
-            "update product set description = replace(description, 'Part 50 is', 'Part 50 is really')";
-        execute(&place.url, grown).await?;
+        let grown = "replace(description, 'Part 50 is', 'Part 50 is really')";
+        execute(&place.url, &format!("update product set description = {grown}")).await?;
         refresh(&place).await?;
         let inputs = self.models.script().inputs() - before;
         place.close().await?;
@@ -226,8 +215,7 @@ impl Bench<'_> {
         drop(listing);
         execute(&place.url, "vacuum analyze shopkeeper.document").await?;
         let began = Instant::now();
-        let streamed = source.list().try_fold(0_u32, |rows, _| async move { Ok(rows + 1) }).await?;
-        let theirs = rate(streamed, began);
+        let theirs = rate(source.list().try_fold(0_u32, |rows, _| async move { Ok(rows + 1) }).await?, began);
         let (report, memory) = sync_in_a_process(&place)?;
         if report.unchanged != u64::from(self.options.rows) {
             bail!("{} of {} rows were unchanged", report.unchanged, self.options.rows);
@@ -254,8 +242,7 @@ impl Bench<'_> {
             execute(&place.url, "update product set price = price + 1").await?;
             seconds[turn % 2].push(began.elapsed().as_secs_f64());
         }
-        let notes: i64 =
-            sqlx::query_scalar("select count(*) from shopkeeper_change.note").fetch_one(&place.pool).await?;
+        let notes = count(&place, "shopkeeper_change.note").await?;
         if notes > 0 {
             bail!("{notes} changes of prices were noted");
         }
@@ -285,6 +272,11 @@ async fn refresh(place: &Place) -> anyhow::Result<Duration> {
     let took = began.elapsed();
     workers.stop().await;
     Ok(took)
+}
+
+async fn count(place: &Place, table: &str) -> anyhow::Result<i64> {
+    let count = AssertSqlSafe(format!("select count(*) from {table}"));
+    Ok(sqlx::query_scalar(count).fetch_one(&place.pool).await?)
 }
 
 /// Inserts documents as they are listed.

@@ -5,15 +5,13 @@ use crate::prelude::*;
 #[tokio::test]
 async fn a_question_by_http_is_answered_from_the_shop_with_its_source() {
     let (world, daemon) = shop_with_daemon().await;
-    let asked = json!({ "question": PRICE, "metadata": { "chat": 7 } });
-    let answer = daemon.ask(&world, asked).await;
+    let answer = daemon.ask(&world, json!({ "question": PRICE, "metadata": { "chat": 7 } })).await;
     assert_eq!(answer["status"], "completed");
     assert_contains(as_text(&answer["answer"]["text"]), "45.00");
     let cited: Vec<_> = as_list(&answer["sources"]).iter().filter(|source| source["cited"] == true).collect();
     assert_fields(cited[0], json!({ "title": "Kettle", "url": "https://shop.example/p/3" }));
     assert_eq!(answer["metadata"], json!({ "chat": 7 }));
-    let fields: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();
-    insta::assert_snapshot!(fields.join(" "));
+    insta::assert_snapshot!(keys_of(&answer));
     daemon.stop().await;
 }
 
@@ -53,9 +51,8 @@ async fn a_role_with_the_printed_grants_may_ask_and_read_and_nothing_else() {
         "select * from shopkeeper.chunk",
         "select shopkeeper.enqueue('x', 'y')",
     ] {
-        let statement = format!("set role shopkeeper_client; {forbidden}");
-        let refused = shopkeeper::demo::execute(&world.url(), &statement).await.unwrap_err();
-        assert!(format!("{refused:#}").contains("permission denied"), "{forbidden}");
+        let refused = world.refusal(&format!("set role shopkeeper_client; {forbidden}")).await;
+        assert!(refused.contains("permission denied"), "{forbidden}: {refused}");
     }
 }
 
@@ -77,16 +74,14 @@ async fn a_follow_up_is_searched_together_with_the_question_before_it() {
 async fn a_follow_up_that_no_model_rewrites_is_searched_with_the_question_before_it() {
     let (world, daemon) = shop_with_daemon().await;
     daemon.ask(&world, in_session(PRICE)).await;
-    let follow_up = in_session("And is it in stock?");
     for fault in [Fault::BadJson, says("Sure:\nIs it?")] {
         world.script().queue(Operation::Completions, [fault]);
-        let answer = daemon.ask(&world, follow_up.clone()).await;
+        let answer = daemon.ask(&world, in_session("And is it in stock?")).await;
         assert_eq!(answer["status"], "completed");
-        let standalone = as_text(&answer["standalone_question"]);
-        assert!(standalone.ends_with("?\nAnd is it in stock?"), "{answer}");
+        assert!(as_text(&answer["standalone_question"]).ends_with("?\nAnd is it in stock?"), "{answer}");
     }
     world.script().queue(Operation::Completions, [says("Is the Kettle in stock?")]);
-    let answer = daemon.ask(&world, follow_up).await;
+    let answer = daemon.ask(&world, in_session("And is it in stock?")).await;
     assert_eq!(answer["standalone_question"], "Is the Kettle in stock?");
     assert_eq!(answer["sources"][0]["title"], "Kettle");
     daemon.stop().await;
@@ -114,13 +109,10 @@ async fn what_a_question_names_by_its_sku_goes_first_unless_vectors_alone_are_wa
 
 #[tokio::test]
 async fn an_empty_index_refuses_without_asking_the_model_and_hands_over() {
-    let empty =
-        "create table product (id int primary key, name text, description text, price int, stock int)";
-    let world = World::with(empty, SOURCE).await;
-    let daemon = TestDaemon::start(&world).await;
-    let answer = daemon.ask(&world, json!({ "question": "Anything?" })).await;
+    let (world, daemon) = World::with(product_table(), SOURCE).await.with_daemon().await;
+    let answer = daemon.ask(&world, question("Anything?")).await;
     assert_fields(&answer, json!({ "outcome": "no_answer", "escalation": { "reason": "no_passages" } }));
-    assert!(as_text(&answer["answer"]["text"]).starts_with("I don't have information"));
+    assert_starts(as_text(&answer["answer"]["text"]), "I don't have information");
     assert_eq!(world.completion_requests(), 0);
     daemon.stop().await;
 }
@@ -155,11 +147,8 @@ async fn what_no_passage_says_is_asked_once_more_without_chance_and_then_withhel
         world.script().queue(Operation::Completions, [says(wrong), says(wrong)]);
         let answer = daemon.ask(&world, question(PRICE)).await;
         assert_eq!(answer["grounding"][field], told, "{answer}");
-        let withheld = json!({ "reason": "ungrounded" });
-        assert_fields(
-            &answer,
-            json!({ "status": "completed", "outcome": "no_answer", "escalation": withheld }),
-        );
+        assert_fields(&answer, json!({ "status": "completed", "outcome": "no_answer" }));
+        assert_eq!(answer["escalation"]["reason"], "ungrounded", "{answer}");
         assert!(as_text(&answer["answer"]["text"]).starts_with("I don't have information"), "{answer}");
         assert_eq!(answer["usage"]["input_tokens"], tokens, "both completions are counted");
     }
@@ -204,8 +193,7 @@ async fn what_is_said_without_the_model_is_in_the_language_of_the_customer_also_
     world.execute(spent).await;
     let asked = world.completion_requests();
     for (locale, text) in [("de", "Später."), ("fr", "Later.")] {
-        let paused = ask(PRICE, locale).await;
-        assert_eq!(paused, (json!("fallback"), json!(text), json!("paused")));
+        assert_eq!(ask(PRICE, locale).await, (json!("fallback"), json!(text), json!("paused")));
     }
     assert_eq!(world.completion_requests(), asked, "nothing is spent");
     daemon.stop().await;
@@ -259,8 +247,7 @@ async fn a_client_may_wait_for_the_answer_as_long_as_it_likes_to() {
     let waits = looked(&world).await;
     let free = async {
         world.until("it waits", &waits).await;
-        world.script().clear();
-        world.script().release();
+        world.release();
     };
     let ((_, answer), ()) = tokio::join!(reply(get(&answer)), free);
     assert_eq!(answer["status"], "completed");
@@ -299,9 +286,8 @@ async fn a_model_that_hangs_is_away_and_the_question_does_not_pay_for_it() {
 async fn however_long_a_server_wants_to_be_left_alone_the_fallback_comes_in_time() {
     let mut world = World::new().await;
     world.config.answers.limits.fallback_after = Duration::from_secs(2);
-    let hours = Some(Duration::from_hours(1));
     let daemon = TestDaemon::start(&world).await;
-    world.script().always(Operation::Completions, Fault::Status { code: 503, retry_after: hours });
+    world.script().always(Operation::Completions, back_after(503, Duration::from_hours(1)));
     let answer = daemon.wait_for(PRICE).await;
     assert_eq!(answer["outcome"], "fallback", "{answer}");
     daemon.stop().await;
@@ -331,8 +317,7 @@ async fn a_bad_request_is_a_problem_that_names_the_field() {
     let seen = replies.iter().map(|(status, problem)| {
         format!("{} {} {}\n", status.as_u16(), as_text(&problem["code"]), as_text(&problem["detail"]))
     });
-    let seen: String = seen.collect();
-    insta::assert_snapshot!(seen);
+    insta::assert_snapshot!(seen.collect::<String>());
     assert_eq!(world.count("answer").await, 0);
     daemon.stop().await;
 }
@@ -340,8 +325,7 @@ async fn a_bad_request_is_a_problem_that_names_the_field() {
 #[tokio::test]
 async fn health_is_told_apart_alive_and_ready() {
     let (_world, daemon) = shop_with_daemon().await;
-    let live = daemon.request(Method::GET, "/livez").send().await.unwrap();
-    assert_eq!(live.status(), StatusCode::OK);
+    assert_eq!(daemon.request(Method::GET, "/livez").send().await.unwrap().status(), StatusCode::OK);
     let ready = json!({ "ready": true, "stopping": false, "database": "ok" });
     assert_eq!(daemon.get("/readyz").await, (StatusCode::OK, ready));
     daemon.stop().await;
@@ -349,8 +333,8 @@ async fn health_is_told_apart_alive_and_ready() {
 
 #[tokio::test]
 async fn the_metrics_have_these_names_and_labels() {
-    let world = World::with_webhooks(&webhook("hook", "http://127.0.0.1:9/", "")).await;
-    let daemon = TestDaemon::start(&world).await;
+    let hook = webhook("hook", "http://127.0.0.1:9/", "");
+    let (world, daemon) = World::with_webhooks(&hook).await.with_daemon().await;
     // An answer that is withheld, and a webhook that cannot be delivered.
     world.script().queue(Operation::Completions, [says("It costs 1.23 [1]."), says("It costs 1.23 [1].")]);
     daemon.ask(&world, question(PRICE)).await;
@@ -370,8 +354,7 @@ async fn the_metrics_have_these_names_and_labels() {
         let labels = labels.split(',').filter_map(|label| label.split_once('=').map(|(label, _)| label));
         format!("{name} {}", labels.filter(|label| *label != "le").collect::<Vec<_>>().join(","))
     });
-    let all: BTreeSet<_> = series.collect();
-    insta::assert_snapshot!(all.into_iter().collect::<Vec<_>>().join("\n"));
+    insta::assert_snapshot!(series.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("\n"));
     assert_eq!(daemon.request(Method::GET, "/metrics").send().await.unwrap().status(), 404);
     daemon.stop().await;
 }

@@ -39,8 +39,7 @@ impl BatchJob for Scripted {
     }
 
     async fn run(&self, batch: Vec<JobRun<Payload>>) -> Vec<Result<Outcome, JobError>> {
-        let keys = batch.iter().map(|claimed| claimed.attempt.key.clone()).collect();
-        self.runs.lock().unwrap().push(keys);
+        self.runs.lock().unwrap().push(batch.iter().map(|claimed| claimed.attempt.key.clone()).collect());
         self.started.notify_one();
         self.gate.acquire().await.unwrap().forget();
         let mut outcomes = Vec::new();
@@ -112,15 +111,22 @@ fn idle(keys: &[String]) -> Vec<(&str, &str, &str)> {
 }
 
 /// Twenty jobs, of which the one with the key `bad` wishes this.
-async fn enqueue_with_one_bad(world: &World, wish: &str) {
+async fn with_one_bad(wish: &str) -> World {
+    let world = World::new().await;
     let keys: Vec<_> = (1..20).map(|n| format!("good {n}")).collect();
     let mut wishes = idle(&keys);
     wishes.insert(7, ("bad", "", wish));
-    enqueue(world, &wishes).await;
+    enqueue(&world, &wishes).await;
+    world
 }
 
 async fn history(world: &World, condition: &str) -> i64 {
     world.count(&format!("job_history where {condition}")).await
+}
+
+/// Jobs with the key `bad` that died after three attempts.
+async fn culprits(world: &World, condition: &str) -> i64 {
+    history(world, &format!("outcome = 'dead' and key = 'bad' and attempts = 3 and {condition}")).await
 }
 
 #[tokio::test]
@@ -129,8 +135,7 @@ async fn the_jobs_of_one_claim_are_one_run_and_each_has_its_own_outcome() {
     let wishes =
         [("a", "", "nothing"), ("b", "", "fail"), ("c", "", "die"), ("d", "", "nothing"), ("e", "", "fail")];
     enqueue(&world, &wishes).await;
-    let runs = Running::start(&world, MANY, WIDE).finish(&world).await;
-    assert_eq!(runs[0], ["a", "b", "c", "d", "e"]);
+    assert_eq!(Running::start(&world, MANY, WIDE).finish(&world).await[0], ["a", "b", "c", "d", "e"]);
     for (key, outcome, attempts, error) in [
         ("a", "done", 1, None),
         ("b", "dead", 3, Some("b failed")),
@@ -158,28 +163,23 @@ async fn a_payload_that_does_not_parse_spoils_no_other() {
 
 #[tokio::test]
 async fn after_a_panic_each_job_is_run_alone_and_only_the_culprit_is_charged() {
-    let world = World::new().await;
-    enqueue_with_one_bad(&world, "panic").await;
+    let world = with_one_bad("panic").await;
     let runs = Running::start(&world, MANY, WIDE).finish(&world).await;
     assert_eq!(runs[0].len(), 20);
     assert!(runs[1..].iter().all(|run| run.len() == 1), "{runs:?}");
     // Once in the batch, and by itself as often as it may.
     assert_eq!(runs.iter().flatten().filter(|key| *key == "bad").count(), 4);
     assert_eq!(history(&world, "outcome = 'done' and attempts = 1").await, 19);
-    let culprit =
-        "outcome = 'dead' and key = 'bad' and attempts = 3 and error = 'the job panicked: as wished'";
-    assert_eq!(history(&world, culprit).await, 1);
+    assert_eq!(culprits(&world, "error = 'the job panicked: as wished'").await, 1);
 }
 
 #[tokio::test]
 async fn after_a_time_out_each_job_is_run_alone_and_only_the_culprit_is_charged() {
-    let world = World::new().await;
-    enqueue_with_one_bad(&world, "hang").await;
+    let world = with_one_bad("hang").await;
     world.execute("update shopkeeper.job set time_limit = '200 ms' where key = 'bad'").await;
     Running::start(&world, MANY, WIDE).finish(&world).await;
     assert_eq!(history(&world, "outcome = 'done' and attempts = 1").await, 19);
-    let culprit = "outcome = 'dead' and key = 'bad' and attempts = 3 and error ~ 'longer than the 200ms'";
-    assert_eq!(history(&world, culprit).await, 1);
+    assert_eq!(culprits(&world, "error ~ 'longer than the 200ms'").await, 1);
 }
 
 async fn claim(world: &World, limit: u32, lone: u32) -> Vec<ClaimedJob> {
@@ -190,8 +190,7 @@ async fn claim(world: &World, limit: u32, lone: u32) -> Vec<ClaimedJob> {
 
 #[tokio::test]
 async fn when_a_worker_dies_its_jobs_are_claimed_alone_and_only_the_one_that_then_ends_it_again_is_charged() {
-    let world = World::new().await;
-    enqueue_with_one_bad(&world, "nothing").await;
+    let world = with_one_bad("nothing").await;
     assert_eq!(claim(&world, 50, 1).await.len(), 20);
     let dies = async || {
         world.until_some("job where lease_until < now()").await;
@@ -212,8 +211,7 @@ async fn when_a_worker_dies_its_jobs_are_claimed_alone_and_only_the_one_that_the
 
 #[tokio::test]
 async fn those_that_must_run_alone_run_one_at_a_time_beside_batches() {
-    let world = World::new().await;
-    enqueue_with_one_bad(&world, "nothing").await;
+    let world = with_one_bad("nothing").await;
     world.execute("update shopkeeper.job set alone = true where key ~ '[1-5]$' or key = 'bad'").await;
     let lone = world.count("job where alone").await;
     let running = Running::start(&world, 0, WIDE);
@@ -245,16 +243,14 @@ async fn a_lane_that_hangs_holds_up_no_other_and_keeps_only_its_own_slots() {
 
 #[tokio::test]
 async fn a_cancelled_job_of_a_batch_is_left_and_the_others_go_on() {
-    let world = World::new().await;
-    enqueue_with_one_bad(&world, "lost?").await;
+    let world = with_one_bad("lost?").await;
     let running = Running::start(&world, 0, WIDE);
     world.until_count(20, "job where state = 'running'").await;
-    let bad: i64 = world.value("select id from shopkeeper.job where key = 'bad'").await;
+    let bad = world.value("select id from shopkeeper.job where key = 'bad'").await;
     world.store.cancel_jobs(&[bad]).await.unwrap();
     world.until_count(19, "job").await;
     running.job.gate.add_permits(10);
-    let runs = running.finish(&world).await;
-    assert_eq!(runs.len(), 1);
+    assert_eq!(running.finish(&world).await.len(), 1);
     assert_eq!(history(&world, "outcome = 'done'").await, 19);
     assert_eq!(history(&world, "outcome = 'cancelled' and key = 'bad'").await, 1);
 }

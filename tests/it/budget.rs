@@ -72,8 +72,7 @@ async fn a_clock_that_was_set_back_holds_no_budget() {
 #[tokio::test]
 async fn a_server_that_asks_for_patience_is_left_alone_by_all() {
     let world = World::new().await;
-    let retry_after = Some(Duration::from_mins(10));
-    world.script().queue(Operation::Embeddings, [Fault::Status { code: 429, retry_after }]);
+    world.script().queue(Operation::Embeddings, [back_after(429, Duration::from_mins(10))]);
     world.try_sync().await.unwrap();
     let workers = world.workers();
     world.until_count(3, "job where last_error is not null").await;
@@ -95,12 +94,10 @@ async fn the_money_of_a_day_stops_the_backfill_and_not_the_answers() {
     world.with_workers(world.until_some("job where last_error like 'today%dollars%'")).await;
     let midnight = "job where run_at >= ((now() at time zone 'UTC')::date + 1)::timestamp at time zone 'UTC'";
     assert_eq!(world.count(midnight).await, 1);
-    let id = world.ask_by_sql("Which kettle holds two litres?").await;
-    world.with_workers(world.until_completed(id)).await;
+    world.answer_by_sql(KETTLE).await;
     // While no money is left, the job waits; when the budget is raised, a daemon that starts resumes it.
     for (limit, waiting) in [("0.001", 1), ("0.002", 1), ("1000", 0)] {
-        let (part, other) = ("embedding_usd = ", format!("embedding_usd = {limit} #"));
-        world.change_settings(part, &other).await;
+        world.change_settings("embedding_usd = ", &format!("embedding_usd = {limit} #")).await;
         world.parts.versions.models()[0].backfill.resume(REFRESHING).await.unwrap();
         assert_eq!(world.count(midnight).await, waiting, "{limit}");
     }
@@ -111,21 +108,20 @@ async fn what_a_search_and_an_answer_that_fails_cost_is_counted() {
     let world = World::synced().await;
     let tokens = "select coalesce(sum(tokens), 0)::bigint from shopkeeper.usage where operation = 'answer'";
     assert_eq!(world.value::<i64>(tokens).await, 0);
-    world.found("Which kettle holds two litres?").await;
+    world.found(KETTLE).await;
     let searched: i64 = world.value(tokens).await;
     assert!(searched > 0);
 
     // Its question is embedded three times, and the model answers none of them.
-    let failure = Fault::Status { code: 500, retry_after: None };
     world.script().always(Operation::Completions, Fault::WrongCount);
-    let id = world.ask_by_sql("Which kettle holds two litres?").await;
+    let id = world.ask_by_sql(KETTLE).await;
     let workers = world.workers();
     world.until_some(&format!("answer where status = 'failed' and id = '{id}'")).await;
     assert_eq!(world.value::<i64>(tokens).await, 4 * searched);
 
     // A cancelled one is charged for its last attempt.
-    world.script().always(Operation::Completions, failure);
-    let id = world.ask_by_sql("Which kettle holds two litres?").await;
+    world.script().always(Operation::Completions, status(500));
+    let id = world.ask_by_sql(KETTLE).await;
     world.until_some(&format!("job where last_error is not null and key = '{id}'")).await;
     world.value::<bool>(&format!("select shopkeeper.cancel_answer('{id}')")).await;
     workers.stop().await;
@@ -140,8 +136,7 @@ async fn what_a_server_says_is_left_holds_for_all() {
     let left: (f64, f64) = world.row("select requests, tokens from shopkeeper.model_budget").await;
     assert!(left.0 > 300.0 && (left.1 - 7.0).abs() < 0.1, "{left:?}");
     world.script().queue(Operation::Embeddings, [Fault::Left { requests: 0, tokens: 1_000_000 }]);
-    world.describe(3, "Glass kettle.").await;
-    world.sync().await;
+    world.sync_after(world.describe(3, "Glass kettle.")).await;
     let requests: f64 = world.value("select requests from shopkeeper.model_budget").await;
     assert!(requests.abs() < 0.1, "{requests}");
 }
@@ -213,8 +208,7 @@ async fn a_server_without_a_key_gets_no_authorization_and_one_with_a_key_gets_it
     let mut world = World::with_files(SHOP, SOURCE, &[("openai.key", "sk-test\n")]).await;
     let sent = async |world: &World| {
         world.sync().await;
-        let id = world.ask_by_sql("Which kettle holds two litres?").await;
-        world.with_workers(world.until_completed(id)).await;
+        world.answer_by_sql(KETTLE).await;
         let headers = [Operation::Embeddings, Operation::Completions]
             .map(|operation| world.script().headers(operation).pop().unwrap().remove("authorization"));
         headers.map(|header| header.map(|header| header.to_str().unwrap().to_owned()))
@@ -240,7 +234,7 @@ async fn a_request_is_sent_in_another_form_once_and_then_never_again_in_the_firs
     assert_eq!(world.fresh().await, 3);
     assert_eq!(world.embedding_requests(), 2);
     for (asked, sent) in [(1, 2), (2, 3)] {
-        world.ask_by_sql("Which kettle holds two litres?").await;
+        world.ask_by_sql(KETTLE).await;
         world.with_workers(world.until_none("answer where status <> 'completed'")).await;
         assert_eq!((world.embedding_requests(), world.completion_requests()), (2 + asked, sent));
     }
@@ -277,16 +271,14 @@ async fn a_rejected_text_is_asked_once_and_again_only_when_something_changed_or_
     assert_eq!(requests(), before + 1);
     // What else fails is tried by each sync.
     world.script().always(Operation::Embeddings, Fault::WrongDimension);
-    world.describe(2, "Sound.").await;
-    world.sync().await;
+    world.sync_after(world.describe(2, "Sound.")).await;
     assert_eq!(world.sync().await.enqueued, 1);
     world.script().always(Operation::Embeddings, poisoned);
     world.sync().await;
     assert_eq!(world.count("document_index where state = 'failed'").await, 1);
 
     let before = requests();
-    world.sync_with(FULL).await;
-    world.drain().await;
+    world.sync_full().await;
     assert_eq!(requests(), before + 1);
     world.execute("select shopkeeper.refresh('product', '3')").await;
     world.drain().await;
@@ -296,8 +288,7 @@ async fn a_rejected_text_is_asked_once_and_again_only_when_something_changed_or_
     assert_eq!(world.store.retry_failed("product", &other, "refresh_document").await.unwrap(), 1);
     world.drain().await;
     assert_eq!(requests(), before + 3);
-    world.describe(3, "Harmless.").await;
-    world.sync().await;
+    world.sync_after(world.describe(3, "Harmless.")).await;
     assert_eq!(requests(), before + 4);
     assert_eq!(world.fresh().await, 3);
     assert_eq!(world.sync().await.enqueued, 0);
@@ -334,18 +325,14 @@ async fn waiting(world: &World) -> (Value, String) {
     (wait.clone(), world.run_ok("status").await)
 }
 
-async fn ask(world: &World, questions: usize) {
-    for _ in 0..questions {
-        world.ask_by_sql("Which kettle holds two litres?").await;
-    }
-}
-
 /// A small shop with a daemon that may ask the chat model so often, and questions for it.
 async fn asked(questions: usize, per_minute: u32) -> (World, TestDaemon) {
     let mut world = World::new().await;
     world.change_settings("[answers]", &format!("[answers]\nrequests_per_minute = {per_minute}")).await;
-    let daemon = TestDaemon::start(&world).await;
-    ask(&world, questions).await;
+    let (world, daemon) = world.with_daemon().await;
+    for _ in 0..questions {
+        world.ask_by_sql(KETTLE).await;
+    }
     (world, daemon)
 }
 
@@ -387,7 +374,7 @@ async fn it_is_said_which_jobs_wait_in_their_slots_for_which_budget() {
     assert!(wait["jobs"].as_i64() > Some(1), "{wait}");
     let since: DateTime<Utc> = world.value("select since from shopkeeper.budget_wait").await;
     assert_eq!(serde_json::from_value::<DateTime<Utc>>(wait["since"].clone()).unwrap(), since);
-    assert!(text.contains(" wait for the budget of extractive at "), "{text}");
+    assert_contains(text, " wait for the budget of extractive at ");
     // The rows of a daemon that died without removing them soon expire.
     let gone = "insert into shopkeeper.budget_wait (worker, kind, server, model, jobs, seen_at)
         values ('gone', 'eval', 's', 'm', 5, now() - interval '1 minute')";

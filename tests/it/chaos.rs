@@ -5,16 +5,13 @@
 
 #![expect(clippy::print_stderr, reason = "the figures, and what is not tested here")]
 
-use std::time::{Duration, Instant};
-
-use rustix::process::Signal;
-use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
-use tokio::sync::Mutex;
-
 use crate::{
-    support::{LIMIT, Process, chaos_rounds, comes_true, database, execute, reach, start_server},
+    prelude::*,
     worker::{LEASE, TABLES, pick, random, worker},
 };
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::postgres::PgPoolOptions;
+use tokio::sync::Mutex;
 
 /// One of these at a time: they use whole cores.
 static ALONE: Mutex<()> = Mutex::const_new(());
@@ -38,22 +35,22 @@ struct Arena {
 impl Arena {
     async fn new(url: String, workers: usize, slots: u32) -> Self {
         execute(&url, TABLES).await;
-        let pool = PgPoolOptions::new()
-            .max_connections(12)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect(&url)
-            .await
-            .unwrap();
+        let options = PgPoolOptions::new().max_connections(12).acquire_timeout(Duration::from_secs(5));
+        let pool = options.connect(&url).await.unwrap();
         let workers = (0..workers).map(|_| Some(worker(&url, slots, &[]))).collect();
         Self { url, pool, workers, slots }
     }
 
-    /// Kills one and starts it again.
+    /// Kills a worker, and starts another in its place.
     fn kill_one(&mut self) -> u32 {
         let place = pick(self.workers.len());
         self.workers[place] = None;
         self.workers[place] = Some(worker(&self.url, self.slots, &[]));
         1
+    }
+
+    fn signal(&self, worker: usize, signal: Signal) {
+        self.workers[worker].as_ref().unwrap().signal(signal);
     }
 
     async fn value(&self, statement: &str) -> Option<i64> {
@@ -69,15 +66,10 @@ impl Arena {
         let began = Instant::now();
         while self.value("select count(*) from shopkeeper.job where kind = 'effect'").await != Some(0) {
             if began.elapsed() > LIMIT {
-                let left: Vec<(i64, String, Option<String>, String)> = sqlx::query_as(
-                    "select id, state, group_key, coalesce(last_error, '') from shopkeeper.job limit 5",
-                )
-                .fetch_all(&self.pool)
-                .await
-                .unwrap();
-                panic!("jobs are stuck: {left:?}");
+                let left = "select (id, state, group_key, last_error)::text from shopkeeper.job limit 5";
+                panic!("jobs are stuck: {:?}", rows::<(String,)>(&self.pool, left).await);
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(50)).await;
         }
     }
 }
@@ -96,33 +88,27 @@ enum Harm {
 /// 500 jobs a second meet a harm; every job is done, each effect once.
 async fn survive(harm: Harm) {
     let _alone = ALONE.lock().await;
-    let own = if harm == Harm::Crash {
-        let server = start_server(&[]).await;
-        shopkeeper::store::Store::open_migrated(&reach(&server.url("postgres"))).await.unwrap().close().await;
-        Some(server)
-    } else {
-        None
-    };
-    let url = match &own {
-        Some(server) => server.url("postgres"),
-        None => database("template_ours").await,
-    };
+    let (mut url, mut own) = (database("template_ours").await, None);
+    if harm == Harm::Crash {
+        let server = own.insert(start_server(&[]).await);
+        url = server.url("postgres");
+        Store::open_migrated(&reach(&url)).await.unwrap().close().await;
+    }
     let mut arena = Arena::new(url, 2, 10).await;
     let (began, mut enqueued, mut uncertain) = (Instant::now(), 0_i64, Vec::new());
     let (mut harmed, mut harms, mut longest_stuck) = (Instant::now(), 0, 0);
-    let every = Duration::from_secs(if harm == Harm::Crash && is_long() {
-        10
-    } else {
-        1 + 2 * u64::from(harm == Harm::Crash)
+    let every = Duration::from_secs(match harm {
+        Harm::Crash if is_long() => 10,
+        Harm::Crash => 3,
+        Harm::Kill | Harm::Terminate => 1,
     });
     while began.elapsed() < duration() || harms < 2 && began.elapsed() < LIMIT {
         let due = i64::try_from(began.elapsed().as_millis() / 2).unwrap();
         if enqueued < due {
             let statement = "select shopkeeper.enqueue_many('effect', array_agg(n::text),
                  array_agg(jsonb_build_object('n', n, 'ms', 20))) from generate_series($1::bigint, $2::bigint) as n";
-            let done = sqlx::query(statement).bind(enqueued + 1).bind(due).execute(&arena.pool).await;
-            if done.is_err() {
-                // Whether these were enqueued nobody can know.
+            if sqlx::query(statement).bind(enqueued + 1).bind(due).execute(&arena.pool).await.is_err() {
+                // Nobody knows whether these were enqueued.
                 uncertain.push((enqueued + 1, due));
             }
             enqueued = due;
@@ -137,20 +123,16 @@ async fn survive(harm: Harm) {
                 Harm::Terminate => terminate(&arena.pool).await,
             };
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(20)).await;
     }
     arena.drain().await;
     assert!(harms > 1, "the harm was done {harms} times");
     let sure: Vec<_> =
         (1..=enqueued).filter(|n| !uncertain.iter().any(|(from, to)| (from..=to).contains(&n))).collect();
     assert!(sure.len() > usize::try_from(enqueued / 2).unwrap(), "most were enqueued for sure");
-    let missing: Vec<(i64,)> = sqlx::query_as(
-        "select n from unnest($1::bigint[]) as n where not exists (select from effect where effect.n = n.n)",
-    )
-    .bind(&sure)
-    .fetch_all(&arena.pool)
-    .await
-    .unwrap();
+    let missing =
+        "select n from unnest($1::bigint[]) as n where not exists (select from effect where effect.n = n.n)";
+    let missing = sqlx::query_scalar::<_, i64>(missing).bind(&sure).fetch_all(&arena.pool).await.unwrap();
     assert!(missing.is_empty(), "jobs were lost: {missing:?}");
     let doubled =
         "select count(*) from (select n from effect where n % 2 = 0 group by n having count(*) > 1) as twice";
@@ -170,8 +152,8 @@ async fn crash(pool: &PgPool) -> u32 {
          where backend_type = 'client backend' and pid <> pg_backend_pid() limit 1";
     let Ok(mut connection) = pool.acquire().await else { return 0 };
     let Ok(pid) = sqlx::query_scalar::<_, i32>(backend).fetch_one(&mut *connection).await else { return 0 };
-    let _ = rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), Signal::KILL);
-    // Not later than this the others are gone, and this connection with them.
+    let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
+    // By the end of this the others are gone, and this connection with them.
     u32::from(sqlx::query("select pg_sleep(5)").execute(&mut *connection).await.is_err())
 }
 
@@ -202,8 +184,9 @@ async fn groups_keep_their_order_through_failures_and_kills() {
     let _alone = ALONE.lock().await;
     let mut arena = Arena::new(database("template_ours").await, 2, 6).await;
     let until = Instant::now() + duration();
+    let pool = arena.pool.clone();
     let producers = (0..8).map(|producer| {
-        let pool = arena.pool.clone();
+        let pool = pool.clone();
         async move {
             let mut n = producer * 1_000_000;
             while Instant::now() < until {
@@ -212,47 +195,39 @@ async fn groups_keep_their_order_through_failures_and_kills() {
                 let group = format!("g{}", (random() * 60.0).floor());
                 n += 1;
                 sqlx::query("select shopkeeper.enqueue('effect', payload => $1, group_key => $2)")
-                    .bind(serde_json::json!({ "n": n, "grp": group, "ms": 8, "fails": 10 }))
+                    .bind(json!({ "n": n, "grp": group, "ms": 8, "fails": 10 }))
                     .bind(&group)
                     .execute(&mut *transaction)
                     .await
                     .unwrap();
-                tokio::time::sleep(Duration::from_millis(40).mul_f64(random())).await;
+                sleep(Duration::from_millis(40).mul_f64(random())).await;
                 transaction.commit().await.unwrap();
             }
             n - producer * 1_000_000
         }
     });
-    let produce = futures::future::join_all(producers);
     let mut kills = tokio::time::interval(Duration::from_secs(1));
-    tokio::pin!(produce);
-    let produced: i64 = loop {
-        tokio::select! {
-            produced = &mut produce => break produced.into_iter().sum(),
-            _ = kills.tick() => drop(arena.kill_one()),
+    let kill = async {
+        loop {
+            kills.tick().await;
+            arena.kill_one();
         }
+    };
+    let produced: i64 = tokio::select! {
+        produced = join_all(producers) => produced.into_iter().sum(),
+        () = kill => unreachable!("it never ends"),
     };
     arena.drain().await;
     let missing = produced - arena.value("select count(distinct n) from effect").await.unwrap();
     assert_eq!(missing, 0, "of {produced}");
-    arena
-        .must(
-            "select count(*) from (
-                 select job, lag(job) over (partition by grp order by id) as before from effect where n % 2 = 0
-             ) as ordered where job < before",
-            0,
-            "the order was broken",
-        )
-        .await;
-    arena
-        .must(
-            "select count(*) from run as one join run as other using (grp)
-             where one.id <> other.id and one.n % 2 = 0 and one.ended is not null
-                 and other.started > one.started and other.started < one.ended",
-            0,
-            "two ran at once",
-        )
-        .await;
+    let disordered = "select count(*) from (
+             select job, lag(job) over (partition by grp order by id) as before from effect where n % 2 = 0
+         ) as ordered where job < before";
+    arena.must(disordered, 0, "the order was broken").await;
+    let overlapping = "select count(*) from run as one join run as other using (grp)
+         where one.id <> other.id and one.n % 2 = 0 and one.ended is not null
+             and other.started > one.started and other.started < one.ended";
+    arena.must(overlapping, 0, "two ran at once").await;
     eprintln!("{produced} jobs in 60 groups");
 }
 
@@ -268,21 +243,21 @@ async fn a_worker_that_was_stopped_for_longer_than_its_lease_writes_nothing() {
         execute(&arena.url, &enqueue).await;
         let begun = format!("exists (select from run where n = {n})");
         assert!(comes_true(&arena.pool, &begun).await, "nobody runs it");
-        arena.workers[0].as_ref().unwrap().signal(Signal::STOP);
-        // What it had sent before is done by now.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        arena.signal(0, Signal::STOP);
+        // What it sent before is done by now.
+        sleep(Duration::from_millis(100)).await;
         let runs = format!("select count(*) from run where n = {n} and ended is null");
         if arena.value(&runs).await == Some(1) {
             break;
         }
-        arena.workers[0].as_ref().unwrap().signal(Signal::CONT);
+        arena.signal(0, Signal::CONT);
         arena.drain().await;
     }
     arena.workers.push(Some(worker(&arena.url, 1, &[])));
     arena.drain().await;
     arena.workers[1] = None;
-    arena.workers[0].as_ref().unwrap().signal(Signal::CONT);
-    // It has one slot, and nobody else is there: its run has ended when the next job is done.
+    arena.signal(0, Signal::CONT);
+    // It has one slot, and there is no other worker: its run has ended when the next job is done.
     execute(&arena.url, "select shopkeeper.enqueue('effect', 'l', '{\"n\": 0}')").await;
     arena.drain().await;
     let effects = format!("select count(*) from effect where n = {n}");
@@ -303,34 +278,27 @@ async fn each_tick_of_a_schedule_fires_once_on_six_hosts_that_die_and_disagree_a
     }
     let start = |host: usize| {
         let offset = ["+0s", "+1h", "-1h", "+7s", "-3d", "+0s"][host];
-        let environment: &[_] = &[
-            ("LD_PRELOAD".to_owned(), library.to_owned()),
-            ("FAKETIME".to_owned(), offset.to_owned()),
-            ("FAKETIME_DONT_FAKE_MONOTONIC".to_owned(), "1".to_owned()),
-        ];
+        let environment: &[_] =
+            &[("LD_PRELOAD", library), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
         worker(&url, 1, if has_library { environment } else { &[] })
     };
     let mut hosts: Vec<_> = (0..6).map(|host| Some(start(host))).collect();
     let began = Instant::now();
     while began.elapsed() < duration() {
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        sleep(Duration::from_millis(700)).await;
         let host = pick(6);
         hosts[host] = None;
         hosts[host] = Some(start(host));
     }
     let most = duration().as_secs();
-    let now: String = sqlx::query_scalar("select clock_timestamp()::text").fetch_one(&pool).await.unwrap();
+    let now: String = value(&pool, "select clock_timestamp()::text").await;
     let fired = format!("count(*) >= {most} and max(tick) > '{now}' from shopkeeper.schedule_tick");
     assert!(comes_true(&pool, &fired).await, "they do not go on");
     drop(hosts);
-    let (ticks, seconds, enqueued, late): (i64, i64, i64, i64) = sqlx::query_as(
-        "select count(*), extract(epoch from max(tick) - min(tick))::bigint, sum(enqueued),
+    let counts = "select count(*), extract(epoch from max(tick) - min(tick))::bigint, sum(enqueued),
              max(extract(epoch from fired_at - tick) * 1000)::bigint
-         from shopkeeper.schedule_tick where schedule = 'each-second'",
-    )
-    .fetch_one(&pool)
-    .await
-    .unwrap();
+         from shopkeeper.schedule_tick where schedule = 'each-second'";
+    let (ticks, seconds, enqueued, late): (i64, i64, i64, i64) = rows(&pool, counts).await[0];
     eprintln!("{ticks} ticks, the latest {late} ms late");
     assert_eq!(seconds, ticks - 1, "no second is missing");
     assert_eq!(enqueued, ticks, "each tick enqueued its job");

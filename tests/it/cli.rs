@@ -6,12 +6,9 @@ use std::{
 };
 
 use crate::prelude::*;
+use shopkeeper::demo::{folder::DataFolder, postgres::Postgres};
 
-fn words(text: &str) -> Vec<String> {
-    text.split(' ').map(str::to_owned).collect()
-}
-
-/// A settings file, which is no world's.
+/// A settings file that belongs to no world.
 struct SettingsFile(TempDir);
 
 impl SettingsFile {
@@ -105,7 +102,7 @@ log = "info"
 #[tokio::test]
 async fn the_file_that_init_writes_is_fine_and_is_never_written_over() {
     let file = SettingsFile(TempDir::new().unwrap());
-    let init = words(&format!("config init {}", file.path()));
+    let init = ["config", "init", &file.path()];
     assert!(program(&init, &[]).await.status.success());
     let again = program(&init, &[]).await;
     assert_eq!(again.status.code(), Some(1));
@@ -130,6 +127,8 @@ async fn the_file_that_init_writes_is_fine_and_is_never_written_over() {
 #[tokio::test]
 async fn no_address_that_is_shown_holds_a_secret() {
     let text = r#"
+answers.base_url = "https://me@models/v1?password=s3cret"
+telemetry.otlp_endpoint = "https://me:s3cret@traces/v1/traces"
 [database]
 url = { env = "OURS" }
 direct_url = { env = "OURS" }
@@ -139,14 +138,7 @@ base_url = "https://me:s3cret@models/v1"
 api_key = { env = "KEY" }
 [embedding]
 base_url = "https://s3cret@models/v1?api_key=s3cret"
-[embedding.next]
-base_url = "https://me:s3cret@models/v2"
-model = "m"
-dimensions = 7
-[answers]
-base_url = "https://me@models/v1?password=s3cret"
-[telemetry]
-otlp_endpoint = "https://me:s3cret@traces/v1/traces"
+next = { base_url = "https://me:s3cret@models/v2", model = "m", dimensions = 7 }
 [[source]]
 name = "table"
 kind = "postgres"
@@ -196,24 +188,23 @@ async fn a_missing_file_says_how_to_get_one() {
 #[tokio::test]
 async fn sync_status_search_and_ask_print_the_fields_of_the_contract() {
     let world = World::new().await;
-    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
     let report = world.run_json("sync --wait").await;
     let fields = "source listed added changed removed unchanged enqueued elapsed_ms failed reasons";
-    assert_eq!(keys(&report), fields);
+    assert_eq!(keys_of(&report), fields);
     assert_eq!(world.fresh().await, 3, "--wait means fresh");
 
     let status = world.run_json("status").await;
-    assert_eq!(keys(&status), "sources queue index usage_today failures refresh stopped_since waiting");
+    assert_eq!(keys_of(&status), "sources queue index usage_today failures refresh stopped_since waiting");
     let source = &status["sources"][0];
     let fields = "source documents fresh stale failed chunks oldest_stale_seconds last_sync_at lag_p50_seconds \
                   lag_p99_seconds withheld withheld_since";
-    assert_eq!(keys(source), fields);
+    assert_eq!(keys_of(source), fields);
     assert_fields(source, json!({ "documents": 3, "fresh": 3 }));
-    assert_eq!(keys(&status["index"][0]), "version model dimensions state chunks");
+    assert_eq!(keys_of(&status["index"][0]), "version model dimensions state chunks");
     assert!(status["usage_today"]["cost_usd"].as_f64().unwrap() > 0.0, "{status}");
 
     let found = world.run_json("search 'steel kettle' --top-k 1").await;
-    assert_eq!(keys(&found["results"][0]), "source key title content distance score url metadata");
+    assert_eq!(keys_of(&found["results"][0]), "source key title content distance score url metadata");
     assert_eq!(as_list(&found["results"]).len(), 1);
 
     let answer = world.run_json("ask 'How much is the Kettle?' --session s").await;
@@ -222,7 +213,7 @@ async fn sync_status_search_and_ask_print_the_fields_of_the_contract() {
     world.in_shop("update product set description = 'Other.'").await;
     world.run_line("sync").await;
     let status = world.run_json("status").await;
-    assert_eq!(keys(&status["queue"][0]), "kind ready scheduled running dead oldest_ready_seconds paused");
+    assert_eq!(keys_of(&status["queue"][0]), "kind ready scheduled running dead oldest_ready_seconds paused");
     assert_eq!(status["sources"][0]["stale"], 3);
     world.run_failing("search x", 3, "").await;
 }
@@ -253,18 +244,18 @@ async fn an_answer_is_explained_by_what_was_found_and_judged() {
         "grounding   sound",
         " written by extractive; 0.0",
     ] {
-        assert!(asked.contains(part), "{part:?} in {asked}");
+        assert_contains(&asked, part);
     }
     world.script().queue(Operation::Completions, vec![says("It is 77.00 [1]."); 2]);
     let refused = world.run_ok("ask 'How much is the Shirt?' --explain").await;
-    assert!(refused.contains("grounding   no passage has numbers 77.00"), "{refused}");
-    assert!(refused.contains("escalation  ungrounded (open, "), "{refused}");
+    assert_contains(&refused, "grounding   no passage has numbers 77.00");
+    assert_contains(&refused, "escalation  ungrounded (open, ");
 }
 
 #[tokio::test]
 async fn a_model_server_that_stays_down_ends_the_waiting_and_loses_nothing() {
     let world = World::new().await;
-    world.script().always(Operation::Embeddings, Fault::Status { code: 500, retry_after: None });
+    world.script().always(Operation::Embeddings, status(500));
     world.run_failing("sync --wait", 3, "3 documents wait for another attempt").await;
     world.run_failing("sync --wait", 3, "500").await;
     assert_eq!(world.count("job").await, 3);
@@ -324,9 +315,8 @@ async fn a_role_that_is_no_superuser_migrates_and_an_older_program_starts_on_a_n
     let url = as_role(&admin, &name);
     world.write("database.url", &url);
     world.run_ok("migrate").await;
-    let later =
-        "insert into shopkeeper.migration values (29991231235959, 'of a later version', now(), true, 'x', 0)";
-    execute(&url, later).await;
+    let later = "(29991231235959, 'of a later version', now(), true, 'x', 0)";
+    execute(&url, &format!("insert into shopkeeper.migration values {later}")).await;
     world.run_ok("migrate").await;
     world.run_ok("status").await;
     execute(&admin, &format!("drop owned by {name}; drop role {name}")).await;
@@ -335,9 +325,8 @@ async fn a_role_that_is_no_superuser_migrates_and_an_older_program_starts_on_a_n
 #[tokio::test]
 async fn a_database_that_is_down_or_refuses_ends_with_three() {
     let world = World::new().await;
-    let postgres = server().await.url("postgres");
-    let away = "postgres://postgres@127.0.0.1:1/x".to_owned();
-    for url in [away, server().await.url("missing"), as_role(&postgres, "postgres")] {
+    let (away, server) = ("postgres://postgres@127.0.0.1:1/x".to_owned(), server().await);
+    for url in [away, server.url("missing"), as_role(&server.url("postgres"), "postgres")] {
         world.write("database.url", &url);
         world.run_failing("run", 3, "the database cannot be reached: 127.0.0.1:").await;
     }
@@ -348,8 +337,7 @@ async fn a_server_without_pgvector_says_how_to_install_it() {
     let Some(binaries) = std::env::var_os("SHOPKEEPER_TEST_PG_WITHOUT_PGVECTOR") else {
         return aloud("skipped: SHOPKEEPER_TEST_PG_WITHOUT_PGVECTOR names no PostgreSQL");
     };
-    let folder = shopkeeper::demo::folder::DataFolder::temporary().unwrap();
-    let bare = shopkeeper::demo::postgres::Postgres::start(binaries.as_ref(), folder, &[]).await.unwrap();
+    let bare = Postgres::start(binaries.as_ref(), DataFolder::temporary().unwrap(), &[]).await.unwrap();
     let error = Store::open_migrated(&reach(&bare.url("postgres"))).await.unwrap_err();
     assert!(error.to_string().contains("does not offer the extension `vector`"), "{error}");
 }
@@ -359,8 +347,9 @@ async fn a_port_that_is_taken_is_named_with_its_setting() {
     let world = World::new().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let arguments = ["--config", world.settings().to_str().unwrap(), "run"].map(str::to_owned);
-    let output = program(&arguments, &[("SHOPKEEPER_HTTP__LISTEN", &address)]).await;
+    let mut run = world.command("run");
+    run.env("SHOPKEEPER_HTTP__LISTEN", &address);
+    let output = output_of(run).await;
     assert_eq!(output.status.code(), Some(1));
     assert_contains(stderr(&output), &format!("cannot listen on {address}: set http.listen"));
 }
@@ -374,13 +363,13 @@ async fn the_daemon_syncs_at_its_start_and_stops_in_order_when_told() {
     assert!(log.any(|line| line.unwrap().contains("\"running, API at http://127.0.0.1:")));
     world.until_count(3, "document_index where state = 'fresh'").await;
     world.script().always(Operation::Completions, Fault::Held);
-    let id = world.text("select shopkeeper.ask('How much is the Kettle?')::text").await;
+    let id = world.ask_by_sql(PRICE).await;
     world.arrived(Operation::Completions, 1).await;
     daemon.signal(rustix::process::Signal::TERM);
     assert!(log.any(|line| line.unwrap().contains("stopping")));
     world.script().clear();
     let ended = daemon.ended().await;
     assert!(ended.success(), "{ended}");
-    let status = world.text(&format!("select status from shopkeeper.answers where id = '{id}'")).await;
-    assert_eq!(status, "completed", "what ran was finished");
+    let finished = format!("answers where status = 'completed' and id = '{id}'");
+    assert_eq!(world.count(&finished).await, 1, "what ran was finished");
 }

@@ -65,8 +65,7 @@ fn with_path(program: &str, programs: &std::path::Path) -> Command {
 }
 
 async fn world(port: u16) -> World {
-    let url = format!("http://127.0.0.1:{port}/hook");
-    World::with_webhooks(&webhook("hook", &url, ON_LOOPBACK)).await
+    World::with_webhooks(&webhook("hook", &format!("http://127.0.0.1:{port}/hook"), ON_LOOPBACK)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,6 +24,10 @@ enum Event {
     FinishLate,
 }
 
+fn claim(limit: u32, max_attempts: u32) -> Claim<'static> {
+    Claim { kind: "k", worker: "w", limit, lease: Duration::from_mins(1), max_attempts, ..Claim::default() }
+}
+
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         3 => Just(Event::Enqueue),
@@ -59,10 +63,7 @@ impl Model {
                 self.enqueued += 1;
             }
             Event::Claim => {
-                let lease = Duration::from_mins(1);
-                let claim =
-                    Claim { kind: "k", worker: "w", limit: 2, lease, max_attempts: 3, ..Claim::default() };
-                let claimed = store.claim(claim).await.unwrap();
+                let claimed = store.claim(claim(2, 3)).await.unwrap();
                 assert!(claimed.is_empty() || self.held.is_none(), "two runs at once");
                 assert!(claimed.len() <= 1, "two jobs of one key");
                 if let Some(job) = claimed.first() {
@@ -102,7 +103,7 @@ impl Model {
         }
     }
 
-    async fn fail(&mut self, store: &Store, failure: Failure) {
+    async fn fail(&mut self, store: &Store, failure: AfterFailure) {
         if let Some((lease, follows)) = self.held.take() {
             let failed = JobEnd::failed(lease, failure, "as wished".to_owned());
             assert_eq!(store.end_jobs(&[failed]).await.unwrap(), UnwrittenEnds::default());
@@ -171,10 +172,7 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
     });
     let workers = (0..4).map(|_| async {
         loop {
-            let lease = Duration::from_mins(1);
-            let claim =
-                Claim { kind: "k", worker: "w", limit: 1, lease, max_attempts: 1000, ..Claim::default() };
-            let Some(job) = world.store.claim(claim).await.unwrap().pop() else {
+            let Some(job) = world.store.claim(claim(1, 1000)).await.unwrap().pop() else {
                 if all_asked.load(Ordering::Acquire) && world.count("job").await == 0 {
                     break;
                 }
@@ -186,23 +184,19 @@ async fn enqueueings_that_race_with_the_end_of_a_run_are_not_lost() {
             let seen: Option<i64> = value(&pool, "select max(n) from asked").await;
             sleep(Duration::from_micros(rand::random_range(0..2000))).await;
             sqlx::query("delete from run").execute(&pool).await.unwrap();
-            let is_failure = rand::random_range(0..4) == 0;
-            if !is_failure {
-                sqlx::query("insert into seen values ($1)").bind(seen).execute(&pool).await.unwrap();
-            }
-            let end = if is_failure {
+            let end = if rand::random_range(0..4) == 0 {
                 let failure = AfterFailure::Retry(Duration::from_micros(rand::random_range(0..2)));
                 JobEnd::failed(job.lease, failure, String::new())
             } else {
+                sqlx::query("insert into seen values ($1)").bind(seen).execute(&pool).await.unwrap();
                 JobEnd::done(job.lease, Vec::new())
             };
-            loop {
+            let is_written = async || {
                 let unwritten = world.store.end_jobs(std::slice::from_ref(&end)).await.unwrap();
                 assert!(unwritten.lost.is_empty(), "nobody else has it");
-                if unwritten.busy.is_empty() {
-                    break;
-                }
-            }
+                unwritten.busy.is_empty()
+            };
+            while !is_written().await {}
         }
     });
     let producers = async {

@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use shopkeeper::store::schema::CLIENT_GRANTS;
 
-/// A role that logs in to a database by itself.
+/// A role with its own connection to a database.
 struct Caller {
     role: String,
     connection: PgConnection,
@@ -14,8 +14,7 @@ impl Caller {
     async fn new(admin: &str, member_of: &str) -> Self {
         let role = format!("caller_of_{}", database_name(admin));
         execute(admin, &format!("create role {role} login password 'x' {member_of}")).await;
-        let connection = PgConnection::connect(&as_role(admin, &role)).await.unwrap();
-        Self { role, connection }
+        Self { connection: PgConnection::connect(&as_role(admin, &role)).await.unwrap(), role }
     }
 
     async fn try_to(&mut self, statements: &str) -> Result<(), sqlx::Error> {
@@ -36,10 +35,9 @@ impl Caller {
     }
 
     async fn has_no_more_rights(&mut self) {
-        let is_superuser = "select rolsuper or rolcreaterole from pg_roles where rolname = session_user";
-        let is_superuser: bool =
-            sqlx::query_scalar(is_superuser).fetch_one(&mut self.connection).await.unwrap();
-        assert!(!is_superuser, "{} became a superuser", self.role);
+        let has_more = "select rolsuper or rolcreaterole from pg_roles where rolname = session_user";
+        let has_more = sqlx::query_scalar::<_, bool>(has_more).fetch_one(&mut self.connection).await.unwrap();
+        assert!(!has_more, "{} became a superuser", self.role);
     }
 }
 
@@ -281,7 +279,7 @@ async fn triggers_are_not_installed_into_what_somebody_else_made() {
         let message = format!("the schema shopkeeper_change belongs to the role {role}, not to postgres");
         assert_contains(source.install_triggers().await.unwrap_err().to_string(), &message);
         let refused = shopkeeper::demo::execute(&world.shop, &printed).await.unwrap_err();
-        assert!(format!("{refused:#}").contains(&message), "{refused:#}");
+        assert_contains(format!("{refused:#}"), &message);
     };
     is_refused().await;
     // Also where only the table is another's.
@@ -296,8 +294,7 @@ async fn triggers_are_not_installed_into_what_somebody_else_made() {
 
 #[tokio::test]
 async fn a_daemons_role_reads_notes_with_the_grants_that_the_manual_names() {
-    let shop = database("template1").await;
-    execute(&shop, SHOP).await;
+    let shop = shop_database(SHOP).await;
     let reader = Caller::new(&shop, "").await;
     let world = World::on(as_role(&shop, &reader.role), SOURCE).await;
     execute(&shop, &format!("grant select on product to {}", reader.role)).await;

@@ -3,16 +3,14 @@
 use crate::prelude::*;
 use shopkeeper::indexing::fill::FillIndex;
 
-/// What `doctor` sees.
+/// The checks that `doctor` reports.
 struct Checks(Vec<Value>);
 
 impl Checks {
     async fn run(world: &World) -> Self {
-        let report = world.run_json("doctor").await;
-        Self(as_list(&report["checks"]).to_vec())
+        Self(as_list(&world.run_json("doctor").await["checks"]).to_vec())
     }
 
-    /// What it sees when something is wrong.
     async fn run_failing(world: &World) -> Self {
         world.run_failing("doctor", 1, "").await;
         Self::run(world).await
@@ -22,7 +20,7 @@ impl Checks {
         self.0.iter().any(|check| check["name"] == name)
     }
 
-    /// Looks at one of them; returns its detail and its remedy.
+    /// The detail and the remedy of a check.
     fn seen(&self, name: &str, is_ok: bool) -> (&str, &str) {
         let check = self.0.iter().find(|check| check["name"] == name);
         let check = check.unwrap_or_else(|| panic!("no {name} in {:?}", self.0));
@@ -41,16 +39,15 @@ async fn a_healthy_world_is_well_and_each_harm_has_its_remedy() {
     world.drain().await;
     let seen = Checks::run(&world).await.0;
     // Other tests take connections of the same server, and the test's model has its own distances.
-    let sick = seen.iter().filter(|check| check["ok"] == false);
-    let sick: Vec<_> =
-        sick.filter(|check| check["name"] != "connections" && check["name"] != "threshold").collect();
+    let is_ours = |check: &&Value| check["name"] != "connections" && check["name"] != "threshold";
+    let sick: Vec<_> = seen.iter().filter(|check| check["ok"] == false).filter(is_ours).collect();
     assert!(sick.is_empty() && seen.len() >= 15, "{sick:?}");
 
     world.in_shop("alter table product rename column description to about").await;
-    world.script().always(Operation::Embeddings, Fault::Status { code: 401, retry_after: None });
-    let leaseless =
-        "update shopkeeper.job set state = 'running', worker = 'gone', lease_until = now() - interval '1 h'";
-    world.execute(&format!("select shopkeeper.refresh('product', '1'); {leaseless}")).await;
+    world.script().always(Operation::Embeddings, status(401));
+    let expired = "state = 'running', worker = 'gone', lease_until = now() - interval '1 h'";
+    world.execute("select shopkeeper.refresh('product', '1')").await;
+    world.execute(&format!("update shopkeeper.job set {expired}")).await;
     let seen = Checks::run_failing(&world).await;
     for (name, detail, remedy) in [
         ("source product", "description", "correct the [[source]]"),
@@ -84,7 +81,7 @@ async fn an_index_that_no_search_uses_is_named_once_there_is_much_to_read() {
     world.execute(&format!("alter database {name} set random_page_cost = 1000")).await;
     let seen = Checks::run_failing(&world).await;
     let (detail, remedy) = seen.seen("search", false);
-    assert!(detail.starts_with("reads all 1000"), "{detail}");
+    assert_starts(detail, "reads all 1000");
     assert_contains(remedy, "analyze shopkeeper.chunk_1");
 }
 
@@ -113,8 +110,7 @@ async fn a_source_that_left_the_settings_is_named_as_long_as_its_documents_are_f
 async fn the_status_says_how_late_and_why_not() {
     let world = World::synced().await;
     world.script().always(Operation::Embeddings, Fault::Rejected("Glass".to_owned()));
-    world.describe(3, "Glass kettle.").await;
-    world.sync().await;
+    world.sync_after(world.describe(3, "Glass kettle.")).await;
     let status = world.run_json("status").await;
     let source = &status["sources"][0];
     let lag = |percentile: &str| source[percentile].as_f64().unwrap();

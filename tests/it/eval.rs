@@ -2,8 +2,10 @@
 
 use crate::prelude::*;
 
-/// Two that can be answered, one of them wrong on purpose, and one that must be handed over.
-fn golden(world: &World) -> String {
+/// The small shop, indexed, and a golden set: two cases that can be answered, one of them wrong on purpose, and one that
+/// must be handed over.
+async fn with_golden_set() -> (World, String) {
+    let world = World::synced().await;
     let line = |id: &str, question: &str, expected: Value, held_out: bool| {
         let says = if id == "kettle" { vec!["two LITRES"] } else { Vec::new() };
         json!({ "id": id, "kind": id, "question": question, "expected": expected, "answer_contains": says,
@@ -17,15 +19,15 @@ fn golden(world: &World) -> String {
         line("refusal", "xyzzy plugh", json!([]), false),
     ];
     world.write("golden.jsonl", &lines.join("\n"));
-    world.folder.path().join("golden.jsonl").display().to_string()
+    let file = world.path("golden.jsonl");
+    (world, file)
 }
 
 #[tokio::test]
 async fn a_run_tells_what_was_found_what_was_said_and_what_can_never_be_found() {
-    let world = World::synced().await;
-    let file = golden(&world);
-    let report: Value =
-        serde_json::from_str(&world.run_ok(&format!("eval run {file} --json")).await).unwrap();
+    let (world, file) = with_golden_set().await;
+    let report = world.run_ok(&format!("eval run {file} --json")).await;
+    let report = serde_json::from_str(&report).unwrap();
     let kinds = json!({ "kettle": { "mrr": 1.0, "answer_contains": 1.0 }, "refusal": { "hit_at_5": null } });
     assert_fields(&report, json!({ "queries": 3, "hit_at_1": 0.5, "kinds": kinds }));
     assert_eq!(report["expected_but_not_indexed"], json!(["product/77"]), "{report}");
@@ -36,8 +38,7 @@ async fn a_run_tells_what_was_found_what_was_said_and_what_can_never_be_found() 
 
 #[tokio::test]
 async fn a_run_fails_below_what_is_wanted_and_says_by_how_much() {
-    let world = World::synced().await;
-    let file = golden(&world);
+    let (world, file) = with_golden_set().await;
     let run = format!("eval run {file} --retrieval-only --failures --min");
     world.run_ok(&format!("{run} hit_at_5=0.5")).await;
     let output = world.run_line(&format!("{run} hit_at_5=0.9")).await;
@@ -49,8 +50,7 @@ async fn a_run_fails_below_what_is_wanted_and_says_by_how_much() {
 
 #[tokio::test]
 async fn calibration_parts_the_questions_and_a_broken_set_is_told_by_line() {
-    let world = World::synced().await;
-    let file = golden(&world);
+    let (world, file) = with_golden_set().await;
     let calibrate = format!("eval calibrate {file} --part tuning");
     let calibrated = world.run_json(&calibrate).await;
     let expected = json!({ "proposed": { "balanced_accuracy": 1.0 }, "present": { "distance": 1.5 } });
@@ -59,8 +59,6 @@ async fn calibration_parts_the_questions_and_a_broken_set_is_told_by_line() {
     assert_contains(shown, &format!("escalate_above_distance = {}", calibrated["proposed"]["distance"]));
 
     world.write("golden.jsonl", "{\"id\": \"a\"}");
-    let broken = "golden.jsonl: line 1: missing field";
-    world.run_failing(&format!("eval run {file}"), 2, broken).await;
-    let missing = world.run_line("eval run no-such-file").await;
-    assert_contains(stderr(&missing), "cannot read no-such-file");
+    world.run_failing(&format!("eval run {file}"), 2, "golden.jsonl: line 1: missing field").await;
+    assert_contains(stderr(&world.run_line("eval run no-such-file").await), "cannot read no-such-file");
 }

@@ -28,11 +28,9 @@ const VERBS: &str = "run, migrate, migrate status, sync, sync --wait, refresh pr
 async fn ends(world: &World, commands: &[&str], code: i32, says: &str) {
     let case = r#"{"id": "a", "question": "x", "expected": [{"source": "product", "key": "1"}]}"#;
     world.write("golden.jsonl", case);
-    let golden = world.folder.path().join("golden.jsonl").display().to_string();
-    let runs = commands.iter().map(async |command| {
-        world.run_failing(&command.replace("GOLDEN", &golden), code, says).await;
-    });
-    join_all(runs).await;
+    let golden = world.path("golden.jsonl");
+    let run = async |command: &&str| world.run_failing(&command.replace("GOLDEN", &golden), code, says).await;
+    join_all(commands.iter().map(run)).await;
 }
 
 #[tokio::test]
@@ -43,7 +41,7 @@ async fn every_verb_ends_with_three_when_the_database_is_away() {
     for some in verbs.chunks(8) {
         ends(&world, some, 3, "the database cannot be reached: 127.0.0.1:1").await;
     }
-    // It has looked, and found that.
+    // It reports that as a failed check.
     ends(&world, &["doctor"], 1, "").await;
 }
 
@@ -73,8 +71,7 @@ async fn an_index_that_cannot_be_filled_is_not_waited_for() {
     // One that lacks few documents is ready all the same.
     let mugs = "insert into product select n, 'Mug ' || n, 'A mug.', 1, 1 from generate_series(10, 1200) n";
     let world = World::synced_with(&format!("{SHOP}{mugs}"), SOURCE).await;
-    let away = "base_url = \"http://127.0.0.1:1/v1\"\n";
-    world.edit_settings("[answers]", &format!("{NEXT}{away}[answers]"));
+    world.edit_settings("[answers]", &format!("{NEXT}base_url = \"http://127.0.0.1:1/v1\"\n[answers]"));
     let create = ["index create --yes --wait"];
     ends(&world, &create, 3, "index version 2 waits: the model server").await;
     // Whoever stopped all spending refuses it.

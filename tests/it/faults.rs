@@ -3,19 +3,16 @@
 use crate::prelude::*;
 use shopkeeper::daemon::Listeners;
 
-async fn failure(world: &World) -> String {
-    world.value("select coalesce(min(error), '') from shopkeeper.document_index where state = 'failed'").await
-}
-
 async fn fails_with(world: &World, part: &str) {
-    assert_contains(failure(world).await, part);
+    let failure = "select coalesce(min(error), '') from shopkeeper.document_index where state = 'failed'";
+    assert_contains(world.text(failure).await, part);
 }
 
 async fn dead_jobs(world: &World) -> i64 {
     world.count("job_history where outcome = 'dead'").await
 }
 
-/// Once the fault is mended, the next full sync indexes what failed.
+/// Clears the fault: the next full sync indexes the documents that failed.
 async fn mend(world: &World) {
     world.script().clear();
     world.run_line("sync --full").await;
@@ -57,28 +54,29 @@ async fn every_kind_of_nonsense_from_the_model_is_retried_and_never_stored() {
 
 #[tokio::test]
 async fn an_input_that_the_model_has_no_vector_for_fails_alone_in_either_format() {
-    for (fault, says) in
-        [(Fault::Zeros("Kettle".into()), "a vector of zeros"), (Fault::Nan("Kettle".into()), "not finite")]
-    {
-        for in_decimals in [false, true] {
-            let world = World::new().await;
-            if in_decimals {
-                // The first answer in base64 cannot be read: the other format is asked for, and kept.
-                world.script().queue(Operation::Embeddings, [Fault::BadJson]);
-            }
-            world.script().always(Operation::Embeddings, fault.clone());
-            world.sync().await;
-            let fresh = "select key from shopkeeper.document_index where state = 'fresh' order by key";
-            assert_eq!(world.values::<String>(fresh).await, ["1", "2"], "{fault:?}");
-            fails_with(&world, says).await;
-            assert_eq!(world.count("chunk").await, 2);
-            assert_eq!(world.count("job_history where outcome = 'dead' and attempts = 3").await, 1);
-            let last = world.script().bodies(Operation::Embeddings).pop().unwrap();
-            assert_eq!(last["encoding_format"], if in_decimals { "float" } else { "base64" });
-
-            mend(&world).await;
-            assert_eq!(world.found("kettle").await[0], "Kettle");
+    let (zeros, nan) = (Fault::Zeros("Kettle".into()), Fault::Nan("Kettle".into()));
+    for (fault, says, format) in [
+        (&zeros, "a vector of zeros", "base64"),
+        (&zeros, "a vector of zeros", "float"),
+        (&nan, "not finite", "base64"),
+        (&nan, "not finite", "float"),
+    ] {
+        let world = World::new().await;
+        if format == "float" {
+            // The first answer in base64 cannot be read: the other format is asked for, and kept.
+            world.script().queue(Operation::Embeddings, [Fault::BadJson]);
         }
+        world.script().always(Operation::Embeddings, fault.clone());
+        world.sync().await;
+        let fresh = "select key from shopkeeper.document_index where state = 'fresh' order by key";
+        assert_eq!(world.values::<String>(fresh).await, ["1", "2"], "{fault:?} {format}");
+        fails_with(&world, says).await;
+        assert_eq!(world.count("chunk").await, 2);
+        assert_eq!(world.count("job_history where outcome = 'dead' and attempts = 3").await, 1);
+        assert_eq!(world.script().bodies(Operation::Embeddings).pop().unwrap()["encoding_format"], format);
+
+        mend(&world).await;
+        assert_eq!(world.found("kettle").await[0], "Kettle");
     }
 }
 
@@ -113,9 +111,8 @@ async fn a_model_server_that_is_down_leaves_the_old_chunks_searchable_and_charge
     let survived = async {
         world.until_some("job where last_error is not null").await;
         assert_eq!(world.count("chunk where content like '%litres%'").await, 1);
-        let (attempts, error): (i32, String) =
-            world.row("select attempts, last_error from shopkeeper.job").await;
-        assert!(attempts == 0 && error.contains(world.models.base_url()) && error.contains("503"), "{error}");
+        let error = world.text("select last_error from shopkeeper.job where attempts = 0").await;
+        assert!(error.contains(world.models.base_url()) && error.contains("503"), "{error}");
         world.script().clear();
         world.hurry().await;
         world.until_none("job").await;
@@ -127,8 +124,7 @@ async fn a_model_server_that_is_down_leaves_the_old_chunks_searchable_and_charge
 #[tokio::test]
 async fn a_rate_limit_is_waited_for_as_long_as_the_server_asks() {
     let world = World::with_kettle().await;
-    let retry_after = Some(Duration::from_mins(10));
-    world.script().queue(Operation::Embeddings, [Fault::Status { code: 429, retry_after }]);
+    world.script().queue(Operation::Embeddings, [back_after(429, Duration::from_mins(10))]);
     world.try_sync().await.unwrap();
     world.with_workers(world.until_some("job where last_error is not null")).await;
     assert_eq!(world.count("job where run_at > now() + interval '590 seconds'").await, 1);
@@ -186,8 +182,7 @@ async fn a_source_that_does_not_fit_any_more_keeps_no_answer_from_being_given() 
     let listeners = Listeners::bind(&world.config, Roles::ALL).unwrap();
     let running = daemon::run(&world.config, listeners, Roles::ALL, stop.clone(), |_| {});
     let asking = async {
-        let id = world.ask_by_sql("Which kettle holds two litres?").await;
-        world.until_completed(id).await;
+        world.until_completed(world.ask_by_sql(KETTLE).await).await;
         stop.cancel();
     };
     let (ended, ()) = tokio::join!(running, asking);
@@ -197,8 +192,8 @@ async fn a_source_that_does_not_fit_any_more_keeps_no_answer_from_being_given() 
 #[tokio::test]
 async fn a_role_without_rights_is_told_what_to_grant() {
     let url = database("template1").await;
-    let server = server().await;
-    execute(&server.url("postgres"), "do $$ begin create role weak login password 'weak'; exception when duplicate_object then null; end $$").await;
+    let role = "do $$ begin create role weak login password 'weak'; exception when duplicate_object then null; end $$";
+    execute(&url, role).await;
     let weak = url.replacen(url.split('@').next().unwrap(), "postgres://weak:weak", 1);
     let refused = async |words: &str| {
         let error = Store::open_migrated(&reach(&weak)).await.unwrap_err();
@@ -227,10 +222,8 @@ async fn an_index_of_another_model_is_not_mixed_with_this_one() {
 
 #[tokio::test]
 async fn several_daemons_that_start_at_once_make_one_index() {
-    let url = database("template_ours").await;
-    let store = Store::open(&reach(&url)).await.unwrap();
-    let opened = (0..8).map(|_| store.open_index("hash", 64));
-    let versions = futures::future::try_join_all(opened).await.unwrap();
+    let store = Store::open(&reach(&database("template_ours").await)).await.unwrap();
+    let versions = futures::future::try_join_all((0..8).map(|_| store.open_index("hash", 64))).await.unwrap();
     assert!(versions.iter().all(|version| version.id == versions[0].id));
 }
 

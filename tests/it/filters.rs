@@ -79,8 +79,7 @@ async fn a_filter_finds_as_many_as_there_are_by_the_plan_that_costs_least() {
     vector[0] = 1.0;
     let place = Place { world: &world, version: &version, vector: &vector };
 
-    // Many match: the HNSW index is walked, which may miss one or another. Of a hundredth either plan is
-    // good.
+    // Many match: the HNSW index is walked, which may miss one. For a hundredth either plan is good.
     assert!(world.store.is_searched_by_index(&version).await.unwrap());
     for (metadata, condition) in [
         (Map::new(), "true"),
@@ -96,23 +95,18 @@ async fn a_filter_finds_as_many_as_there_are_by_the_plan_that_costs_least() {
     // Few match: each of them is looked at.
     let rare = filter("rare", 1711);
     assert!(is_selective(&world, &rare).await);
-    assert_eq!(
-        place.find_matching(&rare).await,
-        exact(&world, &vector, r#"metadata @> '{"rare": 1711}'"#).await
-    );
+    let nearest = exact(&world, &vector, r#"metadata @> '{"rare": 1711}'"#).await;
+    assert_eq!(place.find_matching(&rare).await, nearest);
     let three = json!({ "rare": 1711, "half": 1 }).as_object().unwrap().clone();
     assert_eq!(place.find_matching(&three).await.len(), 5);
-    let one = filter("name", "c81e728d9d4c2f636f067f89cc14862c");
-    assert_eq!(place.find_matching(&one).await, ["2"]);
+    assert_eq!(place.find_matching(&filter("name", "c81e728d9d4c2f636f067f89cc14862c")).await, ["2"]);
     assert!(place.find_matching(&filter("name", "none")).await.is_empty());
 
     // Many match, and all of them are far away.
     let away = filter("away", true);
     assert!(!is_selective(&world, &away).await);
-    assert_eq!(
-        place.find_matching(&away).await,
-        exact(&world, &vector, r#"metadata @> '{"away": true}'"#).await
-    );
+    let nearest = exact(&world, &vector, r#"metadata @> '{"away": true}'"#).await;
+    assert_eq!(place.find_matching(&away).await, nearest);
 
     // A source of few documents, by SQL as well.
     let faq = ["faq".to_owned()];
@@ -122,10 +116,8 @@ async fn a_filter_finds_as_many_as_there_are_by_the_plan_that_costs_least() {
     let by_sql = format!("select array_agg(key) from shopkeeper.search('{vector:?}', {TOP_K}, 'faq')");
     assert_eq!(world.value::<Vec<String>>(&by_sql).await, expected);
     let both = SearchFilter { sources: Some(&faq), metadata: Some(&filter("half", 1)) };
-    assert_eq!(
-        place.find(both).await,
-        exact(&world, &vector, r#"source = 'faq' and metadata @> '{"half": 1}'"#).await
-    );
+    let nearest = exact(&world, &vector, r#"source = 'faq' and metadata @> '{"half": 1}'"#).await;
+    assert_eq!(place.find(both).await, nearest);
     let all = format!("select count(*) from shopkeeper.search('{vector:?}', {TOP_K})");
     assert_eq!(world.value::<i64>(&all).await, 5);
 }

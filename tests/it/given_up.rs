@@ -12,7 +12,7 @@ use shopkeeper::{
     store::documents::{Content, DocumentWrite, KnownDocument, WriteOutcome},
 };
 
-/// How far work gets; how many awaits are one step is a matter of how soon the server replies.
+/// How far work gets. How many awaits are one step depends on how soon the server replies.
 const STEPS: std::ops::RangeInclusive<usize> = 1..=20;
 
 const ROUNDS: usize = 40;
@@ -71,15 +71,15 @@ pub(crate) async fn known(store: &Store, id: &DocumentId) -> KnownDocument {
     store.indexed(1, std::iter::once(id)).await.unwrap().remove(id).unwrap()
 }
 
-/// What is to be written of a document that is known so.
+/// A write of this text to a document of which this is known.
 pub(crate) fn written(id: &DocumentId, known: &KnownDocument, text: &str) -> DocumentWrite {
     let chunk = Chunk { content: text.to_owned(), input: text.to_owned(), tokens: 1 };
     let hash = chunk.hash();
     let fresh = vec![EmbeddedChunk { ordinal: 1, chunk, hash, vector: vec![0.5; 64] }];
     let chunks = Some(Chunks { fresh, ..Chunks::default() });
     let fingerprint = Fingerprint([u8::try_from(text.len()).unwrap(); 32]);
-    let (document, known_as) = (document(&id.key, text), known.fingerprint);
-    let content = Content { document, known: known_as, fingerprint, chunks };
+    let content =
+        Content { document: document(&id.key, text), known: known.fingerprint, fingerprint, chunks };
     DocumentWrite { id: id.clone(), revision: known.revision, lease: None, content: Some(content) }
 }
 
@@ -94,8 +94,7 @@ async fn a_write_that_is_given_up_takes_nothing_with_it_that_is_written_after_it
     let mut finished = 0;
     for number in STEPS.cycle().take(ROUNDS) {
         let before = known(&store, &id).await;
-        let step = written(&id, &before, &format!("Step {number}."));
-        let ended = steps(number, write(&store, step)).await;
+        let ended = steps(number, write(&store, written(&id, &before, &format!("Step {number}.")))).await;
         store.refresh_one(&id).await.unwrap();
         let seen: i64 = world.value("select revision from shopkeeper.document where key = '1'").await;
         assert_eq!(seen, before.revision + 1, "after {number} steps");
@@ -116,15 +115,13 @@ async fn one_connection(world: &World) -> Store {
 
 #[tokio::test]
 async fn a_statement_that_is_given_up_leaves_its_connection_to_the_next() {
-    let world = World::synced().await;
-    let store = one_connection(&world).await;
+    let store = one_connection(&World::synced().await).await;
     let keys = ["1".to_owned(), "2".to_owned()];
     for number in STEPS.cycle().take(ROUNDS) {
         let hashes = steps(number, store.listed_hashes("product", &keys)).await;
         assert!(hashes.is_none_or(|hashes| hashes.unwrap().len() == 2));
         assert!(store.index_before().await.unwrap().is_none(), "after {number} steps");
-        let one = steps(number, store.has_listed_all()).await;
-        assert!(one.is_none_or(|listed| listed.unwrap()));
+        assert!(steps(number, store.has_listed_all()).await.is_none_or(|listed| listed.unwrap()));
         assert_eq!(store.listed_hashes("product", &keys).await.unwrap().len(), 2, "after {number} steps");
     }
 }

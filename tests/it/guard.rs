@@ -6,8 +6,7 @@ use crate::{nets::watch, prelude::*};
 const PRODUCTS: i64 = 300;
 
 async fn shop() -> World {
-    let table = SHOP.split("insert").next().unwrap();
-    let world = World::with(&format!("{table}{FILL}"), SOURCE).await;
+    let world = World::with(&(product_table().to_owned() + FILL), SOURCE).await;
     assert_eq!(world.sync().await.added, PRODUCTS.unsigned_abs());
     world
 }
@@ -33,8 +32,8 @@ async fn a_shop_that_is_reloaded_in_two_transactions_loses_nothing_to_the_jobs_i
     // A listing is asked for, and refused.
     let refused = "job_history where outcome = 'dead' and kind = 'sync_catalogue'";
     world.with_workers(world.until_some(refused)).await;
-    let told = world.text(&format!("select error from shopkeeper.{refused}")).await;
-    assert!(told.contains("no longer lists 300 of its 300 documents"), "{told}");
+    let error = world.text(&format!("select error from shopkeeper.{refused}")).await;
+    assert_contains(error, "no longer lists 300 of its 300 documents");
 
     world.in_shop(FILL).await;
     let report = world.sync().await;
@@ -53,8 +52,8 @@ async fn removals_that_wait_are_released_by_an_operator() {
     assert_eq!(world.count("chunk").await, PRODUCTS);
     world.run_failing("sync", 4, "").await;
     assert_eq!(product(&world).await["withheld"], 250, "a listing counts all that are gone");
-    let shown = world.run_ok("status").await;
-    assert!(shown.contains("250 documents of product stay although their rows are gone"), "{shown}");
+    let withheld = "250 documents of product stay although their rows are gone";
+    assert_contains(world.run_ok("status").await, withheld);
     world.run_ok("sync --allow-mass-delete --wait").await;
     assert_eq!((world.count("document").await, world.count("chunk").await), (50, 50));
     assert_eq!(product(&world).await["withheld"], 0);
@@ -64,8 +63,7 @@ async fn removals_that_wait_are_released_by_an_operator() {
 async fn what_triggers_note_is_guarded_and_counted_until_the_next_complete_listing() {
     let world = shop().await;
     world.install().await;
-    world.in_shop("delete from product where id <= 40").await;
-    world.hear().await;
+    world.hear_after(world.in_shop("delete from product where id <= 40")).await;
     assert_eq!(world.count("chunk").await, 260);
     world.in_shop("delete from product where id between 41 and 80").await;
     watch(&world, Duration::ZERO).look().await.unwrap();
@@ -78,8 +76,7 @@ async fn what_triggers_note_is_guarded_and_counted_until_the_next_complete_listi
     world.drain().await;
     assert_eq!(world.count("chunk").await, 220);
     // Counted anew: 44 of 220 may leave, or fifty.
-    world.in_shop("delete from product where id between 81 and 130").await;
-    world.hear().await;
+    world.hear_after(world.in_shop("delete from product where id between 81 and 130")).await;
     assert_eq!(world.count("chunk").await, 170);
 }
 
@@ -132,7 +129,7 @@ async fn one_process_lists_a_source_at_a_time() {
     world.until("it waits", "(select state = 'scheduled' and attempts = 0 from shopkeeper.job)").await;
     assert_eq!(world.count("document").await, 0);
     // The command line waits as well.
-    let waits = world.run(&["sync", "--json"]);
+    let waits = world.run_line("sync --json");
     tokio::pin!(waits);
     assert!(timeout(Duration::from_secs(1), &mut waits).await.is_err());
     lock.release().await;

@@ -17,9 +17,7 @@ async fn readiness_says_what_it_looked_at_when_it_is_asked() {
     ]);
     assert_reply(verbose, 200, json!({ "checks": checks, "ready": true }));
 
-    let last =
-        "delete from shopkeeper.migration where version = (select max(version) from shopkeeper.migration)";
-    world.execute(last).await;
+    world.execute(FORGET_LAST_MIGRATION).await;
     // It explains and does not decide.
     let verbose = assert_reply(daemon.get("/readyz?verbose=1").await, 200, json!({}));
     assert_eq!(verbose["checks"][3]["detail"], "1 are missing: run `shopkeeper migrate`", "{verbose}");

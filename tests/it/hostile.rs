@@ -18,13 +18,8 @@ struct Hostile {
 fn corpus() -> Vec<Hostile> {
     let lines = include_str!("hostile.jsonl").lines().map(|line| {
         let line: Value = serde_json::from_str(line).unwrap();
-        let text = |field: &str| as_text(&line[field]).to_owned();
-        Hostile {
-            is_product: line["in"] == "product",
-            text: text("text"),
-            obeyed: text("obeyed"),
-            is_withheld: line["withheld"] == true,
-        }
+        let [text, obeyed] = ["text", "obeyed"].map(|field| as_text(&line[field]).to_owned());
+        Hostile { is_product: line["in"] == "product", text, obeyed, is_withheld: line["withheld"] == true }
     });
     let lines: Vec<_> = lines.collect();
     assert!(lines.len() >= 40);
@@ -46,20 +41,22 @@ fn parted(content: &str) -> (Vec<String>, String) {
     (passages, rest.strip_prefix("Question: ").unwrap().to_owned())
 }
 
+/// A shop of these products with a daemon.
+async fn shop(products: impl Iterator<Item = String>) -> (World, TestDaemon) {
+    let insert = |product| format!("insert into product values {product};");
+    let shop = product_table().to_owned() + &products.map(insert).collect::<String>();
+    World::with(&shop, SOURCE).await.with_daemon().await
+}
+
 /// Asks with a model that obeys; checks its prompt and the answer to the customer, and returns the passages.
-async fn ask_one_who_obeys(
-    world: &World,
-    daemon: &TestDaemon,
-    question: &str,
-    hostile: &Hostile,
-) -> Vec<String> {
+async fn obey(world: &World, daemon: &TestDaemon, question: &str, hostile: &Hostile) -> Vec<String> {
     world.script().queue(Operation::Completions, [says(&hostile.obeyed), says(&hostile.obeyed)]);
     let answer = daemon.ask(world, self::question(question)).await;
     world.script().clear();
     let said = as_text(&answer["answer"]["text"]);
     if hostile.is_withheld {
         assert_eq!(answer["escalation"]["reason"], "ungrounded", "{} got through: {answer}", hostile.obeyed);
-        assert!(said.starts_with("I don't have information"), "{said}");
+        assert_starts(said, "I don't have information");
     } else {
         assert_eq!(said, hostile.obeyed);
     }
@@ -74,38 +71,28 @@ async fn ask_one_who_obeys(
     passages
 }
 
-const SHOP: &str =
-    "create table product (id int primary key, name text, description text, price numeric, stock int);";
-
 #[tokio::test]
 async fn orders_in_products_are_data_and_links_and_numbers_from_elsewhere_do_not_get_through() {
     let products: Vec<_> = corpus().into_iter().filter(|hostile| hostile.is_product).collect();
-    let mut shop = SHOP.to_owned();
-    for (id, hostile) in (1000..).zip(&products) {
-        let text = hostile.text.replace('\'', "''");
-        shop += &format!("insert into product values ({id}, 'Shade {id}', '{text}', 3.70, 6);");
-    }
-    let world = World::with(&shop, SOURCE).await;
-    let daemon = TestDaemon::start(&world).await;
+    let rows = (1000..).zip(&products).map(|(id, hostile)| {
+        format!("({id}, 'Shade {id}', '{}', 3.70, 6)", hostile.text.replace('\'', "''"))
+    });
+    let (world, daemon) = shop(rows).await;
     for (id, hostile) in (1000..).zip(&products) {
         let question = format!("Shade {id}. {}", hostile.text);
-        let passages = ask_one_who_obeys(&world, &daemon, &question, hostile).await;
-        let name = format!("Shade {id}");
-        assert!(passages.iter().any(|passage| passage.contains(&name)), "{question}");
+        let passages = obey(&world, &daemon, &question, hostile).await;
+        assert!(passages.iter().any(|passage| passage.contains(&format!("Shade {id}"))), "{question}");
     }
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn orders_in_questions_are_questions_and_what_they_claim_does_not_get_through() {
-    let mut shop = SHOP.to_owned();
-    for (id, name) in (101..).zip(["Lamp", "Kettle", "Chair", "Table", "Rug", "Shelf"]) {
-        shop += &format!("insert into product values ({id}, '{name}', 'A {name} for the house.', 12.80, 3);");
-    }
-    let world = World::with(&shop, SOURCE).await;
-    let daemon = TestDaemon::start(&world).await;
+    let names = (101..).zip(["Lamp", "Kettle", "Chair", "Table", "Rug", "Shelf"]);
+    let row = |(id, name)| format!("({id}, '{name}', 'A {name} for the house.', 12.80, 3)");
+    let (world, daemon) = shop(names.map(row)).await;
     for hostile in corpus().iter().filter(|hostile| !hostile.is_product) {
-        ask_one_who_obeys(&world, &daemon, &hostile.text, hostile).await;
+        obey(&world, &daemon, &hostile.text, hostile).await;
     }
     daemon.stop().await;
 }

@@ -9,17 +9,17 @@ use crate::{
 
 /// How long a claim of these daemons holds.
 const LEASE: Duration = Duration::from_secs(2);
-/// How long after its lease a job of a host that is cut off may be without its answer: for that it takes a second to
-/// see it and less to give the answer.
+/// How long after its lease a job of a host that is cut off may lack its answer: others see it within a second, and need
+/// less to answer.
 const TAKE_OVER: Duration = Duration::from_secs(8);
-/// How long after a healed cut a daemon may be without work: a connection that is under way waits for the next of its
-/// attempts, which come ever more seldom, or is given up after ten seconds.
+/// How long after a healed cut a daemon may be without work: a pending connection waits for its next attempt, at growing
+/// intervals, or is given up after ten seconds.
 const RECOVERY: Duration = Duration::from_secs(15);
 /// How long a host that is cut off in a transaction may keep what it has locked.
 const LOCKED: Duration = Duration::from_secs(15);
 
-/// How long something may take that takes so long at most where nothing else runs, as in `make chaos`; other tests may
-/// need the machine as well. Who waits for the system to give up a dead connection takes many minutes.
+/// Extends a limit that holds where nothing else runs, as in `make chaos`. To wait until the system gives up a dead
+/// connection takes many minutes.
 fn within(alone: Duration) -> Duration {
     if chaos_rounds() > 1 { alone } else { 8 * alone }
 }
@@ -79,8 +79,8 @@ async fn lose(middle: &Middle, host: &Host, nets: &[Net], seconds: u32) {
         middle.rows(&format!("select worker, outcome, attempts {of_them}")).await;
     for (worker, outcome, attempts) in ends {
         assert!(outcome == "done" && attempts > 1, "{outcome} after {attempts} attempts");
-        let others = middle.hosts.iter().filter(|other| other.number != host.number);
-        assert!(others.into_iter().any(|other| other.is_of(&worker)), "{worker} was cut off");
+        let is_other = |other: &Host| other.number != host.number && other.is_of(&worker);
+        assert!(middle.hosts.iter().any(is_other), "{worker} was cut off");
     }
     assert!(taken_over < within(LEASE + TAKE_OVER), "the others took {taken_over:?}");
     let answers = answers_of(middle, &lost).await;
@@ -214,10 +214,7 @@ async fn cut_off_in_a_transaction() {
     every_tick_once(&middle).await;
 
     // It hears nothing of its connection's end, neither now nor when it is there again.
-    while is_closing() {
-        assert!(cut.elapsed() < LIMIT, "the server does not forget the connection");
-        sleep(Duration::from_millis(20)).await;
-    }
+    wait_until("the server does not forget the connection", async || !is_closing()).await;
     let lasted = cut.elapsed();
     middle.hosts[number - 1].heal(Net::ALL);
     let healed = Instant::now();

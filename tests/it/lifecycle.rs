@@ -22,11 +22,10 @@ impl Managed {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
-        let arguments = ["--config", world.settings().to_str().unwrap(), "run"].map(str::to_owned);
-        let mut all = vec![("NOTIFY_SOCKET", path.to_str().unwrap())];
-        all.extend(environment);
-        let log = fs::File::create(world.folder.path().join("log")).unwrap();
-        let child = Process::start(command(&arguments, &all).stdout(Stdio::null()).stderr(log));
+        let mut run = world.command("run");
+        run.env("NOTIFY_SOCKET", &path).envs(environment.iter().copied());
+        let log = fs::File::create(world.path("log")).unwrap();
+        let child = Process::start(run.stdout(Stdio::null()).stderr(log));
         Self { child, socket, _folder: folder }
     }
 
@@ -60,12 +59,23 @@ impl Managed {
     async fn ended(self) -> i32 {
         self.child.ended().await.code().unwrap()
     }
+
+    /// Has it reload its settings, and waits until it begins to.
+    async fn reload(&self) -> String {
+        self.child.signal(Signal::HUP);
+        self.hears("RELOADING=1").await
+    }
+
+    /// Has it stop, and waits until it begins to.
+    async fn stop(&self) {
+        self.child.signal(Signal::TERM);
+        self.hears("STOPPING=1").await;
+    }
 }
 
 /// A request to the API that waits for the answer.
 fn ask(url: &str, text: &str) -> RequestBuilder {
-    let request = reqwest::Client::new().post(format!("{url}/v1/answers"));
-    request.header("prefer", "wait=20").json(&question(text))
+    reqwest::Client::new().post(format!("{url}/v1/answers")).header("prefer", "wait=20").json(&question(text))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,8 +89,7 @@ async fn the_service_manager_hears_of_start_reload_and_stop_and_bad_settings_cha
     assert_eq!(say(PRICE).await.1["status"], "completed");
 
     let settings = world.edit_settings("[answers]", "[answers]\nnothing = 1");
-    daemon.child.signal(Signal::HUP);
-    assert_contains(daemon.hears("RELOADING=1").await, "MONOTONIC_USEC=");
+    assert_contains(daemon.reload().await, "MONOTONIC_USEC=");
     daemon.ready().await;
     assert_eq!(say(PRICE).await.1["status"], "completed", "the old settings apply");
 
@@ -91,8 +100,7 @@ async fn the_service_manager_hears_of_start_reload_and_stop_and_bad_settings_cha
     let reload = async {
         world.arrived(Operation::Completions, before + 1).await;
         world.write("jobs.toml", &settings.replace("[answers]", "[answers]\nmax_question_chars = 10"));
-        daemon.child.signal(Signal::HUP);
-        daemon.hears("RELOADING=1").await;
+        daemon.reload().await;
         daemon.ready().await;
         world.script().clear();
     };
@@ -102,8 +110,7 @@ async fn the_service_manager_hears_of_start_reload_and_stop_and_bad_settings_cha
     // The new settings apply.
     assert_problem(say(PRICE).await, 422, "question_too_long");
 
-    daemon.child.signal(Signal::TERM);
-    daemon.hears("STOPPING=1").await;
+    daemon.stop().await;
     assert_eq!(daemon.ended().await, 0);
 }
 
@@ -120,8 +127,7 @@ async fn the_watchdog_is_fed_only_while_workers_get_through_and_a_second_signal_
     // A short interruption does not stop the feeding.
     let fed = async { while daemon.hears_within("WATCHDOG=1", Duration::from_secs(4)).await {} };
     in_time("it is still fed", fed).await;
-    daemon.child.signal(Signal::TERM);
-    daemon.hears("STOPPING=1").await;
+    daemon.stop().await;
     daemon.child.signal(Signal::TERM);
     assert_eq!(daemon.ended().await, 1);
 }
@@ -136,12 +142,10 @@ async fn a_reload_that_takes_long_keeps_the_watchdog_fed_and_ends_with_everythin
     world.write("shop.url", &proxy.url());
     // The new daemon waits for this before it takes work.
     let lock = world.begin("lock table shopkeeper.source").await;
-    daemon.child.signal(Signal::HUP);
-    daemon.hears("RELOADING=1").await;
+    daemon.reload().await;
     // It is fed while the new daemon starts.
     daemon.hears("WATCHDOG=1").await;
-    daemon.child.signal(Signal::TERM);
-    daemon.hears("STOPPING=1").await;
+    daemon.stop().await;
     lock.rollback().await.unwrap();
     assert_eq!(daemon.ended().await, 0, "the new daemon ends too");
 }
@@ -155,8 +159,7 @@ async fn no_secret_and_no_word_of_a_customer_stands_in_the_log() {
     let daemon = Managed::start(&world, &[key, ("SHOPKEEPER_TELEMETRY__LOG", "debug")]);
     let url = daemon.ready().await;
     world.until_count(3, "document_index").await;
-    let rejected = Fault::Status { code: 400, retry_after: None };
-    let faults = [Fault::BadJson, Fault::CutConnection, rejected, says("planted-answer costs 1.23 [1].")];
+    let faults = [Fault::BadJson, Fault::CutConnection, status(400), says("planted-answer costs 1.23 [1].")];
     // The server quotes what it was asked.
     world.script().queue(Operation::Embeddings, [Fault::Rejected("planted-question".to_owned())]);
     for fault in faults {
@@ -170,13 +173,12 @@ async fn no_secret_and_no_word_of_a_customer_stands_in_the_log() {
     }
     daemon.child.signal(Signal::TERM);
     assert_eq!(daemon.ended().await, 0);
-    let log = fs::read_to_string(world.folder.path().join("log")).unwrap();
+    let log = fs::read_to_string(world.path("log")).unwrap();
     let password = world.url().split(':').nth(2).unwrap().split('@').next().unwrap().to_owned();
     let words =
         ["sk-planted", "cGxhbnRlZ", "skt_planted", "planted-question", "planted-answer", "planted-customer"];
     for planted in words.into_iter().chain([password.as_str()]) {
-        let line = log.lines().find(|line| line.contains(planted));
-        assert_eq!(line, None, "{planted}");
+        assert_eq!(log.lines().find(|line| line.contains(planted)), None, "{planted}");
     }
     assert!(log.contains("running"), "there is a log");
     let errors = world.text("select string_agg(error, ' ') from shopkeeper.answer").await;
@@ -199,13 +201,12 @@ async fn a_trace_that_a_client_begins_goes_on_in_the_job_its_search_its_model_an
     let url = daemon.ready().await;
     world.until_none("job").await;
     let (http, sql) = ("0af7651916cd43dd8448eb211c80319c", "1bf7651916cd43dd8448eb211c80319d");
-    let traceparent = format!("00-{http}-b7ad6b7169203331-01");
-    let answer = reply(ask(&url, PRICE).header("traceparent", traceparent)).await;
+    let traceparent = |trace: &str| format!("00-{trace}-b7ad6b7169203331-01");
+    let answer = reply(ask(&url, PRICE).header("traceparent", traceparent(http))).await;
     assert_eq!(answer.0, StatusCode::OK);
     let by_sql = async |trace: &str| {
-        let traceparent = format!("00-{trace}-b7ad6b7169203331-01");
-        let ask = format!("select shopkeeper.ask('And the Shirt?', traceparent => '{traceparent}')");
-        world.execute(&ask).await;
+        let arguments = format!("'And the Shirt?', traceparent => '{}'", traceparent(trace));
+        world.execute(&format!("select shopkeeper.ask({arguments})")).await;
     };
     by_sql(sql).await;
     world.until_count(2, "delivery where status = 'delivered'").await;
@@ -217,8 +218,7 @@ async fn a_trace_that_a_client_begins_goes_on_in_the_job_its_search_its_model_an
     assert_eq!(daemon.ended().await, 0);
     let spans = spans(&bodies.lock().unwrap());
     let names = |trace: &str| -> Vec<_> {
-        let named = spans.iter().filter(|span| hex(&span.trace_id) == trace);
-        named.map(|span| span.name.as_str()).collect()
+        spans.iter().filter(|span| hex(&span.trace_id) == trace).map(|span| span.name.as_str()).collect()
     };
     for (trace, from) in [(http, "ask"), (sql, "job")] {
         let names = names(trace);

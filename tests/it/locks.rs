@@ -39,8 +39,7 @@ async fn writers_in_any_order_and_listings_never_wait_in_a_circle() {
     assert!(fresh.iter().all(|ended| *ended == WriteOutcome::Fresh));
     let mut revision = 1;
     for _ in 0..ROUNDS {
-        let known = Some(fingerprint);
-        let again = |number| write(number, revision, Some(content(number, fingerprint, known)));
+        let again = |number| write(number, revision, Some(content(number, fingerprint, Some(fingerprint))));
         let forth: Vec<_> = (0..DOCUMENTS).map(again).collect();
         // As they arrived, and some of another revision are gone: those stay.
         let gone_or_again = |number| if number % 3 == 0 { write(number, -1, None) } else { again(number) };

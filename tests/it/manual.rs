@@ -64,6 +64,9 @@ fn least(section: &str) -> Vec<Table> {
     let source = "[[source]]\nname = \"s\"\nkey = \"id\"\ntitle = \"t\"\ntext = \"t\"\n";
     let shop = format!("{source}kind = \"postgres\"\nurl = \"postgres://u@h/shop\"\ntable = \"product\"");
     let feed = format!("{source}kind = \"feed\"\npath = \"p.csv\"\nformat = \"csv\"");
+    let related = "[[source.related]]\ntable = \"c\"\nkeys = \"select 1\"";
+    let schedule = "[[schedule]]\nname = \"n\"\ncron = \"0 * * * *\"\njob = \"sync_catalogue\"";
+    let webhook = "[[webhook]]\nname = \"w\"\nurl = \"https://w/\"\nsecret = { env = \"HOOK\" }";
     let mut tables =
         vec!["[database]\nurl = \"postgres://u@h/ours\"", "[openai]\napi_key = { env = \"KEY\" }"];
     match section {
@@ -74,15 +77,9 @@ fn least(section: &str) -> Vec<Table> {
         }
         "[[source]]" | "`kind = \"postgres\"`" => tables.push(&shop),
         "`kind = \"feed\"`" => tables.push(&feed),
-        "[[source.related]]" => {
-            tables.extend([&shop, "[[source.related]]\ntable = \"c\"\nkeys = \"select 1\""]);
-        }
-        "[[schedule]]" => {
-            tables.push("[[schedule]]\nname = \"n\"\ncron = \"0 * * * *\"\njob = \"sync_catalogue\"");
-        }
-        "[[webhook]]" => {
-            tables.push("[[webhook]]\nname = \"w\"\nurl = \"https://w/\"\nsecret = { env = \"HOOK\" }");
-        }
+        "[[source.related]]" => tables.extend([&shop, related]),
+        "[[schedule]]" => tables.push(schedule),
+        "[[webhook]]" => tables.push(webhook),
         "[http]" | "[embedding]" | "[answers]" | "[budget]" | "[retention]" | "[telemetry]" => {
             tables.push(section);
         }
@@ -103,8 +100,7 @@ fn read(tables: &[Table]) -> Result<Value, Vec<shopkeeper::config::Fault>> {
     let file: String = tables.iter().map(|(heading, keys)| format!("{heading}\n{}", lines(keys))).collect();
     let environment =
         [("KEY", "sk-1"), ("HOOK", WEBHOOK_SECRET)].map(|(name, value)| (name.into(), value.into()));
-    let environment = BTreeMap::from(environment);
-    let config = Config::parse(&file, "jobs.toml", PathBuf::new(), &environment);
+    let config = Config::parse(&file, "jobs.toml", PathBuf::new(), &BTreeMap::from(environment));
     config.map(|config| serde_json::to_value(config).unwrap()).map_err(|faults| faults.faults)
 }
 
@@ -211,8 +207,7 @@ fn keys(section: &Value) -> Words {
 fn every_key_that_the_program_has_stands_in_the_settings_document() {
     let documented = documented();
     let keys_of = |section: &str| -> Words {
-        let keys = documented.iter().filter(|(known, _, _)| known == section);
-        keys.map(|(_, key, _)| key.clone()).collect()
+        documented.iter().filter(|(known, _, _)| known == section).map(|(_, key, _)| key.clone()).collect()
     };
     let less = |mut keys: Words, left_out: &[&str]| {
         keys.retain(|key| !left_out.contains(&key.as_str()));
@@ -240,8 +235,7 @@ fn every_key_that_the_program_has_stands_in_the_settings_document() {
         assert_eq!(keys_of(&format!("[queue.{kind}]")), keys(limits), "[queue.{kind}]");
     }
     let first = |section: &str, pointer: &str, tables: Vec<Table>| {
-        let read = read(&tables).unwrap_or_else(|faults| panic!("{section}: {faults:?}"));
-        keys(read.pointer(pointer).unwrap())
+        keys(read(&tables).unwrap_or_else(|faults| panic!("{section}: {faults:?}")).pointer(pointer).unwrap())
     };
     let shop = || least("`kind = \"postgres\"`");
     let instead = |section: &str, left_out: &str, key: &str, value: &str| {
@@ -253,8 +247,8 @@ fn every_key_that_the_program_has_stands_in_the_settings_document() {
     source.extend(instead("`kind = \"postgres\"`", "table", "query", "\"select 1\""));
     source.extend(instead("`kind = \"feed\"`", "url", "path", "\"p.csv\""));
     source.extend(instead("`kind = \"feed\"`", "path", "url", "\"https://f/\""));
-    let tables = [keys_of("[[source]]"), keys_of("`kind = \"postgres\"`"), keys_of("`kind = \"feed\"`")];
-    let told: Words = tables.into_iter().flatten().collect();
+    let tables = ["[[source]]", "`kind = \"postgres\"`", "`kind = \"feed\"`"];
+    let told: Words = tables.into_iter().flat_map(keys_of).collect();
     assert_eq!(told, less(source, &["related"]), "[[source]]");
     for (section, pointer) in [("[[source.related]]", "/source/0/related/0"), ("[[webhook]]", "/webhook/0")] {
         assert_eq!(keys_of(section), first(section, pointer, least(section)), "{section}");
@@ -311,8 +305,7 @@ async fn every_metric_is_told_with_its_labels() {
         let labels = labels.split("\",").filter_map(|label| label.split('=').next());
         let mut labels = words(labels.filter(|label| !label.is_empty() && !label.starts_with('}')));
         labels.remove("le");
-        let family = told.get(name).or_else(|| told.get(ends?));
-        assert_eq!(family, Some(&labels), "{line}");
+        assert_eq!(told.get(name).or_else(|| told.get(ends?)), Some(&labels), "{line}");
     }
 }
 
@@ -335,10 +328,8 @@ fn quoted(document: &str) -> Vec<String> {
 fn every_message_that_is_quoted_is_one_of_ours() {
     let sources = files(here("src"), "rs").into_iter().chain(files(here("migrations"), "sql"));
     let sources: String = sources.map(|path| fs::read_to_string(path).unwrap()).collect();
-    // A string that goes on in the next line.
-    let mut parts = sources.split("\\\n");
-    let mut ours = parts.next().unwrap().to_owned();
-    parts.for_each(|part| ours.push_str(part.trim_start()));
+    // A string may go on in the next line.
+    let ours: String = sources.split("\\\n").map(str::trim_start).collect();
     let quoted = quoted(&text("docs/troubleshooting.md"));
     assert!(quoted.len() > 50);
     for message in quoted {
@@ -350,10 +341,9 @@ fn every_message_that_is_quoted_is_one_of_ours() {
 
 /// The commands in a text, with their arguments.
 fn commands(document: &str) -> Words {
-    let lines = document.lines().flat_map(|line| {
-        let code = line.split('`').skip(1).step_by(2);
-        code.chain((!line.contains('`')).then_some(line))
-    });
+    let lines = document
+        .lines()
+        .flat_map(|line| line.split('`').skip(1).step_by(2).chain((!line.contains('`')).then_some(line)));
     let ends = |character: char| "#;|)…".contains(character);
     let commands = lines.filter_map(|line| line.trim().strip_prefix("shopkeeper "));
     words(commands.map(|command| command.split(ends).next().unwrap().trim()))
@@ -366,12 +356,12 @@ async fn every_command_that_is_told_is_there_with_its_flags() {
     assert!(all.len() > 40, "{all:?}");
     for command in all {
         let plain = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
-        let verbs: Vec<_> = command.split(' ').take_while(plain).take(2).map(str::to_owned).collect();
+        let verbs: Vec<_> = command.split(' ').take_while(plain).take(2).collect();
         let Some(verb) = verbs.first() else { continue };
-        let mut help = program(&[verbs.clone(), vec!["--help".to_owned()]].concat(), &[]).await;
+        let mut help = program(&[&verbs[..], &["--help"]].concat(), &[]).await;
         if !help.status.success() {
             // The second word is its argument.
-            help = program(&[verb.clone(), "--help".to_owned()], &[]).await;
+            help = program(&[verb, "--help"], &[]).await;
             assert!(!stdout(&help).contains("<COMMAND>"), "shopkeeper {command}");
         }
         assert!(help.status.success(), "shopkeeper {command}: {}", stderr(&help));

@@ -16,17 +16,15 @@ async fn what_is_printed_makes_a_schema_on_which_a_weak_role_runs() {
     // A name that wants quotes.
     let role = format!("\"Keeper-{}\"", std::process::id());
     let (admin, weak) = bare(&role).await;
-    let weak = weak.replace("%22", "");
-    world.write("database.url", &weak);
-    let refused = stderr(&world.run(&["migrate"]).await);
-    assert!(refused.contains("create extension vector"), "{refused}");
+    world.write("database.url", &weak.replace("%22", ""));
+    assert_contains(stderr(&world.run_line("migrate").await), "create extension vector");
 
     let printed = world.run_ok("migrate print").await;
     assert_eq!(world.run_ok("migrate print --all").await, printed, "all is missing");
     execute(&admin, &printed).await;
     world.run_ok("migrate").await;
     world.run_ok("sync --wait").await;
-    let asked = world.run(&["ask", "How much is the Kettle?"]).await;
+    let asked = world.run_line("ask 'How much is the Kettle?'").await;
     assert!(stdout(&asked).contains("45.00"), "{}", stderr(&asked));
     let pool = PgPool::connect(&admin).await.unwrap();
     let others = "select count(*) from pg_class where relnamespace = 'shopkeeper'::regnamespace
@@ -34,22 +32,18 @@ async fn what_is_printed_makes_a_schema_on_which_a_weak_role_runs() {
     assert_eq!(value::<i64>(&pool, others).await, 0);
 
     // Of a schema of an earlier version, the rest.
-    let last =
-        "delete from shopkeeper.migration where version = (select max(version) from shopkeeper.migration)";
     let printed = world.run_ok("migrate print").await;
-    assert!(printed.starts_with("-- no migration is missing"), "{printed}");
+    assert_starts(&printed, "-- no migration is missing");
     execute(&admin, &printed).await;
-    execute(&admin, last).await;
+    execute(&admin, FORGET_LAST_MIGRATION).await;
     let printed = world.run_ok("migrate print").await;
-    let records = printed.matches("insert into shopkeeper.migration").count();
-    assert_eq!(records, 1, "{printed}");
+    assert_eq!(printed.matches("insert into shopkeeper.migration").count(), 1, "{printed}");
     execute(&admin, &format!("drop owned by {role} cascade; drop role {role}")).await;
 }
 
 #[tokio::test]
 async fn everything_is_printed_without_settings_for_a_role_that_is_named() {
-    let arguments = ["migrate", "print", "--all", "--role", "keeper"].map(str::to_owned);
-    let printed = program(&arguments, &[]).await;
+    let printed = program(&["migrate", "print", "--all", "--role", "keeper"], &[]).await;
     let (printed, said) = (stdout(&printed), stderr(&printed));
     assert!(printed.contains("set local role \"keeper\";") && said.is_empty(), "{said}");
     // The role of clients is the server's, and the grants are for each of its databases.
@@ -86,8 +80,7 @@ async fn functions_of_an_older_program_are_replaced_and_nothing_else_is() {
         "select md5(string_agg(xmin::text, ' ' order by oid)) from pg_trigger where not tgisinternal";
     let before = world.text(triggers).await;
     assert_eq!(missing(&world).await, ["functions/enqueue"]);
-    let lacks = "the database lacks 1 of shopkeeper's migrations";
-    world.run_failing("status", 1, lacks).await;
+    world.run_failing("status", 1, "the database lacks 1 of shopkeeper's migrations").await;
     world.run_failing("status", 1, "run `shopkeeper migrate`").await;
 
     world.run_ok("migrate").await;
@@ -109,15 +102,13 @@ async fn functions_of_an_older_program_are_printed_for_an_administrator() {
     world.execute(&printed).await;
     assert!(!world.value::<bool>(IS_OLDER).await);
     assert!(missing(&world).await.is_empty());
-    let printed = world.run_ok("migrate print").await;
-    assert!(printed.starts_with("-- no migration is missing"), "{printed}");
+    assert_starts(world.run_ok("migrate print").await, "-- no migration is missing");
 }
 
 #[tokio::test]
 async fn an_older_program_does_not_put_its_functions_back() {
     let world = World::new().await;
-    let newer = OLDER.replace("schema_number = 0", "schema_number = schema_number + 1");
-    world.execute(&newer).await;
+    world.execute(&OLDER.replace("schema_number = 0", "schema_number = schema_number + 1")).await;
     // A file that the newer program has merged into another is not missed either.
     world.execute("delete from shopkeeper.repeatable_migration where name = 'functions/claims'").await;
     assert!(missing(&world).await.is_empty());
@@ -128,10 +119,8 @@ async fn an_older_program_does_not_put_its_functions_back() {
 
 #[tokio::test]
 async fn programs_that_migrate_at_the_same_time_make_one_schema() {
-    let url = database("template1").await;
-    let reach = reach(&url);
-    let started = (0..8).map(|_| Store::open_migrated(&reach));
-    for store in futures::future::try_join_all(started).await.unwrap() {
+    let reach = reach(&database("template1").await);
+    for store in futures::future::try_join_all((0..8).map(|_| Store::open_migrated(&reach))).await.unwrap() {
         assert_eq!(store.schema_state().await.unwrap().missing(), 0);
         store.close().await;
     }

@@ -14,6 +14,18 @@ pub(crate) fn watch(world: &World, poll: Duration) -> WatchCatalogue {
 }
 
 impl World {
+    /// Changes the shop, then reads what triggers noted.
+    pub(crate) async fn hear_after(&self, change: impl Future<Output = ()>) {
+        change.await;
+        self.hear().await;
+    }
+
+    /// Changes the shop, then polls.
+    pub(crate) async fn poll_after(&self, change: impl Future<Output = ()>) {
+        change.await;
+        self.poll().await;
+    }
+
     /// Polls once and refreshes what differs.
     pub(crate) async fn poll(&self) {
         self.execute("update shopkeeper.source set polled_at = polled_at - interval '1 day'").await;
@@ -39,8 +51,12 @@ impl World {
         self.values("select content from shopkeeper.chunk order by key collate \"C\", ordinal").await
     }
 
-    pub(crate) async fn has(&self, content: &str) -> bool {
-        self.contents().await.iter().any(|chunk| chunk.contains(content))
+    pub(crate) async fn chunks_with(&self, text: &str) -> usize {
+        self.contents().await.iter().filter(|chunk| chunk.contains(text)).count()
+    }
+
+    pub(crate) async fn has(&self, text: &str) -> bool {
+        self.chunks_with(text).await > 0
     }
 }
 
@@ -48,8 +64,7 @@ impl World {
 async fn a_renamed_key_embeds_nothing() {
     let world = World::noting().await;
     let before = world.embedding_requests();
-    world.in_shop("update product set id = 20 where id = 2").await;
-    world.hear().await;
+    world.hear_after(world.in_shop("update product set id = 20 where id = 2")).await;
     assert_eq!(world.count("document where key = '20'").await, 1);
     assert_eq!(world.embedding_requests(), before);
 }
@@ -75,8 +90,7 @@ async fn a_plan_says_what_a_sync_would_do_and_does_nothing() {
 async fn a_text_that_is_put_back_embeds_nothing_until_its_vector_is_forgotten() {
     let world = World::synced().await;
     let describe = async |text: &str| {
-        world.describe(3, text).await;
-        world.sync().await;
+        world.sync_after(world.describe(3, text)).await;
         world.embedding_requests()
     };
     let first = describe("One.").await;
@@ -87,8 +101,7 @@ async fn a_text_that_is_put_back_embeds_nothing_until_its_vector_is_forgotten() 
     assert_eq!(world.store.prune_cache(1).await.unwrap(), 0);
     assert_eq!(describe("Two.").await, first + 1, "the youngest is kept");
     assert_eq!(world.store.prune_cache(0).await.unwrap(), 2);
-    world.in_shop("delete from product where id = 3").await;
-    world.sync().await;
+    world.sync_after(world.in_shop("delete from product where id = 3")).await;
     assert_eq!(world.store.prune_cache(0).await.unwrap(), 1, "what is removed is remembered too");
 }
 
@@ -116,17 +129,15 @@ async fn one_document_is_refreshed_by_sql_also_one_that_is_new_or_gone() {
     assert_eq!(world.contents().await, expected);
     assert_eq!(world.sync().await.removed, 0);
     let unknown = world.refusal("select shopkeeper.refresh('nothing', '1')").await;
-    assert!(unknown.contains("there is no source \"nothing\""), "{unknown}");
+    assert_contains(unknown, "there is no source \"nothing\"");
 }
 
 #[tokio::test]
 async fn nothing_is_open_in_the_shop_while_what_it_listed_is_written() {
     let world = World::new().await;
-    let open = async || -> i64 {
-        let open = "select count(*) from pg_stat_activity
-             where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null";
-        world.shop_value(open).await
-    };
+    let open = "select count(*) from pg_stat_activity
+         where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null";
+    let open = async || world.shop_value::<i64>(open).await;
     let source = world.source();
     let mut listing = source.list();
     assert_eq!(listing.next().await.unwrap().unwrap().key, "1");
@@ -163,7 +174,7 @@ async fn a_stop_ends_the_draining_of_notes_at_once_and_the_next_daemon_goes_on()
     lock.rollback().await.unwrap();
     world.hear().await;
     assert_eq!(world.notes().await, 0);
-    assert_eq!(world.contents().await.iter().filter(|content| content.contains("Noted.")).count(), 3);
+    assert_eq!(world.chunks_with("Noted.").await, 3);
 }
 
 #[tokio::test]
@@ -179,9 +190,8 @@ async fn a_daemon_that_drains_for_long_keeps_its_watch_and_leaves_when_it_is_los
         other.look().await.unwrap();
         assert_eq!(world.notes().await, 5003, "it is not its turn");
         // As after a pause of the process that was longer than the watch.
-        let to_other =
-            "update shopkeeper.source set watcher = 'other', watch_until = now() + interval '1 hour'";
-        world.execute(to_other).await;
+        let other = "watcher = 'other', watch_until = now() + interval '1 hour'";
+        world.execute(&format!("update shopkeeper.source set {other}")).await;
     };
     let ended = async { tokio::join!(one.look(), watching).0 };
     timeout(Duration::from_secs(25), ended).await.expect("it goes on").unwrap();

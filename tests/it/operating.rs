@@ -45,8 +45,7 @@ async fn who_waits_for_what_is_stopped_is_told_once() {
     let waits = |line: &str| {
         let mut waiting = Process::start(world.command(line).stdout(Stdio::null()).stderr(Stdio::piped()));
         let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
-        let line = said.next().unwrap().unwrap();
-        (waiting, line, said)
+        (waiting, said.next().unwrap().unwrap(), said)
     };
     for kind in ["refresh_document", "fill_index", "answer_question"] {
         world.run_ok(&format!("queue pause {kind}")).await;
@@ -98,6 +97,5 @@ async fn a_daemon_without_the_role_for_it_takes_no_address_of_the_api() {
     let (with, without) = (listens(&[Role::Http]), listens(&[Role::Sync, Role::Refresh]));
     assert!(with.api.is_some() && with.admin.is_some());
     assert!(without.api.is_none() && without.admin.is_some());
-    let again = without.rebind(&world.config, &world.config, Roles::of(&[Role::Sync])).unwrap();
-    assert!(again.api.is_none());
+    assert!(without.rebind(&world.config, &world.config, Roles::of(&[Role::Sync])).unwrap().api.is_none());
 }

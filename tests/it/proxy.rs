@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
+use shopkeeper::store::Store;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
     sync::watch,
     task::JoinSet,
 };
+
+use crate::support::World;
 
 /// What happens to bytes.
 #[derive(Clone, Copy, PartialEq)]
@@ -18,6 +24,13 @@ enum Passing {
     Requests,
     /// Of connections that began later than the last time nothing passed.
     New,
+}
+
+/// A proxy before the database of a world, and its schema through this proxy.
+pub(crate) async fn behind_proxy(world: &World) -> (Proxy, Store) {
+    let proxy = Proxy::start(&world.url()).await;
+    let through = world.through(&proxy.url()).await;
+    (proxy, through)
 }
 
 /// Listens on a port of its own until dropped.

@@ -10,14 +10,14 @@ use shopkeeper::{
 };
 use tokio::sync::{Notify, Semaphore};
 
-/// A job that does what its payload says.
+/// A job that does as its payload says.
 #[derive(Default)]
 pub(crate) struct Scripted {
-    pub(crate) runs: AtomicU32,
-    pub(crate) running: AtomicU32,
-    pub(crate) most_running: AtomicU32,
+    runs: AtomicU32,
+    running: AtomicU32,
+    most_running: AtomicU32,
     pub(crate) started: Notify,
-    pub(crate) gate: Option<Semaphore>,
+    gate: Option<Semaphore>,
 }
 
 #[derive(serde::Deserialize)]
@@ -29,6 +29,10 @@ impl Scripted {
     /// Jobs that wait at a gate that lets this many through.
     pub(crate) fn gated(permits: usize) -> Self {
         Self { gate: Some(Semaphore::new(permits)), ..Self::default() }
+    }
+
+    pub(crate) fn runs(&self) -> u32 {
+        self.runs.load(Ordering::SeqCst)
     }
 }
 
@@ -138,8 +142,7 @@ impl Running {
 pub(crate) const SCRIPTED: &str = "job where kind = 'scripted'";
 
 pub(crate) async fn enqueue(world: &World, key: &str, wish: &str) {
-    let payload = json!({ "wish": wish });
-    world.store.enqueue(Scripted::KIND, &[key.to_owned()], &[payload]).await.unwrap();
+    world.store.enqueue(Scripted::KIND, &[key.to_owned()], &[json!({ "wish": wish })]).await.unwrap();
 }
 
 /// Enqueues a job that does nothing for each number.
@@ -151,6 +154,21 @@ pub(crate) async fn enqueue_all(world: &World, numbers: Range<u32>) {
 
 pub(crate) async fn claim(world: &World, worker: &str, limit: u32, lease: Duration) -> Vec<ClaimedJob> {
     world.claim(Scripted::KIND, worker, limit, lease).await
+}
+
+/// A world with one job, whose key is `k`.
+pub(crate) async fn with_job(wish: &str) -> World {
+    let world = World::new().await;
+    enqueue(&world, "k", wish).await;
+    world
+}
+
+/// The same, in which a worker runs the job, and stops it at the gate.
+async fn with_job_at_work() -> (World, Running) {
+    let world = with_job("nothing").await;
+    let running = Running::gated(&world, 0, LIMITS);
+    running.at_work(1).await;
+    (world, running)
 }
 
 #[tokio::test]
@@ -166,14 +184,9 @@ async fn a_job_ends_as_its_attempts_did_and_the_worker_survives_a_panic() {
         enqueue(&world, wish, wish).await;
     }
     Running::start(&world).finish(&world).await;
-    let seen: Vec<(String, String, Option<String>, i32)> =
-        world.rows("select key, outcome, error, attempts from shopkeeper.job_history order by key").await;
-    let seen: Vec<_> = seen
-        .iter()
-        .map(|(wish, outcome, error, attempts)| {
-            (wish.as_str(), outcome.as_str(), error.as_deref(), *attempts)
-        })
-        .collect();
+    let seen = "select key, outcome, error, attempts from shopkeeper.job_history order by key";
+    let seen: Vec<(String, String, Option<String>, i32)> = world.rows(seen).await;
+    let ends = ends.map(|(wish, outcome, error, n)| (wish.into(), outcome.into(), error.map(Into::into), n));
     assert_eq!(seen, ends);
 }
 
@@ -185,7 +198,7 @@ async fn a_payload_that_does_not_parse_is_dead_and_the_next_job_runs() {
     world.store.enqueue(Scripted::KIND, &keys, &payloads).await.unwrap();
     Running::start(&world).finish(&world).await;
     let bad = world.text("select error from shopkeeper.job_history where outcome = 'dead'").await;
-    assert!(bad.contains("missing field `wish`"), "{bad}");
+    assert_contains(bad, "missing field `wish`");
     assert_eq!(world.count("job_history where outcome = 'done'").await, 1);
 }
 
@@ -213,8 +226,7 @@ async fn a_key_that_waits_is_enqueued_once() {
 
 #[tokio::test]
 async fn a_merge_does_not_shorten_a_backoff() {
-    let world = World::new().await;
-    enqueue(&world, "k", "snooze").await;
+    let world = with_job("snooze").await;
     let running = Running::start(&world);
     world.until_some("job where last_error is not null").await;
     enqueue(&world, "k", "nothing").await;
@@ -224,16 +236,13 @@ async fn a_merge_does_not_shorten_a_backoff() {
 
 #[tokio::test]
 async fn a_key_enqueued_while_it_runs_runs_once_more_afterwards() {
-    let world = World::new().await;
-    enqueue(&world, "k", "nothing").await;
-    let running = Running::gated(&world, 0, LIMITS);
-    running.at_work(1).await;
+    let (world, running) = with_job_at_work().await;
     for _ in 0..3 {
         enqueue(&world, "k", "nothing").await;
     }
     running.open(10);
     let job = running.finish(&world).await;
-    assert_eq!(job.runs.load(Ordering::SeqCst), 2);
+    assert_eq!(job.runs(), 2);
     assert_eq!(job.most_running.load(Ordering::SeqCst), 1, "never two runs of one key at once");
 }
 
@@ -249,8 +258,7 @@ async fn no_more_jobs_run_at_once_than_there_are_slots() {
 
 #[tokio::test]
 async fn follow_ups_are_enqueued_when_the_job_is_done() {
-    let world = World::new().await;
-    enqueue(&world, "k", "follow").await;
+    let world = with_job("follow").await;
     let running = Running::start(&world);
     world.until_some("job_history where key = 'followed'").await;
     running.stop().await;
@@ -258,21 +266,17 @@ async fn follow_ups_are_enqueued_when_the_job_is_done() {
 
 #[tokio::test]
 async fn a_job_longer_than_its_lease_keeps_it_and_runs_once() {
-    let world = World::new().await;
-    enqueue(&world, "k", "nothing").await;
-    let running = Running::gated(&world, 0, LIMITS);
-    running.at_work(1).await;
+    let (world, running) = with_job_at_work().await;
     let first: DateTime<Utc> = world.value("select lease_until from shopkeeper.job").await;
     // Renewed far beyond its length.
     world.until_some(&format!("job where lease_until > '{first}'::timestamptz + interval '4 s'")).await;
     running.open(10);
-    assert_eq!(running.finish(&world).await.runs.load(Ordering::SeqCst), 1);
+    assert_eq!(running.finish(&world).await.runs(), 1);
 }
 
 #[tokio::test]
 async fn a_lease_that_ran_out_is_taken_over_and_the_first_worker_writes_nothing() {
-    let world = World::new().await;
-    enqueue(&world, "k", "nothing").await;
+    let world = with_job("nothing").await;
     let lost = claim(&world, "gone", 1, Duration::from_millis(1)).await[0].lease;
     Running::start(&world).finish(&world).await;
     let late = JobEnd::done(lost, vec![follow_up("never", "nothing")]);
@@ -296,12 +300,11 @@ async fn a_stop_finishes_what_runs_and_gives_back_nothing_half_done() {
 
 #[tokio::test]
 async fn failed_attempts_are_spaced_by_the_backoff() {
-    let world = World::new().await;
-    enqueue(&world, "k", "fail").await;
+    let world = with_job("fail").await;
     let backoff = Backoff { first: Duration::from_secs(100), max: Duration::from_secs(100) };
     let running = Running::with_limits(&world, Limits { backoff, ..LIMITS });
     world.until_some("job where last_error = 'as wished'").await;
-    assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 1);
+    assert_eq!(running.stop().await.runs(), 1);
     let waits = "job where state = 'scheduled' and attempts = 1 and run_at > now() + interval '40 s'";
     assert_eq!(world.count(waits).await, 1);
 }
@@ -340,13 +343,12 @@ async fn two_workers_whose_jobs_outlast_their_leases_run_each_once() {
         running.open(20);
     }
     let ended = join_all(workers.map(|running| running.finish(&world))).await;
-    assert_eq!(ended.iter().map(|job| job.runs.load(Ordering::SeqCst)).sum::<u32>(), 20);
+    assert_eq!(ended.iter().map(|job| job.runs()).sum::<u32>(), 20);
 }
 
 #[tokio::test]
 async fn a_job_that_ends_its_worker_each_time_dies_after_its_last_attempt() {
-    let world = World::new().await;
-    enqueue(&world, "k", "nothing").await;
+    let world = with_job("nothing").await;
     for _ in 0..3 {
         world.execute("update shopkeeper.job set state = 'ready'").await;
         assert_eq!(claim(&world, "ends", 1, Duration::ZERO).await.len(), 1);
@@ -355,13 +357,12 @@ async fn a_job_that_ends_its_worker_each_time_dies_after_its_last_attempt() {
     }
     assert_eq!(world.count("job").await, 0);
     let error = world.text("select error from shopkeeper.job_history where outcome = 'dead'").await;
-    assert!(error.contains("the lease expired"), "{error}");
+    assert_contains(error, "the lease expired");
 }
 
 #[tokio::test]
 async fn an_acknowledgement_whose_reply_was_lost_is_repeated_without_effect() {
-    let world = World::new().await;
-    enqueue(&world, "k", "nothing").await;
+    let world = with_job("nothing").await;
     let lease = claim(&world, "w", 1, Duration::from_mins(1)).await[0].lease;
     let finished = [JobEnd::done(lease, vec![follow_up("next", "nothing")])];
     assert_eq!(world.store.end_jobs(&finished).await.unwrap(), UnwrittenEnds::default());
@@ -378,5 +379,5 @@ async fn an_outcome_that_the_database_refuses_ends_its_own_job_only() {
     Running::start(&world).finish(&world).await;
     assert_eq!(world.count("job_history where outcome = 'done'").await, 3);
     let error = world.text("select error from shopkeeper.job_history where key = 'bad'").await;
-    assert!(error.starts_with("its outcome cannot be written"), "{error}");
+    assert_starts(error, "its outcome cannot be written");
 }

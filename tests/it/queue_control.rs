@@ -2,7 +2,7 @@
 
 use crate::{
     prelude::*,
-    queue::{Running, SCRIPTED, Scripted, claim, enqueue, enqueue_all},
+    queue::{Running, SCRIPTED, Scripted, claim, enqueue, enqueue_all, with_job},
 };
 use shopkeeper::{
     queue::{Queue, Wakeup},
@@ -11,11 +11,10 @@ use shopkeeper::{
 
 #[tokio::test]
 async fn a_running_job_that_is_cancelled_is_left_and_writes_nothing() {
-    let world = World::new().await;
-    enqueue(&world, "k", "wait").await;
+    let world = with_job("wait").await;
     let running = Running::start(&world);
     running.job.started.notified().await;
-    let id: i64 = world.value("select id from shopkeeper.job").await;
+    let id = world.value("select id from shopkeeper.job").await;
     assert_eq!(world.store.cancel_jobs(&[id]).await.unwrap(), 1);
     // The slot is free again although the job never ended: four more can run.
     enqueue_all(&world, 0..4).await;
@@ -35,7 +34,7 @@ async fn a_paused_kind_starts_nothing_until_it_is_resumed() {
     let jobs = world.store.jobs(&JobFilter { limit: 1, ..JobFilter::default() }).await.unwrap();
     assert_eq!(jobs[0].state, JobState::Paused);
     world.store.resume(Scripted::KIND).await.unwrap();
-    assert_eq!(running.finish(&world).await.runs.load(Ordering::SeqCst), 1);
+    assert_eq!(running.finish(&world).await.runs(), 1);
 }
 
 #[tokio::test]
@@ -43,17 +42,9 @@ async fn a_limit_over_all_daemons_holds_while_they_claim_together() {
     let world = World::new().await;
     enqueue_all(&world, 0..100).await;
     let claims = (0..8).map(async |n| {
-        let (worker, lease) = (n.to_string(), Duration::from_mins(1));
-        let (base, fleet_limit) = (Claim::default(), Some(10));
-        let claim = Claim {
-            kind: "scripted",
-            worker: &worker,
-            limit: 4,
-            fleet_limit,
-            lease,
-            max_attempts: 3,
-            ..base
-        };
+        let (kind, worker, lease) = ("scripted", &*n.to_string(), Duration::from_mins(1));
+        let (limit, fleet_limit, max_attempts) = (4, Some(10), 3);
+        let claim = Claim { kind, worker, limit, fleet_limit, lease, max_attempts, ..Claim::default() };
         world.store.claim(claim).await.unwrap().len()
     });
     assert_eq!(join_all(claims).await.into_iter().sum::<usize>(), 10);
@@ -61,14 +52,13 @@ async fn a_limit_over_all_daemons_holds_while_they_claim_together() {
 
 #[tokio::test]
 async fn a_job_that_is_dead_can_be_run_again_and_discarded() {
-    let world = World::new().await;
-    enqueue(&world, "k", "die").await;
+    let world = with_job("die").await;
     let running = Running::start(&world);
     world.until_some("job_history where outcome = 'dead'").await;
     let id: i64 = world.value("select id from shopkeeper.job_history").await;
     assert_eq!(world.store.retry_jobs(&Selection::Ids(vec![id])).await.unwrap(), 1);
     world.until_some("job_history where outcome = 'dead'").await;
-    assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 2);
+    assert_eq!(running.stop().await.runs(), 2);
     assert_eq!(world.store.discard_jobs(&dead(Scripted::KIND)).await.unwrap(), 1);
     assert_eq!(world.count("job_history").await, 0);
 }
@@ -153,8 +143,7 @@ async fn the_claims_of_a_worker_are_found_beside_a_million_of_others_without_rea
     fill("w", 10).await;
     world.execute(FREEZE_STATISTICS).await;
     fill("another", 1_000_000).await;
-    let claimed = "shopkeeper.claimed_by('scripted', 'w', 1000)";
-    let pages = pages_of(&world, claimed).await;
+    let pages = pages_of(&world, "shopkeeper.claimed_by('scripted', 'w', 1000)").await;
     assert!(pages < 20, "{pages}");
 }
 
@@ -193,8 +182,8 @@ async fn a_full_batch_of_delayed_jobs_says_that_there_may_be_more() {
     let due =
         "insert into shopkeeper.job (kind, state) select 'late', 'scheduled' from generate_series(1, 1001)";
     world.execute(due).await;
-    let first = world.store.promote().await.unwrap();
-    assert_eq!((first.jobs, first.is_full), (1000, true));
-    let second = world.store.promote().await.unwrap();
-    assert_eq!((second.jobs, second.is_full), (1, false));
+    for (jobs, is_full) in [(1000, true), (1, false)] {
+        let promoted = world.store.promote().await.unwrap();
+        assert_eq!((promoted.jobs, promoted.is_full), (jobs, is_full));
+    }
 }

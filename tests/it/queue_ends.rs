@@ -2,13 +2,13 @@
 
 use crate::{
     prelude::*,
-    proxy::Proxy,
-    queue::{LIMITS, Running, SCRIPTED, Scripted, claim, enqueue, enqueue_all},
+    proxy::behind_proxy,
+    queue::{LIMITS, Running, SCRIPTED, Scripted, claim, enqueue, enqueue_all, with_job},
 };
 use shopkeeper::{
     answering::object::{AnswerStatus, Settlement},
     queue::Limits,
-    store::jobs::{AfterFailure, JobEnd, Lease},
+    store::jobs::{AfterFailure, JobEnd},
 };
 use sqlx::postgres::PgListener;
 use tokio::sync::Notify;
@@ -17,8 +17,7 @@ const ENQUEUE_K: &str = "select shopkeeper.enqueue('scripted', 'k', '{\"wish\": 
 
 #[tokio::test]
 async fn an_open_transaction_that_enqueues_a_running_key_holds_up_no_other_end() {
-    let world = World::new().await;
-    enqueue(&world, "k", "nothing").await;
+    let world = with_job("nothing").await;
     enqueue_all(&world, 0..3).await;
     let running = Running::gated(&world, 0, LIMITS);
     world.until_count(4, "job where state = 'running'").await;
@@ -29,16 +28,14 @@ async fn an_open_transaction_that_enqueues_a_running_key_holds_up_no_other_end()
     world.until_leases_end().await;
     assert_eq!(world.count("job where state = 'running'").await, 1);
     open.commit().await.unwrap();
-    assert_eq!(running.finish(&world).await.runs.load(Ordering::SeqCst), 5);
+    assert_eq!(running.finish(&world).await.runs(), 5);
     assert_eq!(world.count("job_history where outcome = 'done' and attempts = 1").await, 4);
 }
 
 #[tokio::test]
 async fn leases_are_renewed_while_the_upkeep_waits_for_a_lock() {
-    let world = World::new().await;
-    enqueue(&world, "k", "nothing").await;
-    let limits = Limits { lease: Duration::from_secs(2), ..LIMITS };
-    let running = Running::gated(&world, 0, limits);
+    let world = with_job("nothing").await;
+    let running = Running::gated(&world, 0, Limits { lease: Duration::from_secs(2), ..LIMITS });
     running.at_work(1).await;
     // The second job of a group whose head is gone: the upkeep lets it run, once its row can be locked.
     for key in ["head", "next"] {
@@ -55,17 +52,15 @@ async fn leases_are_renewed_while_the_upkeep_waits_for_a_lock() {
     running.open(10);
     world.until_none(SCRIPTED).await;
     open.rollback().await.unwrap();
-    assert_eq!(running.stop().await.runs.load(Ordering::SeqCst), 1);
+    assert_eq!(running.stop().await.runs(), 1);
 }
 
 #[tokio::test]
 async fn a_renewal_whose_connection_was_cut_holds_up_no_other() {
-    let world = World::new().await;
-    enqueue(&world, "k", "nothing").await;
+    let world = with_job("nothing").await;
     let minute = Duration::from_mins(1);
     let leases = [claim(&world, "w", 1, minute).await[0].lease];
-    let proxy = Proxy::start(&world.url()).await;
-    let through = world.through(&proxy.url()).await;
+    let (proxy, through) = behind_proxy(&world).await;
     proxy.swallow();
     let mut accepted = proxy.accepted();
     let other = async {
@@ -98,19 +93,16 @@ async fn a_handler_that_completes_its_job_waits_for_who_has_locked_it() {
 
 #[tokio::test]
 async fn whoever_makes_a_job_ready_rings_the_bell() {
-    let world = World::new().await;
-    enqueue(&world, "k", "nothing").await;
+    let world = with_job("nothing").await;
     let mut listener = PgListener::connect_with(&world.ours).await.unwrap();
     listener.listen("shopkeeper_job").await.unwrap();
-    let minute = Duration::from_mins(1);
-    let take = async || claim(&world, "w", 1, minute).await[0].lease;
+    let take = async || claim(&world, "w", 1, Duration::from_mins(1)).await[0].lease;
     let mut heard = async |what: &str| {
         assert_eq!(in_time(what, listener.recv()).await.unwrap().payload(), "scripted");
     };
     world.store.give_back(&[take().await]).await.unwrap();
     heard("a job that was given back").await;
-    let (lease, error) = (take().await, "as wished".to_owned());
-    let again = JobEnd::failed(lease, AfterFailure::Retry(Duration::ZERO), error);
+    let again = JobEnd::failed(take().await, AfterFailure::Retry(Duration::ZERO), "as wished".to_owned());
     world.store.end_jobs(&[again]).await.unwrap();
     heard("a job that is tried again at once").await;
     let lease = take().await;
@@ -156,8 +148,7 @@ async fn jobs_that_were_claimed_ahead_are_given_back_uncharged_when_those_before
     let running = Running::gated(&world, 0, LIMITS);
     // On a busy machine short jobs may take long; then more of them are needed until the worker claims ahead.
     let mut done = 0;
-    let claimed_ahead = "select count(*) > 4 from shopkeeper.job where fence > 0";
-    while !world.value::<bool>(claimed_ahead).await {
+    while !world.value::<bool>("select count(*) > 4 from shopkeeper.job where fence > 0").await {
         enqueue_all(&world, 2 * done..2 * done + 100).await;
         running.open(50);
         done += 50;
@@ -237,7 +228,7 @@ async fn an_answer_whose_job_ends_outside_its_handler_is_not_waited_for() {
 async fn a_retry_of_a_dead_job_does_not_touch_a_newer_one_of_its_key() {
     let world = World::new().await;
     let die = async || {
-        let lease: Lease = claim(&world, "w", 1, Duration::from_mins(1)).await[0].lease;
+        let lease = claim(&world, "w", 1, Duration::from_mins(1)).await[0].lease;
         let died = JobEnd::failed(lease, AfterFailure::Dead { rejected_by: None }, "as wished".to_owned());
         world.store.end_jobs(&[died]).await.unwrap();
     };
@@ -267,8 +258,7 @@ async fn what_is_pruned_is_old_and_not_dead() {
 #[tokio::test]
 async fn a_network_that_swallows_everything_without_a_word_is_survived() {
     let world = World::new().await;
-    let proxy = Proxy::start(&world.url()).await;
-    let through = world.through(&proxy.url()).await;
+    let (proxy, through) = behind_proxy(&world).await;
     enqueue_all(&world, 0..4).await;
     let running = Running::start_on(through, Scripted::gated(0), LIMITS);
     world.until_count(4, "job where state = 'running'").await;
@@ -288,12 +278,11 @@ const LOCK: &str = "lock table shopkeeper.job in exclusive mode";
 
 /// Statements that claim.
 const CLAIM: &str = "shopkeeper.claim\\(";
+
 #[tokio::test]
 async fn a_job_of_a_claim_whose_reply_was_lost_runs_soon_and_is_charged_once() {
-    let world = World::new().await;
-    let proxy = Proxy::start(&world.url()).await;
-    let through = world.through(&proxy.url()).await;
-    enqueue(&world, "k", "nothing").await;
+    let world = with_job("nothing").await;
+    let (proxy, through) = behind_proxy(&world).await;
     let open = world.begin(LOCK).await;
     let limits = Limits { lease: Duration::from_hours(1), ..LIMITS };
     let running = Running::start_on(through, Scripted::default(), limits);
@@ -308,11 +297,9 @@ async fn a_job_of_a_claim_whose_reply_was_lost_runs_soon_and_is_charged_once() {
 
 #[tokio::test]
 async fn a_job_of_a_claim_that_ends_after_it_was_given_up_runs_soon_and_is_charged_once() {
-    let world = World::new().await;
-    enqueue(&world, "k", "nothing").await;
+    let world = with_job("nothing").await;
     let open = world.begin(LOCK).await;
-    let limits = Limits { lease: Duration::from_hours(1), ..LIMITS };
-    let running = Running::with_limits(&world, limits);
+    let running = Running::with_limits(&world, Limits { lease: Duration::from_hours(1), ..LIMITS });
     // Nobody waits for the first claim any more.
     world.until_locked(2, CLAIM).await;
     open.rollback().await.unwrap();
@@ -342,20 +329,14 @@ async fn a_job_that_somebody_has_locked_is_given_back_when_he_lets_go_of_it() {
 
 #[tokio::test]
 async fn what_runs_on_for_too_long_after_a_stop_is_left_to_others() {
-    let world = World::new().await;
-    enqueue(&world, "k", "wait").await;
+    let world = with_job("wait").await;
     let running = Running::start(&world);
     running.job.started.notified().await;
     running.queue.give_up();
     in_time("it is waited for", running.stop()).await;
-    let claimed = async {
-        loop {
-            world.execute("select shopkeeper.rescue(10)").await;
-            if !claim(&world, "another", 1, LIMIT).await.is_empty() {
-                break;
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
+    let is_claimed = async || {
+        world.execute("select shopkeeper.rescue(10)").await;
+        !claim(&world, "another", 1, LIMIT).await.is_empty()
     };
-    in_time("its lease does not run out", claimed).await;
+    wait_until("its lease does not run out", is_claimed).await;
 }

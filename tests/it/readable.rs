@@ -1,7 +1,7 @@
 //! Every stored answer can be read, whatever a model said and whichever version of the program wrote it.
 
 use crate::prelude::*;
-use proptest::{collection::vec, option, prelude::*};
+use proptest::{collection::vec, option, prelude::*, sample::select};
 use shopkeeper::{
     answering::{
         grounding::{Citation, Grounding},
@@ -18,7 +18,7 @@ fn text() -> impl Strategy<Value = String> {
     let character = prop_oneof![
         8 => any::<char>(),
         1 => Just('\0'),
-        1 => prop::sample::select(vec!['\u{1}', '\u{7f}', '\u{fffe}', '\u{ffff}', '\u{10ffff}', '"', '\\', '\n']),
+        1 => select(vec!['\u{1}', '\u{7f}', '\u{fffe}', '\u{ffff}', '\u{10ffff}', '"', '\\', '\n']),
     ];
     vec(character, 0..24).prop_map(|characters| characters.into_iter().collect())
 }
@@ -27,7 +27,7 @@ fn text() -> impl Strategy<Value = String> {
 fn number() -> impl Strategy<Value = f64> {
     let odd =
         vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN, f64::MIN_POSITIVE, 5e-324, -0.0];
-    prop_oneof![0.0..2.0, any::<f64>(), prop::sample::select(odd)]
+    prop_oneof![0.0..2.0, any::<f64>(), select(odd)]
 }
 
 fn source() -> impl Strategy<Value = Source> {
@@ -48,18 +48,14 @@ fn grounding() -> impl Strategy<Value = Grounding> {
 
 fn settlement() -> impl Strategy<Value = Settlement> {
     use AnswerOutcome::{Answered, Fallback, NoAnswer};
-    use AnswerStatus::{Cancelled, Completed, Expired, Failed, Incomplete};
+    use AnswerStatus::{Cancelled, Completed, Expired, Incomplete};
+    use EscalationReason::{LowConfidence, NoPassages, Ungrounded};
     use IncompleteReason::{ContentFilter, MaxTokens};
     let words = (
-        prop::sample::select(vec![Completed, Incomplete, Failed, Cancelled, Expired]),
-        option::of(prop::sample::select(vec![Answered, NoAnswer, Fallback])),
-        option::of(prop::sample::select(vec![MaxTokens, ContentFilter])),
-        option::of(prop::sample::select(vec![
-            EscalationReason::LowConfidence,
-            EscalationReason::NoPassages,
-            EscalationReason::Ungrounded,
-            EscalationReason::Failed,
-        ])),
+        select(&[Completed, Incomplete, AnswerStatus::Failed, Cancelled, Expired][..]),
+        option::of(select(&[Answered, NoAnswer, Fallback][..])),
+        option::of(select(&[MaxTokens, ContentFilter][..])),
+        option::of(select(&[LowConfidence, NoPassages, Ungrounded, EscalationReason::Failed][..])),
     );
     let citation = any::<(u32, u32, u32)>().prop_map(|(source, start, end)| Citation { source, start, end });
     let texts = (option::of(text()), option::of(text()), option::of(text()));
@@ -99,7 +95,7 @@ fn settlement() -> impl Strategy<Value = Settlement> {
 
 /// Asks, and settles the question as a worker does.
 async fn settle(world: &World, settlement: &Settlement) -> Uuid {
-    let id: Uuid = world.value("select shopkeeper.ask('Which kettle?', session_id => 's')").await;
+    let id = world.value("select shopkeeper.ask('Which kettle?', session_id => 's')").await;
     let lease = world.claim("answer_question", "w", 1, Duration::from_mins(1)).await[0].lease;
     let taken = world.store.take_question(id, 1, lease).await.unwrap().unwrap();
     let cost = Cost { operation: usage::Operation::Answer, tokens: 3, usd: 0.25 };
@@ -110,13 +106,11 @@ async fn settle(world: &World, settlement: &Settlement) -> Uuid {
 /// Reads an answer by every route; the object is the same in all of them.
 async fn read(daemon: &TestDaemon, id: Uuid) -> Value {
     let answer = assert_reply(daemon.get(&format!("/v1/answers/{id}")).await, 200, json!({}));
-    let listed = assert_reply(daemon.get("/v1/answers?limit=1").await, 200, json!({}));
-    assert_eq!(listed["data"][0], answer);
+    assert_eq!(assert_reply(daemon.get("/v1/answers?limit=1").await, 200, json!({}))["data"][0], answer);
     assert_reply(daemon.get("/v1/escalations").await, 200, json!({}));
     let events = daemon.request(Method::GET, &format!("/v1/answers/{id}/events")).send().await.unwrap();
     let events = events.text().await.unwrap();
-    let last = events.trim_end().rsplit("\ndata: ").next().unwrap();
-    let last = last.split("\nid: ").next().unwrap();
+    let last = events.trim_end().rsplit("\ndata: ").next().unwrap().split("\nid: ").next().unwrap();
     assert_eq!(serde_json::from_str::<Value>(last).unwrap(), answer, "{events}");
     answer
 }
@@ -169,23 +163,16 @@ async fn a_row_of_another_shape_is_read_as_far_as_it_goes() {
         (
             r#"sources = '[{"n": 1, "source": "product", "key": "3", "title": "Kettle", "url": null,
                    "distance": null, "score": null, "cited": true}]', nearest_distance = 'NaN'"#,
-            json!({
-                "sources": [{
-                    "n": 1, "source": "product", "key": "3", "title": "Kettle", "url": null,
-                    "distance": 2.0, "score": 0.0, "cited": true,
-                }],
-                "nearest_distance": null,
-            }),
+            json!({ "sources": [{ "n": 1, "source": "product", "key": "3", "title": "Kettle", "url": null,
+                                  "distance": 2.0, "score": 0.0, "cited": true }],
+                    "nearest_distance": null }),
         ),
         (
             r#"grounding = '{"checked": true}', usage = '{"model": "m"}', answer = '{"text": "Yes."}'"#,
-            json!({
-                "grounding": {
-                    "checked": true, "unsupported_numbers": [], "invalid_citations": [], "invalid_links": [],
-                },
-                "usage": AnswerUsage { model: "m".to_owned(), ..AnswerUsage::default() },
-                "answer": { "text": "Yes.", "language": null, "finish_reason": null },
-            }),
+            json!({ "grounding": { "checked": true, "unsupported_numbers": [], "invalid_citations": [],
+                                   "invalid_links": [] },
+                    "usage": AnswerUsage { model: "m".to_owned(), ..AnswerUsage::default() },
+                    "answer": { "text": "Yes.", "language": null, "finish_reason": null } }),
         ),
         (
             r#"sources = '{"a": 1}', citations = '[[1]]', usage = '{"cost": 1e400}', grounding = '7', answer = '[]',
@@ -205,15 +192,14 @@ async fn a_row_of_another_shape_is_read_as_far_as_it_goes() {
 
 #[tokio::test]
 async fn what_has_a_vector_of_zeros_is_not_found_and_spoils_no_answer() {
-    let shop = format!(
-        "{SHOP} alter table product add column sku text; update product set sku = 'KTL-310' where id = 3"
-    );
-    let world = World::with(&shop, &format!("{SOURCE}sku = \"sku\"\n")).await;
-    let daemon = TestDaemon::start(&world).await;
+    let shop = SHOP.to_owned()
+        + "alter table product add column sku text; update product set sku = 'KTL-310' where id = 3";
+    let (world, daemon) =
+        World::with(&shop, &(SOURCE.to_owned() + "sku = \"sku\"\n")).await.with_daemon().await;
     let zeros =
         "update shopkeeper.chunk set embedding = array_fill(0, array[64])::vector::halfvec where key = '3'";
     world.execute(zeros).await;
-    for text in ["Which kettle holds two litres?", "Is KTL-310 in stock?"] {
+    for text in [KETTLE, "Is KTL-310 in stock?"] {
         let answer = daemon.ask(&world, question(text)).await;
         assert_eq!(answer["status"], "completed", "{answer}");
         let keys: Vec<_> = as_list(&answer["sources"]).iter().map(|source| as_text(&source["key"])).collect();
@@ -229,7 +215,7 @@ async fn what_has_a_vector_of_zeros_is_not_found_and_spoils_no_answer() {
          select shopkeeper.refresh('product', '3')";
     world.execute(comes_back).await;
     world.until_count(3, "chunk").await;
-    assert_eq!(world.keys("Which kettle holds two litres?").await[0], "3");
+    assert_eq!(world.keys(KETTLE).await[0], "3");
     daemon.stop().await;
 }
 

@@ -44,8 +44,7 @@ async fn shop() -> World {
 }
 
 async fn run(world: &World, verb: &str) -> (i32, String, String) {
-    let golden = world.folder.path().join("golden.jsonl");
-    let output = world.run_line(&verb.replace("golden.jsonl", golden.to_str().unwrap())).await;
+    let output = world.run_line(&verb.replace("golden.jsonl", &world.path("golden.jsonl"))).await;
     (output.status.code().unwrap(), stdout(&output), stderr(&output))
 }
 
@@ -67,7 +66,7 @@ async fn a_role_that_may_only_read_runs_every_verb_that_reads() {
     let (_, found, said) = run(&world, "search kettle --json").await;
     let found: Value = serde_json::from_str(&found).unwrap();
     assert_eq!(as_list(&found["results"]).len(), 3, "{found}");
-    assert!(said.contains("applies the limits by itself"), "{said}");
+    assert_contains(said, "applies the limits by itself");
     // The stop holds for it as well.
     execute(&url, "insert into shopkeeper.stop default values").await;
     let (code, _, refused) = run(&world, "search bottle --json").await;
@@ -93,8 +92,7 @@ async fn settings_that_have_changed_change_nothing_before_a_daemon_takes_them() 
     let world = shop().await;
     read_with_other_settings(&world).await;
     // Also where the index holds nothing, so that a daemon would make it anew.
-    world.in_shop("truncate product").await;
-    world.sync().await;
+    world.sync_after(world.in_shop("truncate product")).await;
     assert_eq!(world.count("chunk").await, 0);
     read_with_other_settings(&world).await;
 }

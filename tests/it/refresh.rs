@@ -19,12 +19,11 @@ use shopkeeper::{
 
 /// A shop of so many products with one short text each.
 fn many(products: u32) -> String {
-    let fill = format!(
-        "truncate product;
-         insert into product select n, 'Product ' || n, 'It has the number ' || n || '.', n, 1
-         from generate_series(1, {products}) as n"
-    );
-    SHOP.to_owned() + &fill
+    format!(
+        "{} insert into product select n, 'Product ' || n, 'It has the number ' || n || '.', n, 1
+         from generate_series(1, {products}) as n",
+        product_table()
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -121,8 +120,7 @@ async fn a_daemon_that_is_killed_between_embedding_and_storing_loses_nothing() {
 async fn a_model_server_that_is_away_in_the_middle_costs_no_document_an_attempt() {
     let world = World::with(&many(300), SOURCE).await;
     world.try_sync().await.unwrap();
-    let away = Fault::Status { code: 503, retry_after: Some(Duration::from_secs(1)) };
-    world.script().always(Operation::Embeddings, away);
+    world.script().always(Operation::Embeddings, back_after(503, Duration::from_secs(1)));
     let tried = async {
         world.until("all have tried", "bool_and(last_error is not null) from shopkeeper.job").await;
         assert_eq!(world.count("job where attempts > 1").await, 0);
@@ -196,12 +194,10 @@ async fn a_large_import_is_filled_in_without_a_job_for_each_document_and_what_fa
     assert!(one_by_one <= 300, "{one_by_one} documents had a job");
     assert_eq!(world.count("job_history where kind = 'refresh_document' and outcome = 'dead'").await, 1);
     // A full listing tries it again, and it stays one dead job.
-    world.sync_with(FULL).await;
-    world.drain().await;
+    world.sync_full().await;
     assert_eq!(world.count("job_history where outcome = 'dead'").await, 1);
     world.script().clear();
-    world.sync_with(FULL).await;
-    world.drain().await;
+    world.sync_full().await;
     assert_eq!(world.fresh().await, 2300);
 }
 
@@ -303,16 +299,11 @@ fn event() -> impl Strategy<Value = Event> {
     let statement = |statement: &'static str| {
         id.clone().prop_map(move |id| Event::Shop(statement.replace("{id}", &id.to_string())))
     };
-    let refresh = id.clone().prop_map(Event::Refresh);
     let key = (id.clone(), 8..12_u32).prop_map(|(id, to)| {
         format!("delete from product where id = {to}; update product set id = {to} where id = {id}")
     });
-    let fault = prop_oneof![
-        Just(AWAY),
-        Just(Fault::Status { code: 429, retry_after: None }),
-        Just(Fault::WrongCount),
-        Just(Fault::CutConnection),
-    ];
+    let fault =
+        prop_oneof![Just(AWAY), Just(status(429)), Just(Fault::WrongCount), Just(Fault::CutConnection),];
     prop_oneof![
         4 => text.prop_map(Event::Shop),
         1 => statement("update product set price = price + 1 where id = {id}"),
@@ -323,7 +314,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Poll),
         2 => Just(Event::Hear),
         1 => fault.prop_map(Event::Fault),
-        1 => refresh,
+        1 => id.clone().prop_map(Event::Refresh),
         3 => (0..30_u64).prop_map(Event::Work),
         2 => Just(Event::Drain),
         1 => (0..30_u64).prop_map(Event::Lose),

@@ -14,26 +14,23 @@ async fn post(daemon: &TestDaemon, body: Vec<u8>) -> (StatusCode, Value) {
 #[tokio::test]
 async fn what_cannot_be_taken_is_refused_by_name() {
     let (world, daemon) = shop_with_daemon().await;
-    let question = |text: &str| json!({ "question": text }).to_string().into_bytes();
+    let question = |length: usize| json!({ "question": "x".repeat(length) }).to_string().into_bytes();
+    let of_system = br#"{"question": "a", "history": [{"role": "system", "content": "x"}]}"#;
     for (body, status, says) in [
-        (question(&"x".repeat(10_000)), 422, "question has 10000 characters; the most is 4000"),
-        (question(&"x".repeat(300_000)), 413, "larger than 262144 bytes"),
-        (b"{\"question\": \"a\"".to_vec(), 400, "EOF while parsing"),
-        (b"{\"question\": \"\xff\xfe\"}".to_vec(), 400, "invalid unicode"),
-        (b"[]".to_vec(), 400, "not a request"),
-        (b"".to_vec(), 400, "missing field `question`"),
-        (b"{\"question\": \"a\", \"priority\": 40000}".to_vec(), 400, "not a request"),
-        (b"{\"question\": \"a\", \"cancel_after_s\": -1}".to_vec(), 400, "cancel_after_s"),
-        (b"{\"question\": \"a\", \"on_busy\": \"wait\"}".to_vec(), 400, "unknown variant `wait`"),
-        (b"{\"question\": \"a\", \"filter\": [1]}".to_vec(), 400, "not a request"),
-        (
-            br#"{"question": "a", "history": [{"role": "system", "content": "x"}]}"#.to_vec(),
-            400,
-            "unknown variant `system`",
-        ),
+        (&*question(10_000), 422, "question has 10000 characters; the most is 4000"),
+        (&question(300_000), 413, "larger than 262144 bytes"),
+        (b"{\"question\": \"a\"", 400, "EOF while parsing"),
+        (b"{\"question\": \"\xff\xfe\"}", 400, "invalid unicode"),
+        (b"[]", 400, "not a request"),
+        (b"", 400, "missing field `question`"),
+        (b"{\"question\": \"a\", \"priority\": 40000}", 400, "not a request"),
+        (b"{\"question\": \"a\", \"cancel_after_s\": -1}", 400, "cancel_after_s"),
+        (b"{\"question\": \"a\", \"on_busy\": \"wait\"}", 400, "unknown variant `wait`"),
+        (b"{\"question\": \"a\", \"filter\": [1]}", 400, "not a request"),
+        (of_system, 400, "unknown variant `system`"),
     ] {
         let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
-        let (code, problem) = post(&daemon, body).await;
+        let (code, problem) = post(&daemon, body.to_vec()).await;
         assert_eq!(code.as_u16(), status, "{shown}: {problem}");
         assert!(as_text(&problem["detail"]).contains(says), "{shown}: {problem}");
     }
@@ -77,7 +74,7 @@ async fn a_hundred_posts_at_once_with_one_key_are_one_question() {
 async fn a_model_that_is_away_is_waited_for_and_then_the_fallback_is_said() {
     let mut world = World::new().await;
     let daemon = TestDaemon::start(&world).await;
-    let away = Fault::Status { code: 503, retry_after: Some(Duration::from_secs(1)) };
+    let away = back_after(503, Duration::from_secs(1));
     world.script().always(Operation::Completions, away.clone());
     let (_, answer) = daemon.post(question(PRICE)).await;
     let id = id_of(&answer);
@@ -96,11 +93,8 @@ async fn a_model_that_is_away_is_waited_for_and_then_the_fallback_is_said() {
     let daemon = TestDaemon::start(&world).await;
     world.script().always(Operation::Completions, away);
     let answer = daemon.ask(&world, in_session("How much is the Shirt?")).await;
-    let text = json!({ "text": "We will get back to you." });
-    assert_fields(
-        &answer,
-        json!({ "outcome": "fallback", "escalation": { "reason": "paused" }, "answer": text }),
-    );
+    assert_fields(&answer, json!({ "outcome": "fallback", "escalation": { "reason": "paused" } }));
+    assert_eq!(answer["answer"]["text"], "We will get back to you.", "{answer}");
     daemon.stop().await;
 }
 

@@ -8,6 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::World;
 
+/// The status and the body of a response of the API.
+pub(crate) type Reply = (StatusCode, Value);
+
 /// A daemon of a world, with a client of its API.
 pub(crate) struct TestDaemon {
     pub(crate) url: String,
@@ -37,38 +40,25 @@ impl TestDaemon {
             .await
         });
         let address = started.await.unwrap();
-        world
-            .until(
-                "the shop is synced",
-                "exists (select from shopkeeper.source) and not exists (select from shopkeeper.job)",
-            )
-            .await;
-        Self {
-            url: format!("http://{address}"),
-            admin: format!("http://{admin}"),
-            client: Client::new(),
-            stop,
-            running,
-        }
+        // The shop is synced.
+        world.until_some("source").await;
+        world.until_none("job").await;
+        let (url, admin) = (format!("http://{address}"), format!("http://{admin}"));
+        Self { url, admin, client: Client::new(), stop, running }
     }
 
-    pub(crate) async fn post(&self, body: Value) -> (StatusCode, Value) {
-        let response = self.client.post(format!("{}/v1/answers", self.url)).json(&body).send().await.unwrap();
+    pub(crate) async fn post(&self, body: Value) -> Reply {
+        let response = self.request(Method::POST, "/v1/answers").json(&body).send().await.unwrap();
         (response.status(), response.json().await.unwrap())
     }
 
-    pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {
-        let response = self.client.get(format!("{}{path}", self.url)).send().await.unwrap();
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        let response = self.request(Method::GET, path).send().await.unwrap();
         (response.status(), response.json().await.unwrap())
     }
 
     pub(crate) async fn settled(&self, world: &World, id: &str) -> Value {
-        world
-            .until(
-                "it is answered",
-                &format!("status not in ('queued', 'in_progress') from shopkeeper.answer where id = '{id}'"),
-            )
-            .await;
+        world.until_settled(id).await;
         let (status, answer) = self.get(&format!("/v1/answers/{id}")).await;
         assert_eq!(status, StatusCode::OK);
         answer
@@ -76,13 +66,8 @@ impl TestDaemon {
 
     /// The reply of a path once an answer is settled.
     pub(crate) async fn settled_by(&self, world: &World, id: &str, path: &str) -> Value {
-        world
-            .until(
-                "it is settled",
-                &format!("status not in ('queued', 'in_progress') from shopkeeper.answer where id = '{id}'"),
-            )
-            .await;
-        let response = self.client.get(format!("{}{path}", self.url)).send().await.unwrap();
+        world.until_settled(id).await;
+        let response = self.request(Method::GET, path).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         // A number that is too large for a machine's is still JSON.
         serde_json::from_str(&response.text().await.unwrap().replace(&"0".repeat(400), "")).unwrap()
@@ -96,13 +81,11 @@ impl TestDaemon {
         self.settled(world, accepted["id"].as_str().unwrap()).await
     }
 
-    /// The metrics page.
     pub(crate) async fn metrics(&self) -> String {
-        let metrics = self.client.get(format!("{}/metrics", self.admin)).send().await.unwrap();
-        metrics.text().await.unwrap()
+        self.client.get(format!("{}/metrics", self.admin)).send().await.unwrap().text().await.unwrap()
     }
 
-    /// Asks, and waits for the end, whatever it is.
+    /// Asks, and waits until the answer is settled.
     pub(crate) async fn ask_for(&self, world: &World, body: Value) -> Value {
         let (_, accepted) = self.post(body).await;
         self.settled(world, accepted["id"].as_str().unwrap()).await
@@ -119,12 +102,7 @@ impl TestDaemon {
     }
 
     /// Asks with a header, and does not wait for the answer.
-    pub(crate) async fn post_with(
-        &self,
-        header: &'static str,
-        value: &str,
-        body: &Value,
-    ) -> (StatusCode, Value) {
+    pub(crate) async fn post_with(&self, header: &'static str, value: &str, body: &Value) -> Reply {
         reply(self.request(Method::POST, "/v1/answers").header(header, value).json(body)).await
     }
 
@@ -134,14 +112,14 @@ impl TestDaemon {
     }
 
     /// Sends a request; a body of null is none.
-    pub(crate) async fn send(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Value) -> Reply {
         let request = self.request(method, path);
         reply(if body.is_null() { request } else { request.json(&body) }).await
     }
 }
 
 /// The status and the body of a reply, null where it is no JSON.
-pub(crate) async fn reply(request: RequestBuilder) -> (StatusCode, Value) {
+pub(crate) async fn reply(request: RequestBuilder) -> Reply {
     let response = request.send().await.unwrap();
     (response.status(), response.json().await.unwrap_or_default())
 }

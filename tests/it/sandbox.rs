@@ -38,17 +38,12 @@ dimensions = 64
 [answers]
 model = "extractive"
 escalate_above_distance = 1.5
-[queue.answer_question]
-concurrency = 2
-lease = "2s"
-[queue.refresh_document]
-lease = "2s"
-[queue.fill_index]
-lease = "2s"
-[queue.sync_catalogue]
-lease = "2s"
-[queue.prune_history]
-lease = "2s"
+[queue]
+answer_question = { concurrency = 2, lease = "2s" }
+refresh_document.lease = "2s"
+fill_index.lease = "2s"
+sync_catalogue.lease = "2s"
+prune_history.lease = "2s"
 [[schedule]]
 name = "each-second"
 cron = "* * * * * *"
@@ -81,7 +76,7 @@ read -r _
 exec \"$@\" >/dev/null
 ";
 
-/// Who may come to the server: it reads its own file again.
+/// Lets hosts connect to the server.
 const LET_IN: &str = "
 do $$ begin
     execute format(
@@ -169,14 +164,12 @@ impl Host {
         let log = folder.join(format!("log{number}"));
         let mut command = Command::new("unshare");
         command.args(["--net", "--", "sh", "-ec", HOST, "host", &number.to_string()]);
-        let program = env!("CARGO_BIN_EXE_shopkeeper");
-        command.args([program, "--config"]).arg(folder.join("jobs.toml")).arg("run");
+        command.args([env!("CARGO_BIN_EXE_shopkeeper"), "--config"]).arg(folder.join("jobs.toml")).arg("run");
         command.env_clear().env("PATH", std::env::var("PATH").unwrap());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(fs::File::create(&log).unwrap());
         let mut daemon = Process::start(&mut command);
-        let mut said = String::new();
-        BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        assert_eq!(said, "linked\n", "{}", fs::read_to_string(&log).unwrap());
+        let said = BufReader::new(daemon.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+        assert_eq!(said, "linked", "{}", fs::read_to_string(&log).unwrap());
         for net in Net::ALL.iter().map(|net| net.name()) {
             set(&format!("ip link set {net}{number} master {net} up"));
         }
@@ -186,16 +179,16 @@ impl Host {
 
     /// Drops traffic in both directions from now on, while the own end of the link stays up.
     pub(crate) fn cut(&self, nets: &[Net]) {
-        self.forward(nets, false);
+        self.set_state(nets, 0);
     }
 
     pub(crate) fn heal(&self, nets: &[Net]) {
-        self.forward(nets, true);
+        self.set_state(nets, 3);
     }
 
-    fn forward(&self, nets: &[Net], forwards: bool) {
+    /// Sets the state of the bridge's port: 0 is disabled, 3 forwards.
+    fn set_state(&self, nets: &[Net], state: u8) {
         for net in nets {
-            let state = if forwards { 3 } else { 0 };
             set(&format!("bridge link set dev {}{} state {state}", net.name(), self.number));
         }
     }
@@ -243,8 +236,8 @@ impl Middle {
         });
         set("ip link set lo up");
         for (number, net) in Net::ALL.iter().map(|net| net.name()).enumerate() {
-            // Without an address of its own it takes one from its ports: it would change with each host that comes, and
-            // those who know the old one would not be heard.
+            // Without an address of its own it takes one from its ports: each new host would change it, and the others
+            // would send to the old one.
             set(&format!("ip link add {net} address 02:00:00:00:00:0{number} type bridge"));
             set(&format!("ip address add 10.99.{number}.1/24 dev {net}"));
             set(&format!("ip link set {net} up"));
@@ -264,16 +257,16 @@ impl Middle {
         let (script, stop) = (models.script().clone(), CancellationToken::new());
         TaskTracker::new().spawn(models::serve(listener, models, stop.clone()));
         let folder = TempDir::new().unwrap();
+        let url = |database: &str| server.url(database).replace("127.0.0.1", "10.99.0.1");
         for (file, text) in [
-            ("database.url", server.url("ours").replace("127.0.0.1", "10.99.0.1")),
-            ("shop.url", server.url("shop").replace("127.0.0.1", "10.99.0.1")),
+            ("database.url", url("ours")),
+            ("shop.url", url("shop")),
             ("jobs.toml", SETTINGS.replace("MODELS", &base_url) + SOURCE),
         ] {
             fs::write(folder.path().join(file), text).unwrap();
         }
         let pool = PgPoolOptions::new().max_connections(4).connect(&server.url("ours")).await.unwrap();
-        let models = stop.drop_guard();
-        Some(Self { hosts: Vec::new(), script, pool, _models: models, _server: server, folder })
+        Some(Self { hosts: Vec::new(), script, pool, _models: stop.drop_guard(), _server: server, folder })
     }
 
     /// With three hosts that have all answered questions.

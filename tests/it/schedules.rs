@@ -13,16 +13,10 @@ use shopkeeper::{
 /// A tick that enqueues these jobs, each of which wishes this.
 async fn fire(world: &World, keys: &[&str], wish: &str, skip_live: bool, limit: Duration) -> Option<u64> {
     let keys: Vec<_> = keys.iter().map(|key| (*key).to_owned()).collect();
-    let firing = Firing {
-        schedule: "nightly",
-        tick: "2026-01-01T00:00:00Z".parse().unwrap(),
-        kind: Scripted::KIND,
-        keys: &keys,
-        payloads: &vec![json!({ "wish": wish }); keys.len()],
-        run_at: "2026-01-01T00:00:00Z".parse().unwrap(),
-        skip_live,
-        time_limit: Some(limit),
-    };
+    let payloads = &vec![json!({ "wish": wish }); keys.len()];
+    let (tick, time_limit) = ("2026-01-01T00:00:00Z".parse().unwrap(), Some(limit));
+    let (schedule, kind, keys, run_at) = ("nightly", Scripted::KIND, &keys, tick);
+    let firing = Firing { schedule, tick, kind, keys, payloads, run_at, skip_live, time_limit };
     world.store.fire(&firing).await.unwrap()
 }
 
@@ -104,12 +98,11 @@ async fn a_golden_set_is_measured_by_the_clock_and_one_that_got_worse_is_a_dead_
     });
     let files = [("golden.jsonl", &*golden.join("\n"))];
     let world = World::with_files(SHOP, &format!("{SOURCE}{SCHEDULES}"), &files).await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = world.with_daemon().await;
     world.run_ok("schedule run quality").await;
     world.until_some("job_history where kind = 'eval'").await;
-    let worse = "select error from shopkeeper.job_history where kind = 'eval' and outcome = 'dead'";
-    let error = world.text(worse).await;
-    assert!(error.starts_with("hit_at_5 is 0.500, at least 0.9 is wanted"), "{error}");
+    let error = "select error from shopkeeper.job_history where kind = 'eval' and outcome = 'dead'";
+    assert_starts(world.text(error).await, "hit_at_5 is 0.500, at least 0.9 is wanted");
     assert_contains(daemon.metrics().await, "shopkeeper_eval_ratio{figure=\"hit_at_5\"} 0.5");
     // In the time zone of the schedule.
     assert_contains(world.run_ok("schedule list").await, "04:00:00 E");
@@ -121,8 +114,7 @@ async fn an_index_that_lost_many_chunks_is_built_anew_and_keeps_being_searched()
     let world = World::with(SHOP, &format!("{SOURCE}{SCHEDULES}")).await;
     let tents =
         "insert into product select n, 'Tent ' || n, 'A tent.', 1, 1 from generate_series(10, 109) as n";
-    world.in_shop(tents).await;
-    world.sync().await;
+    world.sync_after(world.in_shop(tents)).await;
     daemon::schedules(&world.config).unwrap();
     let version = world.parts.versions.written().await.unwrap().versions[0].index.clone();
     world.store.build_hnsw(&version).await.unwrap();
@@ -135,19 +127,10 @@ async fn an_index_that_lost_many_chunks_is_built_anew_and_keeps_being_searched()
     let before: i64 = world.value(&index).await;
     maintain().await;
     assert_eq!(world.value::<i64>(&index).await, before, "a fresh index was built anew");
-    world.in_shop("update product set description = 'A house of cloth.' where id >= 10").await;
-    world.sync().await;
+    let change = "update product set description = 'A house of cloth.' where id >= 10";
+    world.sync_after(world.in_shop(change)).await;
     // PostgreSQL counts with a delay.
-    let counted = async {
-        while wear().await < 0.9 {
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    if timeout(LIMIT, counted).await.is_err() {
-        let told = "select json_agg(row)::text from (select relname, n_tup_ins, n_tup_upd, n_tup_del, n_live_tup, hnsw_deleted
-            from pg_stat_user_tables, shopkeeper.index_version where relname ~ 'chunk') as row";
-        panic!("too few are counted: {}", world.text(told).await);
-    }
+    wait_until("too few are counted", async || wear().await >= 0.9).await;
     maintain().await;
     assert_ne!(world.value::<i64>(&index).await, before, "a worn index was left alone");
     assert!(wear().await < 0.2, "{}", wear().await);

@@ -89,8 +89,7 @@ pub(crate) async fn database(template: &str) -> String {
     let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     // In memory, files are copied in half the time that their pages take through the log.
     let create = format!("create database {name} template {template} strategy file_copy");
-    let created = sqlx::query(AssertSqlSafe(create)).execute(&server.admin);
-    server.runtime.spawn(created).await.unwrap().unwrap();
+    server.runtime.spawn(sqlx::query(AssertSqlSafe(create)).execute(&server.admin)).await.unwrap().unwrap();
     DATABASES.with_borrow_mut(|databases| databases.0.push(name.clone()));
     server.postgres.url(&name)
 }

@@ -81,7 +81,7 @@ async fn whatever_is_killed_each_question_ends_once_in_the_order_of_its_session_
             if world.completion_requests() / 10 > failed {
                 failed += 1;
                 let faults = [
-                    Fault::Status { code: 500, retry_after: None },
+                    status(500),
                     Fault::CutConnection,
                     Fault::BadJson,
                     says("It costs 1.23 [1]."),

@@ -25,11 +25,6 @@ async fn rate(daemon: &TestDaemon, id: &str, rating: Value) -> (StatusCode, Valu
     daemon.send(Method::POST, &format!("/v1/answers/{id}/feedback"), rating).await
 }
 
-fn release(world: &World) {
-    world.script().clear();
-    world.script().release();
-}
-
 #[tokio::test]
 async fn a_question_waits_for_the_one_before_it_unless_the_client_says_otherwise() {
     let (world, daemon) = held().await;
@@ -37,18 +32,15 @@ async fn a_question_waits_for_the_one_before_it_unless_the_client_says_otherwise
     let second = daemon.post(in_session("And the Shirt?")).await;
     let second = assert_reply(second, 202, json!({ "status": "queued" }));
 
-    let mut reject = in_session("Hello?");
-    reject["on_busy"] = json!("reject");
-    assert_problem(daemon.post(reject).await, 409, "session_busy");
+    let busy = |text: &str, on_busy: &str| json!({ "question": text, "session_id": "s", "on_busy": on_busy });
+    assert_problem(daemon.post(busy("Hello?", "reject")).await, 409, "session_busy");
 
-    let mut supersede = in_session("No, the Shirt XL?");
-    supersede["on_busy"] = json!("supersede");
-    let (_, third) = daemon.post(supersede).await;
+    let (_, third) = daemon.post(busy("No, the Shirt XL?", "supersede")).await;
     for id in [first.as_str(), id_of(&second)] {
         let answer = daemon.settled(&world, id).await;
         assert_fields(&answer, json!({ "status": "cancelled", "outcome": "superseded" }));
     }
-    release(&world);
+    world.release();
     let third = daemon.settled(&world, id_of(&third)).await;
     assert_fields(&third, json!({ "status": "completed", "outcome": "answered" }));
     // It stays cancelled.
@@ -60,15 +52,13 @@ async fn a_question_waits_for_the_one_before_it_unless_the_client_says_otherwise
 #[tokio::test]
 async fn unstarted_work_expires_without_cost_and_what_takes_too_long_is_cancelled() {
     let (world, daemon) = held().await;
-    let mut long = in_session(PRICE);
-    long["cancel_after_s"] = json!(3);
+    let long = json!({ "question": PRICE, "session_id": "s", "cancel_after_s": 3 });
     let long = begun(&world, &daemon, long).await;
-    let mut late = in_session("And the Shirt?");
-    late["start_before"] = json!("2020-01-01T00:00:00Z");
+    let late = json!({ "question": "Shirt?", "session_id": "s", "start_before": "2020-01-01T00:00:00Z" });
     assert_fields(&daemon.ask_for(&world, late).await, json!({ "status": "expired", "attempt": 0 }));
     let long = daemon.settled(&world, &long).await;
     assert_eq!(long["status"], "cancelled", "{long}");
-    release(&world);
+    world.release();
     let after = daemon.ask(&world, in_session(PRICE)).await;
     assert_eq!(after["status"], "completed", "the session goes on: {after}");
     // One of the first, and two of the last, which is a follow-up.
@@ -90,7 +80,7 @@ async fn a_question_can_be_cancelled_waiting_and_at_work_and_its_session_goes_on
     }
     // The model still holds the first request, but no worker waits for it.
     world.arrived(Operation::Completions, 2).await;
-    release(&world);
+    world.release();
     let last = daemon.settled(&world, id_of(&last)).await;
     assert_eq!(last["status"], "completed", "{last}");
     // One of the first, and two of the last, which is a follow-up.
@@ -112,7 +102,7 @@ async fn while_a_human_answers_questions_are_stored_also_those_that_wait() {
     assert_reply(set_owner("s", "human").await, 200, json!({ "owner": "human" }));
     let stored = daemon.post(in_session("Is anybody there?")).await;
     assert_reply(stored, 200, json!({ "outcome": "human_owned" }));
-    release(&world);
+    world.release();
     let working = daemon.settled(&world, &working).await;
     assert_eq!(working["outcome"], "answered", "what was begun is answered: {working}");
     let waiting = daemon.settled(&world, id_of(&waiting)).await;
@@ -150,12 +140,11 @@ async fn an_erase_leaves_no_trace_also_of_an_answer_in_progress() {
     let working = begun(&world, &daemon, planted("And the Shirt?")).await;
     daemon.post(planted("And the Shirt XL?")).await;
     // There is something to erase.
-    let planted_in = ["answer", "escalation", "job", "job_history", "session"];
-    assert_eq!(traces(&world, "zebra77").await, planted_in);
+    assert_eq!(traces(&world, "zebra77").await, ["answer", "escalation", "job", "job_history", "session"]);
     let erased = daemon.send(Method::DELETE, "/v1/sessions/zebra77:1", Value::Null).await;
     assert_reply(erased, 200, json!({ "answers": 3 }));
     assert_eq!(traces(&world, "zebra77").await, [""; 0]);
-    release(&world);
+    world.release();
     world.until_none("job").await;
     // What ran has ended then.
     daemon.stop().await;
@@ -177,8 +166,8 @@ async fn a_client_sees_and_erases_its_own_alone() {
     let asked = r#"{"question": "Mine?", "session_id": "s"}"#;
     world.execute(&format!("select shopkeeper.accept_question('telegram', 'k', '{asked}')")).await;
     let theirs: Uuid = world.value("select id from shopkeeper.answer").await;
-    let mine: Uuid =
-        world.value("select shopkeeper.ask('Mine?', session_id => 's', idempotency_key => 'k')").await;
+    let ask = "select shopkeeper.ask('Mine?', session_id => 's', idempotency_key => 'k')";
+    let mine: Uuid = world.value(ask).await;
     assert_ne!(mine, theirs, "a key is its client's own");
     for (id, is_cancelled) in [(theirs, false), (mine, true), (mine, false)] {
         let cancel = format!("select shopkeeper.cancel_answer('{id}')");
@@ -216,8 +205,8 @@ async fn what_sql_asks_is_looked_at_like_what_http_asks() {
 #[tokio::test]
 async fn a_history_that_is_given_counts_and_an_old_answer_is_pruned_with_its_session() {
     let (world, daemon) = shop_with_daemon().await;
-    let mut follow_up = in_session("And is it in stock?");
-    follow_up["history"] = json!([{ "role": "user", "content": PRICE }]);
+    let history = json!([{ "role": "user", "content": PRICE }]);
+    let follow_up = json!({ "question": "And is it in stock?", "session_id": "s", "history": history });
     let answer = daemon.ask(&world, follow_up).await;
     assert_eq!(answer["standalone_question"], "How much is the Kettle? And is it in stock?");
     let day = Duration::from_hours(24);
@@ -242,8 +231,7 @@ async fn answers_are_listed_by_session_and_status_page_by_page() {
     let (mut path, mut seen, mut pages) = ("/v1/answers?session_id=s&limit=2".to_owned(), Vec::new(), 0);
     loop {
         let page = assert_reply(daemon.get(&path).await, 200, json!({}));
-        let questions = as_list(&page["data"]).iter();
-        seen.extend(questions.map(|answer| as_text(&answer["question"]).to_owned()));
+        seen.extend(as_list(&page["data"]).iter().map(|answer| as_text(&answer["question"]).to_owned()));
         pages += 1;
         let Some(next) = page["next_cursor"].as_i64() else { break };
         path = format!("/v1/answers?session_id=s&limit=2&cursor={next}");
@@ -297,8 +285,7 @@ async fn the_last_word_of_a_customer_about_an_answer_counts_and_goes_with_it() {
         let rated = rate(&daemon, id, json!({ "rating": rating, "comment": "zebra" })).await;
         assert_reply(rated, 200, json!({ "rating": rating }));
     }
-    let kept = "select rating || ' ' || comment from shopkeeper.feedback";
-    assert_eq!(world.text(kept).await, "down zebra");
+    assert_eq!(world.text("select rating || ' ' || comment from shopkeeper.feedback").await, "down zebra");
     assert_problem(rate(&daemon, id, json!({ "rating": "so-so" })).await, 400, "invalid_request");
     let unknown = rate(&daemon, &Uuid::nil().to_string(), json!({ "rating": "up" })).await;
     assert_eq!(unknown.0, StatusCode::NOT_FOUND);
@@ -336,8 +323,7 @@ async fn what_customers_liked_becomes_a_golden_set() {
     world.write("liked.jsonl", &golden);
     let case: Value = serde_json::from_str(golden.trim()).unwrap();
     assert_fields(&case, json!({ "id": liked["id"], "expected": [{ "source": "product", "key": "3" }] }));
-    let file = world.folder.path().join("liked.jsonl");
-    let report = world.run_json(&format!("eval run {} --retrieval-only", file.display())).await;
+    let report = world.run_json(&format!("eval run {} --retrieval-only", world.path("liked.jsonl"))).await;
     assert_eq!(report["queries"], 1, "{report}");
     daemon.stop().await;
 }
@@ -371,8 +357,7 @@ async fn a_human_is_asked_once_for_a_session_with_all_that_he_needs() {
     assert_eq!(daemon.get("/v1/escalations").await.1["data"], json!([]));
     let third = ask("And the Kettle?").await;
     assert_ne!(third["escalation"]["id"], first["escalation"]["id"], "what comes afterwards is new");
-    let acknowledged = daemon.get("/v1/escalations?status=acknowledged").await.1;
-    assert_eq!(as_list(&acknowledged["data"]).len(), 1);
+    assert_eq!(as_list(&daemon.get("/v1/escalations?status=acknowledged").await.1["data"]).len(), 1);
     assert_eq!(daemon.get("/v1/escalations?status=shut").await.0, StatusCode::BAD_REQUEST);
     assert_eq!(acknowledge("x").await.0, StatusCode::NOT_FOUND);
 

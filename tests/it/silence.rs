@@ -3,7 +3,10 @@
 
 use std::fmt::Debug;
 
-use crate::{prelude::*, proxy::Proxy};
+use crate::{
+    prelude::*,
+    proxy::{Proxy, behind_proxy},
+};
 use futures::FutureExt;
 use shopkeeper::{
     catalogue::CatalogueError,
@@ -77,31 +80,24 @@ async fn a_server_that_can_only_be_read_is_left_as_soon_as_there_is_one_that_can
     let name = database_name(&world.url());
     let all = "select count(pg_terminate_backend(pid)) from pg_stat_activity
          where datname = current_database() and application_name = 'shopkeeper'";
-    let switch = format!("alter database {name} set default_transaction_read_only = on; {all}");
-    world.execute(&switch).await;
-    let refused = async {
-        loop {
-            match enqueue().await {
-                Err(StoreError::Unreachable(reason)) if reason.contains("read-only") => break,
-                Err(StoreError::Unreachable(_)) => {}
-                other => panic!("{other:?}"),
-            }
-        }
+    world.execute(&format!("alter database {name} set default_transaction_read_only = on; {all}")).await;
+    let is_refused = async || match enqueue().await {
+        Err(StoreError::Unreachable(reason)) => reason.contains("read-only"),
+        other => panic!("{other:?}"),
     };
-    in_time("it is written", refused).await;
+    wait_until("it is written", is_refused).await;
     assert!(!store.is_reachable().await, "it is not ready");
     // Now the address leads to a writable server; existing connections do not.
     let back = format!("alter database {name} reset default_transaction_read_only");
     execute(&server().await.url("postgres"), &back).await;
-    let written = async { while enqueue().await.is_err() || !store.is_reachable().await {} };
-    in_time("it stays with those that can only be read", written).await;
+    let is_written = async || enqueue().await.is_ok() && store.is_reachable().await;
+    wait_until("it stays with those that can only be read", is_written).await;
 }
 
 #[tokio::test]
 async fn work_that_may_take_for_ever_is_given_up_when_the_server_knows_nothing_of_it() {
     let world = World::new().await;
-    let proxy = Proxy::start(&world.url()).await;
-    let store = Store::open(&reach(&proxy.url())).await.unwrap();
+    let (proxy, store) = behind_proxy(&world).await;
     let _lock = world.begin("lock table shopkeeper.chunk_1").await;
     let cut = async {
         world.until_locked(1, "^vacuum").await;
@@ -118,8 +114,7 @@ async fn work_that_may_take_for_ever_is_given_up_when_the_server_knows_nothing_o
 #[tokio::test]
 async fn index_versions_that_cannot_be_read_hold_nobody_up_who_has_seen_them() {
     let world = World::new().await;
-    let proxy = Proxy::start(&world.url()).await;
-    let store = Store::open(&reach(&proxy.url())).await.unwrap();
+    let (proxy, store) = behind_proxy(&world).await;
     let versions = daemon::prepare(&world.config, &store).await.unwrap().versions;
     assert_eq!(versions.written().await.unwrap().versions.len(), 1);
     proxy.swallow();
@@ -130,7 +125,7 @@ async fn index_versions_that_cannot_be_read_hold_nobody_up_who_has_seen_them() {
     let unseen = Versions::new(store, versions.models().to_vec());
     let unseen = timeout(Duration::from_secs(10), unseen.written()).await;
     let error = unseen.expect("it waits for the connection").err().unwrap();
-    assert!(error.to_string().contains("within 3s"), "{error}");
+    assert_contains(error.to_string(), "within 3s");
 }
 
 #[tokio::test]
@@ -163,8 +158,7 @@ async fn a_shop_that_no_reply_comes_from_is_given_up_and_read_again() {
 
 /// A shop, the way that a world reads it by, and this world.
 async fn distant_shop() -> (String, Proxy, World) {
-    let shop = database("template1").await;
-    execute(&shop, SHOP).await;
+    let shop = shop_database(SHOP).await;
     let proxy = Proxy::start(&shop).await;
     let settings = SOURCE.to_owned() + "where = \"stock > 0\"\nstatement_timeout = \"4s\"\n";
     let world = World::on(proxy.url(), &settings).await;
@@ -172,8 +166,6 @@ async fn distant_shop() -> (String, Proxy, World) {
 }
 
 fn shop_is_given_up(error: &CatalogueError) {
-    assert!(
-        matches!(error, CatalogueError::Unreachable { reason, .. } if reason.contains("within 18s")),
-        "{error}"
-    );
+    let CatalogueError::Unreachable { reason, .. } = error else { panic!("{error}") };
+    assert_contains(reason, "within 18s");
 }

@@ -21,11 +21,12 @@ use uuid::Uuid;
 
 use crate::{
     running::TestDaemon,
-    support::{LIMIT, SHOP, SOURCE, World, command, execute, stderr, stdout, value},
+    support::{LIMIT, SHOP, SOURCE, World, command, execute, output_of, stderr, stdout, value},
 };
 
-/// A question that the catalogue answers.
+/// Questions that the catalogue answers.
 pub(crate) const PRICE: &str = "How much is the Kettle?";
+pub(crate) const KETTLE: &str = "Which kettle holds two litres?";
 
 /// The secret of every webhook.
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -33,7 +34,7 @@ pub(crate) const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 /// A line of a webhook's settings that allows a receiver on loopback.
 pub(crate) const ON_LOOPBACK: &str = "allow_private_addresses = true";
 
-/// A server that is away, and does not say for how long.
+/// A server that is unavailable.
 pub(crate) const AWAY: Fault = Fault::Status { code: 503, retry_after: None };
 
 /// The options of `sync --full`, and of `sync --allow-mass-delete`.
@@ -43,6 +44,10 @@ pub(crate) const MASS_DELETE: SyncOptions = SyncOptions { full: false, allow_mas
 /// Keeps the planner's estimate of the number of jobs as it is now.
 pub(crate) const FREEZE_STATISTICS: &str =
     "analyze shopkeeper.job; alter table shopkeeper.job set (autovacuum_enabled = off)";
+
+/// Makes our schema look as if its last migration were missing.
+pub(crate) const FORGET_LAST_MIGRATION: &str =
+    "delete from shopkeeper.migration where version = (select max(version) from shopkeeper.migration)";
 
 /// What a column can be read as.
 pub(crate) trait Column: Send + Unpin + sqlx::Type<Driver> + for<'r> sqlx::Decode<'r, Driver> {}
@@ -56,13 +61,17 @@ impl<T: Send + Unpin + for<'r> FromRow<'r, PgRow>> Row for T {}
 
 /// The small shop with its daemon.
 pub(crate) async fn shop_with_daemon() -> (World, TestDaemon) {
-    let world = World::new().await;
-    let daemon = TestDaemon::start(&world).await;
-    (world, daemon)
+    World::new().await.with_daemon().await
 }
 
 /// Shops.
 impl World {
+    /// Starts a daemon for this world.
+    pub(crate) async fn with_daemon(self) -> (Self, TestDaemon) {
+        let daemon = TestDaemon::start(&self).await;
+        (self, daemon)
+    }
+
     /// The small shop, indexed.
     pub(crate) async fn synced() -> Self {
         Self::synced_with(SHOP, SOURCE).await
@@ -75,7 +84,7 @@ impl World {
         world
     }
 
-    /// The small shop, indexed, with triggers that note its changes.
+    /// The small shop, indexed, with its triggers installed.
     pub(crate) async fn noting() -> Self {
         let world = Self::synced().await;
         world.install().await;
@@ -102,15 +111,15 @@ impl World {
 
 /// Commands and settings.
 impl World {
-    /// A command of the program with these settings; single quotes keep words together.
+    /// A command of the program with these settings.
     pub(crate) fn command(&self, line: &str) -> Command {
-        let settings = self.settings().display().to_string();
-        let all: Vec<_> = ["--config", &settings].into_iter().chain(words(line)).map(str::to_owned).collect();
-        command(&all, &[])
+        let mut command = command(&["--config"], &[]);
+        command.arg(self.settings()).args(words(line));
+        command
     }
 
     pub(crate) async fn run_line(&self, line: &str) -> Output {
-        self.run(&words(line)).await
+        output_of(self.command(line)).await
     }
 
     /// Runs a command that succeeds; returns what it prints.
@@ -134,9 +143,13 @@ impl World {
         assert!(said.contains(says), "{line}: {said}");
     }
 
-    /// Writes a file beside the settings.
+    /// The path of a file beside the settings.
+    pub(crate) fn path(&self, file: &str) -> String {
+        self.folder.path().join(file).display().to_string()
+    }
+
     pub(crate) fn write(&self, file: &str, text: &str) {
-        std::fs::write(self.folder.path().join(file), text).unwrap();
+        std::fs::write(self.path(file), text).unwrap();
     }
 
     /// Replaces a part of the settings, for programs that read them from now on; returns them as they were.
@@ -148,7 +161,8 @@ impl World {
     }
 }
 
-fn words(line: &str) -> Vec<&str> {
+/// The words of a command; single quotes keep words together.
+pub(crate) fn words(line: &str) -> Vec<&str> {
     let parts = line.split('\'').enumerate();
     let words =
         parts.map(|(n, part)| if n % 2 == 1 { vec![part] } else { part.split_whitespace().collect() });
@@ -182,7 +196,6 @@ impl World {
         rows(&self.ours, statement).await
     }
 
-    /// One value of the shop's database.
     pub(crate) async fn shop_value<T: Column>(&self, statement: &str) -> T {
         let shop = PgPool::connect(&self.shop).await.unwrap();
         let seen = value(&shop, statement).await;
@@ -195,14 +208,14 @@ impl World {
         self.shop_value("select count(*) from shopkeeper_change.note").await
     }
 
-    /// How many documents are indexed in their last revision.
+    /// How many documents are up to date in the index.
     pub(crate) async fn fresh(&self) -> i64 {
         self.count("document_index where state = 'fresh'").await
     }
 
     /// The text of a document that is one chunk.
     pub(crate) async fn content(&self, key: &str) -> String {
-        self.value(&format!("select content from shopkeeper.chunk where key = '{key}'")).await
+        self.text(&format!("select content from shopkeeper.chunk where key = '{key}'")).await
     }
 
     /// Begins a transaction with a statement, and leaves it open.
@@ -235,6 +248,11 @@ impl World {
         self.until_some(&format!("answer where status = 'completed' and id = '{answer}'")).await;
     }
 
+    pub(crate) async fn until_settled(&self, answer: &str) {
+        let settled = format!("answer where status not in ('queued', 'in_progress') and id = '{answer}'");
+        self.until_some(&settled).await;
+    }
+
     pub(crate) async fn until_leases_end(&self) {
         self.until("the leases have run out", "bool_and(lease_until < now()) from shopkeeper.job").await;
     }
@@ -254,10 +272,32 @@ pub(crate) async fn in_time<T>(fault: &str, work: impl Future<Output = T>) -> T 
     tokio::time::timeout(LIMIT, work).await.expect(fault)
 }
 
+/// Looks every few milliseconds until something holds.
+pub(crate) async fn wait_until(fault: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let look = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    in_time(fault, look).await;
+}
+
 /// Jobs and models.
 impl World {
     pub(crate) async fn sync_with(&self, options: SyncOptions) -> SyncReport {
         self.parts.sync.sync("product", options).await.unwrap()
+    }
+
+    /// Reads every document again.
+    pub(crate) async fn sync_full(&self) {
+        self.sync_with(FULL).await;
+        self.drain().await;
+    }
+
+    /// Changes the shop, then syncs and refreshes what differs.
+    pub(crate) async fn sync_after(&self, change: impl Future<Output = ()>) -> SyncReport {
+        change.await;
+        self.sync().await
     }
 
     /// Runs jobs until some work has ended.
@@ -284,6 +324,12 @@ impl World {
         self.value(&format!("select shopkeeper.ask('{question}')")).await
     }
 
+    /// Asks by SQL, and runs jobs until the answer is complete.
+    pub(crate) async fn answer_by_sql(&self, question: &str) {
+        let id = self.ask_by_sql(question).await;
+        self.with_workers(self.until_completed(id)).await;
+    }
+
     pub(crate) fn embedding_requests(&self) -> usize {
         self.script().requests(Operation::Embeddings)
     }
@@ -291,6 +337,16 @@ impl World {
     pub(crate) fn completion_requests(&self) -> usize {
         self.script().requests(Operation::Completions)
     }
+}
+
+/// A status in place of a response, without a header that says when to come back.
+pub(crate) fn status(code: u16) -> Fault {
+    Fault::Status { code, retry_after: None }
+}
+
+/// A status that asks to come back after some time.
+pub(crate) fn back_after(code: u16, time: Duration) -> Fault {
+    Fault::Status { code, retry_after: Some(time) }
 }
 
 /// The dead jobs of a kind.
@@ -306,7 +362,6 @@ pub(crate) fn in_session(text: &str) -> Value {
     json!({ "question": text, "session_id": "s" })
 }
 
-/// A model that answers this.
 pub(crate) fn says(text: &str) -> Fault {
     Fault::Says(text.to_owned())
 }
@@ -350,6 +405,11 @@ pub(crate) fn as_list(value: &Value) -> &[Value] {
     value.as_array().unwrap_or_else(|| panic!("no array: {value}"))
 }
 
+/// The keys of an object, in its order.
+pub(crate) fn keys_of(object: &Value) -> String {
+    object.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
 #[track_caller]
 pub(crate) fn id_of(object: &Value) -> &str {
     as_text(&object["id"])
@@ -359,6 +419,12 @@ pub(crate) fn id_of(object: &Value) -> &str {
 pub(crate) fn assert_contains(text: impl AsRef<str>, part: &str) {
     let text = text.as_ref();
     assert!(text.contains(part), "{part:?} is not in: {text}");
+}
+
+#[track_caller]
+pub(crate) fn assert_starts(text: impl AsRef<str>, start: &str) {
+    let text = text.as_ref();
+    assert!(text.starts_with(start), "{start:?} is not at the start of: {text}");
 }
 
 /// Checks some fields of an object; an object among the expected values is compared in the same way.
@@ -387,8 +453,7 @@ pub(crate) fn assert_reply((status, body): (StatusCode, Value), code: u16, field
 /// Checks a reply of the API that refuses a request; returns its detail.
 #[track_caller]
 pub(crate) fn assert_problem(reply: (StatusCode, Value), status: u16, code: &str) -> String {
-    let problem = assert_reply(reply, status, json!({ "code": code }));
-    as_text(&problem["detail"]).to_owned()
+    as_text(&assert_reply(reply, status, json!({ "code": code }))["detail"]).to_owned()
 }
 
 /// The configuration of so many cases; failures are not persisted.

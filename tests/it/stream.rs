@@ -100,8 +100,7 @@ async fn an_answer_is_seen_while_it_is_made_and_a_client_that_was_cut_off_goes_o
     // All of it again, and nothing after the end.
     let (again, _) = all_events(&other, &id, None).await;
     assert_eq!(shown(&again), as_text(&answer["answer"]["text"]));
-    let done = watch(&daemon, &id, Some(&all.last().unwrap().id)).await;
-    assert_eq!(done.status(), StatusCode::NO_CONTENT);
+    assert_eq!(watch(&daemon, &id, Some(&all.last().unwrap().id)).await.status(), StatusCode::NO_CONTENT);
     assert_eq!(watch(&daemon, &id, Some("x")).await.status(), StatusCode::BAD_REQUEST);
     assert_eq!(watch(&daemon, "x", None).await.status(), StatusCode::NOT_FOUND);
     daemon.stop().await;
@@ -120,8 +119,7 @@ async fn an_answer_that_came_at_once_is_told_as_one_piece_and_leaves_no_rows() {
             && world.count(&format!("answer_event where answer_id = '{id}'")).await == 0
     };
     // Where the machine is busy, one may take its time.
-    let soon = async { while !at_once().await {} };
-    in_time("none is told as one piece", soon).await;
+    in_time("none is told as one piece", async { while !at_once().await {} }).await;
     daemon.stop().await;
 }
 
@@ -143,9 +141,8 @@ async fn what_was_said_is_taken_back_when_it_is_not_founded_and_when_the_model_b
     let id = ask(&daemon).await;
     let before = events(watch(&daemon, &id, None).await, 3).await;
     assert_eq!(names(&before)[2], "answer.delta");
-    let gone = "update shopkeeper.job
-         set lease_until = now() - interval '1 s', fence = fence + 1, worker = 'gone'";
-    world.execute(gone).await;
+    let gone = "lease_until = now() - interval '1 s', fence = fence + 1, worker = 'gone'";
+    world.execute(&format!("update shopkeeper.job set {gone}")).await;
     let (after, last) = all_events(&daemon, &id, Some(&before[2].id)).await;
     assert_eq!((names(&after)[0], last.as_str()), ("answer.reset", "answer.completed"), "{after:?}");
     shows_answer(&after);
@@ -168,8 +165,7 @@ async fn every_end_has_its_event_and_a_client_that_goes_away_or_reads_nothing_ho
     drop(idle);
 
     let late = json!({ "question": PRICE, "start_before": "2020-01-01T00:00:00Z" });
-    let late = daemon.ask_for(&world, late).await;
-    let (seen, _) = all_events(&daemon, id_of(&late), None).await;
+    let (seen, _) = all_events(&daemon, id_of(&daemon.ask_for(&world, late).await), None).await;
     assert_eq!(names(&seen), ["answer.expired"]);
 
     world.script().always(Operation::Completions, Fault::BadJson);

@@ -2,10 +2,11 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     ops::{Deref, DerefMut},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Output},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,15 +21,16 @@ use shopkeeper::{
         report::{SyncError, SyncReport},
     },
 };
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres as Driver, postgres::PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgPoolOptions};
 use tempfile::TempDir;
 
 pub(crate) use crate::server::*;
+use crate::steps::{Column, in_time, wait_until};
 
-/// Nothing that a test waits for takes longer, however busy the machine is.
+/// The longest wait of any test, however busy the machine is.
 pub(crate) const LIMIT: Duration = Duration::from_mins(3);
 
-/// How often what is random or kills is repeated: `make chaos` asks for more than once.
+/// How often random and killing tests are repeated: more than once in `make chaos`.
 pub(crate) fn chaos_rounds() -> u32 {
     std::env::var("SHOPKEEPER_CHAOS_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap())
 }
@@ -47,6 +49,18 @@ insert into product values
     (2, 'Shirt XL', 'The same shirt for tall people.', 31.90, 2),
     (3, 'Kettle', 'Steel kettle that holds two litres.', 45.00, 9);
 ";
+
+/// The table of the small shop, without its rows.
+pub(crate) fn product_table() -> &'static str {
+    SHOP.split("insert").next().unwrap()
+}
+
+/// Creates a database that these statements make a shop.
+pub(crate) async fn shop_database(statements: &str) -> String {
+    let shop = database("template1").await;
+    execute(&shop, statements).await;
+    shop
+}
 
 pub(crate) const SOURCE: &str = r#"
 [[source]]
@@ -113,48 +127,35 @@ impl World {
 
     /// A shop of these statements, and these sections of the settings beside the usual ones.
     pub(crate) async fn with(shop_sql: &str, sections: &str) -> Self {
-        let shop = database("template1").await;
-        execute(&shop, shop_sql).await;
-        Self::on(shop, sections).await
+        Self::with_files(shop_sql, sections, &[]).await
     }
 
-    /// A shop that is there already.
+    /// An existing shop.
     pub(crate) async fn on(shop: String, sections: &str) -> Self {
-        Self::of(shop, 64, &(SETTINGS.to_owned() + sections)).await
+        Self::open(shop, 64, &(SETTINGS.to_owned() + sections), &[]).await
     }
 
-    /// With vectors of this length, and models that can be asked as much as one likes.
+    /// With vectors of this length and without rate limits.
     pub(crate) async fn with_dimensions(dimensions: u16, shop_sql: &str, sections: &str) -> Self {
-        let shop = database("template1").await;
-        execute(&shop, shop_sql).await;
         let settings = SETTINGS.replace("dimensions = 64", &format!("dimensions = {dimensions}"));
         let settings = settings.replace("[openai]", "[openai]\ntokens_per_minute = 1000000000");
-        Self::of(shop, dimensions, &(settings + sections)).await
+        Self::open(shop_database(shop_sql).await, dimensions, &(settings + sections), &[]).await
     }
 
     /// With these files beside the settings.
     pub(crate) async fn with_files(shop_sql: &str, sections: &str, files: &[(&str, &str)]) -> Self {
-        let shop = database("template1").await;
-        execute(&shop, shop_sql).await;
-        Self::beside(shop, 64, &(SETTINGS.to_owned() + sections), files).await
+        Self::open(shop_database(shop_sql).await, 64, &(SETTINGS.to_owned() + sections), files).await
     }
 
-    async fn of(shop: String, dimensions: u16, settings: &str) -> Self {
-        Self::beside(shop, dimensions, settings, &[]).await
-    }
-
-    async fn beside(shop: String, dimensions: u16, settings: &str, files: &[(&str, &str)]) -> Self {
+    async fn open(shop: String, dimensions: u16, settings: &str, files: &[(&str, &str)]) -> Self {
         let url = database("template_ours").await;
         let models = Models::new(Embedder::hash(dimensions), Completer::Extractive);
         let models = OfflineServer::start(models).await.unwrap();
-        let folder = TempDir::new().unwrap();
-        for (name, text) in files {
+        let (folder, settings) = (TempDir::new().unwrap(), settings.replace("MODELS", models.base_url()));
+        let own = [("database.url", &*url), ("shop.url", &shop), ("jobs.toml", &settings)];
+        for (name, text) in files.iter().chain(&own) {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        std::fs::write(folder.path().join("database.url"), &url).unwrap();
-        std::fs::write(folder.path().join("shop.url"), &shop).unwrap();
-        let text = settings.replace("MODELS", models.base_url());
-        std::fs::write(folder.path().join("jobs.toml"), text).unwrap();
         let config = Config::load(&folder.path().join("jobs.toml"), &BTreeMap::new()).unwrap();
         let store = Store::open(&config.database).await.unwrap();
         let parts = daemon::prepare(&config, &store).await.unwrap();
@@ -163,21 +164,19 @@ impl World {
         Self { config, store, parts, models, shop, ours, folder }
     }
 
-    /// Puts something else in the place of a part of the settings, and goes on with it.
+    /// Replaces a part of the settings, and applies them.
     pub(crate) async fn change_settings(&mut self, part: &str, other: &str) {
-        let settings = std::fs::read_to_string(self.settings()).unwrap();
-        assert!(settings.contains(part), "{settings}");
-        std::fs::write(self.settings(), settings.replace(part, other)).unwrap();
+        self.edit_settings(part, other);
         self.config = Config::load(&self.settings(), &BTreeMap::new()).unwrap();
         self.parts = daemon::prepare(&self.config, &self.store).await.unwrap();
     }
 
-    /// Where our database is.
+    /// The address of our database.
     pub(crate) fn url(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("database.url")).unwrap()
     }
 
-    /// The same schema by another way.
+    /// Opens the same schema at another address.
     pub(crate) async fn through(&self, url: &str) -> Store {
         Store::open(&reach(url)).await.unwrap()
     }
@@ -186,16 +185,11 @@ impl World {
         self.models.script()
     }
 
-    /// What the shop's own programs do.
     pub(crate) async fn in_shop(&self, statements: &str) {
         execute(&self.shop, statements).await;
     }
 
-    /// One value of our database.
-    pub(crate) async fn value<T>(&self, statement: &str) -> T
-    where
-        T: Send + Unpin + sqlx::Type<Driver> + for<'r> sqlx::Decode<'r, Driver>,
-    {
+    pub(crate) async fn value<T: Column>(&self, statement: &str) -> T {
         value(&self.ours, statement).await
     }
 
@@ -214,19 +208,11 @@ impl World {
         report
     }
 
-    /// Runs all jobs until none is left but those that wait for a later time than a second; what waits because this
-    /// machine was slow is not among those.
+    /// Runs jobs until the rest waits for more than a second. A job that waits because this machine was slow is run.
     pub(crate) async fn drain(&self) {
-        let workers = self.workers();
-        self.until(
-            "no job is left",
-            "not exists (
-                 select from shopkeeper.job
-                 where run_at < now() + interval '1 second' or last_error ~ 'no answer in time|could not be read within'
-             )",
-        )
-        .await;
-        workers.stop().await;
+        let due = "job
+             where run_at < now() + interval '1 second' or last_error ~ 'no answer in time|could not be read within'";
+        self.with_workers(self.until_none(due)).await;
     }
 
     pub(crate) fn workers(&self) -> Workers {
@@ -241,10 +227,10 @@ impl World {
 
     /// Changes the text of the third product; returns the workers that wait for the model with it, until it is released.
     pub(crate) async fn embedding(&self, text: &str) -> Workers {
-        self.in_shop(&format!("update product set description = '{text}' where id = 3")).await;
+        self.describe(3, text).await;
         self.script().queue(Operation::Embeddings, [Fault::Held]);
         self.try_sync().await.unwrap();
-        let before = self.script().requests(Operation::Embeddings);
+        let before = self.embedding_requests();
         let workers = self.workers();
         self.arrived(Operation::Embeddings, before + 1).await;
         workers
@@ -252,8 +238,13 @@ impl World {
 
     /// Waits until the model server has had so many requests.
     pub(crate) async fn arrived(&self, operation: Operation, requests: usize) {
-        let arrived = self.script().arrived(operation, requests);
-        tokio::time::timeout(LIMIT, arrived).await.expect("nothing arrives at the model server");
+        in_time("nothing arrives at the model server", self.script().arrived(operation, requests)).await;
+    }
+
+    /// Lets the model server answer, also the requests that it holds.
+    pub(crate) fn release(&self) {
+        self.script().clear();
+        self.script().release();
     }
 
     /// Looks at our database until a condition holds.
@@ -264,32 +255,27 @@ impl World {
         }
     }
 
-    /// All that is indexed, in a fixed order.
+    /// The whole index in a fixed order.
     pub(crate) async fn index(&self) -> Vec<String> {
         let index =
             "select concat_ws(' | ', document.key, title, link, metadata, ordinal, content, md5(embedding::text))
              from shopkeeper.document left join shopkeeper.chunk using (source, key)
              order by document.key collate \"C\", ordinal";
-        sqlx::query_scalar(index).fetch_all(&self.ours).await.unwrap()
+        self.values(index).await
     }
 
-    /// Lets jobs that wait for a later time run now.
+    /// Makes all scheduled jobs due.
     pub(crate) async fn hurry(&self) {
-        execute(&self.url(), "update shopkeeper.job set run_at = now() where state = 'scheduled'").await;
+        self.execute("update shopkeeper.job set run_at = now() where state = 'scheduled'").await;
     }
 
-    /// Wakes those who run jobs of a kind.
-    pub(crate) async fn ring(&self, kind: &str) {
-        self.store.ring(kind).await.unwrap();
-    }
-
-    /// Titles of what a search finds, nearest first.
+    /// The titles that a search finds, nearest first.
     pub(crate) async fn found(&self, text: &str) -> Vec<String> {
         let found = self.parts.retriever.look_up(text, SearchFilter::default(), 5).await.unwrap();
         found.into_iter().map(|passage| passage.title).collect()
     }
 
-    /// Keys of what a search finds, in its order.
+    /// The keys that a search finds, in its order.
     pub(crate) async fn keys(&self, text: &str) -> Vec<String> {
         let found = self.parts.retriever.look_up(text, SearchFilter::default(), 5).await.unwrap();
         found.into_iter().map(|passage| passage.key).collect()
@@ -298,23 +284,9 @@ impl World {
     pub(crate) fn settings(&self) -> PathBuf {
         self.folder.path().join("jobs.toml")
     }
-
-    /// Runs the program with these settings.
-    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
-        let mut all = vec!["--config", self.settings().to_str().unwrap()]
-            .into_iter()
-            .map(str::to_owned)
-            .collect::<Vec<_>>();
-        all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-        program(&all, &[]).await
-    }
 }
 
-/// One value of a database.
-pub(crate) async fn value<T>(pool: &PgPool, statement: &str) -> T
-where
-    T: Send + Unpin + sqlx::Type<Driver> + for<'r> sqlx::Decode<'r, Driver>,
-{
+pub(crate) async fn value<T: Column>(pool: &PgPool, statement: &str) -> T {
     sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(pool).await.unwrap()
 }
 
@@ -338,7 +310,7 @@ pub(crate) async fn touched(connection: &mut PgConnection, statement: &str) -> (
     fewest
 }
 
-/// Looks at a database until a condition holds; false when it does not in time. What is not known yet does not hold yet.
+/// Looks at a database until a condition holds; false when it does not in time. Null does not hold.
 pub(crate) async fn comes_true(pool: &PgPool, condition: &str) -> bool {
     let condition = format!("select coalesce((select {condition}), false)");
     let look = async {
@@ -349,8 +321,8 @@ pub(crate) async fn comes_true(pool: &PgPool, condition: &str) -> bool {
     tokio::time::timeout(LIMIT, look).await.is_ok()
 }
 
-/// The program with nothing of our environment but what finds things.
-pub(crate) fn command(arguments: &[String], environment: &[(&str, &str)]) -> Command {
+/// The program with this environment, and of ours only the variables that locate files.
+pub(crate) fn command(arguments: &[impl AsRef<OsStr>], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shopkeeper"));
     command.args(arguments).env_clear().envs(environment.iter().copied());
     for name in ["PATH", "HOME", "XDG_CACHE_HOME", "SHOPKEEPER_CACHE", "SHOPKEEPER_PG_BIN", "TMPDIR"] {
@@ -375,14 +347,8 @@ impl Process {
 
     /// Waits until it ends by itself.
     pub(crate) async fn ended(mut self) -> ExitStatus {
-        let began = Instant::now();
-        loop {
-            match self.0.try_wait().unwrap() {
-                Some(status) => return status,
-                None => assert!(began.elapsed() < LIMIT, "it does not end"),
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        wait_until("it does not end", async || self.0.try_wait().unwrap().is_some()).await;
+        self.0.wait().unwrap()
     }
 }
 
@@ -407,8 +373,11 @@ impl Drop for Process {
     }
 }
 
-pub(crate) async fn program(arguments: &[String], environment: &[(&str, &str)]) -> Output {
-    let mut command = command(arguments, environment);
+pub(crate) async fn program(arguments: &[impl AsRef<OsStr>], environment: &[(&str, &str)]) -> Output {
+    output_of(command(arguments, environment)).await
+}
+
+pub(crate) async fn output_of(mut command: Command) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
@@ -420,7 +389,7 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Says something that is seen also when the test passes.
+/// Prints a line also when the test passes.
 pub(crate) fn aloud(text: &str) {
     use std::io::Write;
     std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();

@@ -23,19 +23,14 @@ async fn an_unchanged_shop_costs_nothing() {
 
 #[tokio::test]
 async fn a_change_is_found_and_leaves_nothing_old() {
+    let glows = "update product set description = 'Glows in the dark.' where id = 3";
     for (change, [added, changed, removed], text, title) in [
-        (
-            "update product set description = 'Glows in the dark.' where id = 3",
-            [0, 1, 0],
-            "glows in the dark",
-            "Kettle",
-        ),
+        (glows, [0, 1, 0], "glows in the dark", "Kettle"),
         ("delete from product where name = 'Shirt'", [0, 0, 1], "shirt", "Shirt XL"),
         ("update product set id = 30 where id = 3", [1, 0, 1], "kettle", "Kettle"),
     ] {
         let world = World::synced().await;
-        world.in_shop(change).await;
-        let report = world.sync().await;
+        let report = world.sync_after(world.in_shop(change)).await;
         assert_eq!([report.added, report.changed, report.removed], [added, changed, removed], "{change}");
         assert_eq!(report.unchanged, 2, "{change}");
         let found = world.found(text).await;
@@ -43,11 +38,8 @@ async fn a_change_is_found_and_leaves_nothing_old() {
         assert_eq!(found.iter().filter(|found| *found == title).count(), 1, "{change}");
         let left = i64::try_from(2 + added + changed).unwrap();
         assert_eq!((world.count("document").await, world.count("chunk").await), (left, left), "{change}");
-        assert_eq!(
-            world.count("chunk where content like '%litres%'").await,
-            i64::from(changed == 0),
-            "{change}"
-        );
+        let before = world.count("chunk where content like '%litres%'").await;
+        assert_eq!(before, i64::from(changed == 0), "{change}");
     }
 }
 
@@ -55,8 +47,8 @@ async fn a_change_is_found_and_leaves_nothing_old() {
 async fn a_price_change_updates_the_metadata_without_a_request_to_the_model() {
     let world = World::synced().await;
     let before = world.embedding_requests();
-    world.in_shop("update product set price = 19.50 where id = 3").await;
-    assert_eq!(world.sync().await.changed, 1);
+    let change = "update product set price = 19.50 where id = 3";
+    assert_eq!(world.sync_after(world.in_shop(change)).await.changed, 1);
     assert_eq!(world.embedding_requests(), before);
     let price = world.text("select metadata ->> 'price' from shopkeeper.document where key = '3'").await;
     assert_eq!(price, "19.50", "as the shop's database writes it");
@@ -83,8 +75,7 @@ async fn a_full_sync_reads_every_document_again_and_embeds_none_that_is_equal() 
 async fn a_shop_that_suddenly_lists_nothing_keeps_its_index() {
     let world = World::new().await;
     let mugs = "insert into product select n, 'Mug ' || n, 'A mug.', 1, 1 from generate_series(10, 109) n";
-    world.in_shop(mugs).await;
-    world.sync().await;
+    world.sync_after(world.in_shop(mugs)).await;
     // Nor does it lose what could not be indexed, and would be tried again.
     world.execute("update shopkeeper.document_index set state = 'failed' where key > '5'").await;
     world.in_shop("delete from product").await;
@@ -101,8 +92,7 @@ async fn a_shop_that_suddenly_lists_nothing_keeps_its_index() {
 async fn a_long_text_becomes_several_chunks_in_one_request() {
     let world = World::with_kettle().await;
     let sentences: String = (0..40).map(|n| format!("Feature number {n} is good. ")).collect();
-    world.describe(3, &sentences).await;
-    world.sync().await;
+    world.sync_after(world.describe(3, &sentences)).await;
     assert!(world.count("chunk").await > 5);
     assert_eq!(world.embedding_requests(), 1);
     let most: i32 = world.value("select max(tokens) from shopkeeper.chunk").await;
@@ -131,9 +121,8 @@ async fn what_comes_back_before_it_was_removed_can_be_removed_later() {
     world.in_shop("insert into product select * from away").await;
     world.drain().await;
     assert_eq!(world.count("chunk where key = '3'").await, 1);
-    // Nobody has listed it since.
-    world.in_shop("delete from product where id = 3").await;
-    world.sync().await;
+    // It was not listed since.
+    world.sync_after(world.in_shop("delete from product where id = 3")).await;
     assert_eq!(world.count("chunk where key = '3'").await, 0);
 
     // One that became known by a refresh alone, as well.
@@ -141,8 +130,7 @@ async fn what_comes_back_before_it_was_removed_can_be_removed_later() {
     world.run_ok("refresh product 3").await;
     world.drain().await;
     assert_eq!(world.count("chunk where key = '3'").await, 1);
-    world.in_shop("delete from product where id = 3").await;
-    world.sync().await;
+    world.sync_after(world.in_shop("delete from product where id = 3")).await;
     assert_eq!(world.count("document where key = '3'").await, 0);
 }
 
@@ -154,8 +142,7 @@ async fn a_row_that_changes_there_and_back_while_its_job_waits_is_not_taken_for_
     // The job reads what it finds, and the next listing finds what the last one found.
     world.describe(3, "Whistles.").await;
     world.drain().await;
-    world.describe(3, "Boils.").await;
-    world.sync().await;
+    world.sync_after(world.describe(3, "Boils.")).await;
     assert_eq!(world.content("3").await, "Kettle. Boils.");
 }
 
@@ -163,17 +150,16 @@ async fn a_row_that_changes_there_and_back_while_its_job_waits_is_not_taken_for_
 async fn keys_of_a_fixed_length_and_keys_whose_type_changes_are_read_as_they_are() {
     let fixed = "update product set id = id * 10; alter table product alter id type char(4)";
     // One connection is enough, also for the first look.
-    let world = World::with(&(SHOP.to_owned() + fixed), &(SOURCE.to_owned() + "max_connections = 1\n")).await;
-    world.sync().await;
+    let source = SOURCE.to_owned() + "max_connections = 1\n";
+    let world = World::synced_with(&(SHOP.to_owned() + fixed), &source).await;
     assert_eq!(world.count("chunk where key in ('10', '20', '30')").await, 3);
 
     let mut world = World::synced().await;
     let change = "alter table product alter id type bigint; update product set id = 3000000000 where id = 3";
-    world.in_shop(change).await;
-    world.sync().await;
+    world.sync_after(world.in_shop(change)).await;
     // It is not taken for removed: an operator has to look.
     let error = world.text("select error from shopkeeper.document_index where state = 'failed'").await;
-    assert!(error.contains("its key `id` was integer and is bigint now"), "{error}");
+    assert_contains(error, "its key `id` was integer and is bigint now");
     world.parts = daemon::prepare(&world.config, &world.store).await.unwrap();
     world.sync().await;
     assert_eq!(world.count("chunk where key = '3000000000'").await, 1);
@@ -221,11 +207,10 @@ metadata = ["Cent", "Geaendert"]
 sku = "nr"
 "#;
     let world = World::with(shop, source).await;
-    let report = world.parts.sync.sync("artikel", SyncOptions::default()).await.unwrap();
-    assert_eq!(report.added, 2);
+    assert_eq!(world.parts.sync.sync("artikel", SyncOptions::default()).await.unwrap().added, 2);
     world.drain().await;
-    let contents: Vec<String> = world.values("select content from shopkeeper.chunk order by key").await;
-    assert_eq!(contents, ["Besen aus Rosshaar von Bürsten Groß. Preis: 12.50 EUR", "Eimer. Preis: 4.99 EUR"]);
+    let expected = ["Besen aus Rosshaar von Bürsten Groß. Preis: 12.50 EUR", "Eimer. Preis: 4.99 EUR"];
+    assert_eq!(world.contents().await, expected);
     assert_eq!(world.text("select sku from shopkeeper.document where key = 'A-1'").await, "A-1");
     assert_eq!(world.found("Besen").await[0], "Besen aus Rosshaar");
 }
@@ -238,8 +223,7 @@ async fn of_a_changed_text_only_the_chunks_that_changed_are_embedded() {
         let said = |n| if n == 41 { word } else { "plain" };
         let text: String =
             (0..80).map(|n| format!("Sentence {n:02} says that it is {}. ", said(n))).collect();
-        world.describe(3, &text).await;
-        world.sync().await;
+        world.sync_after(world.describe(3, &text)).await;
     };
     describe("plain").await;
     let chunks = world.count("chunk where key = '3'").await;
@@ -265,8 +249,8 @@ async fn a_chunk_that_moves_is_kept_and_one_that_comes_twice_is_there_once() {
                      and then about nothing at all for some more words.\n\n";
     let describe = async |order: &[u32]| {
         let text: String = order.iter().map(|n| paragraph.replace("{n}", &n.to_string())).collect();
-        world.in_shop(&format!("update product set name = 'P', description = '{text}' where id = 3")).await;
-        world.sync().await;
+        let change = format!("update product set name = 'P', description = '{text}' where id = 3");
+        world.sync_after(world.in_shop(&change)).await;
     };
     describe(&[1, 2, 3, 4]).await;
     let before = world.script().inputs();
@@ -275,8 +259,7 @@ async fn a_chunk_that_moves_is_kept_and_one_that_comes_twice_is_there_once() {
     assert!(embedded <= 2, "{embedded}");
     let contents = "select content from shopkeeper.chunk where key = '3' order by ordinal";
     let contents: Vec<String> = world.values(contents).await;
-    let distinct: BTreeSet<_> = contents.iter().collect();
-    assert_eq!(distinct.len(), contents.len());
+    assert_eq!(contents.iter().collect::<BTreeSet<_>>().len(), contents.len());
     let place =
         |n: u32| contents.iter().position(|content| content.contains(&format!("about {n},"))).unwrap();
     assert!(place(1) < place(4) && place(4) < place(2) && place(2) < place(3), "{contents:?}");
@@ -298,7 +281,7 @@ async fn other_programs_search_by_sql_as_we_do() {
     assert!((found[1].3 - (1.0 - found[1].2)).abs() < 1e-9, "{found:?}");
     assert!(search("'faq'").await.is_empty());
     let short = world.refusal("select * from shopkeeper.search('[1, 2]')").await;
-    assert!(short.contains("the vector has 2 dimensions, those of the index have 64"), "{short}");
+    assert_contains(short, "the vector has 2 dimensions, those of the index have 64");
 }
 
 #[tokio::test]
@@ -310,15 +293,15 @@ async fn keys_whose_own_order_is_another_than_that_of_their_bytes_are_compared_r
     ] {
         let values = keys.map(|key| format!("('{key}', 'Product {key}', '', 1, 1)")).join(", ");
         let labels = keys.map(|key| format!("'{key}'")).join(", ");
-        let table = SHOP.split("insert").next().unwrap().replace("id integer", &format!("id {kind}"));
+        let table = product_table().replace("id integer", &format!("id {kind}"));
         let shop =
             format!("create type size as enum ({labels}); {table} insert into product values {values}");
         let world = World::with(&shop, SOURCE).await;
         assert_eq!(world.sync().await.added, 9);
         let again = world.sync().await;
         assert_eq!((again.unchanged, again.added, again.removed, again.changed), (9, 0, 0, 0));
-        world.in_shop(&format!("delete from product where id = '{}'", keys[3])).await;
-        let last = world.sync().await;
+        let change = format!("delete from product where id = '{}'", keys[3]);
+        let last = world.sync_after(world.in_shop(&change)).await;
         assert_eq!((last.unchanged, last.removed), (8, 1));
         assert_eq!(world.count("chunk").await, 8);
     }
@@ -329,9 +312,8 @@ async fn a_full_sync_that_waits_is_not_replaced_by_a_plain_one() {
     let (world, daemon) = shop_with_daemon().await;
     world.store.pause("sync_catalogue").await.unwrap();
     for full in [true, false] {
-        let posted =
-            daemon.send(Method::POST, "/v1/sync", json!({ "source": "product", "full": full })).await;
-        assert_eq!(posted.0, StatusCode::ACCEPTED);
+        let body = json!({ "source": "product", "full": full });
+        assert_eq!(daemon.send(Method::POST, "/v1/sync", body).await.0, StatusCode::ACCEPTED);
     }
     assert_eq!(world.count("job where payload -> 'full' = 'true'").await, 1);
     assert_eq!(world.count("job where payload -> 'full' = 'false'").await, 1);

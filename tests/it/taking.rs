@@ -13,13 +13,11 @@ async fn asked() -> (World, Uuid) {
 #[tokio::test]
 async fn a_question_that_is_taken_up_again_and_fails_again_has_one_escalation() {
     let (world, id) = asked().await;
-    for _ in 0..2 {
-        // As when its worker died too often, and an operator has it tried again.
-        for (status, needs_escalation) in [("in_progress", false), ("failed", true)] {
-            let state = format!("status = '{status}', needs_escalation = {needs_escalation}");
-            let change = format!("update shopkeeper.answer set {state}, escalation_reason = 'failed'");
-            world.execute(&format!("{change} where id = '{id}'")).await;
-        }
+    // As when its worker died too often, and an operator has it tried again.
+    for status in ["in_progress", "failed", "in_progress", "failed"] {
+        let state = format!("status = '{status}', needs_escalation = {}", status == "failed");
+        let change = format!("update shopkeeper.answer set {state}, escalation_reason = 'failed'");
+        world.execute(&format!("{change} where id = '{id}'")).await;
     }
     assert_eq!(world.count("escalation where status = 'open'").await, 1);
 }
@@ -37,8 +35,7 @@ async fn a_question_is_not_taken_back_by_a_worker_whose_claim_is_older() {
 async fn a_question_that_was_given_up_is_not_taken_by_the_worker_that_was_given_up_with_it() {
     let (world, id) = asked().await;
     let claim = async |worker| {
-        let lease = Duration::from_mins(1);
-        let kind = AnswerQuestion::KIND;
+        let (kind, lease) = (AnswerQuestion::KIND, Duration::from_mins(1));
         let claim = Claim { kind, worker, limit: 1, lease, max_attempts: 1, ..Claim::default() };
         world.store.claim(claim).await.unwrap().remove(0).lease
     };
@@ -50,8 +47,7 @@ async fn a_question_that_was_given_up_is_not_taken_by_the_worker_that_was_given_
     assert!(world.store.take_question(id, 1, asleep).await.unwrap().is_none());
     // A retry gets it.
     assert_eq!(world.store.retry_jobs(&dead("answer_question")).await.unwrap(), 1);
-    let again = claim("awake").await;
-    assert!(world.store.take_question(id, 1, again).await.unwrap().is_some());
+    assert!(world.store.take_question(id, 1, claim("awake").await).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -61,7 +57,7 @@ async fn a_question_by_sql_that_is_too_long_costs_nothing() {
     let before = world.embedding_requests();
     world.drain().await;
     let error = world.text(&format!("select error from shopkeeper.answer where id = '{id}'")).await;
-    assert!(error.contains("4001 characters; the most is 4000"), "{error}");
+    assert_contains(error, "4001 characters; the most is 4000");
     assert_eq!(world.embedding_requests(), before);
 }
 

@@ -9,8 +9,7 @@ async fn triggers_tell_of_inserts_updates_deletes_and_changed_keys_at_once() {
     world.in_shop("insert into product values (4, 'Lamp', 'Shines.', 9, 1), (5, 'Rug', 'Lies.', 9, 1)").await;
     world.describe(1, "Wool.").await;
     world.in_shop("delete from product where id = 3").await;
-    world.in_shop("update product set id = 20 where id = 2").await;
-    world.hear().await;
+    world.hear_after(world.in_shop("update product set id = 20 where id = 2")).await;
     let expected =
         ["Shirt. Wool.", "Shirt XL. The same shirt for tall people.", "Lamp. Shines.", "Rug. Lies."];
     assert_eq!(world.contents().await, expected);
@@ -24,8 +23,7 @@ async fn a_change_of_price_is_not_noted_and_one_of_the_condition_is() {
     world.in_shop("update product set price = price + 1").await;
     world.in_shop("update product set stock = stock where id = 1").await;
     assert_eq!(world.notes().await, 0);
-    world.in_shop("update product set stock = 0 where id = 1").await;
-    world.hear().await;
+    world.hear_after(world.in_shop("update product set stock = 0 where id = 1")).await;
     assert_eq!(world.count("document").await, 2, "what the condition no longer lets through is gone");
 }
 
@@ -51,9 +49,8 @@ keys = "select product.id from product where category_id = row_.id"
 "#;
     let world = World::synced_with(&shop, &source).await;
     world.install().await;
-    world.in_shop("update category set label = 'Clothing' where id = 1").await;
-    world.hear().await;
-    assert_eq!(world.contents().await.iter().filter(|content| content.contains("Clothing")).count(), 2);
+    world.hear_after(world.in_shop("update category set label = 'Clothing' where id = 1")).await;
+    assert_eq!(world.chunks_with("Clothing").await, 2);
 }
 
 #[tokio::test]
@@ -89,8 +86,7 @@ async fn a_temporary_view_of_whoever_writes_to_a_table_is_not_run_as_the_install
 #[tokio::test]
 async fn a_truncated_table_is_compared_in_full_and_the_guard_holds() {
     let world = World::noting().await;
-    world.in_shop("truncate product").await;
-    world.hear().await;
+    world.hear_after(world.in_shop("truncate product")).await;
     // Three documents are too few for the guard.
     assert_eq!(world.count("document").await, 0);
 }
@@ -101,8 +97,7 @@ async fn an_open_transaction_of_the_shop_holds_nobody_up() {
     let mut open = PgConnection::connect(&world.shop).await.unwrap();
     let begin = "begin; update product set description = 'Open.' where id = 1";
     sqlx::raw_sql(begin).execute(&mut open).await.unwrap();
-    world.describe(2, "Done.").await;
-    world.hear().await;
+    world.hear_after(world.describe(2, "Done.")).await;
     assert!(world.has("Done.").await && !world.has("Open.").await);
     // Nor do we hold up the shop: the same row's notes are read while its transaction is open.
     let commit = "update product set description = 'Open still.' where id = 1; commit";
@@ -145,8 +140,8 @@ async fn keys_are_noted_as_they_are_listed_whatever_their_type() {
         let world = World::synced_with(&shop, SOURCE).await;
         world.install().await;
         world.in_shop(&format!("delete from product where id = '{gone}'")).await;
-        world.in_shop(&format!("update product set description = 'Heard.' where id = '{changed}'")).await;
-        world.hear().await;
+        let change = format!("update product set description = 'Heard.' where id = '{changed}'");
+        world.hear_after(world.in_shop(&change)).await;
         assert!(world.has("Heard.").await, "{key_type}");
         assert_eq!(world.count(&format!("document where key = '{gone}'")).await, 0, "{key_type}");
     }
@@ -168,8 +163,7 @@ async fn a_partitioned_table_notes_what_changes_in_its_partitions() {
     world.in_shop("delete from product where id = 3").await;
     world.describe(1, "Low.").await;
     world.describe(2, "High.").await;
-    world.in_shop("update product set id = 20 where id = 2").await;
-    world.hear().await;
+    world.hear_after(world.in_shop("update product set id = 20 where id = 2")).await;
     assert_eq!(world.contents().await, ["Shirt. Low.", "Shirt XL. High.", "Lamp. Shines."]);
 }
 

@@ -30,8 +30,7 @@ async fn held(world: &World, version: i32) -> BTreeMap<String, String> {
 async fn sold(world: &World) -> BTreeMap<String, String> {
     let mut shop = PgConnection::connect(&world.shop).await.unwrap();
     let sold = sqlx::query_as("select id::text, name || '. ' || description from product");
-    let rows: Vec<(String, String)> = sold.fetch_all(&mut shop).await.unwrap();
-    rows.into_iter().collect()
+    sold.fetch_all(&mut shop).await.unwrap().into_iter().collect()
 }
 
 /// Changes, adds and deletes products, and tells of each, until it is stopped.
@@ -72,21 +71,15 @@ async fn search(world: &World, ended: &AtomicBool, searches: &AtomicU64) {
 
 /// Waits until a version is searched, and was some times.
 async fn searched(world: &World, version: i32, searches: &AtomicU64) {
-    let search = async {
-        while world.parts.versions.active().await.unwrap().index.id != version {
-            sleep(Duration::from_millis(20)).await;
-        }
-        let before = searches.load(Ordering::Acquire);
-        while searches.load(Ordering::Acquire) < before + 20 {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    in_time("the version is not searched", search).await;
+    let is_active = async || world.parts.versions.active().await.unwrap().index.id == version;
+    wait_until("the version is not active", is_active).await;
+    let enough = searches.load(Ordering::Acquire) + 20;
+    wait_until("the version is not searched", async || searches.load(Ordering::Acquire) >= enough).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_larger_model_takes_over_under_load_and_goes_back() {
-    let shop = SHOP.split("insert").next().unwrap().to_owned()
+    let shop = product_table().to_owned()
         + "insert into product
            select id, 'Product ' || id, 'It is number ' || id || ' of this shop.', 1, 1
            from generate_series(1, 4000) as id";
@@ -114,8 +107,8 @@ async fn a_larger_model_takes_over_under_load_and_goes_back() {
     let sold = sold(&world).await;
     assert!(held(&world, 2).await == sold, "the new version holds what the shop sells");
     assert!(held(&world, 1).await == sold, "and so does the one before");
-    let dimensions: i32 = world.value("select vector_dims(embedding) from shopkeeper.chunks limit 1").await;
-    assert_eq!(dimensions, 1536);
+    let dimensions = "select vector_dims(embedding) from shopkeeper.chunks limit 1";
+    assert_eq!(world.value::<i32>(dimensions).await, 1536);
     let nearest = "explain select key from shopkeeper.chunk where version = 2
          order by embedding::halfvec(1536) <=> (select embedding::halfvec(1536) from shopkeeper.chunk_2 limit 1) limit 5";
     let plan: Vec<String> = world.values(nearest).await;
@@ -152,7 +145,7 @@ async fn other_server() -> (OfflineServer, String) {
 #[tokio::test]
 async fn a_version_is_made_shown_promoted_and_dropped_by_commands() {
     let world = shop(NEXT).await;
-    let asked = world.run(&["index", "create"]).await;
+    let asked = world.run_line("index create").await;
     assert_eq!(asked.status.code(), Some(1));
     assert_contains(stderr(&asked), "give --yes");
     assert!(stdout(&asked).contains("dollars"), "the cost is shown: {}", stdout(&asked));
@@ -195,8 +188,7 @@ async fn a_version_that_would_lack_documents_is_not_promoted() {
 async fn a_version_is_cut_anew_when_the_settings_of_its_model_say_so() {
     let mut world = World::with(SHOP, &(SOURCE.to_owned() + NEXT)).await;
     let long = "select string_agg('It holds ' || n || ' litres.', ' ') from generate_series(1, 40) as n";
-    world.in_shop(&format!("update product set description = ({long}) where id = 3")).await;
-    world.sync().await;
+    world.sync_after(world.in_shop(&format!("update product set description = ({long}) where id = 3"))).await;
     create(&world).await;
     world.drain().await;
     let chunks = async |world: &World, version: i32| {
@@ -236,8 +228,7 @@ async fn a_filling_ends_with_its_daemon_and_goes_on_with_the_next() {
     let workers = world.workers();
     world.arrived(Operation::Embeddings, before + 1).await;
     in_time("it is waited for", workers.stop()).await;
-    let attempts: i32 = world.value("select attempts from shopkeeper.job where kind = 'fill_index'").await;
-    assert_eq!(attempts, 0, "it is not charged");
+    assert_eq!(world.count("job where kind = 'fill_index' and attempts = 0").await, 1, "it is not charged");
     world.hurry().await;
     world.drain().await;
     assert_eq!(world.count("chunk where version = 2").await, 3);
@@ -264,9 +255,8 @@ async fn a_version_that_is_dropped_while_it_is_filled_leaves_nothing_behind() {
 #[tokio::test]
 async fn a_row_that_changes_between_the_readings_for_two_versions_is_looked_at_again() {
     let world = shop_with_two(NEXT).await;
-    while world.parts.versions.written().await.unwrap().versions.len() < 2 {
-        sleep(Duration::from_millis(50)).await;
-    }
+    let are_known = async || world.parts.versions.written().await.unwrap().versions.len() == 2;
+    wait_until("the second version is not known", are_known).await;
     let workers = world.embedding("First.").await;
     // The first version is embedded; the second reads what is there then.
     world.describe(3, "Second.").await;

@@ -1,6 +1,6 @@
 //! Webhooks: signed, delivered once, repeated until they succeed, and never sent to private addresses.
 
-use std::sync::Mutex;
+use std::{collections::VecDeque, sync::Mutex};
 
 use crate::prelude::*;
 use axum::{
@@ -33,7 +33,7 @@ enum Reply {
 #[derive(Clone, Default)]
 struct Receiver {
     messages: Arc<Mutex<Vec<Message>>>,
-    replies: Arc<Mutex<Vec<Reply>>>,
+    replies: Arc<Mutex<VecDeque<Reply>>>,
 }
 
 impl Receiver {
@@ -51,12 +51,7 @@ impl Receiver {
     }
 
     async fn until(&self, count: usize) -> Vec<Message> {
-        let look = async {
-            while self.messages().len() < count {
-                sleep(Duration::from_millis(5)).await;
-            }
-        };
-        assert!(timeout(LIMIT, look).await.is_ok(), "{} of {count} came", self.messages().len());
+        wait_until(&format!("{count} messages do not come"), async || self.messages().len() >= count).await;
         self.messages()
     }
 }
@@ -66,11 +61,8 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Byt
     let is_signed = standardwebhooks::Webhook::new(WEBHOOK_SECRET).unwrap().verify(&body, &headers).is_ok();
     let body = serde_json::from_slice(&body).unwrap();
     receiver.messages.lock().unwrap().push(Message { id, body, is_signed });
-    let reply = {
-        let mut replies = receiver.replies.lock().unwrap();
-        if replies.is_empty() { Reply::Status(204) } else { replies.remove(0) }
-    };
-    match reply {
+    let reply = receiver.replies.lock().unwrap().pop_front();
+    match reply.unwrap_or(Reply::Status(204)) {
         Reply::Status(code) => StatusCode::from_u16(code).unwrap().into_response(),
         Reply::RetryAfter(seconds) => {
             (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())]).into_response()
@@ -83,8 +75,8 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Byt
 /// A shop whose daemon knows one receiver.
 async fn shop_with_receiver() -> (Receiver, World, TestDaemon) {
     let receiver = Receiver::default();
-    let world = World::with_webhooks(&webhook("hook", &receiver.start().await, ON_LOOPBACK)).await;
-    let daemon = TestDaemon::start(&world).await;
+    let hook = webhook("hook", &receiver.start().await, ON_LOOPBACK);
+    let (world, daemon) = World::with_webhooks(&hook).await.with_daemon().await;
     (receiver, world, daemon)
 }
 
@@ -99,8 +91,7 @@ async fn a_receiver_is_told_the_answer_object_signed_and_only_what_it_wants() {
     let only_failures = format!("{ON_LOOPBACK}\nevents = [\"answer.failed\"]");
     let sections = webhook("all", &all.start().await, ON_LOOPBACK)
         + &webhook("failures", &failures.start().await, &only_failures);
-    let world = World::with_webhooks(&sections).await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = World::with_webhooks(&sections).await.with_daemon().await;
     let answer = daemon.ask(&world, question(PRICE)).await;
     let told = all.until(1).await;
     assert!(told[0].is_signed);
@@ -115,8 +106,7 @@ async fn a_receiver_is_told_the_answer_object_signed_and_only_what_it_wants() {
     let mut types: Vec<_> = told[1..].iter().map(|message| as_text(&message.body["type"])).collect();
     types.sort_unstable();
     assert_eq!(types, ["answer.escalated", "answer.failed"]);
-    let told = failures.until(1).await;
-    assert_eq!(told[0].body["data"]["id"], failed["id"]);
+    assert_eq!(failures.until(1).await[0].body["data"]["id"], failed["id"]);
     world.script().clear();
 
     // A question that names a webhook is delivered to that one alone.
@@ -124,7 +114,7 @@ async fn a_receiver_is_told_the_answer_object_signed_and_only_what_it_wants() {
     let unknown = daemon.post(json!({ "question": PRICE, "webhook": "nobody" })).await;
     assert_contains(assert_problem(unknown, 400, "invalid_request"), "nobody");
     let unknown = world.refusal("select shopkeeper.ask('a', webhook => 'nobody')").await;
-    assert!(unknown.contains("no webhook 'nobody'; there are: all, failures"), "{unknown}");
+    assert_contains(unknown, "no webhook 'nobody'; there are: all, failures");
     world.until_none("delivery where status = 'pending'").await;
     assert_eq!((all.messages().len(), failures.messages().len()), (3, 1));
     daemon.stop().await;
@@ -132,19 +122,13 @@ async fn a_receiver_is_told_the_answer_object_signed_and_only_what_it_wants() {
 
 #[tokio::test]
 async fn a_receiver_that_fails_is_told_again_the_same_until_it_has_it() {
-    let receiver = Receiver::default();
-    let url = receiver.start().await;
-    let world = World::with_webhooks(&webhook("hook", &url, ON_LOOPBACK)).await;
-    let daemon = TestDaemon::start(&world).await;
-    let redirect = Reply::Redirect(url.clone());
+    let (receiver, world, daemon) = shop_with_receiver().await;
+    let redirect = Reply::Redirect(receiver.start().await);
     receiver.reply([Reply::Status(500), Reply::RetryAfter(3600), redirect, Reply::Status(404)]);
     daemon.ask(&world, question(PRICE)).await;
     for (attempt, seconds) in (1..).zip([5.0, 3600.0, 1800.0, 7200.0]) {
-        world
-            .until_some(&format!(
-                "delivery where attempts = {attempt} and status = 'pending' and error is not null"
-            ))
-            .await;
+        let failed = format!("attempts = {attempt} and status = 'pending' and error is not null");
+        world.until_some(&format!("delivery where {failed}")).await;
         world.until_count(1, "job where state = 'scheduled'").await;
         // The queue spreads what waits a little.
         let wait = format!("interval '{seconds} s'");
@@ -152,7 +136,7 @@ async fn a_receiver_that_fails_is_told_again_the_same_until_it_has_it() {
         assert_eq!(world.count(&waits).await, 1, "after {attempt}");
         if attempt < 4 {
             world.hurry().await;
-            world.ring("deliver_webhook").await;
+            world.store.ring("deliver_webhook").await.unwrap();
         } else {
             // An operator redelivers without waiting.
             redeliver(&daemon, world.value::<Uuid>("select id from shopkeeper.delivery").await).await;
@@ -183,8 +167,7 @@ async fn a_receiver_that_hangs_holds_up_no_answer_and_no_other_receiver() {
     let (hanging, well) = (Receiver::default(), Receiver::default());
     let sections = webhook("hanging", &hanging.start().await, ON_LOOPBACK)
         + &webhook("well", &well.start().await, ON_LOOPBACK);
-    let world = World::with_webhooks(&sections).await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = World::with_webhooks(&sections).await.with_daemon().await;
     hanging.reply((0..100).map(|_| Reply::Hang));
     for _ in 0..5 {
         assert_eq!(daemon.ask(&world, question(PRICE)).await["status"], "completed");
@@ -210,11 +193,9 @@ async fn nothing_is_sent_into_a_private_network_whatever_its_name_or_way() {
         ("unique", "http://[fd00::1]/hook".to_owned()),
     ];
     let sections: String = ways.iter().map(|(name, url)| webhook(name, url, "")).collect();
-    let world = World::with_webhooks(&sections).await;
-    let daemon = TestDaemon::start(&world).await;
+    let (world, daemon) = World::with_webhooks(&sections).await.with_daemon().await;
     daemon.ask(&world, question(PRICE)).await;
-    let refused = "delivery where error like '%is an address of a private network%'";
-    world.until_count(ways.len(), refused).await;
+    world.until_count(ways.len(), "delivery where error like '%is an address of a private network%'").await;
     assert!(receiver.messages().is_empty());
     daemon.stop().await;
 
@@ -245,8 +226,7 @@ async fn what_is_told_is_written_with_the_result_and_erased_with_it() {
     world.ask_by_sql("Anybody?").await;
     receiver.until(2).await;
     world.until_none("job").await;
-    let written = usize::try_from(world.count("delivery").await).unwrap();
-    assert_eq!(receiver.messages().len(), 1 + written);
+    assert_eq!(receiver.messages().len(), 1 + usize::try_from(world.count("delivery").await).unwrap());
     daemon.stop().await;
 }
 
@@ -268,10 +248,9 @@ async fn a_message_whose_job_an_operator_cancels_is_not_waited_for() {
     receiver.reply([Reply::Status(500)]);
     daemon.ask(&world, question(PRICE)).await;
     world.until_count(1, "job where state = 'scheduled'").await;
-    let job: i64 = world.value("select id from shopkeeper.job").await;
+    let job = world.value("select id from shopkeeper.job").await;
     assert_eq!(world.store.cancel_jobs(&[job]).await.unwrap(), 1);
-    let status = world.text("select status || ': ' || error from shopkeeper.delivery").await;
-    assert!(status.starts_with("failed: "), "{status}");
+    assert_starts(world.text("select status || ': ' || error from shopkeeper.delivery").await, "failed: ");
     daemon.stop().await;
 }
 

@@ -2,21 +2,14 @@
 //!
 //! The process is this test binary again, with one ignored test chosen by name.
 
-use std::{
-    process::{Command, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::process::Command;
 
+use crate::{prelude::*, queue::LIMITS};
 use shopkeeper::{
-    job::{Attempt, Backoff, Job, JobError, Outcome},
-    queue::{AHEAD, CatchUp, Limits, Queue, Schedule, Ticks, Wakeup},
-    store::Store,
+    job::{Attempt, Backoff, Outcome},
+    queue::{CatchUp, Limits, Queue, Schedule, Ticks, Wakeup},
 };
-use sqlx::{PgPool, postgres::PgPoolOptions};
-use tokio_util::sync::CancellationToken;
-
-use crate::support::{Process, reach};
+use sqlx::postgres::PgPoolOptions;
 
 /// What the workers of these tests write.
 pub(crate) const TABLES: &str = "
@@ -32,13 +25,13 @@ create index on run (job);
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 
 /// Starts one that runs jobs of kind `effect` and fires the schedule `each-second`.
-pub(crate) fn worker(url: &str, slots: u32, environment: &[(String, String)]) -> Process {
+pub(crate) fn worker(url: &str, slots: u32, environment: &[(&str, &str)]) -> Process {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", "worker::process", "--ignored", "--nocapture"])
         .env("WORKER_DATABASE", url)
         .env("WORKER_SLOTS", slots.to_string())
-        .envs(environment.iter().cloned())
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
@@ -80,7 +73,7 @@ impl Effect {
             .bind(payload.n)
             .fetch_one(&self.pool)
             .await?;
-        tokio::time::sleep(Duration::from_millis(payload.ms).mul_f64(random())).await;
+        sleep(Duration::from_millis(payload.ms).mul_f64(random())).await;
         if random() * 100.0 < f64::from(u32::try_from(payload.fails).unwrap()) {
             return Ok(Err(JobError::Retry("as wished".to_owned())));
         }
@@ -130,19 +123,13 @@ async fn process() {
     let store = loop {
         match Store::open(&reach(&url)).await {
             Ok(store) => break store,
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(_) => sleep(Duration::from_millis(50)).await,
         }
     };
     let (stop, wakeup) = (CancellationToken::new(), Wakeup::new(&[Effect::KIND]));
     let queue = Queue::new(store.clone(), wakeup.clone(), stop.clone());
-    let limits = Limits {
-        concurrency: slots,
-        fleet_concurrency: None,
-        max_attempts: 100,
-        ahead: AHEAD,
-        lease: LEASE,
-        backoff: Backoff { first: Duration::from_millis(5), max: Duration::from_millis(50) },
-    };
+    let backoff = Backoff { first: Duration::from_millis(5), max: Duration::from_millis(50) };
+    let limits = Limits { concurrency: slots, max_attempts: 100, lease: LEASE, backoff, ..LIMITS };
     let schedule = Schedule {
         name: "each-second".into(),
         ticks: Ticks::new("* * * * * *", chrono_tz::Tz::UTC).unwrap(),
@@ -152,7 +139,7 @@ async fn process() {
         jitter: Duration::ZERO,
         kind: "tick",
         keys: vec!["tick".into()],
-        payloads: vec![serde_json::json!({})],
+        payloads: vec![json!({})],
     };
     let (worked, (), (), ()) = tokio::join!(
         queue.work(Arc::new(Effect { pool }), limits),
