@@ -20,14 +20,14 @@ use crate::{
 };
 
 mod allotment;
+mod daily_limit;
 mod local;
-mod money;
 mod request;
 mod slice;
 mod waiting;
 
+pub use daily_limit::note;
 use local::LocalLimit;
-pub use money::note;
 pub use request::AskError;
 use request::BudgetedRequest;
 use slice::Slice;

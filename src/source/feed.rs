@@ -24,11 +24,11 @@ use crate::{
 mod copy;
 mod fetch;
 mod formats;
-mod held;
+mod latest_copy;
 
 use copy::SpooledRow;
 pub use formats::Format;
-use held::HeldCopy;
+use latest_copy::LatestCopy;
 
 /// Where a feed is and how one of its documents is rendered.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ pub struct FeedSource {
     templates: Templates,
     seed: i64,
     http: reqwest::Client,
-    held: Mutex<Option<Arc<HeldCopy>>>,
+    held: Mutex<Option<Arc<LatestCopy>>>,
     /// Held while a copy is taken.
     taking: tokio::sync::Mutex<()>,
 }

@@ -21,7 +21,7 @@ use crate::{
 
 mod definition;
 mod function;
-mod notes;
+mod notes_table;
 mod status;
 mod tables;
 
@@ -35,7 +35,7 @@ impl PostgresSource {
     }
 
     async fn create_statements(&self) -> CatalogueResult<String> {
-        let mut sql = notes::CREATE_TABLE.to_owned();
+        let mut sql = notes_table::CREATE_TABLE.to_owned();
         for (number, related) in self.triggered().await?.iter().enumerate() {
             sql.push_str(&create_triggers(&self.settings.name, &self.trigger_name(number), related));
         }

@@ -1,4 +1,4 @@
-//! The copy of a feed that is held, and when a new one is taken.
+//! The latest copy of a feed, and when a new one is taken.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The last copy of a feed.
-pub(super) struct HeldCopy {
+pub(super) struct LatestCopy {
     pub copy: FeedCopy,
     state: State,
     taken: Instant,
@@ -28,13 +28,13 @@ const COPY_INTERVAL: Duration = Duration::from_secs(10);
 
 impl FeedSource {
     /// A copy of the feed as it is now.
-    pub(super) async fn take(&self) -> CatalogueResult<Arc<HeldCopy>> {
+    pub(super) async fn take(&self) -> CatalogueResult<Arc<LatestCopy>> {
         let _taking = self.taking.lock().await;
         self.fetch(false).await
     }
 
     /// The last copy; waits for the first one.
-    pub(super) async fn held(&self) -> CatalogueResult<Arc<HeldCopy>> {
+    pub(super) async fn held(&self) -> CatalogueResult<Arc<LatestCopy>> {
         if let Some(copy) = self.last() {
             return Ok(copy);
         }
@@ -51,7 +51,7 @@ impl FeedSource {
             return Ok(());
         }
         let _taking = self.taking.lock().await;
-        let is_behind = |held: &HeldCopy| {
+        let is_behind = |held: &LatestCopy| {
             !held.copy.holds(listed) && (held.taken.elapsed() > COPY_INTERVAL || !held.is_sequel)
         };
         if self.last().is_none_or(|held| is_behind(&held)) {
@@ -60,12 +60,12 @@ impl FeedSource {
         Ok(())
     }
 
-    fn last(&self) -> Option<Arc<HeldCopy>> {
+    fn last(&self) -> Option<Arc<LatestCopy>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes a copy, unless the feed is still in the state of the last one. The caller holds `taking`.
-    async fn fetch(&self, is_sequel: bool) -> CatalogueResult<Arc<HeldCopy>> {
+    async fn fetch(&self, is_sequel: bool) -> CatalogueResult<Arc<LatestCopy>> {
         let held = self.last();
         let state = held.as_ref().map(|held| &held.state);
         let fetched = match &self.settings.place {
@@ -79,7 +79,7 @@ impl FeedSource {
                 let (settings, columns, seed) = (self.settings.clone(), self.templates.columns(), self.seed);
                 let copying = tokio::task::spawn_blocking(move || copy(&settings, &columns, seed, file));
                 let copy = copying.await.map_err(|error| self.broken(error.to_string()))??;
-                Arc::new(HeldCopy { copy, state, taken: Instant::now(), is_sequel })
+                Arc::new(LatestCopy { copy, state, taken: Instant::now(), is_sequel })
             }
         };
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken.clone());
