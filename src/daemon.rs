@@ -1,4 +1,4 @@
-//! The composition root: settings become parts, parts become a daemon, and the daemon ends in order.
+//! The composition root: builds the parts from the settings, runs the daemon, and shuts it down in order.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -62,7 +62,7 @@ pub async fn note(config: &Config, store: &Store) -> anyhow::Result<()> {
     Ok(store.note_webhooks(&webhooks.collect::<Vec<_>>()).await?)
 }
 
-/// A daemon that takes work.
+/// A daemon that accepts work.
 pub struct Started {
     /// The address of its API.
     pub address: Option<SocketAddr>,
@@ -114,7 +114,7 @@ pub async fn run(
     futures::pin_mut!(ended);
     if tokio::time::timeout(GRACE, &mut ended).await.is_err() {
         tracing::warn!("not everything finished in time; its leases will run out and others go on with it");
-        // After a reload this process lives on.
+        // After a reload the process goes on.
         queue.give_up();
         let _ = tokio::time::timeout(CLOSE, ended).await;
     }

@@ -1,11 +1,10 @@
 //! Runs jobs: the only place that knows apalis.
 //!
-//! apalis drives the workers; the storage is ours (`queue/backend.rs`), because its own for PostgreSQL loses
-//! and doubles jobs under failures (`docs/decisions/0001-apalis-over-our-own-backend.md`). Each kind of
-//! job has one worker in a daemon. A worker claims jobs for its free slots, and a few more where they are
-//! short; runs each by itself, or in batches where the kind is a [`BatchJob`]; renews their leases apart from
-//! the jobs; and acknowledges outcomes in batches, each under its job's fence. What belongs to no worker is done
-//! by the upkeep: delayed jobs that are due, and jobs whose worker is gone.
+//! apalis drives the workers; the storage is ours (`queue/backend.rs`), because its own for PostgreSQL loses and doubles
+//! jobs under failures (`docs/decisions/0001-apalis-over-our-own-backend.md`). Each kind of job has one worker in a daemon.
+//! A worker claims jobs for its free slots, and ahead of them if jobs are short; runs them one by one, or in batches if the
+//! kind is a [`BatchJob`]; renews their leases apart from the jobs; and acknowledges outcomes in batches, each under its
+//! job's fence. `queue/maintenance.rs` promotes delayed jobs, and frees those whose worker is gone.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,29 +36,29 @@ pub use slots::AHEAD;
 use slots::{SlotGuard, Slots};
 pub use wakeup::Wakeup;
 
-/// How one kind of job is run in this daemon.
+/// The limits of one kind of job in this daemon.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Running at once in this daemon.
+    /// The most that run at once in this daemon.
     pub concurrency: u32,
-    /// Running at once over all daemons; none is no limit.
+    /// The most that run at once over all daemons.
     pub fleet_concurrency: Option<u32>,
-    /// Attempts before a job is dead, for jobs that do not say it themselves.
+    /// Attempts before a job is dead, unless the job has a limit of its own.
     pub max_attempts: u32,
-    /// How much work may be claimed beyond the free slots: what the slots get through in this time. Longer jobs are left
-    /// to other daemons.
+    /// Jobs that the slots complete in this time may be claimed beyond the free slots. Longer jobs are left to other
+    /// daemons.
     pub ahead: Duration,
     /// How long a claim holds without renewal.
     pub lease: Duration,
-    /// How long a job waits between attempts.
+    /// The waits between attempts.
     pub backoff: Backoff,
 }
 
-/// What all workers of a process share.
+/// The state that all workers of a process share.
 #[derive(Clone)]
 pub struct Queue {
     store: Store,
-    /// Unique for each process, so that a restarted one is not taken for the one before it.
+    /// Unique for each process, so that a restarted one is not taken for its predecessor.
     worker: Arc<str>,
     wakeup: Wakeup,
     heartbeat: Heartbeat,
@@ -68,30 +67,29 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Prepares the workers of a process. `stop` ends claiming; what runs then is finished.
+    /// Prepares the workers of a process. `stop` ends claiming; running jobs are finished.
     pub fn new(store: Store, wakeup: Wakeup, stop: CancellationToken) -> Self {
         let worker = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
         let given_up = CancellationToken::new();
         Self { store, worker: worker.into(), wakeup, heartbeat: Heartbeat::default(), stop, given_up }
     }
 
-    /// This process, as jobs and watched sources name it.
+    /// The name of this process in jobs and watches.
     pub fn worker(&self) -> &str {
         &self.worker
     }
 
-    /// Whether the workers get through to the database.
+    /// Whether the workers reach the database.
     pub fn heartbeat(&self) -> &Heartbeat {
         &self.heartbeat
     }
 
-    /// Leaves what still runs, with its connections: its leases run out, and others go on with it.
+    /// Abandons running jobs and their connections: their leases run out, and other daemons run them again.
     pub fn give_up(&self) {
         self.given_up.cancel();
     }
 
-    /// Looks after what belongs to no worker, until the queue is stopped: delayed jobs that are due, and
-    /// jobs whose worker is gone.
+    /// Promotes delayed jobs, and frees jobs whose worker is gone, until the queue is stopped.
     pub async fn upkeep(&self) {
         maintenance::keep(&self.store, &self.heartbeat, &self.stop).await;
     }
@@ -101,12 +99,12 @@ impl Queue {
         schedule::keep(&self.store, schedules, &self.stop).await;
     }
 
-    /// Runs jobs of one kind until the queue is stopped and what ran is finished and acknowledged.
+    /// Runs jobs of one kind until the queue is stopped and running jobs are acknowledged.
     pub async fn work<J: Job>(&self, job: Arc<J>, limits: Limits) -> Result<(), WorkerError> {
         self.work_batches(Arc::new(Single(job)), limits).await
     }
 
-    /// Does so for a kind whose jobs are run many at a time.
+    /// Like [`Queue::work`], for a kind that runs in batches.
     pub async fn work_batches<J: BatchJob>(&self, job: Arc<J>, limits: Limits) -> Result<(), WorkerError> {
         let slots = Slots::new(&self.store, J::KIND, J::MOST, &self.worker, &self.heartbeat, limits);
         let (outcomes, acknowledging) = acknowledge::start(slots.clone());
@@ -127,7 +125,7 @@ impl Queue {
             async move { runner.run(batch).await }
         };
         let worker = WorkerBuilder::new(J::KIND).backend(backend).build(run);
-        // Boxed, because the compiler cannot see through the unboxed one that it is `Send`.
+        // Boxed, because the compiler cannot prove that the unboxed one is `Send`.
         let work = async {
             let result = worker.run().boxed().await;
             slots.tasks.close();

@@ -47,7 +47,8 @@ pub struct Parts {
     postgres: Vec<(String, Arc<PostgresSource>)>,
 }
 
-/// Builds the jobs for those who write the index, declares their kinds, and makes the first version where there is none.
+/// Builds the jobs for a process that writes the index, declares their kinds, and creates the first version if there is
+/// none.
 pub async fn prepare(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     let parts = assemble(config, store).await?;
     super::declare_kinds(store).await?;
@@ -55,11 +56,11 @@ pub async fn prepare(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     Ok(parts)
 }
 
-/// Builds the jobs. Only our own database is asked for anything, and nothing is written.
+/// Builds the jobs. Reads only our own database, and writes nothing.
 pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     let waiting = Waiting::default();
     let versions = Arc::new(versions(config, store, &waiting).await?);
-    // Documents are looked at again when they would be cut otherwise, for whichever model.
+    // A change of how documents are cut, for any model, is a change of every row.
     let cutting: BTreeSet<_> = versions.models().iter().map(|model| model.chunking.settings()).collect();
     let sources = sources(config, &cutting.into_iter().collect::<Vec<_>>().join(", "))?;
     let catalogues = |wanted: &dyn Fn(&Source) -> bool| -> BTreeMap<String, Arc<dyn Catalogue>> {
@@ -71,7 +72,7 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         (source.name.clone(), synced)
     });
     let guards = config.sources.iter().map(|source| (source.name.clone(), source.mass_delete_limit));
-    // A feed is not asked for single rows: what is stored of it is what is known.
+    // A feed has no single rows to read: stored metadata is used.
     let is_live = |source: &Source| matches!(&source.kind, SourceKind::Postgres(connection) if connection.settings.live_metadata);
     let refresh =
         RefreshDocument::new(store.clone(), catalogues(&|_| true), guards.collect(), versions.clone());
@@ -132,7 +133,7 @@ fn receivers(webhooks: &[config::Webhook]) -> anyhow::Result<BTreeMap<String, We
     receivers.collect()
 }
 
-/// What says beforehand what a sync would do.
+/// Builds the planner of syncs.
 pub fn planner(parts: &Parts) -> PlanCatalogue {
     PlanCatalogue { sync: parts.sync.clone(), refresh: parts.refresh.clone() }
 }
@@ -148,7 +149,7 @@ impl Parts {
         self.catalogues.iter().map(|(name, catalogue)| (name.as_str(), &**catalogue))
     }
 
-    /// Looks at every source, and says which of them cannot be read: the others are, and questions are answered.
+    /// Checks every source, and logs those that cannot be read. The others are read, and questions are answered.
     pub async fn say_source_faults(&self) {
         join_all(self.catalogues.iter().map(async |(_, catalogue)| match catalogue.check().await {
             Ok(()) => {}

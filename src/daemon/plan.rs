@@ -1,4 +1,4 @@
-//! What a sync would find, embed and cost. Nothing is changed, and no model is asked.
+//! Plans a sync: what it would find, embed and cost. Changes nothing, and sends no request to a model.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
     sync::{reconcile::SyncCatalogue, report::SyncError},
 };
 
-/// Documents that are looked at together.
+/// Documents per batch.
 const BATCH: usize = 500;
 
 /// What is planned.
@@ -27,7 +27,7 @@ pub struct PlanCatalogue {
     pub refresh: Arc<RefreshDocument>,
 }
 
-/// What a sync of one source would do.
+/// The plan of a sync of one source.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Plan {
@@ -38,16 +38,16 @@ pub struct Plan {
     pub changed: u64,
     /// No longer listed.
     pub removed: u64,
-    /// As they were.
+    /// Listed with the same content.
     pub unchanged: u64,
     #[serde(flatten)]
     pub estimate: Estimate,
-    /// How long the model server's limits make it take.
+    /// The shortest time that the model server's limits allow.
     pub eta_seconds: f64,
 }
 
 impl PlanCatalogue {
-    /// Plans a sync of one source, as far as a version needs it; says how far it is.
+    /// Plans a sync of one source for an index version, and reports its progress.
     pub async fn plan(&self, version: &Version, source: &str, told: impl Fn(u64)) -> Result<Plan, PlanError> {
         let is_active = version.index.state == IndexState::Active;
         let mut plan = Plan { source: source.to_owned(), ..Plan::default() };
@@ -84,7 +84,7 @@ impl PlanCatalogue {
     }
 }
 
-/// As few requests as the server's limits allow, as fast as it lets us send them.
+/// The time of as few requests as the server's limits allow, as fast as its rates allow.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
 fn eta(model: &Model, estimate: &Estimate) -> f64 {
     let (limits, rates) = (model.limits, model.backfill.rates());

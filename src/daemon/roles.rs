@@ -26,7 +26,7 @@ impl Roles {
     /// All of them.
     pub const ALL: Self = Self(u8::MAX);
 
-    /// These roles; none given is all.
+    /// These roles; all if none are given.
     pub fn of(roles: &[Role]) -> Self {
         let given = roles.iter().fold(0, |set, role| set | 1 << *role as u8);
         if roles.is_empty() { Self::ALL } else { Self(given) }

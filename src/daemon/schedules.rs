@@ -12,8 +12,7 @@ use crate::{
     sync::reconcile::SyncCatalogue,
 };
 
-/// The schedules of a configuration. What is past its retention is deleted every hour, also when no
-/// schedule says so.
+/// The schedules of a configuration. Rows past their retention are deleted every hour, even without a schedule.
 pub fn schedules(config: &Config) -> anyhow::Result<Vec<Schedule>> {
     let mut schedules = Vec::new();
     for schedule in &config.schedules {
@@ -27,7 +26,7 @@ pub fn schedules(config: &Config) -> anyhow::Result<Vec<Schedule>> {
             ScheduledJob::MaintainIndex => {
                 (MaintainIndex::KIND, vec![maintain::KEY.to_owned()], vec![serde_json::json!({})])
             }
-            // Its key is the schedule: each measures by itself.
+            // The key is the schedule's name, so that each has a job of its own.
             ScheduledJob::Eval(payload) => {
                 (Eval::KIND, vec![schedule.name.clone()], vec![serde_json::json!(payload)])
             }

@@ -18,7 +18,7 @@ use crate::{
     webhook::job::DeliverWebhook,
 };
 
-/// Workers that run beside something else, and end with it.
+/// Running workers; they stop when this is dropped.
 pub struct Workers {
     pub(super) queue: Queue,
     stop: CancellationToken,
@@ -26,7 +26,7 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// The kinds of jobs that there are.
+    /// All kinds of jobs.
     pub const KINDS: &[&str] = &[
         SyncCatalogue::KIND,
         RefreshDocument::KIND,
@@ -55,7 +55,7 @@ impl Workers {
         self.tasks.spawn(async move { report(J::KIND, queue.work(job, limits).await) });
     }
 
-    /// Does so for a kind whose jobs are run many at a time.
+    /// Like [`Queue::work`], for a kind that runs in batches.
     fn start_batches<J: BatchJob>(&self, job: &Arc<J>, limits: &Limits) {
         let (queue, job, limits) = (self.queue.clone(), job.clone(), *limits);
         self.tasks.spawn(async move { report(J::KIND, queue.work_batches(job, limits).await) });
@@ -120,7 +120,7 @@ impl Workers {
         self.tasks.spawn(async move { queue.keep_schedules(&schedules).await });
     }
 
-    /// Stops claiming and waits until what runs is finished.
+    /// Stops claiming and waits until running jobs are finished.
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.close();
@@ -129,7 +129,7 @@ impl Workers {
 }
 
 impl Drop for Workers {
-    /// Whoever does not wait for them stops them all the same.
+    /// Stops the workers without waiting for them.
     fn drop(&mut self) {
         self.stop.cancel();
     }

@@ -1,16 +1,16 @@
-//! What one request or transaction may hold.
+//! Batches within the limits of one request or transaction.
 
-/// What one request or transaction may hold.
+/// The limits of one request or transaction.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchLimits {
-    /// Items: inputs of a request for embeddings.
+    /// The most items, such as the inputs of a request.
     pub items: usize,
-    /// What they may weigh together, such as the tokens of all inputs. A heavier item goes alone, since it cannot be cut.
+    /// The most weight, such as the tokens of all inputs. A heavier item goes alone, because it cannot be cut.
     pub weight: u64,
 }
 
 impl BatchLimits {
-    /// The longest beginning that is within the limits.
+    /// The longest prefix within the limits.
     pub fn first<T>(self, items: &[T], weight: impl Fn(&T) -> u64) -> &[T] {
         let mut sum = 0_u64;
         let fit = items.iter().take(self.items).take_while(|item| {
@@ -20,7 +20,7 @@ impl BatchLimits {
         &items[..fit.count().max(1).min(items.len())]
     }
 
-    /// Parts items into as few pieces as the limits allow, in their order.
+    /// Splits items into as few batches as the limits allow, in their order.
     pub fn parts<T>(self, mut items: &[T], weight: impl Fn(&T) -> u64) -> Vec<&[T]> {
         let mut parts = Vec::new();
         while !items.is_empty() {

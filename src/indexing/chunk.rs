@@ -1,18 +1,18 @@
-//! What is searched: documents cut into chunks, each with a vector.
+//! Chunks: the parts of documents that are embedded and searched.
 
 /// A part of a document's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
-    /// The part itself, without the title.
+    /// The part, without the title.
     pub content: String,
-    /// What is embedded: the title, then the part.
+    /// The text to embed: the title, then the part.
     pub input: String,
     /// Tokens of `input`.
     pub tokens: u32,
 }
 
 impl Chunk {
-    /// Identifies what is embedded. Chunks of one model with the same hash have the same vector.
+    /// Identifies the input. Chunks of one model with the same hash have the same vector.
     pub fn hash(&self) -> InputHash {
         let mut hash = [0; 16];
         blake3::Hasher::new().update(self.input.as_bytes()).finalize_xof().fill(&mut hash);
@@ -24,7 +24,7 @@ impl Chunk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InputHash(pub [u8; 16]);
 
-/// A chunk with its vector, at its place.
+/// A chunk with its vector and its place.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct EmbeddedChunk {
@@ -32,15 +32,15 @@ pub struct EmbeddedChunk {
     pub ordinal: i32,
     pub chunk: Chunk,
     pub hash: InputHash,
-    /// As many numbers as the model has dimensions.
+    /// As long as the model's dimension.
     pub vector: Vec<f32>,
 }
 
-/// What is to be in the index of one document.
+/// The chunks that the index must hold of one document.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Chunks {
-    /// In the index already, perhaps at another place.
+    /// Chunks that the index has, perhaps at another place.
     pub kept: Vec<(i32, InputHash)>,
-    /// New.
+    /// Chunks that it does not have.
     pub fresh: Vec<EmbeddedChunk>,
 }

@@ -1,26 +1,26 @@
-//! Where a text is cut: at places that depend on the text around them, and not on the length of the text before.
+//! Chooses where a text is cut, by the text around the cut and not by the length before it.
 //!
-//! A sentence that grows would otherwise move every cut after it, and every chunk would be embedded again.
-//! Of the sentences that a chunk could end with, the one with the smallest hash is taken: two texts that
-//! are equal from some sentence on are soon cut at the same places again.
+//! Otherwise a sentence that grows would move every later cut, and every chunk would be embedded again. A chunk ends with
+//! the sentence of the smallest hash among those that it could end with: texts that are equal from some sentence on are
+//! soon cut at the same places.
 
 use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// A piece of a text that is not cut: a sentence, with the white space before it.
+/// A piece of text that is never cut: a sentence, with the white space before it.
 pub(super) struct Piece {
-    /// Its place in the text, in bytes.
+    /// Byte range in the text.
     pub(super) range: Range<usize>,
-    /// Its tokens.
+    /// The number of its tokens.
     pub(super) tokens: usize,
     /// Whether a paragraph ends with it.
     ends_paragraph: bool,
-    /// Of its text.
+    /// The hash of its text.
     hash: u64,
 }
 
-/// Takes a text apart. What is longer than `most` tokens is given to `part`, which makes smaller ones.
+/// Splits a text into sentences, and sentences longer than `most` tokens with `part`.
 pub(super) fn pieces(
     text: &str,
     most: usize,
@@ -29,7 +29,7 @@ pub(super) fn pieces(
 ) -> Vec<Piece> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
     for (start, sentence) in text.split_sentence_bound_indices() {
-        // The space between two belongs to the second, as tokenizers have it.
+        // The space between two pieces belongs to the second, as in tokenizers.
         let start = ranges.last().map_or(start, |last| last.end);
         let end = start.max(sentence_end(text, start, sentence));
         if end > start {
@@ -76,7 +76,7 @@ pub(super) fn cuts(pieces: &[Piece], size: usize, overlap: usize) -> Vec<Range<u
         while end < pieces.len() && (end == start || tokens + pieces[end].tokens <= size) {
             tokens += pieces[end].tokens;
             end += 1;
-            // At least so much of a chunk is used.
+            // A chunk is filled at least this far.
             if 2 * tokens >= size {
                 candidates.push(end);
             }

@@ -1,8 +1,8 @@
 //! Fills an index version with the documents that it lacks: all of them when it is new, and those of a large import.
 //!
-//! How far it is stands in the documents themselves: a run that is ended anywhere is followed by one that goes on, and no
-//! document needs a job of its own. One that cannot be indexed gets one, and with it the attempts and the end of any
-//! other. Changes that are made meanwhile are written to every version by the jobs that they enqueue.
+//! The progress is in the documents themselves: a run that is interrupted anywhere is continued by the next one, and no
+//! document needs a job of its own. A document that cannot be indexed gets one, with its attempts and its error. Jobs of
+//! changes that are made meanwhile write to every version.
 
 use std::{
     sync::Arc,
@@ -27,15 +27,15 @@ use crate::{
 /// The kinds of jobs that refresh documents.
 pub const REFRESHING: &[&str] = &[FILL_INDEX, REFRESH_DOCUMENT];
 
-/// Documents that are refreshed together.
+/// Documents per page.
 const PAGE: u32 = 500;
-/// Pages under way at once.
+/// Pages refreshed concurrently.
 const CONCURRENT_PAGES: usize = 4;
-/// How long it waits for the jobs of documents, and for sources that were never listed.
+/// The wait for jobs of documents, and for sources that were never listed.
 const WAIT: Duration = Duration::from_secs(1);
-/// How long it waits for settings with the version's model.
+/// The wait for settings with the version's model.
 const UNKNOWN_MODEL_WAIT: Duration = Duration::from_secs(5);
-/// The longest between two looks at the documents.
+/// The longest time between two passes over the documents.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// The job.
@@ -64,7 +64,7 @@ impl Job for FillIndex {
         };
         let Some(model) = self.versions.model(&index).cloned() else {
             if index.state != IndexState::Building {
-                // It is kept for a rollback, without a model that could fill it.
+                // It is kept for a rollback, and the settings no longer have its model.
                 return Ok(Outcome::Done(Vec::new()));
             }
             let reason = format!("this daemon's settings have no embedding model {}", index.model);
@@ -88,14 +88,14 @@ impl FillIndex {
         Ok(())
     }
 
-    /// Goes through all documents once, and refreshes those that the version lacks; says how many.
+    /// Passes over all documents once, and refreshes those that the version lacks. Returns their number.
     async fn refresh_all(&self, version: &Version, attempt: &Attempt) -> Result<u64, JobError> {
         let pages = self.lacking(version).map_ok(|page| self.refresh_page(version, attempt, page));
         let refreshed = pages.try_buffer_unordered(CONCURRENT_PAGES);
         refreshed.try_fold(0, async |sum, refreshed| Ok(sum + refreshed)).await
     }
 
-    /// The documents that a version lacks, page by page, each of one source.
+    /// Streams the documents that a version lacks, in pages of one source each.
     fn lacking<'a>(
         &'a self,
         version: &'a Version,
@@ -138,7 +138,7 @@ impl FillIndex {
         waits.map_or(Ok(refreshed), Err)
     }
 
-    /// Waits in the queue until nearly all documents of all sources are there, or the version is gone.
+    /// Snoozes until nearly all documents of all sources are indexed, or the version is gone.
     async fn require_all(&self, version: &Version, began: Instant) -> Result<(), JobError> {
         if !self.store.has_listed_all().await? {
             let reason = "there are sources that were never listed".to_owned();
@@ -153,8 +153,7 @@ impl FillIndex {
     }
 }
 
-/// How long nothing is looked at after a look that took so long: where there are very many documents, it is done less
-/// often.
+/// The pause after a pass of this duration: with very many documents, passes are rare.
 fn pause(took: Duration) -> Duration {
     (20 * took).clamp(WAIT, LONGEST_WAIT)
 }

@@ -1,9 +1,7 @@
-//! Builds the HNSW indexes of versions that are filled, and keeps them small and quick: removes dead chunks, and builds
-//! anew what is worn.
+//! Builds the HNSW indexes of filled versions, and maintains them: vacuums dead chunks, and rebuilds worn indexes.
 //!
-//! A chunk that is replaced stays in the graph as a dead node until it is vacuumed, and vacuuming repairs the graph only
-//! around it: one that has lost many of its nodes is searched slower and finds less. What is searched meanwhile is the
-//! old index.
+//! A replaced chunk stays in the graph as a dead node until it is vacuumed, and vacuuming repairs the graph only around it.
+//! A graph that has lost many nodes is slower to search and finds less. During a rebuild the old index is searched.
 
 use serde::Deserialize;
 
@@ -12,13 +10,13 @@ use crate::{
     store::{Store, StoreError, jobs::NewJob, versions::IndexVersion},
 };
 
-/// The key of the only job there is of this kind.
+/// The key of the only job of this kind.
 pub const KEY: &str = "all";
 
-/// An index that has lost this share of its chunks since it was built is built anew: autovacuum's own measure of worn.
+/// An index that has lost this share of its chunks since it was built is rebuilt; autovacuum's default scale factor.
 const WORN: f64 = 0.2;
 
-/// So few documents may be on their way, by jobs of their own, when a version counts as filled.
+/// The most documents that may be missing, with jobs of their own, in a version that counts as filled.
 pub(super) const NEARLY_ALL: i64 = 1000;
 
 /// The job.
@@ -54,12 +52,12 @@ impl Job for MaintainIndex {
 }
 
 impl MaintainIndex {
-    /// A job that looks after all versions.
+    /// The job, which maintains all versions.
     pub fn job() -> NewJob {
         NewJob { kind: Self::KIND, key: KEY.to_owned(), payload: serde_json::json!({}) }
     }
 
-    /// Builds the HNSW index of a version that is filled. Until then it would slow the filling down.
+    /// Builds the HNSW index of a version if that is filled; earlier, the index would slow down the filling.
     async fn build(&self, version: &IndexVersion) -> Result<(), StoreError> {
         let id = version.id;
         if !self.store.has_listed_all().await? || self.store.coverage(id).await?.missing() > NEARLY_ALL {

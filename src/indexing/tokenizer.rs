@@ -1,7 +1,7 @@
-//! `OpenAI`'s tokens of the encoding `cl100k_base`, counted.
+//! Counts tokens of `OpenAI`'s encoding `cl100k_base`.
 //!
-//! The counting is quick because it walks an automaton, which takes 15 MB and 0.4 s to build. It is built from the list
-//! of tokens when it is first needed: compiled in, it would be a third of the program.
+//! An automaton counts quickly. It takes 15 MB, and 0.4 s to build from the list of tokens when it is first needed:
+//! compiled in, it would be a third of the program.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bpe::byte_pair_encoding::BytePairEncoding;
 use bpe_openai::Tokenizer;
 
-/// Tokens, the special ones left out.
+/// The number of tokens without special ones.
 const TOKENS: u32 = 100_256;
 /// With this factor no two tokens have the same hash: the one that `bpe-openai` takes for this encoding.
 const HASH_FACTOR: u64 = 17_846_336_922_010_275_747;

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// How long the versions that were read are used, and longer only while they cannot be read.
+/// How long versions are cached; longer only while they cannot be read.
 pub const MAX_AGE: Duration = Duration::from_secs(1);
 /// Time limit for reading them.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(3);
@@ -27,14 +27,14 @@ pub const READ_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Model {
     pub model: EmbeddingModel,
     pub embedder: Arc<dyn Embedder>,
-    /// What questions may ask of it.
+    /// The budget of questions.
     pub budget: Budget,
-    /// What documents may ask of it.
+    /// The budget of documents.
     pub backfill: Budget,
     pub chunking: Arc<Chunking>,
-    /// What one request may hold.
+    /// The limits of one request.
     pub limits: BatchLimits,
-    /// Dollars for a million tokens.
+    /// Dollars per million tokens.
     pub price: f64,
 }
 
@@ -50,11 +50,11 @@ pub struct Version {
 pub struct Versions {
     store: Store,
     models: Vec<Arc<Model>>,
-    /// Locked while they are read.
+    /// Locked while the versions are read.
     snapshot: Mutex<Option<VersionSnapshot>>,
 }
 
-/// The versions, and when they were last read or tried to be.
+/// The versions, and the time of the last attempt to read them.
 struct VersionSnapshot {
     read_at: Instant,
     targets: WriteTargets,
@@ -63,14 +63,14 @@ struct VersionSnapshot {
 /// The versions to write.
 #[derive(Clone)]
 pub struct WriteTargets {
-    /// Those whose model the settings have, the active one first.
+    /// The versions whose model the settings have, the active one first.
     pub versions: Arc<[Version]>,
-    /// The newest of all versions: of a newer one it is not known yet whether it is to be written.
+    /// The newest of all versions. Whether a newer one must be written is not known yet.
     pub newest: i32,
 }
 
 impl Versions {
-    /// Of these models, the first being the one for a new index.
+    /// Uses these models; a new index gets the first one.
     pub fn new(store: Store, models: Vec<Arc<Model>>) -> Self {
         Self { store, models, snapshot: Mutex::default() }
     }
@@ -80,7 +80,7 @@ impl Versions {
         &self.models
     }
 
-    /// The model of a version, when the settings have it.
+    /// The model of a version, if the settings have it.
     pub fn model(&self, index: &IndexVersion) -> Option<&Arc<Model>> {
         self.models.iter().find(|known| {
             known.model.name == index.model
@@ -88,10 +88,10 @@ impl Versions {
         })
     }
 
-    /// The versions to write: the active one first. When they cannot be read for some seconds, because a connection
-    /// hangs, those of the last time are used on.
+    /// The versions to write, the active one first. If they cannot be read, because a connection hangs, the last ones read
+    /// are used for some seconds more.
     pub async fn written(&self) -> Result<WriteTargets, JobError> {
-        // One caller reads, and the others wait for it: its time limit is shorter.
+        // One caller reads, with a shorter time limit, and the others wait for it.
         let mut snapshot = promptly(2 * READ_TIMEOUT, self.snapshot.lock()).await?;
         if let Some(VersionSnapshot { read_at, targets }) = &*snapshot
             && read_at.elapsed() < MAX_AGE
@@ -114,7 +114,7 @@ impl Versions {
         Ok(targets)
     }
 
-    /// Those whose model the settings have; the active one must be among them.
+    /// The versions whose model the settings have; the active one must be among them.
     fn known(&self, all: Vec<IndexVersion>) -> Result<WriteTargets, JobError> {
         if let Some(unknown) =
             all.iter().find(|index| index.state == IndexState::Active && self.model(index).is_none())
@@ -142,7 +142,7 @@ impl Versions {
         active.ok_or_else(|| JobError::Retry(reason.to_owned()))
     }
 
-    /// The version to plan for: the active one, or the one that will be made where there is none of the settings' models.
+    /// The version to plan for: the active one, or, if the settings lack its model, the one that would be created.
     pub async fn planned(&self) -> Result<Version, JobError> {
         let active =
             self.store.index_versions().await?.into_iter().find(|index| index.state == IndexState::Active);
@@ -160,7 +160,7 @@ impl Versions {
     }
 }
 
-/// Applies a time limit; a job waits when it is exceeded.
+/// Applies a time limit; a timeout becomes a snooze.
 async fn promptly<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, JobError> {
     tokio::time::timeout(limit, work).await.map_err(|_| {
         let waited = humantime::format_duration(limit);

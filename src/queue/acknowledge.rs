@@ -1,6 +1,6 @@
-//! Writes how jobs ended, in batches: while one is being written, the next one gathers.
+//! Writes the outcomes of jobs in batches: while one batch is written, the next one gathers.
 //!
-//! A job's slot is free as soon as it has ended; its lease is kept until its outcome is written.
+//! A job's slot is free as soon as its run ends; its lease is kept until its outcome is written.
 
 use std::{
     sync::Arc,
@@ -19,9 +19,9 @@ use crate::{
     },
 };
 
-/// Outcomes that are written together.
+/// Outcomes per batch.
 const BATCH: usize = 500;
-/// How long after a failure an outcome is written again; doubles up to the longest.
+/// The wait before an outcome is written again; doubles up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
@@ -35,7 +35,7 @@ pub(super) struct RunEnd {
 /// How a run ended.
 pub(super) enum RunResult {
     Outcome(Result<Outcome, JobError>),
-    /// It panicked or took too long: of a batch, any of its jobs may be to blame.
+    /// It panicked or timed out. Any job of a batch may be to blame.
     Crash {
         reason: String,
         is_shared: bool,
@@ -69,7 +69,7 @@ pub(super) fn start(slots: Arc<Slots>) -> (mpsc::UnboundedSender<RunEnd>, impl F
             }
             slots.moved.notify_one();
             if slots.limits.fleet_concurrency.is_some() {
-                // There is room for others of this kind, in other daemons too.
+                // Other daemons may have waited for room.
                 let _ = slots.store.ring(slots.kind).await;
             }
         }
@@ -79,7 +79,7 @@ pub(super) fn start(slots: Arc<Slots>) -> (mpsc::UnboundedSender<RunEnd>, impl F
     (outcomes, writing)
 }
 
-/// The ends to write for these runs. Jobs that their handlers completed are released.
+/// The ends to write for these runs. Releases jobs that their handlers completed.
 fn ends(slots: &Slots, batch: impl Iterator<Item = RunEnd>, waits: &mut Waits) -> Vec<JobEnd> {
     let (mut ends, mut committed, mut lost) = (Vec::new(), Vec::new(), Vec::new());
     for RunEnd { lease, attempt, result } in batch {
@@ -121,7 +121,7 @@ fn ends(slots: &Slots, batch: impl Iterator<Item = RunEnd>, waits: &mut Waits) -
     ends
 }
 
-/// Writes ends again as long as the jobs are held: they are, while their rows are locked.
+/// Writes ends of jobs whose rows are locked again, as long as their leases are held.
 async fn write_late(slots: Arc<Slots>, mut ends: Vec<JobEnd>) {
     let mut wait = FIRST_WAIT;
     while !ends.is_empty() {
@@ -132,8 +132,8 @@ async fn write_late(slots: Arc<Slots>, mut ends: Vec<JobEnd>) {
     }
 }
 
-/// Writes ends, however often the database is away, until the leases would have run out. What it refuses for good is
-/// tried one by one, so that one does not spoil the others. Returns the ends of jobs whose rows are locked.
+/// Writes ends, with retries while the database is away, until the leases would have run out. A batch that it refuses is
+/// written one by one. Returns the ends of jobs whose rows are locked.
 async fn write(slots: &Slots, ends: Vec<JobEnd>) -> Vec<JobEnd> {
     let deadline = Instant::now() + slots.limits.lease;
     let (mut busy, mut batches, mut wait) = (Vec::new(), vec![ends], FIRST_WAIT);
@@ -158,7 +158,7 @@ async fn write(slots: &Slots, ends: Vec<JobEnd>) -> Vec<JobEnd> {
                 batches.push(batch);
             }
             Err(StoreError::Unreachable(error) | StoreError::TooSlow(error)) => {
-                // Those that are tried one by one would each take as long.
+                // Ends that are written one by one would each take as long.
                 let unwritten: Vec<_> = batches.drain(..).chain([batch]).flatten().collect();
                 tracing::warn!(jobs = unwritten.len(), %error, "outcomes were not written; their leases run out");
                 slots.abandon(&leases(&unwritten));
@@ -172,7 +172,7 @@ async fn write(slots: &Slots, ends: Vec<JobEnd>) -> Vec<JobEnd> {
     busy
 }
 
-/// What is written instead of an end that the database refuses.
+/// The end to write instead of one that the database refuses.
 fn refused(slots: &Slots, end: JobEnd, error: &StoreError) -> Option<JobEnd> {
     let JobEnd { lease, ending } = end;
     match ending {

@@ -21,7 +21,7 @@ use crate::queue::{
     slots::{SlotGuard, Slots},
 };
 
-/// Claims jobs until stopped, then gives back those that never started: what runs may take long to end.
+/// Claims jobs until stopped, then gives back those that have not started: running jobs may take long.
 pub(super) async fn claim(slots: Arc<Slots>, bell: Arc<Notify>, stop: CancellationToken) {
     let (mut is_reachable, mut groups, mut strays) = (true, Sweep::default(), None);
     while !stop.is_cancelled() {
@@ -36,7 +36,7 @@ pub(super) async fn claim(slots: Arc<Slots>, bell: Arc<Notify>, stop: Cancellati
             }
             continue;
         };
-        // Not raced against the stop: a claim that was sent is always heard, and given back then.
+        // Not raced against the stop: the reply to a claim is always read, and its jobs are given back.
         let claimed = slots.claim(want).await;
         match &claimed {
             Ok(_) if !is_reachable => tracing::info!(kind = slots.kind, "the queue is reachable again"),
@@ -51,12 +51,12 @@ pub(super) async fn claim(slots: Arc<Slots>, bell: Arc<Notify>, stop: Cancellati
             slots.give_back_strays(&mut strays).await;
         }
         let is_full = claimed.is_ok_and(|found| found >= want.jobs);
-        // Nothing is ready: perhaps a group was left without a head.
+        // Nothing is ready: a group may have been left without a head.
         if is_full || is_reachable && !want.ahead && groups.run(slots.store.advance(slots.kind)).await {
             continue;
         }
-        // There may be more, but not ahead of the slots, or the limit over all daemons was reached: then an
-        // end makes room.
+        // More jobs may be ready, unless the claim was ahead of the slots, or the limit over all daemons was reached: then
+        // the next end makes room.
         let has_more = want.ahead || slots.limits.fleet_concurrency.is_some();
         tokio::select! {
             () = stop.cancelled() => {}
@@ -83,7 +83,7 @@ impl QueueBackend {
 
 impl Backend for QueueBackend {
     type Task = Task<Vec<SlotGuard>>;
-    /// Nothing that goes wrong with the database ends a worker.
+    /// No error of the database ends a worker.
     type Error = std::convert::Infallible;
 
     fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Self::Error>> {
@@ -112,8 +112,7 @@ impl Backend for QueueBackend {
 impl BackendConfig for QueueBackend {
     type Args = Vec<SlotGuard>;
     type Id = i64;
-    /// Jobs reach their handler as they were claimed; a payload that does not parse is the job's own
-    /// failure and not the worker's.
+    /// Jobs are passed on undecoded: a payload that does not parse fails its job and not the worker.
     type Kind = Ephemeral;
     type Config = Limits;
     type Layer = Identity;

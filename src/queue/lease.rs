@@ -1,5 +1,5 @@
-//! Renews the leases of claimed jobs, apart from the jobs: a job that computes for long, or waits for a
-//! slow server, keeps its lease as long as this process lives. A job whose lease is lost is left.
+//! Renews the leases of claimed jobs, apart from the jobs: a job that computes, or waits for a slow server, keeps its lease
+//! as long as this process lives. A job whose lease is lost is abandoned.
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -15,14 +15,14 @@ use crate::store::{
     jobs::{ClaimedJob, Lease},
 };
 
-/// The longest until a renewal that failed is tried again: as soon as the database is back.
+/// The longest wait before a failed renewal is retried.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// The leases that a worker holds, and for each what is cancelled when it is lost.
+/// The leases of a worker, each with the token that is cancelled if it is lost.
 #[derive(Debug, Default)]
 pub(super) struct HeldLeases {
     leases: Mutex<HashMap<i64, (Lease, CancellationToken)>>,
-    /// Of jobs that ran and whose outcome could not be written: they are not renewed, and end as if the worker were gone.
+    /// Leases of jobs whose outcome could not be written: they are not renewed, and end as if the worker were gone.
     abandoned: Mutex<HashSet<Lease>>,
 }
 
@@ -35,7 +35,7 @@ impl HeldLeases {
         self.abandoned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A job that was lost and is claimed again here leaves the run that it had.
+    /// Adds leases. A lost job that is claimed again here abandons its former run.
     pub(super) fn add(&self, claimed: &[ClaimedJob]) {
         let mut held = self.leases();
         for job in claimed {
@@ -67,31 +67,31 @@ impl HeldLeases {
         own.collect()
     }
 
-    /// Lets leases of jobs that ran, and of whose outcome the database does not know, run out.
+    /// Lets the leases of jobs run out whose outcome could not be written.
     pub(super) fn abandon(&self, leases: &[Lease]) {
         self.abandoned().extend(leases);
         self.remove(leases);
     }
 
-    /// The leases that this worker knows of, abandoned ones among them.
+    /// The leases that this worker knows of, including abandoned ones.
     pub(super) fn known(&self) -> HashSet<Lease> {
         let mut known: HashSet<_> = self.leases().values().map(|(lease, _)| *lease).collect();
         known.extend(self.abandoned().iter());
         known
     }
 
-    /// Forgets those abandoned leases that the database no longer has.
+    /// Forgets abandoned leases that the database no longer has.
     pub(super) fn forget_abandoned(&self, claimed: &[Lease]) {
         self.abandoned().retain(|lease| claimed.contains(lease));
     }
 
-    /// Whether it is still held, as far as is known here.
+    /// Whether a lease is still held, as far as this process knows.
     pub(super) fn is_held(&self, lease: Lease) -> bool {
         self.leases().get(&lease.job).is_some_and(|(own, _)| *own == lease)
     }
 
-    /// Renews every lease at least three times in its length, and at once when jobs were cancelled. Runs until
-    /// stopped; the database may be away meanwhile.
+    /// Renews every lease at least three times before it ends, and at once when jobs were cancelled. Runs until stopped,
+    /// whatever happens to the database.
     pub(super) async fn keep(
         &self,
         store: &Store,
@@ -124,8 +124,8 @@ impl HeldLeases {
     }
 }
 
-/// How long after a renewal the next one comes: a bit sooner than it must, so that different kinds of jobs seldom renew
-/// at the same time, and one connection is enough for them.
+/// The time until the next renewal: random and a bit shorter than it could be, so that kinds of jobs seldom renew at the
+/// same time, and one connection suffices.
 fn next_renewal(length: Duration) -> Duration {
     (length / 3).mul_f64(0.8 + 0.2 * rand::random::<f64>())
 }

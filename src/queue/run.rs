@@ -1,4 +1,4 @@
-//! Runs claimed jobs, and hands in how each of them ended.
+//! Runs claimed jobs, and reports their outcomes.
 
 use std::{
     collections::BTreeMap,
@@ -50,7 +50,7 @@ pub(super) struct Runner<J> {
 }
 
 impl<J: BatchJob> Runner<J> {
-    /// Runs a batch: each lane by itself. A payload that does not parse is the failure of its job.
+    /// Runs a batch, each lane apart. A payload that does not parse fails its job.
     pub(super) async fn run(&self, batch: Vec<SlotGuard>) {
         let mut lanes: BTreeMap<String, Vec<(SlotGuard, J::Payload)>> = BTreeMap::new();
         for mut slot in batch {
@@ -79,12 +79,12 @@ impl<J: BatchJob> Runner<J> {
         let run = async move {
             tokio::select! {
                 outcomes = within(limit, job.run(batch)) => outcomes,
-                // Nothing that it does will be written.
+                // Nothing of this run would be written.
                 () = given_up.cancelled() => Ok(Vec::new()),
                 _ = all_lost => Ok(Vec::new()),
             }
         };
-        // A task of its own: it may use another core, and its panic ends nothing else.
+        // A task of its own may use another core, and its panic ends nothing else.
         let run = self.slots.tasks.spawn(run.instrument(span(J::KIND, &slots)));
         let mut outcomes = run.await.unwrap_or_else(crash).map(Vec::into_iter);
         for slot in slots {
@@ -140,7 +140,7 @@ async fn within<T>(limit: Option<Duration>, run: impl Future<Output = T>) -> Res
     })
 }
 
-/// What is known of a run that did not come to its end.
+/// The error of a run that panicked; a cancelled run has none.
 fn crash<T: Default>(error: JoinError) -> Result<T, String> {
     let Ok(panic) = error.try_into_panic() else { return Ok(T::default()) };
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());

@@ -1,12 +1,11 @@
-//! Finds strays: jobs that the database holds for a worker that does not know of them.
+//! Finds strays: jobs that are claimed in the database for a worker that does not know of them.
 //!
-//! A claim may be done although its reply is lost: the connection broke, or the statement was given up here and ended
-//! later on the server. Such a job never started, and would wait for the end of its lease and be charged an attempt. So
-//! a worker that is in doubt asks once a second which jobs it holds, and gives back those that it has never heard of.
-//! It is in doubt for the length of a lease: what a lost claim took is free by then in any case.
+//! A claim may succeed although its reply is lost: the connection broke, or the statement timed out here and completed on
+//! the server. Such a job never starts, waits until its lease ends, and is charged an attempt. So a worker that is in
+//! doubt reads its claims once a second, and gives back the unknown ones. The doubt lasts as long as a lease: by then the
+//! jobs of a lost claim are free in any case.
 //!
-//! Only the task that claims may do this: nobody else claims in its worker's name, so that a job which it does not
-//! know is a stray.
+//! Only the task that claims may do this, because only it knows which claims are its worker's.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -16,17 +15,17 @@ use std::{
 use super::slots::Slots;
 use crate::store::StoreError;
 
-/// How often strays are looked for.
+/// How often strays are searched for.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Strays that are given back at once.
+/// Strays given back per statement.
 const BATCH: usize = 1000;
 
-/// Until when a worker may hold jobs that it does not know of.
+/// The time until which a worker may have unknown claims.
 #[derive(Debug, Default)]
 pub(super) struct Doubt(Mutex<Option<Instant>>);
 
 impl Doubt {
-    /// Is in doubt from now on, for the length of a lease.
+    /// Starts a doubt that lasts as long as a lease.
     pub(super) fn raise(&self, lease: Duration) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + lease);
     }
@@ -38,7 +37,7 @@ impl Doubt {
 }
 
 impl Slots {
-    /// Gives strays back uncharged, if there is doubt, and unless that was done a moment ago.
+    /// Gives strays back uncharged, if in doubt and not done a moment ago.
     pub(super) async fn give_back_strays(&self, last: &mut Option<Instant>) {
         if !self.doubt.is_raised() || last.is_some_and(|last| last.elapsed() < POLL_INTERVAL) {
             return;

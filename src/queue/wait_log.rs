@@ -1,20 +1,20 @@
-//! Logs jobs that wait: for a budget, a server, another job, or an operator. That is no failure and costs no
-//! attempt, and hundreds of jobs may wait for the same thing.
+//! Logs jobs that wait for a budget, a server, another job, or an operator. A wait is not a failure and costs no attempt,
+//! and hundreds of jobs may wait for the same reason.
 
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
 
-/// How long nothing more is logged about what jobs wait for, once it was.
+/// The shortest interval between two lines with the same reason.
 const QUIET: Duration = Duration::from_mins(1);
 
-/// The jobs of one kind that wait.
+/// The waiting jobs of one kind.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
-    /// Since the last look, by the reason.
+    /// Jobs since the last line, by reason.
     new: BTreeMap<String, WaitSpan>,
-    /// When a reason was logged.
+    /// When each reason was last logged.
     logged: BTreeMap<String, Instant>,
 }
 
@@ -26,14 +26,14 @@ struct WaitSpan {
 }
 
 impl Waits {
-    /// A job waits so long for a reason.
+    /// Adds a job that waits.
     pub(super) fn add(&mut self, job: i64, reason: String, after: Duration) {
         let waiting = self.new.entry(reason).or_insert(WaitSpan { jobs: 0, first: job, after });
         waiting.jobs += 1;
         waiting.after = waiting.after.min(after);
     }
 
-    /// Logs one line for each reason that was not logged lately.
+    /// Logs one line for each reason that is not throttled.
     pub(super) fn log(&mut self, kind: &str) {
         for text in self.lines(Instant::now()) {
             tracing::info!(kind, "{kind}: {text}");

@@ -1,7 +1,6 @@
 //! Wakes workers when jobs of their kind are enqueued, or when running jobs were cancelled.
 //!
-//! NOTIFY is a hint: a worker that misses one finds the job at its next look, or its lease gone at the
-//! next renewal.
+//! NOTIFY is a hint: a worker that misses one finds the job at its next poll, or the lost lease at its next renewal.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::{Store, listen};
 
-/// One bell for each kind of job, for new ones and for cancelled ones.
+/// Notifications of new jobs, by kind, and of cancelled ones.
 #[derive(Clone, Debug)]
 pub struct Wakeup {
     new: Arc<BTreeMap<&'static str, Arc<Notify>>>,
@@ -18,23 +17,23 @@ pub struct Wakeup {
 }
 
 impl Wakeup {
-    /// Makes bells for these kinds.
+    /// Prepares notifications for these kinds.
     pub fn new(kinds: &[&'static str]) -> Self {
         let bells = || Arc::new(kinds.iter().map(|kind| (*kind, Arc::default())).collect());
         Self { new: bells(), cancelled: bells() }
     }
 
-    /// The bell of a kind; one that never rings when the kind is not among them.
+    /// The notification of new jobs of a kind; never sent for an unknown kind.
     pub(super) fn new_jobs(&self, kind: &str) -> Arc<Notify> {
         self.new.get(kind).cloned().unwrap_or_default()
     }
 
-    /// The bell that rings when jobs were cancelled.
+    /// The notification of cancelled jobs.
     pub(super) fn cancelled(&self, kind: &str) -> Arc<Notify> {
         self.cancelled.get(kind).cloned().unwrap_or_default()
     }
 
-    /// Rings the bells as the database says, until stopped.
+    /// Listens to the database until stopped.
     pub async fn listen(&self, store: &Store, stop: &CancellationToken) {
         store
             .listen(&[listen::JOB, listen::CANCELLED_JOB], stop, |heard| match heard {

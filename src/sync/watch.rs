@@ -1,10 +1,9 @@
-//! Watches a source between its listings: reads what triggers noted each second, and polls it as often as
-//! the settings say. One daemon watches a source; another takes over when it is gone. The watch is renewed as long as
-//! the work goes on, and the work is left at once when the watch is lost or the daemon stops.
+//! Watches a source between its listings: reads the triggers' notes each second, and polls at the interval of the settings.
+//! One daemon watches a source; another takes over when it is gone. The watch is renewed while the work goes on, and the
+//! work is abandoned at once if the watch is lost or the daemon stops.
 //!
-//! Both hints only say where to look: what they name is compared with what is known, so that a repeat is
-//! harmless. Notes are forgotten after the jobs that follow from them were committed, and exactly those
-//! that were read.
+//! Hints only say where to look: the documents that they name are compared with the known ones, so that a repeat is
+//! harmless. Exactly the notes that were read are deleted, after their jobs are committed.
 
 use std::{
     collections::HashSet,
@@ -23,31 +22,31 @@ use crate::{
 
 /// How often triggers' notes are read.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest pause after one that failed.
+/// The longest pause after a failure.
 const MAX_PAUSE: Duration = Duration::from_secs(15);
-/// How long a watch holds unless it is renewed, and how often it is.
+/// How long a watch holds without renewal, and how often it is renewed.
 const WATCH_LENGTH: Duration = Duration::from_secs(10);
 const RENEW_INTERVAL: Duration = Duration::from_secs(3);
-/// Notes read, and documents compared, at once.
+/// Notes read, and documents compared, per statement.
 const BATCH: usize = 1000;
 
-/// One source that is watched.
+/// The watch of one source.
 #[expect(missing_docs, reason = "the names say it")]
 pub struct WatchCatalogue {
     pub sync: Arc<SyncCatalogue>,
     pub source: String,
-    /// How often it is polled; zero is never.
+    /// The poll interval; zero for never.
     pub poll: Duration,
     pub watcher: String,
 }
 
 impl WatchCatalogue {
-    /// Watches until stopped, however often one of the databases is away.
+    /// Watches until stopped, whatever happens to the databases.
     pub async fn run(&self, stop: &CancellationToken) {
         let (mut is_well, mut pause) = (true, POLL_INTERVAL);
         while !stop.is_cancelled() {
             let looked = stop.run_until_cancelled(self.look()).await.unwrap_or(Ok(()));
-            // What failed may have read a whole table for it.
+            // A failed poll may have read a whole table.
             pause = if looked.is_ok() { POLL_INTERVAL } else { (pause * 2).min(MAX_PAUSE) };
             match looked {
                 Ok(()) => is_well = true,
@@ -64,8 +63,7 @@ impl WatchCatalogue {
         }
     }
 
-    /// Looks once, unless another daemon watches. What it has done when it is dropped stays done, and the rest is found
-    /// again.
+    /// Reads notes and polls once, unless another daemon watches. If it is dropped midway, the rest is found again.
     pub async fn look(&self) -> Result<(), SyncError> {
         let Some(hints) = self.sync.source(&self.source)?.catalogue.change_hints() else { return Ok(()) };
         let since = Instant::now();
@@ -85,7 +83,7 @@ impl WatchCatalogue {
         }
     }
 
-    /// Renews the watch that was asked for at this time, and ends when another daemon may have it.
+    /// Renews the watch, and returns when another daemon may have it. `asked` is when it was acquired.
     async fn lost(&self, mut since: Instant) {
         loop {
             tokio::time::sleep(RENEW_INTERVAL).await;
@@ -93,7 +91,7 @@ impl WatchCatalogue {
             let renewed = self.sync.store.watch(&self.source, &self.watcher, WATCH_LENGTH);
             match tokio::time::timeout(WATCH_LENGTH.saturating_sub(since.elapsed()), renewed).await {
                 Ok(Ok(Some(_))) => since = asked,
-                // The database may be back before the watch has ended.
+                // The database may be back before the watch ends.
                 Ok(Err(_)) => {}
                 Ok(Ok(None)) | Err(_) => return,
             }
@@ -123,7 +121,7 @@ impl WatchCatalogue {
             if may_leave && !gone.is_empty() {
                 store.note_unlisted(&self.source, &gone, REFRESH_DOCUMENT).await?;
             }
-            // Removals that must wait are settled by a complete listing.
+            // A complete listing decides about removals that wait.
             if !may_leave || notes.iter().any(|note| note.key.is_none()) {
                 self.compare_in_full().await?;
             }
@@ -132,7 +130,7 @@ impl WatchCatalogue {
     }
 
     async fn poll(&self, hints: &dyn ChangeHints, last: Option<Mark>) -> Result<(), SyncError> {
-        // Before the rows are read: what is committed while they are is read again next time.
+        // Taken before the rows are read: changes that are committed meanwhile are read next time.
         let Some(mark) = hints.mark().await? else { return Ok(()) };
         match last {
             Some(last) if mark.follows(&last) => {
@@ -141,13 +139,13 @@ impl WatchCatalogue {
                     self.compare(batch.map_err(|error| error.1)?).await?;
                 }
             }
-            // The shop was restored or failed over, or this is the first poll: only a listing tells.
+            // After a restore or a failover, and at the first poll, only a listing finds the changes.
             _ => self.compare_in_full().await?,
         }
         Ok(self.sync.store.note_polled(&self.source, &mark).await?)
     }
 
-    /// Notes rows that differ from what is known.
+    /// Notes rows that differ from the known ones.
     async fn compare(&self, mut listed: Vec<ListedRow>) -> Result<(), SyncError> {
         let keys: Vec<_> = listed.iter().map(|row| row.key.clone()).collect();
         let known = self.sync.store.listed_hashes(&self.source, &keys).await?;

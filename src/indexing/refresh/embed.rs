@@ -1,4 +1,4 @@
-//! Finds the vectors of new chunks, and asks the model for those that nothing has.
+//! Looks up the vectors of new chunks, and embeds the rest.
 
 use std::collections::HashMap;
 
@@ -27,9 +27,9 @@ use crate::{
     telemetry,
 };
 
-/// Vectors looked for in one statement.
+/// Vectors looked up per statement.
 const LOOKUP_BATCH: usize = 500;
-/// Requests of one batch under way at once.
+/// Concurrent requests of one batch.
 const CONCURRENT_REQUESTS: usize = 4;
 
 type Vectors = HashMap<InputHash, Result<Vec<f32>, JobError>>;
@@ -42,7 +42,7 @@ struct WantedChunk {
 }
 
 impl RefreshDocument {
-    /// Finds vectors that were made of the same inputs already. Where that fails, it says so for the chunk.
+    /// Looks up vectors of the same inputs. A look-up that fails is an error of its chunks.
     pub(super) async fn look_up(&self, version: &Version, drafts: &[Draft]) -> Vectors {
         let mut hashes: Vec<_> = drafts.iter().flat_map(|draft| &draft.new).map(|new| new.hash).collect();
         hashes.sort_unstable();
@@ -60,8 +60,8 @@ impl RefreshDocument {
         vectors
     }
 
-    /// Embeds what was not found with as few requests as the server's limits allow, and completes the documents. One whose
-    /// chunk has no vector fails; so does one that nobody wants any more, before anything is paid for it.
+    /// Embeds chunks without a vector in as few requests as the server's limits allow, and completes the documents. A
+    /// document fails if one of its chunks has no vector, and, before its request, if its job is lost.
     pub(super) async fn embed(
         &self,
         version: &Version,
@@ -106,7 +106,7 @@ impl RefreshDocument {
         completed.collect()
     }
 
-    /// Asks for one vector for each chunk.
+    /// Embeds one chunk per input.
     async fn ask(&self, version: &Version, wanted: &[WantedChunk]) -> Result<Vec<Vec<f32>>, AskError> {
         let inputs: Vec<_> = wanted.iter().map(|wanted| wanted.chunk.input.clone()).collect();
         let tokens = wanted.iter().map(|wanted| u64::from(wanted.chunk.tokens)).sum();
@@ -124,7 +124,7 @@ impl RefreshDocument {
     }
 }
 
-/// Gives a document the vectors of its new chunks.
+/// Adds the vectors of its new chunks to a document.
 fn complete(mut draft: Draft, vectors: &Vectors) -> Result<Draft, JobError> {
     if let Some(Content { chunks: Some(chunks), .. }) = &mut draft.write.content {
         for NewChunk { ordinal, hash, chunk } in std::mem::take(&mut draft.new) {

@@ -1,4 +1,4 @@
-//! What a refresh of documents would embed, without doing it.
+//! Estimates what a refresh of documents would embed.
 
 use std::collections::BTreeSet;
 
@@ -14,20 +14,20 @@ use crate::{
 /// What a refresh would embed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Estimate {
-    /// Chunks of the texts that are not what is indexed.
+    /// Chunks of the changed texts.
     pub chunks: u64,
-    /// Those of them whose vectors are known already.
+    /// Of these, chunks whose vectors exist already.
     pub cached_chunks: u64,
-    /// Tokens of the others.
+    /// Tokens of the other chunks.
     pub tokens: u64,
-    /// What they cost, in dollars.
+    /// Their cost in dollars.
     pub cost_usd: f64,
-    /// Rows that no document can be made of.
+    /// Rows that cannot be rendered.
     pub faulty: u64,
 }
 
 impl RefreshDocument {
-    /// Adds up what these documents need in a version. `seen` are the inputs that were counted already.
+    /// Adds what these documents need in a version. `seen` holds the inputs that were counted already.
     pub(crate) async fn estimate(
         &self,
         version: &Version,

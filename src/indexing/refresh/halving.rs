@@ -1,9 +1,9 @@
-//! Finds the items of a batch that are refused, so that the others are none the worse for them.
+//! Isolates the refused items of a batch.
 
 use futures::future::BoxFuture;
 
-/// Works on all items together, and on each half of what is refused because of an item in it, until that item is alone.
-/// Returns one result for each item, in their order.
+/// Works on all items together. If an error blames an item, halves them until the item is alone. Returns one result for
+/// each item, in their order.
 pub(super) async fn halving<'a, T, O, E: Clone>(
     items: &'a [T],
     blames_an_item: impl Fn(&E) -> bool,

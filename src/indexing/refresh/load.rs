@@ -1,4 +1,4 @@
-//! Reads many documents at once: what is known of them, and what they are now.
+//! Reads a batch of documents: their state in the index, and their rows.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,10 +14,10 @@ use crate::{
     store::{documents::KnownDocument, jobs::Lease},
 };
 
-/// A row, or why no document can be made of it.
+/// A rendered row, or its fault.
 pub(super) type Row = Result<Arc<Document>, RenderFault>;
 
-/// A document that is known, and its row if there is one.
+/// A known document, and its row unless that is gone.
 pub(super) struct LoadedDocument {
     pub(super) place: usize,
     pub(super) key: String,
@@ -27,7 +27,7 @@ pub(super) struct LoadedDocument {
 }
 
 impl RefreshDocument {
-    /// What is known is read first: a change after that raises the revision, and the write sees it.
+    /// Reads the index first: a later change raises the revision, which the write checks.
     pub(super) async fn load(
         &self,
         version: &Version,
@@ -60,7 +60,7 @@ impl RefreshDocument {
         loaded
     }
 
-    /// What a source has of these keys, no older than they were listed.
+    /// Reads the rows with these keys, no older than they were listed.
     async fn now(
         &self,
         source: &str,
@@ -80,7 +80,7 @@ impl RefreshDocument {
         }
     }
 
-    /// What a source has of these keys; one that it cannot read spoils no other.
+    /// Reads the rows with these keys. One that cannot be read does not fail the others.
     pub(super) async fn read(
         &self,
         source: &str,
@@ -100,7 +100,7 @@ impl RefreshDocument {
     }
 }
 
-/// The row of each key, if there is one.
+/// The row of each key that has one.
 async fn rows(catalogue: &dyn Catalogue, keys: &[String]) -> Result<Vec<Option<Row>>, CatalogueError> {
     let rows = catalogue.read(keys).await?.into_iter().map(|row| match row {
         Ok(document) => (document.key.clone(), Ok(Arc::new(document))),

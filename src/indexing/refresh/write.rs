@@ -24,7 +24,7 @@ use crate::{
 pub(super) const LIMITS: BatchLimits = BatchLimits { items: 500, weight: 2000 };
 
 impl RefreshDocument {
-    /// Writes each document that is still what was read.
+    /// Writes each document unless it changed since it was read.
     pub(super) async fn write(
         &self,
         version: &Version,
@@ -45,8 +45,8 @@ impl RefreshDocument {
                     Ok(RefreshOutcome::Written)
                 }
                 WriteOutcome::Superseded | WriteOutcome::Withheld => Ok(RefreshOutcome::NothingToDo),
-                // Its key is being enqueued in an open transaction, another worker has it, or another version is to be
-                // written as well: it runs again.
+                // Its key is being enqueued in an open transaction, another worker holds it, or another version must be
+                // written too: it runs again.
                 WriteOutcome::NotHeld => Err(JobError::Snooze {
                     after: BUSY,
                     reason: "the job's row is locked, or an index version is new".into(),
@@ -55,11 +55,11 @@ impl RefreshDocument {
         }
     }
 
-    /// One result for each document; one that the database refuses spoils no other.
+    /// Returns one result for each document. One that the database refuses does not fail the others.
     ///
-    /// A time-out blames none of them: a row, or the whole partition, may be locked. What is left of the batch waits with
-    /// those that were tried, so that a batch is timed out once. Because the database may also be slow, fewer documents
-    /// are tried together next time, until that gets through again.
+    /// A time-out blames no document: a row, or the whole partition, may be locked. The rest of the batch waits with those
+    /// that were tried, so that a batch times out once. Because the database may be slow, fewer documents are written
+    /// together until a batch succeeds.
     async fn write_all(
         &self,
         version: &Version,
@@ -88,7 +88,7 @@ impl RefreshDocument {
         results
     }
 
-    /// Has a source listed whose removals wait: only a complete listing tells whether their rows are back.
+    /// Enqueues a listing of a source whose removals wait: only a listing shows whether their rows are back.
     async fn list_again(&self, source: &str) {
         tracing::warn!(
             source,

@@ -6,7 +6,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock};
 
 use crate::store::budgets::Rates;
 
-/// Holds this process to the rates of the settings, apart from all daemons.
+/// Limits this process alone to the rates of the settings.
 #[derive(Debug)]
 pub(super) struct LocalLimit {
     requests: Option<DefaultDirectRateLimiter>,
@@ -21,8 +21,8 @@ impl LocalLimit {
         Self { requests: limiter(rates.requests), tokens: limiter(rates.tokens) }
     }
 
-    /// Takes requests with so many tokens together, or says how long to wait. What is more than a minute brings is let
-    /// through: it would wait for ever.
+    /// Takes requests with this many tokens in all, or returns how long to wait. A request for more than a minute's worth
+    /// passes: it would wait for ever.
     pub(super) fn take(&self, requests: u32, tokens: u64) -> Duration {
         let wait = |limiter: &DefaultDirectRateLimiter, cells: NonZeroU32| match limiter.check_n(cells) {
             Ok(Err(until)) => until.wait_time_from(limiter.clock().now()),
@@ -31,7 +31,7 @@ impl LocalLimit {
         let of = |limiter: &Option<DefaultDirectRateLimiter>, cells: u32| {
             limiter.as_ref().zip(NonZeroU32::new(cells)).map_or(Duration::ZERO, |(limit, n)| wait(limit, n))
         };
-        // Requests first: what one limit grants is lost when the other one refuses, and tokens are dearer.
+        // Requests first: what one limit grants is lost if the other one refuses, and tokens are scarcer.
         match of(&self.requests, requests) {
             Duration::ZERO => of(&self.tokens, u32::try_from(tokens).unwrap_or(u32::MAX)),
             for_requests => for_requests,

@@ -1,5 +1,5 @@
-//! A part of a budget that a process may use without asking again: a tenth of a second's worth, so that many short
-//! requests do not wait in line for the budget's row; and the tokens that requests took and did not use.
+//! A slice of a budget that a process may use without another statement: a tenth of a second's worth, so that many short
+//! requests do not queue for the budget's row; and the tokens that requests took and did not use.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,20 +8,20 @@ use std::{
 
 use crate::store::budgets::Rates;
 
-/// Slices in a minute.
+/// Slices per minute.
 const SLICES: u32 = 600;
-/// How long a slice may be used.
+/// How long a slice is valid.
 const GOOD: Duration = Duration::from_millis(200);
-/// How long tokens that were not used may be: as long as an idle budget takes to fill up.
+/// How long returned tokens are valid: the time in which an idle budget fills up.
 const CREDIT: Duration = Duration::from_secs(10);
 
-/// What was taken out of a budget and not used yet.
+/// Requests and tokens that were taken out of a budget and not used yet.
 #[derive(Debug, Default)]
 pub(super) struct Slice {
     requests: u32,
     tokens: u64,
     until: Option<Instant>,
-    /// Tokens that came back. They need a request to be used with.
+    /// Returned tokens. They are used with a request of the budget.
     credit: u64,
     credit_until: Option<Instant>,
 }
@@ -31,13 +31,13 @@ pub(super) fn lock(slice: &Mutex<Slice>) -> MutexGuard<'_, Slice> {
 }
 
 impl Slice {
-    /// The requests and tokens of a full slice; what is not limited is as much as there can be.
+    /// The requests and tokens of a full slice; the maximum for a rate without a limit.
     pub(super) fn size(rates: Rates) -> (u32, u64) {
         let requests = rates.requests.map_or(u32::MAX, |requests| requests / SLICES);
         (requests, rates.tokens.map_or(u64::MAX, |tokens| u64::from(tokens / SLICES)))
     }
 
-    /// Takes one request, if it and its tokens are there: those that came back first.
+    /// Takes one request and its tokens, returned ones first; false if there are too few.
     pub(super) fn take(&mut self, tokens: u64) -> bool {
         let credit = self.credit().min(tokens);
         if !is_good(self.until) || self.requests == 0 || self.tokens < tokens - credit {
@@ -49,12 +49,12 @@ impl Slice {
         true
     }
 
-    /// Puts what was taken out of the budget in the place of the slice before.
+    /// Replaces the slice.
     pub(super) fn refill(&mut self, requests: u32, tokens: u64) {
         (self.requests, self.tokens, self.until) = (requests, tokens, Some(Instant::now() + GOOD));
     }
 
-    /// Keeps tokens that were not used: no more than ten seconds bring at this rate, or than the server says are left.
+    /// Keeps unused tokens: at most those of ten seconds at this rate, and at most those that the server has left.
     pub(super) fn give_back(&mut self, tokens: u64, per_minute: u32, left: Option<u64>) {
         let most = u64::from(per_minute / 6).min(left.unwrap_or(u64::MAX));
         self.credit = self.credit().saturating_add(tokens).min(most);
@@ -81,7 +81,7 @@ fn is_good(until: Option<Instant>) -> bool {
     until.is_some_and(|until| Instant::now() < until)
 }
 
-/// Tokens that came back and are to be used; dropped, they are given back.
+/// Reserved returned tokens; dropping them gives them back.
 pub(super) struct Loan {
     slice: Arc<Mutex<Slice>>,
     tokens: u64,
@@ -92,7 +92,7 @@ impl Loan {
         self.tokens
     }
 
-    /// They are used.
+    /// Uses the tokens.
     pub(super) fn spend(mut self) {
         self.tokens = 0;
     }
@@ -100,7 +100,7 @@ impl Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        // Not for longer than they were good for.
+        // They stay valid no longer than before.
         lock(&self.slice).credit += self.tokens;
     }
 }

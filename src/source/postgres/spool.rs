@@ -1,8 +1,7 @@
 //! Keeps a listing until it is used: in memory while it is small, then in a file without a name.
 //!
-//! Whoever uses a listing writes to another database with each part of it, and may wait there. A transaction that stays
-//! open in the shop for so long keeps its vacuum from removing dead rows, and its migrations from their locks. So the
-//! whole listing is read first, and kept here.
+//! The consumer of a listing writes to another database page by page, and may wait there. A transaction that stayed open in
+//! the shop meanwhile would hold up its vacuum and its migrations. So a listing is read to its end first.
 
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 
