@@ -1,6 +1,7 @@
 //! Delivers messages to other services, signed by Standard Webhooks.
 //!
-//! Addresses of private networks are refused unless the settings allow them; `webhook/address_filter.rs` checks them. Redirects are not followed.
+//! Addresses of private networks are refused unless the settings allow them (`webhook/address_filter.rs`). Redirects are
+//! not followed.
 
 use std::time::Duration;
 
