@@ -31,7 +31,7 @@ use shopkeeper::{
         models::{Completer, Embedder, Models, OfflineServer},
         postgres::Postgres,
     },
-    model::unlimited,
+    model::{InputRole, unlimited},
     store::{answers::LOCAL, search::SearchFilter},
     sync::reconcile::SyncOptions,
 };
@@ -165,7 +165,8 @@ impl Bench<'_> {
         note("searching");
         let version = self.place.parts.versions.active().await.map_err(|error| anyhow::anyhow!("{error}"))?;
         let inputs: Vec<_> = (0..self.singles() * 2).map(|n| self.question(n)).collect();
-        let vectors = version.model.embedder.embed(&inputs, &unlimited).await?.vectors;
+        let vectors = version.model.embedder.embed(InputRole::Question, &inputs, &unlimited).await?.vectors;
+        let vectors = vectors.into_iter().collect::<Result<Vec<_>, _>>()?;
         let statement = format!(
             "select source, key, content, embedding::halfvec({0}) <=> $1 as distance from shopkeeper.chunk_{1}
              order by embedding::halfvec({0}) <=> $1 limit 5",

@@ -227,6 +227,7 @@ create table shopkeeper.index_version (
     created_at timestamp with time zone not null default now(),
     active_at timestamp with time zone,
     hnsw_deleted bigint,
+    document_form jsonb not null default '{"prefix": "", "extra_body": {}}'::jsonb,
     constraint index_version_pkey PRIMARY KEY (id),
     constraint index_version_model_dimensions_key UNIQUE (model, dimensions),
     constraint index_version_dimensions_check CHECK (dimensions >= 1 AND dimensions <= 4000),
@@ -237,6 +238,7 @@ comment on table shopkeeper.index_version is 'One row for each set of vectors of
 comment on column shopkeeper.index_version.state is 'building: is being filled. ready: may become active. active: is searched. retired: was active. dropping: is no longer written.';
 comment on column shopkeeper.index_version.active_at is 'When the version last became the active one.';
 comment on column shopkeeper.index_version.hnsw_deleted is 'The number of deleted chunks that PostgreSQL had counted when the HNSW index was built. Each later one is a dead node of its graph.';
+comment on column shopkeeper.index_version.document_form is 'What is put before each document, and merged into its request, for models that tell documents from questions.';
 
 create table shopkeeper.job (
     id bigint generated always as identity not null,
@@ -344,6 +346,16 @@ comment on table shopkeeper.model_budget is 'What all daemons together may still
 comment on column shopkeeper.model_budget.requests is 'The number of requests left at the time in column at. It has no meaning if requests are not limited.';
 comment on column shopkeeper.model_budget.tokens is 'The number of tokens left at that time; below zero if a request took more than were left.';
 comment on column shopkeeper.model_budget.held is 'Seconds from that time during which no daemon asks, because the server wants a pause.';
+
+create table shopkeeper.model_lesson (
+    server text not null,
+    model text not null,
+    lessons jsonb not null,
+    learned_at timestamp with time zone not null default now(),
+    constraint model_lesson_pkey PRIMARY KEY (server, model)
+);
+comment on table shopkeeper.model_lesson is 'What a model server taught: the form of requests that it accepts instead of one that it refuses.';
+comment on column shopkeeper.model_lesson.lessons is 'By the names of settings, as far as there are such settings.';
 
 create table shopkeeper.queue_kind (
     kind text not null,
@@ -529,6 +541,11 @@ create function shopkeeper.accept_question(client text, idempotency_key text, re
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp;
 comment on function shopkeeper.accept_question(text,text,jsonb,text) is 'Accepts a question; returns the id of its answer.';
+
+create function shopkeeper.add_usage(one jsonb, other jsonb) returns jsonb
+    language sql immutable
+    set search_path = pg_catalog, pg_temp;
+comment on function shopkeeper.add_usage(jsonb,jsonb) is 'Adds up the tokens and dollars of two runs of a question.';
 
 create function shopkeeper.advance(kind text, group_keys text[] DEFAULT NULL::text[]) returns bigint
     language plpgsql volatile

@@ -18,6 +18,7 @@ pub mod object;
 pub mod passage;
 pub mod prompt;
 pub mod question;
+pub mod rank;
 pub mod retrieve;
 pub mod sku;
 pub mod stream;

@@ -19,7 +19,6 @@ mod index;
 mod jobs;
 mod manual;
 mod migrate;
-#[cfg(feature = "embedded")]
 mod models;
 mod output;
 mod pause;

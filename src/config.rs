@@ -8,6 +8,7 @@ use std::{cell::RefCell, collections::BTreeMap};
 
 use serde::{Serialize, Serializer};
 
+mod access;
 mod answers;
 mod database;
 mod defaults;
@@ -17,12 +18,15 @@ mod environment;
 mod fault;
 mod http;
 mod inheritance;
+mod model_cards;
 mod queue;
 mod reader;
+mod rerank;
 mod schedule;
 mod section;
 mod shown;
 mod source;
+mod starter;
 mod table;
 mod telemetry;
 #[cfg(test)]
@@ -37,8 +41,10 @@ pub use endpoint::{Budget, Endpoint, RateLimit};
 pub use fault::{ConfigError, Fault, Faults, Origin};
 pub use http::{Http, RequireToken};
 pub use queue::Queues;
+pub use rerank::Rerank;
 pub use schedule::{Overlap, Schedule, ScheduledJob};
 pub use source::{Connection, Source, SourceKind};
+pub use starter::settings_for;
 pub use telemetry::{LogFormat, Telemetry};
 pub use webhook::{Event, Webhook};
 
@@ -60,6 +66,7 @@ table! {
         http: Http = table(),
         embedding: Embedding = table(),
         answers: Answers = table(),
+        rerank: Option<Box<Rerank>> = optional_table(),
         budget: Budget = table(),
         retention: Retention = table(),
         queue: Queues = table(),
@@ -67,6 +74,8 @@ table! {
         schedules as "schedule": Vec<Schedule> = list(),
         webhooks as "webhook": Vec<Webhook> = list(),
         telemetry: Telemetry = table(),
+        /// The paths of the keys whose values come from a model card, each with the name of the card.
+        from_cards: Vec<(String, String)> = hidden(|_: &Section<'_>, _: &str| Ok(Vec::new())),
     }
     check {
         endpoint::check_openai(root);
@@ -96,6 +105,7 @@ impl Config {
         environment::overlay(&mut tree, environment, &mut faults);
         let reader = Reader { folder, environment, faults: RefCell::new(faults) };
         inheritance::inherit(&mut tree, &reader);
+        let from_cards = model_cards::apply(&mut tree, &reader);
         inheritance::default_addresses(&mut tree, &reader);
         let root = Section::root(&reader, &tree);
         let config = Self::read(&root);
@@ -104,7 +114,7 @@ impl Config {
         faults.sort();
         faults.dedup();
         match config {
-            Ok(config) if faults.is_empty() => Ok(config),
+            Ok(config) if faults.is_empty() => Ok(Self { from_cards, ..config }),
             _ => Err(of_file(faults)),
         }
     }
@@ -112,6 +122,11 @@ impl Config {
     /// The names of all sources.
     pub fn source_names(&self) -> Vec<String> {
         self.sources.iter().map(|source| source.name.clone()).collect()
+    }
+
+    /// The embedding models: the present one, and the next if there is one.
+    pub fn embeddings(&self) -> impl Iterator<Item = &Embedding> {
+        std::iter::once(&self.embedding).chain(self.embedding.next.as_deref())
     }
 
     /// Whether the settings have a source of this name.

@@ -2,12 +2,16 @@
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+pub mod cards;
 mod error;
+pub mod learned;
 pub mod openai;
 pub mod rate_limit;
 
-pub use error::ModelError;
+pub use error::{ModelError, ModelFault};
+use learned::Learned;
 
 /// A model's name and the length of its vectors. Vectors of two models are never compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,22 +22,55 @@ pub struct EmbeddingModel {
     pub dimensions: u32,
 }
 
+/// The side of a search that a text is on: asymmetric models embed the two differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum InputRole {
+    Document,
+    Question,
+}
+
+/// What asymmetric models want with a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InputForm {
+    /// Put before each text.
+    pub prefix: String,
+    /// Merged into the JSON of the request.
+    pub extra_body: Map<String, Value>,
+}
+
+impl InputForm {
+    /// Identifies the form.
+    pub fn text(&self) -> String {
+        format!("{} {}", self.prefix, Value::from(self.extra_body.clone()))
+    }
+
+    /// Whether texts are embedded as they are.
+    pub fn is_plain(&self) -> bool {
+        self == &Self::default()
+    }
+}
+
 /// Makes vectors of texts.
 pub trait Embedder: Send + Sync {
-    /// Embeds texts: as many vectors as inputs, in their order, each of the model's dimension and of
-    /// length 1.
+    /// Embeds texts: as many vectors as inputs, in their order.
     fn embed<'a>(
         &'a self,
+        role: InputRole,
         inputs: &'a [String],
         again: &'a RetryPermit<'a>,
     ) -> BoxFuture<'a, Result<Embeddings, ModelError>>;
+
+    /// What the server taught.
+    fn learned(&self) -> &Learned;
 }
 
-/// Waits until the budget allows a second request in another format; returns false if it does not. The caller that
+/// Waits until the budget allows a second request in another form; returns false if it does not. The caller that
 /// paid for the first request supplies it.
 pub type RetryPermit<'a> = dyn Fn() -> BoxFuture<'a, bool> + Send + Sync + 'a;
 
-/// An [`RetryPermit`] for requests that no budget limits.
+/// A [`RetryPermit`] for requests that no budget limits.
 pub fn unlimited<'a>() -> BoxFuture<'a, bool> {
     Box::pin(std::future::ready(true))
 }
@@ -41,10 +78,11 @@ pub fn unlimited<'a>() -> BoxFuture<'a, bool> {
 /// The vectors of one request.
 #[derive(Clone, Debug)]
 pub struct Embeddings {
-    /// `inputs × dimensions`, in the order of the inputs.
-    pub vectors: Vec<Vec<f32>>,
-    /// Tokens that the server charged.
-    pub tokens: u64,
+    /// In the order of the inputs, each of the model's dimension and of length 1. An input that the server has no usable
+    /// vector for has an error; at least one has none.
+    pub vectors: Vec<Result<Vec<f32>, ModelError>>,
+    /// Tokens that the server charged; `None` if it does not say.
+    pub tokens: Option<u64>,
     /// What is left of the server's rate limits.
     pub left: RateLimitRemaining,
 }
@@ -57,19 +95,42 @@ pub struct RateLimitRemaining {
     pub tokens: Option<u64>,
 }
 
+/// Tokens of a completion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct TokenUsage {
+    pub input: u64,
+    /// Thoughts included.
+    pub output: u64,
+    /// Whether the server did not say, and they are estimated.
+    pub is_estimated: bool,
+}
+
 /// Answers a prompt.
 pub trait Completer: Send + Sync {
-    /// Completes a prompt. `heard` is called with each piece of the text as it arrives.
+    /// Completes a prompt. `on_delta` is called with each piece of the text as it arrives.
     fn complete<'a>(
         &'a self,
         prompt: &'a Prompt,
-        heard: Option<&'a OnDelta<'a>>,
+        on_delta: Option<&'a OnDelta<'a>>,
         again: &'a RetryPermit<'a>,
     ) -> BoxFuture<'a, Result<Completion, ModelError>>;
+
+    /// What the server taught.
+    fn learned(&self) -> &Learned;
 }
 
 /// Called with each piece of a text.
-pub type OnDelta<'a> = dyn Fn(&str) + Send + Sync + 'a;
+pub type OnDelta<'a> = dyn Fn(Delta<'_>) + Send + Sync + 'a;
+
+/// A piece of a text that is being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delta<'a> {
+    /// The next piece.
+    Text(&'a str),
+    /// The pieces so far are void.
+    Reset,
+}
 
 /// Messages for a chat model, oldest first, the question last.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,9 +139,11 @@ pub struct Prompt {
     pub system: String,
     /// The conversation; ends with a user's message.
     pub messages: Vec<Message>,
-    /// Sampling temperature, 0 to 2.
-    pub temperature: f32,
+    /// Sampling temperature, 0 to 2; `None` leaves it to the server.
+    pub temperature: Option<f64>,
     pub max_tokens: u32,
+    /// Tokens besides, where the model spends some on thoughts.
+    pub thought_tokens: u32,
 }
 
 /// One message of a conversation.
@@ -107,10 +170,51 @@ pub enum Role {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Completion {
+    /// Without thoughts.
     pub text: String,
-    /// Why it ended, in the server's words: `stop`, `length`, `content_filter`.
-    pub finish_reason: String,
-    pub input_tokens: u64,
-    pub output_tokens: u64,
+    pub finish_reason: FinishReason,
+    pub usage: TokenUsage,
     pub left: RateLimitRemaining,
+}
+
+/// Why a completion ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum FinishReason {
+    /// The model was done, or its server gave another reason.
+    Stop,
+    /// The limit of tokens was reached, in the text or in thoughts before it.
+    #[strum(serialize = "length")]
+    MaxTokens,
+    /// The server's filter ended it.
+    ContentFilter,
+}
+
+/// Orders passages by how well they answer a question.
+pub trait Reranker: Send + Sync {
+    /// Scores texts for a question.
+    fn rerank<'a>(
+        &'a self,
+        question: &'a str,
+        texts: &'a [String],
+    ) -> BoxFuture<'a, Result<Reranking, ModelError>>;
+}
+
+/// The scores of one request.
+#[derive(Clone, Debug)]
+pub struct Reranking {
+    /// Places in the request with their scores, the best first. Texts that the server left out are missing.
+    pub scores: Vec<(usize, f64)>,
+    /// Tokens that the server charged; `None` if it does not say.
+    pub tokens: Option<u64>,
+    /// What is left of the server's rate limits.
+    pub left: RateLimitRemaining,
+}
+
+/// Estimates the tokens of a text: four characters each, and one for each character outside the Latin scripts.
+pub fn estimate_tokens(text: &str) -> u64 {
+    let (dense, other) = text.chars().fold((0_u64, 0_u64), |(dense, other), character| {
+        if character >= '\u{2e80}' { (dense + 1, other) } else { (dense, other + 1) }
+    });
+    dense + other.div_ceil(4)
 }

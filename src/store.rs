@@ -18,6 +18,7 @@ mod error;
 pub mod escalations;
 pub mod health;
 pub mod jobs;
+pub mod lessons;
 pub mod listen;
 mod pool;
 mod replica;

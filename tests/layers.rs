@@ -41,7 +41,7 @@ const LAYERS: &[Layer] = &[
     ("answer-parts", "answering::cost answering::stream", "domain side store rate-limit"),
     (
         "answering",
-        "answering::complete answering::fallback answering::retrieve",
+        "answering::complete answering::fallback answering::rank answering::retrieve",
         "domain side store job rate-limit indexing answer-parts",
     ),
     ("answers", "answering::job", "domain side store job rate-limit indexing answer-parts answering"),

@@ -110,6 +110,21 @@ $$;
 
 comment on function shopkeeper.take_question is 'Takes a question for a run of its job.';
 
+-- Runs of a question that were not settled were paid for, too.
+create or replace function shopkeeper.add_usage(one jsonb, other jsonb) returns jsonb
+language sql immutable
+set search_path = pg_catalog, pg_temp
+return case when one is null or other is null then coalesce(one, other) else one || other || (
+    select jsonb_object_agg(
+        name, coalesce((one ->> name)::numeric, 0) + coalesce((other ->> name)::numeric, 0)
+    ) || jsonb_build_object(
+        'estimated', coalesce((one ->> 'estimated')::boolean, false) or coalesce((other ->> 'estimated')::boolean, false)
+    )
+    from unnest(array['embedding_tokens', 'rerank_tokens', 'input_tokens', 'output_tokens', 'cost']) as name
+) end;
+
+comment on function shopkeeper.add_usage is 'Adds up the tokens and dollars of two runs of a question.';
+
 -- Settles a question with the columns of a row, completes its job and adds its cost to the usage of the day, all or
 -- nothing, and notifies listeners. Returns false if the job is no longer held under its fence. If the question was
 -- cancelled meanwhile, only the job ends. Locks the job, then the answer, then the group, as everyone does who locks
@@ -153,7 +168,7 @@ begin
             citations = new.citations, nearest_distance = new.nearest_distance,
             escalation_threshold = new.escalation_threshold, needs_escalation = new.escalation_reason is not null,
             escalation_reason = new.escalation_reason, grounding = new.grounding, draft = new.draft,
-            usage = new.usage, error = new.error, completed_at = now()
+            usage = shopkeeper.add_usage(known.usage, new.usage), error = new.error, completed_at = now()
         from jsonb_populate_record(null::shopkeeper.answer, settle.settled) as new
         where known.id = settle.answer and known.status || '' = 'in_progress' and known.fence = settle.fence
         returning known.id
@@ -203,6 +218,6 @@ return jsonb_build_object(
 comment on function shopkeeper.answer_object is 'Returns an answer as the API, webhooks and events show it.';
 
 revoke execute on function shopkeeper.end_answers, shopkeeper.cancel_answer, shopkeeper.end_overdue_answers,
-    shopkeeper.end_untaken, shopkeeper.take_question, shopkeeper.settle from public;
+    shopkeeper.end_untaken, shopkeeper.take_question, shopkeeper.add_usage, shopkeeper.settle from public;
 -- It reads with the rights of the caller, for roles that may only read our tables.
 grant execute on function shopkeeper.answer_object to public;

@@ -8,7 +8,7 @@ use crate::{
     answering::{
         Passage,
         condense::{condense, join_previous, parse_standalone},
-        cost::{AnswerCost, Prices, estimate_tokens},
+        cost::{AnswerCost, Prices},
         in_language,
         object::Settlement,
         prompt::{PromptSettings, prompt},
@@ -16,7 +16,10 @@ use crate::{
         verdict::{judge, refuse, withhold},
     },
     job::JobError,
-    model::{Completer, Completion, Message, OnDelta, Prompt, Role, rate_limit::Budget},
+    model::{
+        Completer, Completion, Delta, Message, OnDelta, Prompt, Role, estimate_tokens,
+        rate_limit::{AskError, Budget},
+    },
 };
 
 /// A question and the conversation before it.
@@ -69,7 +72,7 @@ impl Composer {
     }
 
     /// Has the model answer from passages, and judges the answer; an ungrounded one is requested once more at temperature
-    /// 0. Without passages the model is not asked.
+    /// 0, if the model has one. Without passages the model is not asked.
     pub async fn compose(
         &self,
         conversation: Conversation<'_>,
@@ -84,17 +87,17 @@ impl Composer {
         }
         let mark = Uuid::new_v4().simple().to_string();
         let mut prompt = prompt(&self.prompt, refusal, history, passages, question, &mark);
-        let on_delta = |piece: &str| draft.push(piece);
+        let on_delta = |delta: Delta<'_>| draft.add(delta);
         let customer = conversation.customer();
         let completion = self.complete(&prompt, Some(&on_delta), cost).await?;
-        let settlement = judge(passages, completion, &customer, refusal, threshold);
+        let settlement = judge(passages, &completion, &customer, refusal, threshold);
         if settlement.is_sound() {
             return Ok(settlement);
         }
-        prompt.temperature = 0.0;
+        prompt.temperature = prompt.temperature.map(|_| 0.0);
         draft.reset();
         let completion = self.complete(&prompt, Some(&on_delta), cost).await?;
-        let settlement = judge(passages, completion, &customer, refusal, threshold);
+        let settlement = judge(passages, &completion, &customer, refusal, threshold);
         if settlement.is_sound() {
             return Ok(settlement);
         }
@@ -110,9 +113,12 @@ impl Composer {
     ) -> Result<Completion, JobError> {
         let said = prompt.messages.iter().map(|message| estimate_tokens(&message.content)).sum::<u64>();
         let tokens = estimate_tokens(&prompt.system) + said + u64::from(prompt.max_tokens);
-        let completion =
-            self.budget.complete(&*self.completer, prompt, on_delta, tokens, cost.jobs()).await?;
-        cost.add_completion(&completion, self.prices);
-        Ok(completion)
+        let asked = self.budget.complete(&*self.completer, prompt, on_delta, tokens, cost.jobs()).await;
+        match &asked {
+            Ok(completion) => cost.add_completion(completion.usage, self.prices),
+            Err(AskError::Model(error)) => cost.add_completion(error.spent, self.prices),
+            Err(AskError::Withheld(_)) => {}
+        }
+        Ok(asked?)
     }
 }

@@ -5,12 +5,20 @@ use crate::model::{Message, Prompt, Role};
 const SYSTEM: &str = include_str!("condense.md");
 
 const MAX_TOKENS: u32 = 200;
+/// Room for models that think first.
+const THOUGHT_TOKENS: u32 = 2000;
 
 /// Builds the prompt that asks a model to rewrite a question.
 pub fn condense(question: &str, history: &[Message]) -> Prompt {
     let mut messages = history.to_vec();
     messages.push(Message { role: Role::User, content: question.to_owned() });
-    Prompt { system: SYSTEM.to_owned(), messages, temperature: 0.0, max_tokens: MAX_TOKENS }
+    Prompt {
+        system: SYSTEM.to_owned(),
+        messages,
+        temperature: Some(0.0),
+        max_tokens: MAX_TOKENS,
+        thought_tokens: THOUGHT_TOKENS,
+    }
 }
 
 /// Reads the standalone question in a completion; `None` unless it is one line.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::{
     answering::object::AnswerUsage,
     model::{
-        Completion,
+        TokenUsage,
         rate_limit::{self, JobRef},
     },
     store::{
@@ -41,22 +41,34 @@ impl AnswerCost {
         self.job.as_slice()
     }
 
-    /// Adds the embedding of a text, at a price in dollars for a million tokens.
-    pub(super) fn add_embedding(&self, tokens: u64, price: f64) {
-        self.add(&[(tokens, price)]).embedding_tokens += tokens;
+    /// Adds the embedding of a text, at a price in dollars for a million tokens; estimated if the server does not say.
+    pub(super) fn add_embedding(&self, reported: Option<u64>, estimate: u64, price: f64) {
+        let tokens = reported.unwrap_or(estimate);
+        let mut sums = self.add(&[(tokens, price)]);
+        sums.embedding_tokens += tokens;
+        sums.estimated |= reported.is_none();
     }
 
-    pub(super) fn add_completion(&self, completion: &Completion, prices: Prices) {
-        let Completion { input_tokens: input, output_tokens: output, .. } = *completion;
+    /// The same for a reranking.
+    pub(super) fn add_reranking(&self, reported: Option<u64>, estimate: u64, price: f64) {
+        let tokens = reported.unwrap_or(estimate);
+        let mut sums = self.add(&[(tokens, price)]);
+        sums.rerank_tokens += tokens;
+        sums.estimated |= reported.is_none();
+    }
+
+    pub(super) fn add_completion(&self, usage: TokenUsage, prices: Prices) {
+        let TokenUsage { input, output, is_estimated } = usage;
         let mut sums = self.add(&[(input, prices.input), (output, prices.output)]);
         sums.input_tokens += input;
         sums.output_tokens += output;
+        sums.estimated |= is_estimated;
     }
 
     /// The sums for the usage of the day; `None` if nothing was charged.
     pub(super) fn cost(&self) -> Option<Cost> {
         let sums = self.sums();
-        let tokens = sums.embedding_tokens + sums.input_tokens + sums.output_tokens;
+        let tokens = sums.embedding_tokens + sums.rerank_tokens + sums.input_tokens + sums.output_tokens;
         (tokens > 0).then_some(Cost { operation: OPERATION, tokens, usd: sums.cost })
     }
 
@@ -86,8 +98,3 @@ impl AnswerCost {
 }
 
 const OPERATION: Operation = Operation::Answer;
-
-/// Estimates the tokens of a text: four characters each.
-pub(super) fn estimate_tokens(text: &str) -> u64 {
-    text.chars().count().div_ceil(4) as u64
-}

@@ -38,6 +38,15 @@ impl FallbackSettings {
         }
     }
 
+    /// Settles a question that a model server answers with nonsense: with the fallback, and a human is asked for.
+    pub(super) fn give_up(&self, locale: Option<&str>, error: &JobError) -> Settlement {
+        Settlement {
+            escalation_reason: Some(EscalationReason::Failed),
+            error: Some(error.to_string()),
+            ..self.pause(locale)
+        }
+    }
+
     pub(super) fn fail(&self, error: &JobError) -> Settlement {
         Settlement {
             status: AnswerStatus::Failed,

@@ -33,6 +33,9 @@ use crate::{
 /// How often overdue questions, and those no longer wanted, are looked for.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a customer waits for a model server that answers nonsense.
+const LONGEST_NONSENSE: Duration = Duration::from_secs(24);
+
 /// Answers questions.
 #[expect(missing_docs, reason = "the names say it")]
 pub struct AnswerQuestion {
@@ -89,14 +92,19 @@ impl Job for AnswerQuestion {
                 return Ok(Outcome::Committed);
             }
         };
-        let settlement = match answer {
+        let usage = cost.cost().map(|_| cost.usage(&self.fallback.model));
+        let mut settlement = match answer {
             Ok(settlement) => settlement,
             Err(error) if error.ends(attempt) => self.fallback.fail(&error),
             Err(error) => {
                 cost.account(&self.store).await;
+                if let Some(usage) = usage {
+                    self.store.note_answer_usage(&taken, &usage).await?;
+                }
                 return Err(error);
             }
         };
+        settlement.usage = settlement.usage.or(usage);
         self.store.settle(&taken, &settlement, cost.cost()).instrument(info_span!("settle")).await?;
         let is_ungrounded = !settlement.is_sound();
         let Settlement { status, outcome, nearest_distance, escalation_reason, .. } = settlement;
@@ -130,7 +138,7 @@ impl AnswerQuestion {
         let (began, draft) = (Instant::now(), Draft::default());
         let limit = self.limits.timeout;
         let answer = tokio::select! {
-            answer = tokio::time::timeout(limit, self.make(taken, &draft, cost)) => answer.unwrap_or_else(|_| {
+            answer = tokio::time::timeout(limit, self.make_twice(taken, &draft, cost)) => answer.unwrap_or_else(|_| {
                 // A model that takes so long counts as down.
                 let reason = format!("no answer within {}", humantime::format_duration(limit));
                 Err(JobError::Snooze { after: OUTAGE, reason })
@@ -140,9 +148,30 @@ impl AnswerQuestion {
         let left = self.limits.fallback_after.saturating_sub(taken.age + began.elapsed());
         match answer {
             Err(error) if error.waits() && left.is_zero() => Ok(self.fallback.pause(locale)),
+            Err(error @ JobError::Faulty(_)) => Ok(self.fallback.give_up(locale, &error)),
             // However long the server asks to wait, the fallback comes soon after that time.
             other => other.map_err(|error| error.within(left.max(Duration::from_secs(1)))),
         }
+    }
+
+    /// Makes an answer; once more if a model server answers nonsense, unless that took long: the customer waits.
+    async fn make_twice(
+        &self,
+        taken: &ClaimedQuestion,
+        draft: &Draft,
+        cost: &AnswerCost,
+    ) -> Result<Settlement, JobError> {
+        let began = Instant::now();
+        match self.make(taken, draft, cost).await {
+            Err(JobError::Faulty(_)) if began.elapsed() < LONGEST_NONSENSE / 2 => {}
+            made => return made,
+        }
+        draft.reset();
+        let left = LONGEST_NONSENSE.saturating_sub(began.elapsed());
+        tokio::time::timeout(left, self.make(taken, draft, cost)).await.unwrap_or_else(|_| {
+            let reason = "a model server answered nonsense, and then nothing in time".to_owned();
+            Err(JobError::Faulty(reason))
+        })
     }
 
     async fn make(

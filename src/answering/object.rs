@@ -95,7 +95,7 @@ pub struct AnswerText {
     pub text: String,
     /// The locale of the question.
     pub language: Option<String>,
-    /// Why the model ended, in its server's words.
+    /// Why the model ended: `stop`, `length`, `content_filter`.
     pub finish_reason: Option<String>,
 }
 
@@ -116,6 +116,8 @@ pub struct AnswerEscalation {
 pub struct AnswerUsage {
     /// Tokens of the question's vector.
     pub embedding_tokens: u64,
+    /// Tokens of rerankings.
+    pub rerank_tokens: u64,
     /// Tokens of the prompts.
     pub input_tokens: u64,
     /// Tokens of the completions.
@@ -124,7 +126,17 @@ pub struct AnswerUsage {
     pub model: String,
     /// Dollars, by the prices of the settings.
     pub cost: f64,
+    /// Whether a server did not report tokens, so that they are estimated.
+    pub estimated: bool,
 }
 
 from_stored!(AnswerText { text, language, finish_reason });
-from_stored!(AnswerUsage { embedding_tokens, input_tokens, output_tokens, model, cost });
+from_stored!(AnswerUsage {
+    embedding_tokens,
+    rerank_tokens,
+    input_tokens,
+    output_tokens,
+    model,
+    cost,
+    estimated
+});

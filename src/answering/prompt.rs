@@ -21,8 +21,26 @@ const SYSTEM: &str = include_str!("prompt.md");
 pub struct PromptSettings {
     /// Empty for the default.
     pub system: String,
-    pub temperature: f64,
+    pub temperature: Temperature,
     pub max_tokens: NonZeroU32,
+}
+
+/// The sampling temperature of answers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Temperature {
+    /// The server's own.
+    Default,
+    /// From 0 to 2.
+    Value(f64),
+}
+
+impl Temperature {
+    fn value(self) -> Option<f64> {
+        match self {
+            Self::Default => None,
+            Self::Value(value) => Some(value),
+        }
+    }
 }
 
 /// Builds the prompt for a question. The model is told to say `refusal` if nothing fits. `mark` must be new and unguessable
@@ -44,13 +62,12 @@ pub fn prompt(
     let mut messages = history.to_vec();
     messages.push(Message { role: Role::User, content });
     let system = if settings.system.is_empty() { SYSTEM } else { &settings.system };
-    #[expect(clippy::cast_possible_truncation, reason = "a temperature is a small number")]
-    let temperature = settings.temperature as f32;
     Prompt {
         system: format!("{}\n\nRefusal: {}\n", system.trim_end(), refusal),
         messages,
-        temperature,
+        temperature: settings.temperature.value(),
         max_tokens: settings.max_tokens.get(),
+        thought_tokens: 0,
     }
 }
 
@@ -93,8 +110,11 @@ mod tests {
             metadata: RawValue::from_string(metadata.into()).unwrap(),
             ..Passage::default()
         };
-        let settings =
-            PromptSettings { system: String::new(), temperature: 0.3, max_tokens: 500.try_into().unwrap() };
+        let settings = PromptSettings {
+            system: String::new(),
+            temperature: Temperature::Value(0.3),
+            max_tokens: 500.try_into().unwrap(),
+        };
         let history = [Message { role: Role::User, content: "Hello".into() }];
         let prompt =
             prompt(&settings, "I don't know.", &history, &[passage], "What does it cost?", "00c0ffee");

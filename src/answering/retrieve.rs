@@ -10,14 +10,11 @@ use futures::future::join_all;
 use tracing::{Instrument, info_span};
 
 use crate::{
-    answering::{
-        Passage,
-        cost::{AnswerCost, estimate_tokens},
-        sku::find_skus,
-    },
+    answering::{Passage, cost::AnswerCost, rank::Ranker, sku::find_skus},
     catalogue::Catalogue,
     indexing::versions::{Version, Versions},
     job::JobError,
+    model::{InputRole, estimate_tokens},
     store::{Store, search::SearchFilter, versions::IndexVersion},
 };
 
@@ -35,6 +32,8 @@ pub struct Retriever {
     pub top_k: u32,
     /// Whether documents that the question names by SKU come first.
     pub names: bool,
+    /// Orders what [`Retriever::look_up`] finds.
+    pub ranker: Option<Ranker>,
 }
 
 impl Retriever {
@@ -46,7 +45,16 @@ impl Retriever {
         top_k: u32,
     ) -> Result<Vec<Passage>, JobError> {
         let (version, cost) = (self.versions.active().await?, AnswerCost::default());
-        let found = self.retrieve(&version, text, within, top_k, &cost).await;
+        let candidates = self.ranker.as_ref().map_or(top_k, |ranker| ranker.candidates.max(top_k));
+        let found = self.retrieve(&version, text, within, candidates, &cost).await;
+        let found = match (&self.ranker, found) {
+            (Some(ranker), Ok(found)) => {
+                let mut passages = ranker.rank(text, found, &cost).await;
+                passages.truncate(top_k as usize);
+                Ok(passages)
+            }
+            (_, found) => found,
+        };
         cost.account(&self.store).await;
         found
     }
@@ -63,10 +71,11 @@ impl Retriever {
     ) -> Result<Vec<Passage>, JobError> {
         let Version { index, model } = version;
         let (inputs, tokens) = ([question.to_owned()], estimate_tokens(question));
-        let embedded = model.budget.embed(&*model.embedder, &inputs, tokens, cost.jobs()).await?;
-        cost.add_embedding(embedded.tokens, model.price);
-        // The adapter ensures as many vectors as inputs.
-        let vector = embedded.vectors.first().map_or(&[][..], Vec::as_slice);
+        let (embedder, role) = (&*model.embedder, InputRole::Question);
+        let reply = model.budget.embed(embedder, role, &inputs, tokens, cost.jobs()).await?;
+        cost.add_embedding(reply.tokens, tokens, model.price);
+        // The adapter ensures as many vectors as inputs, and that one of them is usable.
+        let vector = reply.vectors.first().and_then(|vector| vector.as_deref().ok()).unwrap_or_default();
         let passages = self.search(index, vector, question, within, top_k);
         let mut passages = passages.instrument(info_span!("search")).await?;
         self.read_live(&mut passages).instrument(info_span!("live_metadata")).await;

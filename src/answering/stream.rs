@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     answering::object::Source,
+    model::Delta,
     store::{
         Store,
         answers::{ClaimedQuestion, Event, EventKind},
@@ -36,7 +37,14 @@ impl Draft {
         self.pending().events.push((EventKind::Sources, json!({ "sources": sources })));
     }
 
-    pub(super) fn push(&self, piece: &str) {
+    pub(super) fn add(&self, delta: Delta<'_>) {
+        match delta {
+            Delta::Text(piece) => self.push(piece),
+            Delta::Reset => self.reset(),
+        }
+    }
+
+    fn push(&self, piece: &str) {
         let mut pending = self.pending();
         let piece = if pending.has_begun { piece } else { piece.trim_start() };
         pending.has_begun |= !piece.is_empty();

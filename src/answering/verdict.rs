@@ -9,7 +9,7 @@ use crate::{
         },
         passage::{is_far, nearest},
     },
-    model::Completion,
+    model::{Completion, FinishReason},
 };
 
 /// Refuses because nothing was found; a human is asked for.
@@ -43,7 +43,7 @@ pub fn withhold(refusal: &str, ungrounded: Settlement, passages: &[Passage]) -> 
 /// Judges a completion by the passages and by what the customer said.
 pub fn judge(
     passages: &[Passage],
-    completion: Completion,
+    completion: &Completion,
     customer: &[&str],
     refusal: &str,
     threshold: f64,
@@ -52,10 +52,10 @@ pub fn judge(
     let text = completion.text.trim();
     let is_refusal = text.is_empty() || text.contains(refusal.trim());
     let is_doubtful = is_refusal || is_far(passages, threshold);
-    let incomplete_reason = match completion.finish_reason.as_str() {
-        "length" => Some(IncompleteReason::MaxTokens),
-        "content_filter" => Some(IncompleteReason::ContentFilter),
-        _ => None,
+    let incomplete_reason = match completion.finish_reason {
+        FinishReason::MaxTokens => Some(IncompleteReason::MaxTokens),
+        FinishReason::ContentFilter => Some(IncompleteReason::ContentFilter),
+        FinishReason::Stop => None,
     };
     let is_whole = incomplete_reason.is_none();
     Settlement {
@@ -65,7 +65,7 @@ pub fn judge(
         answer: Some(AnswerText {
             text: if text.is_empty() { refusal.to_owned() } else { text.to_owned() },
             language: None,
-            finish_reason: Some(completion.finish_reason),
+            finish_reason: Some(<&str>::from(completion.finish_reason).to_owned()),
         }),
         sources: Source::list(passages, &citations),
         citations,
@@ -94,12 +94,11 @@ mod tests {
     fn judged(distance: f64, text: &str) -> Settlement {
         let completion = Completion {
             text: text.into(),
-            finish_reason: "stop".into(),
-            input_tokens: 1,
-            output_tokens: 1,
+            finish_reason: FinishReason::Stop,
+            usage: crate::model::TokenUsage::default(),
             left: crate::model::RateLimitRemaining::default(),
         };
-        judge(&[passage(distance)], completion, &[], REFUSAL, 0.4)
+        judge(&[passage(distance)], &completion, &[], REFUSAL, 0.4)
     }
 
     fn verdict(settlement: &Settlement) -> (Option<AnswerOutcome>, Option<EscalationReason>) {

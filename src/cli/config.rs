@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Subcommand;
+use serde_json::Value;
 
-use super::{load, output};
-use crate::config::COMMENTED;
+use super::{Exit, load, output};
+use crate::config::settings_for;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Config {
@@ -24,12 +25,15 @@ pub(super) enum Config {
         /// Where to
         #[arg(default_value = "jobs.toml")]
         file: PathBuf,
+        /// The model server: one of `shopkeeper models list`
+        #[arg(long, value_name = "NAME", default_value = "openai")]
+        server: String,
     },
 }
 
 pub(super) fn config(config: Config, path: &Path) -> anyhow::Result<()> {
     match config {
-        Config::Init { file } => init(&file),
+        Config::Init { file, server } => init(&file, &server),
         Config::Check => {
             let config = load(path)?;
             output::line(format!(
@@ -41,19 +45,30 @@ pub(super) fn config(config: Config, path: &Path) -> anyhow::Result<()> {
             ));
             Ok(())
         }
-        Config::Show { json: true } => output::json(&load(path)?),
+        Config::Show { json: true } => {
+            let config = load(path)?;
+            let mut shown = serde_json::to_value(&config)?;
+            shown["from_cards"] =
+                config.from_cards.into_iter().map(|(key, card)| (key, Value::from(card))).collect();
+            output::json(&shown)
+        }
         Config::Show { json: false } => {
-            output::line(toml::to_string_pretty(&load(path)?)?.trim_end());
+            let config = load(path)?;
+            output::line(toml::to_string_pretty(&config)?.trim_end());
+            for (key, card) in &config.from_cards {
+                output::line(format!("# {key} is from the model card of {card}"));
+            }
             Ok(())
         }
     }
 }
 
 /// Never overwrites an existing file.
-fn init(file: &Path) -> anyhow::Result<()> {
+fn init(file: &Path, server: &str) -> anyhow::Result<()> {
+    let text = settings_for(server).map_err(Exit::usage)?;
     let created = std::fs::File::create_new(file);
     let mut created = created.with_context(|| format!("cannot write {}", file.display()))?;
-    created.write_all(COMMENTED.as_bytes())?;
+    created.write_all(text.as_bytes())?;
     output::line(format!("wrote {}: edit it, then run `shopkeeper config check`", file.display()));
     Ok(())
 }

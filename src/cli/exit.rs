@@ -2,8 +2,14 @@
 
 use crate::store::{Store, StoreError};
 use crate::{
-    catalogue::CatalogueError, config::ConfigError, daemon::Parts, daemon::plan::PlanError, job::JobError,
-    model::ModelError, store::jobs::WaitsFor, sync::report::SyncError,
+    catalogue::CatalogueError,
+    config::ConfigError,
+    daemon::Parts,
+    daemon::plan::PlanError,
+    job::JobError,
+    model::{ModelError, ModelFault},
+    store::jobs::WaitsFor,
+    sync::report::SyncError,
 };
 
 const FAILED: u8 = 1;
@@ -40,7 +46,7 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         return matches!(error, StoreError::Unreachable(_)).then_some(UNREACHABLE);
     }
     if let Some(error) = cause.downcast_ref::<ModelError>() {
-        let is_down = matches!(error, ModelError::Unavailable { .. } | ModelError::Refused { .. });
+        let is_down = matches!(error.fault, ModelFault::Unavailable { .. } | ModelFault::Refused);
         return is_down.then_some(UNREACHABLE);
     }
     if let Some(error) = cause.downcast_ref::<CatalogueError>() {
@@ -57,7 +63,11 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
                 Some(UNREACHABLE)
             }
             JobError::Withheld { .. } => Some(REFUSED),
-            JobError::Retry(_) | JobError::Dead(_) | JobError::Rejected { .. } | JobError::LeaseLost => None,
+            JobError::Retry(_)
+            | JobError::Faulty(_)
+            | JobError::Dead(_)
+            | JobError::Rejected { .. }
+            | JobError::LeaseLost => None,
         };
     }
     if let Some(error) = cause.downcast_ref::<PlanError>() {

@@ -7,8 +7,9 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::{open_parts, output, selected_sources};
+use crate::config::Embedding;
 use crate::daemon::{self, Parts, plan};
-use crate::indexing::versions::Version;
+use crate::indexing::versions::{Model, Version};
 
 #[derive(Debug, Args)]
 pub(super) struct Plan {
@@ -24,7 +25,24 @@ pub(super) async fn plan(arguments: Plan, path: &Path) -> Result<()> {
     let (config, _, parts) = open_parts(path).await?;
     let active = parts.versions.planned().await?;
     let plans = plans(&parts, &active, &selected_sources(&config, arguments.source)).await?;
+    for (embedding, model) in config.embeddings().zip(parts.versions.models()) {
+        if let Some(difference) = card_difference(embedding, model) {
+            output::note(difference);
+        }
+    }
     if arguments.json { plans.iter().try_for_each(output::json) } else { show(&plans) }
+}
+
+/// Says how documents are embedded, if the model's card says otherwise than the index was made with.
+pub(super) fn card_difference(embedding: &Embedding, model: &Model) -> Option<String> {
+    let (card, made_with) = (&embedding.document, &model.chunking.form);
+    (card != made_with).then(|| {
+        format!(
+            "documents of {} are embedded with the prefix {:?}, as the index was made; its model card says {:?}: write \
+             embedding.document to embed all documents anew",
+            model.model.name, made_with.prefix, card.prefix
+        )
+    })
 }
 
 pub(super) async fn plans(parts: &Parts, version: &Version, sources: &[String]) -> Result<Vec<plan::Plan>> {

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use clap::Subcommand;
 
-use super::{
-    ask, config, doctor, eval, index, jobs, manual, migrate, pause, plan, queue, refresh, run, schedule,
-    search, session, status, sync, token, trigger,
-};
 #[cfg(feature = "embedded")]
-use super::{demo, models};
+use super::demo;
+use super::{
+    ask, config, doctor, eval, index, jobs, manual, migrate, models, pause, plan, queue, refresh, run,
+    schedule, search, session, status, sync, token, trigger,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -68,8 +68,7 @@ pub(super) enum Verb {
     Completions(manual::Completions),
     /// Write the manual pages
     Man(manual::Man),
-    /// Serve offline models with OpenAI's protocol on loopback
-    #[cfg(feature = "embedded")]
+    /// List what is known of models, check the configured servers, or serve offline models
     #[command(subcommand)]
     Models(models::Models),
 }
@@ -79,8 +78,7 @@ impl Verb {
         match self {
             #[cfg(feature = "embedded")]
             Self::Demo(demo) => demo::demo(demo).await,
-            #[cfg(feature = "embedded")]
-            Self::Models(models) => models::models(models).await,
+            Self::Models(verb) => models::models(verb, config).await,
             Self::Config(verb) => config::config(verb, config),
             Self::Run(run) => run::run(run, config).await,
             Self::Migrate(migrate) => migrate::migrate(migrate, config).await,

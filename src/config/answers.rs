@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
+use serde_json::Value as Json;
+
 use super::defaults::{at_most, count, seconds};
-use super::{ReadError, Section, Setting, Shown, Table, endpoint::Endpoint, table};
-use crate::answering::{cost::Prices, job::AnswerLimits, prompt::PromptSettings};
+use super::{ReadError, Section, Setting, Shown, Table, Value, endpoint::Endpoint, table, value::wrong};
+use crate::answering::{cost::Prices, job::AnswerLimits, prompt::PromptSettings, prompt::Temperature};
+use crate::model::learned::{MaxTokensParameter, SystemRole};
 
 /// How passages are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
@@ -26,6 +29,9 @@ table! {
         top_k: NonZeroU32 = get(count(5)),
         retrieval: Retrieval = get(Retrieval::Hybrid),
         prompt: PromptSettings = flat(),
+        max_tokens_parameter: Option<MaxTokensParameter> = get(None),
+        stream: Option<bool> = get(None),
+        system_role: Option<SystemRole> = get(None),
         limits: AnswerLimits = flat(),
         escalate_above_distance: f64 = with(|section, key| at_most(section, key, 0.4, 2.0)),
         refusal: BTreeMap<String, String> = table(),
@@ -38,7 +44,7 @@ table! {
 table! {
     PromptSettings, section {
         system = "system_prompt": get(String::new()),
-        temperature: with(|section, key| at_most(section, key, 0.3, 2.0)),
+        temperature: get(Temperature::Value(0.3)),
         max_tokens: get(count(500)),
     }
 }
@@ -63,6 +69,26 @@ fn request_timeout(section: &Section<'_>, _: &str) -> Result<Duration, ReadError
     let request = section.inherited("openai.timeout", seconds(60));
     let whole = section.get("timeout", seconds(60));
     Ok(request?.min(whole?))
+}
+
+impl Setting for Temperature {
+    fn read(value: &Value) -> Result<Self, String> {
+        let expected = "a number from 0 to 2, or \"default\"";
+        match value {
+            Value::Text(text) if text == "default" => Ok(Self::Default),
+            other => match f64::read(other) {
+                Ok(temperature) if temperature <= 2.0 => Ok(Self::Value(temperature)),
+                _ => wrong(expected, other),
+            },
+        }
+    }
+
+    fn show(&self) -> Json {
+        match self {
+            Self::Default => "default".into(),
+            Self::Value(temperature) => (*temperature).into(),
+        }
+    }
 }
 
 /// Texts by language. English is always among them, as the fallback.

@@ -12,6 +12,10 @@ pub(super) const fn seconds(number: u64) -> Duration {
     Duration::from_secs(number)
 }
 
+pub(super) const fn milliseconds(number: u64) -> Duration {
+    Duration::from_millis(number)
+}
+
 pub(super) const fn days(number: u64) -> Duration {
     Duration::from_hours(24 * number)
 }

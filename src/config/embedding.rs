@@ -5,10 +5,13 @@ use std::{num::NonZeroU32, time::Duration};
 use serde_json::{Value as Json, json};
 
 use super::defaults::{count, seconds};
-use super::{ReadError, Section, Setting, Value, endpoint::Endpoint, table, value::wrong};
+use super::{
+    ReadError, Section, Setting, Value, access::extra_body, endpoint::Endpoint, table, value::wrong,
+};
+use crate::model::{InputForm, learned::EncodingFormat};
 
 /// pgvector's own limit for an HNSW index on `halfvec`.
-const MAX_DIMENSIONS: u32 = 4000;
+pub(super) const MAX_DIMENSIONS: u32 = 4000;
 
 table! {
     /// `[embedding]`: how texts become vectors.
@@ -25,12 +28,25 @@ table! {
         chunk_overlap: u32 = get(50),
         cache_entries: u32 = get(1_000_000),
         usd_per_million_tokens: f64 = get(0.02),
+        document: InputForm = table(),
+        /// Whether the settings themselves say how documents are embedded.
+        has_own_document: bool = hidden(|section: &Section<'_>, _: &str| Ok(section.is_written("document"))),
+        question: InputForm = table(),
+        dimensions_parameter: Option<bool> = get(None),
+        encoding_format: Option<EncodingFormat> = get(None),
         /// A second model, for the index version that is to replace the current one.
         next: Option<Box<Embedding>> = optional_table(),
     }
     check {
         check_sizes(section, chunk_tokens, chunk_overlap, max_input_tokens, max_request_tokens);
         check_next(section, &model, dimensions, &next);
+    }
+}
+
+table! {
+    InputForm, section {
+        prefix: get(String::new()),
+        extra_body: with(extra_body),
     }
 }
 
@@ -44,7 +60,13 @@ fn own<T: Setting>(section: &Section<'_>, key: &str, default: T) -> Result<T, Re
 }
 
 fn dimensions(section: &Section<'_>, key: &str) -> Result<NonZeroU32, ReadError> {
-    let dimensions = own(section, key, count(1536))?;
+    let Some(dimensions) = section.optional::<NonZeroU32>(key)? else {
+        let model = section.optional::<String>("model")?.unwrap_or_default();
+        let message = format!(
+            "is required, because there is no model card of {model:?}: write dimensions = N, the length of its vectors"
+        );
+        return Err(section.fault(key, message));
+    };
     if dimensions.get() <= MAX_DIMENSIONS {
         return Ok(dimensions);
     }

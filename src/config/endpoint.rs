@@ -3,9 +3,10 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use secrecy::SecretString;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use url::{Host, Url};
 
+use super::access::{NamedValues, elsewhere, extra_body, is_secret, named_values, quoted};
 use super::{ReadError, Section, Setting, Table, Value, defaults::count, table};
 use crate::address::HttpUrl;
 
@@ -16,9 +17,12 @@ const REQUESTS_PER_MINUTE: u32 = 3000;
 const TOKENS_PER_MINUTE: u32 = 1_000_000;
 
 table! {
-    /// A model server: `[openai]`, from which `[embedding]` and `[answers]` inherit.
+    /// A model server: `[openai]`, from which `[embedding]`, `[answers]` and `[rerank]` inherit.
     pub struct Endpoint, section {
-        base_url: HttpUrl = get(openai()),
+        base_url: HttpUrl = with(base_url),
+        headers: NamedValues = with(named_values),
+        query: NamedValues = with(named_values),
+        extra_body: Map<String, Json> = with(extra_body),
         api_key: Option<SecretString> = with(api_key),
         requests_per_minute: RateLimit = with(|section, key| rate_limit(section, key, REQUESTS_PER_MINUTE)),
         tokens_per_minute: RateLimit = with(|section, key| rate_limit(section, key, TOKENS_PER_MINUTE)),
@@ -29,10 +33,29 @@ pub(super) fn openai() -> HttpUrl {
     OPENAI.parse().expect("it is an https address")
 }
 
+/// A query would end up in the middle of each address.
+fn base_url(section: &Section<'_>, key: &str) -> Result<HttpUrl, ReadError> {
+    section.checked(key, openai(), |base_url: &HttpUrl| {
+        let pairs: Vec<_> = base_url.expose().query_pairs().collect();
+        if base_url.expose().query().is_none() {
+            return Ok(());
+        }
+        let written = pairs.iter().map(|(name, value)| {
+            if is_secret(name) { elsewhere(name) } else { format!("{} = {:?}", quoted(name), &**value) }
+        });
+        let query = written.collect::<Vec<_>>().join(", ");
+        Err(format!("must not have a query: write query = {{ {query} }} beside it"))
+    })
+}
+
 /// OpenAI's own server needs a key; local ones often need none.
 fn api_key(section: &Section<'_>, key: &str) -> Result<Option<SecretString>, ReadError> {
     let (api_key, base_url) = (section.get(key, None::<SecretString>)?, section.get("base_url", openai())?);
-    if api_key.is_some() || base_url != openai() || section.path() == "openai" {
+    if api_key.is_some()
+        || section.is_present("headers")
+        || base_url != openai()
+        || section.path() == "openai"
+    {
         return Ok(api_key);
     }
     Err(if section.is_written("base_url") {

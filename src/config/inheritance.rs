@@ -23,7 +23,9 @@ pub(super) fn default_addresses(tree: &mut Entries, reader: &Reader<'_>) {
     }
 }
 
-/// The keys of a server except its API key.
+/// The keys that go with their server alone.
+const ACCESS: [&str; 4] = ["api_key", "headers", "query", "extra_body"];
+/// The other keys of a server.
 const SERVER: [&str; 3] = ["base_url", "requests_per_minute", "tokens_per_minute"];
 
 /// Lets `[embedding]` and `[answers]` inherit from `[openai]`, and `[embedding.next]` from `[embedding]`.
@@ -36,6 +38,9 @@ pub(super) fn inherit(tree: &mut Entries, reader: &Reader<'_>) {
     if let Some(answers) = table(tree, "answers") {
         inherit_server(answers, "openai", &openai, reader);
         inherit_key(answers, "openai", &openai, "timeout", "openai.timeout");
+    }
+    if let Some(Node { value: Value::Table(rerank), .. }) = tree.get_mut("rerank") {
+        inherit_server(rerank, "openai", &openai, reader);
     }
     let Some(embedding) = table(tree, "embedding") else { return };
     inherit_server(embedding, "openai", &openai, reader);
@@ -51,14 +56,16 @@ pub(super) fn inherit(tree: &mut Entries, reader: &Reader<'_>) {
     }
 }
 
-/// Inherits the keys of a server. The API key goes with its server and is never sent to another one.
+/// Inherits the keys of a server. A key or a header goes with its server and is never sent to another one.
 fn inherit_server(heir: &mut Entries, section: &str, above: &Entries, reader: &Reader<'_>) {
     let server = |entries: &Entries| {
         entries.get("base_url").map_or_else(|| Ok(openai()), |node| reader.value::<HttpUrl>(node))
     };
     let is_other = |own: HttpUrl| server(above).is_ok_and(|above| above != own);
     if !heir.contains_key("base_url") || !server(heir).is_ok_and(is_other) {
-        inherit_key(heir, section, above, "api_key", "api_key");
+        for key in ACCESS {
+            inherit_key(heir, section, above, key, key);
+        }
     }
     for key in SERVER {
         inherit_key(heir, section, above, key, key);
@@ -66,7 +73,7 @@ fn inherit_server(heir: &mut Entries, section: &str, above: &Entries, reader: &R
 }
 
 /// The table at a key, created if it was left out; `None` if the key holds another type.
-fn table<'a>(tree: &'a mut Entries, key: &str) -> Option<&'a mut Entries> {
+pub(super) fn table<'a>(tree: &'a mut Entries, key: &str) -> Option<&'a mut Entries> {
     let empty = || Node::new(Value::Table(Entries::new()), Origin::Default);
     match &mut tree.entry(key.to_owned()).or_insert_with(empty).value {
         Value::Table(entries) => Some(entries),

@@ -59,12 +59,24 @@ impl<'a> Section<'a> {
         let entries = node.and_then(|node| match &node.value {
             Value::Table(entries) => Some(entries),
             other => {
-                self.fault(key, format!("must be a table, not {}", other.kind()));
+                let path = node.inherited_from.clone().unwrap_or_else(|| self.path_of(key));
+                self.reader.fault(&node.origin, path, format!("must be a table, not {}", other.kind()));
                 None
             }
         });
         let origin = node.map_or(&self.origin, |node| &node.origin).clone();
-        Section::new(self.reader, self.path_of(key), origin, entries)
+        // A fault in an inherited table is where the table was written.
+        let path = node.and_then(|node| node.inherited_from.clone()).unwrap_or_else(|| self.path_of(key));
+        Section::new(self.reader, path, origin, entries)
+    }
+
+    /// The keys of a table that belong to the operator.
+    pub(crate) fn entries_of(&self, key: &str) -> Result<Option<&'a Entries>, ReadError> {
+        match self.node(key).map(|node| &node.value) {
+            None => Ok(None),
+            Some(Value::Table(entries)) => Ok(Some(entries)),
+            Some(other) => Err(self.fault(key, format!("must be a table, not {}", other.kind()))),
+        }
     }
 
     pub(crate) fn table<T: Table>(&self, key: &str) -> Result<T, ReadError> {

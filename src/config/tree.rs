@@ -72,6 +72,23 @@ pub(crate) fn parse(text: &str) -> Result<Entries, Fault> {
     Ok(entries(table.get_ref(), &at))
 }
 
+/// A value that is nowhere in the file.
+pub(crate) fn convert_json(value: &serde_json::Value) -> Value {
+    let node = |value| Node::new(convert_json(value), Origin::Default);
+    match value {
+        serde_json::Value::String(text) => Value::Text(text.clone()),
+        serde_json::Value::Number(number) => {
+            number.as_i64().map_or_else(|| Value::Float(number.as_f64().unwrap_or_default()), Value::Integer)
+        }
+        serde_json::Value::Bool(boolean) => Value::Boolean(*boolean),
+        serde_json::Value::Array(items) => Value::List(items.iter().map(node).collect()),
+        serde_json::Value::Object(keys) => {
+            Value::Table(keys.iter().map(|(key, value)| (key.clone(), node(value))).collect())
+        }
+        serde_json::Value::Null => Value::Text(String::new()),
+    }
+}
+
 fn line_of(text: &str, offset: usize) -> usize {
     1 + text.get(..offset).unwrap_or(text).matches('\n').count()
 }

@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::tree::Value;
 
+mod auto;
 mod option;
 mod secret;
 mod word;

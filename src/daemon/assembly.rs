@@ -25,7 +25,7 @@ use crate::{
 mod models;
 mod sources;
 
-use models::{composer, versions};
+use models::{composer, ranker, versions};
 use sources::sources;
 
 /// The jobs of a configuration, ready to run.
@@ -53,6 +53,7 @@ pub async fn prepare(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     let parts = assemble(config, store).await?;
     super::declare_kinds(store).await?;
     store.open_index(&config.embedding.model, config.embedding.dimensions.get()).await?;
+    parts.versions.keep_forms().await?;
     Ok(parts)
 }
 
@@ -83,8 +84,9 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         live: catalogues(&is_live),
         top_k: config.answers.top_k.get(),
         names: config.answers.retrieval == Retrieval::Hybrid,
+        ranker: ranker(config, store, &waiting)?,
     });
-    let composer = Arc::new(composer(config, store, &waiting)?);
+    let composer = Arc::new(composer(config, store, &waiting).await?);
     let answer = Arc::new(AnswerQuestion {
         store: store.clone(),
         retriever: retriever.clone(),

@@ -1,7 +1,7 @@
 //! An OpenAI-compatible model server on loopback: for the demo, the tests and the benchmarks.
 //!
 //! It implements the wire format of `/v1/embeddings` (float and base64), `/v1/chat/completions` (JSON and server-sent
-//! events) and `/v1/models`, so that calls take the same path as in production. It accepts any model name, which the
+//! events), `/v1/rerank` and `/v1/models`, so that calls take the same path as in production. It accepts any model name, which the
 //! answer repeats, and any bearer token or none. Answers are deterministic: equal requests get equal answers.
 //!
 //! [`Embedder`] and [`Completer`] are the models; a [`Script`] makes them fail as a real endpoint fails. Three more
@@ -29,7 +29,9 @@ mod extractive;
 mod fault;
 mod hash;
 mod minilm;
+mod quirk;
 mod reply;
+mod rerank;
 mod routes;
 mod script;
 mod server;
@@ -41,6 +43,7 @@ use std::{num::NonZeroU16, time::Duration};
 
 pub use fault::{Fault, Operation};
 pub use minilm::Minilm;
+pub use quirk::Quirk;
 pub use script::Script;
 pub use server::{OfflineServer, serve};
 

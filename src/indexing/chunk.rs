@@ -1,5 +1,7 @@
 //! Chunks: the parts of documents that are embedded and searched.
 
+use crate::model::InputForm;
+
 /// A part of a document's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
@@ -12,15 +14,19 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// Identifies the input. Chunks of one model with the same hash have the same vector.
-    pub fn hash(&self) -> InputHash {
-        let mut hash = [0; 16];
-        blake3::Hasher::new().update(self.input.as_bytes()).finalize_xof().fill(&mut hash);
-        InputHash(hash)
+    /// Identifies the vector. Chunks of one model with the same hash have the same one.
+    pub fn hash(&self, form: &InputForm) -> InputHash {
+        let mut hash = blake3::Hasher::new();
+        if !form.is_plain() {
+            hash.update(form.text().as_bytes()).update(&[0]);
+        }
+        let mut half = [0; 16];
+        hash.update(self.input.as_bytes()).finalize_xof().fill(&mut half);
+        InputHash(half)
     }
 }
 
-/// The first half of the BLAKE3 hash of a chunk's input.
+/// The first half of the BLAKE3 hash of a chunk's input, and of what the model wants with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InputHash(pub [u8; 16]);
 

@@ -13,6 +13,7 @@ use crate::{
         cuts::{cuts, pieces},
         tokenizer,
     },
+    model::InputForm,
 };
 
 /// The embedding model's own way to count.
@@ -66,6 +67,8 @@ pub struct Chunking {
     pub overlap: usize,
     /// Tokens of one input of the model, title counted.
     pub max_input_tokens: usize,
+    /// What the model wants with each document.
+    pub form: InputForm,
 }
 
 impl Chunking {
@@ -77,7 +80,8 @@ impl Chunking {
         if whole.tokens as usize <= self.chunk_tokens.min(self.max_input_tokens) {
             return vec![whole];
         }
-        let room = self.max_input_tokens.saturating_sub(self.tokenizer.count(&title) + 1).max(1);
+        let beside = self.tokenizer.count(&title) + self.prefix_tokens();
+        let room = self.max_input_tokens.saturating_sub(beside + 1).max(1);
         let size = self.chunk_tokens.min(room);
         let overlap = self.overlap.min(size.saturating_sub(1));
         let text = document.text.as_str();
@@ -111,6 +115,10 @@ impl Chunking {
         splitter.chunks(title).next().unwrap_or_default().to_owned().into()
     }
 
+    fn prefix_tokens(&self) -> usize {
+        if self.form.prefix.is_empty() { 0 } else { self.tokenizer.count(&self.form.prefix) }
+    }
+
     fn chunk(&self, title: &str, content: &str) -> Chunk {
         // A text that begins with its title says it once.
         let input = if title.is_empty() || content.starts_with(title) {
@@ -120,7 +128,8 @@ impl Chunking {
         } else {
             format!("{title}\n{content}")
         };
-        let tokens = u32::try_from(self.tokenizer.count(&input)).unwrap_or(u32::MAX);
+        let count = self.tokenizer.count(&input) + self.prefix_tokens();
+        let tokens = u32::try_from(count).unwrap_or(u32::MAX);
         Chunk { content: content.to_owned(), input, tokens }
     }
 
@@ -140,7 +149,8 @@ impl Chunking {
             Tokenizer::Cl100kBase => "cl100k_base".to_owned(),
             Tokenizer::File(_, digest) => digest.to_string(),
         };
-        format!("{} {} {} {tokenizer}", self.chunk_tokens, self.overlap, self.max_input_tokens)
+        let form = if self.form.is_plain() { String::new() } else { format!(" {}", self.form.text()) };
+        format!("{} {} {} {tokenizer}{form}", self.chunk_tokens, self.overlap, self.max_input_tokens)
     }
 }
 

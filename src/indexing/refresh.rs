@@ -30,6 +30,7 @@ mod draft;
 mod embed;
 pub mod estimate;
 mod halving;
+mod isolate;
 mod load;
 mod write;
 
@@ -166,8 +167,7 @@ impl RefreshDocument {
         let loaded = self.load(version, source, requests, &mut results).await;
         let drafts = draft_all(version, source, loaded, &mut results).await;
         let vectors = self.look_up(version, &drafts).await;
-        let drafts = self.embed(version, requests, drafts, vectors, &mut results).await;
-        self.write(version, newest, drafts, &mut results).await;
+        self.embed_and_write(version, newest, requests, drafts, vectors, &mut results).await;
         results
     }
 }

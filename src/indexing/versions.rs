@@ -12,7 +12,7 @@ use crate::{
     job::{JobError, OUTAGE},
     model::{Embedder, EmbeddingModel, rate_limit::Budget},
     store::{
-        Store,
+        Store, StoreError,
         versions::{IndexState, IndexVersion},
     },
 };
@@ -36,6 +36,18 @@ pub struct Model {
     pub limits: BatchLimits,
     /// Dollars per million tokens.
     pub price: f64,
+}
+
+impl Model {
+    fn is_of(&self, name: &str, dimensions: i32) -> bool {
+        self.model.name == name && i64::from(self.model.dimensions) == i64::from(dimensions)
+    }
+
+    /// The inputs of one request: what the settings say, or what the server taught.
+    pub fn most_inputs(&self) -> usize {
+        let learned = self.embedder.learned().lessons().max_inputs;
+        learned.map_or(self.limits.items, |most| most.clamp(1, self.limits.items))
+    }
 }
 
 /// An index version and the model of its vectors.
@@ -82,10 +94,19 @@ impl Versions {
 
     /// The model of a version, if the settings have it.
     pub fn model(&self, index: &IndexVersion) -> Option<&Arc<Model>> {
-        self.models.iter().find(|known| {
-            known.model.name == index.model
-                && i64::from(known.model.dimensions) == i64::from(index.dimensions)
-        })
+        self.models.iter().find(|known| known.is_of(&index.model, index.dimensions))
+    }
+
+    /// Records what the settings give each version's model with documents.
+    pub async fn keep_forms(&self) -> Result<(), StoreError> {
+        for known in self.store.document_forms().await? {
+            let model = self.models.iter().find(|model| model.is_of(&known.model, known.dimensions));
+            if let Some(form) = model.map(|model| &model.chunking.form).filter(|form| **form != known.form.0)
+            {
+                self.store.set_document_form(known.version, form).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The versions to write, the active one first. If they cannot be read, because a connection hangs, the last ones read

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     catalogue::CatalogueError,
     job::Attempt,
-    model::ModelError,
+    model::{ModelError, ModelFault},
     store::{
         StoreError,
         jobs::{AfterFailure, WaitsFor},
@@ -19,6 +19,10 @@ pub enum JobError {
     /// The next attempt may succeed; this one counts, and the wait doubles.
     #[error("{0}")]
     Retry(String),
+    /// A model server answers nonsense, or fails on this job's input and not on others: the next attempt runs alone, and
+    /// the third is the last.
+    #[error("{0}")]
+    Faulty(String),
     /// The failure is not this job's fault: the job waits, and the attempt does not count.
     #[error("{reason}")]
     Snooze { after: Duration, reason: String },
@@ -51,6 +55,7 @@ impl JobError {
         match self {
             Self::Dead(_) | Self::Rejected { .. } => true,
             Self::Retry(_) => attempt.is_last,
+            Self::Faulty(_) => attempt.is_last || attempt.number >= FAULTY_ATTEMPTS,
             Self::Snooze { .. } | Self::Withheld { .. } | Self::LeaseLost => false,
         }
     }
@@ -64,12 +69,15 @@ impl JobError {
     pub fn after(&self, backoff: Backoff, attempt: u32, random: f64) -> Option<AfterFailure> {
         Some(match self {
             Self::Retry(_) => AfterFailure::Retry(backoff.after(attempt, random)),
+            Self::Faulty(_) if attempt < FAULTY_ATTEMPTS => {
+                AfterFailure::Crash(backoff.after(attempt, random))
+            }
             Self::LeaseLost => return None,
             Self::Snooze { after, .. } => AfterFailure::Snooze(spread(*after, random), None),
             Self::Withheld { after, by, .. } => {
                 AfterFailure::Snooze(spread(*after, random), Some(by.clone()))
             }
-            Self::Dead(_) => AfterFailure::Dead { rejected_by: None },
+            Self::Faulty(_) | Self::Dead(_) => AfterFailure::Dead { rejected_by: None },
             Self::Rejected { server, .. } => AfterFailure::Dead { rejected_by: Some(server.clone()) },
         })
     }
@@ -100,6 +108,9 @@ const LONGEST_JITTER: Duration = Duration::from_mins(1);
 fn spread(after: Duration, random: f64) -> Duration {
     after.saturating_add((after / 5).min(LONGEST_JITTER).mul_f64(random))
 }
+
+/// Attempts of a job whose input the model server fails on.
+const FAULTY_ATTEMPTS: u32 = 3;
 
 /// How long a job waits for another job.
 pub const BUSY: Duration = Duration::from_secs(1);
@@ -135,18 +146,15 @@ impl From<CatalogueError> for JobError {
 
 impl From<ModelError> for JobError {
     fn from(error: ModelError) -> Self {
-        match error {
-            ModelError::Unavailable { retry_after, .. } => {
-                Self::Snooze { after: retry_after.unwrap_or(OUTAGE), reason: error.to_string() }
+        let reason = error.to_string();
+        match error.fault {
+            ModelFault::Unavailable { retry_after, .. } => {
+                Self::Snooze { after: retry_after.unwrap_or(OUTAGE), reason }
             }
-            // Someone has to pay or correct the key first.
-            ModelError::Refused { .. } => {
-                Self::Snooze { after: Duration::from_mins(1), reason: error.to_string() }
-            }
-            ModelError::Nonsense { .. } | ModelError::NoVector { .. } => Self::Retry(error.to_string()),
-            ModelError::Rejected { ref server, .. } => {
-                Self::Rejected { server: server.clone(), reason: error.to_string() }
-            }
+            // Someone has to pay or correct a setting first.
+            ModelFault::Refused => Self::Snooze { after: Duration::from_mins(1), reason },
+            ModelFault::Nonsense => Self::Faulty(reason),
+            ModelFault::Rejected => Self::Rejected { server: error.server, reason },
         }
     }
 }

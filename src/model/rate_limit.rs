@@ -10,7 +10,10 @@ use futures::FutureExt;
 use tracing::{Instrument, info_span};
 
 use crate::{
-    model::{Completer, Completion, Embedder, Embeddings, OnDelta, Prompt},
+    model::{
+        Completer, Completion, Embedder, Embeddings, InputRole, OnDelta, Prompt, Reranker, Reranking,
+        learned::Learned,
+    },
     store::{
         Store,
         budgets::{ModelAddress, Rates},
@@ -78,20 +81,22 @@ impl Budget {
     pub async fn embed(
         &self,
         embedder: &dyn Embedder,
+        role: InputRole,
         inputs: &[String],
         tokens: u64,
         jobs: &[JobRef],
     ) -> Result<Embeddings, AskError> {
-        let asking = self.begin(tokens, jobs).await?;
+        let asking = self.begin(tokens, inputs.len() > 1, jobs).await?;
         let span = info_span!(
             "embeddings",
             gen_ai.operation.name = "embeddings",
             gen_ai.request.model = self.model.model
         );
         let again = || asking.again().boxed();
-        let reply = embedder.embed(inputs, &again).instrument(span).await;
+        let reply = embedder.embed(role, inputs, &again).instrument(span).await;
+        self.keep(embedder.learned()).await;
         let reply = asking.end("embedding", reply, |embedded| (embedded.tokens, embedded.left)).await?;
-        telemetry::model_charged(&self.model.model, "input", reply.tokens);
+        telemetry::model_charged(&self.model.model, "input", reply.tokens.unwrap_or(tokens));
         Ok(reply)
     }
 
@@ -100,26 +105,64 @@ impl Budget {
         &self,
         completer: &dyn Completer,
         prompt: &Prompt,
-        heard: Option<&OnDelta<'_>>,
+        on_delta: Option<&OnDelta<'_>>,
         tokens: u64,
         jobs: &[JobRef],
     ) -> Result<Completion, AskError> {
-        let asking = self.begin(tokens, jobs).await?;
+        let asking = self.begin(tokens, false, jobs).await?;
         let span =
             info_span!("chat", gen_ai.operation.name = "chat", gen_ai.request.model = self.model.model);
         let again = || asking.again().boxed();
-        let reply = completer.complete(prompt, heard, &again).instrument(span).await;
-        let charged =
-            |reply: &Completion| (reply.input_tokens.saturating_add(reply.output_tokens), reply.left);
-        let reply = asking.end("chat", reply, charged).await?;
-        telemetry::model_charged(&self.model.model, "input", reply.input_tokens);
-        telemetry::model_charged(&self.model.model, "output", reply.output_tokens);
+        let reply = completer.complete(prompt, on_delta, &again).instrument(span).await;
+        self.keep(completer.learned()).await;
+        let charged = |Completion { usage, left, .. }: &Completion| {
+            ((!usage.is_estimated).then(|| usage.input.saturating_add(usage.output)), *left)
+        };
+        let usage = reply.as_ref().map_or_else(|error| error.spent, |reply| reply.usage);
+        telemetry::model_charged(&self.model.model, "input", usage.input);
+        telemetry::model_charged(&self.model.model, "output", usage.output);
+        asking.end("chat", reply, charged).await
+    }
+
+    /// Orders texts by how well they answer a question; `tokens` is about what they have. Otherwise like
+    /// [`Budget::embed`].
+    pub async fn rerank(
+        &self,
+        reranker: &dyn Reranker,
+        question: &str,
+        texts: &[String],
+        tokens: u64,
+        jobs: &[JobRef],
+    ) -> Result<Reranking, AskError> {
+        let asking = self.begin(tokens, false, jobs).await?;
+        let span =
+            info_span!("rerank", gen_ai.operation.name = "rerank", gen_ai.request.model = self.model.model);
+        let reply = reranker.rerank(question, texts).instrument(span).await;
+        let reply = asking.end("rerank", reply, |reranked| (reranked.tokens, reranked.left)).await?;
+        telemetry::model_charged(&self.model.model, "input", reply.tokens.unwrap_or(tokens));
         Ok(reply)
     }
 
-    async fn begin<'a>(&'a self, tokens: u64, jobs: &'a [JobRef]) -> Result<BudgetedRequest<'a>, AskError> {
+    /// Stores what the server taught, for all daemons, and says it once.
+    pub async fn keep(&self, learned: &Learned) {
+        let Some((lessons, new)) = learned.unstored() else { return };
+        let ModelAddress { server, model } = &self.model;
+        for lesson in new.values() {
+            tracing::info!(server, model, "{model} at {server} wants another form: {lesson}");
+        }
+        if let Err(error) = self.store.keep_lessons(&self.model, &lessons).await {
+            tracing::debug!(%error, "what a model server taught could not be stored: {error}");
+        }
+    }
+
+    async fn begin<'a>(
+        &'a self,
+        tokens: u64,
+        is_batch: bool,
+        jobs: &'a [JobRef],
+    ) -> Result<BudgetedRequest<'a>, AskError> {
         self.take(tokens, jobs).instrument(info_span!("budget")).await.map_err(AskError::Withheld)?;
-        Ok(BudgetedRequest::new(self, tokens, jobs))
+        Ok(BudgetedRequest::new(self, tokens, is_batch, jobs))
     }
 
     fn slice(&self) -> MutexGuard<'_, Slice> {

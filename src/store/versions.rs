@@ -5,9 +5,11 @@ use crate::words::words;
 
 mod builder;
 mod coverage;
+mod forms;
 mod hnsw;
 
 pub use coverage::{Coverage, IndexStatus};
+pub use forms::DocumentForm;
 
 words! {
     /// The states of an index version.

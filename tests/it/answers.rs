@@ -118,11 +118,18 @@ async fn an_empty_index_refuses_without_asking_the_model_and_hands_over() {
 }
 
 #[tokio::test]
-async fn a_question_that_the_model_never_answers_fails_and_hands_over() {
+async fn a_question_that_the_model_answers_with_nonsense_gets_the_fallback_and_a_human_after_two_requests() {
     let (world, daemon) = shop_with_daemon().await;
     world.script().always(Operation::Completions, Fault::BadJson);
     let answer = daemon.ask(&world, question(PRICE)).await;
-    assert_fields(&answer, json!({ "status": "failed", "escalation": { "reason": "failed" }, "attempt": 3 }));
+    assert_fields(
+        &answer,
+        json!({ "outcome": "fallback", "escalation": { "reason": "failed" }, "attempt": 1 }),
+    );
+    assert_eq!(
+        (&answer["answer"]["text"], world.completion_requests()),
+        (&json!("We will get back to you."), 2)
+    );
     assert_contains(as_text(&answer["error"]), "not the JSON");
     daemon.stop().await;
 }
@@ -203,7 +210,8 @@ async fn what_is_said_without_the_model_is_in_the_language_of_the_customer_also_
 async fn a_passing_fault_of_the_model_is_not_seen_by_the_caller() {
     let (world, daemon) = shop_with_daemon().await;
     world.script().queue(Operation::Completions, [Fault::Nonsense]);
-    assert_fields(&daemon.ask(&world, question(PRICE)).await, json!({ "status": "completed", "attempt": 2 }));
+    assert_fields(&daemon.ask(&world, question(PRICE)).await, json!({ "status": "completed", "attempt": 1 }));
+    assert_eq!(world.completion_requests(), 2);
     daemon.stop().await;
 }
 

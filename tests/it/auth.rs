@@ -75,7 +75,7 @@ async fn every_route_asks_for_its_scope_and_shows_a_client_its_own_alone() {
     let (world, daemon) = closed().await;
     world.execute("insert into shopkeeper.webhook values ('hook', '{answer.failed}')").await;
     let chat = token(&world, "chat", &[Scope::AnswersWrite, Scope::AnswersRead], None).await;
-    world.script().always(Operation::Completions, Fault::BadJson);
+    world.script().always(Operation::Completions, status(400));
     let (_, answer) = ask(&daemon, &chat, in_session("Kettle?")).await;
     let id = id_of(&answer);
     world.until_count(1, "delivery").await;

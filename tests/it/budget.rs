@@ -112,12 +112,18 @@ async fn what_a_search_and_an_answer_that_fails_cost_is_counted() {
     let searched: i64 = world.value(tokens).await;
     assert!(searched > 0);
 
-    // Its question is embedded three times, and the model answers none of them.
+    // Its question is embedded twice, and the model answers neither, but is paid.
     world.script().always(Operation::Completions, Fault::WrongCount);
     let id = world.ask_by_sql(KETTLE).await;
     let workers = world.workers();
-    world.until_some(&format!("answer where status = 'failed' and id = '{id}'")).await;
-    assert_eq!(world.value::<i64>(tokens).await, 4 * searched);
+    world.until_some(&format!("answer where outcome = 'fallback' and id = '{id}'")).await;
+    let chat = format!(
+        "select (usage ->> 'input_tokens')::bigint + (usage ->> 'output_tokens')::bigint from shopkeeper.answer
+         where id = '{id}'"
+    );
+    let chat: i64 = world.value(&chat).await;
+    let before: i64 = world.value(tokens).await;
+    assert_eq!((before, chat > 0), (3 * searched + chat, true));
 
     // A cancelled one is charged for its last attempt.
     world.script().always(Operation::Completions, status(500));
@@ -125,7 +131,7 @@ async fn what_a_search_and_an_answer_that_fails_cost_is_counted() {
     world.until_some(&format!("job where last_error is not null and key = '{id}'")).await;
     world.value::<bool>(&format!("select shopkeeper.cancel_answer('{id}')")).await;
     workers.stop().await;
-    assert_eq!(world.value::<i64>(tokens).await, 5 * searched);
+    assert_eq!(world.value::<i64>(tokens).await, before + searched);
 }
 
 #[tokio::test]
@@ -301,8 +307,9 @@ async fn tokens_that_an_answer_did_not_use_come_back() {
     let prompt = Prompt {
         system: "Answer.".to_owned(),
         messages: vec![Message { role: Role::User, content: "Is it blue?".to_owned() }],
-        temperature: 0.0,
+        temperature: Some(0.0),
         max_tokens: 50,
+        thought_tokens: 0,
     };
     let composer = &world.parts.composer;
     let left = "select tokens from shopkeeper.model_budget where model = 'extractive'";

@@ -127,7 +127,8 @@ async fn the_file_that_init_writes_is_fine_and_is_never_written_over() {
 #[tokio::test]
 async fn no_address_that_is_shown_holds_a_secret() {
     let text = r#"
-answers.base_url = "https://me@models/v1?password=s3cret"
+answers.base_url = "https://me@models/v1"
+answers.query = { user = { env = "KEY" } }
 telemetry.otlp_endpoint = "https://me:s3cret@traces/v1/traces"
 [database]
 url = { env = "OURS" }
@@ -137,7 +138,7 @@ read_url = { env = "OURS" }
 base_url = "https://me:s3cret@models/v1"
 api_key = { env = "KEY" }
 [embedding]
-base_url = "https://s3cret@models/v1?api_key=s3cret"
+base_url = "https://s3cret@models/v1"
 next = { base_url = "https://me:s3cret@models/v2", model = "m", dimensions = 7 }
 [[source]]
 name = "table"

@@ -6,6 +6,7 @@ use std::{future::poll_fn, pin::pin, task::Poll};
 use crate::prelude::*;
 use futures::TryStreamExt;
 use serde_json::value::RawValue;
+use shopkeeper::model::InputForm;
 use shopkeeper::{
     catalogue::{Catalogue, Document, DocumentId, Fingerprint},
     indexing::chunk::{Chunk, Chunks, EmbeddedChunk},
@@ -74,7 +75,7 @@ pub(crate) async fn known(store: &Store, id: &DocumentId) -> KnownDocument {
 /// A write of this text to a document of which this is known.
 pub(crate) fn written(id: &DocumentId, known: &KnownDocument, text: &str) -> DocumentWrite {
     let chunk = Chunk { content: text.to_owned(), input: text.to_owned(), tokens: 1 };
-    let hash = chunk.hash();
+    let hash = chunk.hash(&InputForm::default());
     let fresh = vec![EmbeddedChunk { ordinal: 1, chunk, hash, vector: vec![0.5; 64] }];
     let chunks = Some(Chunks { fresh, ..Chunks::default() });
     let fingerprint = Fingerprint([u8::try_from(text.len()).unwrap(); 32]);

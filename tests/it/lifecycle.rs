@@ -211,8 +211,12 @@ async fn a_trace_that_a_client_begins_goes_on_in_the_job_its_search_its_model_an
     by_sql(sql).await;
     world.until_count(2, "delivery where status = 'delivered'").await;
     let retried = "2bf7651916cd43dd8448eb211c80319e";
-    world.script().queue(Operation::Completions, [Fault::BadJson]);
+    let asked = world.completion_requests();
+    world.script().queue(Operation::Completions, [Fault::Held]);
     by_sql(retried).await;
+    world.arrived(Operation::Completions, asked + 1).await;
+    let gone = "lease_until = now() - interval '1 s', fence = fence + 1, worker = 'gone'";
+    world.execute(&format!("update shopkeeper.job set {gone} where kind = 'answer_question'")).await;
     world.until_count(3, "delivery where status = 'delivered'").await;
     daemon.child.signal(Signal::TERM);
     assert_eq!(daemon.ended().await, 0);

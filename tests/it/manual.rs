@@ -75,6 +75,10 @@ fn least(section: &str) -> Vec<Table> {
         "[embedding.next]" => {
             tables.extend(["[embedding]", "[embedding.next]\nmodel = \"m\"\ndimensions = 7"]);
         }
+        "[rerank]" => {
+            tables[1] = "[openai]\nbase_url = \"http://local/v1\"";
+            tables.push("[rerank]\nmodel = \"m\"");
+        }
         "[[source]]" | "`kind = \"postgres\"`" => tables.push(&shop),
         "`kind = \"feed\"`" => tables.push(&feed),
         "[[source.related]]" => tables.extend([&shop, related]),
@@ -139,6 +143,7 @@ fn sample(key: &str) -> &'static str {
         "base_url" => "\"http://other/v1\"",
         "api_key" => "{ env = \"KEY\" }",
         "timeout" => "\"9s\"",
+        "headers" | "query" | "extra_body" => "{ x = \"y\" }",
         "max_request_tokens" => "9000",
         "chunk_tokens" => "299",
         _ => "9",
@@ -172,6 +177,13 @@ fn every_key_of_the_settings_document_is_known_and_has_the_default_that_it_says(
             without.last_mut().unwrap().1.remove(&key).unwrap_or_else(|| panic!("{name} is not required"));
             let faults = read(&without).err().unwrap_or_else(|| panic!("{name} is not required"));
             assert!(faults.iter().any(|fault| blames(fault, "is required")), "{name}: {faults:?}");
+        } else if default.starts_with("by the model card") {
+            let unknown = insert(least, "model", "\"unknown\"");
+            let mut without = unknown.clone();
+            without.last_mut().unwrap().1.remove(&key);
+            let faults = read(&without).err().unwrap_or_else(|| panic!("{name} is not required"));
+            assert!(faults.iter().any(|fault| blames(fault, "is required")), "{name}: {faults:?}");
+            assert!(read(&insert(unknown, &key, "7")).is_ok(), "{name}");
         } else if let Some(above) = default.strip_prefix("as ") {
             let [before, after] = inherited(&section, above.trim_matches('`'), &key);
             assert_ne!(before, after, "{name} is not {default}");
@@ -218,9 +230,10 @@ fn every_key_that_the_program_has_stands_in_the_settings_document() {
         .iter()
         .map(|(section, _, _)| section.trim_matches(['[', ']']))
         .map(|section| section.split(['.', ' ']).next().unwrap().trim_matches('`').to_owned())
-        .filter(|section| section != "openai" && section != "kind")
+        .filter(|section| !["openai", "kind", "rerank"].contains(&section.as_str()))
         .collect();
     assert_eq!(sections, keys(&all));
+    assert_eq!(keys_of("[rerank]"), keys(&read(&least("[rerank]")).unwrap()["rerank"]), "[rerank]");
     for section in ["database", "http", "answers", "budget", "retention", "telemetry"] {
         assert_eq!(keys_of(&format!("[{section}]")), keys(&all[section]), "[{section}]");
     }

@@ -64,9 +64,16 @@ fn settlement() -> impl Strategy<Value = Settlement> {
         answer.prop_map(|(text, language, finish_reason)| AnswerText { text, language, finish_reason });
     let parts = (vec(source(), 0..4), vec(citation, 0..4), option::of(grounding()));
     let usage = (any::<[u64; 3]>(), text(), number());
-    let usage = usage.prop_map(|([embedding_tokens, input_tokens, output_tokens], model, cost)| {
-        AnswerUsage { embedding_tokens, input_tokens, output_tokens, model, cost }
-    });
+    let usage =
+        usage.prop_map(|([embedding_tokens, input_tokens, output_tokens], model, cost)| AnswerUsage {
+            embedding_tokens,
+            rerank_tokens: 0,
+            input_tokens,
+            output_tokens,
+            model,
+            cost,
+            estimated: false,
+        });
     let distances = (option::of(number()), number());
     (words, texts, option::of(answer), parts, distances, option::of(usage)).prop_map(
         |(words, texts, answer, (sources, citations, grounding), distances, usage)| {
@@ -224,7 +231,7 @@ async fn a_question_that_the_model_has_no_vector_for_fails_as_one_that_is_answer
     let (world, daemon) = shop_with_daemon().await;
     world.script().always(Operation::Embeddings, Fault::Zeros("Which kettle".into()));
     let answer = daemon.ask(&world, question("Which kettle?")).await;
-    assert_fields(&answer, json!({ "status": "failed", "attempt": 3 }));
+    assert_fields(&answer, json!({ "outcome": "fallback", "escalation": { "reason": "failed" } }));
     assert_contains(as_text(&answer["error"]), "answers nonsense: a vector of zeros");
     daemon.stop().await;
 }

@@ -361,7 +361,7 @@ async fn a_human_is_asked_once_for_a_session_with_all_that_he_needs() {
     assert_eq!(daemon.get("/v1/escalations?status=shut").await.0, StatusCode::BAD_REQUEST);
     assert_eq!(acknowledge("x").await.0, StatusCode::NOT_FOUND);
 
-    world.script().always(Operation::Completions, Fault::BadJson);
+    world.script().always(Operation::Completions, status(400));
     let failed = daemon.ask(&world, question(PRICE)).await;
     assert_fields(&failed, json!({ "status": "failed", "escalation": { "status": "open" } }));
     assert_eq!(as_list(&daemon.get("/v1/escalations").await.1["data"]).len(), 2, "on failure too");

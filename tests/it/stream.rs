@@ -168,7 +168,7 @@ async fn every_end_has_its_event_and_a_client_that_goes_away_or_reads_nothing_ho
     let (seen, _) = all_events(&daemon, id_of(&daemon.ask_for(&world, late).await), None).await;
     assert_eq!(names(&seen), ["answer.expired"]);
 
-    world.script().always(Operation::Completions, Fault::BadJson);
+    world.script().always(Operation::Completions, status(400));
     let failed = daemon.ask(&world, question(PRICE)).await;
     assert_eq!(all_events(&daemon, id_of(&failed), None).await.1, "answer.failed");
     world.script().clear();

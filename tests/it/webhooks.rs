@@ -100,7 +100,7 @@ async fn a_receiver_is_told_the_answer_object_signed_and_only_what_it_wants() {
     assert_eq!(data["answer"], answer["answer"]);
     assert_eq!(data.as_object().unwrap().len(), answer.as_object().unwrap().len());
 
-    world.script().always(Operation::Completions, Fault::BadJson);
+    world.script().always(Operation::Completions, status(400));
     let failed = daemon.ask(&world, question(PRICE)).await;
     let told = all.until(3).await;
     let mut types: Vec<_> = told[1..].iter().map(|message| as_text(&message.body["type"])).collect();

@@ -51,7 +51,9 @@ pub(super) fn explain(answer: &AnswerObject) {
     if let Some(grounding) = &answer.grounding {
         output::line(format!("grounding   {}", describe(grounding)));
     }
-    if let Some(AnswerUsage { embedding_tokens, input_tokens, output_tokens, model, cost }) = &answer.usage {
+    if let Some(AnswerUsage { embedding_tokens, input_tokens, output_tokens, model, cost, .. }) =
+        &answer.usage
+    {
         output::line(format!(
             "usage       {embedding_tokens} tokens embedded, {input_tokens} read and {output_tokens} written by \
              {model}; {cost:.6} USD"

@@ -44,6 +44,7 @@ pub(super) async fn create(config: &Config, store: &Store, yes: bool, wait: bool
         Some(version) => version,
         None => store.create_index(&name, dimensions).await?,
     };
+    parts.versions.keep_forms().await?;
     // The version is complete only once each of them has been listed.
     store.note_sources(&sources).await?;
     FillIndex::enqueue(store, version.id).await?;

@@ -54,6 +54,11 @@ impl Section<'_> {
         }
     }
 
+    /// Whether there is a value, written here or inherited.
+    pub(crate) fn is_present(&self, key: &str) -> bool {
+        self.peek(key).is_some()
+    }
+
     pub(crate) fn is_written(&self, key: &str) -> bool {
         self.peek(key).is_some_and(|node| !node.is_inherited())
     }

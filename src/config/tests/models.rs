@@ -102,3 +102,57 @@ fn a_model_server_of_this_host_has_no_limits_unless_they_are_set() {
     let own = format!("[openai]\n{local}\n[embedding]\ntokens_per_minute = 3000");
     assert_eq!(limits(&own), ["\"unlimited\" 3000", "\"unlimited\" 3000", FREE]);
 }
+
+#[test]
+fn what_cannot_work_is_refused_with_the_line_to_write_instead() {
+    for (text, says) in [
+        (
+            "[openai]\nbase_url = \"https://h/v1?api-version=7\"",
+            "openai.base_url: must not have a query: write query = { api-version = \"7\" } beside it",
+        ),
+        (
+            "[openai]\nbase_url = \"https://h/v1?subscription-key=s3cret\"",
+            "write query = { subscription-key = { env = \"SUBSCRIPTION_KEY\" } }",
+        ),
+        (
+            "[openai]\nheaders = { x-api-key = \"s3cret\" }",
+            "openai.headers.x-api-key: may be a secret and must not stand in the file: write x-api-key = { env = \"X_API_KEY\" }",
+        ),
+        ("[answers]\nquery = { auth = \"s3cret\" }", "answers.query.auth: may be a secret"),
+        (
+            "[embedding]\nmodel = \"mine\"",
+            "embedding.dimensions: is required, because there is no model card of \"mine\"",
+        ),
+        ("[embedding]\ndocument = { prefx = \"\" }", "embedding.document.prefx: is not a key"),
+        ("[embedding]\nencoding_format = \"flot\"", "did you mean \"float\"?"),
+        ("[answers]\ntemperature = \"hot\"", "must be a number from 0 to 2, or \"default\""),
+        ("[answers]\nstream = \"yes\"", "must be \"auto\" or true or false"),
+        ("[rerank]\nmodel = \"m\"", "rerank.base_url: is required: OpenAI has no rerankers"),
+        ("[openai]\nextra_body = 7", "openai.extra_body: must be a table"),
+    ] {
+        let faults = read(text).unwrap_err().join("; ");
+        assert!(faults.contains(says) && !faults.contains("s3cret"), "{text}: {faults}");
+    }
+}
+
+#[test]
+fn a_model_card_supplies_defaults_and_written_keys_go_first() {
+    let config = |text: &str| read(text).unwrap();
+    let e5 = "[openai]\nbase_url = \"http://127.0.0.1:1/v1\"\n[embedding]\nmodel = \"intfloat/multilingual-e5-large\"";
+    let known = config(e5);
+    assert_eq!(
+        (known.embedding.dimensions.get(), known.embedding.document.prefix.as_str()),
+        (1024, "passage: ")
+    );
+    assert!(known.from_cards.iter().any(|(key, _)| key == "embedding.question"), "{:?}", known.from_cards);
+    assert!(!known.embedding.has_own_document);
+    let own = config(&format!("{e5}\ndocument = {{ prefix = \"\" }}"));
+    assert!(own.embedding.document.is_plain() && own.embedding.has_own_document);
+    // A key goes with its server, and so does a header.
+    let headers = "[openai]\nbase_url = \"http://127.0.0.1:1/v1\"\nheaders = { x-team = \"shop\" }\n[answers]\nbase_url = \"http://127.0.0.1:2/v1\"";
+    let split = config(headers);
+    assert_eq!(
+        (split.embedding.endpoint.headers.pairs().len(), split.answers.endpoint.headers.pairs().len()),
+        (1, 0)
+    );
+}

@@ -35,5 +35,6 @@ macro_rules! words {
 
 words! {
     config::RequireToken, config::Overlap, config::Event, config::LogFormat, config::Retrieval,
-    config::schedule::JobWord, config::source::KindWord, crate::queue::CatchUp, crate::source::feed::Format,
+    config::schedule::JobWord, config::source::KindWord, crate::queue::CatchUp, crate::source::feed::Format, crate::model::learned::EncodingFormat,
+    crate::model::learned::MaxTokensParameter, crate::model::learned::SystemRole,
 }

@@ -2,29 +2,33 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
-use secrecy::ExposeSecret;
-
 use crate::{
-    answering::complete::Composer,
-    config::{Config, Embedding, Endpoint, TokenizerChoice},
+    answering::{complete::Composer, prompt::Temperature, rank::Ranker},
+    config::{Answers, Config, Embedding, Endpoint, TokenizerChoice},
     indexing::{
         batching::BatchLimits,
         chunking::{Chunking, Tokenizer},
         versions::{Model, Versions},
     },
     model::{
-        EmbeddingModel,
-        openai::{OpenAiCompleter, OpenAiEmbedder, Server},
+        EmbeddingModel, InputForm,
+        cards::{self, ModelCard, ModelKind},
+        learned::Lessons,
+        openai::{
+            ChatSettings, EmbeddingSettings, OpenAiCompleter, OpenAiEmbedder, OpenAiReranker, Server,
+            ServerSettings,
+        },
         rate_limit::{Budget, Waiting},
     },
     store::{
         Store,
         budgets::{ModelAddress, Rates},
+        lessons::ModelLessons,
         usage::Operation,
-        versions::IndexState,
+        versions::{DocumentForm, IndexState},
     },
 };
+use anyhow::{Context, bail};
 
 /// The share of a model's budget that refreshing documents leaves to answers.
 const BACKFILL_RESERVE: f64 = 0.1;
@@ -34,20 +38,27 @@ pub(super) async fn versions(config: &Config, store: &Store, waiting: &Waiting) 
     let next = config.embedding.next.as_deref();
     let models = std::iter::once(&config.embedding).chain(next);
     let daily = config.budget.embedding_usd;
+    let (forms, lessons) = (store.document_forms().await?, store.lessons().await?);
     let models = models.map(|embedding| {
         let name = embedding.model.clone();
         let budget = budget(store, &embedding.endpoint, &name, waiting);
         let model = EmbeddingModel { name, dimensions: embedding.dimensions.get() };
+        let document = document_form(embedding, &forms);
+        let settings = EmbeddingSettings {
+            document: document.clone(),
+            question: embedding.question.clone(),
+            dimensions_parameter: embedding.dimensions_parameter.or_else(|| shortens(embedding)),
+            encoding_format: embedding.encoding_format,
+        };
+        let server = server(&embedding.endpoint, embedding.timeout)?;
+        let lessons = lessons_of(&lessons, &embedding.endpoint, &embedding.model);
         anyhow::Ok(Arc::new(Model {
-            embedder: Arc::new(OpenAiEmbedder::new(
-                server(&embedding.endpoint, embedding.timeout)?,
-                model.clone(),
-            )),
+            embedder: Arc::new(OpenAiEmbedder::new(server, model.clone(), settings, lessons)),
             model,
             backfill: budget
                 .after_others(BACKFILL_RESERVE, (daily > 0.0).then_some((Operation::Embedding, daily))),
             budget,
-            chunking: Arc::new(chunking(embedding)?),
+            chunking: Arc::new(chunking(embedding, document)?),
             limits: BatchLimits {
                 items: embedding.max_inputs.get() as usize,
                 weight: embedding.max_request_tokens.get().into(),
@@ -75,18 +86,76 @@ pub(super) async fn versions(config: &Config, store: &Store, waiting: &Waiting) 
     Ok(versions)
 }
 
+/// How documents are embedded: as the settings say, else as the index version was made with, else as the card says. So a
+/// new card never embeds an index anew.
+fn document_form(embedding: &Embedding, forms: &[DocumentForm]) -> InputForm {
+    let made_with = forms.iter().find(|known| {
+        known.model == embedding.model && i64::from(known.dimensions) == i64::from(embedding.dimensions.get())
+    });
+    match made_with {
+        Some(known) if !embedding.has_own_document && !known.is_unused => known.form.0.clone(),
+        _ => embedding.document.clone(),
+    }
+}
+
+/// Whether the length of vectors is asked for, as far as a card says: only where it is not the model's own.
+fn shortens(embedding: &Embedding) -> Option<bool> {
+    let card = card(ModelKind::Embedding, &embedding.model, &embedding.endpoint)?;
+    let is_shorter = card.dimensions? > embedding.dimensions.get();
+    card.shortens?.then_some(is_shorter)
+}
+
+fn card(kind: ModelKind, model: &str, endpoint: &Endpoint) -> Option<&'static ModelCard> {
+    cards::model(kind, model, endpoint.base_url.expose().host_str().unwrap_or_default())
+}
+
+fn lessons_of(all: &[ModelLessons], endpoint: &Endpoint, model: &str) -> Lessons {
+    let server = endpoint.base_url.to_string();
+    let found = all.iter().find(|known| known.server == server && known.model == model);
+    found.map(|known| known.lessons.0.clone()).unwrap_or_default()
+}
+
 /// The chat model of the settings.
-pub(super) fn composer(config: &Config, store: &Store, waiting: &Waiting) -> anyhow::Result<Composer> {
+pub(super) async fn composer(config: &Config, store: &Store, waiting: &Waiting) -> anyhow::Result<Composer> {
     let answers = &config.answers;
     let server = server(&answers.endpoint, answers.request_timeout)?;
+    let lessons = lessons_of(&store.lessons().await?, &answers.endpoint, &answers.model);
+    let settings = chat_settings(answers);
     Ok(Composer {
-        completer: Arc::new(OpenAiCompleter::new(server, answers.model.clone())),
+        completer: Arc::new(OpenAiCompleter::new(server, answers.model.clone(), settings, lessons)),
         budget: budget(store, &answers.endpoint, &answers.model, waiting),
         prompt: answers.prompt.clone(),
         refusal: answers.refusal.clone(),
         escalate_above_distance: answers.escalate_above_distance,
         prices: answers.prices,
     })
+}
+
+fn chat_settings(answers: &Answers) -> ChatSettings {
+    let card = card(ModelKind::Chat, &answers.model, &answers.endpoint);
+    let server = cards::server(answers.endpoint.base_url.expose().host_str().unwrap_or_default());
+    ChatSettings {
+        has_default_temperature: answers.prompt.temperature == Temperature::Default,
+        max_tokens_parameter: answers.max_tokens_parameter,
+        stream: answers.stream,
+        stream_options: server.and_then(|card| card.stream_options),
+        system_role: answers.system_role,
+        thinks: card.and_then(|card| card.thinks).unwrap_or_default(),
+        has_unopened_thoughts: card.is_some_and(|card| card.thoughts.as_deref() == Some("unopened")),
+    }
+}
+
+/// The reranker of the settings, if there is one.
+pub(super) fn ranker(config: &Config, store: &Store, waiting: &Waiting) -> anyhow::Result<Option<Ranker>> {
+    let Some(rerank) = &config.rerank else { return Ok(None) };
+    let server = server(&rerank.endpoint, rerank.timeout)?;
+    Ok(Some(Ranker {
+        reranker: Arc::new(OpenAiReranker::new(server, rerank.model.clone())),
+        budget: budget(store, &rerank.endpoint, &rerank.model, waiting),
+        candidates: rerank.candidates.get(),
+        timeout: rerank.timeout,
+        price: rerank.usd_per_million_tokens,
+    }))
 }
 
 fn budget(store: &Store, endpoint: &Endpoint, model: &str, waiting: &Waiting) -> Budget {
@@ -99,12 +168,18 @@ fn budget(store: &Store, endpoint: &Endpoint, model: &str, waiting: &Waiting) ->
 }
 
 fn server(endpoint: &Endpoint, timeout: Duration) -> anyhow::Result<Server> {
-    let key = endpoint.api_key.as_ref().map(ExposeSecret::expose_secret);
-    let (address, shown) = (endpoint.base_url.expose().as_str(), endpoint.base_url.to_string());
-    Ok(Server::new(address, shown, key, timeout)?)
+    Ok(Server::new(ServerSettings {
+        base_url: endpoint.base_url.expose().as_str().to_owned(),
+        shown: endpoint.base_url.to_string(),
+        api_key: endpoint.api_key.clone(),
+        headers: endpoint.headers.pairs(),
+        query: endpoint.query.pairs(),
+        extra_body: endpoint.extra_body.clone(),
+        timeout,
+    })?)
 }
 
-fn chunking(embedding: &Embedding) -> anyhow::Result<Chunking> {
+fn chunking(embedding: &Embedding, form: InputForm) -> anyhow::Result<Chunking> {
     let tokenizer = match &embedding.tokenizer {
         TokenizerChoice::Cl100kBase => Tokenizer::Cl100kBase,
         TokenizerChoice::File { file, json } => {
@@ -116,5 +191,6 @@ fn chunking(embedding: &Embedding) -> anyhow::Result<Chunking> {
         chunk_tokens: embedding.chunk_tokens.get() as usize,
         overlap: embedding.chunk_overlap as usize,
         max_input_tokens: embedding.max_input_tokens.get() as usize,
+        form,
     })
 }

@@ -69,8 +69,8 @@ impl Endpoint {
             Some(Fault::SlowBody(pause)) => return reply.send_in_halves(Some(pause), self.stop.clone()),
             Some(Fault::BadJson) => reply.break_json(),
             Some(Fault::Left { requests, tokens }) => reply.headers.extend([
-                ("x-ratelimit-remaining-requests", requests),
-                ("x-ratelimit-remaining-tokens", tokens),
+                ("x-ratelimit-remaining-requests", requests.to_string()),
+                ("x-ratelimit-remaining-tokens", tokens.to_string()),
             ]),
             Some(Fault::Slow(pause)) => self.pause(pause).await,
             Some(Fault::Held) => drop(self.stop.run_until_cancelled(scene.released()).await),

@@ -1,6 +1,6 @@
 //! A response before it is sent.
 
-use std::{io, time::Duration};
+use std::{io, io::Write, time::Duration};
 
 use async_stream::stream;
 use axum::body::{Body, Bytes};
@@ -12,21 +12,41 @@ mod error;
 
 pub(super) use error::parse;
 
+fn gzip(body: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    // Writing to memory cannot fail.
+    let _ = encoder.write_all(body.as_bytes());
+    encoder.finish().unwrap_or_default()
+}
+
 const EVENT_STREAM: &str = "text/event-stream";
 
 /// A whole response. Functions that refuse a request return it as their error.
 #[derive(Debug)]
 pub(super) struct Reply {
     status: StatusCode,
-    content_type: &'static str,
-    /// Headers besides the content type; all are numbers.
-    pub(super) headers: Vec<(&'static str, u64)>,
-    body: String,
+    pub(super) content_type: &'static str,
+    /// Headers besides the content type.
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: String,
+    pub(super) is_gzipped: bool,
 }
 
 impl Reply {
     fn new(status: StatusCode, content_type: &'static str, body: String) -> Self {
-        Self { status, content_type, headers: Vec::new(), body }
+        Self { status, content_type, headers: Vec::new(), body, is_gzipped: false }
+    }
+
+    pub(super) fn with(status: StatusCode, body: String) -> Self {
+        Self::new(status, "application/json", body)
+    }
+
+    pub(super) fn is_stream(&self) -> bool {
+        self.content_type == EVENT_STREAM
+    }
+
+    pub(super) fn is_refusal(&self) -> bool {
+        !self.status.is_success()
     }
 
     pub(super) fn json(body: String) -> Self {
@@ -55,16 +75,19 @@ impl Reply {
     }
 
     pub(super) fn send(self) -> Response {
-        let Self { status, content_type, headers, body } = self;
-        let body = if content_type == EVENT_STREAM {
+        let Self { status, content_type, mut headers, body, is_gzipped } = self;
+        let body = if is_gzipped {
+            headers.push(("content-encoding", "gzip".to_owned()));
+            Body::from(gzip(&body))
+        } else if content_type == EVENT_STREAM {
             Body::from_stream(futures::stream::iter([Ok::<_, io::Error>(body)]))
         } else {
             Body::from(body)
         };
         let mut response = (status, [(header::CONTENT_TYPE, content_type)], body).into_response();
-        response.headers_mut().extend(
-            headers.into_iter().map(|(name, number)| (header::HeaderName::from_static(name), number.into())),
-        );
+        response.headers_mut().extend(headers.into_iter().filter_map(|(name, value)| {
+            Some((header::HeaderName::from_static(name), header::HeaderValue::try_from(value).ok()?))
+        }));
         response
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use self::history::History;
 use super::fault::{Fault, Operation};
+use super::quirk::Quirk;
 
 mod history;
 mod scene;
@@ -33,6 +34,7 @@ struct State {
     queued: [VecDeque<Fault>; 2],
     /// By operation.
     standing: [Option<Fault>; 2],
+    quirks: Vec<Quirk>,
     history: History,
 }
 
@@ -55,10 +57,15 @@ impl Script {
         self.lock().standing[operation as usize] = Some(fault);
     }
 
-    /// Removes all faults, queued and standing, and releases held requests. Counts and bodies stay.
+    /// Makes the server differ in this way, until [`clear`](Self::clear).
+    pub fn add_quirk(&self, quirk: Quirk) {
+        self.lock().quirks.push(quirk);
+    }
+
+    /// Removes all faults, queued and standing, and quirks, and releases held requests. Counts and bodies stay.
     pub fn clear(&self) {
         let mut state = self.lock();
-        (state.queued, state.standing) = Default::default();
+        (state.queued, state.standing, state.quirks) = Default::default();
         self.release();
     }
 

@@ -13,7 +13,7 @@ pub(super) fn fill(vector: &mut [u8], number: f32) {
     vector.as_chunks_mut().0.fill(number.to_le_bytes());
 }
 
-#[cfg(test)]
+/// The cosine of the angle between two vectors of length 1.
 pub(super) fn cosine(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

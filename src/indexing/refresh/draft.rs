@@ -76,7 +76,7 @@ fn draft(version: &Version, source: &str, loaded: LoadedDocument) -> Result<Draf
 fn chunk(chunking: &Chunking, document: &Document, indexed: &BTreeSet<InputHash>) -> (Chunks, Vec<NewChunk>) {
     let (mut chunks, mut new, mut seen) = (Chunks::default(), Vec::new(), BTreeSet::new());
     for (ordinal, chunk) in (1..).zip(chunking.chunks(document)) {
-        let hash = chunk.hash();
+        let hash = chunk.hash(&chunking.form);
         if !seen.insert(hash) {
             continue;
         }

@@ -2,22 +2,22 @@
 
 use std::collections::HashMap;
 
-use futures::{FutureExt, StreamExt, stream};
+use futures::{StreamExt, stream};
 
 use crate::{
     indexing::{
+        batching::BatchLimits,
         chunk::{Chunk, EmbeddedChunk, InputHash},
         refresh::{
             RefreshDocument, RefreshResult, Request,
             draft::{Draft, NewChunk},
-            halving::halving,
             job_error,
         },
         versions::Version,
     },
     job::JobError,
     model::{
-        ModelError,
+        InputRole, ModelError,
         rate_limit::{self, AskError, JobRef},
     },
     store::{
@@ -32,13 +32,13 @@ const LOOKUP_BATCH: usize = 500;
 /// Concurrent requests of one batch.
 const CONCURRENT_REQUESTS: usize = 4;
 
-type Vectors = HashMap<InputHash, Result<Vec<f32>, JobError>>;
+pub(super) type Vectors = HashMap<InputHash, Result<Vec<f32>, JobError>>;
 
 /// A chunk to be embedded, and the jobs that wait for it.
-struct WantedChunk {
-    hash: InputHash,
-    chunk: Chunk,
-    jobs: Vec<JobRef>,
+pub(super) struct WantedChunk {
+    pub hash: InputHash,
+    pub chunk: Chunk,
+    pub jobs: Vec<JobRef>,
 }
 
 impl RefreshDocument {
@@ -60,16 +60,18 @@ impl RefreshDocument {
         vectors
     }
 
-    /// Embeds chunks without a vector in as few requests as the server's limits allow, and completes the documents. A
-    /// document fails if one of its chunks has no vector, and, before its request, if its job is lost.
-    pub(super) async fn embed(
+    /// Embeds chunks without a vector in as few requests as the server's limits allow, and writes each document as soon as
+    /// its chunks have their vectors. A document fails if one of its chunks has none, and, before its request, if its job
+    /// is lost.
+    pub(super) async fn embed_and_write(
         &self,
         version: &Version,
+        newest: Option<i32>,
         requests: &[Request],
         mut drafts: Vec<Draft>,
         mut vectors: Vectors,
         results: &mut [RefreshResult],
-    ) -> Vec<Draft> {
+    ) {
         drafts.retain(|draft| {
             let is_lost = requests[draft.place].lost.is_cancelled();
             if is_lost {
@@ -77,58 +79,94 @@ impl RefreshDocument {
             }
             !is_lost
         });
-        let mut wanted: Vec<WantedChunk> = Vec::new();
-        let mut places: HashMap<InputHash, usize> = HashMap::new();
-        for draft in &drafts {
-            for NewChunk { hash, chunk, .. } in
-                draft.new.iter().filter(|new| !vectors.contains_key(&new.hash))
-            {
-                let place = *places.entry(*hash).or_insert_with(|| {
-                    wanted.push(WantedChunk { hash: *hash, chunk: chunk.clone(), jobs: Vec::new() });
-                    wanted.len() - 1
-                });
-                wanted[place].jobs.push(requests[draft.place].job);
-            }
+        let wanted = wanted(requests, &drafts, &vectors);
+        let model = &version.model;
+        let limits = BatchLimits { items: model.most_inputs(), ..model.limits };
+        let parts = limits.parts(&wanted, |wanted| wanted.chunk.tokens.into());
+        let mut embedding = Vec::new();
+        for part in parts {
+            embedding.push(self.isolate(version, part).boxed());
         }
-        let parts = version.model.limits.parts(&wanted, |wanted| wanted.chunk.tokens.into());
-        let blames_an_input = |error: &AskError| {
-            matches!(error, AskError::Model(ModelError::Rejected { .. } | ModelError::NoVector { .. }))
-        };
-        let ask = |part| halving(part, blames_an_input, |part| self.ask(version, part).boxed()).boxed();
-        let asked: Vec<_> = parts.into_iter().map(ask).collect();
-        let embedded: Vec<_> = stream::iter(asked).buffered(CONCURRENT_REQUESTS).concat().await;
-        let embedded = embedded.into_iter().map(|vector| vector.map_err(JobError::from));
-        vectors.extend(wanted.iter().map(|wanted| wanted.hash).zip(embedded));
-        let completed = drafts.into_iter().filter_map(|draft| {
-            let place = draft.place;
-            complete(draft, &vectors).map_err(|error| results[place] = Err(error)).ok()
-        });
-        completed.collect()
+        let mut embedded = stream::iter(embedding).flatten_unordered(CONCURRENT_REQUESTS);
+        loop {
+            let complete = drafts.extract_if(.., |draft| draft.has_all(&vectors));
+            let complete = complete.filter_map(|draft| {
+                let place = draft.place;
+                complete_draft(draft, &vectors).map_err(|error| results[place] = Err(error)).ok()
+            });
+            let complete: Vec<_> = complete.collect();
+            if !complete.is_empty() {
+                self.write(version, newest, complete, results).await;
+            }
+            let Some((part, found)) = embedded.next().await else { return };
+            vectors.extend(part.iter().map(|wanted| wanted.hash).zip(found));
+        }
     }
 
     /// Embeds one chunk per input.
-    async fn ask(&self, version: &Version, wanted: &[WantedChunk]) -> Result<Vec<Vec<f32>>, AskError> {
+    pub(super) async fn ask(
+        &self,
+        version: &Version,
+        wanted: &[WantedChunk],
+    ) -> Result<Vec<Result<Vec<f32>, ModelError>>, AskError> {
         let inputs: Vec<_> = wanted.iter().map(|wanted| wanted.chunk.input.clone()).collect();
         let tokens = wanted.iter().map(|wanted| u64::from(wanted.chunk.tokens)).sum();
         let jobs: Vec<_> = wanted.iter().flat_map(|wanted| &wanted.jobs).copied().collect();
+        self.request(version, &inputs, tokens, &jobs).await
+    }
+
+    pub(super) async fn request(
+        &self,
+        version: &Version,
+        inputs: &[String],
+        tokens: u64,
+        jobs: &[JobRef],
+    ) -> Result<Vec<Result<Vec<f32>, ModelError>>, AskError> {
         let model = &version.model;
-        let embedded = model.backfill.embed(&*model.embedder, &inputs, tokens, &jobs).await;
+        let embedded =
+            model.backfill.embed(&*model.embedder, InputRole::Document, inputs, tokens, jobs).await;
         if !matches!(embedded, Err(AskError::Withheld(_))) {
             telemetry::embedding_batch(inputs.len());
         }
         let embedded = embedded?;
-        let cost = Cost::new(Operation::Embedding, &[(embedded.tokens, model.price)]);
+        let cost = Cost::new(Operation::Embedding, &[(embedded.tokens.unwrap_or(tokens), model.price)]);
         telemetry::model_cost(cost.operation.into(), cost.usd);
         rate_limit::note(&self.store, cost).await;
         Ok(embedded.vectors)
     }
 }
 
+/// The chunks of these documents that have no vector, each once.
+fn wanted(requests: &[Request], drafts: &[Draft], vectors: &Vectors) -> Vec<WantedChunk> {
+    let mut wanted: Vec<WantedChunk> = Vec::new();
+    let mut places: HashMap<InputHash, usize> = HashMap::new();
+    for draft in drafts {
+        for NewChunk { hash, chunk, .. } in draft.new.iter().filter(|new| !vectors.contains_key(&new.hash)) {
+            let place = *places.entry(*hash).or_insert_with(|| {
+                wanted.push(WantedChunk { hash: *hash, chunk: chunk.clone(), jobs: Vec::new() });
+                wanted.len() - 1
+            });
+            wanted[place].jobs.push(requests[draft.place].job);
+        }
+    }
+    wanted
+}
+
+impl Draft {
+    /// Whether each of its new chunks has a vector, or one of them will never have one.
+    fn has_all(&self, vectors: &Vectors) -> bool {
+        let known = |new: &NewChunk| vectors.get(&new.hash);
+        self.new.iter().any(|new| matches!(known(new), Some(Err(_))))
+            || self.new.iter().all(|new| known(new).is_some())
+    }
+}
+
 /// Adds the vectors of its new chunks to a document.
-fn complete(mut draft: Draft, vectors: &Vectors) -> Result<Draft, JobError> {
+fn complete_draft(mut draft: Draft, vectors: &Vectors) -> Result<Draft, JobError> {
     if let Some(Content { chunks: Some(chunks), .. }) = &mut draft.write.content {
         for NewChunk { ordinal, hash, chunk } in std::mem::take(&mut draft.new) {
-            let vector = vectors[&hash].clone()?;
+            // Some may be missing once one of them has failed.
+            let vector = vectors.get(&hash).cloned().transpose()?.unwrap_or_default();
             chunks.fresh.push(EmbeddedChunk { ordinal, chunk, hash, vector });
         }
     }

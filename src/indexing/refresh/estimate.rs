@@ -52,7 +52,7 @@ impl RefreshDocument {
                 continue;
             }
             for chunk in model.chunking.chunks(&document) {
-                let hash = chunk.hash();
+                let hash = chunk.hash(&model.chunking.form);
                 sum.chunks += 1;
                 if known.is_some_and(|known| known.chunks.contains(&hash)) || !seen.insert(hash) {
                     sum.cached_chunks += 1;

@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Question, Result, Store, StoreError, jobs::Lease, usage, usage::Cost, without_nul};
-use crate::answering::object::Settlement;
+use crate::answering::object::{AnswerUsage, Settlement};
 
 /// A question that a worker has claimed.
 #[derive(Clone, Debug)]
@@ -76,6 +76,17 @@ impl Store {
             taken.lease.fence,
         );
         Ok(wanted.fetch_one(&self.pool).await?)
+    }
+
+    /// Adds what this run cost to a question that it does not settle.
+    pub async fn note_answer_usage(&self, taken: &ClaimedQuestion, usage: &AnswerUsage) -> Result<()> {
+        let query = sqlx::query!(
+            "update shopkeeper.answer set usage = shopkeeper.add_usage(usage, $3) where id = $1 and fence = $2",
+            taken.id,
+            taken.lease.fence,
+            json!(usage),
+        );
+        Ok(query.execute(&self.pool).await.map(drop)?)
     }
 
     /// Settles a question, records its cost, completes its job and notifies listeners, all or nothing. Only completes

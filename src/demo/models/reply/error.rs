@@ -68,7 +68,7 @@ impl Reply {
             ),
         };
         let seconds = retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
-        let headers = seconds.map(|seconds| ("retry-after", seconds)).into_iter().collect();
+        let headers = seconds.map(|seconds| ("retry-after", seconds.to_string())).into_iter().collect();
         Self { headers, ..Self::error(status, kind, None, code, message) }
     }
 

@@ -6,10 +6,12 @@ use tokio::sync::watch;
 
 use super::{Counts, Script};
 use crate::demo::models::fault::{Fault, Line, Operation};
+use crate::demo::models::quirk::Quirk;
 
 /// What the script has in store for one request.
 pub(crate) struct Scene {
     pub(crate) fault: Option<Fault>,
+    pub(crate) quirks: Vec<Quirk>,
     releases: watch::Receiver<usize>,
 }
 
@@ -39,7 +41,7 @@ impl Script {
             counts.inputs += inputs;
             counts.requests[operation as usize] += 1;
         });
-        Scene { fault, releases }
+        Scene { fault, quirks: state.quirks.clone(), releases }
     }
 
     pub(in crate::demo::models) fn add(&self, lines: Vec<Line>) {

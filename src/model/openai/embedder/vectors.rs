@@ -1,51 +1,40 @@
 //! The vectors of a response: whether they are those that were asked for, and whether the index can hold them.
 
-use serde::Deserialize;
-
 use crate::model::{ModelError, openai::OpenAiEmbedder};
 
-/// One vector of a response and the input that it belongs to.
-pub(super) type Indexed = (u32, Vec<f32>);
-
 impl OpenAiEmbedder {
-    /// The vectors in the order of their inputs, scaled to length 1, when they are as many and have as many numbers
-    /// as they must. Where no vector can be used, the server is at fault; where some can, the inputs of the others are.
-    pub(super) fn checked(&self, response: Vec<Indexed>, inputs: usize) -> Result<Vec<Vec<f32>>, ModelError> {
-        if response.len() != inputs {
-            return Err(self.server.nonsense(format!("{} vectors for {inputs} inputs", response.len())));
+    /// The length of vectors that do not have that of the settings.
+    pub(super) fn other_length(&self, vectors: &[Vec<f32>]) -> Option<usize> {
+        let mut lengths = vectors.iter().map(Vec::len);
+        lengths.find(|length| *length > 0 && *length != self.model.dimensions as usize)
+    }
+
+    /// The vectors of the inputs, scaled to length 1, when they are as many. Where no vector can be used, the server is at
+    /// fault; where some can, the inputs of the others are.
+    pub(super) fn checked(
+        &self,
+        vectors: Vec<Vec<f32>>,
+        inputs: usize,
+    ) -> Result<Vec<Result<Vec<f32>, ModelError>>, ModelError> {
+        if vectors.len() != inputs {
+            return Err(self.server.nonsense(format!("{} vectors for {inputs} inputs", vectors.len())));
         }
-        let mut vectors = vec![None; inputs];
-        let mut unusable = Vec::new();
-        for (index, vector) in response {
-            if !vector.is_empty() && vector.len() != self.model.dimensions as usize {
-                return Err(self.server.nonsense(format!(
-                    "vectors of {} dimensions, where embedding.dimensions is {}",
-                    vector.len(),
-                    self.model.dimensions
-                )));
-            }
-            let unit = unit(&vector);
-            if unit.is_none() {
-                unusable.push((index, vector));
-            }
-            match vectors.get_mut(index as usize) {
-                Some(place @ None) => *place = Some(unit.unwrap_or_default()),
-                _ => return Err(self.server.nonsense(format!("no input for the vector with index {index}"))),
-            }
+        let checked: Vec<_> = vectors
+            .into_iter()
+            .map(|vector| unit(&vector).ok_or_else(|| self.server.nonsense(fault(&vector).to_owned())))
+            .collect();
+        match checked.iter().all(Result::is_err).then(|| checked.first()).flatten() {
+            Some(Err(error)) => Err(error.clone()),
+            _ => Ok(checked),
         }
-        let Some((index, first)) = unusable.first() else {
-            return Ok(vectors.into_iter().flatten().collect());
-        };
-        let reason = match first.as_slice() {
-            [] => "no vector".to_owned(),
-            numbers if numbers.iter().all(|number| *number == 0.0) => "a vector of zeros".to_owned(),
-            _ => "a vector with a number that is not finite".to_owned(),
-        };
-        if unusable.len() == inputs {
-            return Err(self.server.nonsense(reason));
-        }
-        let reason = format!("{reason} for input {} of {inputs}", index + 1);
-        Err(ModelError::NoVector { server: self.server.address.clone(), reason })
+    }
+}
+
+fn fault(vector: &[f32]) -> &'static str {
+    match vector {
+        [] => "no vector",
+        numbers if numbers.iter().all(|number| *number == 0.0) => "a vector of zeros",
+        _ => "a vector with a number that is not finite",
     }
 }
 
@@ -60,40 +49,18 @@ fn unit(vector: &[f32]) -> Option<Vec<f32>> {
     (norm > 0.0 && norm.is_finite()).then(|| vector.iter().map(scaled).collect())
 }
 
-/// Reads vectors with `null` in them, which is how servers write a number that is not finite: JSON has none.
-pub(super) fn with_nulls(body: &str) -> Option<(Vec<Indexed>, u32)> {
-    #[derive(Deserialize)]
-    struct Response {
-        data: Vec<Entry>,
-        usage: Usage,
-    }
-    #[derive(Deserialize)]
-    struct Entry {
-        index: u32,
-        embedding: Option<Vec<Option<f32>>>,
-    }
-    #[derive(Deserialize)]
-    struct Usage {
-        total_tokens: u32,
-    }
-    let response: Response = serde_json::from_str(body).ok()?;
-    let vectors = response.data.into_iter().map(|Entry { index, embedding }| {
-        let numbers = embedding.into_iter().flatten();
-        (index, numbers.map(|number| number.unwrap_or(f32::NAN)).collect())
-    });
-    Some((vectors.collect(), response.usage.total_tokens))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::model::{EmbeddingModel, openai::Server};
+    use crate::model::{
+        EmbeddingModel,
+        learned::Lessons,
+        openai::{EmbeddingSettings, tests::server},
+    };
 
     fn embedder(dimensions: u32) -> OpenAiEmbedder {
-        let server = Server::new("http://127.0.0.1:9", "shown".into(), None, Duration::from_secs(1)).unwrap();
-        OpenAiEmbedder::new(server, EmbeddingModel { name: "m".into(), dimensions })
+        let model = EmbeddingModel { name: "m".into(), dimensions };
+        OpenAiEmbedder::new(server(), model, EmbeddingSettings::default(), Lessons::default())
     }
 
     #[test]
@@ -106,11 +73,7 @@ mod tests {
             ([0.0, f32::MAX, f32::MAX], [0.0, 0.707_106_77, 0.707_106_77]),
             ([70_000.0, 0.0, 0.0], [1.0, 0.0, 0.0]),
         ] {
-            assert_eq!(
-                embedder.checked(vec![(0, given.to_vec())], 1),
-                Ok(vec![wanted.to_vec()]),
-                "{given:?}"
-            );
+            assert_eq!(embedder.checked(vec![given.to_vec()], 1), Ok(vec![Ok(wanted.to_vec())]), "{given:?}");
         }
     }
 
@@ -118,40 +81,29 @@ mod tests {
     fn a_vector_without_a_direction_is_its_inputs_fault_unless_all_are_so() {
         let embedder = embedder(2);
         let good = vec![1.0, 0.0];
-        let zeros = "a vector of zeros";
         let not_finite = "a vector with a number that is not finite";
         for (bad, says) in [
-            (vec![0.0, -0.0], zeros),
+            (vec![0.0, -0.0], "a vector of zeros"),
             (vec![f32::NAN, 1.0], not_finite),
             (vec![1.0, f32::NEG_INFINITY], not_finite),
             (vec![], "no vector"),
         ] {
-            let error = embedder.checked(vec![(0, good.clone()), (1, bad.clone())], 2).unwrap_err();
-            let reason = format!("{says} for input 2 of 2");
-            assert_eq!(error, ModelError::NoVector { server: "shown".into(), reason });
-            for all in [vec![(0, bad.clone())], vec![(1, bad.clone()), (0, bad)]] {
+            let error = server().nonsense(says.to_owned());
+            let checked = embedder.checked(vec![good.clone(), bad.clone()], 2);
+            assert_eq!(checked, Ok(vec![Ok(good.clone()), Err(error.clone())]));
+            for all in [vec![bad.clone()], vec![bad.clone(), bad]] {
                 let inputs = all.len();
-                let error = embedder.checked(all, inputs).unwrap_err();
-                assert_eq!(error, ModelError::Nonsense { server: "shown".into(), reason: says.into() });
+                assert_eq!(embedder.checked(all, inputs), Err(error.clone()));
             }
-        }
-        // Who cannot count is at fault whatever the vectors are.
-        for wrong in [
-            vec![(0, vec![0.0, 0.0])],
-            vec![(0, good.clone()), (1, vec![0.0])],
-            vec![(0, good.clone()), (0, good)],
-        ] {
-            assert!(matches!(embedder.checked(wrong, 2), Err(ModelError::Nonsense { .. })));
         }
     }
 
     #[test]
-    fn null_is_a_number_that_is_not_finite_and_a_vector_that_is_missing() {
-        let body = r#"{"data": [{"index": 0, "embedding": [1, null]}, {"index": 1, "embedding": null}],
-            "usage": {"total_tokens": 7}}"#;
-        let (vectors, tokens) = with_nulls(body).unwrap();
-        assert!(matches!(&vectors[0], (0, numbers) if numbers[0] > 0.0 && numbers[1].is_nan()));
-        assert_eq!((&vectors[1], tokens), (&(1, vec![]), 7));
-        assert_eq!(with_nulls("<html>"), None);
+    fn another_number_or_length_of_vectors_is_noticed() {
+        let embedder = embedder(2);
+        let count = embedder.checked(vec![vec![1.0, 0.0]], 2).unwrap_err();
+        assert_eq!(count.reason, "1 vectors for 2 inputs");
+        assert_eq!(embedder.other_length(&[vec![], vec![1.0, 0.0], vec![1.0]]), Some(1));
+        assert_eq!(embedder.other_length(&[vec![], vec![1.0, 0.0]]), None);
     }
 }
