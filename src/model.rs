@@ -106,6 +106,14 @@ pub struct TokenUsage {
     pub is_estimated: bool,
 }
 
+impl std::ops::AddAssign for TokenUsage {
+    fn add_assign(&mut self, other: Self) {
+        self.input += other.input;
+        self.output += other.output;
+        self.is_estimated |= other.is_estimated;
+    }
+}
+
 /// Answers a prompt.
 pub trait Completer: Send + Sync {
     /// Completes a prompt. `on_delta` is called with each piece of the text as it arrives.

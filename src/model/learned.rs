@@ -9,73 +9,39 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// How vectors are sent.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Serialize,
-    Deserialize,
-    strum::EnumString,
-    strum::IntoStaticStr,
-    strum::VariantNames,
-)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub enum EncodingFormat {
-    /// A third of the bytes of decimals.
-    Base64,
-    /// Decimals.
-    Float,
-    /// As the server likes: the parameter is left out.
-    None,
+use crate::words::words;
+
+words! {
+    /// How vectors are sent.
+    pub enum EncodingFormat {
+        /// A third of the bytes of decimals.
+        Base64,
+        /// Decimals.
+        Float,
+        /// As the server likes: the parameter is left out.
+        None,
+    }
 }
 
-/// The parameter that limits the tokens of a completion.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Serialize,
-    Deserialize,
-    strum::EnumString,
-    strum::IntoStaticStr,
-    strum::VariantNames,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum MaxTokensParameter {
-    MaxTokens,
-    MaxCompletionTokens,
+words! {
+    /// The parameter that limits the tokens of a completion.
+    #[expect(missing_docs, reason = "the names say it")]
+    pub enum MaxTokensParameter {
+        MaxTokens,
+        MaxCompletionTokens,
+    }
 }
 
-/// The role of the instructions.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Serialize,
-    Deserialize,
-    strum::EnumString,
-    strum::IntoStaticStr,
-    strum::VariantNames,
-)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub enum SystemRole {
-    /// A message of its own.
-    System,
-    /// A message of its own, as `OpenAI` calls it for models that think.
-    Developer,
-    /// The beginning of the first message of the user.
-    User,
+words! {
+    /// The role of the instructions.
+    pub enum SystemRole {
+        /// A message of its own.
+        System,
+        /// A message of its own, as `OpenAI` calls it for models that think.
+        Developer,
+        /// The beginning of the first message of the user.
+        User,
+    }
 }
 
 /// The lessons of one model at one server. `None`: nothing was learnt.

@@ -26,11 +26,12 @@ impl Store {
         Ok(lessons.fetch_all(&self.pool).await?)
     }
 
-    /// Replaces what is known of a model.
+    /// Adds to what is known of a model; another daemon may have learnt something else.
     pub async fn keep_lessons(&self, of: &ModelAddress, lessons: &Lessons) -> Result<()> {
         let query = sqlx::query!(
             "insert into shopkeeper.model_lesson (server, model, lessons) values ($1, $2, $3)
-             on conflict (server, model) do update set lessons = excluded.lessons, learned_at = now()",
+             on conflict (server, model) do update
+             set lessons = model_lesson.lessons || excluded.lessons, learned_at = now()",
             of.server,
             of.model,
             Json(lessons) as _,

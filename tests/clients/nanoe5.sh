@@ -73,8 +73,7 @@ BTL-5,Fjord Bottle,"An insulated bottle that keeps tea hot for twelve hours.",28
 JKT-6,Gale Jacket,"A waterproof rain jacket with a hood and taped seams.",159.00
 END
 
-# The model knows questions and passages apart by a prefix that the server adds. It is told which by the model's name
-# or by a field that OpenAI's protocol does not have, so both get the same one here: the server's own default.
+# The model tells questions and passages apart by a prefix, which the server adds by a field of the request.
 cat >"$here/jobs.toml" <<END
 [database]
 url = { env = "DATABASE_URL" }
@@ -94,6 +93,8 @@ max_input_tokens = 512
 chunk_tokens = 200
 chunk_overlap = 30
 usd_per_million_tokens = 0
+document = { extra_body = { input_type = "passage" } }
+question = { extra_body = { input_type = "query" } }
 
 [answers]
 model = "extractive"
@@ -136,6 +137,7 @@ END
 run sync --wait | tail -n 1 >"$here/again"
 check "a second sync changes nothing" "$(awk '{ print $3 $4 $5, $6 }' "$here/again")" "000 6"
 if [ $can_ask = yes ]; then
+    check "each model does what is asked of it" "$(run models check >/dev/null 2>&1 && echo yes)" yes
     answer=$(run ask --json "How much is the Ember Kettle?")
     case $answer in *45.00*) found=yes ;; *) found="$answer" ;; esac
     check "the answer has the price" "$found" yes

@@ -1,6 +1,7 @@
 //! Asking: by HTTP and by SQL.
 
 use crate::prelude::*;
+use shopkeeper::demo::models::Quirk;
 
 #[tokio::test]
 async fn a_question_by_http_is_answered_from_the_shop_with_its_source() {
@@ -299,6 +300,24 @@ async fn however_long_a_server_wants_to_be_left_alone_the_fallback_comes_in_time
     let answer = daemon.wait_for(PRICE).await;
     assert_eq!(answer["outcome"], "fallback", "{answer}");
     daemon.stop().await;
+}
+
+#[tokio::test]
+async fn slow_nonsense_holds_a_customer_for_less_than_30_seconds_and_what_it_cost_is_told() {
+    for (pause, requests) in [(Duration::from_secs(1), 2), (Duration::from_secs(13), 1)] {
+        let (world, daemon) = shop_with_daemon().await;
+        world.script().add_quirk(Quirk::named("no-choices").unwrap());
+        world.script().always(Operation::Completions, Fault::Slow(pause));
+        let began = Instant::now();
+        let answer = daemon.ask(&world, question(PRICE)).await;
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+        assert_eq!(
+            (&answer["outcome"], world.script().requests(Operation::Completions)),
+            (&json!("fallback"), requests)
+        );
+        assert!(answer["usage"]["input_tokens"].as_u64() > Some(0), "{answer}");
+        daemon.stop().await;
+    }
 }
 
 #[tokio::test]

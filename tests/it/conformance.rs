@@ -154,6 +154,8 @@ const ROWS: &[(&str, &str, Outcome)] = &[
     ("no-choices", "", Fallback),
     ("text-for-json", "", Fallback),
     ("azure-key", "answers.headers = { \"api-key\" = { file = \"key\" } }", Works),
+    ("azure-version", "answers.query = { api-version = \"2024-10-21\" }", Works),
+    ("azure-version", "", Waits("404")),
     ("gateway-header", "answers.headers = { x-team = \"shop\" }", Works),
     ("no-bearer", "", Works),
     ("quota-in-type", "", Waits("insufficient_quota")),

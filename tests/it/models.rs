@@ -3,7 +3,8 @@
 use std::sync::Mutex;
 
 use crate::prelude::*;
-use shopkeeper::demo::models::Quirk;
+use axum::{Router, http::HeaderMap, response::Redirect, routing::post};
+use shopkeeper::{demo::models::Quirk, model::learned::Lessons, store::budgets::ModelAddress};
 
 const SIDES: &str = "[embedding]\ndocument = { prefix = \"passage: \" }\nquestion = { prefix = \"query: \", extra_body = { input_type = \"query\" } }";
 
@@ -92,11 +93,27 @@ async fn a_reranker_orders_what_a_search_finds_and_one_that_is_late_changes_noth
     assert_eq!(names, ["embedding", "order", "question", "chat", "stream", "follow-up", "rerank"]);
     world.change_settings("/v1\"\nmodel = \"words\"", "/v2\"\nmodel = \"words\"").await;
     assert_eq!(world.keys("Which shirt is for tall people?").await, by_distance);
+    let slow =
+        Router::new().route("/v2/rerank", post(async || tokio::time::sleep(Duration::from_mins(1)).await));
+    let away = world.models.base_url().replace("/v1", "/v2");
+    let late = format!("{}/v2\"\ntimeout = \"50ms\"", serve(slow).await);
+    world.change_settings(&format!("{away}\""), &late).await;
+    assert_eq!(world.keys("Which shirt is for tall people?").await, by_distance);
+}
+
+#[tokio::test]
+async fn daemons_that_learn_at_once_keep_what_each_of_them_learnt() {
+    let world = World::new().await;
+    let (store, model) = (&world.parts.answer.store, ModelAddress { server: "s".into(), model: "m".into() });
+    let one = Lessons { stream: Some(false), ..Lessons::default() };
+    let other = Lessons { temperature: Some(false), ..Lessons::default() };
+    tokio::try_join!(store.keep_lessons(&model, &one), store.keep_lessons(&model, &other)).unwrap();
+    let kept = store.lessons().await.unwrap().remove(0).lessons.0;
+    assert_eq!((kept.stream, kept.temperature), (Some(false), Some(false)));
 }
 
 #[tokio::test]
 async fn a_server_of_another_origin_gets_no_key() {
-    use axum::{Router, http::HeaderMap, response::Redirect, routing::post};
     let other = World::synced().await;
     let target = format!("{}/chat/completions", other.models.base_url());
     let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();

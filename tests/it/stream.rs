@@ -3,6 +3,7 @@
 use crate::prelude::*;
 use futures::StreamExt;
 use reqwest::Response;
+use shopkeeper::demo::models::Quirk;
 
 /// One event as a client sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -186,4 +187,24 @@ async fn every_end_has_its_event_and_a_client_that_goes_away_or_reads_nothing_ho
     };
     let (seen, ()) = tokio::join!(until_the_end, daemon.stop());
     assert!(!names(&seen).contains(&"answer.completed"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn thoughts_that_no_tag_begins_are_taken_back_once_and_after_that_never_shown() {
+    let (world, daemon) = shop_with_daemon().await;
+    world.script().add_quirk(Quirk::named("qwen-think-unopened").unwrap());
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        world.script().queue(Operation::Completions, [Fault::SlowBody(Duration::from_secs(1))]);
+        let id = ask(&daemon).await;
+        let (seen, last) = all_events(&daemon, &id, None).await;
+        assert_eq!(last, "answer.completed");
+        shows_answer(&seen);
+        assert!(!shown(&seen).contains("7777"), "{seen:?}");
+        streams.push(seen);
+    }
+    assert!(names(&streams[0]).contains(&"answer.reset"), "{:?}", streams[0]);
+    assert!(!names(&streams[1]).contains(&"answer.reset"), "{:?}", streams[1]);
+    assert!(!format!("{:?}", streams[1]).contains("may pay"), "{:?}", streams[1]);
+    daemon.stop().await;
 }

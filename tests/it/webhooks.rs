@@ -273,3 +273,15 @@ async fn a_message_for_a_webhook_that_this_daemon_does_not_know_waits_for_one_th
     world.drain().await;
     assert_eq!(receiver.until(1).await[0].body["type"], "answer.completed");
 }
+
+#[tokio::test]
+async fn nobody_is_told_what_a_model_thinks_and_nobody_reads_it_in_a_draft() {
+    let (receiver, world, daemon) = shop_with_receiver().await;
+    let invented = "<think>It may hold 7777 litres.</think>The Kettle holds 9999 litres. [1]";
+    world.script().always(Operation::Completions, Fault::Says(invented.to_owned()));
+    let answer = daemon.ask(&world, question(PRICE)).await;
+    let told = receiver.until(2).await;
+    assert!(!format!("{answer} {told:?}").contains("7777"), "{answer} {told:?}");
+    assert_eq!(world.text("select draft from shopkeeper.answer").await, "The Kettle holds 9999 litres. [1]");
+    daemon.stop().await;
+}

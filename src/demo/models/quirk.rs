@@ -28,6 +28,7 @@ pub(super) struct Row {
 pub(super) struct Request<'a> {
     pub body: &'a Value,
     pub headers: &'a HeaderMap,
+    pub query: &'a str,
     /// Whether it came to the address that a redirect names.
     pub is_redirected: bool,
 }

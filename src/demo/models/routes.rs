@@ -85,7 +85,12 @@ fn change(
         return reply;
     }
     let body = serde_json::from_slice(body).unwrap_or_default();
-    let request = Request { body: &body, headers, is_redirected: uri.path().starts_with(ELSEWHERE) };
+    let request = Request {
+        body: &body,
+        headers,
+        query: uri.query().unwrap_or_default(),
+        is_redirected: uri.path().starts_with(ELSEWHERE),
+    };
     scene.quirks.iter().fold(reply, |reply, quirk| quirk.change(operation, &request, reply))
 }
 

@@ -50,7 +50,14 @@ pub(super) async fn ask<A: Adaptive>(
         let is_final =
             matches!(error.fault, ModelFault::Refused | ModelFault::Unavailable { has_replied: false, .. });
         // It is not known whether the form or the input was refused first.
-        let told = if is_final { error } else { first.unwrap_or(error) };
+        let spent = error.spent;
+        let told = match first {
+            Some(mut first) if !is_final => {
+                first.spent += spent;
+                first
+            }
+            _ => error,
+        };
         if is_final || tried.contains(&lessons) || !again().await {
             return Err(told);
         }

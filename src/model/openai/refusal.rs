@@ -98,10 +98,13 @@ impl Refusal {
         if self.message.is_empty() { self.signs() } else { format!("{}: {}", self.signs(), self.message) }
     }
 
-    /// Whether it names one of these, as a parameter or in its words.
+    /// Whether it names one of these, as a parameter or at the beginning of a word.
     pub(super) fn names(&self, names: &[&str]) -> bool {
         let (param, message) = (self.param.to_lowercase(), self.message.to_lowercase());
-        names.iter().any(|name| param.contains(name) || message.contains(name))
+        let has = |text: &str, name: &&str| {
+            text.match_indices(*name).any(|(start, _)| !text[..start].ends_with(char::is_alphanumeric))
+        };
+        names.iter().any(|name| has(&param, name) || has(&message, name))
     }
 
     /// The limit of inputs that it names, below the number that was sent.
@@ -176,6 +179,17 @@ mod tests {
             ("the batch of 300 is too large", None),
         ] {
             assert_eq!(Refusal::new(StatusCode::BAD_REQUEST, message).most_inputs(300), most, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_named_by_a_word_that_begins_with_it() {
+        for (message, names) in [
+            ("'stream' is not supported", true),
+            ("Streaming is not possible", true),
+            ("the upstream server failed", false),
+        ] {
+            assert_eq!(Refusal::new(StatusCode::BAD_REQUEST, message).names(&["stream"]), names, "{message}");
         }
     }
 

@@ -13,6 +13,10 @@ pub(super) const ROWS: &[Row] = rows! { Completions:
         let has_key = request.headers.get("api-key").is_some_and(|key| key == "azure-key");
         if has_key { reply } else { refusal(401, &json!({ "error": { "code": "401", "message": "Access denied" } })) }
     };
+    "azure-version" => |request, reply| {
+        let has_version = request.query == "api-version=2024-10-21";
+        if has_version { reply } else { refusal(404, &json!({ "error": { "code": "404", "message": "Resource not found" } })) }
+    };
     "gateway-header" => |request, reply| {
         let has_header = request.headers.get("x-team").is_some_and(|team| team == "shop");
         if has_header { reply } else { refusal(403, &json!({ "detail": "no team" })) }

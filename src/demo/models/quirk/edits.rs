@@ -74,14 +74,20 @@ pub(super) fn content(reply: Reply, change: impl Fn(&str) -> Value) -> Reply {
     })
 }
 
-/// Puts a text before the answer: in a stream, before its first piece.
+/// Puts a text before the answer: in a stream, in pieces that cut words and tags.
 pub(super) fn prepend(mut reply: Reply, text: &str) -> Reply {
     if !reply.is_stream() {
         return content(reply, |answer| format!("{text}{answer}").into());
     }
-    let escaped = Value::from(text).to_string();
-    let inner = &escaped[1..escaped.len() - 1];
     // The first event has the role and an empty text.
-    reply.body = reply.body.replacen(r#""content":"""#, &format!(r#""content":"{inner}""#), 1);
+    let Some((first, rest)) = reply.body.split_once("\n\n") else { return reply };
+    let characters: Vec<_> = text.chars().collect();
+    let mut body = String::new();
+    for piece in characters.chunks(5) {
+        let piece = Value::from(String::from_iter(piece));
+        body.push_str(&first.replacen(r#""content":"""#, &format!(r#""content":{piece}"#), 1));
+        body.push_str("\n\n");
+    }
+    reply.body = body + rest;
     reply
 }
