@@ -100,6 +100,8 @@ pub struct Attempt {
     pub key: String,
     /// Counted from 1.
     pub number: u32,
+    /// How long the job could have run before this attempt began: since it was enqueued or put back.
+    pub waited: Duration,
     /// Whether the job is dead if this attempt fails.
     pub is_last: bool,
     /// Cancelled when the daemon stops.

@@ -59,6 +59,25 @@ pub struct AnswerLimits {
     pub fallback_after: Duration,
 }
 
+impl AnswerLimits {
+    /// How long a run may take that begins when the question has this age, after its job waited for a worker: a question
+    /// that an earlier run put back gets the fallback in time. A first run may have waited for other questions only.
+    fn of_run(&self, age: Duration, waited: Duration) -> Duration {
+        let left = self.fallback_after.saturating_sub(age);
+        let is_first = age.saturating_sub(waited) < Duration::from_secs(1);
+        if is_first || left.is_zero() { self.timeout } else { self.timeout.min(left) }
+    }
+
+    /// How long to wait at most before the next run, however long the server asks, if the fallback comes after `left`;
+    /// `None` if it comes now. The last tenth of the time is kept for last runs.
+    fn until_next_run(&self, left: Duration) -> Option<Duration> {
+        let shortest = self.fallback_after / 100;
+        let most = left.saturating_sub(self.fallback_after / 10).max(shortest);
+        // A wait is lengthened at random by up to a fifth.
+        (left > shortest).then(|| most * 5 / 6)
+    }
+}
+
 /// The job's key is the answer's id; it has no other arguments.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Payload {}
@@ -84,7 +103,7 @@ impl Job for AnswerQuestion {
         let job = JobRef { kind: Self::KIND, id: attempt.lease.job };
         let (began, cost) = (Instant::now(), AnswerCost::for_job(job));
         let answer = tokio::select! {
-            answer = self.answer(&taken, &cost) => answer,
+            answer = self.answer(&taken, attempt.waited, &cost) => answer,
             () = self.unwanted(&taken) => {
                 // Completes only the job: the answer is settled already, or erased.
                 let ended = Settlement { status: AnswerStatus::Cancelled, ..Settlement::default() };
@@ -121,7 +140,12 @@ impl Job for AnswerQuestion {
 
 impl AnswerQuestion {
     /// Answers; with the fallback while no model may be asked, or after a model has been down for too long.
-    async fn answer(&self, taken: &ClaimedQuestion, cost: &AnswerCost) -> Result<Settlement, JobError> {
+    async fn answer(
+        &self,
+        taken: &ClaimedQuestion,
+        waited: Duration,
+        cost: &AnswerCost,
+    ) -> Result<Settlement, JobError> {
         let locale = taken.asked.locale.as_deref();
         let (length, most) =
             (taken.asked.question.chars().count(), self.limits.max_question_chars.get() as usize);
@@ -136,7 +160,7 @@ impl AnswerQuestion {
             return Ok(self.fallback.pause(locale));
         }
         let (began, draft) = (Instant::now(), Draft::default());
-        let limit = self.limits.timeout;
+        let limit = self.limits.of_run(taken.age, waited);
         let answer = tokio::select! {
             answer = tokio::time::timeout(limit, self.make_twice(taken, &draft, cost)) => answer.unwrap_or_else(|_| {
                 // A model that takes so long counts as down.
@@ -146,11 +170,11 @@ impl AnswerQuestion {
             () = draft.keep_storing(&self.store, taken) => unreachable!("it never ends"),
         };
         let left = self.limits.fallback_after.saturating_sub(taken.age + began.elapsed());
-        match answer {
-            Err(error) if error.waits() && left.is_zero() => Ok(self.fallback.pause(locale)),
-            Err(error @ JobError::Faulty(_)) => Ok(self.fallback.give_up(locale, &error)),
-            // However long the server asks to wait, the fallback comes soon after that time.
-            other => other.map_err(|error| error.within(left.max(Duration::from_secs(1)))),
+        match (answer, self.limits.until_next_run(left)) {
+            (Err(error), None) if error.waits() => Ok(self.fallback.pause(locale)),
+            (Err(error @ JobError::Faulty(_)), _) => Ok(self.fallback.give_up(locale, &error)),
+            (Err(error), Some(wait)) => Err(error.within(wait)),
+            (answer, _) => answer,
         }
     }
 
@@ -227,6 +251,35 @@ pub async fn end_overdue(store: &Store, stop: &CancellationToken) {
             Ok(0) => {}
             Ok(ended) => tracing::info!(ended, "{ended} questions were past their time"),
             Err(error) => tracing::debug!(%error, "questions past their time could not be looked for"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_is_away_holds_a_question_no_longer_than_until_its_fallback() {
+        let seconds = Duration::from_secs;
+        let limits = AnswerLimits {
+            history_messages: 6,
+            max_question_chars: NonZeroU32::MIN,
+            timeout: seconds(60),
+            fallback_after: seconds(300),
+        };
+        for (age, waited, limit, what) in [
+            (0, 0, 60, "a first run"),
+            (290, 290, 60, "a first run behind many others"),
+            (65, 0, 60, "a run after an outage"),
+            (270, 0, 30, "the last run before the fallback"),
+            (400, 0, 60, "a retry by hand"),
+        ] {
+            assert_eq!(limits.of_run(seconds(age), seconds(waited)), seconds(limit), "{what}");
+        }
+        for (left, wait) in [(300, Some(225)), (60, Some(25)), (9, Some(2)), (3, None), (0, None)] {
+            let next = limits.until_next_run(seconds(left));
+            assert_eq!(next.map(|wait| wait.as_secs()), wait, "{left}");
         }
     }
 }

@@ -101,6 +101,7 @@ impl<J: BatchJob> Runner<J> {
             lease: job.lease,
             key: job.key.clone().unwrap_or_default(),
             number: job.attempt,
+            waited: job.waited,
             is_last: job.attempt >= job.max_attempts,
             stop: self.stop.clone(),
             lost: self.slots.held.lost(job.lease),
