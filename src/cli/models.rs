@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Subcommand;
 
-mod check;
+pub(super) mod check;
 mod list;
 #[cfg(feature = "embedded")]
 mod serve;

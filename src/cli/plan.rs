@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Args;
 use indicatif::ProgressBar;
+use serde_json::json;
 
 use super::{open_parts, output, selected_sources};
 use crate::config::Embedding;
@@ -38,9 +39,11 @@ pub(super) fn card_difference(embedding: &Embedding, model: &Model) -> Option<St
     let (card, made_with) = (&embedding.document, &model.chunking.form);
     (card != made_with).then(|| {
         format!(
-            "documents of {} are embedded with the prefix {:?}, as the index was made; its model card says {:?}: write \
-             embedding.document to embed all documents anew",
-            model.model.name, made_with.prefix, card.prefix
+            "documents of {} are embedded with {}, as the index was made; its model card says {}: write embedding.document \
+             to embed all documents anew",
+            model.model.name,
+            json!(made_with),
+            json!(card)
         )
     })
 }

@@ -35,17 +35,16 @@ pub(super) fn openai() -> HttpUrl {
 
 /// A query would end up in the middle of each address.
 fn base_url(section: &Section<'_>, key: &str) -> Result<HttpUrl, ReadError> {
-    section.checked(key, openai(), |base_url: &HttpUrl| {
-        let pairs: Vec<_> = base_url.expose().query_pairs().collect();
-        if base_url.expose().query().is_none() {
-            return Ok(());
-        }
-        let written = pairs.iter().map(|(name, value)| {
-            if is_secret(name) { elsewhere(name) } else { format!("{} = {:?}", quoted(name), &**value) }
-        });
-        let query = written.collect::<Vec<_>>().join(", ");
-        Err(format!("must not have a query: write query = {{ {query} }} beside it"))
-    })
+    let base_url: HttpUrl = section.get(key, openai())?;
+    let url = base_url.expose();
+    if url.query().is_none() {
+        return Ok(base_url);
+    }
+    let pairs = url.query_pairs().map(|(name, value)| {
+        if is_secret(&name) { elsewhere(&name) } else { format!("{} = {value:?}", quoted(&name)) }
+    });
+    let query = pairs.collect::<Vec<_>>().join(", ");
+    Err(section.fault_of_value(key, format!("must not have a query: write query = {{ {query} }} beside it")))
 }
 
 /// OpenAI's own server needs a key; local ones often need none.

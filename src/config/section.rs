@@ -59,8 +59,7 @@ impl<'a> Section<'a> {
         let entries = node.and_then(|node| match &node.value {
             Value::Table(entries) => Some(entries),
             other => {
-                let path = node.inherited_from.clone().unwrap_or_else(|| self.path_of(key));
-                self.reader.fault(&node.origin, path, format!("must be a table, not {}", other.kind()));
+                self.fault_of_value(key, format!("must be a table, not {}", other.kind()));
                 None
             }
         });

@@ -63,6 +63,7 @@ mod stream;
 mod support;
 mod sync;
 mod taking;
+mod thoughts;
 mod triggers;
 mod versions;
 mod webhooks;

@@ -57,8 +57,14 @@ async fn an_index_keeps_the_side_of_documents_that_it_was_made_with() {
         inputs(&world.script().bodies(Operation::Embeddings).pop().unwrap()),
         ["passage: Kettle. New words."]
     );
-    assert_contains(stderr(&world.run_line("plan").await), "are embedded with the prefix \"passage: \"");
-    assert_contains(stdout(&world.run_line("doctor").await), "its model card says \"\"");
+    assert_contains(
+        stderr(&world.run_line("plan").await),
+        "are embedded with {\"prefix\":\"passage: \",\"extra_body\":{}}, as the index was made",
+    );
+    assert_contains(
+        stdout(&world.run_line("doctor").await),
+        "its model card says {\"prefix\":\"\",\"extra_body\":{}}",
+    );
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use crate::{
 };
 use proptest::prelude::*;
 use shopkeeper::{
+    demo::models::Quirk,
     indexing::{
         fill::FillIndex,
         refresh::{RefreshDocument, Request},
@@ -114,6 +115,29 @@ async fn a_daemon_that_is_killed_between_embedding_and_storing_loses_nothing() {
     assert_eq!(world.count("chunk").await, 0);
     let _second = daemon();
     world.until_count(3, "document_index where state = 'fresh'").await;
+}
+
+#[tokio::test]
+async fn the_good_half_of_a_batch_is_kept_if_the_daemon_is_killed_before_the_other() {
+    let world = World::with(&many(60), SOURCE).await;
+    world.describe(59, "It is poison.").await;
+    world.try_sync().await.unwrap();
+    world.script().add_quirk(Quirk::named("poison-400").unwrap());
+    // The batch, a probe and a half of the batch are not delayed.
+    let passing = std::iter::repeat_n(Fault::Slow(Duration::ZERO), 3);
+    world.script().queue(Operation::Embeddings, passing.chain([Fault::Held]));
+    let daemon = || Process::start(world.command("run").stderr(Stdio::null()));
+    let first = daemon();
+    world.arrived(Operation::Embeddings, 4).await;
+    world.until_count(30, "document_index where state = 'fresh'").await;
+    drop(first);
+    let kept = world.contents().await;
+    let _second = daemon();
+    world.until_count(59, "document_index where state = 'fresh'").await;
+    world.until_count(1, "document_index where state = 'failed'").await;
+    let later = world.script().bodies(Operation::Embeddings).split_off(4);
+    let inputs: Vec<_> = later.iter().flat_map(|body| as_list(&body["input"])).map(as_text).collect();
+    assert!(inputs.len() >= 30 && !kept.iter().any(|text| inputs.contains(&text.as_str())), "{inputs:?}");
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! The models: one small request to each.
 
 use super::Checks;
-use crate::cli::plan::card_difference;
-use crate::model::{InputRole, Message, ModelError, ModelFault, Prompt, Role, unlimited};
+use crate::cli::{models::check::short_prompt, plan::card_difference};
+use crate::model::{InputRole, ModelError, ModelFault, unlimited};
 use crate::{config::Config, daemon::Parts, store::Store};
 
 pub(super) async fn check_models(config: &Config, store: &Store, parts: &Parts, checks: &mut Checks) {
@@ -16,14 +16,7 @@ pub(super) async fn check_models(config: &Config, store: &Store, parts: &Parts, 
         let detail = embedded.map(|_| format!("returns vectors of {} dimensions", model.model.dimensions));
         check_model(&model.model.name, detail, checks);
     }
-    let prompt = Prompt {
-        system: "Answer with one word.".to_owned(),
-        messages: vec![Message { role: Role::User, content: "Are you there?".to_owned() }],
-        temperature: Some(0.0),
-        max_tokens: 16,
-        thought_tokens: 2000,
-    };
-    let completion = parts.composer.completer.complete(&prompt, None, &unlimited).await;
+    let completion = parts.composer.completer.complete(&short_prompt(), None, &unlimited).await;
     check_model(&config.answers.model, completion.map(|_| "answers".to_owned()), checks);
     if let (Some(ranker), Some(rerank)) = (&parts.retriever.ranker, &config.rerank) {
         let ranked = ranker.reranker.rerank("Are you there?", &["Yes.".to_owned(), "No.".to_owned()]).await;

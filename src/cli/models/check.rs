@@ -143,15 +143,19 @@ fn nonsense(model: &str, reason: &str) -> ModelError {
     }
 }
 
-async fn chat(config: &Config, parts: &Parts, report: &mut Report) {
-    let (composer, name) = (&parts.composer, &config.answers.model);
-    let prompt = Prompt {
+/// What any chat model can answer.
+pub(in crate::cli) fn short_prompt() -> Prompt {
+    Prompt {
         system: "Answer with one short sentence.".to_owned(),
         messages: vec![Message { role: Role::User, content: "What is two and two?".to_owned() }],
         temperature: Some(0.0),
         max_tokens: 64,
         thought_tokens: 2000,
-    };
+    }
+}
+
+async fn chat(config: &Config, parts: &Parts, report: &mut Report) {
+    let (composer, name, prompt) = (&parts.composer, &config.answers.model, short_prompt());
     let history = [
         Message { role: Role::User, content: "Do you have kettles?".to_owned() },
         Message { role: Role::Assistant, content: "Yes, of steel and of glass.".to_owned() },

@@ -12,6 +12,13 @@ impl Section<'_> {
         self.reader.fault(origin, self.path_of(key), message)
     }
 
+    /// Notes a fault of a value where it was written, if it is inherited too.
+    pub(crate) fn fault_of_value(&self, key: &str, message: impl Into<String>) -> ReadError {
+        let node = self.peek(key);
+        let path = node.and_then(|node| node.inherited_from.clone()).unwrap_or_else(|| self.path_of(key));
+        self.reader.fault(node.map_or(&self.origin, |node| &node.origin), path, message)
+    }
+
     /// Notes a fault of a key in another section that this one depends on.
     pub(crate) fn fault_elsewhere(&self, path: &str, message: impl Into<String>) -> ReadError {
         self.reader.fault(&Origin::Default, path.to_owned(), message)

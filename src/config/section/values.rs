@@ -15,11 +15,7 @@ impl Section<'_> {
 
     pub(crate) fn optional<T: Setting>(&self, key: &str) -> Result<Option<T>, ReadError> {
         let Some(node) = self.node(key) else { return Ok(None) };
-        self.reader.value(node).map(Some).map_err(|message| {
-            // An inherited value is wrong where it was written.
-            let path = node.inherited_from.clone().unwrap_or_else(|| self.path_of(key));
-            self.reader.fault(&node.origin, path, message)
-        })
+        self.reader.value(node).map(Some).map_err(|message| self.fault_of_value(key, message))
     }
 
     /// A value inherited from another section, or the default if it was left out there too.

@@ -133,6 +133,8 @@ fn what_cannot_work_is_refused_with_the_line_to_write_instead() {
         let faults = read(text).unwrap_err().join("; ");
         assert!(faults.contains(says) && !faults.contains("s3cret"), "{text}: {faults}");
     }
+    // A fault of [openai] is told once, however many sections inherit it.
+    assert_eq!(read("[openai]\nbase_url = \"https://h/v1?api-version=7\"").unwrap_err().len(), 1);
 }
 
 #[test]

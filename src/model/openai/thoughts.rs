@@ -57,6 +57,8 @@ pub(super) struct ThoughtFilter {
     is_held: bool,
     /// What is not decided yet.
     pending: String,
+    /// Bytes of it, while it is held, in which no marker begins.
+    searched: usize,
     has_text: bool,
     has_thoughts: bool,
     is_unopened: bool,
@@ -65,8 +67,15 @@ pub(super) struct ThoughtFilter {
 impl ThoughtFilter {
     /// `is_held` keeps the text back until its thoughts end.
     pub(super) fn new(is_held: bool) -> Self {
-        let (has_text, has_thoughts, is_unopened) = (false, false, false);
-        Self { state: State::Start, is_held, pending: String::new(), has_text, has_thoughts, is_unopened }
+        Self {
+            state: State::Start,
+            is_held,
+            pending: String::new(),
+            searched: 0,
+            has_text: false,
+            has_thoughts: false,
+            is_unopened: false,
+        }
     }
 
     /// Whether there were thoughts.
@@ -91,7 +100,7 @@ impl ThoughtFilter {
     pub(super) fn finish(&mut self) -> (String, bool) {
         let mut visible = Visible::default();
         if self.state == State::Held {
-            self.state = State::Text;
+            self.release();
             while self.step(&mut visible) {}
         }
         let pending = std::mem::take(&mut self.pending);
@@ -103,7 +112,8 @@ impl ThoughtFilter {
 
     /// Decides about the beginning of what is pending; false if more is needed for that.
     fn step(&mut self, visible: &mut Visible) -> bool {
-        let lower = self.pending.to_ascii_lowercase();
+        let searched = self.searched;
+        let lower = self.pending[searched..].to_ascii_lowercase();
         match self.state {
             State::Start => {
                 let text = lower.trim_start();
@@ -125,18 +135,21 @@ impl ThoughtFilter {
             State::Text => self.read_text(&lower, visible),
             State::Held => {
                 match earliest(&lower, markers().filter(|(_, marker)| !matches!(marker, Marker::Leaked))) {
-                    Some((_, Marker::Opening(_) | Marker::Header, _)) => {
-                        self.state = State::Text;
-                        true
-                    }
                     Some((_, Marker::Closing, end)) => {
-                        self.drop_until(end);
-                        self.state = State::Text;
+                        self.drop_until(searched + end);
+                        self.release();
                         self.has_thoughts = true;
                         self.is_unopened = true;
                         true
                     }
-                    _ => false,
+                    Some(_) => {
+                        self.release();
+                        true
+                    }
+                    None => {
+                        self.searched += undecided(&lower, markers().map(|(text, _)| text));
+                        false
+                    }
                 }
             }
             State::Thought(ends) => {
@@ -207,6 +220,12 @@ impl ThoughtFilter {
         let shown: String = self.pending.drain(..end).collect();
         self.has_text |= !shown.trim().is_empty();
         visible.text.push_str(&shown);
+    }
+
+    /// What was held is text.
+    fn release(&mut self) {
+        self.state = State::Text;
+        self.searched = 0;
     }
 
     fn drop_until(&mut self, end: usize) {
