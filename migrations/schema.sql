@@ -424,6 +424,7 @@ create table shopkeeper.source (
     removed bigint not null default 0,
     withheld bigint not null default 0,
     withheld_at timestamp with time zone,
+    sync_error text,
     constraint source_pkey PRIMARY KEY (name)
 );
 comment on table shopkeeper.source is 'One row for each source that a daemon has seen.';
@@ -434,6 +435,7 @@ comment on column shopkeeper.source.listed is 'The number of documents in the la
 comment on column shopkeeper.source.removed is 'The number of documents removed since that listing, or allowed to be.';
 comment on column shopkeeper.source.withheld is 'The number of removals that wait because they exceed mass_delete_limit; zero after the next complete listing.';
 comment on column shopkeeper.source.withheld_at is 'When removals began to wait.';
+comment on column shopkeeper.source.sync_error is 'Why the last listing failed; null after one that did not.';
 
 create table shopkeeper.stop (
     is_stopped boolean not null default true,

@@ -81,6 +81,11 @@ async fn show(json: bool, config: &Config, store: &Store) -> anyhow::Result<()> 
              --allow-mass-delete` removes them"
         ));
     }
+    for (source, error) in
+        sources.iter().filter_map(|source| Some((&source.source, source.sync_error.as_ref()?)))
+    {
+        output::line(format!("the last listing of {source} failed: {error}"));
+    }
     for failure in &failures {
         output::line(format!("{} of {} failed: {}", failure.documents, failure.source, failure.reason));
     }

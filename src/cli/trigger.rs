@@ -6,7 +6,10 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 
 use super::{Exit, Format, open_parts, output};
-use crate::source::postgres::{PostgresSource, triggers::TriggerState};
+use crate::source::postgres::{
+    PostgresSource,
+    triggers::{TriggerState, TriggerStatus},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Trigger {
@@ -62,6 +65,9 @@ async fn status(sources: &[(&str, &PostgresSource)], json: bool) -> anyhow::Resu
         tables.extend(source.trigger_status().await?);
     }
     output::list(json, "triggers", &tables, "source, table, state, waiting")?;
+    for uncovered in tables.iter().filter_map(TriggerStatus::uncovered) {
+        output::note(format!("{uncovered}; `shopkeeper trigger install` adds them"));
+    }
     if tables.iter().any(|table| table.state != TriggerState::Installed) {
         bail!(
             "not every table has its triggers\n  run `shopkeeper trigger install`, or give the output of \

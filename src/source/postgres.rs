@@ -6,11 +6,11 @@
 //! `postgres/change_hints.rs` finds changes sooner than a listing does: it polls, and reads what triggers noted.
 //! `postgres/triggers.rs` installs the triggers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use futures::{FutureExt, StreamExt, TryFutureExt, future::BoxFuture, stream::BoxStream};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use sqlx::PgPool;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use crate::{
     catalogue::{
@@ -29,6 +29,7 @@ mod spool;
 mod sql;
 mod statements;
 pub mod triggers;
+mod yielding;
 
 use connection::{CONNECT_TIMEOUT, failure};
 pub use settings::{RelatedTable, Relation, Settings};
@@ -39,10 +40,12 @@ pub struct PostgresSource {
     settings: Settings,
     templates: Templates,
     pool: PgPool,
+    /// A connection that is free while others read: it finds out who waits for them.
+    bystander: PgPool,
     /// Time limit of one step. The shop's server ends a statement sooner, unless the network is cut.
     patience: Option<Duration>,
     seed: i64,
-    statements: OnceCell<Statements>,
+    statements: Mutex<Option<Arc<Statements>>>,
 }
 
 impl PostgresSource {
@@ -52,11 +55,13 @@ impl PostgresSource {
     pub fn new(settings: Settings, salt: &str) -> CatalogueResult<Self> {
         let misfit = |reason: String| CatalogueError::Misfit { source_name: settings.name.clone(), reason };
         let templates = settings.rendering.templates().map_err(|error| misfit(error.to_string()))?;
-        let pool = connection::pool(&settings).map_err(|error| misfit(error.to_string()))?;
+        let pool =
+            |connections| connection::pool(&settings, connections).map_err(|error| misfit(error.to_string()));
+        let (pool, bystander) = (pool(settings.max_connections)?, pool(1)?);
         let seed = settings.rendering.seed(salt);
         let limit = settings.statement_timeout;
         let patience = (!limit.is_zero()).then(|| 2 * limit + CONNECT_TIMEOUT);
-        Ok(Self { settings, templates, pool, patience, seed, statements: OnceCell::new() })
+        Ok(Self { settings, templates, pool, bystander, patience, seed, statements: Mutex::default() })
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = CatalogueResult<T>>) -> CatalogueResult<T> {
@@ -87,7 +92,9 @@ impl Catalogue for PostgresSource {
 
     /// Connects, once, and checks that the columns in the settings exist and that the source can be polled.
     fn check(&self) -> BoxFuture<'_, CatalogueResult<()>> {
-        self.in_time(self.polling().map_ok(|_| ())).boxed()
+        let check =
+            move |statements: Arc<Statements>| async move { self.polling(&statements).await.map(drop) };
+        self.in_time(self.with_statements(check)).boxed()
     }
 
     fn change_hints(&self) -> Option<&dyn ChangeHints> {

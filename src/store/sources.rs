@@ -45,9 +45,20 @@ impl Store {
             "insert into shopkeeper.source (name, last_sync_at, listed) values ($1, now(), $2)
              on conflict (name) do update
              set last_sync_at = excluded.last_sync_at, listed = excluded.listed, removed = 0, withheld = 0,
-                 withheld_at = null",
+                 withheld_at = null, sync_error = null",
             source,
             i64::try_from(listed).unwrap_or(i64::MAX),
+        );
+        Ok(query.execute(&self.pool).await.map(drop)?)
+    }
+
+    /// Records why a source cannot be listed.
+    pub async fn note_not_synced(&self, source: &str, reason: &str) -> Result<()> {
+        let query = sqlx::query!(
+            "insert into shopkeeper.source (name, sync_error) values ($1, $2)
+             on conflict (name) do update set sync_error = excluded.sync_error",
+            source,
+            reason,
         );
         Ok(query.execute(&self.pool).await.map(drop)?)
     }

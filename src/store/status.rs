@@ -32,6 +32,9 @@ pub struct SourceStatus {
     /// Documents whose rows are gone and that stay, because there are more than `mass_delete_limit`.
     pub withheld: i64,
     pub withheld_since: Option<DateTime<Utc>>,
+    /// Why the last listing failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync_error: Option<String>,
     /// Indexed in the last minute.
     #[serde(skip)]
     pub per_minute: i64,
@@ -85,7 +88,7 @@ impl Store {
                 coalesce(chunks.chunks, 0) as "chunks!",
                 extract(epoch from now() - documents.oldest)::double precision as oldest_stale_seconds,
                 source.last_sync_at as "last_sync_at?", coalesce(source.withheld, 0) as "withheld!",
-                source.withheld_at as "withheld_since?",
+                source.withheld_at as "withheld_since?", source.sync_error as "sync_error?",
                 documents.lag[1] as lag_p50_seconds, documents.lag[2] as lag_p99_seconds,
                 coalesce(documents.per_minute, 0) as "per_minute!"
             from documents

@@ -96,6 +96,10 @@ impl SyncCatalogue {
         let lock = lock.ok_or_else(|| SyncError::Busy(name.to_owned()))?;
         let report = self.sync_alone(name, source.mass_delete, options).await;
         lock.release().await;
+        if let Err(SyncError::Catalogue(error)) = &report {
+            // If this fails, too, the error is told all the same.
+            let _ = self.store.note_not_synced(name, &error.to_string()).await;
+        }
         report
     }
 

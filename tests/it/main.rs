@@ -57,6 +57,7 @@ mod schema;
 mod server;
 mod session_chaos;
 mod sessions;
+mod shop_ddl;
 mod silence;
 mod steps;
 mod stream;

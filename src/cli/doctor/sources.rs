@@ -1,7 +1,8 @@
 //! The sources: whether they can be read, how fresh their documents are, and their triggers.
 
 use super::Checks;
-use crate::{config::Config, daemon::Parts, source::postgres::triggers::TriggerState, store::Store};
+use crate::source::postgres::triggers::{TriggerState, TriggerStatus};
+use crate::{config::Config, daemon::Parts, store::Store};
 
 const STALE_SECONDS: f64 = 3600.0;
 
@@ -45,10 +46,12 @@ pub(super) async fn check_sources(parts: &Parts, checks: &mut Checks) {
         let Ok(triggers) = postgres.trigger_status().await else { continue };
         let all = |state| triggers.iter().all(|trigger| trigger.state == state);
         let (none, current) = (all(TriggerState::Missing), all(TriggerState::Installed));
+        let uncovered: Vec<_> = triggers.iter().filter_map(TriggerStatus::uncovered).collect();
         let detail = match (none, current) {
-            (true, _) => "none: changes are seen by polls and listings",
-            (_, true) => "installed and current",
-            _ => "some are missing, or the settings have changed since",
+            (true, _) => "none: changes are seen by polls and listings".to_owned(),
+            (_, true) if uncovered.is_empty() => "installed and current".to_owned(),
+            (_, true) => format!("installed; {}", uncovered.join("; ")),
+            _ => "some are missing, or the settings have changed since".to_owned(),
         };
         let name = format!("triggers of {source}");
         checks.add(&name, none || current, detail, "run `shopkeeper trigger install`");

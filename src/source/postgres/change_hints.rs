@@ -3,24 +3,26 @@
 //! Neither sees all changes. The next listing finds the rest: deleted rows, and rows that bulk SQL wrote without
 //! `updated_at`.
 
+use std::sync::Arc;
+
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
 use sqlx::{AssertSqlSafe, Column, TypeInfo};
 
 use crate::{
     catalogue::{CatalogueResult, ChangeHints, ListedRow, Mark, MarkAt, Note},
     source::postgres::{
-        PostgresSource, Relation,
+        PostgresSource, Relation, Statements,
         poll::Poll,
         spool::Spool,
         sql::{quote, table},
+        yielding::ReadTransaction,
     },
 };
 
 impl PostgresSource {
     /// The statements for the source as it is now; `None` for a query or a view without `updated_at`.
-    pub(super) async fn polling(&self) -> CatalogueResult<Option<Poll>> {
-        let row = &self.statements().await?.row;
-        let relation = &self.settings.relation;
+    pub(super) async fn polling(&self, statements: &Statements) -> CatalogueResult<Option<Poll>> {
+        let (row, relation) = (&statements.row, &self.settings.relation);
         if let Some(updated_at) = &self.settings.updated_at {
             let column_type = self.type_of(updated_at).await?;
             let poll = Poll::by_column(relation, updated_at, &column_type, row);
@@ -52,10 +54,17 @@ impl PostgresSource {
     }
 
     async fn changes(&self, since: Mark) -> CatalogueResult<Spool> {
-        let mut spool = Spool::new();
-        let Some(poll) = self.in_time(self.polling()).await? else { return Ok(spool) };
-        let query = sqlx::query_as(AssertSqlSafe(poll.changed));
-        let query = match since.at {
+        let since = &since;
+        let read = |statements: Arc<Statements>| async move {
+            let Some(poll) = self.in_time(self.polling(&statements)).await? else { return Ok(Spool::new()) };
+            self.until_read(|| self.try_changes(&poll, since)).await
+        };
+        self.with_statements(read).await
+    }
+
+    async fn try_changes(&self, poll: &Poll, since: &Mark) -> CatalogueResult<Option<Spool>> {
+        let query = sqlx::query_as(AssertSqlSafe(poll.changed.as_str()));
+        let query = match &since.at {
             // A row stores the low 32 bits.
             MarkAt::Transaction(transaction) => {
                 query.bind(i64::try_from(transaction & 0xFFFF_FFFF).unwrap_or_default())
@@ -63,10 +72,20 @@ impl PostgresSource {
             MarkAt::Time(time) => query.bind(time),
         };
         let page = usize::try_from(self.settings.page_rows).unwrap_or(usize::MAX);
-        let mut pages = query.fetch(&self.pool).map_err(self.fail()).try_chunks(page);
-        while let Some(page) = self.in_time(pages.try_next().map_err(|error| error.1)).await? {
-            let page = page.into_iter().filter_map(listed).collect();
-            spool = spool.append(page).await.map_err(|error| self.not_kept(&error))?;
+        let mut borrowed = self.in_time(self.borrow()).await?;
+        let ReadTransaction { mut transaction, process } = self.in_time(self.begin(&mut borrowed)).await?;
+        let reading = async {
+            let mut spool = Spool::new();
+            let mut pages = query.fetch(&mut *transaction).map_err(self.fail()).try_chunks(page);
+            while let Some(page) = self.in_time(pages.try_next().map_err(|error| error.1)).await? {
+                let page = page.into_iter().filter_map(listed).collect();
+                spool = spool.append(page).await.map_err(|error| self.not_kept(&error))?;
+            }
+            Ok(spool)
+        };
+        let spool = self.giving_way(process, reading).await?;
+        if spool.is_some() {
+            self.in_time(transaction.rollback().map_err(self.fail())).await?;
         }
         Ok(spool)
     }
@@ -80,22 +99,27 @@ fn listed((key, row_hash): (Option<String>, i64)) -> Option<ListedRow> {
 impl ChangeHints for PostgresSource {
     fn find<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, CatalogueResult<Vec<ListedRow>>> {
         let find = async move {
-            let rows = self.by_keys(&self.statements().await?.find, keys).await?;
-            Ok(rows.into_iter().filter_map(listed).collect())
+            let read = |statements: Arc<Statements>| async move {
+                self.by_keys(&statements, &statements.find, keys).await
+            };
+            Ok(self.with_statements(read).await?.into_iter().filter_map(listed).collect())
         };
         self.in_time(find).boxed()
     }
 
     fn mark(&self) -> BoxFuture<'_, CatalogueResult<Option<Mark>>> {
-        let mark = async {
-            let Some(poll) = self.polling().await? else { return Ok(None) };
-            let row = sqlx::query_as(AssertSqlSafe(poll.mark)).fetch_one(&self.pool).await;
-            let (server, at): (String, String) = row.map_err(self.fail())?;
-            let at = match at.parse() {
-                Ok(transaction) if poll.is_by_transaction => MarkAt::Transaction(transaction),
-                _ => MarkAt::Time(at),
+        let mark = async move {
+            let mark = |statements: Arc<Statements>| async move {
+                let Some(poll) = self.polling(&statements).await? else { return Ok(None) };
+                let row = sqlx::query_as(AssertSqlSafe(poll.mark)).fetch_one(&self.pool).await;
+                let (server, at): (String, String) = row.map_err(self.fail())?;
+                let at = match at.parse() {
+                    Ok(transaction) if poll.is_by_transaction => MarkAt::Transaction(transaction),
+                    _ => MarkAt::Time(at),
+                };
+                Ok(Some(Mark { server, at }))
             };
-            Ok(Some(Mark { server, at }))
+            self.with_statements(mark).await
         };
         self.in_time(mark).boxed()
     }

@@ -13,9 +13,9 @@ use crate::{catalogue::CatalogueError, pg_connection, source::postgres::Settings
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A pool that connects when it is first used.
-pub(super) fn pool(settings: &Settings) -> Result<PgPool, sqlx::Error> {
+pub(super) fn pool(settings: &Settings, max_connections: u32) -> Result<PgPool, sqlx::Error> {
     let pool = PgPoolOptions::new()
-        .max_connections(settings.max_connections)
+        .max_connections(max_connections)
         .acquire_timeout(CONNECT_TIMEOUT)
         .test_before_acquire(false)
         .before_acquire(|connection, _| pg_connection::is_alive(connection).boxed())

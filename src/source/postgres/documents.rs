@@ -1,13 +1,13 @@
 //! Reads documents by their keys.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::value::RawValue;
 use sqlx::{AssertSqlSafe, FromRow, postgres::PgRow, types::Json};
 
 use crate::{
     catalogue::{CatalogueResult, Document, Documents, RenderFault, render::Row},
-    source::postgres::{PostgresSource, connection::is_bad_value},
+    source::postgres::{PostgresSource, Statements, connection::is_bad_value},
 };
 
 /// The key, hash, template columns, SKU and metadata of a row.
@@ -15,33 +15,38 @@ type ReadRow = (String, i64, Json<Box<RawValue>>, Option<String>, Json<Box<RawVa
 
 impl PostgresSource {
     pub(super) async fn documents(&self, keys: &[String]) -> CatalogueResult<Documents> {
-        let rows = self.by_keys(&self.statements().await?.read, keys).await?;
-        Ok(self.render(rows))
+        let read = |statements: Arc<Statements>| async move {
+            self.by_keys(&statements, &statements.read, keys).await
+        };
+        Ok(self.render(self.with_statements(read).await?))
     }
 
     /// Runs a statement whose `$1` is keys. A key may come from anywhere and be no value of the key's type: such keys
     /// are left out.
-    pub(super) async fn by_keys<T>(&self, statement: &str, keys: &[String]) -> CatalogueResult<Vec<T>>
+    pub(super) async fn by_keys<T>(
+        &self,
+        statements: &Statements,
+        statement: &str,
+        keys: &[String],
+    ) -> CatalogueResult<Vec<T>>
     where
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
         let read = |keys| sqlx::query_as(AssertSqlSafe(statement)).bind(keys).fetch_all(&self.pool);
         let rows = match read(keys.to_vec()).await {
-            Err(error) if is_bad_value(&error) => read(self.possible(keys).await?).await,
+            Err(error) if is_bad_value(&error) => read(self.possible(statements, keys).await?).await,
             rows => rows,
         };
         rows.map_err(self.fail())
     }
 
     /// The keys that a row can have.
-    async fn possible(&self, keys: &[String]) -> CatalogueResult<Vec<String>> {
-        let statements = self.statements().await?;
+    async fn possible(&self, statements: &Statements, keys: &[String]) -> CatalogueResult<Vec<String>> {
         let (_, key_type) = self.columns().await?;
         if key_type != statements.key_type {
             // Rows with such keys exist, and must not count as removed.
             let (name, was) = (&self.settings.rendering.key, &statements.key_type);
-            let reason = format!("its key `{name}` was {was} and is {key_type} now: reload the settings");
-            return Err(self.misfit(reason));
+            return Err(self.misfit(format!("its key `{name}` was {was} and is {key_type} now")));
         }
         let mut possible = Vec::new();
         for key in keys {

@@ -3,34 +3,58 @@
 //! The rows are fetched through a cursor and kept until the snapshot is closed: their reader may be slow, and an open
 //! transaction holds up the shop's vacuum and migrations.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use futures::{Stream, TryFutureExt};
-use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::{
     catalogue::{CatalogueError, CatalogueResult, ListedRow},
-    pg_connection::BorrowedConnection,
-    source::postgres::{PostgresSource, Statements, spool::Spool},
+    source::postgres::{PostgresSource, Statements, spool::Spool, yielding::ReadTransaction},
 };
 
 impl PostgresSource {
     /// Reads the listing to its end and closes its snapshot.
     pub(super) async fn listing(&self) -> CatalogueResult<Spool> {
-        // Before a connection is borrowed: this may need one too.
-        let statements = self.in_time(self.statements()).await?;
+        let list = |statements: Arc<Statements>| async move {
+            self.until_read(|| self.try_listing(&statements)).await
+        };
+        self.with_statements(list).await
+    }
+
+    async fn try_listing(&self, statements: &Statements) -> CatalogueResult<Option<Spool>> {
         let mut borrowed = self.in_time(self.borrow()).await?;
-        let mut snapshot = self.in_time(self.snapshot(&mut borrowed, statements)).await?;
+        let ReadTransaction { mut transaction, process } = self.in_time(self.begin(&mut borrowed)).await?;
+        let reading = async move {
+            self.in_time(self.declare(&mut transaction, statements)).await?;
+            let spool = self.fetch(&mut transaction).await?;
+            self.in_time(transaction.rollback().map_err(self.fail())).await?;
+            Ok(spool)
+        };
+        self.giving_way(process, reading).await
+    }
+
+    /// Opens the cursor `listing`. Its tables are locked by the planning of a statement before it, so that its snapshot is
+    /// not older than its locks.
+    async fn declare(&self, connection: &mut PgConnection, statements: &Statements) -> CatalogueResult<()> {
+        for prefix in ["explain", "declare listing no scroll cursor for"] {
+            let statement = AssertSqlSafe(format!("{prefix} {}", statements.list));
+            sqlx::raw_sql(statement).execute(&mut *connection).await.map_err(self.fail())?;
+        }
+        Ok(())
+    }
+
+    async fn fetch(&self, connection: &mut PgConnection) -> CatalogueResult<Spool> {
         let fetch = format!("fetch forward {} from listing", self.settings.page_rows);
         let (mut spool, mut listed) = (Spool::new(), Vec::new());
         loop {
-            let read = sqlx::query_as(AssertSqlSafe(fetch.as_str())).fetch_all(&mut *snapshot);
+            let read = sqlx::query_as(AssertSqlSafe(fetch.as_str())).fetch_all(&mut *connection);
             // A page is written while the next one is read.
             let kept = spool.append(listed).map_err(|error| self.not_kept(&error));
             let rows: Vec<(Option<String>, i64)>;
             (rows, spool) = tokio::try_join!(self.in_time(read.map_err(self.fail())), kept)?;
             if rows.is_empty() {
-                break;
+                return Ok(spool);
             }
             let without_key = || self.misfit("a row has no key: the key column is null".to_owned());
             listed = rows
@@ -38,21 +62,6 @@ impl PostgresSource {
                 .map(|(key, row_hash)| Ok(ListedRow { key: key.ok_or_else(without_key)?, row_hash }))
                 .collect::<Result<_, _>>()?;
         }
-        self.in_time(snapshot.rollback().map_err(self.fail())).await?;
-        Ok(spool)
-    }
-
-    /// A transaction with the cursor `listing`.
-    async fn snapshot<'a>(
-        &self,
-        borrowed: &'a mut BorrowedConnection,
-        statements: &Statements,
-    ) -> CatalogueResult<Transaction<'a, Postgres>> {
-        let begin = "begin isolation level repeatable read read only";
-        let mut snapshot = borrowed.begin_with(begin).await.map_err(self.fail())?;
-        let declare = format!("declare listing no scroll cursor for {}", statements.list);
-        sqlx::query(AssertSqlSafe(declare)).execute(&mut *snapshot).await.map_err(self.fail())?;
-        Ok(snapshot)
     }
 
     /// Streams rows that were read to their end first, so that nothing is open in the shop's database meanwhile.

@@ -33,8 +33,11 @@ pub(super) struct Poll {
 impl Poll {
     /// Polls a table by its transactions.
     pub(super) fn by_transaction(name: &str, condition: Option<&str>, row: &str) -> Self {
-        let server = "(select system_identifier::text from pg_control_system()) || '/'
-            || (select timeline_id::text from pg_control_checkpoint()) || '/' || current_database()";
+        let server = format!(
+            "(select system_identifier::text from pg_control_system()) || '/'
+                || (select timeline_id::text from pg_control_checkpoint()) || '/' || {}",
+            identity(Some(name))
+        );
         Self {
             mark: format!("select {server}, pg_snapshot_xmin(pg_current_snapshot())::text"),
             // A row stores 32 bits of its transaction; less than half the circle ahead of the mark is newer.
@@ -52,14 +55,19 @@ impl Poll {
     ///
     /// The history names column and type, so that a mark of another column is not compared with this one.
     pub(super) fn by_column(relation: &Relation, column: &str, column_type: &str, row: &str) -> Option<Self> {
+        let name = match relation {
+            Relation::Table { name, .. } => Some(name.as_str()),
+            Relation::Query(_) => None,
+        };
         let relation = relation.as_row();
-        let history = literal(&format!("{} {column}", column_type.to_lowercase()));
+        let history = literal(&format!("{} {column} ", column_type.to_lowercase()));
+        let history = format!("{history} || {}", identity(name));
         let column = format!("row_.{}", quote(column));
         let greatest = |least: &str, most: &str| {
             format!("(select max({column}) from {relation} where {column} >= {least} and {column} <= {most})")
         };
         let (compared_as, mark) = match column_type {
-            "TIMESTAMPTZ" => ("timestamptz", format!("'time', (now() - interval '{OVERLAP}')::text")),
+            "TIMESTAMPTZ" => ("timestamptz", format!("{history}, (now() - interval '{OVERLAP}')::text")),
             "TIMESTAMP" => {
                 let last = greatest("'-infinity'", LATEST);
                 let mark = format!("coalesce({last} - interval '{LOCAL_OVERLAP}', '-infinity')");
@@ -85,6 +93,14 @@ impl Poll {
             is_by_transaction: false,
         })
     }
+}
+
+/// The database and the table as they were made: restored ones have the same names.
+fn identity(name: Option<&str>) -> String {
+    let relation = name.map_or("''".to_owned(), |name| {
+        format!("coalesce(to_regclass({})::oid::text, '')", literal(&table(name)))
+    });
+    format!("(select oid || '/' || {relation} from pg_database where datname = current_database())")
 }
 
 /// The mark of a column of seconds or milliseconds since 1970.

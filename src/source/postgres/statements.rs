@@ -3,13 +3,13 @@
 //! They are written once the shop's database was asked for the source's columns, so that a setting that names a missing
 //! column is an error of its own and not one of the first listing.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::TryFutureExt;
 use sqlx::{AssertSqlSafe, Column, Connection, Executor, SqlSafeStr, postgres::PgColumn};
 
 use crate::{
-    catalogue::{CatalogueResult, render::Rendering},
+    catalogue::{CatalogueError, CatalogueResult, render::Rendering},
     source::postgres::{
         PostgresSource, Settings,
         sql::{literal, quote},
@@ -17,6 +17,7 @@ use crate::{
 };
 
 /// The statements of a source whose columns exist.
+#[derive(PartialEq)]
 pub(super) struct Statements {
     pub list: String,
     pub read: String,
@@ -51,14 +52,38 @@ impl Statements {
 
 impl PostgresSource {
     /// The statements; the shop's database is asked for the columns when they are first needed.
-    pub(super) async fn statements(&self) -> CatalogueResult<&Statements> {
-        let write = async {
-            let (present, key_type) = self.columns().await?;
-            let columns = self.templates.columns();
-            check_columns(&self.settings, &columns, &present).map_err(|reason| self.misfit(reason))?;
-            Ok(Statements::new(&self.settings, &columns, key_type, self.seed))
+    pub(super) async fn statements(&self) -> CatalogueResult<Arc<Statements>> {
+        let mut known = self.statements.lock().await;
+        if let Some(statements) = &*known {
+            return Ok(statements.clone());
+        }
+        Ok(known.insert(Arc::new(self.write_statements().await?)).clone())
+    }
+
+    /// Does work with the statements; if that fails because the shop has altered its tables, again with new statements.
+    pub(super) async fn with_statements<T, F: Future<Output = CatalogueResult<T>>>(
+        &self,
+        work: impl Fn(Arc<Statements>) -> F,
+    ) -> CatalogueResult<T> {
+        let statements = self.in_time(self.statements()).await?;
+        let failed = match work(statements.clone()).await {
+            Err(error @ CatalogueError::Misfit { .. }) => error,
+            done => return done,
         };
-        self.statements.get_or_try_init(|| write).await
+        let new = self.in_time(self.write_statements()).await?;
+        if new == *statements {
+            return Err(failed);
+        }
+        let new = Arc::new(new);
+        *self.statements.lock().await = Some(new.clone());
+        work(new).await
+    }
+
+    async fn write_statements(&self) -> CatalogueResult<Statements> {
+        let (present, key_type) = self.columns().await?;
+        let columns = self.templates.columns();
+        check_columns(&self.settings, &columns, &present).map_err(|reason| self.misfit(reason))?;
+        Ok(Statements::new(&self.settings, &columns, key_type, self.seed))
     }
 
     /// Asks the server for the relation's columns and the key's type, without reading a row.

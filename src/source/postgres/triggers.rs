@@ -1,7 +1,8 @@
 //! Triggers in the shop's database that note which documents may have changed.
 //!
 //! They append to `shopkeeper_change.note` and do nothing else: no queue, no unique key, no network, so that a
-//! shop's transaction neither waits nor fails because of them. An update notes a document only if a column changed that
+//! shop's transaction neither waits nor fails because of them. They fire once for a statement, catch whatever fails, and do
+//! not depend on a column, so that the shop can alter its tables. An update notes a document only if a column changed that
 //! decides its text: a change of price alone costs no more than the comparison.
 //!
 //! The functions are `security definer`, because a shop's own roles cannot write notes. So that no other role gains
@@ -36,8 +37,11 @@ impl PostgresSource {
 
     async fn create_statements(&self) -> CatalogueResult<String> {
         let mut sql = notes_table::CREATE_TABLE.to_owned();
-        for (number, related) in self.triggered().await?.iter().enumerate() {
-            sql.push_str(&create_triggers(&self.settings.name, &self.trigger_name(number), related));
+        for (number, triggered) in self.triggered().await?.iter().enumerate() {
+            let name = self.trigger_name(number);
+            let descendants = self.descendants(&triggered.related.table).await?;
+            sql.push_str(&drop_triggers(&name));
+            sql.push_str(&create_triggers(&self.settings.name, &name, triggered, &descendants));
         }
         Ok(sql)
     }
@@ -55,8 +59,8 @@ impl PostgresSource {
     pub async fn remove_triggers(&self) -> CatalogueResult<()> {
         let remove = async {
             let mut sql = String::new();
-            for (number, related) in self.triggered().await?.iter().enumerate() {
-                sql.push_str(&drop_triggers(&self.trigger_name(number), related));
+            for number in 0..self.triggered().await?.len() {
+                sql.push_str(&drop_triggers(&self.trigger_name(number)));
             }
             let source = literal(&self.settings.name);
             sql.extend([format!(
@@ -72,6 +76,11 @@ impl PostgresSource {
     async fn run(&self, sql: &str) -> CatalogueResult<()> {
         let mut borrowed = self.borrow().await?;
         let mut transaction = borrowed.begin_with("begin").await.map_err(self.fail())?;
+        // Writes of the shop wait behind a lock that waits.
+        sqlx::raw_sql("set local lock_timeout = '1s'")
+            .execute(&mut *transaction)
+            .await
+            .map_err(self.fail())?;
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.map_err(self.fail())?;
         transaction.commit().await.map_err(self.fail())
     }

@@ -1,89 +1,76 @@
-//! The statements that create the triggers of one table and their functions.
+//! The statements that create the triggers of one table, and of its partitions and the tables that inherit from it.
 
 use crate::source::postgres::{
-    RelatedTable,
     sql::{literal, quote, table},
-    triggers::function::create_function,
+    triggers::{function::create_function, tables::TriggeredTable},
 };
 
-/// The text of `noted.key` by its type's output function, made equal to the listing's `key::text`: the two differ for
-/// `character`, `boolean`, and domains over them.
-const KEY: &str = "case (
-        select coalesce(nullif(typbasetype, 0::pg_catalog.oid), oid)::pg_catalog.regtype from pg_catalog.pg_type
-        where oid = pg_catalog.pg_typeof(noted.key)::pg_catalog.oid
-    )
-        when 'pg_catalog.bpchar'::pg_catalog.regtype then pg_catalog.rtrim(pg_catalog.format('%s', noted.key), ' ')
-        when 'pg_catalog.bool'::pg_catalog.regtype then
-            case pg_catalog.format('%s', noted.key) when 't' then 'true' else 'false' end
-        else pg_catalog.format('%s', noted.key)
-    end";
+/// The events that have a trigger, and what their triggers see of the rows. Triggers with a condition on columns would keep
+/// the shop from altering these columns.
+pub(super) const EVENTS: [(&str, &str); 4] = [
+    ("insert", "referencing new table as new_rows "),
+    ("delete", "referencing old table as old_rows "),
+    ("update", "referencing old table as old_rows new table as new_rows "),
+    ("truncate", ""),
+];
 
-/// The events that have a trigger.
-pub(super) const EVENTS: [&str; 4] = ["insert", "delete", "update", "truncate"];
-
-/// Creates the triggers of one table, and comments the last one with a hash of their definition.
-pub(super) fn create_triggers(source: &str, name: &str, related: &RelatedTable) -> String {
-    let (table, source) = (table(&related.table), literal(source));
-    // Record images, because not every type has an equality.
-    let image = |row: &str| {
-        let columns = related.columns.iter().map(|column| format!("{row}.{}", quote(column)));
-        if related.columns.is_empty() {
-            row.to_owned()
-        } else {
-            format!("row({})", columns.collect::<Vec<_>>().join(", "))
-        }
-    };
-    let condition = format!("pg_catalog.record_image_ne({}, {})", image("old"), image("new"));
-    let note = |rows: &str| {
-        format!(
-            "insert into shopkeeper_change.note (source, key)\n    select distinct {source}, {KEY}\n    \
-             from {rows} as row_ cross join lateral (\n{}\n) as noted (key) where noted.key is not null;",
-            related.keys
-        )
-    };
-    let mut sql = String::new();
-    for event in EVENTS {
-        let (body, firing) = match event {
-            "insert" => (note("changed"), "referencing new table as changed for each statement".to_owned()),
-            "delete" => (note("changed"), "referencing old table as changed for each statement".to_owned()),
-            "update" => {
-                (note("(select old.* union all select new.*)"), format!("for each row when ({condition})"))
-            }
-            _ => {
-                let note = format!("insert into shopkeeper_change.note (source) values ({source});");
-                (note, "for each statement".to_owned())
-            }
-        };
-        let (function, trigger) = (function(name, event), trigger(name, event));
-        sql.push_str(&create_function(&function, &table, &body));
-        sql.extend([format!(
-            "drop trigger if exists {trigger} on {table};\n\
-             create trigger {trigger} after {event} on {table} {firing} execute function {function};\n"
-        )]);
-    }
+/// Creates the function of one table and the triggers that call it, and comments the table's last one with a hash of the
+/// definition.
+///
+/// A statement on a partition or a child fires only its own triggers, so that each of these `descendants` has some.
+pub(super) fn create_triggers(
+    source: &str,
+    name: &str,
+    triggered: &TriggeredTable,
+    descendants: &[String],
+) -> String {
+    let function = function(name);
+    let mut sql = create_function(&function, source, triggered);
+    let table = table(&triggered.related.table);
+    sql.push_str(&on_table(name, &table));
     let hash = blake3::hash(sql.as_bytes()).to_hex();
-    let trigger = trigger(name, "truncate");
-    sql.extend([format!("comment on trigger {trigger} on {table} is 'shopkeeper {}';\n", &hash[..16])]);
+    let last = trigger(name, "truncate");
+    sql.extend([format!("comment on trigger {last} on {table} is 'shopkeeper {}';\n", &hash[..16])]);
+    sql.extend(descendants.iter().map(|descendant| on_table(name, descendant)));
     sql
 }
 
-/// Drops the triggers of one table and their functions.
-pub(super) fn drop_triggers(name: &str, related: &RelatedTable) -> String {
-    let drops = EVENTS.map(|event| {
+/// Creates the triggers of one table. They also fire for what replication or a restore writes.
+fn on_table(name: &str, table: &str) -> String {
+    let create = EVENTS.map(|(event, rows)| {
+        let trigger = trigger(name, event);
         format!(
-            "drop trigger if exists {} on {};\ndrop function if exists {};\n",
-            trigger(name, event),
-            table(&related.table),
-            function(name, event)
+            "drop trigger if exists {trigger} on {table};\n\
+             create trigger {trigger} after {event} on {table} {rows}for each statement execute function {};\n\
+             alter table {table} enable always trigger {trigger};\n",
+            function(name)
         )
     });
-    drops.concat()
+    create.concat()
 }
 
+/// Drops the function of one table, and the triggers that call it, wherever they are.
+pub(super) fn drop_triggers(name: &str) -> String {
+    let function = function(name);
+    format!(
+        "do $shopkeeper_remove$ declare installed pg_catalog.record; begin
+    for installed in
+        select tgname, tgrelid::pg_catalog.regclass as relation from pg_catalog.pg_trigger
+        where tgfoid = pg_catalog.to_regprocedure({}) and not tgisinternal
+    loop
+        execute pg_catalog.format('drop trigger %I on %s', installed.tgname, installed.relation);
+    end loop;
+end $shopkeeper_remove$;
+drop function if exists {function};\n",
+        literal(&function)
+    )
+}
+
+/// The name of the trigger of an event.
 fn trigger(name: &str, event: &str) -> String {
     quote(&format!("shopkeeper_{name}_{event}"))
 }
 
-fn function(name: &str, event: &str) -> String {
-    format!("shopkeeper_change.{}()", quote(&format!("note_{name}_{event}")))
+fn function(name: &str) -> String {
+    format!("shopkeeper_change.{}()", quote(&format!("note_{name}")))
 }

@@ -1,6 +1,9 @@
-//! The function of a trigger.
+//! The function of the triggers of one table.
 
-use crate::source::postgres::sql::literal;
+use crate::source::postgres::{
+    sql::{literal, quote, table},
+    triggers::tables::TriggeredTable,
+};
 
 /// Sets the search path of the transaction to the installer's schemas, with temporary tables last. `pg_catalog` is not
 /// named, so that it comes first.
@@ -11,13 +14,64 @@ const PATH: &str = "perform pg_catalog.set_config('search_path', pg_catalog.conc
         and schema operator(pg_catalog.<>) 'pg_catalog'::pg_catalog.name
 ), 'pg_temp'), true);";
 
-/// Creates a trigger's function in one statement, so that no other role can ever execute it.
+/// The text of `noted.key` by its type's output function, made equal to the listing's `key::text`: the two differ for
+/// `character`, `boolean`, and domains over them.
+const KEY: &str = "case (
+            select coalesce(nullif(typbasetype, 0::pg_catalog.oid), oid)::pg_catalog.regtype from pg_catalog.pg_type
+            where oid = pg_catalog.pg_typeof(noted.key)::pg_catalog.oid
+        )
+            when 'pg_catalog.bpchar'::pg_catalog.regtype then pg_catalog.rtrim(pg_catalog.format('%s', noted.key), ' ')
+            when 'pg_catalog.bool'::pg_catalog.regtype then
+                case pg_catalog.format('%s', noted.key) when 't' then 'true' else 'false' end
+            else pg_catalog.format('%s', noted.key)
+        end";
+
+/// Updated rows that differ. The old and the new rows come in the same order.
+const NUMBERED: &str = "select pg_catalog.row_number() over () as \"shopkeeper number\", row_.* from";
+
+/// Creates the function of a table's triggers in one statement, so that no other role can ever execute it.
 ///
-/// A row trigger of a partitioned table fires with the partition's OID, so the ancestors count. The table's name counts
-/// besides its OID, because a restored dump has other OIDs. For any other table the function only warns: an error would
-/// fail the shop's writes after a restore and a rename.
-pub(super) fn create_function(function: &str, table: &str, body: &str) -> String {
-    let table = literal(table);
+/// It notes nothing for other tables than its own, of which a partition or a child fires with its own OID. The table's name
+/// counts besides its OID, because a restored dump has other OIDs.
+///
+/// Whatever fails, such as a column that the shop has renamed, or a lock that it holds, all of the source is noted instead.
+pub(super) fn create_function(function: &str, source: &str, triggered: &TriggeredTable) -> String {
+    let TriggeredTable { related, hashed } = triggered;
+    let (table, source) = (literal(&table(&related.table)), literal(source));
+    // Record images, because not every type has an equality.
+    let image = |row: &str| {
+        let columns = related.columns.iter().map(|column| format!("{row}.{}", quote(column)));
+        let columns = if related.columns.is_empty() {
+            format!("{row}.*")
+        } else {
+            columns.collect::<Vec<_>>().join(", ")
+        };
+        format!("row({columns})")
+    };
+    let note = |rows: &str, condition: &str| {
+        format!(
+            "insert into shopkeeper_change.note (source, key)
+        select distinct {source}, {KEY}
+        from {rows} as row_ cross join lateral (\n{}\n) as noted (key) where noted.key is not null{condition};",
+            related.keys
+        )
+    };
+    let (inserted, deleted) = (note("new_rows", ""), note("old_rows", ""));
+    let updated = note(
+        &format!("({NUMBERED} old_rows as row_ union all {NUMBERED} new_rows as row_)"),
+        " and row_.\"shopkeeper number\" = any (changed)",
+    );
+    let (old, new) = (image("old_"), image("new_"));
+    let unless_equal = hashed.as_ref().map_or_else(String::new, |hashed| {
+        let hash = |rows: &str| {
+            format!(
+                "select pg_catalog.bit_xor(pg_catalog.hash_record_extended(row({}), 0)) from {rows} as row_",
+                hashed.join(", ")
+            )
+        };
+        let (old, new) = (hash("old_rows"), hash("new_rows"));
+        format!("if ({old})\n            is not distinct from ({new}) then\n            return null;\n        end if;")
+    });
     format!(
         "do $shopkeeper_install$ declare
     made_for constant pg_catalog.oid := {table}::pg_catalog.regclass::pg_catalog.oid;
@@ -29,22 +83,47 @@ pub(super) fn create_function(function: &str, table: &str, body: &str) -> String
 begin
 {PATH}
 execute pg_catalog.concat($shopkeeper_function$create or replace function {function} returns trigger language plpgsql
-security definer set search_path from current
-as $shopkeeper$ begin
+security definer set search_path from current set lock_timeout = '10ms'
+as $shopkeeper$ declare
+    changed pg_catalog.int8[];
+begin
     if tg_relid <> $shopkeeper_function$, made_for, $shopkeeper_function$::pg_catalog.oid then
         if not exists (
-            select from (
-                select tg_relid union all select relid from pg_catalog.pg_partition_ancestors(tg_relid)
-            ) as fired (relid)
-            where relid = $shopkeeper_function$, made_for, $shopkeeper_function$::pg_catalog.oid
+            with recursive fired (relid) as (
+                select tg_relid union select inhparent from pg_catalog.pg_inherits join fired on inhrelid = relid
+            )
+            select from fired where relid = $shopkeeper_function$, made_for, $shopkeeper_function$::pg_catalog.oid
                 or relid = pg_catalog.to_regclass($shopkeeper_function$, pg_catalog.quote_literal(named),
                     $shopkeeper_function$)::pg_catalog.oid
         ) then
-            raise warning 'shopkeeper notes nothing: this function was made for another table; install the triggers again';
             return null;
         end if;
     end if;
-    {body}
+    if tg_op = 'INSERT' then
+        {inserted}
+    elsif tg_op = 'DELETE' then
+        {deleted}
+    elsif tg_op = 'UPDATE' then
+        -- Most updates change nothing that documents are made of, and this costs less than the comparison below.
+        {unless_equal}
+        changed := array(
+            select \"shopkeeper number\" from ({NUMBERED} old_rows as row_) as old_
+            full join ({NUMBERED} new_rows as row_) as new_ using (\"shopkeeper number\")
+            where pg_catalog.record_image_ne({old}, {new})
+        );
+        if pg_catalog.cardinality(changed) > 0 then
+            {updated}
+        end if;
+    else
+        insert into shopkeeper_change.note (source) values ({source});
+    end if;
+    return null;
+exception when others then
+    begin
+        insert into shopkeeper_change.note (source) values ({source});
+    exception when others then
+        null;
+    end;
     return null;
 end $shopkeeper$$shopkeeper_function$);
 revoke all on function {function} from public;
