@@ -1,6 +1,6 @@
 //! The shop alters its tables and writes to them while we read them and note its changes.
 
-use crate::{nets::watch, prelude::*};
+use crate::{nets::watch, prelude::*, triggers::with_categories};
 use proptest::{collection::vec, prelude::*, sample::select};
 use shopkeeper::source::postgres::triggers::TriggerState;
 
@@ -165,24 +165,7 @@ async fn no_change_of_a_shops_partitions_fails_waits_or_is_missed() {
 
 #[tokio::test]
 async fn a_renamed_column_of_a_related_table_asks_for_a_listing() {
-    let shop = SHOP.to_owned()
-        + "create table category (id int primary key, label text);
-           insert into category values (1, 'Clothes'), (2, 'Kitchen');
-           alter table product add category_id int;
-           update product set category_id = case when id = 3 then 2 else 1 end;";
-    let query = "query = \"select product.*, label from product join category on category.id = 1\"";
-    let source = SOURCE
-        .replace("table = \"product\"", query)
-        .replace("{{ description }}", "{{ description }} {{ label }}")
-        + r#"
-[[source.related]]
-table = "product"
-keys = "select row_.id"
-[[source.related]]
-table = "category"
-columns = ["label"]
-keys = "select product.id from product where category_id = row_.id"
-"#;
+    let (shop, source) = with_categories("1");
     let world = World::synced_with(&shop, &source).await;
     world.install().await;
     world.shop_does("alter table product rename column category_id to c").await;

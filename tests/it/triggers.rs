@@ -27,16 +27,18 @@ async fn a_change_of_price_is_not_noted_and_one_of_the_condition_is() {
     assert_eq!(world.count("document").await, 2, "what the condition no longer lets through is gone");
 }
 
-#[tokio::test]
-async fn a_renamed_category_refreshes_the_products_in_it() {
+/// A shop whose products are in categories, and a query that joins the two by this condition.
+pub(crate) fn with_categories(condition: &str) -> (String, String) {
     let shop = SHOP.to_owned()
         + "create table category (id int primary key, label text, json json);
            insert into category values (1, 'Clothes', '{}'), (2, 'Kitchen', '{}');
            alter table product add category_id int;
            update product set category_id = case when id = 3 then 2 else 1 end;";
-    let query = "query = \"select product.*, label from product join category on category.id = category_id\"";
+    let query = format!(
+        "query = \"select product.*, label from product join category on category.id = {condition}\""
+    );
     let source = SOURCE
-        .replace("table = \"product\"", query)
+        .replace("table = \"product\"", &query)
         .replace("{{ description }}", "{{ description }} {{ label }}")
         + r#"
 [[source.related]]
@@ -47,6 +49,12 @@ table = "category"
 columns = ["label", "json"]
 keys = "select product.id from product where category_id = row_.id"
 "#;
+    (shop, source)
+}
+
+#[tokio::test]
+async fn a_renamed_category_refreshes_the_products_in_it() {
+    let (shop, source) = with_categories("category_id");
     let world = World::synced_with(&shop, &source).await;
     world.install().await;
     world.hear_after(world.in_shop("update category set label = 'Clothing' where id = 1")).await;

@@ -12,7 +12,7 @@ impl Section<'_> {
         self.reader.fault(origin, self.path_of(key), message)
     }
 
-    /// Notes a fault of a value where it was written, if it is inherited too.
+    /// Notes a fault of a value where it was written, also if it is inherited.
     pub(crate) fn fault_of_value(&self, key: &str, message: impl Into<String>) -> ReadError {
         let node = self.peek(key);
         let path = node.and_then(|node| node.inherited_from.clone()).unwrap_or_else(|| self.path_of(key));

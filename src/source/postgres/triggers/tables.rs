@@ -64,7 +64,7 @@ impl PostgresSource {
                 column
             } else {
                 // A text by the type's output function, as a cast may be the table owner's.
-                format!("case when {column} is not null then pg_catalog.concat({column}) end")
+                format!("case when {column} is null then null else pg_catalog.concat({column}) end")
             }
         });
         Ok((!exact.is_empty()).then(|| hashed.collect()))
