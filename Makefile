@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test chaos check bench bench-smoke deb sqlx schema
+.PHONY: demo test chaos check bench bench-smoke fuzz deb sqlx schema
 
 # A private PostgreSQL with pgvector, offline models, a sample shop and a daemon. ARGS=--once ends after the show.
 demo:
@@ -42,7 +42,16 @@ bench-smoke:
 	$(BENCH) queue -- --rounds 1 --jobs 100
 	$(BENCH) sync -- --rounds 1 --products 100 --rows 1000 --dimensions 64
 	$(BENCH) answers -- --chunks 1200 --dimensions 64 --questions 20 --sessions 2
-	$(BENCH) growth -- --few 100 --many 1000 --turns 10
+	$(BENCH) growth -- --few 100 --many 1000 --turns 10 --text-bytes 2000
+
+# Fuzzes each reader of other people's bytes for FUZZ_SECONDS. Needs cargo-fuzz (cargo install cargo-fuzz). What it finds
+# to be new in coverage is minimized into fuzz/corpus, which the tests read.
+FUZZ_SECONDS ?= 600
+fuzz:
+	for target in csv json xml html; do \
+		RUSTC_BOOTSTRAP=1 SQLX_OFFLINE=true $(CARGO) fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 && \
+		RUSTC_BOOTSTRAP=1 SQLX_OFFLINE=true $(CARGO) fuzz cmin $$target || exit 1; \
+	done
 
 # A Debian package with the units, completions and manual pages, whose path is printed. Needs cargo-deb
 # (cargo install cargo-deb) and dpkg-dev.

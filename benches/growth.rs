@@ -1,4 +1,5 @@
-//! Measures what must not grow with the tables: each operation beside many rows and beside few.
+//! Measures what must not grow with the tables: each operation beside many rows and beside few; and what may grow only with
+//! its input: cutting a long text.
 //!
 //! Two databases of one private server are equal but for their numbers of rows: a backlog of jobs, a history, an index
 //! with its HNSW, and answers. They are asked in turns, and each figure is the median of all turns. A ratio near one is
@@ -8,9 +9,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Parser;
-use serde_json::json;
+use serde_json::{json, value::RawValue};
 use shopkeeper::{
+    catalogue::Document,
     demo::{execute, postgres::Postgres},
+    indexing::chunking::{Chunking, Tokenizer},
+    model::InputForm,
     store::{
         DatabaseSettings, Store,
         jobs::{Claim, JobEnd},
@@ -38,6 +42,9 @@ struct Options {
     /// How often each operation is measured
     #[arg(long, value_name = "N", default_value = "500", value_parser = clap::value_parser!(u32).range(1..))]
     turns: u32,
+    /// Bytes of the texts that are cut, and of ten times shorter ones
+    #[arg(long, value_name = "N", default_value = "400000", value_parser = clap::value_parser!(u32).range(1000..))]
+    text_bytes: u32,
 }
 
 const NAMES: [&str; 5] = ["enqueue_ms", "claim_ms", "finish_ms", "search_ms", "list_answers_ms"];
@@ -72,7 +79,57 @@ async fn main() -> anyhow::Result<()> {
         .iter()
         .zip(&figures)
         .map(|(name, (few, many))| Comparison::at(0.5, (name, "ms"), many, "the same beside few rows", few));
+    let results = results.chain(cutting(options.text_bytes as usize));
     options.common.print(&results.collect::<Vec<_>>())
+}
+
+/// Texts without the end of a sentence, in ten scripts, one of them without any border.
+const SCRIPTS: [(&str, &str); 10] = [
+    ("cut_latin_ms", "lorem ipsum dolor sit amet "),
+    ("cut_chinese_ms", "茶壶是用陶土做的可以装一升水"),
+    ("cut_japanese_ms", "急須は粘土で作られていますティーポット"),
+    ("cut_korean_ms", "찻주전자는흙으로만들었습니다"),
+    ("cut_thai_ms", "ชาร้อนในกาดินเผาหนึ่งลิตร"),
+    ("cut_cyrillic_ms", "чайник из глины на один литр "),
+    ("cut_arabic_ms", "ابريق شاي من الطين سعة لتر "),
+    ("cut_devanagari_ms", "चाय की केतली मिट्टी की बनी "),
+    ("cut_emoji_ms", "👩‍👩‍👧‍👦🇩🇪👍🏽"),
+    ("cut_one_letter_ms", "a"),
+];
+/// How often each text is cut.
+const CUTS: u32 = 5;
+
+/// Milliseconds that cutting a text takes, beside those of a text that is ten times shorter: ten is linear.
+fn cutting(bytes: usize) -> impl Iterator<Item = Comparison> {
+    note(format!("cutting texts of {bytes} bytes"));
+    let form = InputForm::default();
+    let chunking = Chunking {
+        tokenizer: Tokenizer::Cl100kBase,
+        chunk_tokens: 300,
+        overlap: 50,
+        max_input_tokens: 8192,
+        form,
+    };
+    chunking.chunks(&document("to build the tokenizer".to_owned()));
+    SCRIPTS.into_iter().map(move |(name, script)| {
+        let texts = [bytes / 10, bytes].map(|bytes| document(script.repeat(bytes.div_ceil(script.len()))));
+        let mut figures = [Vec::new(), Vec::new()];
+        for _ in 0..CUTS {
+            for (text, figures) in texts.iter().zip(&mut figures) {
+                let began = Instant::now();
+                std::hint::black_box(chunking.chunks(text));
+                figures.push(began.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+        let [short, long] = figures;
+        Comparison::at(0.5, (name, "ms"), &long, "a text ten times shorter", &short)
+    })
+}
+
+fn document(text: String) -> Document {
+    let (key, title) = ("1".to_owned(), String::new());
+    let metadata = RawValue::NULL.to_owned();
+    Document { key, title, text, link: None, sku: None, metadata, row_hash: 0 }
 }
 
 /// A database with so many rows in each table.

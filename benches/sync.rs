@@ -14,13 +14,14 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Parser, builder::PossibleValuesParser};
 use futures::{StreamExt, TryStreamExt};
-use sqlx::{AssertSqlSafe, postgres::PgPoolCopyExt};
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection, postgres::PgPoolCopyExt};
 
 use shopkeeper::{
-    catalogue::{Catalogue, ListedRow},
+    catalogue::ListedRow,
     daemon::Workers,
     demo::{
         execute,
+        mariadb::MariaDb,
         models::{Completer, Embedder, Models, OfflineServer},
         postgres::Postgres,
     },
@@ -65,7 +66,8 @@ const TEXT: &str = "(select string_agg((array['light','steel','cotton','garden',
 const LIMIT: Duration = Duration::from_mins(20);
 
 /// The measurements.
-const NAMES: &[&str] = &["first_index", "live_hnsw", "unchanged_rows", "price_only", "one_sentence_embeds"];
+const NAMES: &[&str] =
+    &["first_index", "live_hnsw", "unchanged_rows", "mysql_unchanged", "price_only", "one_sentence_embeds"];
 
 /// The settings of the shop and its index.
 const SETTINGS: &str = "[queue.refresh_document]\nconcurrency = 4000\n[[source]]\nname = \"product\"\n\
@@ -112,6 +114,13 @@ async fn measure(
                     add(name, rates);
                     add("peak_rss_mb", memory);
                 }
+                "mysql_unchanged" => match bench.mysql_unchanged().await? {
+                    Some((rates, memory)) => {
+                        add("mysql_unchanged", rates);
+                        add("mysql_peak_rss_mb", memory);
+                    }
+                    None => note("not measured: there is no MariaDB (package mariadb-server)"),
+                },
                 "one_sentence_embeds" => add(name, bench.one_sentence().await?),
                 _ => add(name, bench.price_only().await?),
             }
@@ -124,6 +133,8 @@ async fn measure(
         ("live_hnsw_limit", "products/s", "live_hnsw"),
         ("unchanged_rows", "rows/s", "streaming and hashing alone"),
         ("peak_rss_mb", "MB at most", "a hundred"),
+        ("mysql_unchanged", "rows/s", "streaming the same columns alone"),
+        ("mysql_peak_rss_mb", "MB at most", "a hundred"),
         ("price_only", "seconds", "the statement without triggers"),
         ("one_sentence_embeds", "inputs", "the chunks of the document"),
     ];
@@ -207,15 +218,16 @@ impl Bench<'_> {
     /// Rows a second that a sync compares in a process of its own, and the most memory that it takes.
     async fn unchanged(&self) -> anyhow::Result<((f64, f64), (f64, f64))> {
         let place = self.place("unchanged", self.options.rows).await?;
-        let source = place.parts.postgres_sources().next().context("there is a source")?.1;
-        let mut listing = source.list().try_chunks(5000);
-        while let Some(page) = listing.next().await {
-            insert_documents(&place, page.map_err(|error| error.1)?).await?;
-        }
-        drop(listing);
-        execute(&place.url, "vacuum analyze shopkeeper.document").await?;
+        know_all(&place).await?;
+        let source = place.parts.catalogues().next().context("there is a source")?.1;
         let began = Instant::now();
-        let theirs = rate(source.list().try_fold(0_u32, |rows, _| async move { Ok(rows + 1) }).await?, began);
+        let listed = source.list().await?.rows.try_fold(0, |rows, _| async move { Ok(rows + 1) }).await?;
+        let theirs = rate(listed, began);
+        self.compare(place, theirs).await
+    }
+
+    /// Syncs a shop whose rows are known in a process of its own.
+    async fn compare(&self, place: Place, theirs: f64) -> anyhow::Result<((f64, f64), (f64, f64))> {
         let (report, memory) = sync_in_a_process(&place)?;
         if report.unchanged != u64::from(self.options.rows) {
             bail!("{} of {} rows were unchanged", report.unchanged, self.options.rows);
@@ -223,6 +235,39 @@ impl Bench<'_> {
         let ours = f64::from(self.options.rows) / Duration::from_millis(report.elapsed_ms).as_secs_f64();
         place.close().await?;
         Ok(((ours, theirs), (memory, 100.0)))
+    }
+
+    /// The same as [`Self::unchanged`], for a shop in MariaDB.
+    async fn mysql_unchanged(&self) -> anyhow::Result<Option<((f64, f64), (f64, f64))>> {
+        let Some(mariadb) = tokio::task::spawn_blocking(MariaDb::start).await?? else { return Ok(None) };
+        let (url, rows) = (mariadb.create_database("shop").await?, self.options.rows);
+        let mut connection = MySqlConnection::connect(&url).await?;
+        let shop = format!(
+            "create table product (id int primary key, name text not null, description text not null,
+                 price decimal(10, 2) not null, stock int not null);
+             insert into product select seq, concat('Product ', seq), repeat(concat('light', seq % 100, ' '), 30),
+                 seq % 1000, seq % 50 from seq_1_to_{rows}"
+        );
+        sqlx::raw_sql(AssertSqlSafe(shop)).execute(&mut connection).await?;
+        let settings = SETTINGS.replace(
+            "kind = \"postgres\"\nurl = { file = \"url\" }",
+            &format!("kind = \"mysql\"\nurl = \"{url}\""),
+        );
+        let name = format!("mysql_{}", self.round);
+        let nothing = "create table product (id int)";
+        let place =
+            Place::new(self.server, self.models, self.options.dimensions, &name, nothing, &settings).await?;
+        know_all(&place).await?;
+        let began = Instant::now();
+        let mut streamed = 0;
+        let mut all =
+            sqlx::query("select id, name, description, price, stock from product").fetch(&mut connection);
+        while all.try_next().await?.is_some() {
+            streamed += 1;
+        }
+        drop(all);
+        let theirs = rate(streamed, began);
+        self.compare(place, theirs).await.map(Some)
     }
 
     /// Seconds that an update of every price takes with triggers, and without.
@@ -277,6 +322,16 @@ async fn refresh(place: &Place) -> anyhow::Result<Duration> {
 async fn count(place: &Place, table: &str) -> anyhow::Result<i64> {
     let count = AssertSqlSafe(format!("select count(*) from {table}"));
     Ok(sqlx::query_scalar(count).fetch_one(&place.pool).await?)
+}
+
+/// Makes all rows of a shop known, without indexing them.
+async fn know_all(place: &Place) -> anyhow::Result<()> {
+    let source = place.parts.catalogues().next().context("there is a source")?.1;
+    let mut listing = source.list().await?.rows.try_chunks(5000);
+    while let Some(page) = listing.next().await {
+        insert_documents(place, page.map_err(|error| error.1)?).await?;
+    }
+    execute(&place.url, "vacuum analyze shopkeeper.document").await
 }
 
 /// Inserts documents as they are listed.

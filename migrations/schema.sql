@@ -425,6 +425,8 @@ create table shopkeeper.source (
     withheld bigint not null default 0,
     withheld_at timestamp with time zone,
     sync_error text,
+    set_aside bigint not null default 0,
+    set_aside_rows jsonb,
     constraint source_pkey PRIMARY KEY (name)
 );
 comment on table shopkeeper.source is 'One row for each source that a daemon has seen.';
@@ -436,6 +438,8 @@ comment on column shopkeeper.source.removed is 'The number of documents removed 
 comment on column shopkeeper.source.withheld is 'The number of removals that wait because they exceed mass_delete_limit; zero after the next complete listing.';
 comment on column shopkeeper.source.withheld_at is 'When removals began to wait.';
 comment on column shopkeeper.source.sync_error is 'Why the last listing failed; null after one that did not.';
+comment on column shopkeeper.source.set_aside is 'Rows of the last listing that cannot become documents.';
+comment on column shopkeeper.source.set_aside_rows is 'The first of these rows: their places in the source, keys and reasons.';
 
 create table shopkeeper.stop (
     is_stopped boolean not null default true,

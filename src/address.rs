@@ -24,6 +24,38 @@ impl DatabaseUrl {
     }
 }
 
+/// The address of a MySQL or MariaDB database; its password is never printed.
+#[derive(Clone, Debug)]
+pub struct MySqlUrl(DatabaseUrl);
+
+impl MySqlUrl {
+    /// The whole address, with the password: for connecting only.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// Whether the address holds a password, and so must not be written into the settings.
+    pub fn has_password(&self) -> bool {
+        self.0.has_password()
+    }
+}
+
+impl FromStr for MySqlUrl {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let has_database = |url: &Url| is_mysql(url) && url.path().len() > 1;
+        let url = Url::parse(text).ok().filter(has_database).ok_or(AddressError);
+        url.map(|_| Self(DatabaseUrl(text.into())))
+    }
+}
+
+impl fmt::Display for MySqlUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
 /// The text is not an address of the expected kind.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("not an address of this kind")]
@@ -85,7 +117,7 @@ impl fmt::Debug for HttpUrl {
 /// Hides the password. Of a web server's address any query may hold a token, and so may a user name without a password.
 fn redacted(address: &str) -> String {
     let Ok(mut url) = Url::parse(address) else { return HIDDEN.to_owned() };
-    let is_database = is_database(&url);
+    let is_database = is_database(&url) || is_mysql(&url);
     let hides_query = if is_database { has_password_key(&url) } else { url.query().is_some() };
     if hides_query {
         url.set_query(Some(HIDDEN));
@@ -104,6 +136,10 @@ fn is_database(url: &Url) -> bool {
     matches!(url.scheme(), "postgres" | "postgresql")
 }
 
+fn is_mysql(url: &Url) -> bool {
+    matches!(url.scheme(), "mysql" | "mariadb")
+}
+
 fn has_password_key(url: &Url) -> bool {
     url.query_pairs().any(|(key, _)| key == "password")
 }
@@ -118,6 +154,7 @@ mod tests {
             ("postgres://a:s3cret@h/d?sslmode=require", "postgres://a:********@h/d?sslmode=require"),
             ("postgres://a@h/d?password=s3cret", "postgres://a@h/d?********"),
             ("postgresql://a:s3cret@h/d?pass%77ord=s3cret", "postgresql://a:********@h/d?********"),
+            ("mysql://a:s3cret@h/d", "mysql://a:********@h/d"),
             ("https://u:s3cret@h/feed?token=s3cret", "https://u:********@h/feed?********"),
             ("https://s3cret@h/v1", "https://********@h/v1"),
             ("http://h:8000/v1", "http://h:8000/v1"),

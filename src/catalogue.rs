@@ -4,14 +4,21 @@
 //! they are now; its [`ChangeHints`] find changes sooner; [`changes`] compares a listing with the known documents, and
 //! [`render`] makes a document of a row.
 
-use futures::{future::BoxFuture, stream::BoxStream};
+use futures::future::BoxFuture;
 use serde_json::value::RawValue;
 
 pub mod changes;
+pub mod discover;
 mod hints;
+pub mod html;
+mod key;
+mod listing;
 pub mod render;
+pub mod values;
 
 pub use hints::{ChangeHints, Mark, MarkAt, Note};
+pub use key::{Key, LONGEST_KEY, key_fault};
+pub use listing::{ListedRow, Listing, SetAside, SetAsideRow};
 
 /// Tells a document apart from all others: the source's name and the row's key as text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, utoipa::ToSchema)]
@@ -44,24 +51,17 @@ pub struct Document {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
 
-/// One entry of a listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListedRow {
-    /// The row's key as text.
-    pub key: String,
-    /// A hash of the columns that are read, and of the source's settings.
-    pub row_hash: i64,
-}
-
 /// A shop's documents of one source.
 pub trait Catalogue: Send + Sync {
-    /// Lists every document once, ordered by the bytes of its key, from one snapshot. Nothing is open at the source once
-    /// the first entry is yielded, so that the consumer may wait between entries.
-    fn list(&self) -> BoxStream<'_, CatalogueResult<ListedRow>>;
+    /// Lists all documents as they are now.
+    fn list(&self) -> BoxFuture<'_, CatalogueResult<Listing<'_>>>;
 
     /// Reads the documents with these keys as they are now. Keys that do not exist are left out; a row that cannot be
     /// rendered yields a fault.
     fn read<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, CatalogueResult<Documents>>;
+
+    /// The keys of some documents, in any order; fast, also if there are many.
+    fn sample(&self, limit: u32) -> BoxFuture<'_, CatalogueResult<Vec<String>>>;
 
     /// Checks that the source fits its settings.
     fn check(&self) -> BoxFuture<'_, CatalogueResult<()>>;
@@ -95,6 +95,8 @@ pub struct MassDelete {
 pub struct RenderFault {
     pub key: String,
     pub reason: String,
+    /// Whether nothing but another row or other settings can help.
+    pub is_final: bool,
 }
 
 /// Documents that were read, and the faults of rows that cannot be rendered.

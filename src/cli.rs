@@ -31,6 +31,7 @@ mod search;
 mod session;
 mod settings;
 mod signal;
+mod source;
 mod status;
 mod sync;
 mod systemd;

@@ -30,7 +30,7 @@ mod routes;
 mod schedules;
 mod workers;
 
-pub use assembly::{Parts, assemble, planner, prepare};
+pub use assembly::{Parts, assemble, planner, prepare, previewed};
 pub use listeners::Listeners;
 pub use roles::{Role, Roles};
 pub use schedules::schedules;

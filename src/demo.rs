@@ -15,6 +15,7 @@ use crate::{daemon::Listeners, store::StoreError};
 mod account;
 pub mod folder;
 mod lock;
+pub mod mariadb;
 pub mod models;
 pub mod packages;
 pub mod postgres;

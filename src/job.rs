@@ -22,7 +22,7 @@ use crate::store::jobs::{Lease, NewJob, OnDead};
 
 mod retry;
 
-pub use retry::{BUSY, Backoff, JobError, OUTAGE};
+pub use retry::{BUSY, Backoff, JobError, OUTAGE, RENDERING};
 
 /// The kind of job that compares a source with the index.
 pub const SYNC_CATALOGUE: &str = "sync_catalogue";

@@ -1,15 +1,25 @@
 //! Makes a document of a row: minijinja templates over the row's columns.
 //!
-//! A null column renders as nothing. Whole numbers, truth values, lists and objects keep their type;
-//! numbers with a fraction arrive as the text that the shop's database writes (`89.00`, not `89.0`),
-//! so `{{ price }}` is what a customer reads, and `{{ price|float * 2 }}` computes.
+//! A column is available by its name, and as `row["Name"]` whatever its name is. A null column renders as nothing, and so
+//! does what is looked up in it. Whole numbers, truth values, lists and objects keep their type; other numbers arrive as
+//! the text that the shop wrote (`89.00`, not `89.0`), so `{{ price }}` is what a customer reads, and
+//! `{{ price|float * 2 }}` computes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use minijinja::{Environment, UndefinedBehavior, Value, value::Serde};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use serde_json::value::RawValue;
 
-use super::{Document, RenderFault};
+use super::{
+    Document, Key, RenderFault, html,
+    values::{self, Columns},
+};
+
+mod columns;
+mod filters;
+mod group;
+
+pub use columns::ColumnsRead;
 
 const TITLE: &str = "title";
 const TEXT: &str = "text";
@@ -19,8 +29,8 @@ const LINK: &str = "link";
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Rendering {
-    /// The column that tells documents apart.
-    pub key: String,
+    pub key: Key,
+    pub rows: RowsAre,
     pub title: String,
     pub text: String,
     pub link: Option<String>,
@@ -30,10 +40,20 @@ pub struct Rendering {
     pub sku: Option<String>,
 }
 
+/// How rows and documents correspond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum RowsAre {
+    /// Each row is a document.
+    Single,
+    /// All rows with one key are one document.
+    Group,
+}
+
 impl Rendering {
     /// Parses the templates.
     pub fn templates(&self) -> Result<Templates, TemplateError> {
-        Templates::new(&self.title, &self.text, self.link.as_deref())
+        Templates::new(self.clone())
     }
 
     /// A number for what of the settings decides a document, besides its row. `salt` is for what else does.
@@ -42,8 +62,9 @@ impl Rendering {
         // What stands between them is no column: the same one may move from one to the other.
         let sku = self.sku.iter().flat_map(|sku| ["", sku]);
         let columns = self.metadata.iter().map(String::as_str).chain(sku);
+        let rows: &str = self.rows.into();
         let mut hash = blake3::Hasher::new();
-        for part in [&self.title, &self.text, link, salt].into_iter().chain(columns) {
+        for part in [&self.title, &self.text, link, salt, rows].into_iter().chain(columns) {
             hash.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
         }
         let mut seed = [0; 8];
@@ -55,7 +76,9 @@ impl Rendering {
 /// The templates of one source, parsed.
 pub struct Templates {
     environment: Environment<'static>,
-    has_link: bool,
+    rendering: Rendering,
+    /// Whether they may look up columns in `row`.
+    has_row: bool,
 }
 
 /// A template that does not parse.
@@ -68,58 +91,63 @@ pub struct TemplateError {
     pub reason: String,
 }
 
-/// A row as it was read.
+/// The rows of one document as they were read: one, or all of a group.
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Row<'a> {
     pub key: String,
-    /// A JSON object of the columns that [`Templates::columns`] names.
-    pub columns: &'a str,
-    pub sku: Option<String>,
-    pub metadata: Box<RawValue>,
+    /// JSON objects of the columns that [`Templates::columns`] names.
+    pub rows: Vec<&'a str>,
     /// Of all that is read of it.
     pub row_hash: i64,
 }
 
 impl Templates {
-    /// Parses the templates of a source.
-    pub fn new(title: &str, text: &str, link: Option<&str>) -> Result<Self, TemplateError> {
+    fn new(rendering: Rendering) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_formatter(|output, state, value| {
-            if value.is_none() {
-                return Ok(());
-            }
-            minijinja::escape_formatter(output, state, value)
-        });
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        // Columns are checked against the source; objects and lists in them may lack anything.
+        environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        filters::add_to(&mut environment);
+        let (title, text, link) = (&rendering.title, &rendering.text, rendering.link.as_ref());
         let parts = [(TITLE, Some(title)), (TEXT, Some(text)), (LINK, link)];
-        for (template, source) in parts.iter().filter_map(|(name, source)| Some((*name, (*source)?))) {
+        for (template, source) in parts.into_iter().filter_map(|(name, source)| Some((name, source?))) {
             environment
-                .add_template_owned(template, source.to_owned())
+                .add_template_owned(template, source.clone())
                 .map_err(|error| TemplateError { template, reason: error.to_string() })?;
         }
-        Ok(Self { environment, has_link: link.is_some() })
+        let has_row = environment.templates().any(|(_, template)| template.source().contains("row"));
+        Ok(Self { environment, rendering, has_row })
     }
 
-    /// The columns that the templates name.
-    pub fn columns(&self) -> BTreeSet<String> {
-        let globals: BTreeSet<_> = self.environment.globals().map(|(name, _)| name.to_owned()).collect();
-        let templates = self.environment.templates();
-        let named = templates.flat_map(|(_, template)| template.undeclared_variables(false));
-        named.filter(|name| !globals.contains(name)).collect()
+    /// The columns that documents are made of.
+    pub fn columns(&self) -> ColumnsRead {
+        let mut read = ColumnsRead::default();
+        for (_, template) in self.environment.templates() {
+            read.add_template(&template);
+        }
+        for (name, _) in self.environment.globals() {
+            read.in_templates.remove(name);
+        }
+        read.beside = self.rendering.metadata.iter().chain(&self.rendering.sku).cloned().collect();
+        read
     }
 
-    /// Renders one row. Empty title and text are a fault: there would be nothing to find.
+    /// Renders the rows of one document. Empty title and text are a fault: there would be nothing to find.
     pub fn render(&self, row: Row<'_>) -> Result<Document, RenderFault> {
-        let fault = |reason: String| RenderFault { key: row.key.clone(), reason };
-        let columns: BTreeMap<&str, &RawValue> = serde_json::from_str(row.columns)
-            .map_err(|error| fault(format!("the row is not a JSON object: {error}")))?;
-        let columns: BTreeMap<&str, Value> =
-            columns.into_iter().map(|(name, raw)| (name, column(raw))).collect();
+        let Row { key, rows, row_hash } = row;
+        let fault = |reason: String| RenderFault { key: key.clone(), reason, is_final: true };
+        let rows = rows.into_iter().map(values::columns).collect::<Result<Vec<_>, _>>();
+        let rows = rows.map_err(|reason| fault(format!("the row cannot be read: {reason}")))?;
+        let (columns, variants) = match self.rendering.rows {
+            RowsAre::Single => (rows.into_iter().next().unwrap_or_default(), None),
+            RowsAre::Group => (group::merged(&rows), Some(rows)),
+        };
+        let context = self.context(&columns, variants.as_deref());
         let render = |name: &'static str| {
             let template = self.environment.get_template(name);
             template
-                .and_then(|template| template.render(&columns))
+                .and_then(|template| template.render(&context))
+                .map(|text| if name == LINK { text } else { html::without_data(&text).into_owned() })
                 .map(|text| text.trim().to_owned())
                 .map_err(|error| fault(format!("{name}: {error}")))
         };
@@ -127,67 +155,41 @@ impl Templates {
         if title.is_empty() && text.is_empty() {
             return Err(fault("title and text are both empty".to_owned()));
         }
-        let link = if self.has_link { Some(render(LINK)?) } else { None };
+        let link = if self.rendering.link.is_some() { Some(render(LINK)?) } else { None };
         let link = link.filter(|link| !link.is_empty());
-        let Row { key, sku, metadata, row_hash, .. } = row;
+        let sku =
+            self.rendering.sku.as_ref().and_then(|sku| values::text(columns.get(sku).map(|sku| &**sku)));
+        let metadata = self.metadata(&columns).map_err(|error| fault(error.to_string()))?;
         Ok(Document { key, title, text, link, sku, metadata, row_hash })
     }
-}
 
-/// A column's value for a template.
-fn column(raw: &RawValue) -> Value {
-    let text = raw.get();
-    let is_number = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
-    if is_number {
-        return text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from);
+    /// What templates see.
+    fn context(&self, columns: &Columns, variants: Option<&[Columns]>) -> Value {
+        let values = |columns: &Columns| -> BTreeMap<String, Value> {
+            columns.iter().map(|(name, column)| (name.clone(), values::template_value(column))).collect()
+        };
+        let mut names = values(columns);
+        if self.has_row {
+            let row = Value::from(names.clone());
+            names.insert("row".to_owned(), row);
+        }
+        if let Some(variants) = variants {
+            let variants: Vec<_> = variants.iter().map(|variant| Value::from(values(variant))).collect();
+            names.insert("variants".to_owned(), variants.into());
+        }
+        names.into()
     }
-    let value = serde_json::from_str::<serde_json::Value>(text);
-    value.map_or_else(|_| Value::from(text), |value| Value::from(Serde(value)))
+
+    fn metadata(&self, columns: &Columns) -> Result<Box<RawValue>, serde_json::Error> {
+        let null = values::null();
+        let pairs = self.rendering.metadata.iter().map(|name| {
+            let column = columns.get(name).unwrap_or(&null);
+            Ok(format!("{}:{}", serde_json::to_string(name)?, values::stored(column)))
+        });
+        let pairs = pairs.collect::<Result<Vec<_>, serde_json::Error>>()?;
+        RawValue::from_string(format!("{{{}}}", pairs.join(",")))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn render(text: &str, columns: &str) -> Result<Document, RenderFault> {
-        let metadata = RawValue::from_string("{}".to_owned()).unwrap();
-        let row = Row { key: "1".to_owned(), columns, sku: None, metadata, row_hash: 1 };
-        Templates::new("{{ name }}", text, None).unwrap().render(row)
-    }
-
-    #[test]
-    fn decimals_keep_the_digits_that_the_database_writes() {
-        let document = render(
-            "{{ price }} {{ price|float * 2 }} {{ cents / 100 }}",
-            r#"{"name":"x","price":89.00,"cents":1250}"#,
-        );
-        assert_eq!(document.unwrap().text, "89.00 178.0 12.5");
-    }
-
-    #[test]
-    fn a_null_column_renders_as_nothing() {
-        assert_eq!(render("{{ name }}|{{ colour }}|", r#"{"name":"x","colour":null}"#).unwrap().text, "x||");
-    }
-
-    #[test]
-    fn text_is_not_escaped_for_html() {
-        assert_eq!(render("{{ name }}", r#"{"name":"Salt & <Pepper>"}"#).unwrap().text, "Salt & <Pepper>");
-    }
-
-    #[test]
-    fn the_columns_are_those_that_the_templates_name() {
-        let templates = Templates::new(
-            "{{ name }}",
-            "{% for size in sizes %}{{ size }} {% endfor %}{{ brand.name|upper }} {{ range(3) }}",
-            Some("https://shop.example/{{ slug }}"),
-        );
-        let columns: Vec<_> = templates.unwrap().columns().into_iter().collect();
-        assert_eq!(columns, ["brand", "name", "sizes", "slug"]);
-    }
-
-    #[test]
-    fn a_row_without_title_and_text_is_a_fault() {
-        let fault = render("{{ text }}", r#"{"name":" ","text":""}"#).unwrap_err();
-        assert_eq!(fault.reason, "title and text are both empty");
-    }
-}
+mod tests;

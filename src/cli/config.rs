@@ -10,6 +10,8 @@ use serde_json::Value;
 use super::{Exit, load, output};
 use crate::config::settings_for;
 
+mod rows;
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Config {
     /// Check the file and the environment; lists every fault with its line
@@ -28,14 +30,18 @@ pub(super) enum Config {
         /// The model server: one of `shopkeeper models list`
         #[arg(long, value_name = "NAME", default_value = "openai")]
         server: String,
+        /// The shop system: woocommerce, magento, prestashop, medusa, saleor, shopify-csv or google-merchant
+        #[arg(long, value_name = "NAME")]
+        preset: Option<String>,
     },
 }
 
-pub(super) fn config(config: Config, path: &Path) -> anyhow::Result<()> {
+pub(super) async fn config(config: Config, path: &Path) -> anyhow::Result<()> {
     match config {
-        Config::Init { file, server } => init(&file, &server),
+        Config::Init { file, server, preset } => init(&file, &server, preset.as_deref()),
         Config::Check => {
             let config = load(path)?;
+            rows::check(&config).await?;
             output::line(format!(
                 "{} is fine: {} sources, {} schedules, {} webhooks",
                 path.display(),
@@ -64,8 +70,8 @@ pub(super) fn config(config: Config, path: &Path) -> anyhow::Result<()> {
 }
 
 /// Never overwrites an existing file.
-fn init(file: &Path, server: &str) -> anyhow::Result<()> {
-    let text = settings_for(server).map_err(Exit::usage)?;
+fn init(file: &Path, server: &str, preset: Option<&str>) -> anyhow::Result<()> {
+    let text = settings_for(server, preset).map_err(Exit::usage)?;
     let created = std::fs::File::create_new(file);
     let mut created = created.with_context(|| format!("cannot write {}", file.display()))?;
     created.write_all(text.as_bytes())?;

@@ -66,6 +66,7 @@ fn code_of(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
             JobError::Retry(_)
             | JobError::Faulty(_)
             | JobError::Dead(_)
+            | JobError::Unfit(_)
             | JobError::Rejected { .. }
             | JobError::LeaseLost => None,
         };

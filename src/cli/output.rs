@@ -7,6 +7,8 @@ use comfy_table::{ContentArrangement, Table, presets::NOTHING};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::catalogue::SetAsideRow;
+
 /// Writes a line to stdout. A closed pipe (`| head`) is not an error.
 pub(super) fn line(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
@@ -63,6 +65,25 @@ pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
     table.add_rows(rows);
     line(table.trim_fmt());
+}
+
+/// Rows shown of those that were set aside.
+const SET_ASIDE: usize = 5;
+
+/// Writes how many rows of a source were set aside, and why the first ones were.
+pub(super) fn set_aside<'a>(
+    source: &str,
+    count: impl Into<i128>,
+    rows: impl IntoIterator<Item = &'a SetAsideRow>,
+) {
+    let count = count.into();
+    if count > 0 {
+        line(format!("{count} rows of {source} were set aside:"));
+    }
+    for SetAsideRow { row, key, reason } in rows.into_iter().take(SET_ASIDE) {
+        let key = key.as_ref().map(|key| format!(" (key {key:?})")).unwrap_or_default();
+        line(format!("  row {row}{key}: {reason}"));
+    }
 }
 
 pub(super) fn error(error: &anyhow::Error) {

@@ -62,7 +62,7 @@ pub(super) async fn plans(parts: &Parts, version: &Version, sources: &[String]) 
 }
 
 pub(super) fn show(plans: &[plan::Plan]) -> Result<()> {
-    let columns = "source, added, changed, removed, unchanged, faulty, chunks, cached_chunks as known chunks, tokens, \
+    let columns = "source, added, changed, removed, unchanged, set_aside as set aside, faulty, chunks, cached_chunks as known chunks, tokens, \
                    cost_usd as dollars, eta_seconds as time";
     output::rows_table(plans, columns)
 }

@@ -86,6 +86,13 @@ async fn show(json: bool, config: &Config, store: &Store) -> anyhow::Result<()> 
     {
         output::line(format!("the last listing of {source} failed: {error}"));
     }
+    for source in &sources {
+        output::set_aside(
+            &source.source,
+            source.set_aside,
+            source.set_aside_rows.iter().flat_map(|rows| &rows.0),
+        );
+    }
     for failure in &failures {
         output::line(format!("{} of {} failed: {}", failure.documents, failure.source, failure.reason));
     }

@@ -8,7 +8,7 @@ use clap::Subcommand;
 use super::demo;
 use super::{
     ask, config, doctor, eval, index, jobs, manual, migrate, models, pause, plan, queue, refresh, run,
-    schedule, search, session, status, sync, token, trigger,
+    schedule, search, session, source, status, sync, token, trigger,
 };
 
 #[derive(Debug, Subcommand)]
@@ -23,6 +23,9 @@ pub(super) enum Verb {
     /// Check or show the settings, or write a commented file to start from
     #[command(subcommand)]
     Config(config::Config),
+    /// Describe a shop, and show what becomes of its rows
+    #[command(subcommand)]
+    Source(source::Source),
     /// Compare the sources with the index and enqueue the differences
     Sync(sync::Sync),
     /// Enqueue one document to be read and indexed again
@@ -79,9 +82,10 @@ impl Verb {
             #[cfg(feature = "embedded")]
             Self::Demo(demo) => demo::demo(demo).await,
             Self::Models(verb) => models::models(verb, config).await,
-            Self::Config(verb) => config::config(verb, config),
+            Self::Config(verb) => config::config(verb, config).await,
             Self::Run(run) => run::run(run, config).await,
             Self::Migrate(migrate) => migrate::migrate(migrate, config).await,
+            Self::Source(verb) => source::source(verb, config).await,
             Self::Sync(sync) => sync::sync(sync, config).await,
             Self::Plan(plan) => plan::plan(plan, config).await,
             Self::Refresh(refresh) => refresh::refresh(refresh, config).await,

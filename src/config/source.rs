@@ -1,12 +1,18 @@
 //! `[[source]]`: where documents come from.
 
+use std::time::Duration;
+
 use super::{ReadError, Section, Setting, Shown, Table, defaults::at_most, table};
 use crate::{catalogue::MassDelete, catalogue::render::Rendering, source::feed::Settings};
 
+mod api;
 mod feed;
+mod mysql;
 mod postgres;
 mod rendering;
 
+pub use api::ApiConnection;
+pub use mysql::MySqlConnection;
 pub use postgres::Connection;
 
 /// The kinds of sources.
@@ -16,13 +22,19 @@ pub use postgres::Connection;
 #[expect(missing_docs, reason = "the names say it")]
 pub enum SourceKind {
     Postgres(Connection),
+    #[strum_discriminants(strum(serialize = "mysql"))]
+    MySql(MySqlConnection),
+    Api(Box<ApiConnection>),
     Feed(Settings),
 }
 
+/// The keys that only PostgreSQL has.
+const OF_POSTGRES: &[(&str, &[&str])] =
+    &[("belongs to kind = \"postgres\": a MySQL has no triggers of ours", &["related"])];
 /// The keys that only a database has, and why a feed has none of them.
-const OF_POSTGRES: &[(&str, &[&str])] = &[
+const OF_DATABASES: &[(&str, &[&str])] = &[
     (
-        "belongs to kind = \"postgres\", and this is a feed",
+        "belongs to a database, and this is a feed",
         &["table", "where", "query", "related", "max_connections", "statement_timeout"],
     ),
     (
@@ -38,19 +50,66 @@ const OF_POSTGRES: &[(&str, &[&str])] = &[
         &["live_metadata"],
     ),
 ];
+/// The keys that an API has not.
+const OF_API: &[(&str, &[&str])] = &[
+    (
+        "belongs to a database, and this is an API",
+        &[
+            "table",
+            "where",
+            "query",
+            "related",
+            "max_connections",
+            "statement_timeout",
+            "updated_at",
+            "page_rows",
+            "live_metadata",
+        ],
+    ),
+    ("belongs to kind = \"feed\", and this is an API", &["path", "format", "encoding", "quoting", "escape"]),
+];
 /// The keys that only a feed has.
-const OF_FEED: &[(&str, &[&str])] =
-    &[("belongs to kind = \"feed\", and this is a database", &["path", "format"])];
+const OF_FEED: &[(&str, &[&str])] = &[(
+    "belongs to kind = \"feed\", and this is a database",
+    &["path", "format", "encoding", "quoting", "escape"],
+)];
 
 table! {
     /// One source of documents.
     pub struct Source, section {
         /// Unique; the filter that callers use.
         name: String = with(name),
+        /// The shop system that the other keys have their defaults from.
+        preset: Option<String> = get(None::<String>),
+        /// What the names of the preset's tables begin with.
+        table_prefix: Option<String> = get(None::<String>),
         /// Where its rows come from.
         kind: SourceKind = flat(),
         /// When a sync stops instead of removing documents.
         mass_delete_limit: MassDelete = table(),
+        /// The share of rows, from 0 to 1, from which a listing is refused because they were set aside.
+        set_aside_limit: f64 = with(|section, key| at_most(section, key, 0.05, 1.0)),
+    }
+}
+
+impl SourceKind {
+    /// How often a database is polled for changes; `None` for a feed, which is only listed.
+    pub fn poll(&self) -> Option<Duration> {
+        match self {
+            Self::Postgres(connection) => Some(connection.poll),
+            Self::MySql(connection) => Some(connection.poll),
+            Self::Api(api) => Some(api.poll),
+            Self::Feed(_) => None,
+        }
+    }
+
+    /// Whether answers read metadata from the shop.
+    pub fn has_live_metadata(&self) -> bool {
+        match self {
+            Self::Postgres(connection) => connection.settings.live_metadata,
+            Self::MySql(connection) => connection.settings.live_metadata,
+            Self::Api(_) | Self::Feed(_) => false,
+        }
     }
 }
 
@@ -61,12 +120,21 @@ impl Table for SourceKind {
                 section.refuse(OF_FEED);
                 Table::read(section).map(Self::Postgres)
             }
-            Ok(KindWord::Feed) => {
+            Ok(KindWord::MySql) => {
+                section.refuse(OF_FEED);
                 section.refuse(OF_POSTGRES);
+                Table::read(section).map(Self::MySql)
+            }
+            Ok(KindWord::Api) => {
+                section.refuse(OF_API);
+                Table::read(section).map(|api| Self::Api(Box::new(api)))
+            }
+            Ok(KindWord::Feed) => {
+                section.refuse(OF_DATABASES);
                 Table::read(section).map(Self::Feed)
             }
             Err(faulty) => {
-                let own = OF_POSTGRES.iter().chain(OF_FEED).flat_map(|(_, keys)| *keys).copied();
+                let own = OF_DATABASES.iter().chain(OF_FEED).flat_map(|(_, keys)| *keys).copied();
                 section.pass_over(own.chain(["url"]));
                 Rendering::read(section).and(Err(faulty))
             }
@@ -77,6 +145,8 @@ impl Table for SourceKind {
         shown.insert("kind".to_owned(), KindWord::from(self).show());
         match self {
             Self::Postgres(connection) => connection.show(shown),
+            Self::MySql(connection) => connection.show(shown),
+            Self::Api(api) => api.show(shown),
             Self::Feed(feed) => feed.show(shown),
         }
     }

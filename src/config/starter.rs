@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::COMMENTED;
 use super::access::{elsewhere, quoted};
 use super::fault::did_you_mean;
+use super::{COMMENTED, Preset};
 use crate::model::cards::{self, ModelKind, ServerCard};
 
 /// Keys whose defaults are those of the model card.
@@ -18,8 +18,17 @@ const CARDED: [&str; 7] = [
     "usd_per_million_output_tokens",
 ];
 
-/// Writes commented settings for a server, or says which there are.
-pub fn settings_for(server: &str) -> Result<String, String> {
+/// Writes commented settings for a server and a shop system, or says which there are.
+pub fn settings_for(server: &str, preset: Option<&str>) -> Result<String, String> {
+    let settings = for_server(server)?;
+    let Some(preset) = preset else { return Ok(settings) };
+    let block = Preset::named(preset).map_err(|message| format!("--preset {message}"))?.block(None, None);
+    let (before, rest) = settings.split_once("[[source]]").unwrap_or((&settings, ""));
+    let (_, after) = rest.split_once("\n\n").unwrap_or_default();
+    Ok(format!("{before}{block}\n{after}"))
+}
+
+fn for_server(server: &str) -> Result<String, String> {
     let Some(card) = cards::servers().iter().find(|card| card.name == server) else {
         let names = || cards::servers().iter().map(|card| card.name.as_str());
         let list = names().collect::<Vec<_>>().join(", ");
@@ -123,7 +132,7 @@ mod tests {
         for card in cards::servers() {
             let keys = card.api_key_env.iter().chain(card.headers.values());
             environment.extend(keys.map(|name| (name.clone(), "k".to_owned())));
-            let text = settings_for(&card.name).unwrap();
+            let text = settings_for(&card.name, None).unwrap();
             let config = Config::parse(&text, "jobs.toml", PathBuf::new(), &environment);
             let config = config.unwrap_or_else(|faults| panic!("{}: {faults}\n{text}", card.name));
             let base_url =
@@ -136,7 +145,7 @@ mod tests {
 
     #[test]
     fn an_unknown_server_is_told_the_near_one() {
-        let error = settings_for("mistal").unwrap_err();
+        let error = settings_for("mistal", None).unwrap_err();
         assert!(error.contains("did you mean \"mistral\"?") && error.contains("ollama"), "{error}");
     }
 }

@@ -94,7 +94,7 @@ fn a_key_that_has_no_effect_on_a_feed_is_a_fault_that_says_why() {
         ("updated_at = \"at\"", "source.s.updated_at: has no effect on a feed"),
         ("page_rows = 5", "source.s.page_rows: has no effect on a feed"),
         ("live_metadata = true", "source.s.live_metadata: has no effect on a feed, which cannot be asked"),
-        ("table = \"t\"", "source.s.table: belongs to kind = \"postgres\""),
+        ("table = \"t\"", "source.s.table: belongs to a database"),
     ] {
         let faults = read(&format!("{feed}{line}")).unwrap_err();
         assert!(faults.len() == 1 && faults[0].starts_with(reason), "{faults:?}");

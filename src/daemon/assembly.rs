@@ -5,16 +5,21 @@ use std::{
     sync::Arc,
 };
 
+use anyhow::Context;
 use futures::future::join_all;
 use secrecy::ExposeSecret;
 
 use crate::{
     answering::{complete::Composer, fallback::FallbackSettings, job::AnswerQuestion, retrieve::Retriever},
     catalogue::{Catalogue, CatalogueError},
-    config::{self, Config, Retrieval, Source, SourceKind},
+    config::{self, Config, Retrieval, Source},
     daemon::plan::PlanCatalogue,
     evaluation::job::Eval,
-    indexing::{fill::FillIndex, maintain::MaintainIndex, refresh::RefreshDocument, versions::Versions},
+    indexing::{
+        chunking::Chunking, fill::FillIndex, maintain::MaintainIndex, refresh::RefreshDocument,
+        versions::Versions,
+    },
+    job::RENDERING,
     model::rate_limit::Waiting,
     source::postgres::PostgresSource,
     store::Store,
@@ -25,7 +30,7 @@ use crate::{
 mod models;
 mod sources;
 
-use models::{composer, ranker, versions};
+use models::{chunking, composer, ranker, versions};
 use sources::sources;
 
 /// The jobs of a configuration, ready to run.
@@ -57,6 +62,14 @@ pub async fn prepare(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     Ok(parts)
 }
 
+/// One source, and how its texts are cut; nothing is connected yet.
+pub fn previewed(config: &Config, name: &str) -> anyhow::Result<(Arc<dyn Catalogue>, Chunking)> {
+    let sources = sources(config, "")?;
+    let found = config.sources.iter().zip(sources.catalogues).find(|(source, _)| source.name == name);
+    let (_, catalogue) = found.with_context(|| format!("the settings have no source `{name}`"))?;
+    Ok((catalogue, chunking(&config.embedding, config.embedding.document.clone())?))
+}
+
 /// Builds the jobs. Reads only our own database, and writes nothing.
 pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     let waiting = Waiting::default();
@@ -69,12 +82,16 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         chosen.map(|(source, catalogue)| (source.name.clone(), catalogue.clone())).collect()
     };
     let synced = config.sources.iter().zip(&sources.catalogues).map(|(source, catalogue)| {
-        let synced = SyncedSource { catalogue: catalogue.clone(), mass_delete: source.mass_delete_limit };
+        let synced = SyncedSource {
+            catalogue: catalogue.clone(),
+            mass_delete: source.mass_delete_limit,
+            set_aside: source.set_aside_limit,
+        };
         (source.name.clone(), synced)
     });
     let guards = config.sources.iter().map(|source| (source.name.clone(), source.mass_delete_limit));
     // A feed has no single rows to read: stored metadata is used.
-    let is_live = |source: &Source| matches!(&source.kind, SourceKind::Postgres(connection) if connection.settings.live_metadata);
+    let is_live = |source: &Source| source.kind.has_live_metadata();
     let refresh =
         RefreshDocument::new(store.clone(), catalogues(&|_| true), guards.collect(), versions.clone());
     let refresh = Arc::new(refresh);
@@ -100,7 +117,8 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         daily_usd: config.budget.answers_usd,
     });
     let embedding = std::iter::once(&config.embedding).chain(config.embedding.next.as_deref());
-    let servers = embedding.map(|embedding| embedding.endpoint.base_url.to_string()).collect();
+    let servers = embedding.map(|embedding| embedding.endpoint.base_url.to_string());
+    let servers = servers.chain([RENDERING.to_owned()]).collect();
     Ok(Parts {
         sync: Arc::new(SyncCatalogue { store: store.clone(), sources: synced.collect(), servers }),
         refresh: refresh.clone(),

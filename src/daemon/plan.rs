@@ -40,6 +40,8 @@ pub struct Plan {
     pub removed: u64,
     /// Listed with the same content.
     pub unchanged: u64,
+    /// Rows that cannot become documents.
+    pub set_aside: u64,
     #[serde(flatten)]
     pub estimate: Estimate,
     /// The shortest time that the model server's limits allow.
@@ -52,7 +54,8 @@ impl PlanCatalogue {
         let is_active = version.index.state == IndexState::Active;
         let mut plan = Plan { source: source.to_owned(), ..Plan::default() };
         let (mut keys, mut seen) = (Vec::new(), BTreeSet::new());
-        let changes = self.sync.changes(source)?;
+        let (set_aside, changes) = self.sync.changes(source).await?;
+        plan.set_aside = set_aside.count;
         futures::pin_mut!(changes);
         while let Some(change) = changes.try_next().await? {
             match change {

@@ -6,7 +6,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     answering::job::AnswerQuestion,
-    config::{Config, Queues, Source, SourceKind},
+    config::{Config, Queues, Source},
     daemon::{Parts, Role, Roles},
     evaluation::job::Eval,
     indexing::{fill::FillIndex, maintain::MaintainIndex, refresh::RefreshDocument},
@@ -106,8 +106,8 @@ impl Workers {
     /// Watches the sources in PostgreSQL between their listings.
     fn watch(&self, sync: &Arc<SyncCatalogue>, sources: &[Source]) {
         for source in sources {
-            let SourceKind::Postgres(connection) = &source.kind else { continue };
-            let (sync, source, poll) = (sync.clone(), source.name.clone(), connection.poll);
+            let Some(poll) = source.kind.poll() else { continue };
+            let (sync, source) = (sync.clone(), source.name.clone());
             let watch = WatchCatalogue { sync, source, poll, watcher: self.queue.worker().to_owned() };
             let stop = self.stop.clone();
             self.tasks.spawn(async move { watch.run(&stop).await });

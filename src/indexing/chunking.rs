@@ -4,13 +4,11 @@
 //! changes (`cuts.rs`). The title is embedded before each chunk, so that a chunk from the middle of a long text still has
 //! its subject. No input is longer than the model's limit.
 
-use text_splitter::{ChunkConfig, ChunkSizer, TextSplitter};
-
 use crate::{
     catalogue::{Document, Fingerprint},
     indexing::{
         chunk::Chunk,
-        cuts::{cuts, pieces},
+        cuts::{cuts, parts, pieces},
         tokenizer,
     },
     model::InputForm,
@@ -51,11 +49,8 @@ impl Tokenizer {
     }
 }
 
-impl ChunkSizer for &Tokenizer {
-    fn size(&self, chunk: &str) -> usize {
-        self.count(chunk)
-    }
-}
+/// A chunk of a text without sentences has at least so many parts, unless the overlap is larger than such a part.
+const LEAST_PARTS: usize = 6;
 
 /// How texts are cut.
 #[expect(missing_docs, reason = "the names say it")]
@@ -85,11 +80,10 @@ impl Chunking {
         let size = self.chunk_tokens.min(room);
         let overlap = self.overlap.min(size.saturating_sub(1));
         let text = document.text.as_str();
-        let parts = TextSplitter::new(ChunkConfig::new(size).with_sizer(&self.tokenizer));
-        let part = |sentence: &str| -> Vec<_> {
-            parts.chunk_indices(sentence).map(|(start, part)| start..start + part.len()).collect()
-        };
-        let pieces = pieces(text, size, |piece| self.tokenizer.count(piece), part);
+        let count = |text: &str| self.tokenizer.count(text);
+        // Small enough that neighbours can share some, and that chunks of them are nearly full.
+        let part = overlap.clamp(size.div_ceil(LEAST_PARTS), size);
+        let pieces = pieces(text, size, part, count);
         let mut chunks = Vec::new();
         for run in cuts(&pieces, size, overlap) {
             let content = text[pieces[run.start].range.start..pieces[run.end - 1].range.end].trim();
@@ -98,7 +92,8 @@ impl Chunking {
             if chunk.tokens as usize <= self.max_input_tokens {
                 chunks.push(chunk);
             } else {
-                chunks.extend(parts.chunks(content).map(|part| self.chunk(&title, part)));
+                let parts = parts(content, size / 2, count).into_iter();
+                chunks.extend(parts.map(|(part, _)| self.chunk(&title, content[part].trim())));
             }
         }
         chunks
@@ -111,8 +106,8 @@ impl Chunking {
         if title.len() <= most || self.tokenizer.count(title) <= most {
             return title.into();
         }
-        let splitter = TextSplitter::new(ChunkConfig::new(most).with_sizer(&self.tokenizer));
-        splitter.chunks(title).next().unwrap_or_default().to_owned().into()
+        let parts = parts(title, most, |text| self.tokenizer.count(text));
+        parts.first().map_or("", |(part, _)| title[part.clone()].trim()).into()
     }
 
     fn prefix_tokens(&self) -> usize {

@@ -20,15 +20,15 @@ pub(super) struct Piece {
     hash: u64,
 }
 
-/// Splits a text into sentences, and sentences longer than `most` tokens with `part`.
-pub(super) fn pieces(
-    text: &str,
-    most: usize,
-    count: impl Fn(&str) -> usize,
-    part: impl Fn(&str) -> Vec<Range<usize>>,
-) -> Vec<Piece> {
+/// Splits a text into sentences, and sentences of more than `most` tokens into parts of at most `part` tokens.
+pub(super) fn pieces(text: &str, most: usize, part: usize, count: impl Fn(&str) -> usize) -> Vec<Piece> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
-    for (start, sentence) in text.split_sentence_bound_indices() {
+    let sentences = windows(text, LONGEST_LINE).flat_map(|window| {
+        text[window.clone()]
+            .split_sentence_bound_indices()
+            .map(move |(start, sentence)| (window.start + start, sentence))
+    });
+    for (start, sentence) in sentences {
         // The space between two pieces belongs to the second, as in tokenizers.
         let start = ranges.last().map_or(start, |last| last.end);
         let end = start.max(sentence_end(text, start, sentence));
@@ -44,13 +44,75 @@ pub(super) fn pieces(
             pieces.push(piece(text, range, tokens));
             continue;
         }
-        for inner in part(sentence) {
-            let inner = range.start + inner.start..range.start + inner.end;
-            let tokens = count(&text[inner.clone()]);
-            pieces.push(piece(text, inner, tokens));
+        for (inner, tokens) in parts(sentence, part, &count) {
+            pieces.push(piece(text, range.start + inner.start..range.start + inner.end, tokens));
         }
     }
     pieces
+}
+
+/// Bytes of a line within which sentences are looked for. The search may look at all that follows, for each character.
+const LONGEST_LINE: usize = 16 << 10;
+/// Bytes of a token, roughly: parts of so many are tried first.
+const BYTES_PER_TOKEN: usize = 4;
+/// Bytes in which the end of a word is looked for.
+const LONGEST_WORD: usize = 64;
+
+/// Splits a text into parts of at most `most` tokens, each with the number of its tokens. A single character may have more.
+/// Takes linear time: a part that has too many is halved.
+pub(super) fn parts(text: &str, most: usize, count: impl Fn(&str) -> usize) -> Vec<(Range<usize>, usize)> {
+    let mut parts = Vec::new();
+    for window in windows(text, most.saturating_mul(BYTES_PER_TOKEN).max(1)) {
+        let mut open = vec![window];
+        while let Some(range) = open.pop() {
+            let (part, tokens) = (&text[range.clone()], count(&text[range.clone()]));
+            let middle = part_end(part, part.len() / 2);
+            if tokens <= most || middle >= part.len() {
+                parts.push((range, tokens));
+            } else {
+                open.extend([range.start + middle..range.end, range.start..range.start + middle]);
+            }
+        }
+    }
+    parts
+}
+
+/// Splits a text into its lines, as no sentence goes on after a line, and longer lines into parts of about `most` bytes.
+fn windows(text: &str, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let rest = &text[start..];
+        if rest.is_empty() {
+            return None;
+        }
+        let reach = rest.len().min(most);
+        let line = rest.as_bytes()[..reach].iter().position(|byte| *byte == b'\n').map(|end| end + 1);
+        let length = match line {
+            Some(length) => length,
+            None if reach == rest.len() => reach,
+            None => part_end(rest, reach),
+        };
+        start += length;
+        Some(start - length..start)
+    })
+}
+
+/// Where a part of about `most` bytes ends: before a space, else after a word, else after what is shown as one character,
+/// if there is any in its second half. At least one character.
+fn part_end(text: &str, most: usize) -> usize {
+    let reach = text.floor_char_boundary(most);
+    let near = text.floor_char_boundary(reach.saturating_sub(LONGEST_WORD))
+        ..text.floor_char_boundary(reach.saturating_add(LONGEST_WORD));
+    let is_far = |end: &usize| *end > most / 2 && *end > near.start && *end <= reach;
+    let around = &text[near.clone()];
+    let space = text[..reach].rfind(char::is_whitespace).filter(|space| *space > most / 2);
+    let word = || {
+        around.split_word_bound_indices().map(|(at, _)| near.start + at).take_while(|at| *at <= reach).last()
+    };
+    let character =
+        || around.grapheme_indices(true).map(|(at, _)| near.start + at).take_while(|at| *at <= reach).last();
+    let end = space.or_else(|| word().filter(is_far)).or_else(|| character().filter(is_far)).unwrap_or(reach);
+    end.max(text.chars().next().map_or(1, char::len_utf8))
 }
 
 fn sentence_end(text: &str, start: usize, sentence: &str) -> usize {

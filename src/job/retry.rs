@@ -32,6 +32,9 @@ pub enum JobError {
     /// No attempt can succeed as things are.
     #[error("{0}")]
     Dead(String),
+    /// The row cannot become a document: nothing but another row can help.
+    #[error("{0}")]
+    Unfit(String),
     /// The model server rejects the input.
     #[error("{reason}")]
     Rejected { server: String, reason: String },
@@ -53,7 +56,7 @@ impl JobError {
     /// Whether the job ends with this failure.
     pub fn ends(&self, attempt: &Attempt) -> bool {
         match self {
-            Self::Dead(_) | Self::Rejected { .. } => true,
+            Self::Dead(_) | Self::Unfit(_) | Self::Rejected { .. } => true,
             Self::Retry(_) => attempt.is_last,
             Self::Faulty(_) => attempt.is_last || attempt.number >= FAULTY_ATTEMPTS,
             Self::Snooze { .. } | Self::Withheld { .. } | Self::LeaseLost => false,
@@ -78,10 +81,14 @@ impl JobError {
                 AfterFailure::Snooze(spread(*after, random), Some(by.clone()))
             }
             Self::Faulty(_) | Self::Dead(_) => AfterFailure::Dead { rejected_by: None },
+            Self::Unfit(_) => AfterFailure::Dead { rejected_by: Some(RENDERING.to_owned()) },
             Self::Rejected { server, .. } => AfterFailure::Dead { rejected_by: Some(server.clone()) },
         })
     }
 }
+
+/// Who rejects a row that cannot become a document: no model server.
+pub const RENDERING: &str = "rendering";
 
 /// Waits that double from `first` to `max`. Each is shortened at random, so that jobs which failed together are not
 /// retried together.

@@ -48,7 +48,7 @@ impl RunResult {
         match self {
             Self::Outcome(Ok(_)) => "done",
             Self::Outcome(Err(error)) if error.waits() => "snoozed",
-            Self::Outcome(Err(JobError::Dead(_) | JobError::Rejected { .. })) => "dead",
+            Self::Outcome(Err(JobError::Dead(_) | JobError::Unfit(_) | JobError::Rejected { .. })) => "dead",
             Self::Outcome(Err(JobError::LeaseLost)) => "lease_lost",
             Self::Outcome(Err(_)) | Self::Crash { .. } => "failed",
         }

@@ -1,4 +1,4 @@
-//! A product feed: a file, or an address from which one is downloaded.
+//! A product feed: a file, an address from which one is downloaded, or the pages of an API.
 //!
 //! Single rows of a feed cannot be read. So a listing takes a copy, and documents are read from it. A new copy is taken
 //! when another process listed another state of the feed. Meanwhile, since a download may be long, the previous copy is
@@ -10,24 +10,28 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
+use futures::{FutureExt, StreamExt, future::BoxFuture};
+use reqwest::redirect::Policy;
 
 use crate::{
     address::HttpUrl,
     catalogue::{
-        Catalogue, CatalogueError, CatalogueResult, Documents, ListedRow,
+        Catalogue, CatalogueError, CatalogueResult, ChangeHints, Documents, ListedRow, Listing, RenderFault,
         render::{Rendering, Row, Templates},
     },
     http_client,
+    source::api::Api,
 };
 
 mod copy;
 mod fetch;
 mod formats;
+mod hints;
+pub mod inspect;
 mod latest_copy;
 
-use copy::SpooledRow;
-pub use formats::Format;
+use copy::{FeedCopy, hash_of};
+pub use formats::{Dialect, Escape, Format, Quoting};
 use latest_copy::LatestCopy;
 
 /// Where a feed is and how one of its documents is rendered.
@@ -36,7 +40,7 @@ use latest_copy::LatestCopy;
 pub struct Settings {
     pub name: String,
     pub place: Place,
-    pub format: Format,
+    pub dialect: Dialect,
     pub rendering: Rendering,
 }
 
@@ -46,6 +50,14 @@ pub struct Settings {
 pub enum Place {
     Path(PathBuf),
     Url(HttpUrl),
+    Api(Box<Api>),
+}
+
+impl Place {
+    /// The API, if it is one.
+    fn api(&self) -> Option<&Api> {
+        if let Self::Api(api) = self { Some(api) } else { None }
+    }
 }
 
 /// A feed.
@@ -73,6 +85,15 @@ impl FeedSource {
             .connect_timeout(READ_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .timeout(fetch::DOWNLOAD_TIMEOUT);
+        let http = match settings.place.api() {
+            // Another server would be sent the headers, which may hold a key.
+            Some(_) => http.redirect(Policy::custom(|attempt| {
+                let is_elsewhere =
+                    attempt.previous().iter().any(|url| url.origin() != attempt.url().origin());
+                if is_elsewhere || attempt.previous().len() > 10 { attempt.stop() } else { attempt.follow() }
+            })),
+            None => http,
+        };
         let http = http_client::client(http).map_err(misfit)?;
         let seed = settings.rendering.seed(salt);
         Ok(Self {
@@ -95,28 +116,48 @@ impl FeedSource {
 
     async fn rows(&self, keys: Vec<String>) -> CatalogueResult<Documents> {
         let held = self.held().await?;
-        let reading = tokio::task::spawn_blocking(move || {
-            let found = keys.iter().filter_map(|key| held.copy.find(key));
-            found.map(|kept| Ok((kept.key.to_string(), kept.hash, held.copy.row(kept)?))).collect()
+        let reading = move || keys.into_iter().filter_map(|key| read(&held.copy, key)).collect::<Vec<_>>();
+        let reading = tokio::task::spawn_blocking(reading);
+        let read = reading.await.map_err(|error| self.broken(error.to_string()))?;
+        let unreadable =
+            |error: std::io::Error| self.unreachable(format!("its copy cannot be read: {error}"));
+        let documents = read.into_iter().map(|(key, rows)| {
+            let Some((row_hash, rows)) = rows.transpose().map_err(unreadable)? else {
+                let reason = "its row was set aside, as the last sync says".to_owned();
+                return Ok(Err(RenderFault { key, reason, is_final: false }));
+            };
+            let rows = rows.iter().map(String::as_str).collect();
+            Ok(self.templates.render(Row { key, rows, row_hash }))
         });
-        let read: std::io::Result<Vec<(String, i64, SpooledRow)>> =
-            reading.await.map_err(|error| self.broken(error.to_string()))?;
-        let read = read.map_err(|error| self.unreachable(format!("its copy cannot be read: {error}")))?;
-        let documents = read.into_iter().map(|(key, row_hash, row)| {
-            let row = Row { key, columns: row.columns.get(), sku: row.sku, metadata: row.metadata, row_hash };
-            self.templates.render(row)
-        });
-        Ok(documents.collect())
+        documents.collect()
+    }
+}
+
+/// The hash and the rows of a document.
+type ReadRows = std::io::Result<(i64, Vec<String>)>;
+
+/// Reads the rows with a key; `None` without any, and a key without rows if these were set aside.
+fn read(copy: &FeedCopy, key: String) -> Option<(String, Option<ReadRows>)> {
+    match copy.find(&key) {
+        [] => copy.set_aside.keys.contains(&key).then_some((key, None)),
+        rows => {
+            let read: std::io::Result<_> = rows.iter().map(|row| copy.row(row)).collect();
+            Some((key, Some(read.map(|read| (hash_of(rows), read)))))
+        }
     }
 }
 
 impl Catalogue for FeedSource {
-    fn list(&self) -> BoxStream<'_, CatalogueResult<ListedRow>> {
-        let listing = async_stream::try_stream! {
+    fn list(&self) -> BoxFuture<'_, CatalogueResult<Listing<'_>>> {
+        let listing = async {
             let taken = self.take().await?;
-            for kept in &taken.copy.rows {
-                yield ListedRow { key: kept.key.to_string(), row_hash: kept.hash };
-            }
+            let (total, set_aside) = (taken.copy.documents().count() as u64, taken.copy.set_aside.clone());
+            let rows = async_stream::stream! {
+                for rows in taken.copy.documents() {
+                    yield Ok(ListedRow { key: rows[0].key.to_string(), row_hash: hash_of(rows) });
+                }
+            };
+            Ok(Listing { rows: rows.boxed(), total, set_aside })
         };
         listing.boxed()
     }
@@ -125,8 +166,20 @@ impl Catalogue for FeedSource {
         self.rows(keys.to_vec()).boxed()
     }
 
+    fn sample(&self, limit: u32) -> BoxFuture<'_, CatalogueResult<Vec<String>>> {
+        let keys = async move {
+            let held = self.held().await?;
+            Ok(held.copy.documents().take(limit as usize).map(|rows| rows[0].key.to_string()).collect())
+        };
+        keys.boxed()
+    }
+
     fn check(&self) -> BoxFuture<'_, CatalogueResult<()>> {
         async { self.take().await.map(|_| ()) }.boxed()
+    }
+
+    fn change_hints(&self) -> Option<&dyn ChangeHints> {
+        self.settings.place.api()?.updated_since.as_ref().map(|_| self as &dyn ChangeHints)
     }
 
     fn catch_up<'a>(&'a self, listed: &'a [(String, Option<i64>)]) -> BoxFuture<'a, CatalogueResult<()>> {

@@ -8,13 +8,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
+use futures::{FutureExt, future::BoxFuture};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 
 use crate::{
     catalogue::{
-        Catalogue, CatalogueError, CatalogueResult, ChangeHints, Documents, ListedRow, render::Templates,
+        Catalogue, CatalogueError, CatalogueResult, ChangeHints, Documents, Listing, render::Templates,
     },
     pg_connection::{self, BorrowedConnection},
 };
@@ -22,17 +22,17 @@ use crate::{
 mod change_hints;
 mod connection;
 mod documents;
+pub mod inspect;
 mod listing;
 mod poll;
 mod settings;
-mod spool;
 mod sql;
 mod statements;
 pub mod triggers;
 mod yielding;
 
 use connection::{CONNECT_TIMEOUT, failure};
-pub use settings::{RelatedTable, Relation, Settings};
+pub use settings::{RelatedTable, Settings};
 use statements::Statements;
 
 /// A source. Its database is first connected to when it is needed, so that a shop that is down does not stop answers.
@@ -82,12 +82,16 @@ impl PostgresSource {
 }
 
 impl Catalogue for PostgresSource {
-    fn list(&self) -> BoxStream<'_, CatalogueResult<ListedRow>> {
-        self.spooled(self.listing()).boxed()
+    fn list(&self) -> BoxFuture<'_, CatalogueResult<Listing<'_>>> {
+        self.listing().boxed()
     }
 
     fn read<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, CatalogueResult<Documents>> {
         self.in_time(self.documents(keys)).boxed()
+    }
+
+    fn sample(&self, limit: u32) -> BoxFuture<'_, CatalogueResult<Vec<String>>> {
+        self.in_time(self.some_keys(limit)).boxed()
     }
 
     /// Connects, once, and checks that the columns in the settings exist and that the source can be polled.

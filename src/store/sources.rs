@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{PgConnection, types::Json};
 
 use super::{Result, Store, jobs::interval};
-use crate::catalogue::{Mark, MassDelete};
+use crate::catalogue::{Mark, MassDelete, SetAside, SetAsideRow};
 
 mod listing_lock;
 
@@ -39,15 +39,20 @@ impl Store {
         Ok(query.execute(&self.pool).await.map(drop)?)
     }
 
-    /// Records a complete comparison of a source and how many documents it listed. No removals remain withheld.
-    pub async fn note_synced(&self, source: &str, listed: u64) -> Result<()> {
+    /// Records a complete comparison of a source: how many documents it listed, and the rows that were set aside, which
+    /// count as listed. No removals remain withheld.
+    pub async fn note_synced(&self, source: &str, listed: u64, set_aside: &SetAside) -> Result<()> {
         let query = sqlx::query!(
-            "insert into shopkeeper.source (name, last_sync_at, listed) values ($1, now(), $2)
+            "insert into shopkeeper.source (name, last_sync_at, listed, set_aside, set_aside_rows)
+             values ($1, now(), $2, $3, $4)
              on conflict (name) do update
-             set last_sync_at = excluded.last_sync_at, listed = excluded.listed, removed = 0, withheld = 0,
-                 withheld_at = null, sync_error = null",
+             set last_sync_at = excluded.last_sync_at, listed = excluded.listed, set_aside = excluded.set_aside,
+                 set_aside_rows = excluded.set_aside_rows, removed = 0, withheld = 0, withheld_at = null,
+                 sync_error = null",
             source,
-            i64::try_from(listed).unwrap_or(i64::MAX),
+            i64::try_from(listed.saturating_add(set_aside.count)).unwrap_or(i64::MAX),
+            i64::try_from(set_aside.count).unwrap_or(i64::MAX),
+            Json(&set_aside.rows) as Json<&Vec<SetAsideRow>>,
         );
         Ok(query.execute(&self.pool).await.map(drop)?)
     }

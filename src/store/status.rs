@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::types::Json;
 
 use super::{Result, Store};
+use crate::catalogue::SetAsideRow;
 
 mod queues;
 
@@ -35,9 +37,20 @@ pub struct SourceStatus {
     /// Why the last listing failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync_error: Option<String>,
+    /// Rows of the last listing that cannot become documents.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub set_aside: i64,
+    /// The first of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_aside_rows: Option<Json<Vec<SetAsideRow>>>,
     /// Indexed in the last minute.
     #[serde(skip)]
     pub per_minute: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(count: &i64) -> bool {
+    *count == 0
 }
 
 /// The number of a source's documents in each state.
@@ -89,6 +102,8 @@ impl Store {
                 extract(epoch from now() - documents.oldest)::double precision as oldest_stale_seconds,
                 source.last_sync_at as "last_sync_at?", coalesce(source.withheld, 0) as "withheld!",
                 source.withheld_at as "withheld_since?", source.sync_error as "sync_error?",
+                coalesce(source.set_aside, 0) as "set_aside!",
+                nullif(source.set_aside_rows, '[]') as "set_aside_rows: Json<Vec<SetAsideRow>>",
                 documents.lag[1] as lag_p50_seconds, documents.lag[2] as lag_p99_seconds,
                 coalesce(documents.per_minute, 0) as "per_minute!"
             from documents

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::{
     catalogue::{
-        Catalogue, CatalogueError, ListedRow, MassDelete,
+        Catalogue, CatalogueError, ListedRow, MassDelete, SetAside,
         changes::{Change, CompareError, KnownRow, compare},
     },
     clock,
@@ -36,12 +36,15 @@ pub struct SyncCatalogue {
     pub servers: Vec<String>,
 }
 
-/// A source and its limit on removals between complete listings.
+/// A source and the limits of its listings.
 #[derive(Clone)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct SyncedSource {
     pub catalogue: Arc<dyn Catalogue>,
+    /// On removals between complete listings.
     pub mass_delete: MassDelete,
+    /// On the share of rows that are set aside, from 0 to 1.
+    pub set_aside: f64,
 }
 
 /// The options of a sync.
@@ -113,7 +116,7 @@ impl SyncCatalogue {
         let mut run =
             Run { store: &self.store, report: SyncReport::new(name), added: Vec::new(), changed: Vec::new() };
         let mut removed = Vec::new();
-        let changes = self.changes(name)?;
+        let (set_aside, changes) = self.changes(name).await?;
         futures::pin_mut!(changes);
         while let Some(change) = changes.try_next().await? {
             match change {
@@ -151,7 +154,8 @@ impl SyncCatalogue {
         }
         // The cause of a failure may have passed, but a server rejects the same text again.
         report.enqueued += self.store.retry_failed(name, &self.servers, REFRESH_DOCUMENT).await?;
-        self.store.note_synced(name, report.listed).await?;
+        self.store.note_synced(name, report.listed, &set_aside).await?;
+        (report.set_aside, report.set_aside_rows) = (set_aside.count, set_aside.rows);
         telemetry::synced(name, clock::now());
         report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(report)
@@ -159,14 +163,26 @@ impl SyncCatalogue {
 }
 
 impl SyncCatalogue {
-    /// Compares a source's listing with its known documents; changes nothing.
-    pub(crate) fn changes<'a>(
+    /// Compares a source's listing with its known documents; changes nothing. Also returns the rows that were set aside:
+    /// they do not remove their documents.
+    pub(crate) async fn changes<'a>(
         &'a self,
         name: &'a str,
-    ) -> Result<impl Stream<Item = Result<Change, SyncError>> + 'a, SyncError> {
-        let listed = self.source(name)?.catalogue.list().map_err(SyncError::from);
+    ) -> Result<(SetAside, impl Stream<Item = Result<Change, SyncError>> + 'a), SyncError> {
+        let source = self.source(name)?;
+        let listing = source.catalogue.list().await?;
+        let set_aside = listing.set_aside;
+        if let Some(reason) = set_aside.refusal(listing.total, source.set_aside) {
+            return Err(CatalogueError::Broken { source_name: name.to_owned(), reason }.into());
+        }
         let known = known(&self.store, name).map_err(SyncError::from);
-        Ok(compare(listed, known).map_err(|error| distrust(name, error)))
+        let changes = compare(listing.rows.map_err(SyncError::from), known);
+        let stay = set_aside.keys.clone();
+        let changes = changes.try_filter(move |change| {
+            let is_kept = matches!(change, Change::Removed(key) if stay.contains(key));
+            std::future::ready(!is_kept)
+        });
+        Ok((set_aside, changes.map_err(|error| distrust(name, error))))
     }
 }
 

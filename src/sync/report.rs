@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    catalogue::CatalogueError,
+    catalogue::{CatalogueError, SetAsideRow},
     job::{JobError, OUTAGE},
     store::StoreError,
 };
@@ -22,6 +22,11 @@ pub struct SyncReport {
     pub removed: u64,
     /// Listed with the same content.
     pub unchanged: u64,
+    /// Rows that cannot become documents.
+    pub set_aside: u64,
+    /// The first of them, with their reasons.
+    #[serde(skip)]
+    pub set_aside_rows: Vec<SetAsideRow>,
     /// Documents with a new refresh job.
     pub enqueued: u64,
     pub elapsed_ms: u64,
@@ -66,12 +71,15 @@ pub enum SyncError {
 impl From<SyncError> for JobError {
     fn from(error: SyncError) -> Self {
         match error {
-            SyncError::Catalogue(error) => error.into(),
             SyncError::Store(error) => error.into(),
             // A daemon with newer settings may have enqueued it.
             SyncError::Unknown(_) => Self::Retry(error.to_string()),
             SyncError::Busy(_) => Self::Snooze { after: OUTAGE, reason: error.to_string() },
-            SyncError::MassDelete { .. } => Self::Dead(error.to_string()),
+            // They come again as long as nobody changes the settings or the shop.
+            SyncError::MassDelete { .. } | SyncError::Catalogue(CatalogueError::Misfit { .. }) => {
+                Self::Dead(error.to_string())
+            }
+            SyncError::Catalogue(error) => error.into(),
         }
     }
 }

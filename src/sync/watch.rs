@@ -15,7 +15,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    catalogue::{ChangeHints, ListedRow, Mark},
+    catalogue::{CatalogueError, ChangeHints, ListedRow, Mark},
     job::{self, REFRESH_DOCUMENT},
     sync::{reconcile::SyncCatalogue, report::SyncError},
 };
@@ -108,7 +108,15 @@ impl WatchCatalogue {
             let mut keys: Vec<_> = notes.iter().filter_map(|note| note.key.clone()).collect();
             keys.sort_unstable();
             keys.dedup();
-            let listed = hints.find(&keys).await?;
+            let listed = match hints.find(&keys).await {
+                // A listing says what does not fit, and these notes would only pile up.
+                Err(error @ CatalogueError::Misfit { .. }) => {
+                    self.compare_in_full().await?;
+                    hints.forget(&notes.iter().map(|note| note.id).collect::<Vec<_>>()).await?;
+                    return Err(error.into());
+                }
+                listed => listed?,
+            };
             let there: HashSet<_> = listed.iter().map(|row| row.key.as_str()).collect();
             let gone: Vec<_> = keys.iter().filter(|key| !there.contains(key.as_str())).cloned().collect();
             self.compare(listed).await?;

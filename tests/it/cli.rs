@@ -190,7 +190,7 @@ async fn a_missing_file_says_how_to_get_one() {
 async fn sync_status_search_and_ask_print_the_fields_of_the_contract() {
     let world = World::new().await;
     let report = world.run_json("sync --wait").await;
-    let fields = "source listed added changed removed unchanged enqueued elapsed_ms failed reasons";
+    let fields = "source listed added changed removed unchanged set_aside enqueued elapsed_ms failed reasons";
     assert_eq!(keys_of(&report), fields);
     assert_eq!(world.fresh().await, 3, "--wait means fresh");
 

@@ -298,7 +298,7 @@ async fn a_daemons_role_reads_notes_with_the_grants_that_the_manual_names() {
     execute(&shop, &world.source().trigger_sql().await.unwrap()).await;
     world.sync().await;
     execute(&shop, "update product set description = 'Read.' where id = 1").await;
-    let manual = include_str!("../../docs/catalogue.md");
+    let manual = include_str!("../../docs/catalogues.md");
     for grant in ["grant usage on schema shopkeeper_change", "grant select, delete on shopkeeper_change.note"]
     {
         assert!(manual.contains(grant));

@@ -160,8 +160,8 @@ async fn a_source_that_does_not_fit_is_refused_in_words_that_name_the_fault() {
     for (rows, source, words) in [
         (rows.as_str(), misspelt.as_str(), ["`desciption`", "id, name, description"]),
         (&rows, &wrong_where, ["source `product`", "is_live"]),
-        (&rows, SOURCE, ["\"1\"", "is listed more than once"]),
-        ("(null, 'C', '', 1, 1)", SOURCE, ["the key column is null", ""]),
+        (&rows, SOURCE, ["a row before it has the same key", "rows = \"group\""]),
+        ("(null, 'C', '', 1, 1)", SOURCE, ["its key is null", ""]),
     ] {
         let table = "create table product (id int, name text, description text, price numeric, stock int)";
         let world = World::with(&format!("{table}; insert into product values {rows}"), source).await;

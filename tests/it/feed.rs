@@ -39,19 +39,19 @@ metadata = [\"price\"]
 }
 
 /// A world whose only source is a feed at this place.
-async fn with_feed(place: &str, format: &str) -> World {
+pub(crate) async fn with_feed(place: &str, format: &str) -> World {
     World::with("select 1", &source(place, format)).await
 }
 
 /// A world whose feed is a file beside the settings.
-async fn with_file(format: &str, feed: &str) -> World {
+pub(crate) async fn with_file(format: &str, feed: &str) -> World {
     let world = with_feed("path = \"feed.txt\"", format).await;
     write(&world, feed);
     world
 }
 
 /// Replaces the feed at once, as a shop should.
-fn write(world: &World, feed: &str) {
+pub(crate) fn write(world: &World, feed: &str) {
     world.write("feed.new", feed);
     fs::rename(world.path("feed.new"), world.path("feed.txt")).unwrap();
 }
@@ -119,10 +119,16 @@ async fn an_empty_or_a_cut_feed_removes_nothing() {
     for (feed, reason) in [
         ("", "an empty feed is taken for a broken one"),
         ("sku,name,description,price\n", "an empty feed is taken for a broken one"),
-        (&CSV[..CSV.len() - 20], "found record with"),
+        (&CSV[..CSV.len() - 20], "the last line has no line end"),
         (&CSV[..CSV.len() - 3], "the last line has no line end"),
-        ("sku,name,description,price\nm1,Mug,A,1\nm1,Mug,B,1\n", "more than one row with the key \"m1\""),
-        ("sku,name,description,price\n,Mug,A,1\n", "row 2 has no key: its `sku` is empty"),
+        (
+            "sku,name,description,price\nm1,Mug,A,1\nm1,Mug,B,1\n",
+            "1 of its 2 rows cannot be read, more than `set_aside_limit` allows; the first is row 3: a row before it",
+        ),
+        (
+            "sku,name,description,price\n,Mug,A,1\n",
+            "1 of its 1 rows cannot be read, more than `set_aside_limit` allows; the first is row 2: it has no key: its `sku`",
+        ),
     ] {
         write(&world, feed);
         let error = world.try_sync().await.unwrap_err().to_string();
@@ -131,7 +137,7 @@ async fn an_empty_or_a_cut_feed_removes_nothing() {
     world.drain().await;
     assert_eq!(world.index().await, before);
     write(&world, "sku,name,price\nm1,Mug,1\n");
-    world.run_failing("sync", 2, "name the column `description`").await;
+    world.run_failing("sync", 2, "names the column `description`").await;
     fs::remove_file(world.path("feed.txt")).unwrap();
     world.run_failing("sync", 3, "").await;
     assert_eq!(world.index().await, before);

@@ -1,6 +1,7 @@
 //! However documents leave the index, no more than `mass_delete_limit` do between two complete listings.
 
 use crate::{nets::watch, prelude::*};
+use shopkeeper::catalogue::SetAside;
 
 /// Sixty of them may leave: a fifth.
 const PRODUCTS: i64 = 300;
@@ -106,7 +107,7 @@ async fn a_condition_that_lets_too_few_rows_through_removes_nothing() {
 async fn few_documents_are_believed_and_so_is_a_small_share() {
     for (known, gone, allowed) in [(200, 51, false), (100, 50, true), (1000, 51, true), (1000, 201, false)] {
         let world = World::new().await;
-        world.store.note_synced("product", known).await.unwrap();
+        world.store.note_synced("product", known, &SetAside::default()).await.unwrap();
         let guard = world.parts.sync.sources["product"].mass_delete;
         // A listing that fails before its end is repeated, and names the same documents.
         for _ in 0..2 {

@@ -10,6 +10,7 @@
 #![expect(clippy::format_push_string, clippy::format_collect, reason = "short texts, and plainer so")]
 
 mod answers;
+mod api;
 mod auth;
 mod batches;
 mod budget;
@@ -35,8 +36,10 @@ mod hosts;
 mod lifecycle;
 mod locks;
 mod manual;
+mod mariadb;
 mod migrations;
 mod models;
+mod mysql;
 mod nets;
 mod operating;
 mod polling;
@@ -50,6 +53,7 @@ mod readable;
 mod reading;
 mod refresh;
 mod refusals;
+mod rows;
 mod running;
 mod sandbox;
 mod schedules;
@@ -58,6 +62,7 @@ mod server;
 mod session_chaos;
 mod sessions;
 mod shop_ddl;
+mod shops;
 mod silence;
 mod steps;
 mod stream;

@@ -64,6 +64,8 @@ fn least(section: &str) -> Vec<Table> {
     let source = "[[source]]\nname = \"s\"\nkey = \"id\"\ntitle = \"t\"\ntext = \"t\"\n";
     let shop = format!("{source}kind = \"postgres\"\nurl = \"postgres://u@h/shop\"\ntable = \"product\"");
     let feed = format!("{source}kind = \"feed\"\npath = \"p.csv\"\nformat = \"csv\"");
+    let mysql = format!("{source}kind = \"mysql\"\nurl = \"mysql://u@h/shop\"\ntable = \"product\"");
+    let api = format!("{source}kind = \"api\"\nurl = \"https://s/\"");
     let related = "[[source.related]]\ntable = \"c\"\nkeys = \"select 1\"";
     let schedule = "[[schedule]]\nname = \"n\"\ncron = \"0 * * * *\"\njob = \"sync_catalogue\"";
     let webhook = "[[webhook]]\nname = \"w\"\nurl = \"https://w/\"\nsecret = { env = \"HOOK\" }";
@@ -81,6 +83,8 @@ fn least(section: &str) -> Vec<Table> {
         }
         "[[source]]" | "`kind = \"postgres\"`" => tables.push(&shop),
         "`kind = \"feed\"`" => tables.push(&feed),
+        "`kind = \"mysql\"`" => tables.push(&mysql),
+        "`kind = \"api\"`" => tables.push(&api),
         "[[source.related]]" => tables.extend([&shop, related]),
         "[[schedule]]" => tables.push(schedule),
         "[[webhook]]" => tables.push(webhook),
@@ -260,8 +264,11 @@ fn every_key_that_the_program_has_stands_in_the_settings_document() {
     source.extend(instead("`kind = \"postgres\"`", "table", "query", "\"select 1\""));
     source.extend(instead("`kind = \"feed\"`", "url", "path", "\"p.csv\""));
     source.extend(instead("`kind = \"feed\"`", "path", "url", "\"https://f/\""));
-    let tables = ["[[source]]", "`kind = \"postgres\"`", "`kind = \"feed\"`"];
-    let told: Words = tables.into_iter().flat_map(keys_of).collect();
+    source.extend(first("`kind = \"mysql\"`", "/source/0", least("`kind = \"mysql\"`")));
+    source.extend(first("`kind = \"api\"`", "/source/0", least("`kind = \"api\"`")));
+    let kinds = ["postgres", "mysql", "api", "feed"].map(|kind| format!("`kind = \"{kind}\"`"));
+    let tables = ["[[source]]"].into_iter().chain(kinds.iter().map(String::as_str));
+    let told: Words = tables.flat_map(keys_of).collect();
     assert_eq!(told, less(source, &["related"]), "[[source]]");
     for (section, pointer) in [("[[source.related]]", "/source/0/related/0"), ("[[webhook]]", "/webhook/0")] {
         assert_eq!(keys_of(section), first(section, pointer, least(section)), "{section}");

@@ -139,7 +139,7 @@ async fn nothing_is_open_in_the_shop_while_what_it_listed_is_written() {
          where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null";
     let open = async || world.shop_value::<i64>(open).await;
     let source = world.source();
-    let mut listing = source.list();
+    let mut listing = source.list().await.unwrap().rows;
     assert_eq!(listing.next().await.unwrap().unwrap().key, "1");
     assert_eq!(open().await, 0, "a listing");
     let now = source.mark().await.unwrap().unwrap();

@@ -183,3 +183,17 @@ async fn a_shop_that_was_restored_is_compared_in_full() {
     world.poll_after(world.in_shop("delete from product where id = 2")).await;
     assert_eq!(world.count("document").await, 1, "transactions that run backwards");
 }
+
+#[tokio::test]
+async fn a_table_that_was_swapped_or_restored_under_its_name_is_compared_in_full() {
+    for restore in [
+        "create table new as select * from product where id <> 1; drop table product; alter table new rename to product",
+        "alter table product rename to old; create table product (like old including all);
+         insert into product select * from old where id <> 1",
+    ] {
+        let world = World::new().await;
+        world.poll_and_sync().await;
+        world.poll_after(world.in_shop(restore)).await;
+        assert_eq!(world.count("document").await, 2, "{restore}");
+    }
+}

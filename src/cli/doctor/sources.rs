@@ -37,7 +37,7 @@ pub(super) async fn check_coverage(config: &Config, store: &Store, checks: &mut 
 pub(super) async fn check_sources(parts: &Parts, checks: &mut Checks) {
     for (source, catalogue) in parts.catalogues() {
         let name = format!("source {source}");
-        let remedy = "correct the [[source]], or what it reads; docs/catalogue.md says what its role needs";
+        let remedy = "correct the [[source]], or what it reads; docs/catalogues.md says what its role needs";
         if checks.require(&name, catalogue.check().await, remedy).is_some() {
             checks.pass(&name, "can be read and has the columns");
         }

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::result::SyncResult;
 use crate::cli::{Exit, REFUSED};
-use crate::{store::Store, sync::report::SyncReport};
+use crate::{catalogue::SetAside, store::Store, sync::report::SyncReport};
 
 /// Counts the documents of a source that left the settings; `None` if it has none.
 pub(super) async fn left_over(store: &Store, name: &str) -> anyhow::Result<Option<i64>> {
@@ -37,7 +37,7 @@ pub(super) async fn remove_source(
         bar.inc(deleted);
     }
     bar.finish_and_clear();
-    store.note_synced(name, 0).await?;
+    store.note_synced(name, 0, &SetAside::default()).await?;
     report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(SyncResult { report, failed: 0, reasons: Vec::new() })
 }

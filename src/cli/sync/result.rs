@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::{cli::output, store::Store, store::documents::FailureGroup, sync::report::SyncReport};
+use crate::{
+    catalogue::SetAsideRow, cli::output, store::Store, store::documents::FailureGroup,
+    sync::report::SyncReport,
+};
 
 #[derive(Serialize)]
 pub(in crate::cli) struct SyncResult {
@@ -12,14 +15,22 @@ pub(in crate::cli) struct SyncResult {
     pub(super) report: SyncReport,
     /// Documents that cannot be indexed.
     pub(super) failed: i64,
-    /// Most frequent first.
+    /// Those of failed documents, most frequent first, then those of the first rows that were set aside.
     pub(super) reasons: Vec<FailureReason>,
 }
 
+/// Why documents failed, or a row was set aside.
 #[derive(Serialize)]
 pub(super) struct FailureReason {
     reason: String,
-    documents: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    documents: Option<i64>,
+    /// The number of a row that was set aside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    row: Option<u64>,
+    /// The row's key, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
 }
 
 impl SyncResult {
@@ -27,8 +38,21 @@ impl SyncResult {
     pub(super) async fn load(store: &Store, report: SyncReport) -> anyhow::Result<Self> {
         let failures = store.failures(Some(&report.source), None).await?;
         let failed = failures.iter().map(|failure| failure.documents).sum();
-        let reason = |FailureGroup { reason, documents, .. }| FailureReason { reason, documents };
-        Ok(Self { report, failed, reasons: failures.into_iter().map(reason).collect() })
+        let failure = |FailureGroup { reason, documents, .. }| FailureReason {
+            reason,
+            documents: Some(documents),
+            row: None,
+            key: None,
+        };
+        let row = |row: &SetAsideRow| FailureReason {
+            reason: row.reason.clone(),
+            documents: None,
+            row: Some(row.row),
+            key: row.key.clone(),
+        };
+        let reasons =
+            failures.into_iter().map(failure).chain(report.set_aside_rows.iter().map(row)).collect();
+        Ok(Self { report, failed, reasons })
     }
 }
 
@@ -41,7 +65,8 @@ pub(super) fn failure(synced: &[SyncResult]) -> Option<anyhow::Error> {
     }
     let mut message = format!("{failed} documents could not be indexed");
     for SyncResult { report, reasons, .. } in synced {
-        for FailureReason { reason, documents } in reasons.iter().take(REASONS) {
+        let failures = reasons.iter().filter_map(|failure| Some((failure.documents?, &failure.reason)));
+        for (documents, reason) in failures.take(REASONS) {
             // Writing to a string cannot fail.
             let _ = write!(message, "\n  {documents} of {}: {reason}", report.source);
         }
@@ -53,6 +78,11 @@ pub(in crate::cli) fn show(synced: &[SyncResult], json: bool) -> anyhow::Result<
     if json {
         return synced.iter().try_for_each(output::json);
     }
-    let columns = "source, listed, added, changed, removed, unchanged, enqueued, failed, elapsed_ms as ms";
-    output::rows_table(synced, columns)
+    let columns = "source, listed, added, changed, removed, unchanged, set_aside as set aside, enqueued, failed, \
+                   elapsed_ms as ms";
+    output::rows_table(synced, columns)?;
+    for SyncResult { report, .. } in synced {
+        output::set_aside(&report.source, report.set_aside, &report.set_aside_rows);
+    }
+    Ok(())
 }

@@ -5,10 +5,7 @@ use std::time::Duration;
 use crate::config::defaults::{at_least_one, seconds};
 use crate::config::{ReadError, Section, Setting, Shown, Table, table};
 use crate::config::{database::database_url, source::name};
-use crate::source::{
-    postgres,
-    postgres::{RelatedTable, Relation},
-};
+use crate::source::{Relation, postgres, postgres::RelatedTable};
 
 table! {
     /// A shop's database, and how often it is polled for changes; zero disables polling.

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use super::Setting;
 use crate::address::{DatabaseUrl, HttpUrl};
 use crate::config::Value;
+use crate::source::feed::{Escape, Quoting};
 
 /// Implements [`Setting`] for optional types: how each is read, and what `None` is shown as.
 macro_rules! optional {
@@ -32,6 +33,8 @@ optional! {
     SocketAddr: read_unless_empty, "";
     HttpUrl: read_unless_empty, "";
     String: read_some, ();
+    Quoting: read_some, ();
+    Escape: read_some, ();
     f64: read_some, ();
     DatabaseUrl: read_some, ();
     SecretString: read_some, ();

@@ -35,6 +35,7 @@ macro_rules! words {
 
 words! {
     config::RequireToken, config::Overlap, config::Event, config::LogFormat, config::Retrieval,
-    config::schedule::JobWord, config::source::KindWord, crate::queue::CatchUp, crate::source::feed::Format, crate::model::learned::EncodingFormat,
+    config::schedule::JobWord, config::source::KindWord, crate::queue::CatchUp, crate::source::feed::Format, crate::source::feed::Quoting,
+    crate::source::feed::Escape, crate::catalogue::render::RowsAre, crate::model::learned::EncodingFormat,
     crate::model::learned::MaxTokensParameter, crate::model::learned::SystemRole,
 }

@@ -179,7 +179,7 @@ fn server(endpoint: &Endpoint, timeout: Duration) -> anyhow::Result<Server> {
     })?)
 }
 
-fn chunking(embedding: &Embedding, form: InputForm) -> anyhow::Result<Chunking> {
+pub(super) fn chunking(embedding: &Embedding, form: InputForm) -> anyhow::Result<Chunking> {
     let tokenizer = match &embedding.tokenizer {
         TokenizerChoice::Cl100kBase => Tokenizer::Cl100kBase,
         TokenizerChoice::File { file, json } => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     catalogue::Catalogue,
     config::{Config, SourceKind},
-    source::{feed::FeedSource, postgres::PostgresSource},
+    source::{feed::FeedSource, mysql::MySqlSource, postgres::PostgresSource},
 };
 
 /// All sources, in the order of the settings, and those in PostgreSQL.
@@ -30,6 +30,12 @@ pub(super) fn sources(config: &Config, salt: &str) -> anyhow::Result<Sources> {
                 let postgres = Arc::new(PostgresSource::new(settings, salt)?);
                 sources.catalogues.push(postgres.clone());
                 sources.postgres.push((source.name.clone(), postgres));
+            }
+            SourceKind::MySql(connection) => {
+                sources.catalogues.push(Arc::new(MySqlSource::new(connection.settings.clone(), salt)?));
+            }
+            SourceKind::Api(api) => {
+                sources.catalogues.push(Arc::new(FeedSource::new(api.settings(), salt)?));
             }
             SourceKind::Feed(feed) => sources.catalogues.push(Arc::new(FeedSource::new(feed.clone(), salt)?)),
         }

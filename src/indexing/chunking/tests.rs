@@ -117,3 +117,40 @@ proptest! {
         prop_assert_eq!(words.count(), 0);
     }
 }
+
+/// Texts without a sentence's end, in many scripts, and one without any border at all.
+const SCRIPTS: [&str; 10] = [
+    "lorem ipsum dolor sit amet ",
+    "茶壶是用陶土做的可以装一升水",
+    "ชาร้อนในกาดินเผาหนึ่งลิตร",
+    "чайник из глины на один литр ",
+    "ابريق شاي من الطين سعة لتر ",
+    "चाय की केतली मिट्टी की बनी ",
+    "찻주전자는흙으로만들었습니다",
+    "👩‍👩‍👧‍👦🇩🇪👍🏽",
+    "1.1,1;1-1",
+    "a",
+];
+
+#[test]
+fn long_texts_of_every_script_are_cut_into_full_chunks_and_nothing_is_lost() {
+    for script in SCRIPTS {
+        let text = script.repeat(20_000 / script.len());
+        let chunks = chunking(100, 20, 8192).chunks(&document("", &text));
+        let tokens = Tokenizer::Cl100kBase.count(&text);
+        let count = chunks.len();
+        assert!(
+            count * 100 >= tokens && count <= 2 + tokens / 30,
+            "{script}: {count} chunks of {tokens} tokens"
+        );
+        // Tokens of parts that are joined may differ by one at each border.
+        assert!(chunks.iter().all(|chunk| chunk.tokens <= 110), "{script}");
+        let trimmed = text.trim();
+        assert!(
+            trimmed.starts_with(&chunks[0].content) && trimmed.ends_with(&chunks[chunks.len() - 1].content)
+        );
+        let parts = parts(&text, 20, |text| Tokenizer::Cl100kBase.count(text));
+        assert!(parts.windows(2).all(|pair| pair[0].0.end == pair[1].0.start), "{script}");
+        assert_eq!((parts[0].0.start, parts[parts.len() - 1].0.end), (0, text.len()));
+    }
+}

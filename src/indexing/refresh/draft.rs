@@ -57,7 +57,8 @@ fn draft(version: &Version, source: &str, loaded: LoadedDocument) -> Result<Draf
     let changed = now.checked_sub(known.changed_ago).unwrap_or(now);
     let (content, new) = match row {
         None => (None, Vec::new()),
-        Some(Err(fault)) => return Err(JobError::Dead(fault.to_string())),
+        Some(Err(fault)) if fault.is_final => return Err(JobError::Unfit(fault.reason)),
+        Some(Err(fault)) => return Err(JobError::Dead(fault.reason)),
         Some(Ok(document)) => {
             let fingerprint = version.model.chunking.fingerprint(&document, &version.index.model);
             let is_new = known.fingerprint != Some(fingerprint);

@@ -1,15 +1,27 @@
 //! Opens or downloads a feed, unless it is in the same state as before.
 
-use std::{fs::File, io::Seek, os::unix::fs::MetadataExt, path::Path, time::Duration};
+use std::{
+    fs::File,
+    io::{BufWriter, Seek},
+    os::unix::fs::MetadataExt,
+    path::Path,
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta};
 use reqwest::{
-    StatusCode,
+    Response, StatusCode, Version,
     header::{self, HeaderMap},
 };
 use url::Url;
 
-use crate::{catalogue::CatalogueResult, source::feed::FeedSource};
+use crate::{
+    catalogue::CatalogueResult,
+    source::{
+        api::{Api, ApiError},
+        feed::FeedSource,
+    },
+};
 
 /// Limits of a whole download, above those of a million products.
 pub(super) const DOWNLOAD_TIMEOUT: Duration = Duration::from_hours(1);
@@ -26,9 +38,17 @@ pub(super) struct State {
     last_modified: Option<String>,
 }
 
+/// A feed that was opened.
+pub(super) struct Fetched {
+    pub file: File,
+    pub state: State,
+    /// Whether it is known that nothing is missing at its end.
+    pub is_whole: bool,
+}
+
 impl FeedSource {
     /// Opens the feed's file; `None` if it is still in the state that is held.
-    pub(super) fn open(&self, path: &Path, held: Option<&State>) -> CatalogueResult<Option<(File, State)>> {
+    pub(super) fn open(&self, path: &Path, held: Option<&State>) -> CatalogueResult<Option<Fetched>> {
         let unreadable = |error: std::io::Error| self.unreachable(format!("{}: {error}", path.display()));
         let file = File::open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
@@ -37,15 +57,11 @@ impl FeedSource {
         if held == Some(&state) {
             return Ok(None);
         }
-        Ok(Some((file, state)))
+        Ok(Some(Fetched { file, state, is_whole: false }))
     }
 
     /// Downloads the feed; `None` if the server says that it is still in the state that is held.
-    pub(super) async fn download(
-        &self,
-        url: &Url,
-        held: Option<&State>,
-    ) -> CatalogueResult<Option<(File, State)>> {
+    pub(super) async fn download(&self, url: &Url, held: Option<&State>) -> CatalogueResult<Option<Fetched>> {
         let failed = |error: reqwest::Error| self.unreachable(error.without_url().to_string());
         let spooling = |error: std::io::Error| self.unreachable(format!("it cannot be kept: {error}"));
         let mut request = self.http.get(url.clone());
@@ -67,7 +83,7 @@ impl FeedSource {
             }
             status => return Err(self.unreachable(format!("the server answers {status}"))),
         }
-        let state = state(response.headers());
+        let (state, is_whole) = (state(response.headers()), states_its_end(&response));
         let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(spooling)?);
         let mut size = 0;
         while let Some(part) = response.chunk().await.map_err(failed)? {
@@ -79,8 +95,30 @@ impl FeedSource {
         }
         let mut file = file.into_std().await;
         file.rewind().map_err(spooling)?;
-        Ok(Some((file, state)))
+        Ok(Some(Fetched { file, state, is_whole }))
     }
+}
+
+impl FeedSource {
+    /// Downloads the items of an API as JSON lines.
+    pub(super) async fn download_items(&self, api: &Api, since: Option<&str>) -> CatalogueResult<Fetched> {
+        let kept = |error: std::io::Error| self.unreachable(format!("it cannot be kept: {error}"));
+        let mut output = BufWriter::new(tempfile::tempfile().map_err(kept)?);
+        let written = api.write_items(&self.http, since, &mut output).await;
+        written.map_err(|error| match error {
+            ApiError::Unreachable(reason) => self.unreachable(reason),
+            ApiError::Broken(reason) => self.broken(reason),
+        })?;
+        let mut file = output.into_inner().map_err(|error| kept(error.into_error()))?;
+        file.rewind().map_err(kept)?;
+        Ok(Fetched { file, state: State::default(), is_whole: true })
+    }
+}
+
+/// Whether a response that ends early would have been an error.
+fn states_its_end(response: &Response) -> bool {
+    let has = |name| response.headers().contains_key(name);
+    response.version() >= Version::HTTP_2 || has(header::CONTENT_LENGTH) || has(header::TRANSFER_ENCODING)
 }
 
 /// The state of a download by its headers; empty if the feed may be written again within the second of its

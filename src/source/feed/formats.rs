@@ -1,155 +1,171 @@
-//! Reads the rows of a feed: CSV, JSON lines, Google Merchant's XML and TSV, each also packed by gzip.
+//! Reads the rows of a feed: separated values, JSON, Google Merchant's XML and TSV, each also packed by gzip or zip.
 //!
-//! A feed that was cut off must not pass for a short one: rows must have as many fields as the header, the last line must
-//! end, and elements must be closed.
+//! A row that cannot be read is one fault, and the rows around it are read. But a feed that was cut off must not pass for a
+//! short one: the last line must end unless the whole download is known to have arrived, and elements must be closed.
 
-use std::io::{BufRead, BufReader, Read};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read, Seek},
+};
 
+use encoding_rs::Encoding;
 use flate2::bufread::MultiGzDecoder;
-use serde_json::{Map, Value};
+use zip::{ZipArchive, result::ZipError};
+
+use crate::catalogue::values::Columns;
 
 mod csv;
+mod encoding;
+mod json;
+mod lines;
+mod quotes;
+mod separator;
 mod xml;
 
 /// How a feed is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Format {
-    /// Comma, semicolon or tab separated values with a header.
+    /// Values with a header, separated by comma, semicolon, tab or bar.
     Csv,
+    /// Values with a header, separated by tabs.
+    Tsv,
+    /// An array of JSON objects.
+    Json,
     /// A JSON object per line.
     Jsonl,
     /// Google Merchant's XML (RSS or Atom) or TSV.
     GoogleMerchant,
 }
 
-/// A row's columns by name.
-pub(super) type Columns = Map<String, Value>;
-
-/// Called with each row and its number from 1.
-type OnRow<'a> = &'a mut dyn FnMut(u64, Columns) -> Result<(), String>;
-
-/// Reads all rows; the error says what is wrong.
-pub(super) fn read(format: Format, input: impl Read, row: OnRow<'_>) -> Result<(), String> {
-    let mut input = BufReader::new(input);
-    if begin(&mut input)?.starts_with(&[0x1f, 0x8b]) {
-        return plain(format, BufReader::new(MultiGzDecoder::new(input)), row);
-    }
-    plain(format, input, row)
+/// Which quotes of separated values stand around a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum Quoting {
+    /// Those whose partner stands before a separator, or at the end of the same line.
+    Auto,
+    /// No quotes.
+    None,
+    /// Those at the beginning of a value. A quote inside is doubled, and the value may have line breaks.
+    Rfc4180,
 }
 
-fn plain(format: Format, mut input: impl BufRead, row: OnRow<'_>) -> Result<(), String> {
-    if begin(&mut input)?.starts_with(b"\xef\xbb\xbf") {
-        input.consume(3);
-    }
-    match format {
-        Format::Jsonl => json_lines(input, row),
-        Format::GoogleMerchant if begin(&mut input)?.trim_ascii_start().starts_with(b"<") => {
-            xml::read(input, row)
+/// How a quote inside a quoted value is written, besides being doubled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Escape {
+    Backslash,
+}
+
+/// How a feed is written, in full.
+#[derive(Clone, Debug)]
+pub struct Dialect {
+    /// The form of its rows.
+    pub format: Format,
+    /// Unless it is in UTF-8 or says so itself.
+    pub encoding: Option<&'static Encoding>,
+    /// By default, `Auto` for values that are separated by tabs, and `Rfc4180` for others.
+    pub quoting: Option<Quoting>,
+    /// Of separated values.
+    pub escape: Option<Escape>,
+}
+
+/// A row that was read, or what could be read of one with a fault.
+#[derive(Debug, Default)]
+pub(super) struct FeedRow {
+    /// Its line, or its place among the items, from 1.
+    pub number: u64,
+    pub columns: Columns,
+    /// Why it cannot become a document.
+    pub fault: Option<String>,
+}
+
+/// Called with each row; an error ends the reading.
+type OnRow<'a> = &'a mut dyn FnMut(FeedRow) -> Result<(), String>;
+
+/// The longest row, in bytes: a longer one is a fault of the feed, such as a quote that is never closed.
+const LONGEST_ROW: usize = 16 << 20;
+
+/// Reads all rows. `is_whole` says that nothing is missing at the end of the file. The error says what is wrong with the
+/// feed.
+pub(super) fn read(dialect: &Dialect, file: File, is_whole: bool, row: OnRow<'_>) -> Result<(), String> {
+    unpacked(file, |input, is_packed| decoded(dialect, input, is_whole || is_packed, row))
+}
+
+/// The first character of a feed that is not white space.
+pub(super) fn begins_with(file: File) -> Result<Option<u8>, String> {
+    unpacked(file, |input, _| {
+        let mut input = encoding::utf8(input, None)?;
+        Ok(peek(&mut input)?.trim_ascii_start().first().copied())
+    })
+}
+
+/// Unpacks a file if it is packed: it has an end of its own then.
+fn unpacked<T>(
+    mut file: File,
+    read: impl FnOnce(Box<dyn Read + '_>, bool) -> Result<T, String>,
+) -> Result<T, String> {
+    let mut magic = [0; 4];
+    file.rewind().map_err(|error| error.to_string())?;
+    let length = file.read(&mut magic).map_err(|error| error.to_string())?;
+    file.rewind().map_err(|error| error.to_string())?;
+    match &magic[..length] {
+        [0x1f, 0x8b, ..] => read(Box::new(MultiGzDecoder::new(BufReader::new(file))), true),
+        b"PK\x03\x04" => {
+            let unreadable = |error: ZipError| format!("it is no zip file that can be read: {error}");
+            let mut archive = ZipArchive::new(BufReader::new(file)).map_err(unreadable)?;
+            let place = only_file(&mut archive)?;
+            read(Box::new(archive.by_index(place).map_err(unreadable)?), true)
         }
-        Format::Csv | Format::GoogleMerchant => csv::read(input, row),
+        _ => read(Box::new(file), false),
+    }
+}
+
+/// The place of the only file of an archive.
+fn only_file(archive: &mut ZipArchive<BufReader<File>>) -> Result<usize, String> {
+    let unreadable = |error: ZipError| format!("it is no zip file that can be read: {error}");
+    let mut names = Vec::new();
+    for place in 0..archive.len() {
+        let entry = archive.by_index(place).map_err(unreadable)?;
+        let name = entry.name().map_err(unreadable)?.into_owned();
+        // macOS adds a folder of its own.
+        let is_hidden = name.split('/').any(|part| part.starts_with('.') || part == "__MACOSX");
+        if !entry.is_dir() && !is_hidden {
+            names.push((place, name));
+        }
+    }
+    if let [(place, _)] = *names.as_slice() {
+        return Ok(place);
+    }
+    let names: Vec<_> = names.into_iter().map(|(_, name)| name).collect();
+    Err(format!("the zip file has {} files, and a feed is one: {}", names.len(), names.join(", ")))
+}
+
+fn decoded(
+    dialect: &Dialect,
+    input: Box<dyn Read + '_>,
+    is_whole: bool,
+    row: OnRow<'_>,
+) -> Result<(), String> {
+    let mut input = encoding::utf8(input, dialect.encoding)?;
+    let is_xml = peek(&mut input)?.trim_ascii_start().starts_with(b"<");
+    match dialect.format {
+        Format::Json | Format::Jsonl => json::read(input, is_whole, row),
+        Format::GoogleMerchant if is_xml => xml::read(input, row),
+        Format::Csv | Format::Tsv | Format::GoogleMerchant => csv::read(dialect, input, is_whole, row),
     }
 }
 
 /// The beginning of the input, as far as it is buffered.
-fn begin(input: &mut impl BufRead) -> Result<&[u8], String> {
+fn peek(input: &mut impl BufRead) -> Result<&[u8], String> {
     input.fill_buf().map_err(|error| error.to_string())
 }
 
-fn json_lines(input: impl BufRead, row: OnRow<'_>) -> Result<(), String> {
-    for (number, line) in (1..).zip(input.lines()) {
-        let line = line.map_err(|error| format!("line {number}: {error}"))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let columns = serde_json::from_str(&line)
-            .map_err(|error| format!("line {number} is not a JSON object: {error}"))?;
-        row(number, columns)?;
-    }
-    Ok(())
+/// Says that the last line of a feed may be cut.
+fn maybe_cut() -> String {
+    "the last line has no line end, so that nobody can tell whether it was cut; end it".to_owned()
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use super::*;
-
-    fn rows(format: Format, feed: &[u8]) -> Result<Vec<String>, String> {
-        let mut rows = Vec::new();
-        read(format, feed, &mut |_, columns| {
-            rows.push(serde_json::to_string(&columns).unwrap());
-            Ok(())
-        })?;
-        Ok(rows)
-    }
-
-    #[test]
-    fn separated_values_are_read_whatever_separates_them() {
-        let expected = ["{\"id\":\"1\",\"name\":\"Mug, \\\"red\\\"\",\"price\":null}"];
-        assert_eq!(rows(Format::Csv, b"id,name,price\n1,\"Mug, \"\"red\"\"\",\n").unwrap(), expected);
-        assert_eq!(
-            rows(Format::Csv, b"\xef\xbb\xbfid;name;price\r\n1;\"Mug, \"\"red\"\"\";\r\n").unwrap(),
-            expected
-        );
-        assert_eq!(
-            rows(Format::GoogleMerchant, b"id\tname\tprice\n1\t\"Mug, \"\"red\"\"\"\t\n").unwrap(),
-            expected
-        );
-    }
-
-    #[test]
-    fn json_lines_keep_their_types() {
-        let feed = b"{\"id\": 1, \"tags\": [\"a\"]}\n\n{\"id\": 2}";
-        assert_eq!(rows(Format::Jsonl, feed).unwrap(), ["{\"id\":1,\"tags\":[\"a\"]}", "{\"id\":2}"]);
-        assert!(
-            rows(Format::Jsonl, b"{\"id\": 1}\n[2]\n")
-                .unwrap_err()
-                .starts_with("line 2 is not a JSON object")
-        );
-    }
-
-    #[test]
-    fn merchant_items_are_read_from_rss_and_atom() {
-        let rss = br#"<?xml version="1.0"?><rss xmlns:g="http://base.google.com/ns/1.0"><channel><title>Shop</title>
-            <item><g:id>1</g:id><title><![CDATA[Mug & more]]></title><g:price>9.90 EUR</g:price>
-            <g:image_link>a</g:image_link><g:image_link>b</g:image_link><description>For &lt;tea&gt; &#38; caf&#xe9;</description>
-            <g:shipping><g:country>DE</g:country></g:shipping><g:brand/></item></channel></rss>"#;
-        assert_eq!(
-            rows(Format::GoogleMerchant, rss).unwrap(),
-            [
-                r#"{"id":"1","title":"Mug & more","price":"9.90 EUR","image_link":["a","b"],"description":"For <tea> & café","shipping":{"country":"DE"},"brand":null}"#
-            ]
-        );
-        let atom = br#"<feed xmlns="http://www.w3.org/2005/Atom"><entry><id>2</id><link href="https://s/?a=1&amp;b=2"/></entry></feed>"#;
-        assert_eq!(
-            rows(Format::GoogleMerchant, atom).unwrap(),
-            [r#"{"id":"2","link":"https://s/?a=1&b=2"}"#]
-        );
-    }
-
-    #[test]
-    fn a_feed_that_was_cut_anywhere_is_noticed() {
-        let csv = b"id,name\n1,Mug\n2,\"A kettle\nof steel\"\n";
-        let jsonl = b"{\"id\":1}\n{\"id\":2,\"name\":\"Kettle\"}\n";
-        let xml = b"<rss><channel><item><id>1</id></item><item><id>2</id></item></channel></rss>";
-        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        packed.write_all(jsonl).unwrap();
-        let packed = packed.finish().unwrap();
-        for (format, feed) in [
-            (Format::Csv, csv.as_slice()),
-            (Format::Jsonl, jsonl),
-            (Format::GoogleMerchant, xml),
-            (Format::Jsonl, &packed),
-        ] {
-            assert_eq!(rows(format, feed).unwrap().len(), 2);
-            for end in 1..feed.len() - 1 {
-                // At the end of a line nobody can tell; a short feed is held by the guard against mass deletes.
-                let is_line = feed[end - 1] == b'\n' || format == Format::Jsonl && feed[end - 1] == b'}';
-                let is_whole = is_line && !feed.starts_with(&[0x1f]);
-                let cut = rows(format, &feed[..end]);
-                assert!(is_whole || cut.is_err(), "{format:?} cut at {end}: {cut:?}");
-            }
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! The latest copy of a feed, and when a new one is taken.
 
 use std::{
+    fs::File,
     sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use crate::{
     source::feed::{
         FeedSource, Place,
         copy::{FeedCopy, copy},
-        fetch::State,
+        fetch::{Fetched, State},
     },
 };
 
@@ -71,18 +72,46 @@ impl FeedSource {
         let fetched = match &self.settings.place {
             Place::Path(path) => self.open(path, state),
             Place::Url(url) => self.download(url.expose(), state).await,
+            Place::Api(api) => self.download_items(api, None).await.map(Some),
         };
-        let taken = match (fetched?, held) {
-            (None, Some(same)) => same,
+        let taken = match (fetched?, &held) {
+            (None, Some(same)) => same.clone(),
             (None, None) => return Err(self.broken("the server says that it did not change".to_owned())),
-            (Some((file, state)), _) => {
-                let (settings, columns, seed) = (self.settings.clone(), self.templates.columns(), self.seed);
-                let copying = tokio::task::spawn_blocking(move || copy(&settings, &columns, seed, file));
-                let copy = copying.await.map_err(|error| self.broken(error.to_string()))??;
+            (Some(Fetched { file, state, is_whole }), _) => {
+                let mut copy = self.copied(file, is_whole, true).await?;
+                // An item that went from one page to another while they were read is on none, or on both.
+                if let Some(api) = self.settings.place.api()
+                    && api.may_shift()
+                    && held.as_ref().is_none_or(|held| held.copy.has_more_than(&copy))
+                {
+                    let again = self.download_items(api, None).await?;
+                    let first =
+                        std::mem::replace(&mut copy, self.copied(again.file, again.is_whole, true).await?);
+                    copy.adopt_missing(&first)
+                        .map_err(|error| self.unreachable(format!("it cannot be kept: {error}")))?;
+                }
                 Arc::new(LatestCopy { copy, state, taken: Instant::now(), is_sequel })
             }
         };
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken.clone());
         Ok(taken)
+    }
+
+    /// Reads a feed on a blocking thread. One that is not `complete` may lack columns.
+    pub(super) async fn copied(
+        &self,
+        file: File,
+        is_whole: bool,
+        complete: bool,
+    ) -> CatalogueResult<FeedCopy> {
+        let (settings, columns, seed) = (self.settings.clone(), self.templates.columns(), self.seed);
+        let copying = tokio::task::spawn_blocking(move || {
+            let copied = copy(&settings, &columns, seed, file, is_whole)?;
+            if complete {
+                copied.check_columns(&settings, &columns)?;
+            }
+            Ok(copied)
+        });
+        copying.await.map_err(|error| self.broken(error.to_string()))?
     }
 }

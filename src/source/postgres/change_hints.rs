@@ -9,20 +9,23 @@ use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, future::BoxFutur
 use sqlx::{AssertSqlSafe, Column, TypeInfo};
 
 use crate::{
-    catalogue::{CatalogueResult, ChangeHints, ListedRow, Mark, MarkAt, Note},
-    source::postgres::{
-        PostgresSource, Relation, Statements,
-        poll::Poll,
-        spool::Spool,
-        sql::{quote, table},
-        yielding::ReadTransaction,
+    catalogue::{CatalogueResult, ChangeHints, ListedRow, Mark, MarkAt, Note, key_fault, render::RowsAre},
+    source::{
+        Relation,
+        postgres::{
+            PostgresSource, Statements,
+            poll::Poll,
+            sql::{quote, table},
+            yielding::ReadTransaction,
+        },
+        spool::{Spool, not_kept, spooled},
     },
 };
 
 impl PostgresSource {
     /// The statements for the source as it is now; `None` for a query or a view without `updated_at`.
     pub(super) async fn polling(&self, statements: &Statements) -> CatalogueResult<Option<Poll>> {
-        let (row, relation) = (&statements.row, &self.settings.relation);
+        let (row, relation) = (&statements.polled, &self.settings.relation);
         if let Some(updated_at) = &self.settings.updated_at {
             let column_type = self.type_of(updated_at).await?;
             let poll = Poll::by_column(relation, updated_at, &column_type, row);
@@ -79,7 +82,7 @@ impl PostgresSource {
             let mut pages = query.fetch(&mut *transaction).map_err(self.fail()).try_chunks(page);
             while let Some(page) = self.in_time(pages.try_next().map_err(|error| error.1)).await? {
                 let page = page.into_iter().filter_map(listed).collect();
-                spool = spool.append(page).await.map_err(|error| self.not_kept(&error))?;
+                spool = spool.append(page).await.map_err(|error| not_kept(&self.settings.name, &error))?;
             }
             Ok(spool)
         };
@@ -91,16 +94,23 @@ impl PostgresSource {
     }
 }
 
-/// Leaves out rows without a key: the next listing fails on them.
+/// Leaves out rows without a usable key: the next listing sets them aside.
 fn listed((key, row_hash): (Option<String>, i64)) -> Option<ListedRow> {
-    Some(ListedRow { key: key?, row_hash })
+    let key = key.filter(|key| key_fault(key).is_none())?;
+    Some(ListedRow { key, row_hash })
 }
+
+/// Keys looked up at once.
+const BATCH: usize = 1000;
 
 impl ChangeHints for PostgresSource {
     fn find<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, CatalogueResult<Vec<ListedRow>>> {
         let find = async move {
+            if keys.is_empty() {
+                return Ok(Vec::new());
+            }
             let read = |statements: Arc<Statements>| async move {
-                self.by_keys(&statements, &statements.find, keys).await
+                self.by_keys(&statements, &statements.find, keys).await?.map_err(self.fail())
             };
             Ok(self.with_statements(read).await?.into_iter().filter_map(listed).collect())
         };
@@ -125,7 +135,24 @@ impl ChangeHints for PostgresSource {
     }
 
     fn changed(&self, since: &Mark) -> BoxStream<'_, CatalogueResult<ListedRow>> {
-        self.spooled(self.changes(since.clone())).boxed()
+        let changed = spooled(&self.settings.name, self.changes(since.clone()));
+        if self.settings.rendering.rows == RowsAre::Single {
+            return changed.boxed();
+        }
+        // A poll finds rows of groups.
+        let grouped = async_stream::try_stream! {
+            let pages = changed.try_chunks(BATCH);
+            futures::pin_mut!(pages);
+            while let Some(page) = pages.try_next().await.map_err(|error| error.1)? {
+                let mut keys: Vec<_> = page.into_iter().map(|row| row.key).collect();
+                keys.sort_unstable();
+                keys.dedup();
+                for listed in self.find(&keys).await? {
+                    yield listed;
+                }
+            }
+        };
+        grouped.boxed()
     }
 
     fn noted(&self, limit: u32) -> BoxFuture<'_, CatalogueResult<Vec<Note>>> {

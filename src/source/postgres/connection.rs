@@ -40,6 +40,11 @@ pub(super) fn is_bad_value(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.code().is_some_and(|code| code.starts_with("22")))
 }
 
+/// Whether a text has a character that the server refuses.
+pub(super) fn is_bad_text(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.code().is_some_and(|code| code == "22P05" || code == "22021"))
+}
+
 /// Tells errors that pass by themselves, wrong passwords among them, from those that need a change of the settings or
 /// the shop.
 pub(super) fn failure(source: &str, error: &sqlx::Error) -> CatalogueError {

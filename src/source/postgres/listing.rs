@@ -3,26 +3,38 @@
 //! The rows are fetched through a cursor and kept until the snapshot is closed: their reader may be slow, and an open
 //! transaction holds up the shop's vacuum and migrations.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
-use futures::{Stream, TryFutureExt};
+use futures::{StreamExt, TryFutureExt};
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::{
-    catalogue::{CatalogueError, CatalogueResult, ListedRow},
-    source::postgres::{PostgresSource, Statements, spool::Spool, yielding::ReadTransaction},
+    catalogue::{CatalogueResult, Listing, SetAside},
+    source::{
+        listed::Page,
+        postgres::{PostgresSource, Statements, yielding::ReadTransaction},
+        spool::{Spool, not_kept, spooled},
+    },
 };
+
+/// A listing that was read.
+type ReadListing = (Spool, SetAside);
 
 impl PostgresSource {
     /// Reads the listing to its end and closes its snapshot.
-    pub(super) async fn listing(&self) -> CatalogueResult<Spool> {
+    pub(super) async fn listing(&self) -> CatalogueResult<Listing<'_>> {
         let list = |statements: Arc<Statements>| async move {
             self.until_read(|| self.try_listing(&statements)).await
         };
-        self.with_statements(list).await
+        let (spool, set_aside) = self.with_statements(list).await?;
+        Ok(Listing {
+            total: spool.entries(),
+            rows: spooled(&self.settings.name, async { Ok(spool) }).boxed(),
+            set_aside,
+        })
     }
 
-    async fn try_listing(&self, statements: &Statements) -> CatalogueResult<Option<Spool>> {
+    async fn try_listing(&self, statements: &Statements) -> CatalogueResult<Option<ReadListing>> {
         let mut borrowed = self.in_time(self.borrow()).await?;
         let ReadTransaction { mut transaction, process } = self.in_time(self.begin(&mut borrowed)).await?;
         let reading = async move {
@@ -44,49 +56,24 @@ impl PostgresSource {
         Ok(())
     }
 
-    async fn fetch(&self, connection: &mut PgConnection) -> CatalogueResult<Spool> {
+    async fn fetch(&self, connection: &mut PgConnection) -> CatalogueResult<ReadListing> {
         let fetch = format!("fetch forward {} from listing", self.settings.page_rows);
-        let (mut spool, mut listed) = (Spool::new(), Vec::new());
+        let (mut spool, mut page) = (Spool::new(), Page::new(false));
         loop {
             let read = sqlx::query_as(AssertSqlSafe(fetch.as_str())).fetch_all(&mut *connection);
             // A page is written while the next one is read.
-            let kept = spool.append(listed).map_err(|error| self.not_kept(&error));
+            let kept = spool
+                .append(std::mem::take(&mut page.listed))
+                .map_err(|error| not_kept(&self.settings.name, &error));
             let rows: Vec<(Option<String>, i64)>;
             (rows, spool) = tokio::try_join!(self.in_time(read.map_err(self.fail())), kept)?;
             if rows.is_empty() {
-                return Ok(spool);
+                let spool = spool.append(page.last.into_iter().collect()).await;
+                return Ok((spool.map_err(|error| not_kept(&self.settings.name, &error))?, page.set_aside));
             }
-            let without_key = || self.misfit("a row has no key: the key column is null".to_owned());
-            listed = rows
-                .into_iter()
-                .map(|(key, row_hash)| Ok(ListedRow { key: key.ok_or_else(without_key)?, row_hash }))
-                .collect::<Result<_, _>>()?;
-        }
-    }
-
-    /// Streams rows that were read to their end first, so that nothing is open in the shop's database meanwhile.
-    pub(super) fn spooled<'a>(
-        &'a self,
-        spooling: impl Future<Output = CatalogueResult<Spool>> + Send + 'a,
-    ) -> impl Stream<Item = CatalogueResult<ListedRow>> + Send + 'a {
-        async_stream::try_stream! {
-            let mut reader = spooling.await?.rewind().await.map_err(|error| self.not_kept(&error))?;
-            loop {
-                let page;
-                (page, reader) = reader.page().await.map_err(|error| self.not_kept(&error))?;
-                if page.is_empty() {
-                    break;
-                }
-                for listed in page {
-                    yield listed;
-                }
+            for (key, row_hash) in rows {
+                page.add(key, row_hash);
             }
         }
-    }
-
-    /// The error of a full or broken local disk.
-    pub(super) fn not_kept(&self, error: &io::Error) -> CatalogueError {
-        let reason = format!("its listing cannot be kept: {error}");
-        CatalogueError::Unreachable { source_name: self.settings.name.clone(), reason }
     }
 }

@@ -8,10 +8,12 @@
 //! Values without a time zone and numbers come from a clock that is not known here: they are compared with the greatest
 //! value that the column had at the last poll.
 
-use crate::source::postgres::{
-    Relation,
-    settings::filter,
-    sql::{literal, quote, table},
+use crate::source::{
+    Relation, filter,
+    postgres::{
+        settings::as_row,
+        sql::{literal, quote, table},
+    },
 };
 
 /// A row is missed if its transaction commits later than this after its `updated_at`.
@@ -59,7 +61,7 @@ impl Poll {
             Relation::Table { name, .. } => Some(name.as_str()),
             Relation::Query(_) => None,
         };
-        let relation = relation.as_row();
+        let relation = as_row(relation);
         let history = literal(&format!("{} {column} ", column_type.to_lowercase()));
         let history = format!("{history} || {}", identity(name));
         let column = format!("row_.{}", quote(column));

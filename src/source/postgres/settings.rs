@@ -5,7 +5,10 @@ use std::time::Duration;
 use crate::{
     address::DatabaseUrl,
     catalogue::render::Rendering,
-    source::postgres::sql::{quote, table},
+    source::{
+        Relation, filter,
+        postgres::sql::{quote, table},
+    },
 };
 
 /// Where a source is and how one of its documents is rendered.
@@ -30,20 +33,6 @@ pub struct Settings {
     pub statement_timeout: Duration,
 }
 
-/// What is read of the shop's database.
-#[derive(Clone, Debug)]
-pub enum Relation {
-    /// A table or a view.
-    Table {
-        /// `table`, or `schema.table`.
-        name: String,
-        /// A condition in SQL; other rows are ignored.
-        condition: Option<String>,
-    },
-    /// A query.
-    Query(String),
-}
-
 /// A table whose changes concern documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelatedTable {
@@ -55,28 +44,34 @@ pub struct RelatedTable {
     pub keys: String,
 }
 
-impl Relation {
-    /// The relation as an item of a `from` clause: `… as row_`.
-    pub(super) fn as_row(&self) -> String {
-        match self {
-            Self::Table { name, condition } => {
-                format!("(select * from {}{}) as row_", table(name), filter(condition.as_deref()))
-            }
-            Self::Query(query) => format!("({query}\n) as row_"),
+/// The relation as an item of a `from` clause: `… as row_`.
+pub(super) fn as_row(relation: &Relation) -> String {
+    match relation {
+        Relation::Table { name, condition } => {
+            format!("(select * from {}{}) as row_", table(name), filter(condition.as_deref()))
         }
+        Relation::Query(query) => format!("({query}\n) as row_"),
     }
 }
 
 impl Settings {
-    /// The key column of a row.
-    pub(super) fn key(&self) -> String {
-        format!("row_.{}", quote(&self.rendering.key))
+    /// The columns of a row's key.
+    pub(super) fn key_columns(&self) -> Vec<String> {
+        self.rendering.key.columns().iter().map(|column| format!("row_.{}", quote(column))).collect()
     }
-}
 
-/// A `where` clause. The line break ends a comment in the condition.
-pub(super) fn filter(condition: Option<&str>) -> String {
-    condition.map(|condition| format!(" where ({condition}\n)")).unwrap_or_default()
+    /// A row's key as text.
+    pub(super) fn key_text(&self) -> String {
+        match &*self.key_columns() {
+            [column] => format!("{column}::text"),
+            columns => {
+                let encoded = columns
+                    .iter()
+                    .map(|column| format!("replace(replace({column}::text, '%', '%25'), '/', '%2F')"));
+                encoded.collect::<Vec<_>>().join(" || '/' || ")
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +81,6 @@ mod tests {
     #[test]
     fn names_of_tables_and_columns_are_quoted() {
         let table = Relation::Table { name: "my shop.It\"ems".into(), condition: Some("live -- yes".into()) };
-        assert_eq!(table.as_row(), "(select * from \"my shop\".\"It\"\"ems\" where (live -- yes\n)) as row_");
+        assert_eq!(as_row(&table), "(select * from \"my shop\".\"It\"\"ems\" where (live -- yes\n)) as row_");
     }
 }

@@ -9,10 +9,10 @@ use futures::TryFutureExt;
 use sqlx::{AssertSqlSafe, Column, Connection, Executor, SqlSafeStr, postgres::PgColumn};
 
 use crate::{
-    catalogue::{CatalogueError, CatalogueResult, render::Rendering},
-    source::postgres::{
-        PostgresSource, Settings,
-        sql::{literal, quote},
+    catalogue::{CatalogueError, CatalogueResult, render::RowsAre},
+    source::{
+        check_columns,
+        postgres::{PostgresSource, Settings, settings::as_row, sql::quote},
     },
 };
 
@@ -20,33 +20,69 @@ use crate::{
 #[derive(PartialEq)]
 pub(super) struct Statements {
     pub list: String,
+    /// Its parameters are arrays of the values of each column of the key.
     pub read: String,
     pub find: String,
-    /// Fails when `$1` is not a key.
+    /// Fails when its parameters are not the values of a key.
     pub cast: String,
-    pub key_type: String,
-    /// What is listed of a row: the key as text, and the row's hash.
-    pub row: String,
+    /// The types of the columns of the key.
+    pub key_types: Vec<String>,
+    /// What a poll selects of a changed row: the key as text, and the row's hash unless there are groups of rows.
+    pub polled: String,
 }
 
 impl Statements {
-    fn new(settings: &Settings, columns: &BTreeSet<String>, key_type: String, seed: i64) -> Self {
-        let (relation, key) = (settings.relation.as_row(), settings.key());
-        let Rendering { metadata, sku, .. } = &settings.rendering;
-        let hashed: BTreeSet<_> = columns.iter().chain(metadata).chain(sku).collect();
-        let hashed: Vec<_> = hashed.into_iter().map(|column| format!("row_.{}", quote(column))).collect();
-        let row = format!("{key}::text, hashtextextended(row({})::text, {seed})", hashed.join(", "));
-        let sku = sku.as_ref().map_or("null".to_owned(), |sku| format!("row_.{}", quote(sku)));
-        // Keys are compared in their own type, so that the shop's index on them is used.
-        let some = format!("from {relation} where {key} = any($1::text[]::{key_type}[])");
-        Self {
-            list: format!("select {row} from {relation} order by {key}::text collate \"C\""),
-            read: format!("select {row}, {}, {sku}::text, {} {some}", object(columns), object(metadata)),
-            find: format!("select {row} {some}"),
-            cast: format!("select $1::text::{key_type}"),
-            key_type,
-            row,
+    fn new(settings: &Settings, columns: &BTreeSet<String>, key_types: Vec<String>, seed: i64) -> Self {
+        let (relation, key) = (as_row(&settings.relation), settings.key_text());
+        let picked: Vec<_> = columns.iter().map(|column| format!("row_.{}", quote(column))).collect();
+        let picked = picked.join(", ");
+        // Built in the server so that numbers keep their digits, and not in jsonb, which refuses some texts.
+        let object = format!("(select row_to_json(picked) from (select {picked}) as picked)");
+        let wanted = wanted(settings, &key_types);
+        let cast = (1..).zip(&key_types).map(|(number, key_type)| format!("${number}::text::{key_type}"));
+        let cast = format!("select {}", cast.collect::<Vec<_>>().join(", "));
+        if settings.rendering.rows == RowsAre::Single {
+            let row = format!("{key}, hashtextextended(row({picked})::text, {seed})");
+            return Self {
+                list: format!("select {row} from {relation} order by {key} collate \"C\""),
+                read: format!("select {row}, {object} from {relation} where {wanted}"),
+                find: format!("select {row} from {relation} where {wanted}"),
+                cast,
+                key_types,
+                polled: row,
+            };
         }
+        // The rows are in the order in which the source has them, and the hash does not depend on it.
+        let grouped = |more: &str, condition: &str| {
+            format!(
+                "select key, hashtextextended(string_agg(written, ',' order by written collate \"C\"), {seed}){more}
+                 from (select {key} as key, row({picked})::text as written, {object} as object,
+                         row_number() over () as number
+                     from {relation}{condition}) as rows
+                 group by key"
+            )
+        };
+        let condition = format!(" where {wanted}");
+        Self {
+            list: format!("{} order by key collate \"C\"", grouped("", "")),
+            read: grouped(", json_agg(object order by number)", &condition),
+            find: grouped("", &condition),
+            cast,
+            key_types,
+            polled: format!("{key}, 0::bigint"),
+        }
+    }
+}
+
+/// The condition that a row's key is among the parameters. Its values are compared in their own types, so that the shop's
+/// index on them is used.
+fn wanted(settings: &Settings, key_types: &[String]) -> String {
+    let columns = settings.key_columns();
+    let arrays = (1..).zip(key_types).map(|(number, key_type)| format!("${number}::text[]::{key_type}[]"));
+    let arrays: Vec<_> = arrays.collect();
+    match (&*columns, &*arrays) {
+        ([column], [array]) => format!("{column} = any({array})"),
+        _ => format!("({}) in (select * from unnest({}))", columns.join(", "), arrays.join(", ")),
     }
 }
 
@@ -80,77 +116,33 @@ impl PostgresSource {
     }
 
     async fn write_statements(&self) -> CatalogueResult<Statements> {
-        let (present, key_type) = self.columns().await?;
-        let columns = self.templates.columns();
-        check_columns(&self.settings, &columns, &present).map_err(|reason| self.misfit(reason))?;
-        Ok(Statements::new(&self.settings, &columns, key_type, self.seed))
+        let (present, key_types) = self.columns().await?;
+        let read = self.templates.columns();
+        check_columns(&self.settings.rendering, &read, &present).map_err(|reason| self.misfit(reason))?;
+        Ok(Statements::new(&self.settings, &read.of(&present), key_types, self.seed))
     }
 
-    /// Asks the server for the relation's columns and the key's type, without reading a row.
-    pub(super) async fn columns(&self) -> CatalogueResult<(Vec<String>, String)> {
+    /// Asks the server for the relation's columns and the types of those of the key, without reading a row.
+    pub(super) async fn columns(&self) -> CatalogueResult<(Vec<String>, Vec<String>)> {
         let columns = self.describe("*").await.map_err(self.fail())?;
-        let key = columns.iter().find(|column| column.name() == self.settings.rendering.key);
-        let oid = key.and_then(|column| column.type_info().oid());
-        // -1 stands for any length: without one, `char` would be `char(1)`.
-        let key_type = sqlx::query_scalar("select format_type($1, -1)").bind(oid).fetch_one(&self.pool);
-        let key_type: Option<String> = key_type.map_err(self.fail()).await?;
-        let names = columns.iter().map(|column| column.name().to_owned()).collect();
-        Ok((names, key_type.unwrap_or_else(|| "text".to_owned())))
+        let mut key_types = Vec::new();
+        for name in self.settings.rendering.key.columns() {
+            let key = columns.iter().find(|column| column.name() == name);
+            let oid = key.and_then(|column| column.type_info().oid());
+            // -1 stands for any length: without one, `char` would be `char(1)`.
+            let key_type = sqlx::query_scalar("select format_type($1, -1)").bind(oid).fetch_one(&self.pool);
+            let key_type: Option<String> = key_type.map_err(self.fail()).await?;
+            key_types.push(key_type.unwrap_or_else(|| "text".to_owned()));
+        }
+        Ok((columns.iter().map(|column| column.name().to_owned()).collect(), key_types))
     }
 
     /// The columns of a selection from the relation as they are now; the connection's prepared statements may be out of
     /// date.
     pub(super) async fn describe(&self, selection: &str) -> Result<Vec<PgColumn>, sqlx::Error> {
-        let statement = format!("select {selection} from {} limit 0", self.settings.relation.as_row());
+        let statement = format!("select {selection} from {} limit 0", as_row(&self.settings.relation));
         let mut connection = self.pool.acquire().await?;
         connection.clear_cached_statements().await?;
         Ok(connection.describe(AssertSqlSafe(statement).into_sql_str()).await?.columns().to_vec())
-    }
-}
-
-/// Fails with the settings that name a column that the source does not have.
-fn check_columns(
-    settings: &Settings,
-    in_templates: &BTreeSet<String>,
-    present: &[String],
-) -> Result<(), String> {
-    let Rendering { key, sku, metadata, .. } = &settings.rendering;
-    let named = [("key", key)]
-        .into_iter()
-        .chain(sku.iter().map(|column| ("sku", column)))
-        .chain(metadata.iter().map(|column| ("metadata", column)))
-        .chain(in_templates.iter().map(|column| ("a template", column)));
-    let faults: Vec<_> = named
-        .filter(|(_, column)| !present.contains(column))
-        .map(|(setting, column)| format!("{setting} names the column `{column}`"))
-        .collect();
-    if faults.is_empty() {
-        return Ok(());
-    }
-    Err(format!("{}, but the source's columns are: {}", faults.join("; "), present.join(", ")))
-}
-
-/// A JSON object of columns, built in the server so that numbers keep their digits. Built in slices, because a function
-/// takes at most 100 arguments.
-fn object<'a>(columns: impl IntoIterator<Item = &'a String>) -> String {
-    let columns: Vec<_> = columns.into_iter().collect();
-    let slices = columns.chunks(50).map(|slice| {
-        let pairs = slice.iter().map(|column| format!("{}, row_.{}", literal(column), quote(column)));
-        format!("jsonb_build_object({})", pairs.collect::<Vec<_>>().join(", "))
-    });
-    let objects: Vec<_> = slices.collect();
-    if objects.is_empty() { "'{}'::jsonb".to_owned() } else { objects.join(" || ") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn many_columns_are_built_in_slices() {
-        let columns: Vec<_> = (0..120).map(|n| format!("c{n}")).collect();
-        assert_eq!(object(&columns).matches("jsonb_build_object").count(), 3);
-        assert_eq!(object([]), "'{}'::jsonb");
-        assert_eq!(object(&["it's".to_owned()]), r#"jsonb_build_object('it''s', row_."it's")"#);
     }
 }

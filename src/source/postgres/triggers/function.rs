@@ -14,7 +14,7 @@ const PATH: &str = "perform pg_catalog.set_config('search_path', pg_catalog.conc
         and schema operator(pg_catalog.<>) 'pg_catalog'::pg_catalog.name
 ), 'pg_temp'), true);";
 
-/// The text of `noted.key` by its type's output function, made equal to the listing's `key::text`: the two differ for
+/// The text of `noted.key`, a value of a key, by its type's output function, made equal to the listing's `key::text`: the two differ for
 /// `character`, `boolean`, and domains over them.
 const KEY: &str = "case (
             select coalesce(nullif(typbasetype, 0::pg_catalog.oid), oid)::pg_catalog.regtype from pg_catalog.pg_type
@@ -29,6 +29,21 @@ const KEY: &str = "case (
 /// Updated rows that differ. The old and the new rows come in the same order.
 const NUMBERED: &str = "select pg_catalog.row_number() over () as \"shopkeeper number\", row_.* from";
 
+/// The text of a key of so many columns, the values of `noted`; and the condition that it has all of them.
+fn noted_key(columns: usize) -> (String, String) {
+    let names: Vec<_> = (1..=columns).map(|number| format!("noted.key{number}")).collect();
+    let condition: Vec<_> = names.iter().map(|name| format!("{name} is not null")).collect();
+    let values = names.iter().map(|name| KEY.replace("noted.key", name));
+    let key = if columns == 1 {
+        values.collect()
+    } else {
+        let encoded = values
+            .map(|value| format!("pg_catalog.replace(pg_catalog.replace({value}, '%', '%25'), '/', '%2F')"));
+        encoded.collect::<Vec<_>>().join(" operator(pg_catalog.||) '/' operator(pg_catalog.||) ")
+    };
+    (key, condition.join(" and "))
+}
+
 /// Creates the function of a table's triggers in one statement, so that no other role can ever execute it.
 ///
 /// It notes nothing for other tables than its own, of which a partition or a child fires with its own OID. The table's name
@@ -36,7 +51,10 @@ const NUMBERED: &str = "select pg_catalog.row_number() over () as \"shopkeeper n
 ///
 /// Whatever fails, such as a column that the shop has renamed, or a lock that it holds, all of the source is noted instead.
 pub(super) fn create_function(function: &str, source: &str, triggered: &TriggeredTable) -> String {
-    let TriggeredTable { related, hashed } = triggered;
+    let TriggeredTable { related, hashed, key_columns } = triggered;
+    let (key, has_key) = noted_key(*key_columns);
+    let names: Vec<_> = (1..=*key_columns).map(|number| format!("key{number}")).collect();
+    let names = names.join(", ");
     let (table, source) = (literal(&table(&related.table)), literal(source));
     // Record images, because not every type has an equality.
     let image = |row: &str| {
@@ -51,8 +69,8 @@ pub(super) fn create_function(function: &str, source: &str, triggered: &Triggere
     let note = |rows: &str, condition: &str| {
         format!(
             "insert into shopkeeper_change.note (source, key)
-        select distinct {source}, {KEY}
-        from {rows} as row_ cross join lateral (\n{}\n) as noted (key) where noted.key is not null{condition};",
+        select distinct {source}, {key}
+        from {rows} as row_ cross join lateral (\n{}\n) as noted ({names}) where {has_key}{condition};",
             related.keys
         )
     };

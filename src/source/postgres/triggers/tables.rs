@@ -4,9 +4,12 @@ use sqlx::AssertSqlSafe;
 
 use crate::{
     catalogue::CatalogueResult,
-    source::postgres::{
-        PostgresSource, RelatedTable, Relation,
-        sql::{quote, table},
+    source::{
+        Relation,
+        postgres::{
+            PostgresSource, RelatedTable,
+            sql::{quote, table},
+        },
     },
 };
 
@@ -15,6 +18,8 @@ pub(super) struct TriggeredTable {
     pub related: RelatedTable,
     /// What is hashed of a row, the key among it, to find out that an update changes nothing of it; may be unknown.
     pub hashed: Option<Vec<String>>,
+    /// The columns of the source's key.
+    pub key_columns: usize,
 }
 
 /// The columns of a table whose values are equal only if they are written equally, on servers that can hash rows.
@@ -29,23 +34,26 @@ const EXACT: &str = "select attname::text from pg_attribute
 impl PostgresSource {
     /// The tables that get triggers.
     pub(super) async fn triggered(&self) -> CatalogueResult<Vec<TriggeredTable>> {
-        let unhashed = |related: &RelatedTable| TriggeredTable { related: related.clone(), hashed: None };
+        let key_columns = self.settings.rendering.key.columns().len();
+        let unhashed =
+            |related: &RelatedTable| TriggeredTable { related: related.clone(), hashed: None, key_columns };
         let mut tables: Vec<_> = self.settings.related.iter().map(unhashed).collect();
         if let Relation::Table { name, condition } = &self.settings.relation {
             let settings = &self.settings;
-            let mut columns = self.templates.columns();
-            columns.extend([&settings.rendering.key].into_iter().chain(&settings.rendering.sku).cloned());
+            let read = self.templates.columns();
+            let mut columns = if read.all { read.of(&self.columns().await?.0) } else { read.in_templates };
+            columns.extend(settings.rendering.key.columns().iter().chain(&settings.rendering.sku).cloned());
             if !settings.live_metadata {
                 columns.extend(settings.rendering.metadata.iter().cloned());
             }
             if let Some(condition) = condition {
                 columns.extend(self.columns_of(name, condition).await?);
             }
-            let keys = format!("select {}", settings.key());
+            let keys = format!("select {}", settings.key_columns().join(", "));
             let columns: Vec<_> = columns.into_iter().collect();
             let hashed = self.hashed(name, &columns).await?;
             let related = RelatedTable { table: name.clone(), columns, keys };
-            tables.insert(0, TriggeredTable { related, hashed });
+            tables.insert(0, TriggeredTable { related, hashed, key_columns });
         }
         if tables.is_empty() {
             let reason = "it reads a query: name the tables that it reads in [[source.related]], each with the keys that a \

@@ -5,9 +5,10 @@
 
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 
+use futures::Stream;
 use tempfile::{SpooledTempFile, spooled_tempfile};
 
-use crate::catalogue::ListedRow;
+use crate::catalogue::{CatalogueError, CatalogueResult, ListedRow};
 
 /// Bytes that are kept in memory: some hundreds of thousands of entries.
 const IN_MEMORY: usize = 8 << 20;
@@ -17,24 +18,24 @@ const PAGE: u64 = 5000;
 const BUFFER: usize = 256 << 10;
 
 /// Where entries are written.
-pub(super) struct Spool {
+pub(in crate::source) struct Spool {
     file: BufWriter<SpooledTempFile>,
     entries: u64,
 }
 
 /// Entries that were written, from the first one on.
-pub(super) struct SpoolReader {
+pub(in crate::source) struct SpoolReader {
     file: BufReader<SpooledTempFile>,
     left: u64,
 }
 
 impl Spool {
-    pub(super) fn new() -> Self {
+    pub(in crate::source) fn new() -> Self {
         Self { file: BufWriter::with_capacity(BUFFER, spooled_tempfile(IN_MEMORY)), entries: 0 }
     }
 
     /// Appends entries.
-    pub(super) async fn append(mut self, listed: Vec<ListedRow>) -> io::Result<Self> {
+    pub(in crate::source) async fn append(mut self, listed: Vec<ListedRow>) -> io::Result<Self> {
         unblocked(move || {
             for ListedRow { key, row_hash } in listed {
                 let length = u32::try_from(key.len()).map_err(io::Error::other)?;
@@ -48,8 +49,13 @@ impl Spool {
         .await
     }
 
+    /// How many there are.
+    pub(in crate::source) fn entries(&self) -> u64 {
+        self.entries
+    }
+
     /// Ends the writing.
-    pub(super) async fn rewind(self) -> io::Result<SpoolReader> {
+    pub(in crate::source) async fn rewind(self) -> io::Result<SpoolReader> {
         unblocked(move || {
             let mut file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
             file.rewind()?;
@@ -61,7 +67,7 @@ impl Spool {
 
 impl SpoolReader {
     /// The next entries, in the order in which they were written; empty after the last one.
-    pub(super) async fn page(mut self) -> io::Result<(Vec<ListedRow>, Self)> {
+    pub(in crate::source) async fn page(mut self) -> io::Result<(Vec<ListedRow>, Self)> {
         unblocked(move || {
             let entries = self.left.min(PAGE);
             let page = (0..entries).map(|_| self.entry()).collect::<io::Result<_>>()?;
@@ -80,6 +86,32 @@ impl SpoolReader {
         let key = String::from_utf8(key).map_err(io::Error::other)?;
         Ok(ListedRow { key, row_hash: i64::from_ne_bytes(row_hash) })
     }
+}
+
+/// Streams the entries of a spool once these were all written, so that nothing is open at the source meanwhile.
+pub(in crate::source) fn spooled<'a>(
+    source: &'a str,
+    spooling: impl Future<Output = CatalogueResult<Spool>> + Send + 'a,
+) -> impl Stream<Item = CatalogueResult<ListedRow>> + Send + 'a {
+    async_stream::try_stream! {
+        let mut reader = spooling.await?.rewind().await.map_err(|error| not_kept(source, &error))?;
+        loop {
+            let page;
+            (page, reader) = reader.page().await.map_err(|error| not_kept(source, &error))?;
+            if page.is_empty() {
+                break;
+            }
+            for listed in page {
+                yield listed;
+            }
+        }
+    }
+}
+
+/// The error of a full or broken local disk.
+pub(in crate::source) fn not_kept(source: &str, error: &io::Error) -> CatalogueError {
+    let reason = format!("its listing cannot be kept: {error}");
+    CatalogueError::Unreachable { source_name: source.to_owned(), reason }
 }
 
 /// Runs file I/O on a blocking thread, so that a slow disk does not stall the runtime.

@@ -1,0 +1,245 @@
+//! Shops that people have, rebuilt small from the public documentation of their systems: looked at, synced and asked.
+
+use crate::{mariadb, prelude::*};
+
+/// Name, description and price of what each of them sells.
+const PRODUCTS: [(&str, &str, &str); 10] = [
+    ("Clay teapot", "Pours without a drip and keeps oolong warm.", "34.50"),
+    ("Linen apron", "Crossed straps for long hours of baking bread.", "28.00"),
+    ("Copper kettle", "Whistles when two litres of water boil.", "89.00"),
+    ("Bamboo steamer", "Three baskets for dumplings and vegetables.", "19.90"),
+    ("Cast iron pan", "Sears steak evenly on induction hobs.", "54.00"),
+    ("Walnut board", "Carving grooves catch the juice of a roast.", "42.00"),
+    ("Porcelain mug", "Dishwasher safe, holds 350 millilitres of coffee.", "9.90"),
+    ("Rolling pin", "Tapered beech wood for pastry and pizza.", "12.50"),
+    ("Spice grinder", "Ceramic burr crushes pepper and cardamom.", "22.00"),
+    ("Honey jar", "Screw lid with a dipper of olive wood.", "14.20"),
+];
+/// A question about each.
+const QUESTIONS: [&str; 10] = [
+    "keeps oolong warm",
+    "straps for baking bread",
+    "whistles when water boils",
+    "baskets for dumplings",
+    "sears steak on induction",
+    "carving grooves for a roast",
+    "holds 350 millilitres of coffee",
+    "tapered beech for pastry",
+    "crushes pepper and cardamom",
+    "dipper of olive wood",
+];
+
+/// SQL for each product, in place of its number, name, description and price.
+fn each(sql: &str) -> String {
+    let row = |(number, (name, text, price)): (usize, &(&str, &str, &str))| {
+        sql.replace("{n}", &number.to_string())
+            .replace("{name}", name)
+            .replace("{text}", text)
+            .replace("{price}", price)
+    };
+    (1..).zip(&PRODUCTS).map(row).collect::<Vec<_>>().join("; ")
+}
+
+/// Describes the shop at an address, and asks ten questions of what was proposed.
+async fn is_described(world: &World, url: &str, place: &str) -> String {
+    let proposed = world.run_ok(&format!("source discover '{url}'")).await;
+    world.run_ok(&format!("source discover '{url}' --write")).await;
+    let settings = fs::read_to_string(world.settings()).unwrap();
+    world.write("jobs.toml", &settings.replace("{ env = \"SHOP_DATABASE_URL\" }", place));
+    assert_contains(world.run_ok("config check").await, "is fine: 1 sources");
+    let preview = world.run_ok("source preview product --rows 10").await;
+    assert!(
+        !preview.contains("warning") && !preview.contains("error") && !preview.contains("<p>"),
+        "{preview}"
+    );
+    assert_contains(&preview, "Clay teapot");
+    assert_fields(&world.run_json("sync --wait").await, json!({ "listed": 10, "failed": 0, "set_aside": 0 }));
+    for (question, (name, _, price)) in QUESTIONS.iter().zip(PRODUCTS) {
+        let found = world.run_json(&format!("search '{question}' --top-k 1")).await;
+        assert_eq!(found["results"][0]["title"], name, "{question}: {proposed}");
+        let passage = found["results"][0].to_string();
+        assert!(
+            passage.contains(price.trim_end_matches('0').trim_end_matches('.')),
+            "{name} costs {price}: {passage}"
+        );
+    }
+    proposed
+}
+
+/// A world without a source.
+async fn empty(shop: &str) -> World {
+    World::with(shop, "").await
+}
+
+const IN_POSTGRES: &str = "{ file = \"shop.url\" }";
+const IN_MYSQL: &str = "{ file = \"mysql.url\" }";
+
+#[tokio::test]
+async fn a_django_shop_is_described_and_answers() {
+    let shop = "create table shop_category (id bigint generated always as identity primary key, name varchar(100) not null,
+            slug varchar(50) not null);
+        create table shop_product (id bigint generated always as identity primary key, name varchar(200) not null,
+            slug varchar(50) not null, description text not null, price numeric(10, 2) not null, stock integer not null,
+            sku varchar(32) not null, colour varchar(20), is_active boolean not null,
+            category_id bigint not null references shop_category (id), created_at timestamptz not null default now(),
+            updated_at timestamptz not null default now());
+        create table shop_productimage (id bigint primary key, image varchar(100), product_id bigint references shop_product (id));
+        create table auth_user (id int primary key, username varchar(150), password varchar(128));
+        create table django_flatpage (id int primary key, url varchar(100), title varchar(200), content text);
+        insert into django_flatpage values (1, '/returns/', 'Returns', '<p>Send it back within 30 days.</p>');
+        insert into shop_category (name, slug) values ('Kitchen', 'kitchen');"
+        .to_owned()
+        + &each("insert into shop_product (name, slug, description, price, stock, sku, colour, is_active, category_id)
+            values ('{name}', 'p-{n}', '<p>{text}</p>', {price}, 3, 'SKU-{n}', 'red', true, 1)")
+        + "; insert into shop_product (name, slug, description, price, stock, sku, is_active, category_id)
+            values ('Hidden', 'h', 'Not sold.', 1, 0, 'H', false, 1)";
+    let world = empty(&shop).await;
+    let both = "sources";
+    let proposed = world.run_ok(&format!("source discover '{}'", world.shop)).await;
+    assert_contains(&proposed, "name = \"policy\"");
+    world.run_ok(&format!("source discover '{}' --write", world.shop)).await;
+    world.edit_settings("{ env = \"SHOP_DATABASE_URL\" }", IN_POSTGRES);
+    assert_contains(world.run_ok("config check").await, both);
+    let preview = world.run_json("source preview product 1").await;
+    assert_fields(&preview, json!({ "title": "Clay teapot", "sku": "SKU-1", "warnings": [] }));
+    assert_contains(preview["text"].to_string(), "Category: Kitchen");
+    world.run_ok("sync --wait").await;
+    for (question, (name, ..)) in QUESTIONS.iter().zip(PRODUCTS) {
+        let found = world.run_json(&format!("search '{question}' --source product --top-k 1")).await;
+        assert_eq!(found["results"][0]["title"], name, "{question}");
+    }
+    let returns = world.run_json("search 'send it back within 30 days' --top-k 1").await;
+    assert_fields(&returns["results"][0], json!({ "source": "policy", "title": "Returns" }));
+    world.run_ok("trigger install").await;
+    assert_contains(world.run_ok("trigger status").await, "shop_category");
+}
+
+#[tokio::test]
+async fn a_medusa_shop_is_described_and_answers() {
+    let shop = "create table product (id text primary key, title text not null, handle text not null, subtitle text,
+            description text, status text not null, thumbnail text, updated_at timestamptz not null default now(),
+            deleted_at timestamptz);
+        create table product_variant (id text primary key, product_id text, title text, sku text, variant_rank int,
+            deleted_at timestamptz);
+        create table product_variant_price_set (variant_id text, price_set_id text, id text primary key, deleted_at timestamptz);
+        create table price (id text primary key, price_set_id text, amount numeric, currency_code text, price_list_id text,
+            deleted_at timestamptz);"
+        .to_owned()
+        + &each("insert into product values ('prod_{n}', '{name}', 'p-{n}', null, '{text}', 'published');
+            insert into product_variant values ('v_{n}', 'prod_{n}', 'Default', 'S-{n}', 0);
+            insert into product_variant_price_set values ('v_{n}', 'ps_{n}', 'x_{n}');
+            insert into price values ('pr_{n}', 'ps_{n}', {price}, 'eur')")
+        + "; insert into product values ('d', 'Draft', 'd', null, 'Not sold.', 'draft')";
+    let world = empty(&shop).await;
+    let proposed = is_described(&world, &world.shop, IN_POSTGRES).await;
+    assert_contains(&proposed, "preset = \"medusa\"");
+    assert_contains(world.contents().await.join(" "), "Default: 89.00 EUR");
+}
+
+#[tokio::test]
+async fn a_woocommerce_shop_is_described_and_answers() {
+    let shop = "create table shop1_posts (ID bigint unsigned auto_increment primary key, post_title text not null,
+            post_content longtext not null, post_excerpt text not null, post_status varchar(20), post_type varchar(20),
+            post_name varchar(200), post_modified_gmt datetime not null default '2024-01-01');
+        create table shop1_postmeta (meta_id bigint primary key, post_id bigint, meta_key varchar(255), meta_value longtext);
+        create table shop1_terms (term_id bigint primary key, name varchar(200), slug varchar(200));
+        create table shop1_term_taxonomy (term_taxonomy_id bigint primary key, term_id bigint, taxonomy varchar(32));
+        create table shop1_term_relationships (object_id bigint, term_taxonomy_id bigint, primary key (object_id, term_taxonomy_id));
+        create table shop1_wc_product_meta_lookup (product_id bigint primary key, sku varchar(100), min_price decimal(19,4),
+            max_price decimal(19,4), stock_quantity double, stock_status varchar(100));
+        insert into shop1_terms values (1, 'Kitchen', 'kitchen'), (2, 'simple', 'simple');
+        insert into shop1_term_taxonomy values (10, 1, 'product_cat'), (11, 2, 'product_type');"
+        .to_owned()
+        + &each("insert into shop1_posts (ID, post_title, post_content, post_excerpt, post_status, post_type, post_name)
+                values ({n}, '{name}', '<p>{text}</p>', '<ul><li>Handmade</li></ul>', 'publish', 'product', 'p-{n}');
+            insert into shop1_wc_product_meta_lookup values ({n}, 'W-{n}', {price}, {price}, 5, 'instock');
+            insert into shop1_term_relationships values ({n}, 10), ({n}, 11)")
+        + "; insert into shop1_posts (post_title, post_content, post_excerpt, post_status, post_type)
+            values ('Draft', '', '', 'draft', 'product'), ('About', 'Us', '', 'publish', 'page')";
+    let Some((world, url)) = mariadb::world(&shop, "").await else { return };
+    let proposed = is_described(&world, &url, IN_MYSQL).await;
+    assert_contains(&proposed, "table_prefix = \"shop1_\"");
+    assert_contains(
+        world.contents().await.join(" "),
+        "- Handmade\n\nPours without a drip and keeps oolong warm.\n\nCategory: Kitchen",
+    );
+    // The preset polls by the time that WordPress keeps.
+    mariadb::run(
+        &url,
+        "update shop1_posts set post_content = 'New.', post_modified_gmt = utc_timestamp() where ID = 3",
+    )
+    .await;
+    assert_fields(&world.run_json("sync --wait").await, json!({ "changed": 1, "unchanged": 9 }));
+}
+
+#[tokio::test]
+async fn a_magento_shop_is_described_and_answers() {
+    let values = |kind: &str, column: &str| {
+        format!(
+            "create table catalog_product_entity_{kind} (value_id int auto_increment primary key, attribute_id int, store_id int,
+                entity_id int, value {column}, unique key (entity_id, attribute_id, store_id));"
+        )
+    };
+    let shop = "create table eav_entity_type (entity_type_id int primary key, entity_type_code varchar(50));
+        create table eav_attribute (attribute_id int primary key, entity_type_id int, attribute_code varchar(255));
+        create table catalog_product_entity (entity_id int primary key, sku varchar(64), type_id varchar(32),
+            created_at timestamp default current_timestamp, updated_at timestamp default current_timestamp);
+        create table cataloginventory_stock_item (item_id int auto_increment primary key, product_id int, stock_id int,
+            qty decimal(12,4), is_in_stock smallint);
+        insert into eav_entity_type values (3, 'catalog_category'), (4, 'catalog_product');
+        insert into eav_attribute values (1, 3, 'name'), (73, 4, 'name'), (75, 4, 'description'), (76, 4, 'short_description'),
+            (77, 4, 'price'), (97, 4, 'status'), (120, 4, 'url_key');"
+        .to_owned()
+        + &values("int", "int") + &values("varchar", "varchar(255)") + &values("text", "mediumtext") + &values("decimal", "decimal(20,6)")
+        + &each("insert into catalog_product_entity (entity_id, sku, type_id) values ({n}, 'M-{n}', 'simple');
+            insert into catalog_product_entity_int (attribute_id, store_id, entity_id, value) values (97, 0, {n}, 1);
+            insert into catalog_product_entity_varchar (attribute_id, store_id, entity_id, value)
+                values (73, 0, {n}, '{name}'), (73, 2, {n}, 'Anders'), (120, 0, {n}, 'p-{n}');
+            insert into catalog_product_entity_text (attribute_id, store_id, entity_id, value) values (75, 0, {n}, '<p>{text}</p>');
+            insert into catalog_product_entity_decimal (attribute_id, store_id, entity_id, value) values (77, 0, {n}, {price});
+            insert into cataloginventory_stock_item (product_id, stock_id, qty, is_in_stock) values ({n}, 1, 7, 1)")
+        + "; insert into catalog_product_entity (entity_id, sku) values (99, 'off');
+            insert into catalog_product_entity_int (attribute_id, store_id, entity_id, value) values (97, 0, 99, 2)";
+    let Some((world, url)) = mariadb::world(&shop, "").await else { return };
+    let proposed = is_described(&world, &url, IN_MYSQL).await;
+    assert_contains(&proposed, "preset = \"magento\"");
+}
+
+#[tokio::test]
+async fn a_shopify_export_is_described_and_answers() {
+    let header = "Handle,Title,Body (HTML),Vendor,Type,Tags,Published,Option1 Name,Option1 Value,Option2 Name,Option2 Value,\
+                  Option3 Name,Option3 Value,Variant SKU,Variant Price,Image Src\n";
+    let rows = (1..).zip(PRODUCTS).map(|(n, (name, text, price))| {
+        format!("p-{n},{name},\"<p>{text}</p>\",House,Kitchen,,TRUE,Size,Small,,,,,S-{n},{price},\np-{n},,,,,,,,Large,,,,,S-{n}b,199.00,\n")
+    });
+    let world = World::with_files(
+        "select 1",
+        "",
+        &[("export.csv", &(header.to_owned() + &rows.collect::<String>()))],
+    )
+    .await;
+    let proposed = is_described(&world, &world.path("export.csv"), "").await;
+    assert_contains(&proposed, "preset = \"shopify-csv\"");
+    assert_contains(world.contents().await.join(" "), "Small: 34.50\nLarge: 199.00");
+}
+
+#[tokio::test]
+async fn feeds_that_no_preset_knows_are_described_by_their_rows() {
+    let csv = PRODUCTS
+        .iter()
+        .enumerate()
+        .map(|(n, (name, text, price))| format!("{n};{name};<p>{text}</p>;{price}\n"));
+    let csv = "id;name;description;price\n".to_owned() + &csv.collect::<String>();
+    let lines = PRODUCTS.iter().enumerate().map(|(n, (name, text, price))| {
+        json!({ "id": n, "title": name, "body": text, "price": price }).to_string() + "\n"
+    });
+    let lines: String = lines.collect();
+    for (file, feed) in [("feed.csv", &csv), ("feed.jsonl", &lines)] {
+        let world = World::with_files("select 1", "", &[(file, feed)]).await;
+        let proposed = is_described(&world, &world.path(file), "").await;
+        assert_contains(&proposed, "kind = \"feed\"");
+    }
+    let world = empty("create table nothing (x int)").await;
+    world.run_failing(&format!("source discover '{}'", world.shop), 1, "nothing there looks like").await;
+    world.run_failing("source discover ftp://x", 2, "URL must be a database").await;
+}
