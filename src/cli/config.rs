@@ -30,7 +30,7 @@ pub(super) enum Config {
         /// The model server: one of `shopkeeper models list`
         #[arg(long, value_name = "NAME", default_value = "openai")]
         server: String,
-        /// The shop system: woocommerce, magento, prestashop, medusa, saleor, shopify-csv or google-merchant
+        /// The shop system: one of the presets in docs/catalogues.md
         #[arg(long, value_name = "NAME")]
         preset: Option<String>,
     },

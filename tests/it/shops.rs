@@ -243,3 +243,115 @@ async fn feeds_that_no_preset_knows_are_described_by_their_rows() {
     world.run_failing(&format!("source discover '{}'", world.shop), 1, "nothing there looks like").await;
     world.run_failing("source discover ftp://x", 2, "URL must be a database").await;
 }
+
+/// Finds the preset of a shop with one product, a mug for 9.90, and renders it.
+async fn is_known(world: &World, url: &str, place: &str, preset: &str) {
+    let proposed = world.run_ok(&format!("source discover '{url}' --write")).await;
+    assert_contains(proposed, "appended");
+    let settings = fs::read_to_string(world.settings()).unwrap();
+    assert_contains(&settings, &format!("preset = \"{preset}\""));
+    world.write("jobs.toml", &settings.replace("{ env = \"SHOP_DATABASE_URL\" }", place));
+    assert_contains(world.run_ok("config check").await, "is fine: 1 sources");
+    let mug = world.run_json("source preview product").await;
+    assert_fields(&mug, json!({ "title": "Mug", "warnings": [] }));
+    let all = mug.to_string();
+    assert!(all.contains("Of clay.") && all.contains("9.9"), "{preset}: {all}");
+    assert_fields(&world.run_json("sync --wait").await, json!({ "listed": 1, "failed": 0 }));
+}
+
+#[tokio::test]
+async fn shops_on_postgresql_are_known_by_their_tables() {
+    for (preset, shop) in [
+        (
+            "oscar",
+            "create table catalogue_productclass (id int primary key, name text);
+            create table catalogue_product (id int primary key, title text, slug text, description text, upc text,
+                is_public boolean, structure text, date_updated timestamptz default now());
+            create table partner_stockrecord (id int primary key, product_id int, price numeric(12, 2), price_currency text,
+                num_in_stock int);
+            insert into catalogue_product values (1, 'Mug', 'mug', '<p>Of clay.</p>', '42', true, 'standalone'),
+                (2, 'Hidden', 'h', '', null, false, 'standalone'), (3, 'Size', 's', '', null, true, 'child');
+            insert into partner_stockrecord values (1, 1, 9.90, 'EUR', 3)",
+        ),
+        (
+            "spree",
+            "create table spree_products (id int primary key, name text, description text, slug text, available_on timestamp,
+                deleted_at timestamp, updated_at timestamp not null default now());
+            create table spree_variants (id int primary key, product_id int, sku text, is_master boolean, deleted_at timestamp);
+            create table spree_prices (id int primary key, variant_id int, amount numeric(10, 2), currency text, deleted_at timestamp);
+            insert into spree_products values (1, 'Mug', 'Of clay.', 'mug', '2020-01-01', null), (2, 'Gone', '', 'g', '2020-01-01', now());
+            insert into spree_variants values (1, 1, 'm', true), (2, 1, 'm-2', false);
+            insert into spree_prices values (1, 1, 9.90, 'USD')",
+        ),
+        (
+            "vendure",
+            "create table product (id int primary key, enabled boolean, \"deletedAt\" timestamp, \"updatedAt\" timestamp default now());
+            create table product_translation (id int primary key, \"baseId\" int, \"languageCode\" text, name text, slug text,
+                description text);
+            create table product_variant (id int primary key, sku text, \"productId\" int, \"deletedAt\" timestamp);
+            create table product_variant_translation (id int primary key, \"baseId\" int, \"languageCode\" text, name text);
+            create table product_variant_price (id int primary key, \"variantId\" int, price int, \"currencyCode\" text);
+            insert into product values (1, true), (2, false);
+            insert into product_translation values (1, 1, 'en', 'Mug', 'mug', '<p>Of clay.</p>'), (2, 1, 'de', 'Tasse', 't', ''),
+                (3, 2, 'en', 'Off', 'o', '');
+            insert into product_variant values (1, 'm', 1); insert into product_variant_translation values (1, 1, 'en', 'Mug, red');
+            insert into product_variant_price values (1, 1, 990, 'USD')",
+        ),
+        (
+            "odoo",
+            "create table ir_model_fields (id int primary key, name text);
+            create table product_template (id int primary key, name jsonb, description_sale jsonb, list_price numeric, active boolean,
+                sale_ok boolean, write_date timestamp default now());
+            create table product_product (id int primary key, product_tmpl_id int, default_code text, active boolean);
+            insert into product_template values (1, '{\"en_US\": \"Mug\"}', '{\"en_US\": \"Of clay.\"}', 9.90, true, true),
+                (2, '{\"en_US\": \"Part\"}', null, 1, true, false);
+            insert into product_product values (1, 1, 'm', true)",
+        ),
+    ] {
+        let world = empty(shop).await;
+        is_known(&world, &world.shop, IN_POSTGRES, preset).await;
+    }
+}
+
+#[tokio::test]
+async fn shops_on_mysql_are_known_by_their_tables() {
+    for (preset, shop) in [
+        (
+            "prestashop",
+            "create table ps_product (id_product int primary key, reference varchar(64));
+            create table ps_product_shop (id_product int, id_shop int, price decimal(20, 6), active tinyint(1), date_upd datetime);
+            create table ps_product_lang (id_product int, id_shop int, id_lang int, name varchar(128), description text,
+                description_short text, link_rewrite varchar(128));
+            create table ps_stock_available (id_product int, id_product_attribute int, id_shop int, quantity int);
+            insert into ps_product values (1, 'm'), (2, 'off');
+            insert into ps_product_shop values (1, 1, 9.90, 1, now()), (2, 1, 1, 0, now());
+            insert into ps_product_lang values (1, 1, 1, 'Mug', '<p>Of clay.</p>', '', 'mug'), (1, 1, 2, 'Tasse', '', '', 't');
+            insert into ps_stock_available values (1, 0, 1, 3)",
+        ),
+        (
+            "opencart",
+            "create table oc_product (product_id int primary key, model varchar(64), sku varchar(64), price decimal(15, 4),
+                quantity int, status tinyint(1), date_modified datetime);
+            create table oc_product_description (product_id int, language_id int, name varchar(255), description text);
+            create table oc_product_to_store (product_id int, store_id int);
+            insert into oc_product values (1, 'M', 'm', 9.90, 3, 1, now()), (2, 'O', 'o', 1, 0, 0, now());
+            insert into oc_product_description values (1, 1, 'Mug', '&lt;p&gt;Of clay.&lt;/p&gt;'), (2, 1, 'Off', '')",
+        ),
+        (
+            "shopware",
+            "create table sales_channel (id binary(16) primary key); create table product_visibility (id binary(16) primary key);
+            create table product (id binary(16), version_id binary(16), parent_id binary(16), product_number varchar(64),
+                active tinyint(1), available_stock int, price json, created_at datetime(3), updated_at datetime(3),
+                primary key (id, version_id));
+            create table product_translation (product_id binary(16), product_version_id binary(16), language_id binary(16),
+                name varchar(255), description mediumtext);
+            insert into product values (x'0123456789abcdef0123456789abcdef', x'0fa91ce3e96a4bc2be4bd9ce752c3425', null, 'SW1', 1, 3,
+                '{\"cb7d2554b0ce847cd82f3ac9bd1c0dfca\": {\"net\": 8.32, \"gross\": 9.90}}', now(), null);
+            insert into product_translation values (x'0123456789abcdef0123456789abcdef', x'0fa91ce3e96a4bc2be4bd9ce752c3425',
+                x'2fbb5fe2e29a4d70aa5854ce7ce3e20b', 'Mug', '<p>Of clay.</p>')",
+        ),
+    ] {
+        let Some((world, url)) = mariadb::world(shop, "").await else { return };
+        is_known(&world, &url, IN_MYSQL, preset).await;
+    }
+}
