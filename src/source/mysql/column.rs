@@ -48,6 +48,14 @@ impl ColumnKind {
         }
     }
 
+    /// The expression of a length that decides that of the value's text.
+    pub(super) fn length(self, column: &str) -> String {
+        match self {
+            Self::Text | Self::LongText | Self::Bytes => format!("length({column})"),
+            _ => format!("length({})", self.as_text(column)),
+        }
+    }
+
     /// The JSON of a value that was written as text.
     pub(super) fn json(self, text: &str) -> Box<RawValue> {
         let looks_like = |begins: &[char]| text.trim_start().starts_with(begins);

@@ -64,6 +64,8 @@ pub(super) async fn snapshot(settings: &Settings) -> CatalogueResult<Snapshot> {
     let mut connection = connect(&settings.url).await.map_err(fail)?;
     limit_statements(&mut connection, LISTING_TIMEOUT).await.map_err(fail)?;
     for statement in [
+        // A million keys and hashes are sorted in a few parts.
+        "set session sort_buffer_size = 33554432",
         "set transaction isolation level repeatable read",
         "start transaction with consistent snapshot, read only",
     ] {

@@ -66,9 +66,11 @@ impl Statements {
     ) -> Self {
         let relation = as_row(&settings.relation);
         let texts: Vec<_> = columns.iter().map(text).collect();
-        // `quote` tells a null from every text, and texts from each other.
-        let quoted: Vec<_> = texts.iter().map(|text| format!("quote({text})")).collect();
-        let hash = format!("md5(concat_ws(',', '{seed}', {}))", quoted.join(", "));
+        // The lengths tell a null from every text, and where each text ends. `concat_ws` passes over nulls.
+        let lengths = columns.iter().map(|(name, kind)| kind.length(&format!("row_.{}", quote(name))));
+        let parts: Vec<_> =
+            lengths.map(|length| format!("ifnull({length}, 'n')")).chain(texts.clone()).collect();
+        let hash = format!("md5(concat_ws(',', '{seed}', {}))", parts.join(", "));
         let key_text = match &*key {
             [column] => text(column),
             columns => {
