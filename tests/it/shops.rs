@@ -298,6 +298,21 @@ async fn shops_on_postgresql_are_known_by_their_tables() {
             insert into product_variant_price values (1, 1, 990, 'USD')",
         ),
         (
+            "saleor",
+            "create table product_category (id int primary key, name text);
+            create table product_product (id int primary key, name text, description_plaintext text, slug text, category_id int,
+                updated_at timestamptz default now());
+            create table product_productvariant (id int primary key, name text, sku text, product_id int, sort_order int);
+            create table product_productvariantchannellisting (id int primary key, variant_id int, price_amount numeric(20, 3),
+                currency text);
+            create table product_productchannellisting (id int primary key, product_id int, is_published boolean);
+            insert into product_category values (1, 'Kitchen');
+            insert into product_product values (1, 'Mug', 'Of clay.', 'mug', 1), (2, 'Draft', '', 'd', null);
+            insert into product_productvariant values (1, 'Red', 'm', 1, 0);
+            insert into product_productvariantchannellisting values (1, 1, 9.900, 'USD');
+            insert into product_productchannellisting values (1, 1, true), (2, 2, false)",
+        ),
+        (
             "odoo",
             "create table ir_model_fields (id int primary key, name text);
             create table product_template (id int primary key, name jsonb, description_sale jsonb, list_price numeric, active boolean,
