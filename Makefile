@@ -34,7 +34,7 @@ PG_BIN ?= $(patsubst /usr/share/postgresql/%/extension/vector.control,/usr/lib/p
 	$(lastword $(sort $(wildcard /usr/share/postgresql/*/extension/vector.control))))
 bench:
 	$(CARGO) bench --locked --features bench-peers --bench queue -- $(addprefix --pg-bin ,$(PG_BIN)) $(ARGS)
-	$(CARGO) bench --locked --features bench-peers --bench sync --bench answers --bench growth -- $(ARGS)
+	$(CARGO) bench --locked --features bench-peers --bench sync --bench answers --bench growth --bench console -- $(ARGS)
 
 # Runs each benchmark for seconds, so that none of them breaks unnoticed. Its figures say nothing.
 bench-smoke: BENCH = $(CARGO) bench --locked --profile dev --features embedded --bench
@@ -43,14 +43,18 @@ bench-smoke:
 	$(BENCH) sync -- --rounds 1 --products 100 --rows 1000 --dimensions 64
 	$(BENCH) answers -- --chunks 1200 --dimensions 64 --questions 20 --sessions 2
 	$(BENCH) growth -- --few 100 --many 1000 --turns 10 --text-bytes 2000
+	$(BENCH) console -- --documents 1000 --jobs 1000 --answers 1000 --turns 2
 
-# Fuzzes each reader of other people's bytes for FUZZ_SECONDS. Needs cargo-fuzz (cargo install cargo-fuzz). What it finds
-# to be new in coverage is minimized into fuzz/corpus, which the tests read.
+# Fuzzes each reader of other people's bytes for FUZZ_SECONDS. Needs cargo-fuzz (cargo install cargo-fuzz). What covers more
+# than the inputs before it is packed into fuzz/corpus, which the tests read.
 FUZZ_SECONDS ?= 600
+FUZZ = RUSTC_BOOTSTRAP=1 SQLX_OFFLINE=true $(CARGO) fuzz run
 fuzz:
 	for target in csv json xml html; do \
-		RUSTC_BOOTSTRAP=1 SQLX_OFFLINE=true $(CARGO) fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 && \
-		RUSTC_BOOTSTRAP=1 SQLX_OFFLINE=true $(CARGO) fuzz cmin $$target || exit 1; \
+		python3 -m zipfile -e fuzz/corpus/$$target.zip fuzz/corpus && mkdir -p fuzz/merged/$$target && \
+		$(FUZZ) $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 && \
+		$(FUZZ) $$target fuzz/merged/$$target fuzz/corpus/$$target -- -set_cover_merge=1 && \
+		(cd fuzz/merged && python3 -m zipfile -c ../corpus/$$target.zip $$target/) || exit 1; \
 	done
 
 # A Debian package with the units, completions and manual pages, whose path is printed. Needs cargo-deb

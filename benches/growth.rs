@@ -109,6 +109,7 @@ fn cutting(bytes: usize) -> impl Iterator<Item = Comparison> {
         overlap: 50,
         max_input_tokens: 8192,
         form,
+        reserved: 0,
     };
     chunking.chunks(&document("to build the tokenizer".to_owned()));
     SCRIPTS.into_iter().map(move |(name, script)| {
@@ -129,7 +130,7 @@ fn cutting(bytes: usize) -> impl Iterator<Item = Comparison> {
 fn document(text: String) -> Document {
     let (key, title) = ("1".to_owned(), String::new());
     let metadata = RawValue::NULL.to_owned();
-    Document { key, title, text, link: None, sku: None, metadata, row_hash: 0 }
+    Document { key, title, text, link: None, sku: None, group: None, metadata, row_hash: 0 }
 }
 
 /// A database with so many rows in each table.

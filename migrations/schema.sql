@@ -43,25 +43,35 @@ create table shopkeeper.answer (
     created_at timestamp with time zone not null default now(),
     started_at timestamp with time zone,
     completed_at timestamp with time zone,
+    answered_by text,
+    reply_to uuid,
+    doubt jsonb,
+    outdated jsonb,
+    constraints jsonb not null default '[]'::jsonb,
     constraint answer_pkey PRIMARY KEY (id),
     constraint answer_client_idempotency_key_key UNIQUE (client, idempotency_key),
     constraint answer_escalation_reason_check CHECK (escalation_reason = ANY (ARRAY['low_confidence'::text, 'no_passages'::text, 'ungrounded'::text, 'asked_for_human'::text, 'failed'::text, 'paused'::text])),
     constraint answer_incomplete_reason_check CHECK (incomplete_reason = ANY (ARRAY['max_tokens'::text, 'content_filter'::text])),
-    constraint answer_outcome_check CHECK (outcome = ANY (ARRAY['answered'::text, 'no_answer'::text, 'human_owned'::text, 'superseded'::text, 'fallback'::text])),
+    constraint answer_outcome_check CHECK (outcome = ANY (ARRAY['answered'::text, 'no_answer'::text, 'human_owned'::text, 'superseded'::text, 'fallback'::text, 'human'::text])),
     constraint answer_question_check CHECK (question <> ''::text),
     constraint answer_status_check CHECK (status = ANY (ARRAY['queued'::text, 'in_progress'::text, 'completed'::text, 'incomplete'::text, 'failed'::text, 'cancelled'::text, 'expired'::text]))
 );
 CREATE INDEX answer_any_session ON shopkeeper.answer USING btree (session_id, seq) WHERE (session_id IS NOT NULL);
 CREATE INDEX answer_cancel_at ON shopkeeper.answer USING btree (cancel_at) WHERE (status = ANY (ARRAY['queued'::text, 'in_progress'::text]));
+CREATE INDEX answer_cited ON shopkeeper.answer USING gin (jsonb_path_query_array(sources, '$[*]?(@."cited" == true)."key"'::jsonpath) jsonb_path_ops) WHERE (completed_at IS NOT NULL);
 CREATE INDEX answer_client_seq ON shopkeeper.answer USING btree (client, seq);
 CREATE INDEX answer_created ON shopkeeper.answer USING btree (created_at);
 CREATE INDEX answer_customer ON shopkeeper.answer USING btree (client, customer_id) WHERE (customer_id IS NOT NULL);
 CREATE INDEX answer_open ON shopkeeper.answer USING btree (client, session_id) WHERE (status = ANY (ARRAY['queued'::text, 'in_progress'::text]));
+CREATE INDEX answer_outcome ON shopkeeper.answer USING btree (outcome, seq) WHERE (outcome IS NOT NULL);
+CREATE INDEX answer_outdated ON shopkeeper.answer USING btree (seq) WHERE (outdated IS NOT NULL);
+CREATE INDEX answer_reply ON shopkeeper.answer USING btree (reply_to) WHERE (reply_to IS NOT NULL);
 CREATE INDEX answer_seq ON shopkeeper.answer USING btree (seq);
 CREATE INDEX answer_session ON shopkeeper.answer USING btree (client, session_id, seq) WHERE (session_id IS NOT NULL);
 CREATE INDEX answer_start_before ON shopkeeper.answer USING btree (start_before) WHERE (status = 'queued'::text);
 CREATE INDEX answer_unanswered ON shopkeeper.answer USING btree (status, seq) WHERE (status = ANY (ARRAY['incomplete'::text, 'failed'::text, 'cancelled'::text, 'expired'::text]));
-CREATE TRIGGER check_asked_names BEFORE INSERT ON shopkeeper.answer FOR EACH ROW WHEN ((new.request ?| ARRAY['sources'::text, 'webhook'::text])) EXECUTE FUNCTION shopkeeper.check_asked_names();
+CREATE INDEX answer_words ON shopkeeper.answer USING gin (to_tsvector('simple'::regconfig, question)) WHERE (completed_at IS NOT NULL);
+CREATE TRIGGER check_asked_names BEFORE INSERT ON shopkeeper.answer FOR EACH ROW WHEN (((new.request ?| ARRAY['sources'::text, 'webhook'::text]) AND (new.reply_to IS NULL))) EXECUTE FUNCTION shopkeeper.check_asked_names();
 CREATE TRIGGER settled AFTER INSERT OR UPDATE OF status, needs_escalation ON shopkeeper.answer FOR EACH ROW EXECUTE FUNCTION shopkeeper.settled();
 comment on table shopkeeper.answer is 'One row for each question that was accepted.';
 comment on column shopkeeper.answer.seq is 'The order in which questions were accepted.';
@@ -70,6 +80,11 @@ comment on column shopkeeper.answer.fence is 'The claim that works on the questi
 comment on column shopkeeper.answer.draft is 'The reply of the model if it was withheld, for the human who takes over.';
 comment on column shopkeeper.answer.start_before is 'When the question expires unless work on it has begun.';
 comment on column shopkeeper.answer.cancel_at is 'When the question is cancelled unless it is settled.';
+comment on column shopkeeper.answer.answered_by is 'The human who wrote the answer; null if none did.';
+comment on column shopkeeper.answer.reply_to is 'With a human''s answer: the escalated question that it answers.';
+comment on column shopkeeper.answer.doubt is 'How likely a human is needed, and the signals that say so.';
+comment on column shopkeeper.answer.outdated is 'What changed after the answer was given: at, source, key, changed. Null unless a cited document has changed.';
+comment on column shopkeeper.answer.constraints is 'What the question states: words, field and condition of each.';
 
 create table shopkeeper.answer_event (
     answer_id uuid not null,
@@ -82,6 +97,37 @@ create table shopkeeper.answer_event (
 );
 comment on table shopkeeper.answer_event is 'What watchers of an answer are told while it is made. Events are kept for an hour after the answer has ended.';
 comment on column shopkeeper.answer_event.n is '10000 times the fence of the job, plus the number of the event within the run.';
+
+create table shopkeeper.answer_watch (
+    answer_id uuid not null,
+    source text collate "C" not null,
+    key text collate "C" not null,
+    metadata jsonb not null,
+    version integer not null,
+    fingerprint bytea,
+    until timestamp with time zone not null,
+    constraint answer_watch_pkey PRIMARY KEY (answer_id, source, key),
+    constraint answer_watch_answer_id_fkey FOREIGN KEY (answer_id) REFERENCES shopkeeper.answer(id) ON DELETE CASCADE
+);
+CREATE INDEX answer_watch_document ON shopkeeper.answer_watch USING btree (source, key);
+CREATE INDEX answer_watch_until ON shopkeeper.answer_watch USING btree (until);
+comment on table shopkeeper.answer_watch is 'Documents that recent answers cite, as these answers knew them.';
+comment on column shopkeeper.answer_watch.fingerprint is 'Of the text in that index version; null if the text had changed before the answer was given.';
+
+create table shopkeeper.audit (
+    id bigint generated always as identity not null,
+    at timestamp with time zone not null default now(),
+    actor text not null,
+    action text not null,
+    target text not null default ''::text,
+    number bigint not null default 1,
+    constraint audit_pkey PRIMARY KEY (id)
+);
+CREATE INDEX audit_at ON shopkeeper.audit USING btree (at);
+comment on table shopkeeper.audit is 'What was done in the console.';
+comment on column shopkeeper.audit.actor is 'The client of the token; `local` without one.';
+comment on column shopkeeper.audit.target is 'What it was done to: a name, an id, or the filter of a bulk action.';
+comment on column shopkeeper.audit.number is 'How many rows it applied to.';
 
 create table shopkeeper.budget_wait (
     worker text not null,
@@ -97,6 +143,33 @@ comment on table shopkeeper.budget_wait is 'Running jobs that wait in their slot
 comment on column shopkeeper.budget_wait.since is 'When the daemon first reported the wait without a gap since.';
 comment on column shopkeeper.budget_wait.seen_at is 'When the daemon last reported the wait. An old report no longer counts.';
 
+create table shopkeeper.bulk_action (
+    id uuid not null,
+    action text not null,
+    filter jsonb not null,
+    until timestamp with time zone not null,
+    last_id bigint not null,
+    snapshot text not null,
+    counted bigint not null,
+    done bigint not null default 0,
+    place_at timestamp with time zone,
+    place_id bigint,
+    state text not null default 'running'::text,
+    actor text not null,
+    created_at timestamp with time zone not null default now(),
+    ended_at timestamp with time zone,
+    constraint bulk_action_pkey PRIMARY KEY (id),
+    constraint bulk_action_action_check CHECK (action = ANY (ARRAY['retry'::text, 'cancel'::text, 'discard'::text])),
+    constraint bulk_action_state_check CHECK (state = ANY (ARRAY['running'::text, 'done'::text, 'cancelled'::text]))
+);
+CREATE INDEX bulk_action_created ON shopkeeper.bulk_action USING btree (created_at);
+comment on table shopkeeper.bulk_action is 'Actions on all jobs that matched a filter when they were counted.';
+comment on column shopkeeper.bulk_action.until is 'Jobs that ended later are left alone.';
+comment on column shopkeeper.bulk_action.last_id is 'Jobs that were enqueued later are left alone.';
+comment on column shopkeeper.bulk_action.snapshot is 'What was committed when they were counted. A waiting job that was changed later is left alone.';
+comment on column shopkeeper.bulk_action.counted is 'The number of jobs that matched.';
+comment on column shopkeeper.bulk_action.place_at is 'How far it has come, in the order of the jobs.';
+
 create table shopkeeper.chunk (
     version integer not null,
     source text collate "C" not null,
@@ -109,11 +182,32 @@ create table shopkeeper.chunk (
     created_at timestamp with time zone not null default now(),
     constraint chunk_pkey PRIMARY KEY (version, source, key, input_hash)
 ) partition by list (version);
+CREATE INDEX chunk_created ON ONLY shopkeeper.chunk USING brin (created_at);
 CREATE INDEX chunk_input ON ONLY shopkeeper.chunk USING btree (input_hash);
 comment on table shopkeeper.chunk is 'Parts of documents with their vectors, one partition for each index version.';
 comment on column shopkeeper.chunk.ordinal is 'The position in the document, from 1.';
 comment on column shopkeeper.chunk.input_hash is 'The hash of the embedded input. A chunk that is already in the index is not embedded again.';
 comment on column shopkeeper.chunk.tokens is 'The number of tokens of the embedded input: the title, then the content.';
+
+create table shopkeeper.console_key (
+    only_one boolean not null default true,
+    key bytea not null default sha256((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))),
+    constraint console_key_pkey PRIMARY KEY (only_one),
+    constraint console_key_only_one_check CHECK (only_one)
+);
+comment on table shopkeeper.console_key is 'The key with which all daemons sign the forms of the console. Deleting the row voids the forms that are open.';
+
+create table shopkeeper.console_session (
+    hash bytea not null,
+    token uuid not null,
+    created_at timestamp with time zone not null default now(),
+    expires_at timestamp with time zone not null,
+    constraint console_session_pkey PRIMARY KEY (hash),
+    constraint console_session_token_fkey FOREIGN KEY (token) REFERENCES shopkeeper.token(id) ON DELETE CASCADE
+);
+CREATE INDEX console_session_expires ON shopkeeper.console_session USING btree (expires_at);
+CREATE INDEX console_session_token ON shopkeeper.console_session USING btree (token);
+comment on table shopkeeper.console_session is 'Logins to the console. Only hashes of their cookies are stored. A login ends with its token.';
 
 create table shopkeeper.delivery (
     id uuid not null default gen_random_uuid(),
@@ -138,6 +232,17 @@ comment on table shopkeeper.delivery is 'Messages to webhooks. They are written 
 comment on column shopkeeper.delivery.id is 'The webhook-id, by which a receiver recognises a repeated message.';
 comment on column shopkeeper.delivery.code is 'The status code of the receiver''s last response.';
 
+create table shopkeeper.discarded_job (
+    id bigint not null,
+    job jsonb not null,
+    bulk_action uuid,
+    discarded_at timestamp with time zone not null default now(),
+    constraint discarded_job_pkey PRIMARY KEY (id)
+);
+CREATE INDEX discarded_job_action ON shopkeeper.discarded_job USING btree (bulk_action) WHERE (bulk_action IS NOT NULL);
+CREATE INDEX discarded_job_at ON shopkeeper.discarded_job USING btree (discarded_at);
+comment on table shopkeeper.discarded_job is 'Dead jobs that an operator deleted. They can be restored for an hour.';
+
 create table shopkeeper.document (
     source text collate "C" not null,
     key text collate "C" not null,
@@ -148,14 +253,18 @@ create table shopkeeper.document (
     sku text,
     metadata jsonb not null default '{}'::jsonb,
     changed_at timestamp with time zone not null default now(),
+    family text,
     constraint document_pkey PRIMARY KEY (source, key)
 ) with (fillfactor=80);
+CREATE INDEX document_family ON shopkeeper.document USING btree (source, family, key) WHERE (family IS NOT NULL);
 CREATE INDEX document_metadata ON shopkeeper.document USING gin (metadata jsonb_path_ops) WHERE (metadata <> '{}'::jsonb);
 CREATE INDEX document_sku ON shopkeeper.document USING btree (upper(regexp_replace(sku, '[^A-Za-z0-9]'::text, ''::text, 'g'::text))) WHERE (sku IS NOT NULL);
+CREATE INDEX document_words ON shopkeeper.document USING gin (to_tsvector('simple'::regconfig, title));
 comment on table shopkeeper.document is 'The state of the sources: one row for each document.';
 comment on column shopkeeper.document.revision is 'Raised by each change that was noticed.';
 comment on column shopkeeper.document.row_hash is 'The hash of the row when it was last listed; 0 if another row was read since; null once the document may be removed.';
 comment on column shopkeeper.document.changed_at is 'When the revision was last raised.';
+comment on column shopkeeper.document.family is 'What the variants of one product share; null if it has none.';
 
 create table shopkeeper.document_index (
     version integer not null,
@@ -196,8 +305,10 @@ create table shopkeeper.escalation (
     status text not null default 'open'::text,
     created_at timestamp with time zone not null default now(),
     acked_at timestamp with time zone,
+    claimed_by text,
+    resolved_at timestamp with time zone,
     constraint escalation_pkey PRIMARY KEY (id),
-    constraint escalation_status_check CHECK (status = ANY (ARRAY['open'::text, 'acknowledged'::text])),
+    constraint escalation_status_check CHECK (status = ANY (ARRAY['open'::text, 'acknowledged'::text, 'resolved'::text])),
     constraint escalation_answer_id_fkey FOREIGN KEY (answer_id) REFERENCES shopkeeper.answer(id) ON DELETE CASCADE
 );
 CREATE INDEX escalation_answer ON shopkeeper.escalation USING btree (answer_id);
@@ -207,6 +318,20 @@ CREATE UNIQUE INDEX escalation_session ON shopkeeper.escalation USING btree (cli
 CREATE INDEX escalation_status ON shopkeeper.escalation USING btree (status, created_at, id);
 CREATE TRIGGER open_once BEFORE INSERT ON shopkeeper.escalation FOR EACH ROW EXECUTE FUNCTION shopkeeper.open_once();
 comment on table shopkeeper.escalation is 'Questions that a human is asked to look at. A session has at most one that is open.';
+comment on column shopkeeper.escalation.claimed_by is 'The human who took it; null if that is not known.';
+comment on column shopkeeper.escalation.resolved_at is 'When a human answered it, or gave the session back.';
+
+create table shopkeeper.faq_draft (
+    id uuid not null default gen_random_uuid(),
+    question text not null,
+    answer text not null default ''::text,
+    actor text not null,
+    created_at timestamp with time zone not null default now(),
+    constraint faq_draft_pkey PRIMARY KEY (id),
+    constraint faq_draft_question_check CHECK (question <> ''::text)
+);
+CREATE INDEX faq_draft_created ON shopkeeper.faq_draft USING btree (created_at);
+comment on table shopkeeper.faq_draft is 'Drafts of answers for the shop''s own list of questions, which is never written to.';
 
 create table shopkeeper.feedback (
     answer_id uuid not null,
@@ -219,6 +344,32 @@ create table shopkeeper.feedback (
 );
 comment on table shopkeeper.feedback is 'What customers think of answers. The last rating replaces the earlier ones.';
 
+create table shopkeeper.golden_question (
+    id uuid not null default gen_random_uuid(),
+    question text not null,
+    expected jsonb not null,
+    actor text not null,
+    created_at timestamp with time zone not null default now(),
+    constraint golden_question_pkey PRIMARY KEY (id),
+    constraint golden_question_question_check CHECK (question <> ''::text)
+);
+CREATE INDEX golden_question_created ON shopkeeper.golden_question USING btree (created_at);
+comment on table shopkeeper.golden_question is 'Questions with the documents that answer them, for evaluation.';
+comment on column shopkeeper.golden_question.expected is 'The documents that answer it, as [{"source", "key"}]; empty if it must be refused.';
+
+create table shopkeeper.handover_fit (
+    id integer generated always as identity not null,
+    version integer not null,
+    fit jsonb not null,
+    figures jsonb not null,
+    created_at timestamp with time zone not null default now(),
+    constraint handover_fit_pkey PRIMARY KEY (id),
+    constraint handover_fit_version_fkey FOREIGN KEY (version) REFERENCES shopkeeper.index_version(id) ON DELETE CASCADE
+);
+CREATE INDEX handover_fit_version ON shopkeeper.handover_fit USING btree (version, id);
+comment on table shopkeeper.handover_fit is 'Fitted models of when a human is needed, by index version. The newest of a version decides.';
+comment on column shopkeeper.handover_fit.figures is 'How well it does on the questions of its calibration.';
+
 create table shopkeeper.index_version (
     id integer generated always as identity not null,
     model text not null,
@@ -228,6 +379,7 @@ create table shopkeeper.index_version (
     active_at timestamp with time zone,
     hnsw_deleted bigint,
     document_form jsonb not null default '{"prefix": "", "extra_body": {}}'::jsonb,
+    evaluation jsonb,
     constraint index_version_pkey PRIMARY KEY (id),
     constraint index_version_model_dimensions_key UNIQUE (model, dimensions),
     constraint index_version_dimensions_check CHECK (dimensions >= 1 AND dimensions <= 4000),
@@ -239,6 +391,7 @@ comment on column shopkeeper.index_version.state is 'building: is being filled. 
 comment on column shopkeeper.index_version.active_at is 'When the version last became the active one.';
 comment on column shopkeeper.index_version.hnsw_deleted is 'The number of deleted chunks that PostgreSQL had counted when the HNSW index was built. Each later one is a dead node of its graph.';
 comment on column shopkeeper.index_version.document_form is 'What is put before each document, and merged into its request, for models that tell documents from questions.';
+comment on column shopkeeper.index_version.evaluation is 'The figures of its last evaluation: golden set, time, questions, hit_at_5, mrr and the others.';
 
 create table shopkeeper.job (
     id bigint generated always as identity not null,
@@ -312,16 +465,21 @@ create table shopkeeper.job_history (
     run_at timestamp with time zone not null,
     started_at timestamp with time zone,
     finished_at timestamp with time zone not null default now(),
+    error_class text default md5(regexp_replace("left"(error, 1000), '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9]+'::text, '#'::text, 'gi'::text)),
     constraint job_history_outcome_check CHECK (outcome = ANY (ARRAY['done'::text, 'cancelled'::text, 'dead'::text]))
 );
+CREATE INDEX job_history_cancelled ON shopkeeper.job_history USING btree (finished_at, id) WHERE (outcome = 'cancelled'::text);
 CREATE INDEX job_history_dead ON shopkeeper.job_history USING btree (kind, finished_at) WHERE (outcome = 'dead'::text);
 CREATE INDEX job_history_dead_document ON shopkeeper.job_history USING btree (key) WHERE ((outcome = 'dead'::text) AND (kind = 'refresh_document'::text));
+CREATE INDEX job_history_dead_newest ON shopkeeper.job_history USING btree (finished_at, id) WHERE (outcome = 'dead'::text);
+CREATE INDEX job_history_error ON shopkeeper.job_history USING btree (error_class, finished_at, id) WHERE (outcome = 'dead'::text);
 CREATE INDEX job_history_finished ON shopkeeper.job_history USING btree (finished_at);
 CREATE INDEX job_history_id ON shopkeeper.job_history USING btree (id);
 CREATE INDEX job_history_key ON shopkeeper.job_history USING btree (key) WHERE (kind = ANY (ARRAY['answer_question'::text, 'deliver_webhook'::text]));
 comment on table shopkeeper.job_history is 'Finished jobs: done, cancelled, or dead with the error that ended them.';
 comment on column shopkeeper.job_history.rejected_by is 'The model server that will never accept what a dead job asked. Null if something else ended the job.';
 comment on column shopkeeper.job_history.started_at is 'When the last attempt was claimed.';
+comment on column shopkeeper.job_history.error_class is 'A hash of the error without its numbers and ids: equal for jobs that failed for the same reason.';
 
 create table shopkeeper.migration (
     version bigint not null,
@@ -410,6 +568,7 @@ create table shopkeeper.session (
 CREATE INDEX session_active ON shopkeeper.session USING btree (active_at);
 CREATE INDEX session_any_client ON shopkeeper.session USING btree (id);
 CREATE INDEX session_customer ON shopkeeper.session USING btree (client, customer_id) WHERE (customer_id IS NOT NULL);
+CREATE INDEX session_of_humans ON shopkeeper.session USING btree (active_at) WHERE (owner = 'human'::text);
 comment on table shopkeeper.session is 'Conversations. Adding a question to one locks its row, so that its questions have one order.';
 comment on column shopkeeper.session.owner is 'Who answers. While a human does, questions are stored and not answered.';
 
@@ -427,6 +586,7 @@ create table shopkeeper.source (
     sync_error text,
     set_aside bigint not null default 0,
     set_aside_rows jsonb,
+    answers_compared_at timestamp with time zone,
     constraint source_pkey PRIMARY KEY (name)
 );
 comment on table shopkeeper.source is 'One row for each source that a daemon has seen.';
@@ -440,6 +600,7 @@ comment on column shopkeeper.source.withheld_at is 'When removals began to wait.
 comment on column shopkeeper.source.sync_error is 'Why the last listing failed; null after one that did not.';
 comment on column shopkeeper.source.set_aside is 'Rows of the last listing that cannot become documents.';
 comment on column shopkeeper.source.set_aside_rows is 'The first of these rows: their places in the source, keys and reasons.';
+comment on column shopkeeper.source.answers_compared_at is 'When recent answers were last compared with its documents.';
 
 create table shopkeeper.stop (
     is_stopped boolean not null default true,
@@ -472,6 +633,19 @@ comment on column shopkeeper.token.client is 'The service that holds the token. 
 comment on column shopkeeper.token.sources is 'The sources that the token may search; null means all.';
 comment on column shopkeeper.token.session_id is 'The only session of a browser''s token.';
 comment on column shopkeeper.token.customer_id is 'The customer of every question asked with a browser''s token.';
+
+create table shopkeeper.unanswered (
+    answer_id uuid not null,
+    version integer not null,
+    embedding public.halfvec not null,
+    created_at timestamp with time zone not null default now(),
+    dismissed_at timestamp with time zone,
+    constraint unanswered_pkey PRIMARY KEY (answer_id),
+    constraint unanswered_answer_id_fkey FOREIGN KEY (answer_id) REFERENCES shopkeeper.answer(id) ON DELETE CASCADE
+);
+CREATE INDEX unanswered_open ON shopkeeper.unanswered USING btree (version, created_at) WHERE (dismissed_at IS NULL);
+comment on table shopkeeper.unanswered is 'The vectors of questions that found nothing or were refused. They are erased with their questions.';
+comment on column shopkeeper.unanswered.version is 'The index version whose model made the vector.';
 
 create table shopkeeper.usage (
     day date not null default ((now() AT TIME ZONE 'UTC'::text))::date,
@@ -518,7 +692,12 @@ create view shopkeeper.answers (
     metadata jsonb,
     created_at timestamp with time zone,
     started_at timestamp with time zone,
-    completed_at timestamp with time zone
+    completed_at timestamp with time zone,
+    answered_by text,
+    reply_to uuid,
+    doubt jsonb,
+    outdated jsonb,
+    constraints jsonb
 ) with (security_barrier=true);
 comment on view shopkeeper.answers is 'The answers of the client that reads them. Members of the role that owns the schema see all.';
 
@@ -624,6 +803,11 @@ create function shopkeeper.claim(kind text, jobs bigint, shared boolean, lone bi
     set search_path = pg_catalog, pg_temp;
 comment on function shopkeeper.claim(text,bigint,boolean,bigint,text,interval,integer) is 'Claims due jobs of a kind for a worker.';
 
+create function shopkeeper.claim_escalation(escalation uuid, human text) returns boolean
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp;
+comment on function shopkeeper.claim_escalation(uuid,text) is 'Takes an escalation for a human; false if it is resolved or another''s.';
+
 create function shopkeeper.claimed_by(kind text, worker text, jobs bigint, OUT id bigint, OUT fence bigint) returns SETOF record
     language plpgsql stable
     set enable_bitmapscan = off
@@ -697,11 +881,11 @@ create function shopkeeper.feedback(answer uuid, rating text, comment text DEFAU
     set search_path = pg_catalog, pg_temp;
 comment on function shopkeeper.feedback(uuid,text,text) is 'Stores what a customer thinks of an answer: up or down.';
 
-create function shopkeeper.filter_condition(sources text[], filter jsonb) returns text
+create function shopkeeper.filter_condition(sources text[], filter jsonb, path jsonpath) returns text
     language sql immutable
     set search_path = pg_catalog, pg_temp;
-grant execute on function shopkeeper.filter_condition(text[],jsonb) to public;
-comment on function shopkeeper.filter_condition(text[],jsonb) is 'Returns a filter as an SQL condition.';
+grant execute on function shopkeeper.filter_condition(text[],jsonb,jsonpath) to public;
+comment on function shopkeeper.filter_condition(text[],jsonb,jsonpath) is 'Returns a filter as an SQL condition.';
 
 create function shopkeeper.find_vectors(version integer, model text, dimensions integer, input_hashes bytea[]) returns TABLE(input_hash bytea, embedding public.halfvec)
     language plpgsql stable
@@ -739,6 +923,11 @@ create function shopkeeper.give_up_answers(jobs shopkeeper.job_history[]) return
     set search_path = pg_catalog, pg_temp;
 comment on function shopkeeper.give_up_answers(shopkeeper.job_history[]) is 'Ends the answers of dead or cancelled jobs.';
 
+create function shopkeeper.give_up_bulk_actions(jobs shopkeeper.job_history[]) returns void
+    language sql volatile
+    set search_path = pg_catalog, pg_temp;
+comment on function shopkeeper.give_up_bulk_actions(shopkeeper.job_history[]) is 'Ends the bulk actions of dead or cancelled jobs.';
+
 create function shopkeeper.give_up_deliveries(jobs shopkeeper.job_history[]) returns void
     language sql volatile
     set enable_seqscan = off
@@ -757,6 +946,11 @@ create function shopkeeper.group_lock(kind text, group_key text) returns bigint
     language sql immutable
     set search_path = pg_catalog, pg_temp;
 comment on function shopkeeper.group_lock(text,text) is 'Returns the key of the advisory lock of a group.';
+
+create function shopkeeper.hand_back(escalation uuid) returns boolean
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp;
+comment on function shopkeeper.hand_back(uuid) is 'Resolves an escalation without an answer; false if it is resolved.';
 
 create function shopkeeper.hasten(kind text, waits_for text, jobs bigint) returns bigint
     language plpgsql volatile
@@ -784,13 +978,25 @@ create function shopkeeper.lock_documents(sources text[], keys text[]) returns T
     set search_path = pg_catalog, pg_temp;
 comment on function shopkeeper.lock_documents(text[],text[]) is 'Locks documents in the order that every writer keeps.';
 
-create function shopkeeper.nearest_within(version integer, query public.halfvec, top_k integer, sources text[], filter jsonb) returns TABLE(source text, key text, title text, content text, link text, metadata jsonb, distance double precision)
+create function shopkeeper.lock_session(answer uuid) returns shopkeeper.session
+    language sql volatile
+    set search_path = pg_catalog, pg_temp;
+comment on function shopkeeper.lock_session(uuid) is 'Locks the session of an answer; null if it has none.';
+
+create function shopkeeper.mark_outdated(source text, keys text[], metadata jsonb[], most integer) returns bigint
+    language plpgsql volatile
+    set enable_seqscan = off
+    set jit = off
+    set search_path = pg_catalog, pg_temp;
+comment on function shopkeeper.mark_outdated(text,text[],jsonb[],integer) is 'Marks answers whose documents have changed.';
+
+create function shopkeeper.nearest_within(version integer, query public.halfvec, top_k integer, sources text[], filter jsonb, path jsonpath) returns TABLE(source text, key text, title text, content text, link text, metadata jsonb, distance double precision)
     language plpgsql volatile
     set hnsw.iterative_scan = strict_order
     set hnsw.max_scan_tuples = 20000
     set search_path = pg_catalog, pg_temp;
-grant execute on function shopkeeper.nearest_within(integer,public.halfvec,integer,text[],jsonb) to public;
-comment on function shopkeeper.nearest_within(integer,public.halfvec,integer,text[],jsonb) is 'Finds the nearest chunks that match a filter, nearest first.';
+grant execute on function shopkeeper.nearest_within(integer,public.halfvec,integer,text[],jsonb,jsonpath) to public;
+comment on function shopkeeper.nearest_within(integer,public.halfvec,integer,text[],jsonb,jsonpath) is 'Finds the nearest chunks that match a filter, nearest first.';
 
 create function shopkeeper.open_index(model text, dimensions integer) returns shopkeeper.index_version
     language plpgsql volatile;
@@ -800,6 +1006,10 @@ create function shopkeeper.open_once() returns trigger
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp;
 comment on function shopkeeper.open_once() is 'Skips an escalation of an answer that has an open one.';
+
+create function shopkeeper.open_second_index(model text, dimensions integer) returns shopkeeper.index_version
+    language plpgsql volatile;
+comment on function shopkeeper.open_second_index(text,integer) is 'Returns the index version of a second model; creates it if there is none.';
 
 create function shopkeeper.promote(jobs bigint, OUT promoted bigint, OUT next_in double precision) returns record
     language plpgsql volatile
@@ -820,6 +1030,11 @@ create function shopkeeper.refresh(source text, key text) returns bigint
     language plpgsql volatile security definer
     set search_path = pg_catalog, pg_temp;
 comment on function shopkeeper.refresh(text,text) is 'Has one document read again and refreshed.';
+
+create function shopkeeper.reply_as_human(question uuid, escalation uuid, reply text, author text, stays boolean) returns uuid
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp;
+comment on function shopkeeper.reply_as_human(uuid,uuid,text,text,boolean) is 'Replies to a question as a human; returns the id of the answer.';
 
 create function shopkeeper.rescue(jobs bigint) returns bigint
     language plpgsql volatile
@@ -864,8 +1079,15 @@ create function shopkeeper.usd_today(operation text) returns double precision
 grant execute on function shopkeeper.usd_today(text) to public;
 comment on function shopkeeper.usd_today(text) is 'Returns what an operation has cost today (UTC), in US dollars.';
 
-create function shopkeeper.walk_limit(version integer, top_k integer, sources text[], filter jsonb) returns integer
+create function shopkeeper.walk_limit(version integer, top_k integer, sources text[], filter jsonb, path jsonpath) returns integer
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp;
-grant execute on function shopkeeper.walk_limit(integer,integer,text[],jsonb) to public;
-comment on function shopkeeper.walk_limit(integer,integer,text[],jsonb) is 'Returns how far a filtered search walks through the HNSW index; null if it reads each match.';
+grant execute on function shopkeeper.walk_limit(integer,integer,text[],jsonb,jsonpath) to public;
+comment on function shopkeeper.walk_limit(integer,integer,text[],jsonb,jsonpath) is 'Returns how far a filtered search walks through the HNSW index; null if it reads each match.';
+
+create function shopkeeper.watch_answer(answer uuid, settled jsonb) returns void
+    language sql volatile
+    set enable_seqscan = off
+    set jit = off
+    set search_path = pg_catalog, pg_temp;
+comment on function shopkeeper.watch_answer(uuid,jsonb) is 'Remembers the documents that an answer cites.';

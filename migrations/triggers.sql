@@ -2,7 +2,7 @@
 -- a change of the function alone does not.
 
 create or replace trigger check_asked_names before insert on shopkeeper.answer
-for each row when (new.request ?| array['sources', 'webhook']) execute function shopkeeper.check_asked_names();
+for each row when (new.request ?| array['sources', 'webhook'] and new.reply_to is null) execute function shopkeeper.check_asked_names();
 
 create or replace trigger settled after insert or update of status, needs_escalation on shopkeeper.answer
 for each row execute function shopkeeper.settled();

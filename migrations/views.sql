@@ -5,7 +5,7 @@ select id, client, session_id, customer_id, seq, status, outcome, incomplete_rea
     answer ->> 'text' as answer, sources, citations,
     case when nearest_distance is not null then greatest(0, least(1, 1 - nearest_distance)) end as confidence,
     nearest_distance, escalation_threshold, needs_escalation, escalation_reason, grounding, usage, attempt, error,
-    metadata, created_at, started_at, completed_at
+    metadata, created_at, started_at, completed_at, answered_by, reply_to, doubt, outdated, constraints
 from shopkeeper.answer
 where client = session_user
     or (select pg_has_role(session_user, nspowner, 'MEMBER') from pg_namespace where nspname = 'shopkeeper');

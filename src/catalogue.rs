@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 pub mod changes;
 pub mod discover;
+pub mod filter;
 mod hints;
 pub mod html;
 mod key;
@@ -19,6 +20,7 @@ pub mod values;
 pub use hints::{ChangeHints, Mark, MarkAt, Note};
 pub use key::{Key, LONGEST_KEY, key_fault};
 pub use listing::{ListedRow, Listing, SetAside, SetAsideRow};
+use render::Templates;
 
 /// Tells a document apart from all others: the source's name and the row's key as text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, utoipa::ToSchema)]
@@ -41,6 +43,8 @@ pub struct Document {
     pub link: Option<String>,
     /// The stock keeping unit, for exact look-ups.
     pub sku: Option<String>,
+    /// What the variants of one product share.
+    pub group: Option<String>,
     /// A JSON object of the metadata columns, with numbers as the shop's database writes them.
     pub metadata: Box<RawValue>,
     /// The hash of the row that was read, as in [`ListedRow`]; the row may have changed since it was listed.
@@ -53,6 +57,9 @@ pub struct Fingerprint(pub [u8; 32]);
 
 /// A shop's documents of one source.
 pub trait Catalogue: Send + Sync {
+    /// What makes documents of its rows.
+    fn templates(&self) -> &Templates;
+
     /// Lists all documents as they are now.
     fn list(&self) -> BoxFuture<'_, CatalogueResult<Listing<'_>>>;
 

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 mod access;
 mod answers;
+mod console;
 mod database;
 mod defaults;
 mod embedding;
@@ -37,6 +38,7 @@ mod value;
 mod webhook;
 
 pub use answers::{Answers, Retrieval};
+pub use console::Console;
 pub use embedding::{Embedding, TokenizerChoice};
 pub use endpoint::{Budget, Endpoint, RateLimit};
 pub use fault::{ConfigError, Fault, Faults, Origin};
@@ -66,6 +68,7 @@ table! {
     pub struct Config, root {
         database: DatabaseSettings = table(),
         http: Http = table(),
+        console: Console = table(),
         embedding: Embedding = table(),
         answers: Answers = table(),
         rerank: Option<Box<Rerank>> = optional_table(),
@@ -129,7 +132,7 @@ impl Config {
 
     /// The embedding models: the present one, and the next if there is one.
     pub fn embeddings(&self) -> impl Iterator<Item = &Embedding> {
-        std::iter::once(&self.embedding).chain(self.embedding.next.as_deref())
+        self.embedding.all()
     }
 
     /// Whether the settings have a source of this name.

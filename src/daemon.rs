@@ -8,6 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     answering::job::AnswerQuestion,
+    bulk::ChangeJobs,
     config::Config,
     http::{self, Api},
     indexing::{
@@ -23,6 +24,7 @@ use crate::{
 };
 
 mod assembly;
+mod console;
 mod listeners;
 pub mod plan;
 mod roles;
@@ -48,6 +50,7 @@ pub async fn declare_kinds(store: &Store) -> Result<(), StoreError> {
         (AnswerQuestion::KIND, AnswerQuestion::ON_DEAD),
         (DeliverWebhook::KIND, DeliverWebhook::ON_DEAD),
         (RefreshDocument::KIND, RefreshDocument::ON_DEAD),
+        (ChangeJobs::KIND, ChangeJobs::ON_DEAD),
     ];
     store.declare_kinds(&kinds).await
 }
@@ -96,7 +99,10 @@ pub async fn run(
     let watched = heartbeat.clone();
     api.readiness.watch(move || watched.is_steady());
     let servers = TaskTracker::new();
-    for (listener, routes) in [(public, http::api(api.clone())), (admin, http::admin(api.clone()))] {
+    let pages = console::routes(config, &store, &parts, &servers, &stop).await?;
+    for (listener, routes) in
+        [(public, http::api(api.clone())), (admin, http::admin(api.clone()).merge(pages))]
+    {
         let Some(listener) = listener else { continue };
         servers.spawn(serve(listener, routes, stop.clone()));
     }
@@ -147,12 +153,16 @@ fn watch(
     tasks.spawn(async move { waiting.listen(&store).await });
     let (store, stopped) = (api.store.clone(), stop.clone());
     tasks.spawn(async move { crate::answering::job::end_overdue(&store, &stopped).await });
+    if roles.has(Role::Sync) {
+        let (outdated, stopped) = (parts.outdated.clone(), stop.clone());
+        tasks.spawn(async move { outdated.keep_marking(&stopped).await });
+    }
     let (store, stopped) = (api.store.clone(), stop.clone());
     let (worker, waiting) = (workers.queue.worker().to_owned(), parts.waiting.clone());
     tasks.spawn(async move { waiting.keep_publishing(&store, &worker, &stopped).await });
     // One model is enough: all share one budget of money.
-    if let (true, Some(model)) = (roles.has(Role::Refresh), parts.versions.models().first().cloned()) {
-        let stopped = stop.clone();
+    if roles.has(Role::Refresh) {
+        let (model, stopped) = (parts.versions.first_model().clone(), stop.clone());
         tasks.spawn(async move { model.backfill.keep_resuming(REFRESHING, &stopped).await });
     }
 }

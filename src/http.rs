@@ -34,7 +34,7 @@ mod search;
 mod sessions;
 mod waiting;
 
-pub use auth::{Rate, Scope, new_token};
+pub use auth::Rate;
 pub use metrics::LastCount;
 pub use readiness::Readiness;
 pub use waiting::Waiting;

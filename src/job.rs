@@ -10,6 +10,7 @@
 //! | `maintain_index` | `all` | removes dead chunks, and builds HNSW indexes that are missing or worn |
 //! | `eval` | golden set | measures retrieval on a golden set |
 //! | `prune_history` | `all` | deletes what is past its retention |
+//! | `change_jobs` | bulk action's id | retries, cancels or discards all jobs that a filter matched |
 //!
 //! A job names its subject and never carries its content: it reads the current state, so that a repeat is harmless.
 

@@ -23,7 +23,8 @@
 //! | [`queue`] | runs jobs: claims, leases, acknowledgements, schedules |
 //! | [`store`] | every statement on our own tables, one file per aggregate; `store::status` counts documents and jobs for `cli::status` |
 //! | [`http`] | the API for other services and for operators |
-//! | [`retention`] | deletes old rows |
+//! | [`console`] | the pages of operators and of people who work in the shop; `console::access` decides who may see and do what |
+//! | [`retention`], [`bulk`] | delete old rows; change all jobs that a filter matched |
 //! | [`cli`], [`daemon`], [`config`], `demo` | the commands, the composition root, the settings, the embedded default |
 //! | [`address`], [`clock`], [`telemetry`], [`http_client`], [`pg_connection`], [`retry_hint`] | shared by all modules above |
 //!
@@ -31,7 +32,7 @@
 //! A module imports only from layers below its own; `tests/layers.rs` lists and checks them. From the bottom: the pure
 //! domain (`catalogue`, `model`, the pure files of `indexing` and `answering`); adapters that do not know each other
 //! (`store`, `source`, `model::openai`, `webhook`); `job`; use cases (`sync`, `indexing`, `answering`, `evaluation`,
-//! `webhook::job`, `retention`); edges (`queue`, `http`); the entry (`cli`, `daemon`, `config`, `demo`).
+//! `webhook::job`, `retention`, `bulk`); edges (`queue`, `http`, `console`); the entry (`cli`, `daemon`, `config`, `demo`).
 //!
 //! # Glossary
 //! - **source**: where documents come from, named in `jobs.toml`; **document**: one row of it, identified by its key.
@@ -45,10 +46,12 @@
 
 pub mod address;
 pub mod answering;
+pub mod bulk;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod daemon;
 #[cfg(feature = "embedded")]
 pub mod demo;

@@ -12,6 +12,9 @@ use crate::{
 /// The key of the only job of this kind.
 pub const KEY: &str = "all";
 
+/// How long what was done in the console stays on record.
+const AUDIT: Duration = Duration::from_hours(365 * 24);
+
 /// How long rows are kept after their end; `None` is for ever.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "named for the rows")]
@@ -58,6 +61,8 @@ impl PruneHistory {
         }
         all(|| store.prune_events()).await?;
         all(|| store.prune_tokens()).await?;
+        all(|| store.prune_discarded()).await?;
+        all(|| store.prune_console(AUDIT)).await?;
         if let Some(age) = self.kept.deliveries {
             let deliveries = all(|| store.prune_deliveries(age)).await?;
             tracing::info!(deliveries, "pruned {deliveries} deliveries to webhooks");

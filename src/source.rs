@@ -30,10 +30,11 @@ fn filter(condition: Option<&str>) -> String {
 
 /// Fails with the settings that name a column that the source does not have.
 fn check_columns(rendering: &Rendering, read: &ColumnsRead, present: &[String]) -> Result<(), String> {
-    let Rendering { key, sku, metadata, .. } = rendering;
+    let Rendering { key, sku, group, metadata, .. } = rendering;
     let named = key.columns().iter().map(|column| ("key", column));
     let named = named
         .chain(sku.iter().map(|column| ("sku", column)))
+        .chain(group.iter().map(|column| ("group", column)))
         .chain(metadata.iter().map(|column| ("metadata", column)))
         .chain(read.in_templates.iter().map(|column| ("a template", column)));
     let faults: Vec<_> = named

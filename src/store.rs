@@ -12,10 +12,14 @@ use crate::address::DatabaseUrl;
 pub mod answers;
 pub mod budgets;
 mod connections;
+pub mod console;
 pub mod deliveries;
 pub mod documents;
 mod error;
 pub mod escalations;
+pub mod families;
+pub mod figures;
+pub mod golden;
 pub mod health;
 pub mod jobs;
 pub mod lessons;
@@ -29,6 +33,7 @@ pub mod sessions;
 pub mod sources;
 pub mod status;
 pub mod tokens;
+pub mod unanswered;
 pub mod usage;
 pub mod versions;
 
@@ -46,6 +51,8 @@ pub struct Store {
     upkeep: Pool,
     /// Session-level commands that bypass a transaction pooler.
     direct: Pool,
+    /// For the pages of the console, which are shown from a server that can only be read, too.
+    pages: Pool,
     replica: Option<Replica>,
 }
 
@@ -100,7 +107,8 @@ impl Store {
     /// Closes the connections.
     pub async fn close(&self) {
         let replica = self.replica.as_ref().map(|replica| &replica.pool);
-        let pools = [&self.pool, &self.renewals, &self.upkeep, &self.direct].into_iter().chain(replica);
+        let pools =
+            [&self.pool, &self.renewals, &self.upkeep, &self.direct, &self.pages].into_iter().chain(replica);
         futures::future::join_all(pools.map(|pool| pool.plain().close())).await;
     }
 }

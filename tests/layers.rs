@@ -31,7 +31,7 @@ const LAYERS: &[Layer] = &[
     ("job", "job", "domain store"),
     ("rate-limit", "model::rate_limit", "domain side store job"),
     ("sync", "sync", "domain side store job"),
-    ("retention", "retention", "domain side store job"),
+    ("retention", "retention bulk", "domain side store job"),
     ("deliveries", "webhook::job", "domain side store job webhook"),
     (
         "indexing",
@@ -41,13 +41,22 @@ const LAYERS: &[Layer] = &[
     ("answer-parts", "answering::cost answering::stream", "domain side store rate-limit"),
     (
         "answering",
-        "answering::complete answering::fallback answering::rank answering::retrieve",
+        "answering::complete answering::fallback answering::family answering::known_fields answering::live answering::rank answering::retrieve",
         "domain side store job rate-limit indexing answer-parts",
     ),
-    ("answers", "answering::job", "domain side store job rate-limit indexing answer-parts answering"),
+    (
+        "answers",
+        "answering::job answering::outdated",
+        "domain side store job rate-limit indexing answer-parts answering",
+    ),
     ("evaluation", "evaluation::job", "domain side store job rate-limit indexing answer-parts answering"),
     ("queue", "queue", "side store job"),
     ("http", "http", "domain side store job sync deliveries answering answers"),
+    (
+        "console",
+        "console",
+        "domain side words store job sync indexing retention deliveries answer-parts answering answers",
+    ),
     ("offline-models", "demo::models", "side"),
     ("settings", "config", "domain side store job source retention queue answer-parts answers evaluation"),
 ];
@@ -62,13 +71,13 @@ const RESERVED: &[(&str, &str)] = &[
     ("async_openai", "model::openai demo::models"),
     ("clap", "cli main"),
     ("anyhow", "cli daemon demo main"),
-    ("axum", "http demo::models daemon"),
+    ("axum", "http console demo::models daemon"),
+    ("maud", "console"),
     ("sqlx", "store source pg_connection demo words"),
 ];
 
 /// Our own tables. Only the store may have statements on them.
-const TABLES: &str =
-    "answer chunk document document_index escalation index_version job job_history session source token";
+const TABLES: &str = "answer audit bulk_action chunk document document_index escalation handover_fit index_version job job_history session source token";
 
 #[test]
 fn a_layer_imports_only_layers_below() {

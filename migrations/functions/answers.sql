@@ -165,15 +165,19 @@ begin
         update shopkeeper.answer as known
         set status = new.status, outcome = new.outcome, incomplete_reason = new.incomplete_reason,
             standalone_question = new.standalone_question, answer = new.answer, sources = new.sources,
+            constraints = coalesce(new.constraints, known.constraints),
             citations = new.citations, nearest_distance = new.nearest_distance,
             escalation_threshold = new.escalation_threshold, needs_escalation = new.escalation_reason is not null,
-            escalation_reason = new.escalation_reason, grounding = new.grounding, draft = new.draft,
+            escalation_reason = new.escalation_reason, doubt = new.doubt, grounding = new.grounding, draft = new.draft,
             usage = shopkeeper.add_usage(known.usage, new.usage), error = new.error, completed_at = now()
         from jsonb_populate_record(null::shopkeeper.answer, settle.settled) as new
         where known.id = settle.answer and known.status || '' = 'in_progress' and known.fence = settle.fence
         returning known.id
     )
     select count(pg_notify('shopkeeper_answer', id::text)) into told from written;
+    if told > 0 and settle.settled ? 'watched' then
+        perform shopkeeper.watch_answer(settle.answer, settle.settled);
+    end if;
     if ended.group_key is not null then
         perform shopkeeper.advance(ended.kind, array[ended.group_key]);
     end if;
@@ -210,6 +214,7 @@ return jsonb_build_object(
             order by shared.created_at desc limit 1
         )
     ) end,
+    'doubt', answer.doubt, 'constraints', answer.constraints, 'outdated', answer.outdated, 'answered_by', answer.answered_by, 'reply_to', answer.reply_to,
     'grounding', answer.grounding, 'usage', answer.usage, 'attempt', answer.attempt, 'error', answer.error,
     'created_at', answer.created_at, 'started_at', answer.started_at, 'completed_at', answer.completed_at,
     'metadata', answer.metadata

@@ -25,6 +25,8 @@ begin
     select array_agg(distinct group_key) filter (where group_key is not null) into groups from gone;
     delete from shopkeeper.job_history as history
     where history.kind in ('answer_question', 'deliver_webhook') and history.key = any (keys);
+    delete from shopkeeper.discarded_job as discarded
+    where discarded.job ->> 'kind' = any (kinds) and discarded.job ->> 'key' = any (keys);
     if groups is not null then
         perform shopkeeper.advance('answer_question', groups);
     end if;

@@ -81,5 +81,16 @@ $$;
 
 comment on function shopkeeper.give_up_documents is 'Marks the documents of dead or cancelled jobs as failed.';
 
+-- A bulk action whose job has ended goes no further.
+create or replace function shopkeeper.give_up_bulk_actions(jobs shopkeeper.job_history[]) returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    update shopkeeper.bulk_action as action set state = 'cancelled', ended_at = now()
+    from unnest(jobs) as job where action.id = shopkeeper.as_id(job.key) and state = 'running'
+$$;
+
+comment on function shopkeeper.give_up_bulk_actions is 'Ends the bulk actions of dead or cancelled jobs.';
+
 revoke execute on function shopkeeper.give_up_answers, shopkeeper.give_up_deliveries, shopkeeper.give_up_documents,
-    shopkeeper.as_id from public;
+    shopkeeper.give_up_bulk_actions, shopkeeper.as_id from public;

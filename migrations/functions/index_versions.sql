@@ -35,17 +35,19 @@ language plpgsql
 as $$
 declare
     active shopkeeper.index_version;
+    unused integer;
 begin
     perform pg_advisory_xact_lock(hashtextextended('shopkeeper.open_index', 0));
     select * into active from shopkeeper.index_version where state = 'active';
-    -- An empty version is replaced: its model may have been configured by mistake.
+    -- Empty versions are replaced: their models may have been configured by mistake.
     if found and (active.model, active.dimensions) <> (open_index.model, open_index.dimensions)
-        and not exists (select from shopkeeper.chunk where version = active.id)
-        and not exists (select from shopkeeper.index_version where id <> active.id)
+        and not exists (select from shopkeeper.chunk)
     then
-        delete from shopkeeper.document_index where version = active.id;
-        delete from shopkeeper.index_version where id = active.id;
-        execute format('drop table shopkeeper.chunk_%s', active.id);
+        for unused in select id from shopkeeper.index_version loop
+            delete from shopkeeper.document_index where version = unused;
+            delete from shopkeeper.index_version where id = unused;
+            execute format('drop table shopkeeper.chunk_%s', unused);
+        end loop;
         active := null;
     end if;
     if active.id is null then
@@ -56,6 +58,26 @@ end
 $$;
 
 comment on function shopkeeper.open_index is 'Returns the active index version; creates it if there is none.';
+
+create or replace function shopkeeper.open_second_index(model text, dimensions integer)
+returns shopkeeper.index_version
+language plpgsql
+as $$
+declare
+    second shopkeeper.index_version;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('shopkeeper.open_index', 0));
+    select * into second from shopkeeper.index_version as known
+    where (known.model, known.dimensions) = (open_second_index.model, open_second_index.dimensions);
+    if not found then
+        second := shopkeeper.create_index(open_second_index.model, open_second_index.dimensions, 'building');
+    end if;
+    return second;
+end
+$$;
+
+comment on function shopkeeper.open_second_index is
+    'Returns the index version of a second model; creates it if there is none.';
 
 -- Finds vectors made from the same inputs by the same model. `version + 0` hides the column from the planner, which
 -- might otherwise use the primary key and read all of it.
@@ -94,6 +116,6 @@ $$;
 comment on function shopkeeper.find_vectors is
     'Finds vectors in the index and the cache by the hashes of their inputs.';
 
-revoke execute on function shopkeeper.create_index, shopkeeper.open_index from public;
+revoke execute on function shopkeeper.create_index, shopkeeper.open_index, shopkeeper.open_second_index from public;
 -- It reads with the rights of the caller, for roles that may only read our tables.
 grant execute on function shopkeeper.find_vectors to public;

@@ -1,14 +1,15 @@
 -- Searching the index.
 
 -- The condition fits shopkeeper.document and, without a metadata filter, shopkeeper.chunk.
-create or replace function shopkeeper.filter_condition(sources text[], filter jsonb) returns text
+create or replace function shopkeeper.filter_condition(sources text[], filter jsonb, path jsonpath) returns text
 language sql immutable
 set search_path = pg_catalog, pg_temp
 return coalesce(nullif(concat_ws(
     ' and ',
     case when sources is not null then format('source = any (%L::text[])', sources) end,
     -- The second condition lets the planner use the partial index document_metadata.
-    case when filter is not null then format('metadata @> %L::jsonb and metadata <> ''{}''', filter) end
+    case when filter is not null then format('metadata @> %L::jsonb and metadata <> ''{}''', filter) end,
+    case when path is not null then format('metadata @@ %L::jsonpath', path) end
 ), ''), 'true');
 
 comment on function shopkeeper.filter_condition is 'Returns a filter as an SQL condition.';
@@ -16,13 +17,14 @@ comment on function shopkeeper.filter_condition is 'Returns a filter as an SQL c
 -- Returns how many chunks a walk through the HNSW index may visit before it is given up, or null if so few chunks
 -- match, by the planner's statistics, that reading each match costs less. A walk visits `chunks / matching` chunks for
 -- each match, and a visit costs about eight times as much as the lookup of a match: pages read, measured at 100,000
--- chunks.
-create or replace function shopkeeper.walk_limit(version integer, top_k integer, sources text[], filter jsonb) returns integer
+-- chunks. The planner knows nothing of a path: it counts as if one document in ten matched.
+create or replace function shopkeeper.walk_limit(version integer, top_k integer, sources text[], filter jsonb, path jsonpath)
+returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    condition constant text := shopkeeper.filter_condition(sources, filter);
+    condition constant text := shopkeeper.filter_condition(sources, filter, null);
     rows      double precision[] := '{}';
     matching  double precision;
     expected  double precision;
@@ -35,7 +37,7 @@ begin
         execute 'explain (format json) select from ' || statement into plan;
         rows := rows || (plan -> 0 -> 'Plan' ->> 'Plan Rows')::double precision;
     end loop;
-    matching := greatest(1, rows[3] * rows[2] / greatest(1, rows[1]));
+    matching := greatest(1, rows[3] * rows[2] / greatest(1, rows[1]) * case when walk_limit.path is null then 1 else 0.1 end);
     expected := walk_limit.top_k * rows[3] / matching;
     return case when 8 * expected < matching then greatest(1000, least(20000, 10 * expected)) end;
 end
@@ -46,7 +48,9 @@ comment on function shopkeeper.walk_limit is
 
 -- Uses the HNSW index if many chunks match the filter. Reads each match if few do, or if the walk through the index
 -- found too few: pgvector ends a walk after hnsw.max_scan_tuples, or when its memory is full, whatever it has found.
-create or replace function shopkeeper.nearest_within(version integer, query halfvec, top_k integer, sources text[], filter jsonb)
+create or replace function shopkeeper.nearest_within(
+    version integer, query halfvec, top_k integer, sources text[], filter jsonb, path jsonpath
+)
 returns table (
     source   text,
     key      text,
@@ -64,10 +68,11 @@ as $$
 #variable_conflict use_column
 declare
     walk_limit   constant integer := shopkeeper.walk_limit(
-        nearest_within.version, nearest_within.top_k, nearest_within.sources, nearest_within.filter
+        nearest_within.version, nearest_within.top_k, nearest_within.sources, nearest_within.filter, nearest_within.path
     );
-    by_documents constant boolean := nearest_within.filter is not null;
-    condition    constant text := shopkeeper.filter_condition(nearest_within.sources, nearest_within.filter);
+    by_documents constant boolean := nearest_within.filter is not null or nearest_within.path is not null;
+    condition    constant text :=
+        shopkeeper.filter_condition(nearest_within.sources, nearest_within.filter, nearest_within.path);
     found_chunks shopkeeper.near[] := '{}';
     pgvector     text;
     statement    text;
@@ -158,7 +163,7 @@ begin
             dimensions, active.dimensions using errcode = 'invalid_parameter_value';
     end if;
     if search.in_source is not null then
-        nearest := format('shopkeeper.nearest_within(%s, $1::%I.halfvec, $2, array[$3], null)', active.id, pgvector);
+        nearest := format('shopkeeper.nearest_within(%s, $1::%I.halfvec, $2, array[$3], null, null)', active.id, pgvector);
     else
         nearest := format(
             '(

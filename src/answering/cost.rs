@@ -37,6 +37,22 @@ impl AnswerCost {
         Self { job: Some(job), ..Self::default() }
     }
 
+    /// Counts a part of the same work apart, until it is [added](Self::add_part).
+    pub(crate) fn part(&self) -> Self {
+        Self { job: self.job, ..Self::default() }
+    }
+
+    /// Adds what a part has cost.
+    pub(crate) fn add_part(&self, part: &Self) {
+        let (mut sums, part) = (self.sums(), part.sums());
+        sums.embedding_tokens += part.embedding_tokens;
+        sums.rerank_tokens += part.rerank_tokens;
+        sums.input_tokens += part.input_tokens;
+        sums.output_tokens += part.output_tokens;
+        sums.cost += part.cost;
+        sums.estimated |= part.estimated;
+    }
+
     pub(super) fn jobs(&self) -> &[JobRef] {
         self.job.as_slice()
     }
@@ -73,7 +89,7 @@ impl AnswerCost {
     }
 
     /// The sums as callers see them.
-    pub(super) fn usage(&self, model: &str) -> AnswerUsage {
+    pub fn usage(&self, model: &str) -> AnswerUsage {
         AnswerUsage { model: model.to_owned(), ..self.sums().clone() }
     }
 

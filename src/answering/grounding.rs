@@ -1,31 +1,46 @@
 //! Checks an answer against its passages: its citations, numbers, article numbers and links.
 //!
-//! A price that no passage has is worse than no answer, and it is what models invent most easily. Numbers are compared by
-//! value, in English or continental notation: `1,299.00` is `1299` and may be `1.299,00`. Numbers in words are not checked.
-//! A number that the customer said may be repeated as the customer's (`customer.rs`).
+//! A price that no passage has is worse than no answer, and it is what models invent most easily.
+//!
+//! - Numbers are compared by value, in English or continental notation: `1,299.00` is `1299` and may be `1.299,00`.
+//! - A number with a unit or a currency is compared with numbers of its kind, in any unit: `1.5 l` is `1500 ml`, and the
+//!   price 45 supports no "45 cm". A number without one, on either side, is compared as written.
+//! - A number in words, from 2 to 12, is checked where a unit follows it ("four people"), and supports digits.
+//! - A sum is supported if the answer names it as one ("together") and its terms are (`sums.rs`).
+//! - A number that the customer said may be repeated as the customer's (`customer.rs`).
 
 use std::{cell::LazyCell, collections::BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::answering::{
-    Passage,
-    object::stored::from_stored,
-    sku::{normalize, word_runs},
-};
+use crate::answering::{Passage, object::stored::from_stored};
+
 mod citations;
+#[cfg(test)]
+mod corpus;
 mod customer;
+mod facts;
 mod lexicon;
 mod measures;
 mod numbers;
+mod phrases;
 mod sentences;
+mod sums;
+mod units;
 
 pub use citations::{Citation, find_citations};
 use customer::Customer;
-use measures::has_digit;
-use numbers::{is_article_number, numbers, values_of};
-use sentences::sentences;
+use facts::Facts;
+use lexicon::LABELS;
+use measures::{Measure, has_digit, measures_at};
+use numbers::ONE;
+use sentences::{Sentence, Word, sentences};
+use sums::Sums;
+use units::Unit;
+
+/// The most characters of an unsupported sentence that are told.
+const MAX_SENTENCE: usize = 300;
 
 /// The check of an answer against its passages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -39,24 +54,40 @@ pub struct Grounding {
     pub invalid_citations: Vec<u32>,
     /// Addresses that are not those of the passages' documents.
     pub invalid_links: Vec<String>,
+    /// The sentences with these numbers, citations and addresses, as written, each up to 300 characters.
+    pub unsupported_sentences: Vec<String>,
 }
 
-from_stored!(Grounding { checked, unsupported_numbers, invalid_citations, invalid_links });
+from_stored!(Grounding {
+    checked,
+    unsupported_numbers,
+    invalid_citations,
+    invalid_links,
+    unsupported_sentences
+});
 
 impl Grounding {
     /// Checks the text of an answer; its citations are checked already. `customer` is everything the customer said.
     pub fn check(text: &str, passages: &[Passage], customer: &[&str], invalid_citations: Vec<u32>) -> Self {
         let known: Vec<_> = passages.iter().filter_map(|passage| passage.url.as_deref()).collect();
-        let (text, links) = split_links(text);
-        let mut invalid_links: Vec<_> =
-            links.into_iter().filter(|link| !known.contains(&link.as_str())).collect();
-        invalid_links.dedup();
-        Self {
-            checked: true,
-            unsupported_numbers: unsupported_numbers(&text, passages, customer),
-            invalid_citations,
-            invalid_links,
+        let sentences = sentences(text);
+        let numbers = unsupported_numbers(&sentences, passages, customer);
+        let mut grounding = Self { checked: true, invalid_citations, ..Self::default() };
+        for (sentence, numbers) in sentences.iter().zip(numbers) {
+            let links = sentence.links.iter().filter(|link| !known.contains(link));
+            let links: Vec<_> = links.map(|link| (*link).to_owned()).collect();
+            let cites_nothing = sentence.cited.iter().any(|number| !(1..=passages.len()).contains(number));
+            if cites_nothing || !numbers.is_empty() || !links.is_empty() {
+                grounding
+                    .unsupported_sentences
+                    .push(sentence.text(text).chars().take(MAX_SENTENCE).collect());
+            }
+            grounding.unsupported_numbers.extend(numbers);
+            grounding.invalid_links.extend(links);
         }
+        grounding.unsupported_numbers.dedup();
+        grounding.invalid_links.dedup();
+        grounding
     }
 
     /// Whether the check found no fault.
@@ -67,59 +98,70 @@ impl Grounding {
     }
 }
 
-/// Removes the addresses from a text.
-fn split_links(text: &str) -> (String, Vec<String>) {
-    let (mut rest, mut kept, mut links) = (text, String::new(), Vec::new());
-    let begins =
-        |rest: &str| ["https://", "http://", "www."].iter().filter_map(|start| rest.find(start)).min();
-    while let Some(start) = begins(rest) {
-        let (before, link) = rest.split_at(start);
-        let ends = |character: char| character.is_whitespace() || "<>\"'()[]{}|".contains(character);
-        let (link, after) = link.split_at(link.find(ends).unwrap_or(link.len()));
-        kept.push_str(before);
-        kept.push(' ');
-        links.push(link.trim_end_matches(['.', ',', ';', ':', '!', '?']).to_owned());
-        rest = after;
-    }
-    kept.push_str(rest);
-    (kept, links)
+/// A number in an answer that needs a passage, by the place of its word.
+#[derive(Clone, Copy)]
+struct Claim<'a> {
+    clause: &'a [Word<'a>],
+    place: usize,
 }
 
-fn unsupported_numbers(text: &str, passages: &[Passage], customer: &[&str]) -> Vec<String> {
-    let sentences = sentences(text);
-    let clauses =
-        sentences.iter().flat_map(|sentence| sentence.clauses.iter().map(move |clause| (sentence, clause)));
-    let words =
-        clauses.flat_map(|(sentence, clause)| (0..clause.len()).map(move |place| (sentence, clause, place)));
-    let words: Vec<_> = words.filter(|(_, clause, place)| has_digit(&clause[*place])).collect();
-    if words.is_empty() {
-        return Vec::new();
+impl Claim<'_> {
+    fn word(&self) -> &Word<'_> {
+        &self.clause[self.place]
     }
-    let (mut values, mut codes) = (BTreeSet::new(), BTreeSet::new());
-    for passage in passages {
-        for text in [&passage.title, &passage.content, passage.metadata.get()] {
-            values.extend(numbers(text).flat_map(values_of));
-            codes.extend(word_runs(text));
-        }
+
+    fn measures(&self) -> Vec<Measure> {
+        measures_at(self.clause, self.place)
     }
-    let is_supported = |word: &str| {
-        let is_code = word.bytes().any(|byte| byte.is_ascii_alphabetic());
-        // `250kg` is a number with its unit, which a passage may write as `250 kg`; `10:30` and `6-8` are two numbers.
-        let is_named = is_code && codes.contains(&normalize(word));
-        is_named
-            || (!is_article_number(word)
-                && numbers(word).all(|number| values_of(number).iter().any(|value| values.contains(value))))
+
+    /// Whether it only labels: "step 1".
+    fn is_label(&self) -> bool {
+        let before = self.place.checked_sub(1).map(|before| &self.clause[before]);
+        self.word().text.len() == 1 && before.is_some_and(|before| before.is(LABELS))
+    }
+}
+
+/// Finds the unsupported numbers of each sentence.
+fn unsupported_numbers(
+    sentences: &[Sentence<'_>],
+    passages: &[Passage],
+    customer: &[&str],
+) -> Vec<Vec<String>> {
+    let facts = LazyCell::new(|| Facts::new(passages));
+    let is_fact = |claim: &Claim<'_>| claim.is_label() || facts.support(claim.clause, claim.place);
+    let claims = sentences.iter().map(|sentence| claims(sentence).partition::<Vec<_>, _>(is_fact));
+    let (supported, others): (Vec<_>, Vec<_>) = claims.unzip();
+    if others.iter().all(Vec::is_empty) {
+        return vec![Vec::new(); sentences.len()];
+    }
+    let customer = Customer::new(customer, &facts, sentences);
+    let stated: Vec<_> = supported.iter().flatten().flat_map(Claim::measures).collect();
+    let unsupported = |(sentence, claims): (&Sentence<'_>, Vec<Claim<'_>>)| {
+        let sums = LazyCell::new(|| Sums::new(sentence, &stated, &customer));
+        let is_supported = |claim: &Claim<'_>| {
+            customer.owns(sentence, claim.clause, claim.place)
+                || counts_cited(claim, &customer)
+                || claim.measures().iter().all(|measure| sums.support(measure))
+        };
+        let claims = claims.iter().filter(|claim| !is_supported(claim));
+        claims.map(|claim| claim.word().text.to_owned()).collect()
     };
-    let customer = LazyCell::new(|| Customer::new(customer, passages, &sentences));
-    let mut unsupported: Vec<_> = words
-        .into_iter()
-        .filter(|(sentence, clause, place)| {
-            !is_supported(clause[*place].text) && !customer.owns(sentence, clause, *place)
-        })
-        .map(|(_, clause, place)| clause[place].text.to_owned())
-        .collect();
-    unsupported.dedup();
-    unsupported
+    sentences.iter().zip(others).map(unsupported).collect()
+}
+
+fn claims<'a>(sentence: &'a Sentence<'a>) -> impl Iterator<Item = Claim<'a>> {
+    let claims = |clause: &'a Vec<Word<'a>>| (0..clause.len()).map(move |place| Claim { clause, place });
+    // A number in words counts something only with a unit: "two tents" may be those that the answer lists.
+    let has_unit = |claim: &Claim<'_>| claim.measures().iter().any(|measure| measure.unit.is_known());
+    sentence.clauses.iter().flat_map(claims).filter(move |claim| has_digit(claim.word()) || has_unit(claim))
+}
+
+/// Whether a number counts the passages that the answer cites: "there are 2 tents".
+fn counts_cited(claim: &Claim<'_>, customer: &Customer<'_>) -> bool {
+    let cited = BTreeSet::from_iter(&customer.cited).len();
+    let count = i128::try_from(cited).map_or(0, |count| count * ONE);
+    let is_count = |measure: &Measure| measure.unit == Unit::BARE && measure.written == [count];
+    cited > 1 && claim.measures().iter().all(is_count)
 }
 
 #[cfg(test)]
@@ -181,6 +223,22 @@ mod tests {
         ] {
             assert_eq!(wrong(invented), [told], "{invented}");
         }
+    }
+
+    #[test]
+    fn the_sentences_that_no_passage_supports_are_told_as_written() {
+        let passages = [passage("Weighs 2.5 kg.", r#"{"price": 89}"#)];
+        let check = |text: &str| Grounding::check(text, &passages, &[], find_citations(text, 1).1);
+        let answer = "It costs **89 €** [1], not 99 €. It weighs 2500 g.\nIt sleeps\u{a0}four people. See www.evil.example! [2]";
+        let checked = check(answer);
+        assert_eq!(checked.unsupported_numbers, ["99", "four"]);
+        assert_eq!(
+            checked.unsupported_sentences,
+            ["It costs **89 €** [1], not 99 €.", "It sleeps\u{a0}four people.", "See www.evil.example!"]
+        );
+        assert_eq!(check("It is blue [3].").unsupported_sentences, ["It is blue [3]."]);
+        assert_eq!(check("It weighs 2.5 kg.").unsupported_sentences, [""; 0]);
+        assert_eq!(check(&"9 ".repeat(1000)).unsupported_sentences[0].len(), MAX_SENTENCE);
     }
 
     #[test]

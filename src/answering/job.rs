@@ -16,14 +16,16 @@ use tracing::{Instrument, info_span};
 use crate::{
     answering::{
         Question,
-        complete::{Composer, Conversation},
+        complete::{Composer, Conversation, Evidence},
         cost::AnswerCost,
         fallback::FallbackSettings,
         human_request::wants_human,
-        object::{AnswerStatus, EscalationReason, Settlement, Source},
-        retrieve::Retriever,
+        object::{AnswerOutcome, AnswerStatus, EscalationReason, Settlement, Source},
+        outdated::watched,
+        retrieve::{Query, Retriever},
         stream::Draft,
     },
+    catalogue::filter::Filter,
     job::{Attempt, Job, JobError, OUTAGE, Outcome},
     model::{Message, rate_limit::JobRef},
     store::{Store, StoreError, answers::ClaimedQuestion, jobs::OnDead, search::SearchFilter},
@@ -57,6 +59,8 @@ pub struct AnswerLimits {
     pub timeout: Duration,
     /// How long a question waits for a model that is down before it gets the fallback.
     pub fallback_after: Duration,
+    /// How long the documents that an answer cites are watched; zero is never.
+    pub watch_for: Duration,
 }
 
 impl AnswerLimits {
@@ -126,6 +130,12 @@ impl Job for AnswerQuestion {
         settlement.usage = settlement.usage.or(usage);
         self.store.settle(&taken, &settlement, cost.cost()).instrument(info_span!("settle")).await?;
         let is_ungrounded = !settlement.is_sound();
+        if let (Some(AnswerOutcome::NoAnswer), Some((version, vector))) =
+            (settlement.outcome, &settlement.vector)
+            && let Err(error) = self.store.note_unanswered(taken.id, *version, vector).await
+        {
+            tracing::debug!(%error, "the vector of an unanswered question was not kept: {error}");
+        }
         let Settlement { status, outcome, nearest_distance, escalation_reason, .. } = settlement;
         telemetry::answered(
             outcome.map_or(status.into(), Into::into),
@@ -205,15 +215,30 @@ impl AnswerQuestion {
         cost: &AnswerCost,
     ) -> Result<Settlement, JobError> {
         let history = self.history(taken).instrument(info_span!("history")).await?;
-        let version = self.retriever.versions.active().await?;
+        let searched = self.retriever.versions.searched().await?;
         let Question { question, sources, filter, locale, .. } = &taken.asked;
         let standalone = self.composer.condense(question, &history, cost).await;
+        let filter = filter.as_ref().map(Filter::parse).transpose();
+        let filter = filter.map_err(|error| JobError::Dead(error.to_string()))?;
         let within = SearchFilter { sources: sources.as_deref(), metadata: filter.as_ref() };
-        let passages =
-            self.retriever.retrieve(&version, &standalone, within, self.retriever.top_k, cost).await?;
+        let phrasings = self.composer.rephrase(&standalone, cost).await;
+        let vectors = self.retriever.embed(&searched, &phrasings, cost).await?;
+        let top_k = self.retriever.top_k;
+        let constraints = self.retriever.constraints(&standalone).await;
+        let query = Query {
+            text: &standalone,
+            vectors: &vectors,
+            within,
+            constraints: &constraints,
+            top_k,
+            reranks: true,
+        };
+        let passages = self.retriever.find(&searched, query, cost).await?;
         draft.found(&Source::list(&passages, &[]));
         let conversation = Conversation { question, history: &history, locale: locale.as_deref() };
-        let mut settlement = self.composer.compose(conversation, &passages, draft, cost).await?;
+        let evidence =
+            Evidence { searched_for: &standalone, passages: &passages, fit: searched.fit.as_deref() };
+        let mut settlement = self.composer.compose(conversation, evidence, draft, cost).await?;
         if let Some(answer) = &mut settlement.answer {
             answer.language.clone_from(locale);
         }
@@ -221,7 +246,13 @@ impl AnswerQuestion {
             settlement.escalation_reason = Some(EscalationReason::AskedForHuman);
         }
         let usage = Some(cost.usage(&self.fallback.model));
-        Ok(Settlement { standalone_question: Some(standalone), usage, ..settlement })
+        let version = searched.first.index.id;
+        if !self.limits.watch_for.is_zero() && settlement.outcome == Some(AnswerOutcome::Answered) {
+            settlement.watched = watched(&passages, &settlement.citations, version, self.limits.watch_for);
+        }
+        let vector = vectors.first.map(|vector| (version, vector));
+        let constraints = constraints.iter().map(Into::into).collect();
+        Ok(Settlement { standalone_question: Some(standalone), constraints, usage, vector, ..settlement })
     }
 
     /// Returns when the answer is no longer wanted: nothing more may be spent on it.
@@ -267,6 +298,7 @@ mod tests {
             max_question_chars: NonZeroU32::MIN,
             timeout: seconds(60),
             fallback_after: seconds(300),
+            watch_for: seconds(0),
         };
         for (age, waited, limit, what) in [
             (0, 0, 60, "a first run"),

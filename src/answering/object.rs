@@ -6,14 +6,18 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::answering::grounding::{Citation, Grounding};
+use crate::answering::{
+    constraints::Constraint,
+    grounding::{Citation, Grounding},
+    handover::Doubt,
+};
 
 mod settlement;
 mod source;
 mod states;
 pub(crate) mod stored;
 
-pub use settlement::Settlement;
+pub use settlement::{Settlement, Watched};
 pub use source::Source;
 pub use states::{
     AnswerOutcome, AnswerStatus, EscalationReason, EscalationStatus, IncompleteReason, Rating, SessionOwner,
@@ -66,6 +70,21 @@ pub struct AnswerObject {
     /// The escalation, if a human is asked for.
     #[serde(deserialize_with = "or_default")]
     pub escalation: Option<AnswerEscalation>,
+    /// How likely a human is needed, and the signals that say so.
+    #[serde(default, deserialize_with = "or_default")]
+    pub doubt: Option<Doubt>,
+    /// What the question states of the products that it is about.
+    #[serde(default, deserialize_with = "or_default")]
+    pub constraints: Vec<StatedConstraint>,
+    /// What changed after it was given, if a document that it cites did within `answers.watch_for`.
+    #[serde(default)]
+    pub outdated: Option<Outdated>,
+    /// The human who wrote the answer, if one did.
+    #[serde(default)]
+    pub answered_by: Option<String>,
+    /// The escalated question that a human's answer replies to.
+    #[serde(default)]
+    pub reply_to: Option<Uuid>,
     /// The check of the text against the passages.
     #[serde(deserialize_with = "or_default")]
     pub grounding: Option<Grounding>,
@@ -85,6 +104,37 @@ pub struct AnswerObject {
     /// As the caller sent it.
     #[schema(value_type = Object)]
     pub metadata: Box<RawValue>,
+}
+
+/// A constraint that a question states.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StatedConstraint {
+    /// The words of the question that state it.
+    pub words: String,
+    /// The metadata field.
+    pub field: String,
+    /// What the field must be, as in a `filter`.
+    pub condition: serde_json::Value,
+}
+
+impl From<&Constraint> for StatedConstraint {
+    fn from(stated: &Constraint) -> Self {
+        let Constraint { words, field, condition } = stated;
+        Self { words: words.clone(), field: field.clone(), condition: condition.to_json() }
+    }
+}
+
+/// What changed after an answer was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Outdated {
+    /// When it was noticed.
+    pub at: DateTime<Utc>,
+    /// The source of the document that changed.
+    pub source: String,
+    /// The document's key.
+    pub key: String,
+    /// `text`, `removed`, or fields of its metadata, as in `price`.
+    pub changed: Vec<String>,
 }
 
 /// The reply to a customer.

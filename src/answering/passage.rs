@@ -15,8 +15,21 @@ pub struct Passage {
     pub content: String,
     /// Cosine distance to the question, 0 to 2.
     pub distance: f64,
-    /// `1 - distance`, from 0 to 1.
+    /// What the passages are ordered by, the highest first: `1 - distance`, or with `[embedding.second]` the sum of the
+    /// standardised distances of both models, less a penalty for each constraint of the question that the document breaks.
     pub score: f64,
+    /// Cosine distance by the second model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_distance: Option<f64>,
+    /// The place by the first model's distance alone, from 1, among the candidates of two models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank: Option<u32>,
+    /// The place by the second model's distance alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_rank: Option<u32>,
+    /// The reranker's score, if it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rerank_score: Option<f64>,
     /// The document's address in the shop.
     pub url: Option<String>,
     #[schema(value_type = Object)]
@@ -25,6 +38,23 @@ pub struct Passage {
     #[serde(skip)]
     pub is_named: bool,
 }
+
+impl Passage {
+    /// Identifies the chunk.
+    pub fn place(&self) -> (&str, &str, &str) {
+        (&self.source, &self.key, &self.content)
+    }
+
+    /// The same, found by the second model while the first is away: how far it is by the first is unknown, so it is not
+    /// trusted.
+    #[must_use]
+    pub fn by_the_second_model(self) -> Self {
+        Self { second_distance: Some(self.distance), distance: FARTHEST, ..self }
+    }
+}
+
+/// The largest cosine distance.
+pub const FARTHEST: f64 = 2.0;
 
 /// The cosine distance of the nearest passage, which need not be the first.
 pub fn nearest(passages: &[Passage]) -> Option<f64> {

@@ -52,6 +52,12 @@ impl Ranker {
             }
         };
         cost.add_reranking(ranked.tokens, tokens, self.price);
+        let mut passages = passages;
+        for (place, score) in &ranked.scores {
+            if let Some(passage) = passages.get_mut(*place) {
+                passage.rerank_score = Some(*score);
+            }
+        }
         let order: Vec<_> = ranked.scores.iter().map(|(place, _)| *place).collect();
         reorder(passages, &order)
     }

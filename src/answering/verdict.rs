@@ -4,10 +4,11 @@ use crate::{
     answering::{
         Passage,
         grounding::{Grounding, find_citations},
+        handover::{Doubt, Fit, Signals},
         object::{
             AnswerOutcome, AnswerStatus, AnswerText, EscalationReason, IncompleteReason, Settlement, Source,
         },
-        passage::{is_far, nearest},
+        passage::nearest,
     },
     model::{Completion, FinishReason},
 };
@@ -47,11 +48,13 @@ pub fn judge(
     customer: &[&str],
     refusal: &str,
     threshold: f64,
+    (signals, fit): (&Signals, Option<&Fit>),
 ) -> Settlement {
     let (citations, invalid_citations) = find_citations(&completion.text, passages.len());
     let text = completion.text.trim();
     let is_refusal = text.is_empty() || text.contains(refusal.trim());
-    let is_doubtful = is_refusal || is_far(passages, threshold);
+    let doubt = Doubt::new(&signals.clone().with_refusal(is_refusal), fit);
+    let is_doubtful = is_refusal || doubt.hands_over(passages, threshold);
     let incomplete_reason = match completion.finish_reason {
         FinishReason::MaxTokens => Some(IncompleteReason::MaxTokens),
         FinishReason::ContentFilter => Some(IncompleteReason::ContentFilter),
@@ -72,6 +75,7 @@ pub fn judge(
         nearest_distance: nearest(passages),
         escalation_threshold: threshold,
         escalation_reason: is_doubtful.then_some(EscalationReason::LowConfidence),
+        doubt: Some(doubt),
         grounding: Some(if is_refusal {
             Grounding { checked: true, ..Grounding::default() }
         } else {
@@ -98,7 +102,7 @@ mod tests {
             usage: crate::model::TokenUsage::default(),
             left: crate::model::RateLimitRemaining::default(),
         };
-        judge(&[passage(distance)], &completion, &[], REFUSAL, 0.4)
+        judge(&[passage(distance)], &completion, &[], REFUSAL, 0.4, (&Signals::default(), None))
     }
 
     fn verdict(settlement: &Settlement) -> (Option<AnswerOutcome>, Option<EscalationReason>) {

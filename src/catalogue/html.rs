@@ -1,6 +1,6 @@
 //! Makes readable text of HTML, as shops keep it in descriptions.
 
-use std::{borrow::Cow, cell::RefCell};
+use std::{borrow::Cow, cell::RefCell, collections::BTreeMap};
 
 use html5ever::{
     tendril::StrTendril,
@@ -83,7 +83,21 @@ pub fn is_html(text: &str) -> bool {
     })
 }
 
+/// The elements of HTML, each with its number. Those whose content nobody reads count as one, whatever is in them.
+pub fn elements(html: &str) -> BTreeMap<String, u32> {
+    if is_html(html) { written(html, false).elements } else { BTreeMap::new() }
+}
+
+/// Whether nobody reads the content of an element.
+pub fn is_hidden(element: &str) -> bool {
+    HIDDEN.contains(&element)
+}
+
 fn tokenize(html: &str, keeps_lines: bool) -> String {
+    written(html, keeps_lines).text.trim().to_owned()
+}
+
+fn written(html: &str, keeps_lines: bool) -> Writer {
     let sink = Sink(RefCell::new(Writer { keeps_lines, ..Writer::default() }));
     let tokenizer = Tokenizer::new(sink, html5ever::tokenizer::TokenizerOpts::default());
     let input = BufferQueue::default();
@@ -91,7 +105,7 @@ fn tokenize(html: &str, keeps_lines: bool) -> String {
     // The sink never stops it.
     let _ = tokenizer.feed(&input);
     tokenizer.end();
-    tokenizer.sink.0.take().text.trim().to_owned()
+    tokenizer.sink.0.take()
 }
 
 struct Sink(RefCell<Writer>);
@@ -142,6 +156,8 @@ struct Writer {
     is_preformatted: bool,
     /// Whether the last element was a term to define.
     follows_term: bool,
+    /// The number of each element.
+    elements: BTreeMap<String, u32>,
 }
 
 impl Writer {
@@ -197,7 +213,10 @@ impl Writer {
             }
             return;
         }
-        if is_start && HIDDEN.contains(&name) {
+        if is_start {
+            *self.elements.entry(name.to_owned()).or_default() += 1;
+        }
+        if is_start && is_hidden(name) {
             // Others do not close themselves, whatever they say.
             if !tag.self_closing || !matches!(name, "svg" | "math") {
                 self.hidden = Some((name.to_owned(), 1));

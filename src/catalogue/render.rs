@@ -5,7 +5,10 @@
 //! the text that the shop wrote (`89.00`, not `89.0`), so `{{ price }}` is what a customer reads, and
 //! `{{ price|float * 2 }}` computes.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use serde_json::value::RawValue;
@@ -18,8 +21,10 @@ use super::{
 mod columns;
 mod filters;
 mod group;
+mod left_out;
 
 pub use columns::ColumnsRead;
+pub use left_out::LeftOut;
 
 const TITLE: &str = "title";
 const TEXT: &str = "text";
@@ -38,6 +43,8 @@ pub struct Rendering {
     pub metadata: Vec<String>,
     /// The column of the stock keeping unit.
     pub sku: Option<String>,
+    /// The column that the variants of one product share.
+    pub group: Option<String>,
 }
 
 /// How rows and documents correspond.
@@ -61,7 +68,8 @@ impl Rendering {
         let link = self.link.as_deref().unwrap_or_default();
         // What stands between them is no column: the same one may move from one to the other.
         let sku = self.sku.iter().flat_map(|sku| ["", sku]);
-        let columns = self.metadata.iter().map(String::as_str).chain(sku);
+        let group = self.group.iter().flat_map(|group| ["", "", group]);
+        let columns = self.metadata.iter().map(String::as_str).chain(sku).chain(group);
         let rows: &str = self.rows.into();
         let mut hash = blake3::Hasher::new();
         for part in [&self.title, &self.text, link, salt, rows].into_iter().chain(columns) {
@@ -79,6 +87,8 @@ pub struct Templates {
     rendering: Rendering,
     /// Whether they may look up columns in `row`.
     has_row: bool,
+    /// What was rendered, by key, if it is kept.
+    kept: OnceLock<Mutex<BTreeMap<String, Columns>>>,
 }
 
 /// A template that does not parse.
@@ -116,7 +126,7 @@ impl Templates {
                 .map_err(|error| TemplateError { template, reason: error.to_string() })?;
         }
         let has_row = environment.templates().any(|(_, template)| template.source().contains("row"));
-        Ok(Self { environment, rendering, has_row })
+        Ok(Self { environment, rendering, has_row, kept: OnceLock::new() })
     }
 
     /// The columns that documents are made of.
@@ -128,8 +138,27 @@ impl Templates {
         for (name, _) in self.environment.globals() {
             read.in_templates.remove(name);
         }
-        read.beside = self.rendering.metadata.iter().chain(&self.rendering.sku).cloned().collect();
+        read.beside = self
+            .rendering
+            .metadata
+            .iter()
+            .chain(&self.rendering.sku)
+            .chain(&self.rendering.group)
+            .cloned()
+            .collect();
         read
+    }
+
+    /// Keeps the columns of each row that is rendered from now on, for [`left_out`](Self::left_out).
+    pub fn keep_rows(&self) {
+        self.kept.get_or_init(Mutex::default);
+    }
+
+    /// What of a kept row does not reach its document.
+    pub fn left_out(&self, key: &str) -> LeftOut {
+        let kept = self.kept.get().map(|kept| kept.lock().unwrap_or_else(PoisonError::into_inner));
+        let columns = kept.and_then(|mut kept| kept.remove(key)).unwrap_or_default();
+        LeftOut::new(&self.columns().in_templates, &columns)
     }
 
     /// Renders the rows of one document. Empty title and text are a fault: there would be nothing to find.
@@ -142,6 +171,9 @@ impl Templates {
             RowsAre::Single => (rows.into_iter().next().unwrap_or_default(), None),
             RowsAre::Group => (group::merged(&rows), Some(rows)),
         };
+        if let Some(kept) = self.kept.get() {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), columns.clone());
+        }
         let context = self.context(&columns, variants.as_deref());
         let render = |name: &'static str| {
             let template = self.environment.get_template(name);
@@ -157,10 +189,12 @@ impl Templates {
         }
         let link = if self.rendering.link.is_some() { Some(render(LINK)?) } else { None };
         let link = link.filter(|link| !link.is_empty());
-        let sku =
-            self.rendering.sku.as_ref().and_then(|sku| values::text(columns.get(sku).map(|sku| &**sku)));
+        let text_of = |column: &Option<String>| {
+            column.as_ref().and_then(|column| values::text(columns.get(column).map(|value| &**value)))
+        };
+        let (sku, group) = (text_of(&self.rendering.sku), text_of(&self.rendering.group));
         let metadata = self.metadata(&columns).map_err(|error| fault(error.to_string()))?;
-        Ok(Document { key, title, text, link, sku, metadata, row_hash })
+        Ok(Document { key, title, text, link, sku, group, metadata, row_hash })
     }
 
     /// What templates see.

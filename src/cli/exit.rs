@@ -95,7 +95,7 @@ pub(super) async fn given_up(store: &Store, parts: &Parts, message: String) -> a
 }
 
 async fn is_refused(store: &Store, parts: &Parts) -> anyhow::Result<bool> {
-    let daily = parts.versions.models().iter().find_map(|model| model.backfill.daily());
+    let daily = parts.versions.models().find_map(|model| model.backfill.daily());
     if let Some((operation, most)) = daily
         && store.usd_today(operation).await? >= most
     {

@@ -1,6 +1,6 @@
 //! `index`: index versions, to change the embedding model without downtime.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -21,6 +21,9 @@ pub(super) enum Index {
     List(Format),
     /// Fill a version for the model in [embedding.next], or continue; shows the cost first
     Create {
+        /// For the model in [embedding.second], which is searched beside the active version once it is filled
+        #[arg(long)]
+        second: bool,
         /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
@@ -53,7 +56,7 @@ pub(super) async fn index(index: Index, path: &Path) -> anyhow::Result<()> {
     let (config, store) = open(path).await?;
     match index {
         Index::List(format) => list(&store, format.json).await,
-        Index::Create { yes, wait } => create::create(&config, &store, yes, wait).await,
+        Index::Create { second, yes, wait } => create::create(&config, &store, second, yes, wait).await,
         Index::Promote { version, allow_missing } => promote(&store, version, allow_missing).await,
         Index::Rollback { allow_missing } => {
             let before = store.index_before().await?.context("there is no previously active version")?;
@@ -86,15 +89,11 @@ async fn promote(store: &Store, version: i32, allow_missing: bool) -> anyhow::Re
     Ok(())
 }
 
-/// Longer than daemons use a cached list of versions; after that, writes to a dropped version would fail.
-const DROP_DELAY: Duration =
-    versions::MAX_AGE.saturating_add(versions::READ_TIMEOUT).saturating_add(Duration::from_secs(1));
-
 async fn drop_version(store: &Store, version: i32) -> anyhow::Result<()> {
     if !store.retire_index(version).await? {
         bail!("index version {version} is the active one or does not exist");
     }
-    tokio::time::sleep(DROP_DELAY).await;
+    tokio::time::sleep(versions::DROP_DELAY).await;
     store.drop_index(version).await?;
     output::line(format!("index version {version} is dropped"));
     Ok(())

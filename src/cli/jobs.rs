@@ -29,8 +29,13 @@ pub(super) enum Jobs {
         #[arg(required = true)]
         ids: Vec<i64>,
     },
-    /// Delete dead jobs for good
+    /// Delete dead jobs; for an hour they can be restored
     Discard(Choice),
+    /// Restore jobs that were discarded within the last hour
+    Restore {
+        /// The jobs' numbers; all by default
+        ids: Vec<i64>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -97,6 +102,14 @@ pub(super) async fn jobs(jobs: Jobs, path: &Path) -> anyhow::Result<()> {
         }
         Jobs::Discard(choice) => {
             print_count(store.discard_jobs(&choice.selection()?).await?, &choice.ids, "deleted")
+        }
+        Jobs::Restore { ids } => {
+            let named = (!ids.is_empty()).then_some(&*ids);
+            let mut restored = 0;
+            while let number @ 1.. = store.restore_jobs(named, None).await? {
+                restored += number;
+            }
+            print_count(restored, &ids, "restored")
         }
     }
 }

@@ -17,15 +17,15 @@ pub(super) struct Plan {
     /// Only this source
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Print one JSON object per source and line
+    /// Print one JSON object per source, model and line
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn plan(arguments: Plan, path: &Path) -> Result<()> {
     let (config, _, parts) = open_parts(path).await?;
-    let active = parts.versions.planned().await?;
-    let plans = plans(&parts, &active, &selected_sources(&config, arguments.source)).await?;
+    let versions = parts.versions.planned().await?;
+    let plans = plans(&parts, &versions, &selected_sources(&config, arguments.source)).await?;
     for (embedding, model) in config.embeddings().zip(parts.versions.models()) {
         if let Some(difference) = card_difference(embedding, model) {
             output::note(difference);
@@ -48,10 +48,15 @@ pub(super) fn card_difference(embedding: &Embedding, model: &Model) -> Option<St
     })
 }
 
-pub(super) async fn plans(parts: &Parts, version: &Version, sources: &[String]) -> Result<Vec<plan::Plan>> {
+pub(super) async fn plans(
+    parts: &Parts,
+    versions: &[Version],
+    sources: &[String],
+) -> Result<Vec<plan::Plan>> {
     let planner = daemon::planner(parts);
     let mut plans = Vec::new();
-    for name in sources {
+    for (name, version) in sources.iter().flat_map(|name| versions.iter().map(move |version| (name, version)))
+    {
         let bar = ProgressBar::new_spinner().with_message(format!("planning {name}"));
         let told = |compared| bar.set_message(format!("planning {name}: {compared}"));
         let plan = planner.plan(version, name, told).await;
@@ -62,7 +67,7 @@ pub(super) async fn plans(parts: &Parts, version: &Version, sources: &[String]) 
 }
 
 pub(super) fn show(plans: &[plan::Plan]) -> Result<()> {
-    let columns = "source, added, changed, removed, unchanged, set_aside as set aside, faulty, chunks, cached_chunks as known chunks, tokens, \
+    let columns = "source, model, added, changed, removed, unchanged, set_aside as set aside, faulty, chunks, cached_chunks as known chunks, tokens, \
                    cost_usd as dollars, eta_seconds as time";
     output::rows_table(plans, columns)
 }

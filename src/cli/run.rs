@@ -33,8 +33,27 @@ pub(super) struct Run {
 pub(super) async fn run(arguments: Run, path: &Path) -> anyhow::Result<()> {
     #[cfg(feature = "embedded")]
     if arguments.embedded {
-        let (embedded, listeners) = crate::demo::EmbeddedStack::start().await?;
-        let ended = keep_running(&arguments, &embedded.settings, Some(listeners)).await;
+        let (embedded, listeners) =
+            crate::demo::EmbeddedStack::start(crate::demo::SampleShop::default()).await?;
+        let [api, admin] = [&listeners.api, &listeners.admin]
+            .map(|socket| socket.as_ref().and_then(|socket| socket.local_addr().ok()));
+        let filled = async {
+            super::demo::announce(admin).await;
+            if let Some(api) = api {
+                super::demo::fill(&embedded, api).await;
+            }
+        };
+        let running = keep_running(&arguments, &embedded.settings, Some(listeners));
+        // The daemon goes on, whatever becomes of the sample.
+        let ended = async {
+            tokio::pin!(running);
+            tokio::select! {
+                ended = &mut running => return ended,
+                () = filled => {}
+            }
+            running.await
+        };
+        let ended = ended.await;
         let ended = ended.map_err(|error| embedded.with_remedy(error));
         embedded.stop().await?;
         return ended;

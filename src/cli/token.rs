@@ -9,8 +9,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Exit, Format, open, output, words};
-use crate::http::{Scope, new_token};
-use crate::{clock, store::tokens::Grant};
+use crate::{
+    clock,
+    store::tokens::{Grant, Scope, new_token},
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Token {

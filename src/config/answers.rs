@@ -9,6 +9,9 @@ use super::{ReadError, Section, Setting, Shown, Table, Value, endpoint::Endpoint
 use crate::answering::{cost::Prices, job::AnswerLimits, prompt::PromptSettings, prompt::Temperature};
 use crate::model::learned::{MaxTokensParameter, SystemRole};
 
+/// More phrasings would drown the question.
+const MOST_PHRASINGS: u32 = 8;
+
 /// How passages are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "lowercase")]
@@ -28,6 +31,8 @@ table! {
         model: String = get("gpt-4o-mini".to_owned()),
         top_k: NonZeroU32 = get(count(5)),
         retrieval: Retrieval = get(Retrieval::Hybrid),
+        constraints: bool = get(true),
+        phrasings: NonZeroU32 = with(phrasings),
         prompt: PromptSettings = flat(),
         max_tokens_parameter: Option<MaxTokensParameter> = get(None),
         stream: Option<bool> = get(None),
@@ -55,6 +60,7 @@ table! {
         max_question_chars: get(count(4000)),
         timeout: get(seconds(60)),
         fallback_after: get(seconds(300)),
+        watch_for: get(seconds(86_400)),
     }
 }
 
@@ -63,6 +69,12 @@ table! {
         input = "usd_per_million_input_tokens": get(0.15),
         output = "usd_per_million_output_tokens": get(0.6),
     }
+}
+
+fn phrasings(section: &Section<'_>, key: &str) -> Result<NonZeroU32, ReadError> {
+    section.checked(key, count(1), |phrasings| {
+        (phrasings.get() <= MOST_PHRASINGS).then_some(()).ok_or(format!("must be at most {MOST_PHRASINGS}"))
+    })
 }
 
 fn request_timeout(section: &Section<'_>, _: &str) -> Result<Duration, ReadError> {

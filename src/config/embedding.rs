@@ -1,4 +1,4 @@
-//! `[embedding]` and `[embedding.next]`: how texts become vectors.
+//! `[embedding]`, `[embedding.second]` and `[embedding.next]`: how texts become vectors.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -34,12 +34,22 @@ table! {
         question: InputForm = table(),
         dimensions_parameter: Option<bool> = get(None),
         encoding_format: Option<EncodingFormat> = get(None),
-        /// A second model, for the index version that is to replace the current one.
+        multilingual: bool = get(false),
+        /// A model whose vectors are searched beside those of `model`.
+        second: Option<Box<Embedding>> = optional_table(),
+        /// A model for the index version that is to replace the current one.
         next: Option<Box<Embedding>> = optional_table(),
     }
     check {
         check_sizes(section, chunk_tokens, chunk_overlap, max_input_tokens, max_request_tokens);
-        check_next(section, &model, dimensions, &next);
+        check_others(section, &model, dimensions, &second, &next);
+    }
+}
+
+impl Embedding {
+    /// The models of the settings: this one, the second and the next.
+    pub fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(self.second.as_deref()).chain(self.next.as_deref())
     }
 }
 
@@ -50,13 +60,13 @@ table! {
     }
 }
 
-fn is_next(section: &Section<'_>) -> bool {
-    section.path() == "embedding.next"
+fn is_nested(section: &Section<'_>) -> bool {
+    section.path() != "embedding"
 }
 
-/// A key that identifies the model: required for the next model.
+/// A key that identifies the model: required for the second and the next model.
 fn own<T: Setting>(section: &Section<'_>, key: &str, default: T) -> Result<T, ReadError> {
-    if is_next(section) { section.required(key) } else { section.get(key, default) }
+    if is_nested(section) { section.required(key) } else { section.get(key, default) }
 }
 
 fn dimensions(section: &Section<'_>, key: &str) -> Result<NonZeroU32, ReadError> {
@@ -90,28 +100,56 @@ fn check_sizes(
             section.fault(key, format!("{rule}: {size} {relation} {other}"));
         }
     };
+    // The second model's chunks are those of the first, cut to the stricter limits of both.
+    if section.path() == "embedding.second" {
+        check(
+            "max_request_tokens",
+            request,
+            u32::lt,
+            input,
+            "must not be below max_input_tokens",
+            "is below",
+        );
+        return;
+    }
     check("chunk_overlap", overlap, u32::ge, chunk, "must be smaller than chunk_tokens", "is not below");
     check("chunk_tokens", chunk, u32::gt, input, "must not exceed max_input_tokens", "is above");
     check("max_request_tokens", request, u32::lt, input, "must not be below max_input_tokens", "is below");
 }
 
-/// The next model must differ from the current one, and shares its cache.
-fn check_next(
+/// The three models must differ. They share one cache, and the first two have the same chunks.
+fn check_others(
     section: &Section<'_>,
     model: &Result<String, ReadError>,
     dimensions: Result<NonZeroU32, ReadError>,
+    second: &Result<Option<Box<Embedding>>, ReadError>,
     next: &Result<Option<Box<Embedding>>, ReadError>,
 ) {
-    if is_next(section) {
+    if is_nested(section) {
         section.refuse(&[
-            ("belongs to [embedding]: one cache serves both models", &["cache_entries"]),
-            ("belongs to [embedding]", &["next"]),
+            ("belongs to [embedding]: one cache serves all models", &["cache_entries"]),
+            ("belongs to [embedding]", &["second", "next"]),
         ]);
     }
-    if let (Ok(model), Ok(dimensions), Ok(Some(next))) = (model, dimensions, next)
-        && (model, dimensions) == (&next.model, next.dimensions)
-    {
-        section.section("next").fault("model", "is the model of [embedding], with the same dimensions");
+    if section.path() == "embedding.second" {
+        section.refuse(&[(
+            "belongs to [embedding]: both models embed the same chunks",
+            &["tokenizer", "chunk_tokens", "chunk_overlap"],
+        )]);
+    }
+    let mut known = Vec::new();
+    if let (Ok(model), Ok(dimensions)) = (model, dimensions) {
+        known.push(("[embedding]", model, dimensions));
+    }
+    for (key, name, other) in [("second", "[embedding.second]", second), ("next", "[embedding.next]", next)] {
+        let Ok(Some(other)) = other else { continue };
+        let same = known
+            .iter()
+            .find(|(_, model, dimensions)| (*model, *dimensions) == (&other.model, other.dimensions));
+        if let Some((of, ..)) = same {
+            section.section(key).fault("model", format!("is the model of {of}, with the same dimensions"));
+        }
+        known.push((name, &other.model, other.dimensions));
     }
 }
 

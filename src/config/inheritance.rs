@@ -28,7 +28,8 @@ const ACCESS: [&str; 4] = ["api_key", "headers", "query", "extra_body"];
 /// The other keys of a server.
 const SERVER: [&str; 3] = ["base_url", "requests_per_minute", "tokens_per_minute"];
 
-/// Lets `[embedding]` and `[answers]` inherit from `[openai]`, and `[embedding.next]` from `[embedding]`.
+/// Lets `[embedding]` and `[answers]` inherit from `[openai]`, and `[embedding.second]` and `[embedding.next]` from
+/// `[embedding]`.
 pub(super) fn inherit(tree: &mut Entries, reader: &Reader<'_>) {
     let Some(openai) = table(tree, "openai") else { return };
     if !openai.contains_key("api_key") && !matches!(reader.variable("OPENAI_API_KEY"), Ok(None)) {
@@ -46,13 +47,17 @@ pub(super) fn inherit(tree: &mut Entries, reader: &Reader<'_>) {
     inherit_server(embedding, "openai", &openai, reader);
     inherit_key(embedding, "openai", &openai, "timeout", "timeout");
     let above = embedding.clone();
-    if let Some(Node { value: Value::Table(next), .. }) = embedding.get_mut("next") {
-        inherit_server(next, "embedding", &above, reader);
+    for nested in ["second", "next"] {
+        let Some(Node { value: Value::Table(nested), .. }) = embedding.get_mut(nested) else { continue };
+        inherit_server(nested, "embedding", &above, reader);
         for key in
             ["timeout", "max_inputs", "max_request_tokens", "chunk_tokens", "chunk_overlap", "cache_entries"]
         {
-            inherit_key(next, "embedding", &above, key, key);
+            inherit_key(nested, "embedding", &above, key, key);
         }
+    }
+    if let Some(Node { value: Value::Table(second), .. }) = embedding.get_mut("second") {
+        inherit_key(second, "embedding", &above, "tokenizer", "tokenizer");
     }
 }
 

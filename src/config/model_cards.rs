@@ -37,8 +37,10 @@ pub(super) fn apply(tree: &mut Entries, reader: &Reader<'_>) -> Vec<(String, Str
     };
     if let Some(embedding) = table(tree, "embedding") {
         fill(embedding, "embedding", ModelKind::Embedding, Some("text-embedding-3-small"));
-        if let Some(Node { value: Value::Table(next), .. }) = embedding.get_mut("next") {
-            fill(next, "embedding.next", ModelKind::Embedding, None);
+        for (key, path) in [("second", "embedding.second"), ("next", "embedding.next")] {
+            if let Some(Node { value: Value::Table(nested), .. }) = embedding.get_mut(key) {
+                fill(nested, path, ModelKind::Embedding, None);
+            }
         }
     }
     if let Some(answers) = table(tree, "answers") {
@@ -84,6 +86,7 @@ fn model_keys(card: &ModelCard) -> Keys {
         ("document", json(card.document.as_ref())),
         ("question", json(card.question.as_ref())),
         ("encoding_format", json(card.encoding_format)),
+        ("multilingual", json(card.multilingual)),
         ("usd_per_million_tokens", json(card.usd_per_million_tokens)),
         ("usd_per_million_input_tokens", json(card.usd_per_million_input_tokens)),
         ("usd_per_million_output_tokens", json(card.usd_per_million_output_tokens)),

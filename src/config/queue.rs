@@ -18,6 +18,7 @@ table! {
         fill_index: Limits = table(),
         maintain_index: Limits = table(),
         eval: Limits = table(),
+        change_jobs: Limits = table(),
     }
 }
 

@@ -103,6 +103,16 @@ impl SourceKind {
         }
     }
 
+    /// How its documents are rendered.
+    pub fn rendering(&self) -> &Rendering {
+        match self {
+            Self::Postgres(connection) => &connection.settings.rendering,
+            Self::MySql(connection) => &connection.settings.rendering,
+            Self::Api(api) => &api.rendering,
+            Self::Feed(settings) => &settings.rendering,
+        }
+    }
+
     /// Whether answers read metadata from the shop.
     pub fn has_live_metadata(&self) -> bool {
         match self {

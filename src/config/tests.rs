@@ -33,6 +33,7 @@ fn two_wrong_values_are_two_faults_and_no_other_key_is_called_unknown() {
         SOURCE; kind = "postgres"; query = 5; poll = 5; SHOP => source.s.query, source.s.poll
         SOURCE; kind = "shop"; sku = 5; page_rows = 5; table = "t"; max_connections = 5; SHOP => source.s.kind, source.s.sku
         SOURCE; kind = "feed"; path = 5; format = "xml" => source.s.path, source.s.format
+        [[source]]; name = "s"; preset = "woocomerce" => source.s.preset
         [embedding]; base_url = 5; max_inputs = 0; SERVER => embedding.base_url, embedding.max_inputs
         [openai]; timeout = 5; [embedding]; chunk_tokens = 0; SERVER => openai.timeout, embedding.chunk_tokens
         [openai]; base_url = 5; [answers]; base_url = "http://local/"; top_k = 0; SERVER => openai.base_url, answers.top_k
@@ -51,6 +52,17 @@ fn two_wrong_values_are_two_faults_and_no_other_key_is_called_unknown() {
         let text = names.iter().fold(text.trim().to_owned(), |text, (name, lines)| text.replace(name, lines));
         assert_eq!(faulty(&text.replace("; ", "\n")), faults, "{text}");
     }
+}
+
+#[test]
+fn a_wrong_key_of_how_an_api_is_paged_is_named() {
+    let api = "[[source]]\nname = \"s\"\nkind = \"api\"\nurl = \"https://shop.example/p\"\nkey = \"id\"\ntitle = \"t\"\n\
+               text = \"t\"\nnext = { cursor = \"/next\", parametr = \"after\" }\n";
+    let faults = read(api).unwrap_err();
+    assert!(
+        faults.len() == 1 && faults[0].contains("no key \"parametr\"; did you mean \"parameter\"?"),
+        "{faults:?}"
+    );
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub enum Event {
     AnswerFailed,
     #[strum(serialize = "answer.escalated")]
     AnswerEscalated,
+    #[strum(serialize = "answer.outdated")]
+    AnswerOutdated,
 }
 
 table! {

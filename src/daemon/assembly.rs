@@ -10,7 +10,10 @@ use futures::future::join_all;
 use secrecy::ExposeSecret;
 
 use crate::{
-    answering::{complete::Composer, fallback::FallbackSettings, job::AnswerQuestion, retrieve::Retriever},
+    answering::{
+        complete::Composer, fallback::FallbackSettings, job::AnswerQuestion, known_fields::KnownFields,
+        outdated::OutdatedAnswers, retrieve::Retriever,
+    },
     catalogue::{Catalogue, CatalogueError},
     config::{self, Config, Retrieval, Source},
     daemon::plan::PlanCatalogue,
@@ -41,6 +44,7 @@ pub struct Parts {
     pub retriever: Arc<Retriever>,
     pub composer: Arc<Composer>,
     pub answer: Arc<AnswerQuestion>,
+    pub outdated: Arc<OutdatedAnswers>,
     pub deliver: Arc<DeliverWebhook>,
     pub eval: Arc<Eval>,
     pub fill: Arc<FillIndex>,
@@ -58,6 +62,12 @@ pub async fn prepare(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     let parts = assemble(config, store).await?;
     super::declare_kinds(store).await?;
     store.open_index(&config.embedding.model, config.embedding.dimensions.get()).await?;
+    if let Some(second) = &config.embedding.second
+        && store.is_unused().await?
+    {
+        let second = store.open_second_index(&second.model, second.dimensions.get()).await?;
+        FillIndex::enqueue(store, second.id).await?;
+    }
     parts.versions.keep_forms().await?;
     Ok(parts)
 }
@@ -67,7 +77,8 @@ pub fn previewed(config: &Config, name: &str) -> anyhow::Result<(Arc<dyn Catalog
     let sources = sources(config, "")?;
     let found = config.sources.iter().zip(sources.catalogues).find(|(source, _)| source.name == name);
     let (_, catalogue) = found.with_context(|| format!("the settings have no source `{name}`"))?;
-    Ok((catalogue, chunking(&config.embedding, config.embedding.document.clone())?))
+    let chunking = chunking(&config.embedding, &config.embedding, &|view| view.document.clone())?;
+    Ok((catalogue, chunking))
 }
 
 /// Builds the jobs. Reads only our own database, and writes nothing.
@@ -75,7 +86,7 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     let waiting = Waiting::default();
     let versions = Arc::new(versions(config, store, &waiting).await?);
     // A change of how documents are cut, for any model, is a change of every row.
-    let cutting: BTreeSet<_> = versions.models().iter().map(|model| model.chunking.settings()).collect();
+    let cutting: BTreeSet<_> = versions.models().map(|model| model.chunking.settings()).collect();
     let sources = sources(config, &cutting.into_iter().collect::<Vec<_>>().join(", "))?;
     let catalogues = |wanted: &dyn Fn(&Source) -> bool| -> BTreeMap<String, Arc<dyn Catalogue>> {
         let chosen = config.sources.iter().zip(&sources.catalogues).filter(|(source, _)| wanted(source));
@@ -95,12 +106,15 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
     let refresh =
         RefreshDocument::new(store.clone(), catalogues(&|_| true), guards.collect(), versions.clone());
     let refresh = Arc::new(refresh);
+    let grouped = config.sources.iter().filter(|source| source.kind.rendering().group.is_some());
     let retriever = Arc::new(Retriever {
         store: store.clone(),
         versions: versions.clone(),
         live: catalogues(&is_live),
+        grouped: grouped.map(|source| source.name.clone()).collect(),
         top_k: config.answers.top_k.get(),
         names: config.answers.retrieval == Retrieval::Hybrid,
+        fields: config.answers.constraints.then(|| KnownFields::new(store.clone())),
         ranker: ranker(config, store, &waiting)?,
     });
     let composer = Arc::new(composer(config, store, &waiting).await?);
@@ -116,8 +130,12 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         limits: config.answers.limits.clone(),
         daily_usd: config.budget.answers_usd,
     });
-    let embedding = std::iter::once(&config.embedding).chain(config.embedding.next.as_deref());
-    let servers = embedding.map(|embedding| embedding.endpoint.base_url.to_string());
+    let outdated = Arc::new(OutdatedAnswers {
+        store: store.clone(),
+        sources: config.sources.iter().map(|source| source.name.clone()).collect(),
+        live: retriever.live.clone(),
+    });
+    let servers = config.embeddings().map(|embedding| embedding.endpoint.base_url.to_string());
     let servers = servers.chain([RENDERING.to_owned()]).collect();
     Ok(Parts {
         sync: Arc::new(SyncCatalogue { store: store.clone(), sources: synced.collect(), servers }),
@@ -137,6 +155,7 @@ pub async fn assemble(config: &Config, store: &Store) -> anyhow::Result<Parts> {
         retriever,
         composer,
         answer,
+        outdated,
         versions,
         waiting,
         catalogues: catalogues(&|_| true).into_iter().collect(),

@@ -32,6 +32,8 @@ pub struct PlanCatalogue {
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Plan {
     pub source: String,
+    /// The embedding model that the estimate is for.
+    pub model: String,
     /// Not known before.
     pub added: u64,
     /// Listed with other content.
@@ -52,7 +54,8 @@ impl PlanCatalogue {
     /// Plans a sync of one source for an index version, and reports its progress.
     pub async fn plan(&self, version: &Version, source: &str, told: impl Fn(u64)) -> Result<Plan, PlanError> {
         let is_active = version.index.state == IndexState::Active;
-        let mut plan = Plan { source: source.to_owned(), ..Plan::default() };
+        let mut plan =
+            Plan { source: source.to_owned(), model: version.index.model.clone(), ..Plan::default() };
         let (mut keys, mut seen) = (Vec::new(), BTreeSet::new());
         let (set_aside, changes) = self.sync.changes(source).await?;
         plan.set_aside = set_aside.count;

@@ -6,6 +6,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     answering::job::AnswerQuestion,
+    bulk::ChangeJobs,
     config::{Config, Queues, Source},
     daemon::{Parts, Role, Roles},
     evaluation::job::Eval,
@@ -17,6 +18,21 @@ use crate::{
     sync::{reconcile::SyncCatalogue, watch::WatchCatalogue},
     webhook::job::DeliverWebhook,
 };
+
+/// The limits of each kind of job.
+pub(super) fn limits(queues: &Queues) -> [(&'static str, &Limits); 9] {
+    [
+        (SyncCatalogue::KIND, &queues.sync_catalogue),
+        (RefreshDocument::KIND, &queues.refresh_document),
+        (DeliverWebhook::KIND, &queues.deliver_webhook),
+        (FillIndex::KIND, &queues.fill_index),
+        (AnswerQuestion::KIND, &queues.answer_question),
+        (MaintainIndex::KIND, &queues.maintain_index),
+        (Eval::KIND, &queues.eval),
+        (PruneHistory::KIND, &queues.prune_history),
+        (ChangeJobs::KIND, &queues.change_jobs),
+    ]
+}
 
 /// Running workers; they stop when this is dropped.
 pub struct Workers {
@@ -36,6 +52,7 @@ impl Workers {
         MaintainIndex::KIND,
         Eval::KIND,
         PruneHistory::KIND,
+        ChangeJobs::KIND,
     ];
 
     /// Prepares workers; each `start…` adds one.
@@ -89,6 +106,7 @@ impl Workers {
                 cache_entries: config.embedding.cache_entries,
             };
             self.start(&Arc::new(prune), &limits.prune_history);
+            self.start(&ChangeJobs::new(store), &limits.change_jobs);
             self.keep_schedules(schedules);
         }
         if roles.has(Role::Sync) {

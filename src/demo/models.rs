@@ -1,7 +1,7 @@
 //! An OpenAI-compatible model server on loopback: for the demo, the tests and the benchmarks.
 //!
 //! It implements the wire format of `/v1/embeddings` (float and base64), `/v1/chat/completions` (JSON and server-sent
-//! events), `/v1/rerank` and `/v1/models`, so that calls take the same path as in production. It accepts any model name, which the
+//! events), `/v1/rerank` and `/v1/models`, so that calls take the same path as in production. It accepts any model name (for embeddings, unless there are several [by name](ByName)), which the
 //! answer repeats, and any bearer token or none. Answers are deterministic: equal requests get equal answers.
 //!
 //! [`Embedder`] and [`Completer`] are the models; a [`Script`] makes them fail as a real endpoint fails. Three more
@@ -22,12 +22,15 @@
 //! # Ok(()) }
 //! ```
 
+mod by_name;
 mod completions;
+mod e5;
 mod embeddings;
 mod endpoint;
 mod extractive;
 mod fault;
 mod hash;
+mod memory;
 mod minilm;
 mod quirk;
 mod reply;
@@ -37,10 +40,13 @@ mod script;
 mod server;
 #[cfg(test)]
 mod tests;
+mod transformer;
 mod vector;
 
 use std::{num::NonZeroU16, time::Duration};
 
+pub use by_name::{ByName, Offer};
+pub use e5::E5;
 pub use fault::{Fault, Operation};
 pub use minilm::Minilm;
 pub use quirk::Quirk;
@@ -52,24 +58,33 @@ pub use server::{OfflineServer, serve};
 pub enum Embedder {
     /// all-MiniLM-L6-v2 with 384 dimensions: real meaning, tens of texts per second.
     Minilm(Minilm),
+    /// multilingual-e5-small with 384 dimensions: the same for a hundred languages, half as fast.
+    E5(E5),
     /// Unit vectors computed from the words of a text: texts that share words are close. As fast as memory.
     Hash {
         /// The vectors' length, unless the request asks for another.
         dimensions: NonZeroU16,
     },
+    /// Several of these. The name in a request chooses; another name is refused.
+    ByName(ByName),
 }
 
 impl Embedder {
+    /// The name of the hash embedder.
+    pub const HASH: &str = "hash";
+
     /// Returns the hash embedder with this many dimensions; zero counts as one.
     pub fn hash(dimensions: u16) -> Self {
         Self::Hash { dimensions: NonZeroU16::new(dimensions).unwrap_or(NonZeroU16::MIN) }
     }
 
-    /// The name under which `/v1/models` lists it.
-    pub fn id(&self) -> &'static str {
+    /// The names in `/v1/models`.
+    pub fn ids(&self) -> Vec<&'static str> {
         match self {
-            Self::Minilm(_) => "all-MiniLM-L6-v2",
-            Self::Hash { .. } => "hash",
+            Self::Minilm(_) => vec![Minilm::ID],
+            Self::E5(_) => vec![E5::ID],
+            Self::Hash { .. } => vec![Self::HASH],
+            Self::ByName(several) => several.ids(),
         }
     }
 }

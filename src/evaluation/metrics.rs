@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::evaluation::golden::Case;
+use crate::{
+    answering::handover::Signals,
+    evaluation::{compare::Outcome, golden::Case},
+};
 
 /// The result of a question.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,12 +18,16 @@ pub struct Grade {
     pub ranks: Vec<usize>,
     /// Cosine distance of the nearest passage; zero if the question names a document.
     pub nearest: Option<f64>,
+    /// What is known of the question and its passages.
+    pub signals: Signals,
     /// Whether a human is asked for.
     pub escalated: bool,
     /// Whether the answer contains the expected texts; `None` if there is no answer or none are expected.
     pub has_expected_text: Option<bool>,
     /// Whether the answer claims what no passage says.
     pub ungrounded: bool,
+    /// What the question got.
+    pub outcome: Outcome,
 }
 
 /// Averages over questions; `None` where no question has the figure.

@@ -15,15 +15,16 @@ use super::{
     Api,
     problem::{Code, Problem},
 };
-use crate::store::{answers::LOCAL, tokens::Grant};
+use crate::store::{
+    answers::LOCAL,
+    tokens::{Grant, hash},
+};
 
 mod caller;
 mod rate;
-mod token;
 
+pub(super) use crate::store::tokens::{Scope, new_token};
 pub use rate::Rate;
-use token::hash;
-pub use token::{Scope, new_token};
 
 /// A caller whose token was checked.
 pub(super) struct Caller {

@@ -9,7 +9,7 @@ use super::{
     Api,
     problem::{Code, Problem},
 };
-use crate::answering::Question;
+use crate::{answering::Question, catalogue::filter::Filter};
 
 /// The longest name of a session, customer or request, in bytes.
 const MAX_NAME: usize = 255;
@@ -43,7 +43,13 @@ pub(super) fn check(request: &Question) -> Result<(), Problem> {
         return Err(Problem::invalid(format!("start_before must be from 1970 to 9999, not {at}")));
     }
     check_object("metadata", request.metadata.as_ref())?;
-    check_object("filter", request.filter.as_ref())
+    check_filter(request.filter.as_ref()).map(drop)
+}
+
+pub(super) fn check_filter(filter: Option<&Map<String, Value>>) -> Result<Filter, Problem> {
+    check_object("filter", filter)?;
+    let parsed = filter.map(Filter::parse).transpose();
+    parsed.map(Option::unwrap_or_default).map_err(|error| Problem::invalid(error.to_string()))
 }
 
 /// Checks a new question by the settings. One that was accepted before they changed stays accepted.

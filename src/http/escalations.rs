@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     auth::{Caller, Scope},
-    extract::{Changed, PAGE, Page, PathParams, QueryParams, parse_id, require_found},
+    extract::{Changed, PAGE, Page, PathParams, QueryParams, parse_id},
     problem::Problem,
 };
 use crate::{answering::object::EscalationStatus, store::escalations::Escalation};
@@ -52,6 +52,7 @@ pub(super) async fn acknowledge(
 ) -> Result<Json<Changed<EscalationStatus>>, Problem> {
     caller.may_all(Scope::AnswersWrite)?;
     let id = parse_id("escalation", &id)?;
-    require_found("escalation", caller.api.store.acknowledge(caller.sees(), id).await?)?;
-    Ok(Json(Changed { object: "escalation", id, status: EscalationStatus::Acknowledged }))
+    let status = caller.api.store.acknowledge(caller.sees(), id).await?;
+    let status = status.ok_or_else(|| Problem::not_found("escalation"))?;
+    Ok(Json(Changed { object: "escalation", id, status }))
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{
     auth::{Caller, Scope},
-    checks::{check_object, check_question, check_range, check_sources},
+    checks::{check_filter, check_question, check_range, check_sources},
     extract::Body,
     problem::{Code, Problem},
 };
@@ -25,7 +25,7 @@ pub(super) struct Search {
     top_k: Option<u32>,
     /// The sources to search; all by default.
     sources: Option<Vec<String>>,
-    /// Metadata that documents must have.
+    /// Metadata that documents must have: `{"brand": "Daybird", "price": {"lt": 300}}`.
     filter: Option<Map<String, Value>>,
 }
 
@@ -48,11 +48,11 @@ pub(super) async fn search(caller: Caller, Body(request): Body<Search>) -> Resul
     caller.may_all(Scope::AnswersRead)?;
     check_question(&caller.api, "query", &request.query)?;
     check_sources(&caller.api, request.sources.as_deref())?;
-    check_object("filter", request.filter.as_ref())?;
+    let filter = check_filter(request.filter.as_ref())?;
     let top_k = request.top_k.unwrap_or(caller.api.retriever.top_k);
     check_range("top_k", top_k, 1..=MAX_TOP_K)?;
     let sources = caller.sources(request.sources)?;
-    let within = SearchFilter { sources: sources.as_deref(), metadata: request.filter.as_ref() };
+    let within = SearchFilter { sources: sources.as_deref(), metadata: Some(&filter) };
     let results = caller.api.retriever.look_up(&request.query, within, top_k).await.map_err(|error| {
         tracing::warn!(%error, "a search failed: {error}");
         let detail = "the embedding model or the database cannot be reached at the moment";

@@ -37,6 +37,11 @@ impl Tokenizer {
         Ok(Self::File(Box::new(tokenizer), blake3::hash(json)))
     }
 
+    /// Counts the tokens of a prefix.
+    pub fn prefix_tokens(&self, form: &InputForm) -> usize {
+        if form.prefix.is_empty() { 0 } else { self.count(&form.prefix) }
+    }
+
     /// Counts the tokens of a text, with those that the model puts around an input.
     pub fn count(&self, text: &str) -> usize {
         match self {
@@ -64,6 +69,9 @@ pub struct Chunking {
     pub max_input_tokens: usize,
     /// What the model wants with each document.
     pub form: InputForm,
+    /// Tokens that each input leaves free: at least those of the form's prefix. Two models with the same chunks leave free
+    /// what the longer prefix takes.
+    pub reserved: usize,
 }
 
 impl Chunking {
@@ -72,10 +80,12 @@ impl Chunking {
         let title = self.title(&document.title);
         // Most texts are one chunk, and are counted once.
         let whole = self.chunk(&title, document.text.trim());
-        if whole.tokens as usize <= self.chunk_tokens.min(self.max_input_tokens) {
+        let also_reserved = self.also_reserved();
+        let length = |chunk: &Chunk| chunk.tokens as usize + also_reserved;
+        if length(&whole) <= self.chunk_tokens.min(self.max_input_tokens) {
             return vec![whole];
         }
-        let beside = self.tokenizer.count(&title) + self.prefix_tokens();
+        let beside = self.tokenizer.count(&title) + self.reserved;
         let room = self.max_input_tokens.saturating_sub(beside + 1).max(1);
         let size = self.chunk_tokens.min(room);
         let overlap = self.overlap.min(size.saturating_sub(1));
@@ -89,7 +99,7 @@ impl Chunking {
             let content = text[pieces[run.start].range.start..pieces[run.end - 1].range.end].trim();
             let chunk = self.chunk(&title, content);
             // Pieces are counted one by one, and may come to more when they are joined.
-            if chunk.tokens as usize <= self.max_input_tokens {
+            if length(&chunk) <= self.max_input_tokens {
                 chunks.push(chunk);
             } else {
                 let parts = parts(content, size / 2, count).into_iter();
@@ -111,7 +121,12 @@ impl Chunking {
     }
 
     fn prefix_tokens(&self) -> usize {
-        if self.form.prefix.is_empty() { 0 } else { self.tokenizer.count(&self.form.prefix) }
+        self.tokenizer.prefix_tokens(&self.form)
+    }
+
+    /// What is reserved beyond the prefix.
+    fn also_reserved(&self) -> usize {
+        self.reserved.saturating_sub(self.prefix_tokens())
     }
 
     fn chunk(&self, title: &str, content: &str) -> Chunk {
@@ -145,7 +160,12 @@ impl Chunking {
             Tokenizer::File(_, digest) => digest.to_string(),
         };
         let form = if self.form.is_plain() { String::new() } else { format!(" {}", self.form.text()) };
-        format!("{} {} {} {tokenizer}{form}", self.chunk_tokens, self.overlap, self.max_input_tokens)
+        let reserved = match self.also_reserved() {
+            0 => String::new(),
+            more => format!(" +{more}"),
+        };
+        let Self { chunk_tokens, overlap, max_input_tokens, .. } = self;
+        format!("{chunk_tokens} {overlap} {max_input_tokens} {tokenizer}{form}{reserved}")
     }
 }
 

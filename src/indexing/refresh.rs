@@ -131,7 +131,7 @@ impl RefreshDocument {
     /// Refreshes documents of a source in every index version. Each version is written on its own, so that one whose model
     /// is away holds up no other; the last one completes the jobs.
     pub async fn refresh(&self, source: &str, requests: Vec<Request>) -> Vec<RefreshResult> {
-        let WriteTargets { versions, newest } = match self.versions.written().await {
+        let WriteTargets { versions, newest, .. } = match self.versions.written().await {
             Ok(written) => written,
             Err(error) => return vec![Err(error); requests.len()],
         };

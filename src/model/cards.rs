@@ -75,6 +75,8 @@ pub struct ModelCard {
     pub document: Option<InputForm>,
     pub question: Option<InputForm>,
     pub encoding_format: Option<EncodingFormat>,
+    /// Whether it was trained so that texts of one meaning in several languages are near.
+    pub multilingual: Option<bool>,
     pub usd_per_million_tokens: Option<f64>,
     pub usd_per_million_input_tokens: Option<f64>,
     pub usd_per_million_output_tokens: Option<f64>,

@@ -148,6 +148,10 @@ fn read(copy: &FeedCopy, key: String) -> Option<(String, Option<ReadRows>)> {
 }
 
 impl Catalogue for FeedSource {
+    fn templates(&self) -> &Templates {
+        &self.templates
+    }
+
     fn list(&self) -> BoxFuture<'_, CatalogueResult<Listing<'_>>> {
         let listing = async {
             let taken = self.take().await?;

@@ -224,6 +224,10 @@ impl MySqlSource {
 }
 
 impl Catalogue for MySqlSource {
+    fn templates(&self) -> &Templates {
+        &self.templates
+    }
+
     fn list(&self) -> BoxFuture<'_, CatalogueResult<Listing<'_>>> {
         self.listing().boxed()
     }

@@ -82,6 +82,10 @@ impl PostgresSource {
 }
 
 impl Catalogue for PostgresSource {
+    fn templates(&self) -> &Templates {
+        &self.templates
+    }
+
     fn list(&self) -> BoxFuture<'_, CatalogueResult<Listing<'_>>> {
         self.listing().boxed()
     }

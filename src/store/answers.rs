@@ -14,9 +14,14 @@ use crate::answering::{
 mod attempt;
 mod events;
 mod feedback;
+mod outdated;
+mod shown;
 
 pub use attempt::{ClaimedQuestion, RUN};
 pub use events::{Event, EventKind, Progress};
+pub use feedback::AskedQuestion;
+pub use outdated::Present;
+pub use shown::{AnswerFilter, AnswerRow, AnswerShown};
 
 /// The client of requests that come from this machine without a token.
 pub const LOCAL: &str = "local";

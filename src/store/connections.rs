@@ -15,6 +15,8 @@ use crate::{address::DatabaseUrl, pg_connection};
 const DIRECT_CONNECTIONS: u32 = 4;
 /// Connections for renewing leases. While one gets no reply, leases of other kinds are renewed over another.
 const RENEWAL_CONNECTIONS: u32 = 3;
+/// Connections for pages: a search that takes its second keeps no job waiting.
+const PAGE_CONNECTIONS: u32 = 3;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a search waits for a replica before it uses the database itself.
 const REPLICA_TIMEOUT: Duration = Duration::from_secs(1);
@@ -51,8 +53,9 @@ impl Store {
         let replica = replica
             .map(|options| Replica::new(pool(options, reach.max_connections, false, REPLICA_TIMEOUT, false)));
         let renewals = pool(options.clone(), RENEWAL_CONNECTIONS, is_pooled, CONNECT_TIMEOUT, true);
+        let pages = pool(options.clone(), PAGE_CONNECTIONS, is_pooled, CONNECT_TIMEOUT, false);
         let upkeep = pool(options, 1, is_pooled, CONNECT_TIMEOUT, true).within(PROMPT);
-        Ok(Self { queue: main.within(PROMPT), pool: main, renewals, upkeep, direct, replica })
+        Ok(Self { queue: main.within(PROMPT), pool: main, renewals, upkeep, direct, pages, replica })
     }
 }
 

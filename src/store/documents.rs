@@ -21,12 +21,15 @@ mod chunks;
 mod content;
 mod failures;
 mod listing;
+mod metadata;
 mod refresh;
 mod removal;
+mod shown;
 
 pub use content::Content;
 pub use failures::FailureGroup;
 pub use refresh::{DocumentWrite, WriteOutcome};
+pub use shown::{ChunkShown, DocumentRow, DocumentShown, DocumentState};
 
 /// What is known of a document before it is refreshed.
 #[derive(Clone, Debug, PartialEq, Eq)]

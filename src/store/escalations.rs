@@ -16,7 +16,7 @@ pub struct Escalation {
     pub object: String,
     /// Its id.
     pub id: Uuid,
-    /// `open` or `acknowledged`.
+    /// `open`, `acknowledged` or `resolved`.
     pub status: String,
     /// Why a human is asked for.
     pub reason: String,
@@ -24,6 +24,12 @@ pub struct Escalation {
     pub created_at: DateTime<Utc>,
     /// When a human took it.
     pub acked_at: Option<DateTime<Utc>>,
+    /// Who took it in the console.
+    pub claimed_by: Option<String>,
+    /// When it was answered or given back.
+    pub resolved_at: Option<DateTime<Utc>>,
+    /// Whose it is.
+    pub client: String,
     /// The conversation.
     pub session_id: Option<String>,
     /// Whose it is.
@@ -70,10 +76,39 @@ impl Store {
         after: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<Escalation>> {
+        self.read_escalations(client, Some(status), None, after, limit, true).await
+    }
+
+    /// As [`escalations`](Self::escalations), without the conversations.
+    pub async fn escalation_rows(
+        &self,
+        status: EscalationStatus,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<Escalation>> {
+        self.read_escalations(None, Some(status), None, after, limit, false).await
+    }
+
+    /// Reads one escalation.
+    pub async fn escalation(&self, id: Uuid) -> Result<Option<Escalation>> {
+        Ok(self.read_escalations(None, None, Some(id), None, 1, true).await?.pop())
+    }
+
+    async fn read_escalations(
+        &self,
+        client: Option<&str>,
+        status: Option<EscalationStatus>,
+        id: Option<Uuid>,
+        after: Option<Uuid>,
+        limit: u32,
+        with_transcript: bool,
+    ) -> Result<Vec<Escalation>> {
         let escalations = sqlx::query_scalar!(
             r#"select jsonb_build_object(
                    'object', 'escalation', 'id', escalation.id, 'status', escalation.status, 'reason', escalation.reason,
                    'created_at', escalation.created_at, 'acked_at', escalation.acked_at,
+                   'claimed_by', escalation.claimed_by, 'resolved_at', escalation.resolved_at,
+                   'client', escalation.client,
                    'session_id', escalation.session_id, 'customer_id', answer.customer_id, 'answer_id', answer.id,
                    'question', answer.question, 'standalone_question', answer.standalone_question,
                    'sources', answer.sources, 'nearest_distance', answer.nearest_distance, 'draft', answer.draft,
@@ -84,7 +119,7 @@ impl Store {
                                'question', turn.question, 'answer', turn.answer ->> 'text', 'created_at', turn.created_at
                            ) as turn
                            from shopkeeper.answer as turn
-                           where turn.client = answer.client and turn.session_id = answer.session_id
+                           where $6 and turn.client = answer.client and turn.session_id = answer.session_id
                                and turn.seq <= answer.seq
                            order by seq desc limit 50
                        ) as turns
@@ -92,29 +127,72 @@ impl Store {
                ) as "escalation!: Json<Escalation>"
                from shopkeeper.escalation as escalation
                join shopkeeper.answer as answer on answer.id = escalation.answer_id
-               where ($1::text is null or escalation.client = $1) and escalation.status = $2 and (
+               where ($1::text is null or escalation.client = $1)
+                   and ($2::text is null or escalation.status = $2)
+                   and ($5::uuid is null or escalation.id = $5) and (
                    $3::uuid is null or (escalation.created_at, escalation.id) > (
                        select after.created_at, after.id from shopkeeper.escalation as after where after.id = $3
                    )
                )
                order by escalation.created_at, escalation.id limit $4"#,
             client,
-            <&str>::from(status),
+            status.map(<&str>::from),
             after,
             i64::from(limit),
+            id,
+            with_transcript,
         );
         let escalations = escalations.fetch_all(&self.pool.by_values()).await?;
         Ok(escalations.into_iter().map(|escalation| escalation.0).collect())
     }
 
-    /// Acknowledges an escalation of this client, or of any; returns false if there is no such escalation.
-    pub async fn acknowledge(&self, client: Option<&str>, id: Uuid) -> Result<bool> {
-        let acknowledged = sqlx::query!(
-            "update shopkeeper.escalation set status = 'acknowledged', acked_at = coalesce(acked_at, now())
-             where ($1::text is null or client = $1) and id = $2",
+    /// Acknowledges an escalation of this client, or of any, unless it is resolved. Returns how it is now; `None` if there
+    /// is no such escalation.
+    pub async fn acknowledge(&self, client: Option<&str>, id: Uuid) -> Result<Option<EscalationStatus>> {
+        let status = sqlx::query_scalar!(
+            r#"update shopkeeper.escalation
+               set status = case status when 'open' then 'acknowledged' else status end,
+                   acked_at = coalesce(acked_at, now())
+               where ($1::text is null or client = $1) and id = $2
+               returning status as "status: EscalationStatus""#,
             client,
             id,
         );
-        Ok(acknowledged.execute(&self.pool).await?.rows_affected() > 0)
+        Ok(status.fetch_optional(&self.pool).await?)
+    }
+
+    /// Takes an escalation for a human, and its session from the bot; returns false if it is resolved or another human's.
+    pub async fn claim_escalation(&self, id: Uuid, human: &str) -> Result<bool> {
+        let claimed =
+            sqlx::query_scalar!(r#"select shopkeeper.claim_escalation($1, $2) as "claimed!""#, id, human);
+        Ok(claimed.fetch_one(&self.pool).await?)
+    }
+
+    /// Ends an escalation without an answer, and gives its session back; returns false if it is resolved or unknown.
+    pub async fn hand_back(&self, id: Uuid) -> Result<bool> {
+        let resolved = sqlx::query_scalar!(r#"select shopkeeper.hand_back($1) as "resolved!""#, id);
+        Ok(resolved.fetch_one(&self.pool).await?)
+    }
+
+    /// Replies to a question as a human, which resolves the escalation; without one, in a session that a human has. Unless
+    /// the human stays, the bot has the session afterwards. Returns the id of the answer; `None` if nothing was to be
+    /// replied to.
+    pub async fn reply_as_human(
+        &self,
+        question: Uuid,
+        escalation: Option<Uuid>,
+        text: &str,
+        author: &str,
+        stays: bool,
+    ) -> Result<Option<Uuid>> {
+        let answer = sqlx::query_scalar!(
+            "select shopkeeper.reply_as_human($1, $2, $3, $4, $5)",
+            question,
+            escalation,
+            text,
+            author,
+            stays,
+        );
+        Ok(answer.fetch_one(&self.pool).await?)
     }
 }

@@ -11,16 +11,20 @@ use sqlx::{PgConnection, postgres::types::PgInterval};
 
 use super::{PROMPT, Result, Store, StoreError};
 
+mod bulk;
 mod claim;
 mod control;
+mod discarded;
 mod ends;
 mod kinds;
 mod lease;
 mod listing;
 mod outcome;
+mod shown;
 mod upkeep;
 mod waits;
 
+pub use bulk::{Bulk, BulkAction, BulkState, Frozen, JobAction};
 pub use claim::{Claim, ClaimedJob};
 pub use control::Selection;
 pub use ends::UnwrittenEnds;
@@ -30,6 +34,7 @@ pub use lease::Lease;
 pub(super) use lease::require_held;
 pub use listing::{JobFilter, JobRow, JobState};
 pub use outcome::{AfterFailure, Ending, JobEnd};
+pub use shown::{ErrorGroup, JobPlace, JobsShown};
 pub use upkeep::Promotion;
 pub use waits::{BudgetWait, SlotWait, WaitReason, WaitsFor};
 

@@ -15,6 +15,9 @@ pub const ANSWER: &str = "shopkeeper_answer";
 /// Carries the id of an answer with new events.
 pub const ANSWER_EVENT: &str = "shopkeeper_answer_event";
 
+/// Something changed in the console.
+pub const CONSOLE: &str = "shopkeeper_console";
+
 /// How long a connection may be silent before it is pinged.
 const SILENCE: Duration = Duration::from_secs(15);
 const RECONNECT: Duration = Duration::from_secs(1);

@@ -73,7 +73,7 @@ impl Pool {
         self.set_local("; set local plan_cache_mode = force_custom_plan")
     }
 
-    fn set_local(&self, settings: &str) -> Self {
+    pub(super) fn set_local(&self, settings: &str) -> Self {
         let begin = format!("{}{settings}", self.begin.as_deref().unwrap_or("begin"));
         Self { begin: Some(begin.into()), ..self.clone() }
     }

@@ -29,6 +29,17 @@ pub struct ScheduleSummary {
     pub paused: bool,
 }
 
+/// A tick that fired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct FiredTick {
+    pub schedule: String,
+    pub tick: DateTime<Utc>,
+    pub fired_at: DateTime<Utc>,
+    /// The number of jobs; zero if the run before had not ended.
+    pub enqueued: i32,
+}
+
 impl Store {
     /// Returns the database's time, which all daemons share, and the schedules with these names. New ones start now.
     pub async fn schedules(&self, names: &[String]) -> Result<(DateTime<Utc>, Vec<ScheduleState>)> {
@@ -61,6 +72,22 @@ impl Store {
                from shopkeeper.schedule order by name"#
         );
         Ok(seen.fetch_all(&self.pool).await?)
+    }
+
+    /// Lists the last ticks of each of these schedules, newest first.
+    pub async fn last_ticks(&self, names: &[String], limit: u32) -> Result<Vec<FiredTick>> {
+        let ticks = sqlx::query_as!(
+            FiredTick,
+            r#"select tick.schedule, tick.tick, tick.fired_at, tick.enqueued
+               from unnest($1::text[]) as named (name)
+               cross join lateral (
+                   select schedule, tick, fired_at, enqueued from shopkeeper.schedule_tick
+                   where schedule = named.name order by tick desc limit $2
+               ) as tick"#,
+            names,
+            i64::from(limit),
+        );
+        Ok(ticks.fetch_all(&self.pool).await?)
     }
 
     /// Pauses a schedule: its ticks pass without effect.

@@ -5,7 +5,10 @@ use serde_json::{Map, Value, value::RawValue};
 use sqlx::{AssertSqlSafe, types::Json};
 
 use super::{Result, Store, versions::IndexVersion};
-use crate::answering::passage::{Passage, confidence};
+use crate::{
+    answering::passage::{Passage, confidence},
+    catalogue::{DocumentId, filter::Filter},
+};
 
 /// Documents considered for SKUs of a question. A SKU shared by thousands identifies none of them.
 const MAX_NAMED: i64 = 20;
@@ -15,8 +18,28 @@ const MAX_NAMED: i64 = 20;
 pub struct SearchFilter<'a> {
     /// Only these sources; `None` is all.
     pub sources: Option<&'a [String]>,
-    /// Only documents with this metadata.
-    pub metadata: Option<&'a Map<String, Value>>,
+    /// Only documents whose metadata match.
+    pub metadata: Option<&'a Filter>,
+}
+
+impl SearchFilter<'_> {
+    /// What the metadata must contain; `None` if every document matches: an empty object would, too, at a cost.
+    fn contained(&self) -> Option<Json<&Map<String, Value>>> {
+        self.metadata.map(|filter| &filter.contained).filter(|contained| !contained.is_empty()).map(Json)
+    }
+
+    /// The conditions as a `jsonpath`.
+    fn path(&self) -> Option<String> {
+        self.metadata.and_then(Filter::path)
+    }
+}
+
+/// A vector of a question, and the index version to compare it with.
+#[derive(Clone, Copy)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct View<'a> {
+    pub version: &'a IndexVersion,
+    pub vector: &'a [f32],
 }
 
 impl Store {
@@ -28,10 +51,9 @@ impl Store {
         top_k: u32,
         filter: SearchFilter<'_>,
     ) -> Result<Vec<Passage>> {
-        // An empty object matches every document.
-        let metadata = filter.metadata.filter(|metadata| !metadata.is_empty()).map(Json);
+        let (contained, path) = (filter.contained(), filter.path());
         let (vector, top_k) = (HalfVector::from_f32_slice(vector), i32::try_from(top_k).unwrap_or(i32::MAX));
-        let rows: Vec<Row> = if filter.sources.is_none() && metadata.is_none() {
+        let rows: Vec<Row> = if filter.sources.is_none() && contained.is_none() && path.is_none() {
             let statement = nearest(version);
             let search = |pool| {
                 let query = sqlx::query_as(AssertSqlSafe(statement.as_str()));
@@ -40,12 +62,40 @@ impl Store {
             self.search(search).await?
         } else {
             let search = |pool| {
-                let query = sqlx::query_as("select * from shopkeeper.nearest_within($1, $2, $3, $4, $5)");
+                let query = sqlx::query_as(
+                    "select *, null::double precision as second_distance
+                     from shopkeeper.nearest_within($1, $2, $3, $4, $5, $6::text::jsonpath)",
+                );
                 let query = query.bind(version.id).bind(vector.clone()).bind(top_k);
-                query.bind(filter.sources).bind(metadata).fetch_all(pool)
+                query.bind(filter.sources).bind(contained).bind(&path).fetch_all(pool)
             };
             self.search(search).await?
         };
+        Ok(rows.into_iter().filter_map(|row| row.passage(false)).collect())
+    }
+
+    /// Finds the chunks nearest by either of two models, `most` by each, with their distances by both, in no order. The
+    /// versions must have the same chunks; one that the second lacks has no distance by it.
+    pub async fn nearest_by_two(
+        &self,
+        first: View<'_>,
+        second: View<'_>,
+        most: u32,
+        filter: SearchFilter<'_>,
+    ) -> Result<Vec<Passage>> {
+        let (contained, path) = (filter.contained(), filter.path());
+        let is_filtered = filter.sources.is_some() || contained.is_some() || path.is_some();
+        let statement = nearest_by_two(first.version, second.version, is_filtered);
+        let most = i32::try_from(most).unwrap_or(i32::MAX);
+        let search = |pool| {
+            let query = sqlx::query_as(AssertSqlSafe(statement.as_str()));
+            let query = query.bind(HalfVector::from_f32_slice(first.vector));
+            let query = query.bind(HalfVector::from_f32_slice(second.vector)).bind(most);
+            let query =
+                if is_filtered { query.bind(filter.sources).bind(contained).bind(&path) } else { query };
+            query.fetch_all(pool)
+        };
+        let rows: Vec<Row> = self.search(search).await?;
         Ok(rows.into_iter().filter_map(|row| row.passage(false)).collect())
     }
 
@@ -59,11 +109,13 @@ impl Store {
     ) -> Result<Vec<Passage>> {
         let search = |pool| {
             let query = sqlx::query_as(
-                "select named.source, named.key, named.title, near.content, named.link, named.metadata, near.distance
+                "select named.source, named.key, named.title, near.content, named.link, named.metadata, near.distance,
+                     null::double precision as second_distance
                  from (
                      select source, key, title, link, metadata from shopkeeper.document
                      where sku is not null and upper(regexp_replace(sku, '[^A-Za-z0-9]', '', 'g')) = any($3)
                          and ($4::text[] is null or source = any($4)) and ($6::jsonb is null or metadata @> $6)
+                         and ($7::text is null or metadata @@ $7::jsonpath)
                      limit $5
                  ) as named
                  cross join lateral (
@@ -74,10 +126,35 @@ impl Store {
                  order by near.distance, named.source, named.key",
             );
             let query = query.bind(version.id).bind(HalfVector::from_f32_slice(vector)).bind(codes);
-            query.bind(filter.sources).bind(MAX_NAMED).bind(filter.metadata.map(Json)).fetch_all(pool)
+            let query = query.bind(filter.sources).bind(MAX_NAMED).bind(filter.contained());
+            query.bind(filter.path()).fetch_all(pool)
         };
         let rows: Vec<Row> = self.search(search).await?;
         Ok(rows.into_iter().filter_map(|row| row.passage(true)).collect())
+    }
+
+    /// Finds the chunk of one document that is nearest to a vector; `None` if the version has none of it.
+    pub async fn nearest_of(
+        &self,
+        version: &IndexVersion,
+        vector: &[f32],
+        document: &DocumentId,
+    ) -> Result<Option<Passage>> {
+        let query = sqlx::query_as(
+            "select document.source, document.key, document.title, near.content, document.link, document.metadata,
+                 near.distance, null::double precision as second_distance
+             from shopkeeper.document
+             cross join lateral (
+                 select content, embedding <=> $2 as distance from shopkeeper.chunk
+                 where version = $1 and source = document.source and key = document.key
+                 order by distance limit 1
+             ) as near
+             where document.source = $3 and document.key = $4",
+        );
+        let query = query.bind(version.id).bind(HalfVector::from_f32_slice(vector));
+        let row: Option<Row> =
+            query.bind(&document.source).bind(&document.key).fetch_optional(&self.pool).await?;
+        Ok(row.and_then(|row| row.passage(false)))
     }
 }
 
@@ -86,7 +163,8 @@ impl Store {
 pub(super) fn nearest(version: &IndexVersion) -> String {
     let (id, dimensions) = (version.id, version.dimensions);
     format!(
-        "select near.source, near.key, document.title, near.content, document.link, document.metadata, near.distance
+        "select near.source, near.key, document.title, near.content, document.link, document.metadata, near.distance,
+             null::double precision as second_distance
          from (
              select source, key, content, embedding::halfvec({dimensions}) <=> $1 as distance
              from shopkeeper.chunk where version = {id}
@@ -94,6 +172,36 @@ pub(super) fn nearest(version: &IndexVersion) -> String {
          ) as near
          join shopkeeper.document using (source, key)
          order by near.distance, near.source, near.key"
+    )
+}
+
+/// The statement of a search by two models. A chunk of one version is that of the other with the same text.
+pub(super) fn nearest_by_two(first: &IndexVersion, second: &IndexVersion, is_filtered: bool) -> String {
+    let near = |version: &IndexVersion, vector: &str| {
+        let (id, dimensions) = (version.id, version.dimensions);
+        if is_filtered {
+            format!(
+                "select source, key, content from shopkeeper.nearest_within({id}, {vector}, $3, $4, $5, $6::text::jsonpath)"
+            )
+        } else {
+            format!(
+                "(select source, key, content from shopkeeper.chunk where version = {id}
+                  order by embedding::halfvec({dimensions}) <=> {vector} limit $3)"
+            )
+        }
+    };
+    let (near_first, near_second) = (near(first, "$1"), near(second, "$2"));
+    format!(
+        "select near.source, near.key, document.title, near.content, document.link, document.metadata,
+             one.embedding <=> $1 as distance, nullif(other.embedding <=> $2, 'NaN') as second_distance
+         from ({near_first} union {near_second}) as near
+         join shopkeeper.document using (source, key)
+         join shopkeeper.chunk as one
+             on one.version = {} and one.source = near.source and one.key = near.key and one.content = near.content
+         left join shopkeeper.chunk as other
+             on other.version = {} and other.source = near.source and other.key = near.key
+                 and other.content = near.content",
+        first.id, second.id
     )
 }
 
@@ -106,6 +214,7 @@ struct Row {
     link: Option<String>,
     metadata: Json<Box<RawValue>>,
     distance: f64,
+    second_distance: Option<f64>,
 }
 
 impl Row {
@@ -118,6 +227,10 @@ impl Row {
             content: self.content,
             distance: self.distance,
             score: confidence(self.distance),
+            second_distance: self.second_distance,
+            rank: None,
+            second_rank: None,
+            rerank_score: None,
             url: self.link,
             metadata: self.metadata.0,
             is_named,

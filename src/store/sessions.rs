@@ -11,6 +11,10 @@ use crate::{
     model::{Message, Role},
 };
 
+mod listing;
+
+pub use listing::SessionRow;
+
 /// A conversation.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[expect(missing_docs, reason = "the names say it")]

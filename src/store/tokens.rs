@@ -1,10 +1,47 @@
 //! Tokens of the HTTP API, stored only as hashes.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use strum::{Display, EnumString, IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
 use super::{Result, Store};
+
+/// The permissions of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr, VariantNames)]
+pub enum Scope {
+    /// Ask, cancel, rate, hand over.
+    #[strum(serialize = "answers:write")]
+    AnswersWrite,
+    /// Read answers, sessions and escalations, search.
+    #[strum(serialize = "answers:read")]
+    AnswersRead,
+    /// Erase sessions and customers.
+    #[strum(serialize = "sessions:erase")]
+    SessionsErase,
+    /// See the console, without what customers wrote.
+    #[strum(serialize = "console:read")]
+    ConsoleRead,
+    /// See all of the console, and operate the daemon with it.
+    #[strum(serialize = "console:operate")]
+    ConsoleOperate,
+    /// Everything, for every client, and the operation of the daemon.
+    #[strum(serialize = "admin")]
+    Admin,
+}
+
+/// Makes a token and its hash, which is stored.
+pub fn new_token() -> (String, [u8; 32]) {
+    let token = format!("skt_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
+    let hash = hash(&token);
+    (token, hash)
+}
+
+/// Hashes a token without a salt: it is as long as the hash, and as random.
+pub fn hash(token: &str) -> [u8; 32] {
+    *blake3::hash(token.as_bytes()).as_bytes()
+}
 
 /// What a token permits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +55,14 @@ pub struct Grant {
     pub session_id: Option<String>,
     /// The customer of every question asked with the token.
     pub customer_id: Option<String>,
+}
+
+impl Grant {
+    /// Whether it permits this, by itself or as `admin`.
+    pub fn has(&self, scope: Scope) -> bool {
+        let has = |scope: Scope| self.scopes.iter().any(|word| word == <&str>::from(scope));
+        has(scope) || has(Scope::Admin)
+    }
 }
 
 /// A listed token.

@@ -5,10 +5,11 @@ use crate::words::words;
 
 mod builder;
 mod coverage;
+mod fits;
 mod forms;
 mod hnsw;
 
-pub use coverage::{Coverage, IndexStatus};
+pub use coverage::{Coverage, Evaluation, IndexStatus};
 pub use forms::DocumentForm;
 
 words! {
@@ -56,6 +57,18 @@ impl Store {
             IndexVersion,
             r#"select id as "id!", model as "model!", dimensions as "dimensions!", state as "state!: IndexState"
                from shopkeeper.open_index($1, $2)"#,
+            model,
+            i32::try_from(dimensions).unwrap_or(i32::MAX),
+        );
+        Ok(version.fetch_one(&self.pool).await?)
+    }
+
+    /// Returns the version of a second model; creates it if there is none.
+    pub async fn open_second_index(&self, model: &str, dimensions: u32) -> Result<IndexVersion> {
+        let version = sqlx::query_as!(
+            IndexVersion,
+            r#"select id as "id!", model as "model!", dimensions as "dimensions!", state as "state!: IndexState"
+               from shopkeeper.open_second_index($1, $2)"#,
             model,
             i32::try_from(dimensions).unwrap_or(i32::MAX),
         );

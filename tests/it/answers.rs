@@ -155,6 +155,7 @@ async fn what_no_passage_says_is_asked_once_more_without_chance_and_then_withhel
         world.script().queue(Operation::Completions, [says(wrong), says(wrong)]);
         let answer = daemon.ask(&world, question(PRICE)).await;
         assert_eq!(answer["grounding"][field], told, "{answer}");
+        assert_eq!(answer["grounding"]["unsupported_sentences"], json!([wrong]), "{answer}");
         assert_fields(&answer, json!({ "status": "completed", "outcome": "no_answer" }));
         assert_eq!(answer["escalation"]["reason"], "ungrounded", "{answer}");
         assert!(as_text(&answer["answer"]["text"]).starts_with("I don't have information"), "{answer}");
@@ -383,5 +384,24 @@ async fn the_metrics_have_these_names_and_labels() {
     });
     insta::assert_snapshot!(series.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("\n"));
     assert_eq!(daemon.request(Method::GET, "/metrics").send().await.unwrap().status(), 404);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_question_is_searched_for_in_several_phrasings_and_alone_if_the_model_fails() {
+    let mut world = World::synced_with(SHOP, SOURCE).await;
+    world.change_settings("[answers]", "[answers]\nphrasings = 3").await;
+    let (world, daemon) = world.with_daemon().await;
+    let before = world.completion_requests();
+    let others = "1. Which kettle has room for two litres?\n2. Steel kettle that holds two litres.";
+    world.script().queue(Operation::Completions, [says(others)]);
+    let answer = daemon.ask_for(&world, question("What boils water for four cups?")).await;
+    assert_eq!(world.completion_requests() - before, 2);
+    assert_eq!(answer["sources"][0]["key"], "3", "{answer}");
+    // The question itself shares no word with any product.
+    assert_ne!(world.keys("What boils water for four cups?").await[0], "3");
+    world.script().queue(Operation::Completions, [status(400)]);
+    let answer = daemon.ask_for(&world, question(KETTLE)).await;
+    assert_eq!((&answer["outcome"], &answer["sources"][0]["key"]), (&json!("answered"), &json!("3")));
     daemon.stop().await;
 }

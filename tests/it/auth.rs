@@ -2,10 +2,7 @@
 
 use crate::prelude::*;
 use reqwest::RequestBuilder;
-use shopkeeper::{
-    http::{Scope, new_token},
-    store::tokens::Grant,
-};
+use shopkeeper::store::tokens::{Grant, Scope, new_token};
 use strum::VariantNames;
 
 /// What a client's token may do.

@@ -62,3 +62,63 @@ async fn calibration_parts_the_questions_and_a_broken_set_is_told_by_line() {
     world.run_failing(&format!("eval run {file}"), 2, "golden.jsonl: line 1: missing field").await;
     assert_contains(stderr(&world.run_line("eval run no-such-file").await), "cannot read no-such-file");
 }
+
+#[tokio::test]
+async fn two_settings_are_compared_by_figures_passages_and_hand_overs() {
+    let (world, file) = with_golden_set().await;
+    let settings = fs::read_to_string(world.settings()).unwrap();
+    let strict =
+        settings.replace("escalate_above_distance = 1.5", "escalate_above_distance = 0.01\ntop_k = 1");
+    world.write("other.toml", &strict);
+    let compare = format!("eval compare {file} --with {}", world.path("other.toml"));
+    let compared = world.run_json(&compare).await;
+    let expected = json!({ "questions": 3, "same_first": 1.0, "no_longer_handed_over": 0 });
+    assert_fields(&compared["differences"], expected);
+    assert!(compared["differences"]["newly_handed_over"].as_i64().unwrap() > 0, "{compared}");
+    assert_eq!(compared["present"]["hit_at_1"], compared["other"]["hit_at_1"]);
+    let shown = world.run_ok(&compare).await;
+    for says in ["balanced accuracy", "handed over only by present: 0", "(a human)"] {
+        assert_contains(&shown, says);
+    }
+    world.run_failing(&format!("{compare} --tolerance 0"), 1, "balanced accuracy falls from").await;
+    world.run_ok(&format!("{compare} --tolerance 1")).await;
+}
+
+#[tokio::test]
+async fn real_questions_are_asked_again_and_what_they_get_now_is_compared() {
+    let (world, daemon) = World::synced().await.with_daemon().await;
+    world.run_failing("eval replay", 2, "nothing was answered yet").await;
+    daemon.ask_for(&world, question(KETTLE)).await;
+    let same = world.run_json("eval replay").await;
+    assert_fields(&same["differences"], json!({ "questions": 1, "other_answers": 0, "same_first": 1.0 }));
+    world.describe(3, "Steel kettle that holds three litres.").await;
+    world.sync().await;
+    world
+        .until("the text is indexed", "exists (select from shopkeeper.chunk where content like '%three%')")
+        .await;
+    let changed = world.run_json("eval replay --last 5").await;
+    assert_fields(&changed["differences"], json!({ "questions": 1, "other_answers": 1 }));
+    assert_contains(changed["changed"][0]["after"]["answer"].to_string(), "three");
+    world.run_ok("eval replay --most-changed 0").await;
+    world.in_shop("delete from product where id = 3").await;
+    world.sync().await;
+    world.until_none("document where key = '3'").await;
+    world.run_failing("eval replay --most-changed 0.5", 1, "1 of 1 questions changed").await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_calibration_learns_from_what_customers_and_humans_judged() {
+    let (world, file) = with_golden_set().await;
+    let (world, daemon) = world.with_daemon().await;
+    let liked = daemon.ask_for(&world, question(KETTLE)).await;
+    let rating = json!({ "rating": "up" });
+    daemon.send(Method::POST, &format!("/v1/answers/{}/feedback", id_of(&liked)), rating).await;
+    daemon.ask_for(&world, question("Is the shirt of cotton?")).await;
+    let calibrated = world.run_json(&format!("eval calibrate {file}")).await;
+    assert_eq!(calibrated["judged_answers"], 1, "an answer that nobody judged says nothing");
+    let alone = world.run_json(&format!("eval calibrate {file} --golden-only")).await;
+    assert_eq!(alone["judged_answers"], 0);
+    assert_ne!(alone["fit"], calibrated["fit"]);
+    daemon.stop().await;
+}

@@ -2,7 +2,7 @@
 
 use crate::prelude::*;
 use serde_json::Map;
-use shopkeeper::store::versions::IndexVersion;
+use shopkeeper::{catalogue::filter::Filter, store::versions::IndexVersion};
 
 const DIMENSIONS: u16 = 8;
 const TOP_K: u32 = 5;
@@ -10,7 +10,7 @@ const TOP_K: u32 = 5;
 /// Random chunks, a hundred thousand in `make chaos`, of which half, a hundredth and ten are marked, and half point away
 /// from where searches begin; ten more are of another source.
 async fn shop() -> (World, IndexVersion) {
-    let chunks = if chaos_rounds() > 1 { 100_000 } else { 30_000 };
+    let chunks = if chaos_rounds() > 1 { 100_000 } else { 20_000 };
     let rare = chunks / 10;
     let world = World::with_dimensions(DIMENSIONS, SHOP, SOURCE).await;
     let fill = format!(
@@ -63,13 +63,14 @@ impl Place<'_> {
     }
 
     async fn find_matching(&self, metadata: &Map<String, Value>) -> Vec<String> {
-        self.find(SearchFilter { sources: None, metadata: Some(metadata) }).await
+        let filter = Filter::parse(metadata).unwrap();
+        self.find(SearchFilter { sources: None, metadata: Some(&filter) }).await
     }
 }
 
 async fn is_selective(world: &World, metadata: &Map<String, Value>) -> bool {
     let filter = json!(metadata);
-    world.value(&format!("select shopkeeper.walk_limit(1, {TOP_K}, null, '{filter}') is null")).await
+    world.value(&format!("select shopkeeper.walk_limit(1, {TOP_K}, null, '{filter}', null) is null")).await
 }
 
 #[tokio::test]
@@ -102,6 +103,26 @@ async fn a_filter_finds_as_many_as_there_are_by_the_plan_that_costs_least() {
     assert_eq!(place.find_matching(&filter("name", "c81e728d9d4c2f636f067f89cc14862c")).await, ["2"]);
     assert!(place.find_matching(&filter("name", "none")).await.is_empty());
 
+    // By conditions: however few match, the nearest are found.
+    for (field, operators, condition) in [
+        (
+            "price",
+            json!({ "gte": 100, "lt": 101 }),
+            "(metadata ->> 'price')::numeric >= 100 and (metadata ->> 'price')::numeric < 101",
+        ),
+        ("hundredth", json!({ "in": [4, "7"] }), "metadata ->> 'hundredth' in ('4', '7')"),
+        ("half", json!({ "not": 0 }), "metadata ->> 'half' <> '0'"),
+        ("missing", json!({ "exists": true }), "false"),
+    ] {
+        let (found, exact) =
+            (place.find_matching(&filter(field, operators)).await, exact(&world, &vector, condition).await);
+        let common = found.iter().collect::<BTreeSet<_>>().intersection(&exact.iter().collect()).count();
+        assert!(
+            found.len() == exact.len() && common + 1 >= exact.len(),
+            "{condition}: {found:?}, not {exact:?}"
+        );
+    }
+
     // Many match, and all of them are far away.
     let away = filter("away", true);
     assert!(!is_selective(&world, &away).await);
@@ -115,7 +136,8 @@ async fn a_filter_finds_as_many_as_there_are_by_the_plan_that_costs_least() {
     assert_eq!((place.find(within).await, expected.len()), (expected.clone(), 5));
     let by_sql = format!("select array_agg(key) from shopkeeper.search('{vector:?}', {TOP_K}, 'faq')");
     assert_eq!(world.value::<Vec<String>>(&by_sql).await, expected);
-    let both = SearchFilter { sources: Some(&faq), metadata: Some(&filter("half", 1)) };
+    let half = Filter::parse(&filter("half", 1)).unwrap();
+    let both = SearchFilter { sources: Some(&faq), metadata: Some(&half) };
     let nearest = exact(&world, &vector, r#"source = 'faq' and metadata @> '{"half": 1}'"#).await;
     assert_eq!(place.find(both).await, nearest);
     let all = format!("select count(*) from shopkeeper.search('{vector:?}', {TOP_K})");

@@ -64,6 +64,7 @@ pub(crate) fn document(key: &str, text: &str) -> Arc<Document> {
         text: text.to_owned(),
         link: None,
         sku: None,
+        group: None,
         metadata: RawValue::from_string("{}".to_owned()).unwrap(),
         row_hash: 1,
     })

@@ -7,12 +7,13 @@ use crate::prelude::*;
 use sqlx::{Executor, Row};
 
 /// Tables that grow with the shop, its customers or time.
-const LARGE: &str = "answer answer_event chunk chunk_1 delivery document document_index embedding_cache escalation feedback \
-     job job_history schedule_tick session token";
+const LARGE: &str = "answer answer_event audit bulk_action chunk chunk_1 console_session delivery discarded_job document \
+     document_index embedding_cache escalation feedback job job_history schedule_tick session token unanswered";
 
 /// Statements that read all of something, by a part of their text, and why they may.
 const WHOLE: &[(&str, &str)] = &[
     ("percentile_cont(array[0.5, 0.99])", "status counts documents"),
+    ("as \"unused!\"", "it ends at the first chunk"),
     ("with counted as (", "the metrics count documents"),
     ("with named as (", "status counts jobs"),
     ("with put_off as (", "status counts jobs that wait for a budget"),
@@ -25,6 +26,7 @@ const WHOLE: &[(&str, &str)] = &[
     ("from shopkeeper.token where session_id is null", "the tokens of services, which are few"),
     ("as \"liked!\"", "an export of all that customers liked"),
     ("delete from shopkeeper.answer_event", "events outlive their answer by an hour"),
+    ("count(*) as \"counted!\", now() as \"until!\"", "a bulk action counts exactly"),
 ];
 
 /// Rows for the planner to take the tables for large.
@@ -53,6 +55,13 @@ const ROWS: &str = "
     insert into shopkeeper.schedule (name) values ('s');
     insert into shopkeeper.schedule_tick (schedule, tick, enqueued)
     select 's', now() - n * interval '1 minute', 0 from generate_series(1, 20000) as n;
+    insert into shopkeeper.console_session (hash, token, expires_at)
+    select hash, id, now() + interval '1 hour' from shopkeeper.token;
+    insert into shopkeeper.audit (actor, action) select 'a', 'b' from generate_series(1, 20000) as n;
+    insert into shopkeeper.discarded_job (id, job, bulk_action)
+    select n, '{}', 'dddddddd-dddd-dddd-dddd-dddddddddddd' from generate_series(1, 20000) as n;
+    insert into shopkeeper.unanswered (answer_id, version, embedding)
+    select id, 1, array_fill(1, array[64])::real[]::vector::halfvec from shopkeeper.answer;
     insert into shopkeeper.session (client, id) select 'c' || n % 5, 's' || n from generate_series(1, 20000) as n;
     analyze";
 
@@ -79,9 +88,103 @@ const FILTERED: &[(&str, &[&[&str]])] = &[
     (
         "order by escalation.created_at, escalation.id limit $4",
         &[
-            &["null", "'open'", "null", "51"],
-            &["'c'", "'open'", "'6b3b0c4e-9f1c-4f41-8d3b-5d6f1f8a3a10'", "51"],
+            &["null", "'open'", "null", "51", "null", "true"],
+            &["null", "'open'", "null", "51", "null", "false"],
+            &["'c'", "'open'", "'6b3b0c4e-9f1c-4f41-8d3b-5d6f1f8a3a10'", "51", "null", "true"],
+            &["null", "null", "null", "1", "'6b3b0c4e-9f1c-4f41-8d3b-5d6f1f8a3a10'", "true"],
         ],
+    ),
+    (
+        "order by page.source, page.key",
+        &[&["null", "null", "null", "51"], &["'s1'", "'s1'", "'5'", "51"], &["null", "'s1'", "'5'", "51"]],
+    ),
+    (
+        "order by indexed.source, indexed.key limit $4",
+        &[&["null", "null", "null", "51"], &["'s1'", "'s1'", "'5'", "51"]],
+    ),
+    ("order by job.id limit $3", &[&["'k1'", "null", "51", "null"], &["'k1'", "7", "51", "'s1'"]]),
+    ("order by document.key <> $1", &[&["'5'", "51", "null"], &["'5'", "51", "'s1'"]]),
+    (
+        "order by seq desc limit $13",
+        &[
+            &[
+                "null", "null", "false", "null", "null", "null", "null", "null", "null", "null", "null",
+                "false", "51",
+            ],
+            &[
+                "'answered'",
+                "null",
+                "false",
+                "null",
+                "null",
+                "null",
+                "null",
+                "null",
+                "null",
+                "null",
+                "7",
+                "false",
+                "51",
+            ],
+            &[
+                "null", "null", "false", "'c1'", "null", "'s1'", "null", "null", "null", "null", "7",
+                "false", "51",
+            ],
+            &[
+                "null", "null", "false", "null", "null", "null", "null", "'word'", "null", "null", "null",
+                "false", "51",
+            ],
+            &[
+                "null",
+                "null",
+                "false",
+                "null",
+                "null",
+                "null",
+                "null",
+                "null",
+                "'[\"5\"]'",
+                "'[{\"key\": \"5\"}]'",
+                "null",
+                "false",
+                "51",
+            ],
+            &[
+                "null", "null", "false", "null", "null", "null", "null", "null", "null", "null", "null",
+                "true", "51",
+            ],
+        ],
+    ),
+    (
+        "order by active_at desc, client desc",
+        &[&["null", "null", "null", "51"], &["now()", "'c'", "'s'", "51"]],
+    ),
+    (
+        "order by id desc limit $7",
+        &[
+            &["null", "null", "null", "null", "null", "null", "51"],
+            &["'k1'", "'ready'", "false", "'7'", "5", "7", "51"],
+        ],
+    ),
+    (
+        "order by finished_at desc, id desc limit $8",
+        &[
+            &["'dead'", "null", "null", "null", "null", "null", "null", "51"],
+            &["'dead'", "'k1'", "null", "null", "null", "now()", "7", "51"],
+            &["'dead'", "null", "null", "'x'", "5", "now()", "7", "51"],
+            &["'done'", "null", "null", "null", "null", "null", "null", "51"],
+        ],
+    ),
+    (
+        "order by finished_at, id limit $10",
+        &[
+            &["'dead'", "null", "null", "null", "now()", "null", "7", "null", "null", "500"],
+            &["'dead'", "'k1'", "null", "'x'", "now()", "5", "7", "now()", "7", "500"],
+        ],
+    ),
+    (
+        "order by id limit $9",
+        &[&["'k1'", "'ready'", "false", "null", "null", "now()", "7", "5", "500", "'10:20:'", "30"]],
     ),
     ("order by client limit 1", &[&["null", "'s'"], &["'c'", "'s'"]]),
     ("update shopkeeper.session set owner", &[&["null", "'s'", "'bot'"], &["'c'", "'s'", "'bot'"]]),
@@ -158,7 +261,8 @@ async fn no_statement_reads_all_of_a_large_table_unless_it_counts_it() {
         }
     }
     assert!(wrong.is_empty(), "{} statements\n{}", wrong.len(), wrong.join("\n"));
-    assert_eq!(counted.len(), WHOLE.len(), "those that read no whole table are not to be excused");
+    let excused: BTreeSet<_> = WHOLE.iter().map(|(part, _)| *part).collect();
+    assert_eq!(counted, excused, "those that read no whole table are not to be excused");
 }
 
 #[tokio::test]

@@ -144,7 +144,7 @@ async fn a_migration_that_fails_leaves_nothing_behind() {
 async fn a_schema_from_before_the_first_release_is_refused_until_it_is_dropped() {
     let world = World::new().await;
     let remedy = "drop schema shopkeeper cascade";
-    let earlier = "update shopkeeper.migration set version = 20261128006000 where version % 1000 = 200";
+    let earlier = "update shopkeeper.migration set version = 20261128006000 where version = 20261201000200";
     world.execute(earlier).await;
     for verb in ["migrate", "migrate status", "migrate print", "status", "run"] {
         world.run_failing(verb, 1, "an unreleased build of shopkeeper created this schema").await;

@@ -2,12 +2,14 @@
 
 use crate::prelude::*;
 use proptest::{collection::vec, option, prelude::*, sample::select};
+use serde_json::value::RawValue;
 use shopkeeper::{
     answering::{
         grounding::{Citation, Grounding},
+        handover::{Doubt, Signal, SignalEffect},
         object::{
             AnswerOutcome, AnswerStatus, AnswerText, AnswerUsage, EscalationReason, IncompleteReason,
-            Settlement, Source,
+            Settlement, Source, StatedConstraint, Watched,
         },
     },
     store::usage::{self, Cost},
@@ -34,15 +36,16 @@ fn source() -> impl Strategy<Value = Source> {
     let texts = (text(), text(), text(), option::of(text()));
     (any::<u32>(), texts, number(), number(), any::<bool>()).prop_map(|(n, texts, distance, score, cited)| {
         let (source, key, title, url) = texts;
-        Source { n, source, key, title, url, distance, score, cited }
+        let (rank, second_rank, rerank_score) = (Some(n), Some(n), Some(score));
+        Source { n, source, key, title, url, distance, score, rank, second_rank, rerank_score, cited }
     })
 }
 
 fn grounding() -> impl Strategy<Value = Grounding> {
-    let faults = (vec(text(), 0..3), vec(any::<u32>(), 0..3), vec(text(), 0..3));
+    let faults = (vec(text(), 0..3), vec(any::<u32>(), 0..3), vec(text(), 0..3), vec(text(), 0..3));
     (any::<bool>(), faults).prop_map(|(checked, faults)| {
-        let (unsupported_numbers, invalid_citations, invalid_links) = faults;
-        Grounding { checked, unsupported_numbers, invalid_citations, invalid_links }
+        let (unsupported_numbers, invalid_citations, invalid_links, unsupported_sentences) = faults;
+        Grounding { checked, unsupported_numbers, invalid_citations, invalid_links, unsupported_sentences }
     })
 }
 
@@ -80,7 +83,28 @@ fn settlement() -> impl Strategy<Value = Settlement> {
             let (status, outcome, incomplete_reason, escalation_reason) = words;
             let (standalone_question, draft, error) = texts;
             let (nearest_distance, escalation_threshold) = distances;
+            let signal = SignalEffect {
+                signal: Signal::Coverage,
+                value: escalation_threshold,
+                effect: -escalation_threshold,
+            };
+            let doubt = Some(Doubt { probability: nearest_distance, signals: vec![signal] });
+            let constraints = sources.iter().map(|source| StatedConstraint {
+                words: source.title.clone(),
+                field: source.key.clone(),
+                condition: json!({ "lt": source.score }),
+            });
+            let watched = sources.iter().map(|source| Watched {
+                source: source.source.clone(),
+                key: source.key.clone(),
+                metadata: RawValue::from_string("{}".to_owned()).unwrap(),
+                contents: vec![source.title.clone()],
+                version: 1,
+                seconds: 60.0,
+            });
             Settlement {
+                constraints: constraints.collect(),
+                watched: watched.collect(),
                 status,
                 outcome,
                 incomplete_reason,
@@ -91,10 +115,12 @@ fn settlement() -> impl Strategy<Value = Settlement> {
                 nearest_distance,
                 escalation_threshold,
                 escalation_reason,
+                doubt,
                 grounding,
                 draft,
                 usage,
                 error,
+                vector: None,
             }
         },
     )
@@ -177,7 +203,7 @@ async fn a_row_of_another_shape_is_read_as_far_as_it_goes() {
         (
             r#"grounding = '{"checked": true}', usage = '{"model": "m"}', answer = '{"text": "Yes."}'"#,
             json!({ "grounding": { "checked": true, "unsupported_numbers": [], "invalid_citations": [],
-                                   "invalid_links": [] },
+                                   "invalid_links": [], "unsupported_sentences": [] },
                     "usage": AnswerUsage { model: "m".to_owned(), ..AnswerUsage::default() },
                     "answer": { "text": "Yes.", "language": null, "finish_reason": null } }),
         ),

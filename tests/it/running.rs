@@ -47,6 +47,11 @@ impl TestDaemon {
         Self { url, admin, client: Client::new(), stop, running }
     }
 
+    /// The address of the console.
+    pub(crate) fn console(&self) -> String {
+        self.admin.clone()
+    }
+
     pub(crate) async fn post(&self, body: Value) -> Reply {
         let response = self.request(Method::POST, "/v1/answers").json(&body).send().await.unwrap();
         (response.status(), response.json().await.unwrap())

@@ -9,7 +9,7 @@ use shopkeeper::{
     store::{
         answers::EventKind,
         deliveries::DeliveryStatus,
-        jobs::{JobState, WaitReason},
+        jobs::{BulkState, JobAction, JobState, WaitReason},
         usage::Operation,
         versions::IndexState,
     },
@@ -46,6 +46,8 @@ async fn the_words_that_a_column_allows_are_those_of_its_enum() {
         ("answer.outcome", AnswerOutcome::VARIANTS),
         ("answer.status", AnswerStatus::VARIANTS),
         ("answer_event.kind", EventKind::VARIANTS),
+        ("bulk_action.action", JobAction::VARIANTS),
+        ("bulk_action.state", BulkState::VARIANTS),
         ("delivery.status", DeliveryStatus::VARIANTS),
         // Only statements read and write these.
         ("document_index.state", &["fresh", "failed"]),

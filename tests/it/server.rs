@@ -58,7 +58,7 @@ pub(crate) async fn start_server(settings: &[(&str, &str)]) -> Postgres {
 async fn start() -> Server {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let starting = runtime.spawn(async {
-        let postgres = start_server(&[("full_page_writes", "off"), ("max_connections", "300")]).await;
+        let postgres = start_server(&[("full_page_writes", "off"), ("max_connections", "600")]).await;
         let admin = PgPoolOptions::new().max_connections(3).connect(&postgres.url("postgres")).await.unwrap();
         sqlx::query("create database template_ours").execute(&admin).await.unwrap();
         Store::open_migrated(&reach(&postgres.url("template_ours"))).await.unwrap().close().await;

@@ -244,6 +244,27 @@ async fn feeds_that_no_preset_knows_are_described_by_their_rows() {
     world.run_failing("source discover ftp://x", 2, "URL must be a database").await;
 }
 
+#[tokio::test]
+async fn a_preview_says_what_does_not_reach_the_document() {
+    let row = r#"{"id": 1, "name": "Mug", "body": "<p>Of <b>clay</b>.</p><script>let a = '<p>';</script>", "care": null}"#;
+    let source = r#"
+        [[source]]
+        name = "product"
+        kind = "feed"
+        path = "feed.jsonl"
+        format = "jsonl"
+        key = "id"
+        title = "{{ name }}"
+        text = "{{ body|text }} {{ care }}"
+    "#;
+    let world = World::with_files("select 1", source, &[("feed.jsonl", row)]).await;
+    let mug = world.run_json("source preview product 1").await;
+    let left_out = json!({ "empty": ["care"], "elements": { "b": 1, "p": 1, "script": 1 } });
+    assert_fields(&mug, json!({ "text": "Of clay.", "left_out": left_out, "warnings": [] }));
+    let shown = world.run_ok("source preview product 1").await;
+    assert_contains(&shown, "  empty     care\n  HTML      b 1, p 1, script 1 with all in it\n");
+}
+
 /// Finds the preset of a shop with one product, a mug for 9.90, and renders it.
 async fn is_known(world: &World, url: &str, place: &str, preset: &str) {
     let proposed = world.run_ok(&format!("source discover '{url}' --write")).await;

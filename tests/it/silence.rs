@@ -10,7 +10,7 @@ use crate::{
 use futures::FutureExt;
 use shopkeeper::{
     catalogue::CatalogueError,
-    indexing::versions::{self, Versions},
+    indexing::versions::{self, Models, Versions},
     source::postgres::triggers::TriggerState,
 };
 
@@ -122,7 +122,8 @@ async fn index_versions_that_cannot_be_read_hold_nobody_up_who_has_seen_them() {
     let all = join_all((0..10).map(|_| versions.written()));
     let all = timeout(Duration::from_secs(10), all).await.expect("it waits for the connection");
     assert!(all.into_iter().all(|seen| seen.unwrap().versions.len() == 1));
-    let unseen = Versions::new(store, versions.models().to_vec());
+    let unseen =
+        Versions::new(store, Models { first: versions.first_model().clone(), second: None, next: None });
     let unseen = timeout(Duration::from_secs(10), unseen.written()).await;
     let error = unseen.expect("it waits for the connection").err().unwrap();
     assert_contains(error.to_string(), "within 3s");

@@ -3,6 +3,7 @@
 use std::{
     fmt::Display,
     process::{Command, Output},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -21,7 +22,7 @@ use uuid::Uuid;
 
 use crate::{
     running::TestDaemon,
-    support::{LIMIT, SHOP, SOURCE, World, command, execute, output_of, stderr, stdout, value},
+    support::{LIMIT, SHOP, SOURCE, World, command, execute, output_of, pauses, stderr, stdout, value},
 };
 
 /// Questions that the catalogue answers.
@@ -275,8 +276,9 @@ pub(crate) async fn in_time<T>(fault: &str, work: impl Future<Output = T>) -> T 
 /// Looks every few milliseconds until something holds.
 pub(crate) async fn wait_until(fault: &str, mut holds: impl AsyncFnMut() -> bool) {
     let look = async {
+        let mut pauses = pauses();
         while !holds().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(pauses.next().unwrap()).await;
         }
     };
     in_time(fault, look).await;
@@ -369,6 +371,15 @@ pub(crate) fn says(text: &str) -> Fault {
 /// The settings of a webhook, whose secret is in a file.
 pub(crate) fn webhook(name: &str, url: &str, rest: &str) -> String {
     format!("[[webhook]]\nname = \"{name}\"\nurl = \"{url}\"\nsecret = {{ file = \"secret\" }}\n{rest}\n")
+}
+
+/// Routes that record the bodies which they are sent.
+pub(crate) fn recorder() -> (Arc<Mutex<Vec<Value>>>, Router) {
+    let received = Arc::<Mutex<Vec<Value>>>::default();
+    let kept = received.clone();
+    let record =
+        move |body: String| async move { kept.lock().unwrap().push(serde_json::from_str(&body).unwrap()) };
+    (received, Router::new().fallback(record))
 }
 
 /// Serves these routes to the end of the test; returns the address.

@@ -78,6 +78,7 @@ metadata = ["price", "stock"]
 const SETTINGS: &str = r#"
 [database]
 url = { file = "database.url" }
+max_connections = 6
 [http]
 listen = "127.0.0.1:0"
 admin_listen = "127.0.0.1:0"
@@ -310,12 +311,20 @@ pub(crate) async fn touched(connection: &mut PgConnection, statement: &str) -> (
     fewest
 }
 
+/// Pauses between two looks at what a test waits for. The longer it takes, the rarer they are: on a busy machine, looking
+/// would slow down what is waited for.
+pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
+    let longest = Duration::from_millis(80);
+    std::iter::successors(Some(Duration::from_millis(5)), move |pause| Some((*pause * 3 / 2).min(longest)))
+}
+
 /// Looks at a database until a condition holds; false when it does not in time. Null does not hold.
 pub(crate) async fn comes_true(pool: &PgPool, condition: &str) -> bool {
     let condition = format!("select coalesce((select {condition}), false)");
     let look = async {
+        let mut pauses = pauses();
         while !value::<bool>(pool, &condition).await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(pauses.next().unwrap()).await;
         }
     };
     tokio::time::timeout(LIMIT, look).await.is_ok()

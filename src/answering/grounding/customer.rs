@@ -13,52 +13,54 @@
 
 use std::collections::BTreeSet;
 
-use crate::answering::{
-    Passage,
-    grounding::{
-        lexicon::{ASSERTS, CUSTOMER, POSSESSIVES, SIZES, WISHES, WISHES_ALONE},
-        measures::{Kind, Measure, PEOPLE, has_digit, is_money, kind, measure_passage, measures, sizes},
-        numbers::{is_article_number, numbers, values_of},
-        sentences::{Sentence, Word},
-    },
+use crate::answering::grounding::{
+    facts::{Facts, PassageFacts},
+    lexicon::{ASSERTS, CUSTOMER, FOR, OF, POSSESSIVES, RECOMMENDS, SIZES, WISHES, WISHES_ALONE},
+    measures::{Measure, is_money, is_number, measures, measures_at},
+    numbers::{Value, is_article_number},
+    phrases::has,
+    sentences::{Sentence, Word, words},
+    sums::quantities,
+    units::{Kind, PEOPLE, Unit},
 };
 
 mod denials;
 mod limits;
-mod phrases;
 
 use denials::{Denial, denies};
 use limits::{Bound, bound, limits, range};
-use phrases::has;
 
 /// The numbers that a customer said, and the passages to compare them with.
-pub(super) struct Customer {
-    said: BTreeSet<String>,
-    measures: Vec<Measure>,
-    passages: Vec<Vec<Measure>>,
+pub(super) struct Customer<'a> {
+    said: Vec<Measure>,
+    /// How many the customer may want.
+    pub(super) quantities: BTreeSet<Value>,
+    passages: &'a [PassageFacts],
     /// The passages that the answer cites.
-    cited: Vec<usize>,
+    pub(super) cited: Vec<usize>,
 }
 
-impl Customer {
+impl<'a> Customer<'a> {
     /// Reads the customer's texts, to check an answer from these passages.
-    pub(super) fn new(texts: &[&str], passages: &[Passage], answer: &[Sentence<'_>]) -> Self {
+    pub(super) fn new(texts: &[&str], facts: &'a Facts<'_>, answer: &[Sentence<'_>]) -> Self {
         Self {
-            said: texts.iter().flat_map(|text| numbers(text)).flat_map(values_of).collect(),
-            measures: texts.iter().flat_map(|text| measures(text)).collect(),
-            passages: passages.iter().map(measure_passage).collect(),
+            said: texts.iter().flat_map(|text| measures(text)).collect(),
+            quantities: texts.iter().flat_map(|text| quantities(&words(text).collect::<Vec<_>>())).collect(),
+            passages: &facts.passages,
             cited: answer.iter().flat_map(|sentence| &sentence.cited).copied().collect(),
         }
     }
 
     /// Whether a number that no passage has is the customer's own.
     pub(super) fn owns(&self, sentence: &Sentence<'_>, clause: &[Word<'_>], place: usize) -> bool {
-        let word = clause[place].text;
-        let is_said = |number: &str| values_of(number).iter().any(|value| self.said.contains(value));
-        if is_article_number(word) || !numbers(word).all(is_said) {
+        let measures = measures_at(clause, place);
+        let is_said = |measure: &Measure| {
+            self.said.iter().any(|said| said.is_written_as(measure) || said.equals(measure))
+        };
+        if is_article_number(clause[place].text) || !measures.iter().all(is_said) {
             return false;
         }
-        let kind = self.kind(clause, place);
+        let kind = self.unit(clause, place).kind;
         let denial = Denial::find(clause, place);
         if let Some(bound) = bound(clause, place) {
             return match denial {
@@ -67,13 +69,10 @@ impl Customer {
                 Denial::None => self.holds(&limits(clause), kind, sentence, clause),
             };
         }
-        if let Some((least, most)) = word.split_once(['-', '–'])
-            && numbers(word).count() == 2
-        {
-            let (least, most) = (sizes(least), sizes(most));
+        if let [least, most] = &measures[..] {
             return denial == Denial::OfAny
                 || self.candidates(kind, Bound::Most, sentence).any(|value| {
-                    least.iter().any(|least| value >= *least) && most.iter().any(|most| value <= *most)
+                    least.values().any(|least| value >= least) && most.values().any(|most| value <= most)
                 });
         }
         let is_wish = is_wished(clause, place);
@@ -85,22 +84,20 @@ impl Customer {
         }
     }
 
-    /// Returns the kind of a number, by the answer or by the customer.
-    fn kind(&self, clause: &[Word<'_>], place: usize) -> Kind {
-        let own = kind(clause, place);
-        if own != Kind::Bare {
-            return own;
-        }
+    /// Returns the unit of a number, by the answer or by the customer.
+    fn unit(&self, clause: &[Word<'_>], place: usize) -> Unit {
+        let measures = measures_at(clause, place);
+        let Some(own) = measures.first().filter(|own| !own.unit.is_known()) else {
+            return measures.first().map_or(Unit::BARE, |own| own.unit);
+        };
         // "from 200 to 300 €": the last of them has the unit.
         if range(clause, place) == Some(Bound::Least)
-            && let Some(other) = (place + 1..clause.len()).find(|other| has_digit(&clause[*other]))
+            && let Some(other) = (place + 1..clause.len()).find(|other| is_number(&clause[*other]))
         {
-            return self.kind(clause, other);
+            return self.unit(clause, other);
         }
-        let values: Vec<_> = numbers(clause[place].text).flat_map(sizes).collect();
-        let is_same = |measure: &&Measure| measure.values.iter().any(|value| values.contains(value));
-        let mut kinds = self.measures.iter().filter(is_same).map(|measure| measure.kind);
-        kinds.find(|kind| *kind != Kind::Bare).unwrap_or(Kind::Bare)
+        let mut units = self.said.iter().filter(|said| said.is_written_as(own)).map(|said| said.unit);
+        units.find(|unit| unit.is_known()).unwrap_or(Unit::BARE)
     }
 
     /// Whether one number of the passages meets all these limits.
@@ -113,8 +110,12 @@ impl Customer {
     ) -> bool {
         let limits: Vec<_> = limits
             .iter()
-            .filter(|(_, place)| self.kind(clause, *place) == kind)
-            .map(|(bound, place)| (*bound, numbers(clause[*place].text).flat_map(sizes).collect::<Vec<_>>()))
+            .map(|(bound, place)| (*bound, self.unit(clause, *place), measures_at(clause, *place)))
+            .filter(|(_, unit, _)| unit.kind == kind)
+            .map(|(bound, unit, measures)| {
+                let values = measures.into_iter().flat_map(|measure| measure.written);
+                (bound, values.map(|value| unit.convert(value)).collect::<Vec<_>>())
+            })
             .collect();
         let Some((first, _)) = limits.first() else { return false };
         self.candidates(kind, *first, sentence).any(|value| {
@@ -129,20 +130,25 @@ impl Customer {
 
     /// Returns the numbers of passages that a limit may apply to. An upper limit without a unit is most likely a price, a
     /// lower one a size.
-    fn candidates(&self, kind: Kind, bound: Bound, sentence: &Sentence<'_>) -> impl Iterator<Item = f64> {
-        let cited = if sentence.cited.is_empty() { &self.cited } else { &sentence.cited };
-        let is_cited = |number: usize| cited.is_empty() || cited.contains(&number);
-        let passages = (1..).zip(&self.passages).filter(|(number, _)| is_cited(*number));
-        let known: Vec<_> = passages.flat_map(|(_, measures)| measures).collect();
-        let has = |kind: Kind| known.iter().any(|measure| measure.kind == kind);
+    fn candidates(&self, kind: Kind, bound: Bound, sentence: &Sentence<'_>) -> impl Iterator<Item = Value> {
+        let known: Vec<_> = self.cited(sentence).flat_map(|passage| &passage.measures).collect();
+        let has = |kind: Kind| known.iter().any(|measure| measure.unit.kind == kind);
         let kinds = match (kind, bound) {
-            (Kind::Bare, Bound::Most) if has(Kind::Money) => [Kind::Money; 2],
-            (Kind::Bare, Bound::Least) if !has(Kind::Bare) => [Kind::Money; 2],
-            (PEOPLE, _) => [PEOPLE, Kind::Bare],
-            (kind, _) => [kind; 2],
+            (Kind::Bare, Bound::Most) if has(Kind::Money) => [Kind::Money; 3],
+            (Kind::Bare, Bound::Least) if !has(Kind::Bare) => [Kind::Money; 3],
+            (PEOPLE, _) => [PEOPLE, Kind::Bare, Kind::Count],
+            (kind, _) => [kind; 3],
         };
-        let values = known.into_iter().filter(move |measure| kinds.contains(&measure.kind));
-        values.flat_map(|measure| measure.values.iter().copied()).collect::<Vec<_>>().into_iter()
+        known.into_iter().filter(move |measure| kinds.contains(&measure.unit.kind)).flat_map(Measure::values)
+    }
+
+    /// Returns the passages that a sentence cites, or the answer, or all.
+    pub(super) fn cited(&self, sentence: &Sentence<'_>) -> impl Iterator<Item = &'a PassageFacts> {
+        let cited = if sentence.cited.is_empty() { self.cited.clone() } else { sentence.cited.clone() };
+        let passages = (1..).zip(self.passages);
+        passages
+            .filter(move |(number, _)| cited.is_empty() || cited.contains(number))
+            .map(|(_, passage)| passage)
     }
 }
 
@@ -152,11 +158,20 @@ fn is_wished(clause: &[Word<'_>], place: usize) -> bool {
     if own.is_some_and(|own| place - own <= 3 && clause[own].is(POSSESSIVES)) {
         return true;
     }
+    // "Your niche of 2 m."
+    if let [.., own, _, of] = &clause[..place]
+        && own.is(POSSESSIVES)
+        && of.is(OF)
+    {
+        return true;
+    }
     let says = |at: usize| {
         let near = at.saturating_sub(3)..(at + 4).min(clause.len());
         clause[at].is(WISHES) && clause[near].iter().any(|word| word.is(CUSTOMER))
     };
-    (0..clause.len()).any(|at| says(at) || clause[at].is(WISHES_ALONE))
+    // "For 4 people I recommend the Vidda."
+    let is_condition = clause[..place].last().is_some_and(|word| word.is(FOR)) && has(clause, RECOMMENDS);
+    is_condition || (0..clause.len()).any(|at| says(at) || clause[at].is(WISHES_ALONE))
 }
 
 /// Whether a clause asserts that a product has, fits or costs the wish.

@@ -24,6 +24,15 @@ pub struct Source {
     pub distance: f64,
     /// `1 - distance`, from 0 to 1.
     pub score: f64,
+    /// Its place by the first model's distance alone, from 1, where two models search.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank: Option<u32>,
+    /// Its place by the second model's distance alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_rank: Option<u32>,
+    /// The reranker's score, if it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rerank_score: Option<f64>,
     /// Whether the text cites it.
     pub cited: bool,
 }
@@ -39,6 +48,9 @@ impl Source {
             url: passage.url.clone(),
             distance: passage.distance,
             score: passage.score,
+            rank: passage.rank,
+            second_rank: passage.second_rank,
+            rerank_score: passage.rerank_score,
             cited: citations.iter().any(|citation| citation.source == n),
         };
         (1..).zip(passages).map(source).collect()
@@ -56,6 +68,9 @@ impl From<Stored> for Source {
             // The largest cosine distance.
             distance: field::<Option<_>>(&stored, "distance").unwrap_or(2.0),
             score: field(&stored, "score"),
+            rank: field(&stored, "rank"),
+            second_rank: field(&stored, "second_rank"),
+            rerank_score: field(&stored, "rerank_score"),
             cited: field(&stored, "cited"),
         }
     }

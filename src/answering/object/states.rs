@@ -31,6 +31,8 @@ words! {
         Superseded,
         /// No model may be asked; the customer got the fallback.
         Fallback,
+        /// A human wrote the answer.
+        Human,
     }
 }
 
@@ -64,11 +66,14 @@ words! {
 words! {
     /// Whether a human has taken an escalation.
     #[derive(Default)]
-    #[expect(missing_docs, reason = "the names say it")]
     pub enum EscalationStatus {
+        /// Nobody has.
         #[default]
         Open,
+        /// Somebody has.
         Acknowledged,
+        /// It was answered, or its session given back.
+        Resolved,
     }
 }
 

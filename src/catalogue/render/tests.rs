@@ -9,6 +9,7 @@ fn rendering(title: &str, text: &str) -> Rendering {
         link: None,
         metadata: Vec::new(),
         sku: None,
+        group: None,
     }
 }
 

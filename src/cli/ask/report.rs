@@ -1,7 +1,10 @@
 //! An answer as text.
 
 use crate::answering::object::{AnswerObject, AnswerUsage};
-use crate::{answering::grounding::Grounding, cli::output};
+use crate::{
+    answering::{grounding::Grounding, handover::Doubt},
+    cli::output,
+};
 
 pub(super) fn show(answer: &AnswerObject) {
     output::line(answer.answer.as_ref().map_or("(no answer)", |answer| answer.text.as_str()));
@@ -42,6 +45,9 @@ pub(super) fn explain(answer: &AnswerObject) {
         output::figure(answer.nearest_distance),
         output::figure(answer.escalation_threshold)
     ));
+    if let Some(doubt) = &answer.doubt {
+        output::line(format!("doubt       {}", describe_doubt(doubt)));
+    }
     output::line(match &answer.escalation {
         Some(escalation) => {
             format!("escalation  {} ({}, {})", escalation.reason, escalation.status, escalation.id)
@@ -61,6 +67,24 @@ pub(super) fn explain(answer: &AnswerObject) {
     }
 }
 
+/// The probability that a human is needed, and the signals, the strongest first.
+fn describe_doubt(doubt: &Doubt) -> String {
+    let mut signals = doubt.signals.clone();
+    signals.sort_by(|one, other| other.effect.abs().total_cmp(&one.effect.abs()));
+    let signals: Vec<_> = signals
+        .iter()
+        .map(|signal| match doubt.probability {
+            Some(_) => format!("{} {:.2} ({:+.2})", signal.signal, signal.value, signal.effect),
+            None => format!("{} {:.2}", signal.signal, signal.value),
+        })
+        .collect();
+    let decision = match doubt.probability {
+        Some(probability) => format!("{probability:.2}, above 0.50 a human is asked for"),
+        None => "the nearest distance decides".to_owned(),
+    };
+    format!("{decision}: {}", signals.join(", "))
+}
+
 fn describe(grounding: &Grounding) -> String {
     if !grounding.checked {
         return "not checked".to_owned();
@@ -76,5 +100,7 @@ fn describe(grounding: &Grounding) -> String {
     ];
     let faults = faults.iter().filter(|(_, which)| !which.is_empty());
     let faults: Vec<_> = faults.map(|(what, which)| format!("{what} {}", which.join(" "))).collect();
-    format!("no passage has {}", faults.join("; "))
+    let sentences: Vec<_> =
+        grounding.unsupported_sentences.iter().map(|text| format!("\n  {text}")).collect();
+    format!("no passage has {}{}", faults.join("; "), sentences.concat())
 }

@@ -6,14 +6,14 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::minimum::{Minimum, check_minimums};
-use super::{Set, find_version, grade};
+use super::{Set, find_searched, grade};
 use crate::{
     cli::{open_parts, output},
     evaluation::{
         golden::Case,
         metrics::{Grade, Report, report, report_by_kind},
     },
-    indexing::versions::Version,
+    indexing::versions::SearchedVersions,
 };
 
 #[derive(Debug, Args)]
@@ -40,22 +40,25 @@ pub(super) async fn run(run: &Run, path: &Path) -> anyhow::Result<()> {
     let mut results = Vec::new();
     let against = run.against.map(|number| (Some(number), false));
     for (number, with_answers) in iter::once((run.set.version, !run.retrieval_only)).chain(against) {
-        let version = find_version(&parts, number).await?;
-        let graded = grade(&parts, &version, cases.clone(), with_answers).await?;
-        results.push((version, graded));
+        let searched = find_searched(&parts, number).await?;
+        let graded = grade(&parts, &searched, cases.clone(), with_answers).await?;
+        results.push((searched, graded));
     }
-    let (version, graded) = &results[0];
-    let not_indexed = parts.eval.not_indexed(version, &cases).await?;
+    for (searched, graded) in &results {
+        parts.eval.note(searched, &run.set.file, &report(graded)).await;
+    }
+    let (searched, graded) = &results[0];
+    let not_indexed = parts.eval.not_indexed(&searched.first, &cases).await?;
     if run.set.json {
-        let mut object = to_json(version, graded);
+        let mut object = to_json(searched, graded);
         object["expected_but_not_indexed"] = json!(not_indexed);
-        if let Some((version, graded)) = results.get(1) {
-            object["against"] = to_json(version, graded);
+        if let Some((searched, graded)) = results.get(1) {
+            object["against"] = to_json(searched, graded);
         }
         output::json(&object)?;
     } else {
-        for (version, graded) in &results {
-            show(version, graded);
+        for (searched, graded) in &results {
+            show(searched, graded);
         }
         if !not_indexed.is_empty() {
             output::line(format!("expected, but not indexed: {}\n", not_indexed.join(", ")));
@@ -67,15 +70,15 @@ pub(super) async fn run(run: &Run, path: &Path) -> anyhow::Result<()> {
     check_minimums(&run.min, &report(graded))
 }
 
-fn to_json(version: &Version, graded: &[(Case, Grade)]) -> Value {
+fn to_json(searched: &SearchedVersions, graded: &[(Case, Grade)]) -> Value {
     let mut object = json!(report(graded));
-    object["version"] = json!(version.index.id);
-    object["model"] = json!(version.index.model);
+    object["version"] = json!(searched.first.index.id);
+    object["model"] = json!(searched.models());
     object["kinds"] = json!(report_by_kind(graded));
     object
 }
 
-fn show(version: &Version, graded: &[(Case, Grade)]) {
+fn show(searched: &SearchedVersions, graded: &[(Case, Grade)]) {
     let all = report(graded);
     let row = |kind: &str, report: &Report| {
         let figures =
@@ -86,7 +89,7 @@ fn show(version: &Version, graded: &[(Case, Grade)]) {
     };
     let mut rows: Vec<_> = report_by_kind(graded).iter().map(|(kind, report)| row(kind, report)).collect();
     rows.push(row("all", &all));
-    output::line(format!("index version {}, {}\n", version.index.id, version.index.model));
+    output::line(format!("index version {}, {}\n", searched.first.index.id, searched.models()));
     output::table(&["kind", "questions", "hit@1", "hit@5", "MRR", "nDCG@10", "answer contains"], rows);
     output::line(format!(
         "\nescalation: precision {}, recall {}, balanced accuracy {}\ngrounding failures: {}\n",

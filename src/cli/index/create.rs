@@ -1,7 +1,7 @@
 //! `index create`: fills a version for the next model, after showing what it costs.
 
 use std::io::{IsTerminal, Write};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
@@ -13,37 +13,37 @@ use crate::indexing::{
     fill::FillIndex, maintain::MaintainIndex, refresh::RefreshDocument, versions::Version,
 };
 use crate::job::{BatchJob, Job};
-use crate::store::versions::{IndexState, IndexVersion};
+use crate::store::versions::IndexState;
 use crate::{config::Config, store::Store};
 
-pub(super) async fn create(config: &Config, store: &Store, yes: bool, wait: bool) -> anyhow::Result<()> {
+pub(super) async fn create(
+    config: &Config,
+    store: &Store,
+    second: bool,
+    yes: bool,
+    wait: bool,
+) -> anyhow::Result<()> {
     let parts = daemon::prepare(config, store).await?;
-    let [_, model] = parts.versions.models() else {
-        bail!(Exit::usage(
-            "the settings name no model for another index\n  add [embedding.next] with its model and dimensions, and \
-             reload every daemon"
-        ));
+    let (section, model) = if second {
+        ("embedding.second", parts.versions.second_model())
+    } else {
+        ("embedding.next", parts.versions.next_model())
+    };
+    let Some(model) = model else {
+        bail!(Exit::usage(format!(
+            "the settings name no model for another index\n  add [{section}] with its model and dimensions, and reload \
+             every daemon"
+        )));
     };
     let (name, dimensions) = (model.model.name.clone(), model.model.dimensions);
-    let mut known = store.index_versions().await?.into_iter();
-    let known =
-        known.find(|index| parts.versions.model(index).is_some_and(|known| Arc::ptr_eq(known, model)));
-    let planned = known.clone().unwrap_or_else(|| IndexVersion {
-        id: 0,
-        model: name.clone(),
-        dimensions: i32::try_from(dimensions).unwrap_or(i32::MAX),
-        state: IndexState::Building,
-    });
-    let planned = Version { index: planned, model: model.clone() };
+    let planned = Version::planned(model, &store.index_versions().await?);
     let sources = selected_sources(config, None);
-    plan::show(&plan::plans(&parts, &planned, &sources).await?)?;
+    plan::show(&plan::plans(&parts, std::slice::from_ref(&planned), &sources).await?)?;
     if !yes && !confirm(&format!("fill an index with {name}, {dimensions} dimensions?"))? {
         bail!("nothing was done; give --yes to go on");
     }
-    let version = match known {
-        Some(version) => version,
-        None => store.create_index(&name, dimensions).await?,
-    };
+    let version =
+        if planned.exists() { planned.index } else { store.create_index(&name, dimensions).await? };
     parts.versions.keep_forms().await?;
     // The version is complete only once each of them has been listed.
     store.note_sources(&sources).await?;
@@ -51,15 +51,17 @@ pub(super) async fn create(config: &Config, store: &Store, yes: bool, wait: bool
     if wait {
         until_ready(config, store, &parts, version.id).await?;
     }
-    output::line(format!(
-        "index version {}: {}; then `shopkeeper index promote {0}`",
-        version.id,
-        if wait {
-            "it is ready"
-        } else {
-            "the daemons fill it, and `shopkeeper index list` shows how far it is"
-        }
-    ));
+    let progress = if wait {
+        "it is ready"
+    } else {
+        "the daemons fill it, and `shopkeeper index list` shows how far it is"
+    };
+    let then = if second {
+        "then it is searched beside the active one".to_owned()
+    } else {
+        format!("then `shopkeeper index promote {}`", version.id)
+    };
+    output::line(format!("index version {}: {progress}; {then}", version.id));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! `models serve`: offline models behind `OpenAI`'s protocol.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{future, net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -8,14 +8,15 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{output, signal::until_signalled};
-use crate::demo::models::{Completer, Embedder, Minilm, Quirk};
-use crate::demo::{models, packages};
+use crate::demo::models::{ByName, Completer, Embedder, Offer, Quirk};
+use crate::demo::{self, models};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Serve {
-    /// Makes vectors: all-MiniLM-L6-v2, or hashes of words (no meaning, any dimension, as fast as memory)
-    #[arg(long, value_enum, default_value = "minilm")]
-    embedder: EmbedderChoice,
+    /// Makes vectors: all-MiniLM-L6-v2, multilingual-e5-small, or hashes of words (no meaning, any dimension, as fast as
+    /// memory); without this, the model that a request names
+    #[arg(long, value_enum)]
+    embedder: Option<EmbedderChoice>,
     /// Answers: quotes of the passages in the prompt, or what the question was
     #[arg(long, value_enum, default_value = "extractive")]
     completer: CompleterChoice,
@@ -44,6 +45,7 @@ fn quirk(name: &str) -> Result<Quirk, String> {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum EmbedderChoice {
     Minilm,
+    E5,
     Hash,
 }
 
@@ -57,8 +59,13 @@ pub(super) async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let Serve { embedder, completer, dimensions, latency, quirk, listen } = arguments;
     crate::telemetry::start("info", crate::telemetry::Format::Pretty, None);
     let embedder = match embedder {
-        EmbedderChoice::Minilm => Embedder::Minilm(Minilm::load(&packages::minilm_weights().await?)?),
-        EmbedderChoice::Hash => Embedder::hash(dimensions),
+        Some(EmbedderChoice::Minilm) => demo::minilm().await?,
+        Some(EmbedderChoice::E5) => demo::e5().await?,
+        Some(EmbedderChoice::Hash) => Embedder::hash(dimensions),
+        None => {
+            let hash = Offer::new(Embedder::HASH, move || future::ready(Ok(Embedder::hash(dimensions))));
+            Embedder::ByName(ByName::new(demo::embedders().into_iter().chain([hash])))
+        }
     };
     let completer = match completer {
         CompleterChoice::Extractive => Completer::Extractive,
@@ -68,7 +75,8 @@ pub(super) async fn serve(arguments: Serve) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {listen}: choose another with --listen"))?;
     let address = listener.local_addr()?;
-    output::line(format!("serving {} and {} at http://{address}/v1", embedder.id(), completer.id()));
+    let ids: Vec<_> = embedder.ids().into_iter().chain([completer.id()]).collect();
+    output::line(format!("serving {} at http://{address}/v1", ids.join(", ")));
     let models = models::Models::new(embedder, completer).with_latency(Duration::from(latency));
     for quirk in quirk {
         models.script().add_quirk(quirk);

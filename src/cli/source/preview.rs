@@ -6,7 +6,8 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::catalogue::{Document, html::is_html};
+use crate::catalogue::html::{is_hidden, is_html};
+use crate::catalogue::{Document, render::LeftOut};
 use crate::cli::{load, output, require_source};
 use crate::daemon;
 use crate::indexing::chunking::Chunking;
@@ -43,7 +44,9 @@ struct ShownDocument {
     text: String,
     link: Option<String>,
     sku: Option<String>,
+    group: Option<String>,
     metadata: Box<RawValue>,
+    left_out: LeftOut,
     chunks: Vec<ShownChunk>,
     warnings: Vec<&'static str>,
 }
@@ -60,6 +63,7 @@ pub(super) async fn preview(arguments: Preview, path: &Path) -> anyhow::Result<(
     let (catalogue, chunking) = daemon::previewed(&config, &arguments.name)?;
     let keys =
         if arguments.keys.is_empty() { catalogue.sample(arguments.rows).await? } else { arguments.keys };
+    catalogue.templates().keep_rows();
     let mut documents: Vec<_> = catalogue.read(&keys).await?;
     let place = |key: &str| keys.iter().position(|asked| asked == key);
     documents.sort_by_key(|document| {
@@ -67,7 +71,12 @@ pub(super) async fn preview(arguments: Preview, path: &Path) -> anyhow::Result<(
     });
     let shown = documents.into_iter().map(|document| match document {
         Ok(document) => {
-            Shown { key: document.key.clone(), error: None, document: Some(shown(document, &chunking)) }
+            let left_out = catalogue.templates().left_out(&document.key);
+            Shown {
+                key: document.key.clone(),
+                error: None,
+                document: Some(shown(document, left_out, &chunking)),
+            }
         }
         Err(fault) => Shown { key: fault.key, error: Some(fault.reason), document: None },
     });
@@ -84,7 +93,7 @@ pub(super) async fn preview(arguments: Preview, path: &Path) -> anyhow::Result<(
     Ok(())
 }
 
-fn shown(document: Document, chunking: &Chunking) -> ShownDocument {
+fn shown(document: Document, left_out: LeftOut, chunking: &Chunking) -> ShownDocument {
     let chunks = chunking.chunks(&document);
     let chunks = chunks.into_iter().map(|chunk| ShownChunk { tokens: chunk.tokens, content: chunk.content });
     let mut warnings = Vec::new();
@@ -98,8 +107,8 @@ fn shown(document: Document, chunking: &Chunking) -> ShownDocument {
         warnings.push("the text is empty: the document is found by its title alone");
     }
     let chunks = chunks.collect();
-    let Document { title, text, link, sku, metadata, .. } = document;
-    ShownDocument { title, text, link, sku, metadata, chunks, warnings }
+    let Document { title, text, link, sku, group, metadata, .. } = document;
+    ShownDocument { title, text, link, sku, group, metadata, left_out, chunks, warnings }
 }
 
 fn print(source: &str, shown: &Shown) {
@@ -109,12 +118,23 @@ fn print(source: &str, shown: &Shown) {
     }
     let Some(document) = &shown.document else { return output::line("") };
     output::line(format!("  title     {}", document.title));
-    for (name, value) in [("link", &document.link), ("sku", &document.sku)] {
+    for (name, value) in [("link", &document.link), ("sku", &document.sku), ("group", &document.group)] {
         if let Some(value) = value {
             output::line(format!("  {name:<9} {value}"));
         }
     }
     output::line(format!("  metadata  {}", document.metadata.get()));
+    let LeftOut { empty, elements } = &document.left_out;
+    if !empty.is_empty() {
+        output::line(format!("  empty     {}", empty.join(", ")));
+    }
+    if !elements.is_empty() {
+        let elements = elements.iter().map(|(name, number)| {
+            let with = if is_hidden(name) { " with all in it" } else { "" };
+            format!("{name} {number}{with}")
+        });
+        output::line(format!("  HTML      {}", elements.collect::<Vec<_>>().join(", ")));
+    }
     for (number, chunk) in (1..).zip(&document.chunks) {
         let content = chunk.content.replace('\n', "\n    ");
         output::line(format!("  chunk {number} ({} tokens)\n    {content}", chunk.tokens));

@@ -1,8 +1,8 @@
 //! The faults that a section notes, unknown keys among them.
 
 use super::Section;
-use crate::config::ReadError;
 use crate::config::fault::{Origin, nearest};
+use crate::config::{Preset, ReadError, Value};
 
 impl Section<'_> {
     /// Notes a fault of a key whose value could be read but is wrong. If the key was left out, the section is blamed.
@@ -10,6 +10,14 @@ impl Section<'_> {
         let written = self.peek(key).filter(|node| !node.is_inherited());
         let origin = written.map_or(&self.origin, |node| &node.origin);
         self.reader.fault(origin, self.path_of(key), message)
+    }
+
+    /// Notes that a key is missing, unless an unknown preset, which has a fault of its own, may have supplied it.
+    pub(crate) fn missing(&self, key: &str, message: impl Into<String>) -> ReadError {
+        match self.peek("preset").map(|node| &node.value) {
+            Some(Value::Text(name)) if Preset::named(name).is_err() => ReadError,
+            _ => self.fault(key, message),
+        }
     }
 
     /// Notes a fault of a value where it was written, also if it is inherited.

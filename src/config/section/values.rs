@@ -10,7 +10,7 @@ impl Section<'_> {
     }
 
     pub(crate) fn required<T: Setting>(&self, key: &str) -> Result<T, ReadError> {
-        self.optional(key)?.ok_or_else(|| self.fault(key, "is required"))
+        self.optional(key)?.ok_or_else(|| self.missing(key, "is required"))
     }
 
     pub(crate) fn optional<T: Setting>(&self, key: &str) -> Result<Option<T>, ReadError> {
@@ -46,7 +46,7 @@ impl Section<'_> {
             (Some(one), None) => one.map(from_one),
             (None, Some(other)) => other.map(from_other),
             (Some(_), Some(_)) => Err(self.fault(other, format!("stands beside `{one}`: only one can be"))),
-            (None, None) => Err(self.fault(one, format!("is required, or `{other}`"))),
+            (None, None) => Err(self.missing(one, format!("is required, or `{other}`"))),
         }
     }
 

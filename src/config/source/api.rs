@@ -8,6 +8,7 @@ use crate::address::HttpUrl;
 use crate::catalogue::render::Rendering;
 use crate::config::access::{NamedValues, named_values};
 use crate::config::defaults::seconds;
+use crate::config::fault::did_you_mean;
 use crate::config::tree::Entries;
 use crate::config::value::wrong;
 use crate::config::{ReadError, Section, Setting, Value, source::name, table};
@@ -86,8 +87,17 @@ fn has_only(entries: &Entries, keys: &[&str]) -> bool {
     entries.iter().all(|(key, node)| keys.contains(&key.as_str()) && matches!(node.value, Value::Text(_)))
 }
 
+/// The keys of all ways of paging.
+const NEXT_KEYS: &[&str] = &["cursor", "parameter", "more", "page", "until", "offset"];
+
 impl Setting for Option<Next> {
     fn read(value: &Value) -> Result<Self, String> {
+        if let Value::Table(entries) = value
+            && let Some(key) = entries.keys().find(|key| !NEXT_KEYS.contains(&key.as_str()))
+        {
+            let hint = did_you_mean(key, NEXT_KEYS.iter().copied());
+            return Err(format!("has no key {key:?}{hint}; it is {NEXT}"));
+        }
         let next = match value {
             Value::Text(text) if text == "link-header" => Some(Next::LinkHeader),
             Value::Table(entries) if has_only(entries, &["cursor", "parameter", "more"]) => {

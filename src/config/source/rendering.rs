@@ -18,6 +18,7 @@ table! {
         link: with(template),
         metadata: get(Vec::new()),
         sku: get(None::<String>),
+        group: get(None::<String>),
     }
 }
 
@@ -33,7 +34,7 @@ fn template(section: &Section<'_>, key: &str) -> Result<Option<String>, ReadErro
 }
 
 fn required_template(section: &Section<'_>, key: &str) -> Result<String, ReadError> {
-    template(section, key)?.ok_or_else(|| section.fault(key, "is required"))
+    template(section, key)?.ok_or_else(|| section.missing(key, "is required"))
 }
 
 /// A column, or a list of columns.

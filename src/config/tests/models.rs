@@ -8,6 +8,16 @@ use super::{read, read_with};
 use crate::config::{Config, Endpoint};
 
 #[test]
+fn the_second_model_may_have_smaller_limits_than_the_chunks_of_the_first() {
+    let local =
+        "[openai]\nbase_url = \"http://local/v1\"\n[embedding]\nchunk_tokens = 400\nchunk_overlap = 200\n";
+    let second = "[embedding.second]\nmodel = \"m\"\ndimensions = 7\nmax_input_tokens = 150\n";
+    assert!(read(&format!("{local}{second}")).is_ok());
+    let faults = read(&format!("{local}{second}chunk_overlap = 10\n")).unwrap_err();
+    assert!(faults[0].starts_with("embedding.second.chunk_overlap: belongs to [embedding]"), "{faults:?}");
+}
+
+#[test]
 fn a_key_is_never_sent_to_another_server() {
     let keys = |text: &str| {
         let config = read(text).unwrap();

@@ -1,6 +1,6 @@
 //! The models of the settings: clients, budgets and tokenizers.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use crate::{
     answering::{complete::Composer, prompt::Temperature, rank::Ranker},
@@ -8,7 +8,7 @@ use crate::{
     indexing::{
         batching::BatchLimits,
         chunking::{Chunking, Tokenizer},
-        versions::{Model, Versions},
+        versions::{Model, Models, Versions},
     },
     model::{
         EmbeddingModel, InputForm,
@@ -35,11 +35,9 @@ const BACKFILL_RESERVE: f64 = 0.1;
 
 /// The models of the settings; the active index version must be of one of them.
 pub(super) async fn versions(config: &Config, store: &Store, waiting: &Waiting) -> anyhow::Result<Versions> {
-    let next = config.embedding.next.as_deref();
-    let models = std::iter::once(&config.embedding).chain(next);
     let daily = config.budget.embedding_usd;
     let (forms, lessons) = (store.document_forms().await?, store.lessons().await?);
-    let models = models.map(|embedding| {
+    let model = |embedding: &Embedding| {
         let name = embedding.model.clone();
         let budget = budget(store, &embedding.endpoint, &name, waiting);
         let model = EmbeddingModel { name, dimensions: embedding.dimensions.get() };
@@ -58,19 +56,26 @@ pub(super) async fn versions(config: &Config, store: &Store, waiting: &Waiting) 
             backfill: budget
                 .after_others(BACKFILL_RESERVE, (daily > 0.0).then_some((Operation::Embedding, daily))),
             budget,
-            chunking: Arc::new(chunking(embedding, document)?),
+            chunking: Arc::new(chunking(&config.embedding, embedding, &|view| document_form(view, &forms))?),
             limits: BatchLimits {
                 items: embedding.max_inputs.get() as usize,
                 weight: embedding.max_request_tokens.get().into(),
             },
             price: embedding.usd_per_million_tokens,
+            is_multilingual: embedding.multilingual,
         }))
-    });
-    let versions = Versions::new(store.clone(), models.collect::<Result<_, _>>()?);
+    };
+    let Embedding { second, next, .. } = &config.embedding;
+    let models = Models {
+        first: model(&config.embedding)?,
+        second: second.as_deref().map(model).transpose()?,
+        next: next.as_deref().map(model).transpose()?,
+    };
+    let versions = Versions::new(store.clone(), models);
     let active =
         store.index_versions().await?.into_iter().find(|version| version.state == IndexState::Active);
     if let Some(active) = active.filter(|active| versions.model(active).is_none())
-        && !store.is_unused(&active).await?
+        && !store.is_unused().await?
     {
         bail!(
             "the index (version {}) holds vectors of {} with {} dimensions, and the settings say {} with {}; vectors of \
@@ -125,6 +130,7 @@ pub(super) async fn composer(config: &Config, store: &Store, waiting: &Waiting) 
         completer: Arc::new(OpenAiCompleter::new(server, answers.model.clone(), settings, lessons)),
         budget: budget(store, &answers.endpoint, &answers.model, waiting),
         prompt: answers.prompt.clone(),
+        phrasings: answers.phrasings.get(),
         refusal: answers.refusal.clone(),
         escalate_above_distance: answers.escalate_above_distance,
         prices: answers.prices,
@@ -179,18 +185,30 @@ fn server(endpoint: &Endpoint, timeout: Duration) -> anyhow::Result<Server> {
     })?)
 }
 
-pub(super) fn chunking(embedding: &Embedding, form: InputForm) -> anyhow::Result<Chunking> {
-    let tokenizer = match &embedding.tokenizer {
+/// How a model's documents are cut. The first two models have the same chunks, which fit into both.
+pub(super) fn chunking(
+    first: &Embedding,
+    model: &Embedding,
+    form: &dyn Fn(&Embedding) -> InputForm,
+) -> anyhow::Result<Chunking> {
+    let is_next = first.next.as_deref().is_some_and(|next| std::ptr::eq(next, model));
+    let (settings, beside) = if is_next { (model, None) } else { (first, first.second.as_deref()) };
+    let tokenizer = match &settings.tokenizer {
         TokenizerChoice::Cl100kBase => Tokenizer::Cl100kBase,
         TokenizerChoice::File { file, json } => {
             Tokenizer::from_json(json).with_context(|| format!("embedding.tokenizer: {file}"))?
         }
     };
+    let views = || std::iter::once(settings).chain(beside);
+    let least =
+        |size: fn(&Embedding) -> NonZeroU32| views().map(size).min().map_or(1, NonZeroU32::get) as usize;
+    let chunk_tokens = least(|view| view.chunk_tokens);
     Ok(Chunking {
+        reserved: views().map(|view| tokenizer.prefix_tokens(&form(view))).max().unwrap_or_default(),
         tokenizer,
-        chunk_tokens: embedding.chunk_tokens.get() as usize,
-        overlap: embedding.chunk_overlap as usize,
-        max_input_tokens: embedding.max_input_tokens.get() as usize,
-        form,
+        chunk_tokens,
+        overlap: (settings.chunk_overlap as usize).min(chunk_tokens - 1),
+        max_input_tokens: least(|view| view.max_input_tokens),
+        form: form(model),
     })
 }

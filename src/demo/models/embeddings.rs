@@ -15,7 +15,7 @@ const MAX_INPUTS: usize = 2048;
 
 #[derive(Debug)]
 pub(super) struct Question {
-    model: String,
+    pub(super) model: String,
     /// At least one text, none empty. Tokens become the words of a text.
     pub(super) inputs: Arc<[String]>,
     /// The number of tokens, if the request has tokens instead of texts.

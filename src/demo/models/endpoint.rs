@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::completions::{Prompt, count_tokens};
 use super::{
-    Embedder, Models, embeddings::Question, fault::Fault, hash::Hash, minilm, reply::Reply, script::Scene,
-    vector::Vector,
+    E5, Embedder, Minilm, Models, embeddings::Question, fault::Fault, hash::Hash, reply::Reply,
+    script::Scene, transformer, vector::Vector,
 };
 
 pub(super) struct Endpoint {
@@ -33,23 +33,7 @@ impl Endpoint {
             }
             _ => {}
         }
-        let embedded = match &self.models.embedder {
-            Embedder::Hash { dimensions } => {
-                hash(&question, Hash::new(question.dimensions.unwrap_or(*dimensions))).await
-            }
-            Embedder::Minilm(minilm) => {
-                let own = minilm::DIMENSIONS;
-                if question.dimensions.is_some_and(|asked| usize::from(asked.get()) != own) {
-                    let message = format!("This model has {own} dimensions and cannot give another number.");
-                    return Err(Reply::invalid("dimensions", message));
-                }
-                if question.tokens.is_some() {
-                    return Err(Reply::invalid("input", "This model takes texts only, not tokens."));
-                }
-                minilm.embed(Arc::clone(&question.inputs)).await
-            }
-        };
-        let (vectors, tokens) = embedded.map_err(|error| Reply::model_failure(&error))?;
+        let (vectors, tokens) = vectors(&self.models.embedder, &question).await?;
         Ok(question.answer(vectors, tokens, fault))
     }
 
@@ -84,6 +68,30 @@ impl Endpoint {
             self.stop.run_until_cancelled(tokio::time::sleep(pause)).await;
         }
     }
+}
+
+async fn vectors(embedder: &Embedder, question: &Question) -> Result<(Vec<Vector>, usize), Reply> {
+    let result = match embedder {
+        Embedder::Hash { dimensions } => {
+            hash(question, Hash::new(question.dimensions.unwrap_or(*dimensions))).await
+        }
+        Embedder::Minilm(Minilm(model)) | Embedder::E5(E5(model)) => {
+            let own = transformer::DIMENSIONS;
+            if question.dimensions.is_some_and(|asked| usize::from(asked.get()) != own) {
+                let message = format!("This model has {own} dimensions and cannot give another number.");
+                return Err(Reply::invalid("dimensions", message));
+            }
+            if question.tokens.is_some() {
+                return Err(Reply::invalid("input", "This model takes texts only, not tokens."));
+            }
+            model.embed(Arc::clone(&question.inputs)).await
+        }
+        Embedder::ByName(several) => {
+            let chosen = several.find(&question.model).await?;
+            return Box::pin(vectors(&chosen, question)).await;
+        }
+    };
+    result.map_err(|error| Reply::model_failure(&error))
 }
 
 async fn hash(question: &Question, hash: Hash) -> anyhow::Result<(Vec<Vector>, usize)> {

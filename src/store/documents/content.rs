@@ -31,15 +31,17 @@ pub(super) async fn describe(connection: &mut PgConnection, contents: &Contents<
     let titles: Vec<_> = contents.iter().map(|(_, content)| content.document.title.clone()).collect();
     let links: Vec<_> = contents.iter().map(|(_, content)| content.document.link.clone()).collect();
     let skus: Vec<_> = contents.iter().map(|(_, content)| content.document.sku.clone()).collect();
+    let families: Vec<_> = contents.iter().map(|(_, content)| content.document.group.clone()).collect();
     let metadata: Vec<_> =
         contents.iter().map(|(_, content)| content.document.metadata.get().to_owned()).collect();
     let row_hashes: Vec<_> = contents.iter().map(|(_, content)| content.document.row_hash).collect();
     let query = sqlx::query!(
         r#"update shopkeeper.document as document
-         set title = shown.title, link = shown.link, sku = shown.sku, metadata = shown.metadata::jsonb,
+         set title = shown.title, link = shown.link, sku = shown.sku, family = shown.family,
+             metadata = shown.metadata::jsonb,
              row_hash = case when document.row_hash = shown.row_hash then shown.row_hash else 0 end
-         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])
-             as shown (source, key, title, link, sku, metadata, row_hash)
+         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+             $8::text[]) as shown (source, key, title, link, sku, metadata, row_hash, family)
          where document.source = shown.source collate "C" and document.key = shown.key collate "C""#,
         &sources,
         &keys,
@@ -48,6 +50,7 @@ pub(super) async fn describe(connection: &mut PgConnection, contents: &Contents<
         &skus as &[Option<String>],
         &metadata,
         &row_hashes,
+        &families as &[Option<String>],
     );
     Ok(query.execute(connection).await.map(drop)?)
 }

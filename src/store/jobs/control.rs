@@ -23,9 +23,12 @@ impl Store {
     /// Runs jobs again: dead ones return to the queue with all their attempts, delayed ones become due. Skips a dead
     /// job whose key has been enqueued again since. Returns the number of jobs.
     pub async fn retry_jobs(&self, selection: &Selection) -> Result<u64> {
-        self.in_batches(selection, async |ids| {
-            let row = sqlx::query!(
-                r#"
+        self.in_batches(selection, async |ids| self.retry(ids).await).await
+    }
+
+    pub(super) async fn retry(&self, ids: &[i64]) -> Result<u64> {
+        let row = sqlx::query!(
+            r#"
                 with gone as (
                     delete from shopkeeper.job_history as dead
                     where outcome = 'dead' and id = any ($1)
@@ -51,12 +54,10 @@ impl Store {
                 select (select coalesce(sum(jobs), 0) from back)::bigint as "back!", (select count(*) from due) as "due!",
                     (select count(*) from woken) as woken
                 "#,
-                ids,
-            );
-            let row = row.fetch_one(&self.pool).await?;
-            Ok((row.back + row.due).unsigned_abs())
-        })
-        .await
+            ids,
+        );
+        let row = row.fetch_one(&self.pool).await?;
+        Ok((row.back + row.due).unsigned_abs())
     }
 
     /// Works on jobs in batches of one transaction each, which limits the locks. Leaves out jobs that die meanwhile.
@@ -85,25 +86,20 @@ impl Store {
     /// Cancels waiting and running jobs; returns their number. A running job's writes become void; its worker stops it.
     pub async fn cancel_jobs(&self, ids: &[i64]) -> Result<u64> {
         let selection = Selection::Ids(ids.to_vec());
-        let cancel =
-            async |ids: &[i64]| self.pool.transact(async |connection| cancel(connection, ids).await).await;
-        self.in_batches(&selection, cancel).await
+        self.in_batches(&selection, async |ids| self.cancel(ids).await).await
     }
 
-    /// Deletes dead jobs for good; returns their number.
+    pub(super) async fn cancel(&self, ids: &[i64]) -> Result<u64> {
+        self.pool.transact(async |connection| cancel(connection, ids).await).await
+    }
+
+    /// Discards dead jobs, which can be restored for an hour; returns their number.
     pub async fn discard_jobs(&self, selection: &Selection) -> Result<u64> {
-        self.in_batches(selection, async |ids| {
-            let gone = sqlx::query!(
-                "delete from shopkeeper.job_history where outcome = 'dead' and id = any ($1)",
-                ids
-            );
-            Ok(gone.execute(&self.pool).await?.rows_affected())
-        })
-        .await
+        self.in_batches(selection, async |ids| self.discard(ids, None).await).await
     }
 }
 
-async fn cancel(connection: &mut PgConnection, ids: &[i64]) -> Result<u64> {
+pub(super) async fn cancel(connection: &mut PgConnection, ids: &[i64]) -> Result<u64> {
     let gone = sqlx::query!(
         r#"select kind as "kind!", group_key, was_running as "was_running!" from shopkeeper.cancel($1)"#,
         ids,

@@ -14,6 +14,8 @@ pub enum OnDead {
     Deliveries,
     /// The document, in the index.
     Documents,
+    /// The bulk action.
+    BulkActions,
 }
 
 impl Store {

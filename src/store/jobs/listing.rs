@@ -101,6 +101,31 @@ impl Store {
         Ok(rows.fetch_all(&self.pool.by_values()).await?)
     }
 
+    /// Lists the live and finished jobs of a kind with this key, oldest first.
+    pub async fn jobs_of(&self, kind: &str, key: &str) -> Result<Vec<JobRow>> {
+        let rows = sqlx::query_as!(
+            JobRow,
+            r#"select id as "id!", kind as "kind!", key, state as "state!: JobState", attempts as "attempts!", max_attempts,
+                   run_at as "run_at!", last_error, group_key, priority as "priority!", worker,
+                   created_at as "created_at!", started_at, finished_at
+               from (
+                   select id, kind, key, case state when 'blocked' then 'scheduled' else state end as state, attempts,
+                       max_attempts, run_at, last_error, group_key, priority, worker, created_at, started_at,
+                       null::timestamptz as finished_at
+                   from shopkeeper.job where kind = $1 and key = $2
+                   union all
+                   select id, kind, key, outcome, attempts, max_attempts, run_at, error, group_key, priority, worker,
+                       created_at, started_at, finished_at
+                   from shopkeeper.job_history
+                   where kind = $1 and key = $2 and kind in ('answer_question', 'deliver_webhook')
+               ) as jobs
+               order by id limit 20"#,
+            kind,
+            key,
+        );
+        Ok(rows.fetch_all(&self.pool.by_values()).await?)
+    }
+
     /// Reads the payload of a live or finished job. It may quote customers, so it is shown for one job at a time.
     pub async fn job_payload(&self, id: i64) -> Result<Option<Value>> {
         let payload = sqlx::query_scalar!(

@@ -26,10 +26,10 @@ macro_rules! repeatable {
 }
 
 /// All repeatable migrations, in the order in which they are applied.
-pub(super) const FILES: [RepeatableFile; 15] = repeatable! {
+pub(super) const FILES: [RepeatableFile; 17] = repeatable! {
     "functions/claims" "functions/given_up" "functions/ends" "functions/enqueue" "functions/documents"
-    "functions/index_versions" "functions/search" "functions/questions" "functions/answers" "functions/deliveries"
-    "functions/feedback" "functions/erasure" "functions/budgets" "views" "triggers"
+    "functions/index_versions" "functions/search" "functions/questions" "functions/outdated" "functions/answers" "functions/deliveries"
+    "functions/escalations" "functions/feedback" "functions/erasure" "functions/budgets" "views" "triggers"
 };
 
 /// The schema number and the digest of the files that it belongs to; `make schema` writes both.

@@ -1,5 +1,9 @@
 //! What index versions contain of the documents, and what they lack.
 
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::types::Json;
+
 use super::{IndexState, IndexVersion, Result, Store};
 use crate::catalogue::DocumentId;
 
@@ -22,28 +26,69 @@ impl Coverage {
 }
 
 /// A version and its size.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct IndexStatus {
     #[serde(flatten)]
     pub version: IndexVersion,
     pub chunks: i64,
+    /// The mean of some chunks.
+    #[serde(skip)]
+    pub tokens_of_chunk: f64,
+    /// Its last evaluation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<Json<Evaluation>>,
+}
+
+/// The figures of an index version on a golden set.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Evaluation {
+    pub golden: String,
+    pub at: DateTime<Utc>,
+    pub questions: usize,
+    pub hit_at_1: Option<f64>,
+    pub hit_at_5: Option<f64>,
+    pub mrr: Option<f64>,
+    pub escalation_balanced_accuracy: Option<f64>,
 }
 
 impl Store {
     /// Lists all versions with the number of their chunks.
     pub async fn index_status(&self) -> Result<Vec<IndexStatus>> {
         let rows = sqlx::query!(
-            r#"select id, model, dimensions, state as "state: IndexState",
-                   (select count(*) from shopkeeper.chunk where version = index_version.id) as "chunks!"
+            r#"select id, model, dimensions, state as "state: IndexState", evaluation as "evaluation: Json<Evaluation>",
+                   (select count(*) from shopkeeper.chunk where version = index_version.id) as "chunks!",
+                   coalesce((
+                       select avg(tokens) from (
+                           select tokens from shopkeeper.chunk where version = index_version.id limit 1000
+                       ) as sample
+                   ), 0)::double precision as "tokens_of_chunk!"
                from shopkeeper.index_version order by id"#
         );
         let rows = rows.fetch_all(&self.pool).await?;
         let versions = rows.into_iter().map(|row| {
             let (id, model, dimensions, state) = (row.id, row.model, row.dimensions, row.state);
-            IndexStatus { version: IndexVersion { id, model, dimensions, state }, chunks: row.chunks }
+            IndexStatus {
+                version: IndexVersion { id, model, dimensions, state },
+                chunks: row.chunks,
+                tokens_of_chunk: row.tokens_of_chunk,
+                evaluation: row.evaluation,
+            }
         });
         Ok(versions.collect())
+    }
+
+    /// Notes the last evaluation of a version.
+    pub async fn note_evaluation(&self, version: i32, evaluation: &Evaluation) -> Result<()> {
+        sqlx::query!(
+            "update shopkeeper.index_version set evaluation = $2 where id = $1",
+            version,
+            json!(evaluation),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// Counts the documents and those that a version has.
@@ -61,13 +106,9 @@ impl Store {
         Ok(coverage.fetch_one(&self.pool).await?)
     }
 
-    /// Whether a version is the only one and empty, so that a daemon with another model replaces it.
-    pub async fn is_unused(&self, version: &IndexVersion) -> Result<bool> {
-        let unused = sqlx::query_scalar!(
-            r#"select not exists (select from shopkeeper.chunk where version = $1)
-                   and not exists (select from shopkeeper.index_version where id <> $1) as "unused!""#,
-            version.id,
-        );
+    /// Whether no version has a chunk, so that a daemon with other models replaces them.
+    pub async fn is_unused(&self) -> Result<bool> {
+        let unused = sqlx::query_scalar!(r#"select not exists (select from shopkeeper.chunk) as "unused!""#);
         Ok(unused.fetch_one(&self.pool).await?)
     }
 

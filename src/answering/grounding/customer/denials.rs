@@ -1,11 +1,9 @@
 //! Denials in a clause: "no tent under 300", "it does not cost 50 €".
 
-use super::{
-    limits::{range, words_before},
-    phrases::{begins, ends, has},
-};
+use super::limits::{range, words_before};
 use crate::answering::grounding::{
     lexicon::{AFTER_NO, AND, NO_DENIALS, NONE, NOT, THERE_IS},
+    phrases::{begins, ends, has},
     sentences::Word,
 };
 

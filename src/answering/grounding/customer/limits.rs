@@ -1,9 +1,9 @@
 //! Limits in a clause: "under 300", "from 200 to 300".
 
-use super::phrases::{begins, ends};
 use crate::answering::grounding::{
     lexicon::{FILLERS, JOINS_RANGE, LOWER, LOWER_AFTER, OPENS_RANGE, UPPER, UPPER_AFTER},
-    measures::{has_digit, is_money, is_unit},
+    measures::{is_money, is_number, is_unit},
+    phrases::{begins, ends},
     sentences::Word,
 };
 
@@ -22,7 +22,7 @@ impl Bound {
 
 /// Finds the limits in a clause.
 pub(super) fn limits(clause: &[Word<'_>]) -> Vec<(Bound, usize)> {
-    let places = (0..clause.len()).filter(|place| has_digit(&clause[*place]));
+    let places = (0..clause.len()).filter(|place| is_number(&clause[*place]));
     places.filter_map(|place| bound(clause, place).map(|bound| (bound, place))).collect()
 }
 
@@ -45,19 +45,19 @@ pub(super) fn range(clause: &[Word<'_>], place: usize) -> Option<Bound> {
     let first = words_before(clause, place);
     let next = end_of_measure(clause, place);
     let goes_on = clause.get(next).is_some_and(|word| word.is(JOINS_RANGE))
-        && clause[next + 1..].iter().find(|word| !is_money(word)).is_some_and(has_digit);
+        && clause[next + 1..].iter().find(|word| !is_money(word)).is_some_and(is_number);
     if goes_on && ends(first, OPENS_RANGE) {
         return Some(Bound::Least);
     }
     let (join, rest) = first.split_last()?;
-    let rest = rest.iter().rposition(|word| !is_unit(word) || has_digit(word)).map(|end| &rest[..=end])?;
+    let rest = rest.iter().rposition(|word| !is_unit(word) || is_number(word)).map(|end| &rest[..=end])?;
     let other = rest.len().checked_sub(1).filter(|_| join.is(JOINS_RANGE))?;
-    (has_digit(&rest[other]) && ends(words_before(rest, other), OPENS_RANGE)).then_some(Bound::Most)
+    (is_number(&rest[other]) && ends(words_before(rest, other), OPENS_RANGE)).then_some(Bound::Most)
 }
 
 /// Returns the words before a number, without fillers.
 pub(super) fn words_before<'a, 'b>(clause: &'a [Word<'b>], place: usize) -> &'a [Word<'b>] {
-    let is_filler = |word: &Word<'_>| !has_digit(word) && (is_money(word) || word.is(FILLERS));
+    let is_filler = |word: &Word<'_>| !is_number(word) && (is_money(word) || word.is(FILLERS));
     let end = clause[..place].iter().rposition(|word| !is_filler(word)).map_or(0, |end| end + 1);
     // "maximum of", where `of` belongs to the limit.
     let whole = &clause[..place];
@@ -66,6 +66,6 @@ pub(super) fn words_before<'a, 'b>(clause: &'a [Word<'b>], place: usize) -> &'a 
 
 /// Returns the place after a number and its unit.
 fn end_of_measure(clause: &[Word<'_>], place: usize) -> usize {
-    let next = clause[place + 1..].iter().position(|word| has_digit(word) || !is_unit(word));
+    let next = clause[place + 1..].iter().position(|word| is_number(word) || !is_unit(word));
     next.map_or(clause.len(), |next| place + 1 + next)
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::answering::grounding::{Grounding, customer::*};
+use crate::answering::{Passage, grounding::Grounding};
 
 fn passage(title: &str, content: &str, metadata: &str) -> Passage {
     Passage {

@@ -1,7 +1,7 @@
 //! Rewrites a question that refers to earlier messages.
 
 use crate::demo::models::{
-    completions::{Message, Role, last_user_text},
+    completions::{Message, Role},
     extractive::words::{is_stop_word, words},
 };
 
@@ -9,9 +9,9 @@ const REFERRING: &[&str] = &[
     "and", "it", "its", "one", "ones", "that", "their", "them", "these", "they", "this", "those", "version",
 ];
 
-/// Prepends the customer's previous question to one that refers to it.
-pub(super) fn condense(messages: &[Message]) -> String {
-    let question = last_user_text(messages).trim();
+/// Prepends the customer's previous question to the last one if that refers to it.
+pub(super) fn condense(messages: &[Message], question: &str) -> String {
+    let question = question.trim();
     let refers = words(question).any(|word| REFERRING.binary_search(&word.as_str()).is_ok());
     let mut asked = messages.iter().rev().filter(|message| message.role == Role::User).skip(1);
     match asked.next() {

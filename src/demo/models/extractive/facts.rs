@@ -1,10 +1,10 @@
 //! Facts: lines such as `price: 89.00`, and how they are stated.
 
+use super::asks::Ask;
+use super::language::Language;
+use super::passages::Passage;
+use super::question::{Question, is_code};
 use super::stems::{Stems, stems};
-use super::{MAX_QUOTES, all_stems, boost, passages::Passage, weights::Weights};
-
-/// The share that a passage must contain for a fact to be stated: another product's price is worse than none.
-pub(super) const FACT_COVERAGE: f64 = 0.6;
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Fact {
@@ -30,44 +30,49 @@ impl Fact {
             stems: stems(line),
         })
     }
-}
 
-/// States the facts that the question names, from the passage that fits the rest of the question best.
-pub(super) fn state_facts(passages: &[Passage], asked: &Stems, weights: &Weights) -> Option<String> {
-    let mut best: Option<(f64, &Passage, Vec<&Fact>)> = None;
-    for (place, passage) in passages.iter().enumerate() {
-        let facts: Vec<_> = passage.facts.iter().filter(|fact| !fact.name_stems.is_disjoint(asked)).collect();
-        let rest = asked
-            .iter()
-            .filter(|stem| !facts.iter().any(|fact| fact.name_stems.contains(*stem)))
-            .cloned()
-            .collect();
-        if facts.is_empty() || weights.coverage(&rest, &all_stems(passage)) < FACT_COVERAGE {
-            continue;
-        }
-        let score = boost(place) * (1.0 + weights.title_fit(&rest, &passage.title_stems));
-        if best.as_ref().is_none_or(|(so_far, ..)| score > *so_far) {
-            best = Some((score, passage, facts));
-        }
+    pub(super) fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
     }
-    let (_, passage, facts) = best?;
-    let stated =
-        facts.iter().take(MAX_QUOTES).map(|fact| format!("{} [{}]", state(fact, passage), passage.number));
-    Some(stated.collect::<Vec<_>>().join(" "))
-}
 
-/// Puts a fact into words without adding anything about the product.
-pub(super) fn state(fact: &Fact, passage: &Passage) -> String {
-    let (title, value) = (passage.title.as_str(), fact.value.as_str());
-    let is_number = value.chars().all(|letter| letter.is_ascii_digit());
-    match fact.name.to_lowercase().as_str() {
-        "price" => {
-            let currency = passage.fact("currency").filter(|currency| !value.contains(currency));
-            let unit = currency.map(|currency| format!(" {currency}")).unwrap_or_default();
-            format!("The price of {title} is {value}{unit}.")
+    pub(super) fn is_of(&self, ask: Ask) -> bool {
+        ask == Ask::Price && self.is("price") || ask == Ask::Stock && self.is("stock")
+    }
+
+    /// Whether a question asks for it, by its kind or its name, or has its value if that is a code.
+    pub(super) fn is_asked(&self, question: &Question, rest: &Stems) -> bool {
+        let has_kind = self.is("price") || self.is("stock");
+        question.asks.iter().any(|ask| self.is_of(*ask))
+            || !has_kind && !self.name_stems.is_disjoint(rest)
+            || self.has_code(question)
+    }
+
+    /// Whether its value has one of some words.
+    pub(super) fn has_value(&self, words: &Stems) -> bool {
+        !self.is("currency")
+            && !self.is("category")
+            && self.stems.difference(&self.name_stems).any(|stem| words.contains(stem))
+    }
+
+    /// Whether it is an article number that the question has.
+    pub(super) fn has_code(&self, question: &Question) -> bool {
+        is_code(&self.value) && question.codes.contains(&self.value.to_lowercase())
+    }
+
+    /// Puts it into words without adding anything about the product.
+    pub(super) fn state(&self, passage: &Passage, language: Language) -> String {
+        let (title, value) = (passage.title.as_str(), self.value.as_str());
+        let is_number = value.chars().all(|letter| letter.is_ascii_digit());
+        match self.name.to_lowercase().as_str() {
+            "price" => {
+                let currency = passage.fact("currency").map(|fact| fact.value.as_str());
+                let unit = currency.filter(|currency| !value.contains(currency));
+                let unit = unit.map(|currency| format!(" {currency}")).unwrap_or_default();
+                language.price(title, &format!("{value}{unit}"))
+            }
+            "stock" if value == "0" => language.out_of_stock(title),
+            "stock" if is_number => language.in_stock(title, value),
+            name => format!("{title}: {name} {value}."),
         }
-        "stock" if value == "0" => format!("{title} is out of stock."),
-        "stock" if is_number => format!("{title} is in stock: {value} available."),
-        name => format!("{title}: {name} {value}."),
     }
 }

@@ -1,5 +1,6 @@
 //! Reads the prompt: marked passages, then the question.
 
+use super::asks::Ask;
 use super::stems::{Stems, stems};
 use super::tag::{attribute, closing, opening};
 use super::{facts::Fact, words::sentences};
@@ -12,6 +13,8 @@ pub(super) struct Passage {
     pub(super) title_stems: Stems,
     pub(super) facts: Vec<Fact>,
     pub(super) sentences: Vec<Sentence>,
+    /// The stems of all of it.
+    pub(super) stems: Stems,
 }
 
 #[derive(Debug, PartialEq)]
@@ -55,6 +58,7 @@ impl Passage {
         let title = attribute(attributes, "title").unwrap_or_default();
         Self {
             number: attribute(attributes, "n").unwrap_or_default(),
+            stems: stems(&title),
             title_stems: stems(&title),
             title,
             facts: Vec::new(),
@@ -63,6 +67,7 @@ impl Passage {
     }
 
     fn add_line(&mut self, line: &str) {
+        self.stems.extend(stems(line));
         if let Some(fact) = Fact::parse(line) {
             return self.facts.push(fact);
         }
@@ -70,9 +75,40 @@ impl Passage {
         self.sentences.extend(sentences(line).into_iter().map(sentence));
     }
 
-    /// The value of a fact by its name, ignoring case.
-    pub(super) fn fact(&self, name: &str) -> Option<&str> {
-        self.facts.iter().find(|fact| fact.name.eq_ignore_ascii_case(name)).map(|fact| fact.value.as_str())
+    /// Whether a sentence has more than the title and the facts: "Mug by Maker, black, 300 ml." has not. A heading that
+    /// asks says nothing either.
+    pub(super) fn says_more(&self, sentence: &Sentence) -> bool {
+        let is_known = |stem: &String| {
+            self.title_stems.contains(stem) || self.facts.iter().any(|fact| fact.stems.contains(stem))
+        };
+        !sentence.text.ends_with('?') && !sentence.stems.iter().all(is_known)
+    }
+
+    pub(super) fn price(&self) -> Option<f64> {
+        self.fact("price")?.value.replace(',', "").parse().ok()
+    }
+
+    pub(super) fn is_out_of_stock(&self) -> bool {
+        self.fact("stock").is_some_and(|fact| fact.value == "0")
+    }
+
+    /// Whether it has a fact of a kind.
+    pub(super) fn answers(&self, ask: Ask) -> bool {
+        self.facts.iter().any(|fact| fact.is_of(ask))
+            || self.sentences.iter().any(|sentence| ask.is_answered_by(&sentence.text))
+    }
+
+    /// Whether it has a lower-case text anywhere.
+    pub(super) fn has(&self, text: &str) -> bool {
+        let facts = self.facts.iter().map(|fact| &fact.value);
+        let mut texts =
+            facts.chain(self.sentences.iter().map(|sentence| &sentence.text)).chain([&self.title]);
+        texts.any(|one| one.to_lowercase().contains(text))
+    }
+
+    /// A fact by its name, ignoring case.
+    pub(super) fn fact(&self, name: &str) -> Option<&Fact> {
+        self.facts.iter().find(|fact| fact.is(name))
     }
 }
 
@@ -90,7 +126,7 @@ mod tests {
         assert_eq!(question, "How much is it?\nReally?");
         assert_eq!(passages.len(), 2);
         assert_eq!(passages[0].title, "The \"Aurora\" lamp");
-        assert_eq!(passages[0].fact("Price"), Some("89.00"));
+        assert_eq!(passages[0].fact("Price").unwrap().value, "89.00");
         let texts: Vec<_> = passages[0].sentences.iter().map(|sentence| sentence.text.as_str()).collect();
         assert_eq!(texts, ["A warm light.", "It dims.", "Care: wipe with a dry cloth."]);
         assert_eq!(passages[1].number, "2");

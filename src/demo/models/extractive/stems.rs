@@ -6,29 +6,57 @@ use super::words::{is_stop_word, words};
 
 pub(super) type Stems = BTreeSet<String>;
 
-/// Returns the stems of a text, without stop words.
+/// Returns the stems of a text, without English stop words.
 pub(super) fn stems(text: &str) -> Stems {
     words(text).filter(|word| !is_stop_word(word)).map(|word| stem(&word)).collect()
 }
 
+/// Words for the same thing, the first of which stands for all; `*` stands for any letters. Shops of many languages are asked
+/// in many.
+const SYNONYMS: &[&str] = &[
+    "price* cost* expensive* cheap* preis* kost* precio* cuesta* prix coût* prezzo* prijs* cena",
+    "ship* deliver* dispatch* versand* liefer* envío* livraison* livrer livrez spedizion* verzend* dostaw* wysył*",
+    "stock* availab*",
+    "warrant* guarant* garant* gwarancj*",
+    "return* refund* rückgabe* zurückgeb* zurückschick* devol* retour* renvoy* restitu* zwrot* zwróc*",
+    "pay* bezahl* zahlen zahlung* pagar* paiement* betalen betaling* zapłac* płatn*",
+    "instalment* installment* raten ratenzahlung* plazos termijnen raty",
+    "battery* batteries akku* batterie* batería* accu bateri*",
+    "size* größe* tamaño* taille* maat rozmiar* taglia*",
+    "colour* color* farbe* couleur* kleur* kolor*",
+    "grey* gray*",
+    "brand* marke marca marque merk marka",
+    "weight* weigh* heavy heavier gewicht* wiegt schwer pesa peso poids pèse weegt zwaar waży",
+    "material* fabric*",
+    "sofa* couch*",
+    "waterproof* watertight wasserdicht* étanche* impermeab* waterdicht wodoodporn*",
+];
+
 /// Returns the part that the forms of a lower-case word share; words for the same thing share one stem.
-fn stem(word: &str) -> String {
-    let stem = strip_endings(word);
-    let canonical = match stem.as_str() {
-        "deliv" | "dispatch" | "shipment" => "ship",
-        "cost" | "expensiv" | "cheap" => "pric",
-        "avail" | "availability" | "left" => "stock",
-        "guarante" | "guaranty" => "warranty",
-        "colour" => "color",
-        "gray" => "grey",
-        "refund" => "return",
-        "fabric" => "material",
-        "couch" => "sofa",
-        "heavy" | "weigh" => "weight",
-        "waterproof" | "watertight" => "waterproof",
-        _ => return stem,
+pub(super) fn stem(word: &str) -> String {
+    let is_one = |pattern: &str| match pattern.strip_suffix('*') {
+        Some(start) => word.starts_with(start),
+        None => word == pattern,
     };
-    canonical.to_owned()
+    let synonyms = SYNONYMS.iter().find(|synonyms| synonyms.split(' ').any(is_one));
+    let head = synonyms.and_then(|synonyms| synonyms.split(['*', ' ']).next());
+    head.map_or_else(|| strip_endings(word), str::to_owned)
+}
+
+/// Whether two words are likely forms of one: the same beginning, or one or two typos.
+pub(super) fn is_form(one: &str, other: &str) -> bool {
+    if [one, other].iter().any(|word| word.chars().any(|letter| letter.is_ascii_digit())) {
+        return false;
+    }
+    let lengths = [one.chars().count(), other.chars().count()];
+    let (shorter, longer) = (lengths[0].min(lengths[1]), lengths[0].max(lengths[1]));
+    let shared = one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count();
+    let edits = match shorter {
+        0..4 => 0,
+        4..8 => 1,
+        _ => 2,
+    };
+    shared >= 5 && shared * 3 >= longer * 2 || shorter >= 4 && strsim::osa_distance(one, other) <= edits
 }
 
 fn strip_endings(word: &str) -> String {
@@ -84,6 +112,8 @@ mod tests {
             &["warranty", "warranties", "guarantee"],
             &["box", "boxes"],
             &["available", "availability", "stock"],
+            &["weight", "weighs", "heavy", "wiegt", "poids"],
+            &["pay", "payment", "bezahlen", "pagar"],
         ] {
             let stems: BTreeSet<_> = forms.iter().map(|form| stem(form)).collect();
             assert_eq!(stems.len(), 1, "{forms:?} have the stems {stems:?}");

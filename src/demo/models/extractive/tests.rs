@@ -71,6 +71,8 @@ fn what_the_passages_do_not_hold_is_refused() {
     for question in [
         "What is the price of a helicopter?",
         "How much is the Aurora chandelier?",
+        "How much is the Minnow desk lamp?",
+        "Xyzzy plugh?",
         "Does the desk lamp have Bluetooth?",
         "Who won the football championship?",
         "Do you have a store in Lisbon?",
@@ -81,6 +83,48 @@ fn what_the_passages_do_not_hold_is_refused() {
     }
     let alone = complete(&[message(Role::User, "How much is the lamp?")]);
     assert_eq!(alone, REFUSAL);
+}
+
+#[test]
+fn an_article_number_that_no_passage_has_is_refused() {
+    assert_eq!(ask("Is AUR-9999 in stock?"), "I do not know.");
+    assert_eq!(ask("AUR-9999"), "I do not know.");
+}
+
+#[test]
+fn facts_are_stated_in_the_language_of_the_question() {
+    assert_eq!(ask("Was kostet die Aurora Desk Lamp?"), "Der Preis von Aurora Desk Lamp: 89.00 EUR. [1]");
+    assert_eq!(
+        ask("¿Cuánto cuesta la Aurora Floor Lamp?"),
+        "El precio de Aurora Floor Lamp: 149.00 EUR. [2]"
+    );
+    let shipping = ask("Wie lange dauert der Versand und was kostet er?");
+    assert!(
+        shipping.contains("costs 4.90 EUR") && shipping.contains("within 2 to 4 days. [4]"),
+        "{shipping}"
+    );
+}
+
+#[test]
+fn typos_are_understood() {
+    assert_eq!(ask("How much is the Aurroa dseks lamp?"), "The price of Aurora Desk Lamp is 89.00 EUR. [1]");
+}
+
+#[test]
+fn the_sentence_with_the_number_that_is_asked_for_is_quoted() {
+    assert!(ask("How long does delivery take?").contains("Parcels arrive within 2 to 4 days. [4]"));
+}
+
+#[test]
+fn what_is_compared_is_quoted_from_each_product() {
+    let prices =
+        "The price of Aurora Desk Lamp is 89.00 EUR. [1] The price of Aurora Floor Lamp is 149.00 EUR. [2]";
+    assert_eq!(ask("Which is cheaper, the desk lamp or the floor lamp?"), prices);
+}
+
+#[test]
+fn a_product_within_the_price_limit_is_preferred_and_has_its_price() {
+    assert!(ask("Any lamp below 100 euros?").ends_with("The price of Aurora Desk Lamp is 89.00 EUR. [1]"));
 }
 
 #[test]

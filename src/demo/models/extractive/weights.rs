@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::passages::{Passage, Sentence};
-use super::stems::Stems;
-
-/// A word of the title tells which product a sentence is about, but not that it answers the question.
-const TITLE_WORD: f64 = 0.5;
+use super::passages::Passage;
+use super::stems::{Stems, is_form};
 
 /// The weight of a word is `ln(1 + n / (1 + n with it))` over the titles, sentences and facts.
 pub(super) struct Weights {
     units: f64,
     holding: BTreeMap<String, f64>,
+    titles: Vec<Stems>,
 }
 
 impl Weights {
     pub(super) fn new(passages: &[Passage]) -> Self {
-        let mut weights = Self { units: 0.0, holding: BTreeMap::new() };
+        let mut weights = Self {
+            units: 0.0,
+            holding: BTreeMap::new(),
+            titles: passages.iter().map(|passage| passage.title_stems.clone()).collect(),
+        };
         for passage in passages {
             let facts = passage.facts.iter().map(|fact| &fact.stems);
             let prose = passage.sentences.iter().map(|sentence| &sentence.stems);
@@ -28,6 +30,14 @@ impl Weights {
             }
         }
         weights
+    }
+
+    /// A word in the forms that the passages have: as asked, or with another ending or a typo.
+    pub(super) fn forms(&self, stem: &str) -> Vec<String> {
+        if self.holding.contains_key(stem) {
+            return vec![stem.to_owned()];
+        }
+        self.holding.keys().filter(|known| is_form(stem, known)).cloned().collect()
     }
 
     fn weight(&self, stem: &str) -> f64 {
@@ -43,20 +53,21 @@ impl Weights {
         if asked.is_empty() { 1.0 } else { self.sum(asked.intersection(held)) / self.sum(asked) }
     }
 
-    /// How well a title names what is asked for: it should have the question's words and few others.
-    pub(super) fn title_fit(&self, asked: &Stems, title: &Stems) -> f64 {
-        let both = self.sum(asked.intersection(title));
-        if both == 0.0 { 0.0 } else { both * (both / self.sum(title)).sqrt() }
-    }
-
-    /// How much of the question a sentence contains, alone or with its title.
-    pub(super) fn sentence_score(&self, asked: &Stems, sentence: &Sentence, title: &Stems) -> f64 {
-        let own = self.sum(asked.intersection(&sentence.stems));
-        let by_title: f64 = asked
-            .intersection(title)
-            .filter(|stem| !sentence.stems.contains(*stem))
-            .map(|stem| self.weight(stem))
-            .sum();
-        own + TITLE_WORD * by_title
+    /// The share that a title has of the words by which a question names products, and the share of the title that they
+    /// are.
+    pub(super) fn name_fit(&self, asked: &Stems, title: &Stems) -> (f64, f64) {
+        #[expect(clippy::cast_precision_loss, reason = "there are few passages")]
+        let weight = |stem: &String| {
+            let holding = self.titles.iter().filter(|title| title.contains(stem)).count();
+            (1.0 + self.titles.len() as f64 / holding.max(1) as f64).ln()
+        };
+        let sum = |stems: &mut dyn Iterator<Item = &String>| stems.map(weight).sum::<f64>();
+        let both = sum(&mut asked.intersection(title));
+        if both == 0.0 {
+            return (0.0, 0.0);
+        }
+        let naming =
+            sum(&mut asked.iter().filter(|stem| self.titles.iter().any(|title| title.contains(*stem))));
+        (both / naming, both / sum(&mut title.iter()))
     }
 }

@@ -28,14 +28,15 @@ pub(super) fn is_stop_word(word: &str) -> bool {
     STOP_WORDS.contains(word)
 }
 
-/// Splits a line into sentences: at `.`, `!` or `?` before whitespace, so not within `89.00`.
+/// Splits a line into sentences: at `.`, `!` or `?` before whitespace and no small letter, so not within `89.00` or after `p.m.`.
 pub(super) fn sentences(line: &str) -> Vec<&str> {
     let mut sentences = Vec::new();
     let mut start = 0;
-    let mut letters = line.char_indices().peekable();
-    while let Some((at, letter)) = letters.next() {
-        let ends =
-            matches!(letter, '.' | '!' | '?') && letters.peek().is_none_or(|(_, next)| next.is_whitespace());
+    for (at, letter) in line.char_indices() {
+        let mut next = line[at + letter.len_utf8()..].chars();
+        let ends = matches!(letter, '.' | '!' | '?')
+            && next.next().is_none_or(char::is_whitespace)
+            && !next.find(|letter| !letter.is_whitespace()).is_some_and(char::is_lowercase);
         if ends {
             sentences.push(line[start..at + letter.len_utf8()].trim());
             start = at + letter.len_utf8();
@@ -52,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_sentence_does_not_end_within_a_number() {
-        let split = sentences("It costs 89.00 EUR. Really? Yes! And");
-        assert_eq!(split, ["It costs 89.00 EUR.", "Really?", "Yes!", "And"]);
+        let split = sentences("It costs 89.00 EUR until 2 p.m. today. Really? Yes! And");
+        assert_eq!(split, ["It costs 89.00 EUR until 2 p.m. today.", "Really?", "Yes!", "And"]);
     }
 }

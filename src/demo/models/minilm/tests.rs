@@ -4,6 +4,7 @@ use super::*;
 use crate::demo::{
     models::{
         Completer, Embedder, Models, OfflineServer,
+        transformer::BATCH,
         vector::{cosine, floats},
     },
     packages,
@@ -15,7 +16,7 @@ async fn model() -> Minilm {
 
 async fn embed(model: &Minilm, texts: &[&str]) -> (Vec<Vec<f32>>, usize) {
     let texts: Vec<_> = texts.iter().map(|text| (*text).to_owned()).collect();
-    let (vectors, tokens) = model.embed(texts.into()).await.unwrap();
+    let (vectors, tokens) = model.0.embed(texts.into()).await.unwrap();
     (vectors.iter().map(|vector| floats(vector).collect()).collect(), tokens)
 }
 

@@ -43,6 +43,11 @@ impl Reply {
         Self::error(StatusCode::NOT_FOUND, INVALID, None, code, message)
     }
 
+    pub(crate) fn unknown_model(model: &str, offered: &str) -> Self {
+        let message = format!("The model `{model}` does not exist. Offered are: {offered}.");
+        Self::error(StatusCode::NOT_FOUND, INVALID, Some("model"), Some("model_not_found"), message)
+    }
+
     /// OpenAI's error with this status. A code that is not an error status counts as 500.
     pub(crate) fn status(code: u16, retry_after: Option<Duration>) -> Self {
         let status = StatusCode::from_u16(code).ok().filter(|_| (400..=599).contains(&code));

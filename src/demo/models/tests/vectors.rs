@@ -1,5 +1,11 @@
 //! `/v1/embeddings`.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{future, sync::Arc};
+
+use futures::FutureExt as _;
+use tokio::sync::Notify;
+
 use super::*;
 
 #[tokio::test]
@@ -79,4 +85,61 @@ async fn faults_of_vectors_change_their_number_length_order_or_values() {
     assert!(decoded(&encoded[1]).iter().all(|number| number.is_finite()));
     caller.server.script().queue(Completions, [Fault::WrongCount]);
     assert_eq!(json_of(caller.chat(json!({})).await).await["choices"], json!([]));
+}
+
+/// Serves a model of 4 dimensions and one that cannot be loaded, and counts what is loaded.
+async fn several() -> (Caller, Arc<AtomicUsize>) {
+    let loads = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&loads);
+    let small = Offer::new("small", move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        future::ready(Ok(Embedder::hash(4)))
+    });
+    let lost = Offer::new("lost", || future::ready(Err(anyhow::anyhow!("no network"))));
+    let embedder = Embedder::ByName(ByName::new([small, lost]));
+    (Caller::with(Models::new(embedder, Completer::Echo)).await, loads)
+}
+
+#[tokio::test]
+async fn of_several_models_a_request_chooses_and_the_first_one_loads() {
+    let (caller, loads) = several().await;
+    let models = json_of(caller.get("/models").await).await["data"].take();
+    let ids: Vec<_> = models.as_array().unwrap().iter().map(|model| &model["id"]).collect();
+    assert_eq!(ids, ["small", "lost", "scripted"]);
+    assert_eq!(loads.load(Ordering::Relaxed), 0);
+    for name in ["small", "vendor/Small:latest"] {
+        let rows = rows_of(caller.embed(json!("text"), json!({ "model": name })).await).await;
+        assert_eq!(floats(&rows[0]).len(), 4);
+    }
+    assert_eq!(loads.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn of_several_models_unknown_and_unavailable_ones_are_refused_with_the_reason() {
+    let (caller, _) = several().await;
+    let unknown = error_of(caller.embed(json!("text"), json!({})).await, 404).await;
+    assert_eq!((&unknown["code"], &unknown["param"]), (&json!("model_not_found"), &json!("model")));
+    assert!(unknown["message"].as_str().unwrap().contains("small, lost"), "{unknown}");
+    let lost = error_of(caller.embed(json!("text"), json!({"model": "lost"})).await, 500).await;
+    assert!(lost["message"].as_str().unwrap().contains("no network"), "{lost}");
+}
+
+#[tokio::test]
+async fn a_model_goes_on_loading_when_its_client_goes_away() {
+    let network = Arc::new(Notify::new());
+    let slow = Offer::new("slow", {
+        let (network, loads) = (Arc::clone(&network), AtomicUsize::new(0));
+        move || {
+            assert_eq!(loads.fetch_add(1, Ordering::Relaxed), 0, "it began again");
+            let network = Arc::clone(&network);
+            async move {
+                network.notified().await;
+                Ok(Embedder::hash(4))
+            }
+        }
+    });
+    let embedders = ByName::new([slow]);
+    assert!(embedders.prepare("slow").now_or_never().is_none());
+    network.notify_one();
+    embedders.prepare("slow").await.unwrap();
 }

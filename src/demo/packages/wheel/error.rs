@@ -28,7 +28,7 @@ pub(in crate::demo::packages) enum WheelError {
         "{0} is not the file that was expected (SHA-256 differs), and was thrown away; check which index pip uses. {ALTERNATIVE}\n{1}"
     )]
     HashMismatch(String, String),
-    #[error("no space left in {}: free some, or set SHOPKEEPER_CACHE to a folder on another disk (about 300 MB)", .0.display())]
+    #[error("no space left in {}: free some, or set SHOPKEEPER_CACHE to a folder on another disk (about 500 MB)", .0.display())]
     DiskFull(PathBuf),
     #[error("{0} could not be installed. {ALTERNATIVE}\n{1}")]
     Failed(String, String),

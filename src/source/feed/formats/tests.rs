@@ -307,3 +307,42 @@ fn the_key_of_an_object_that_is_broken_is_that_of_the_object_itself() {
     .unwrap();
     assert_eq!(keys, ["1"]);
 }
+
+/// What fuzzing found to be new, for the readers of a target.
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let path = format!("{}/fuzz/corpus/{target}.zip", env!("CARGO_MANIFEST_DIR"));
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(path).unwrap()).unwrap();
+    let inputs = (0..archive.len()).filter_map(|place| {
+        let mut entry = archive.by_index(place).unwrap();
+        let mut input = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut input).unwrap();
+        entry.is_file().then_some(input)
+    });
+    inputs.collect()
+}
+
+#[test]
+fn every_feed_that_fuzzing_kept_is_read_or_refused_with_a_reason() {
+    for (target, formats) in [
+        ("csv", [Format::Csv, Format::Tsv].as_slice()),
+        ("json", &[Format::Json, Format::Jsonl]),
+        ("xml", &[Format::GoogleMerchant]),
+    ] {
+        let inputs = corpus(target);
+        assert!(inputs.len() > 100, "{target}");
+        let mut read = 0;
+        for input in &inputs {
+            for format in formats {
+                match rows(*format, input) {
+                    Ok(_) => read += 1,
+                    Err(reason) => assert!(!reason.is_empty(), "{target}: {input:?}"),
+                }
+            }
+        }
+        assert!(read > 10, "{target}: {read} were read");
+    }
+    for input in corpus("html") {
+        let text = crate::catalogue::html::text(&String::from_utf8_lossy(&input));
+        assert!(text.len() <= 4 * input.len() + 16, "{input:?}");
+    }
+}

@@ -42,7 +42,9 @@ impl PostgresSource {
             let settings = &self.settings;
             let read = self.templates.columns();
             let mut columns = if read.all { read.of(&self.columns().await?.0) } else { read.in_templates };
-            columns.extend(settings.rendering.key.columns().iter().chain(&settings.rendering.sku).cloned());
+            let rendering = &settings.rendering;
+            let named = rendering.key.columns().iter().chain(&rendering.sku).chain(&rendering.group);
+            columns.extend(named.cloned());
             if !settings.live_metadata {
                 columns.extend(settings.rendering.metadata.iter().cloned());
             }
