@@ -220,7 +220,7 @@ pub(super) async fn admit(
     request.extensions_mut().insert(visitor.clone());
     let response = next.run(request).await;
     let Some(fault) = response.extensions().get::<Fault>() else { return response };
-    let page = layout::page(&pages, &visitor, fault.title, &fault.body()).0;
+    let page = layout::page(&pages, &visitor, fault.title, &fault.body(is_change)).0;
     response.map(|_| Body::from(page))
 }
 

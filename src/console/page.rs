@@ -12,7 +12,7 @@ use maud::{DOCTYPE, Markup, html};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::assets;
+use super::{assets, parts::again};
 use crate::store::StoreError;
 
 /// A page, or why there is none.
@@ -80,7 +80,7 @@ impl IntoResponse for PageError {
                 (StatusCode::SERVICE_UNAVAILABLE, "The database does not answer", detail.to_owned())
             }
         };
-        let mut response = Fault { title, detail }.response(status);
+        let mut response = Fault { title, detail, is_slow }.response(status);
         if is_slow {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -93,20 +93,22 @@ impl IntoResponse for PageError {
 pub(super) struct Fault {
     pub(super) title: &'static str,
     detail: String,
+    is_slow: bool,
 }
 
 impl Fault {
-    pub(super) fn body(&self) -> Markup {
+    pub(super) fn body(&self, is_change: bool) -> Markup {
         html! {
             h1 { (self.title) }
             p.banner.warn role="alert" { (self.detail) }
+            @if self.is_slow && !is_change { p { (again()) } }
             p { a href="/" { "To the overview" } }
         }
     }
 
     /// A page without navigation.
     fn response(self, status: StatusCode) -> Response {
-        let page = Html(bare(self.title, &self.body()).into_string());
+        let page = Html(bare(self.title, &self.body(true)).into_string());
         (status, Extension(self), page).into_response()
     }
 }
@@ -130,7 +132,8 @@ pub(super) fn bare(title: &str, body: &Markup) -> Markup {
 pub(super) fn panicked(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a page of the console ended in a panic");
     let detail = "The page failed for a reason that the log of the daemon names.";
-    Fault { title: "This failed", detail: detail.to_owned() }.response(StatusCode::INTERNAL_SERVER_ERROR)
+    Fault { title: "This failed", detail: detail.to_owned(), is_slow: false }
+        .response(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// The parameters of a page.

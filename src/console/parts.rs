@@ -271,10 +271,15 @@ pub(super) fn slow(is_slow: bool) -> Markup {
         @if is_slow {
             p.banner.warn role="status" {
                 "This search was stopped after a second, so that it does not slow down the database. Narrow the filter: \
-                 a source, a kind, or a shorter time."
+                 a source, a kind, or a shorter time. " (again())
             }
         }
     }
+}
+
+/// The link from a page to itself.
+pub(super) fn again() -> Markup {
+    html! { a href="" { "Try again" } }
 }
 
 /// Says what an empty list means.

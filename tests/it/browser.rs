@@ -117,29 +117,54 @@ impl Browser {
         self.client.goto(&format!("{}{path}", self.base)).await.unwrap();
     }
 
-    async fn find(&self, css: &str) -> Element {
-        let found = self.client.find(Locator::Css(css)).await;
-        match found {
-            Ok(found) => found,
-            Err(error) => panic!("no {css} at {}: {error}", self.client.current_url().await.unwrap()),
+    /// Looks until something is there. A page whose statements were stopped, as on a busy machine, is loaded again.
+    async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+        let mut found = None;
+        let seen = wait_until(what, async || {
+            found = look().await;
+            let again = self.client.find(Locator::LinkText("Try again"));
+            if found.is_none()
+                && let Ok(again) = again.await
+            {
+                let _ = again.click().await;
+            }
+            found.is_some()
+        });
+        if timeout(LIMIT - Duration::from_secs(5), seen).await.is_err() {
+            let here = self.client.current_url().await.unwrap();
+            panic!("{what} at {here}: {}", self.text().await);
         }
+        found.unwrap()
+    }
+
+    async fn find(&self, css: &str) -> Element {
+        self.until(&format!("no {css}"), async || self.client.find(Locator::Css(css)).await.ok()).await
     }
 
     async fn click(&self, css: &str) {
-        self.find(css).await.click().await.unwrap();
+        self.click_on(Locator::Css(css)).await;
     }
 
     /// Clicks the first button with this text.
     async fn press(&self, label: &str) {
         let button = format!("//main//button[starts-with(normalize-space(.), \"{label}\")]");
-        let found = self.client.find(Locator::XPath(&button)).await;
-        found.unwrap_or_else(|error| panic!("no {label:?}: {error}")).click().await.unwrap();
+        self.click_on(Locator::XPath(&button)).await;
+    }
+
+    async fn click_on(&self, locator: Locator<'_>) {
+        self.until(&format!("no {locator:?}"), async || {
+            self.client.find(locator).await.ok()?.click().await.ok()
+        })
+        .await;
     }
 
     async fn write(&self, css: &str, text: &str) {
-        let field = self.find(css).await;
-        field.clear().await.unwrap();
-        field.send_keys(text).await.unwrap();
+        self.until(&format!("no {css}"), async || {
+            let field = self.client.find(Locator::Css(css)).await.ok()?;
+            field.clear().await.ok()?;
+            field.send_keys(text).await.ok()
+        })
+        .await;
     }
 
     /// The text of the page; none while another one is loading.
@@ -151,20 +176,40 @@ impl Browser {
     }
 
     async fn says(&self, text: &str) {
-        let said = wait_until("", async || self.text().await.contains(text));
-        let is_said = timeout(LIMIT, said).await.is_ok();
-        let here = self.client.current_url().await.unwrap();
-        assert!(is_said, "{text:?} is not said at {here}: {}", self.text().await);
+        let what = format!("{text:?} is not said");
+        self.until(&what, async || self.text().await.contains(text).then_some(())).await;
+    }
+
+    async fn says_at(&self, css: &str, text: &str) {
+        self.until(&format!("{text:?} is not said at {css}"), async || {
+            let said = self.client.find(Locator::Css(css)).await.ok()?.text().await.ok()?;
+            (said == text).then_some(())
+        })
+        .await;
+    }
+
+    /// The left edge and the width of an element.
+    async fn extent(&self, css: &str) -> (f64, f64) {
+        let (left, _, width, _) = self
+            .until(&format!("no {css}"), async || {
+                self.client.find(Locator::Css(css)).await.ok()?.rectangle().await.ok()
+            })
+            .await;
+        (left, width)
     }
 
     /// Checks that nothing is wider than the window, and that the page has a heading.
     async fn fits(&self) {
         let at = self.client.current_url().await.unwrap();
-        let (_, _, width, _) = self.find("body").await.rectangle().await.unwrap();
+        let (_, width) = self.extent("body").await;
         assert!(width <= f64::from(self.look.width) + 0.5, "{at} is {width} wide: {:?}", self.look);
-        let (left, _, width, _) = self.find("main").await.rectangle().await.unwrap();
+        let (left, width) = self.extent("main").await;
         assert!(left + width <= f64::from(self.look.width) + 0.5, "{at}: {:?}", self.look);
-        assert!(!self.find("h1").await.text().await.unwrap().is_empty(), "{at}");
+        self.until("no heading", async || {
+            let heading = self.client.find(Locator::Css("h1")).await.ok()?.text().await.ok()?;
+            (!heading.is_empty()).then_some(())
+        })
+        .await;
     }
 
     async fn close(self) {
@@ -249,19 +294,16 @@ async fn fits_and_works(look: Look) {
     let Some(browser) = Browser::open(&daemon, look).await else { return };
     browser.go("/").await;
     browser.says("Overview").await;
-    let links = browser.client.find_all(Locator::Css("nav.side a")).await.unwrap();
-    let mut paths = Vec::new();
-    for link in links {
-        paths.push(link.attr("href").await.unwrap().unwrap());
-    }
+    let navigation = browser.find("nav.side").await.html(true).await.unwrap();
+    let paths: Vec<&str> =
+        navigation.split("href=\"").skip(1).filter_map(|link| Some(link.split_once('"')?.0)).collect();
     assert_eq!(paths.len(), 14, "{paths:?}");
     for path in &paths {
         browser.click(&format!("nav.side a[href='{path}']")).await;
         browser.fits().await;
-        let here = browser.find("nav.side a[aria-current]").await.attr("href").await.unwrap();
-        assert_eq!(here.as_ref(), Some(path));
+        browser.find(&format!("nav.side a[href='{path}'][aria-current]")).await;
     }
-    for path in PAGES.iter().filter(|path| !paths.iter().any(|seen| seen == *path)) {
+    for path in PAGES.iter().filter(|path| !paths.contains(path)) {
         browser.go(path).await;
         browser.fits().await;
     }
@@ -372,11 +414,10 @@ async fn an_open_page_is_pushed_changes_and_holds_still_while_it_is_used() {
     browser.says("Is the shirt of cotton?").await;
     browser.go("/jobs?state=dead").await;
     browser.click("input[data-all]").await;
-    assert_eq!(browser.find("[data-selected]").await.text().await.unwrap(), "50");
+    browser.says_at("[data-selected]", "50").await;
     daemon.ask_for(&world, question("And the kettle?")).await;
-    let pill = "button.pill";
-    wait_until("it offers to reload", async || browser.client.find(Locator::Css(pill)).await.is_ok()).await;
-    assert_eq!(browser.find("[data-selected]").await.text().await.unwrap(), "50", "nothing was deselected");
+    browser.find("button.pill").await;
+    browser.says_at("[data-selected]", "50").await;
     // A script that somebody planted does not run, and the page's own keys work.
     let planted =
         "const s = document.createElement('script'); s.textContent = 'document.title = \"planted\"';
