@@ -101,7 +101,8 @@ pub(super) async fn show(
         store.error_groups(GROUPS),
         store.discarded_jobs(None, 1000),
     );
-    let ((rows, is_slow), (groups, _), discarded) = (or_slow(rows)?, or_slow(groups)?, discarded?);
+    let ((rows, rows_stopped), (groups, groups_stopped), discarded) =
+        (or_slow(rows)?, or_slow(groups)?, discarded?);
     let last = rows.last().filter(|_| rows.len() == ROWS as usize);
     let next = last.map(|last| {
         let (at, id) = (last.finished_at.map(|at| at.to_rfc3339()), last.id.to_string());
@@ -113,7 +114,7 @@ pub(super) async fn show(
             (tabs(&filter))
             (filters(&pages, &filter))
             @if !groups.is_empty() && filter.error.is_none() && filter.state.is_none_or(|state| state == JobState::Dead) { (error_table(&visitor, &groups)) }
-            (slow(is_slow))
+            (slow(rows_stopped || groups_stopped))
             (list(&pages, &visitor, &filter, &rows))
             (more(next.as_deref(), asked.before_id.is_none(), &address("/jobs", &filter, &[])))
             @if discarded > 0 {
