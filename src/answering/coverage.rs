@@ -1,34 +1,18 @@
 //! How much of a question its passages are about.
 
-use std::{collections::HashSet, sync::LazyLock};
+use std::collections::HashSet;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::answering::{Passage, language::is_foreign};
+use crate::answering::{
+    Passage,
+    language::{is_foreign, is_stop_word},
+};
 
 /// Shorter words say little.
 const LEAST_LETTERS: usize = 3;
 /// Words that share so many letters at their beginning are taken for forms of one.
 const STEM_LETTERS: usize = 5;
-
-/// Words without content of the languages that customers write, together: of a short question, the language is unsure.
-static STOP_WORDS: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    use stop_words::Language;
-    let languages = [
-        Language::English,
-        Language::German,
-        Language::French,
-        Language::Spanish,
-        Language::Italian,
-        Language::Dutch,
-        Language::Polish,
-        Language::Portuguese,
-    ];
-    languages
-        .into_iter()
-        .flat_map(|language| stop_words::get(language).iter().map(|word| (*word).to_owned()))
-        .collect()
-});
 
 /// The share of the content words of a question that the passages contain, from 0 to 1. `None` if it has none, or is in
 /// another language than the passages.
@@ -49,7 +33,7 @@ pub fn content_words(question: &str) -> Option<f64> {
 }
 
 fn content(question: &str) -> HashSet<String> {
-    words(question).filter(|word| !STOP_WORDS.contains(word)).map(|word| stem(&word)).collect()
+    words(question).filter(|word| !is_stop_word(word)).map(|word| stem(&word)).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a question has few words")]

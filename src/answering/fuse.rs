@@ -18,8 +18,8 @@ pub enum OrderedBy {
     Second,
 }
 
-/// Orders passages by the standardised distances of one model, or by their sum, and sets their scores and their ranks by each model. One
-/// that a model has no vector for counts as the farthest.
+/// Orders passages by the standardised distances of one model, or by their sum, and sets their scores and their ranks by each
+/// model that orders them. One that a model has no vector for counts as the farthest.
 pub fn fuse(mut passages: Vec<Passage>, by: OrderedBy) -> Vec<Passage> {
     let first: Vec<_> = passages.iter().map(|passage| Some(passage.distance)).collect();
     let second: Vec<_> = passages.iter().map(|passage| passage.second_distance).collect();
@@ -31,11 +31,15 @@ pub fn fuse(mut passages: Vec<Passage>, by: OrderedBy) -> Vec<Passage> {
     for (passage, score) in passages.iter_mut().zip(scores) {
         passage.score = score;
     }
-    for (place, rank) in ranks(&first).into_iter().enumerate() {
-        passages[place].rank = rank;
+    if by != OrderedBy::Second {
+        for (passage, rank) in passages.iter_mut().zip(ranks(&first)) {
+            passage.rank = rank;
+        }
     }
-    for (place, rank) in ranks(&second).into_iter().enumerate() {
-        passages[place].second_rank = rank;
+    if by != OrderedBy::First {
+        for (passage, rank) in passages.iter_mut().zip(ranks(&second)) {
+            passage.second_rank = rank;
+        }
     }
     passages.sort_by(|one, other| {
         let by_score = other.score.total_cmp(&one.score);
@@ -165,7 +169,8 @@ mod tests {
         let passages = || vec![passage("a", 0.30, Some(0.2)), passage("b", 0.31, Some(0.1))];
         assert_eq!(keys(&fuse(passages(), OrderedBy::First)), "ab");
         let by_second = fuse(passages(), OrderedBy::Second);
-        assert_eq!((keys(&by_second), by_second[0].rank), ("ba".to_owned(), Some(2)));
+        assert_eq!(keys(&by_second), "ba");
+        assert_eq!((by_second[0].rank, by_second[0].second_rank), (None, Some(1)));
     }
 
     #[test]

@@ -53,18 +53,25 @@ const CONSIDERED: usize = 5;
 pub struct Signals(BTreeMap<Signal, f64>);
 
 impl Signals {
-    /// Computes the signals of a question and its passages, the best first.
+    /// Computes the signals of a question and its passages, the best first. The distances of a model that did not order them,
+    /// because it does not know the question's language, say nothing.
     pub fn new(question: &str, passages: &[Passage]) -> Self {
         let passages = &passages[..passages.len().min(CONSIDERED)];
         let by = |distance: fn(&Passage) -> Option<f64>| nearness(passages.iter().filter_map(distance));
-        let first = by(|passage| (passage.distance < FARTHEST).then_some(passage.distance));
-        let second = by(|passage| passage.second_distance);
+        let first = by(|passage| {
+            let counts = passage.rank.is_some() || passage.second_rank.is_none();
+            (counts && passage.distance < FARTHEST).then_some(passage.distance)
+        });
+        let second = by(|passage| {
+            let counts = passage.second_rank.is_some() || passage.rank.is_none();
+            passage.second_distance.filter(|_| counts)
+        });
         let values = [
             (Signal::Distance, first.map(|(nearest, _)| nearest)),
             (Signal::Margin, first.map(|(_, margin)| margin)),
             (Signal::SecondDistance, second.map(|(nearest, _)| nearest)),
             (Signal::SecondMargin, second.map(|(_, margin)| margin)),
-            (Signal::Score, passages.first().filter(|best| best.rank.is_some()).map(|best| best.score)),
+            (Signal::Score, passages.first().filter(|best| is_ranked(best)).map(|best| best.score)),
             (Signal::Coverage, coverage(question, passages)),
             (Signal::Words, content_words(question)),
             (
@@ -86,6 +93,11 @@ impl Signals {
     pub fn get(&self, signal: Signal) -> Option<f64> {
         self.0.get(&signal).copied()
     }
+}
+
+/// Whether two models were searched by.
+fn is_ranked(passage: &Passage) -> bool {
+    passage.rank.is_some() || passage.second_rank.is_some()
 }
 
 /// The nearest distance, and how far it is below the mean.
@@ -212,6 +224,10 @@ mod tests {
         assert_eq!(Signals::new("", &[passage(FARTHEST, None)]), Signals::default(), "nothing is known");
         let by_both = Passage { rank: Some(1), score: 3.5, ..passage(0.3, Some(0.1)) };
         assert_eq!(Signals::new("", &[by_both]).get(Signal::Score), Some(3.5));
+        let by_second = Passage { second_rank: Some(1), score: 2.5, ..passage(0.3, Some(0.1)) };
+        let signals = Signals::new("", &[by_second]);
+        assert_eq!(signals.get(Signal::Score), Some(2.5));
+        assert_eq!((signals.get(Signal::Distance), signals.get(Signal::SecondDistance)), (None, Some(0.1)));
     }
 
     #[test]

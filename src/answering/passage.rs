@@ -21,10 +21,11 @@ pub struct Passage {
     /// Cosine distance by the second model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub second_distance: Option<f64>,
-    /// The place by the first model's distance alone, from 1, among the candidates of two models.
+    /// The place by the first model's distance alone, from 1, among the candidates of two models; `None` if that model does
+    /// not know the question's language.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rank: Option<u32>,
-    /// The place by the second model's distance alone.
+    /// The same by the second model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub second_rank: Option<u32>,
     /// The reranker's score, if it was asked.

@@ -73,7 +73,9 @@ table! {
 
 fn phrasings(section: &Section<'_>, key: &str) -> Result<NonZeroU32, ReadError> {
     section.checked(key, count(1), |phrasings| {
-        (phrasings.get() <= MOST_PHRASINGS).then_some(()).ok_or(format!("must be at most {MOST_PHRASINGS}"))
+        (phrasings.get() <= MOST_PHRASINGS)
+            .then_some(())
+            .ok_or(format!("must be at most {MOST_PHRASINGS}, not {phrasings}"))
     })
 }
 

@@ -10,10 +10,8 @@ use crate::{
 /// Steps of the descent; it has converged long before.
 const STEPS: usize = 5000;
 const RATE: f64 = 0.5;
-/// The weight of all questions that need a human, of 1: an answer to one of them costs more than a needless hand-over.
-const HUMAN_NEEDED: f64 = 0.6;
 /// Keeps weights small that few questions speak for (ridge).
-const PENALTY: f64 = 0.01;
+const PENALTY: f64 = 0.1;
 
 /// A question's signals, and whether it needs a human.
 pub struct Example {
@@ -23,8 +21,8 @@ pub struct Example {
     pub needs_human: bool,
 }
 
-/// Fits a logistic model; the outcomes have fixed weights, however many questions they have. `None` unless there are
-/// questions of both.
+/// Fits a logistic model; both outcomes weigh the same, however many questions they have. `None` unless there are questions
+/// of both.
 pub fn fit(examples: &[Example]) -> Option<Fit> {
     let positives = mean(examples.iter().map(|example| share(example.needs_human)))?;
     if positives <= 0.0 || positives >= 1.0 {
@@ -37,12 +35,8 @@ pub fn fit(examples: &[Example]) -> Option<Fit> {
             let standard = |(signal, scale): &(Signal, Weight)| {
                 example.signals.get(*signal).map_or(0.0, |value| (value - scale.mean) / scale.spread)
             };
-            let balance = if example.needs_human {
-                HUMAN_NEEDED / positives
-            } else {
-                (1.0 - HUMAN_NEEDED) / (1.0 - positives)
-            };
-            (scales.iter().map(standard).collect(), share(example.needs_human), balance)
+            let share_of_sort = if example.needs_human { positives } else { 1.0 - positives };
+            (scales.iter().map(standard).collect(), share(example.needs_human), 0.5 / share_of_sort)
         })
         .collect();
     #[expect(clippy::cast_precision_loss, reason = "no golden set has 2^52 questions")]
@@ -107,8 +101,8 @@ mod tests {
         let examples: Vec<_> = near.clone().chain(near).chain(far).collect();
         let fit = fit(&examples).unwrap();
         let weight = |signal| fit.signals[&signal].weight;
-        assert!(weight(Signal::Distance) > 3.0);
-        assert!(weight(Signal::SecondDistance).abs() < 1.0, "{fit:?}");
+        assert!(weight(Signal::Distance) > 1.0, "{fit:?}");
+        assert!(weight(Signal::SecondDistance).abs() < 0.4, "{fit:?}");
         assert!(!fit.signals.contains_key(&Signal::Margin), "it is always zero");
         for example in &examples {
             let doubt = Doubt::new(&example.signals, Some(&fit));
