@@ -25,6 +25,7 @@ use super::{
     auth::{Caller, Scope},
     extract::PathParams,
     problem::Problem,
+    waiting::Change,
 };
 use crate::{
     answering::object::AnswerObject,
@@ -102,7 +103,7 @@ pub(super) async fn stream(
 fn events(api: Api, id: Uuid, after: i64) -> impl Stream<Item = Result<Frame, Infallible>> {
     stream! {
         let mut received = ClientState { id, last: after };
-        let mut changes = pin!(api.waiting.changes(id));
+        let mut changes = pin!(api.waiting.changes(id, Change::Any));
         while changes.next().await.is_some() {
             loop {
                 match received.next(&api).await {

@@ -29,8 +29,40 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// The waiting requests, by answer.
 #[derive(Clone, Debug)]
 pub struct Waiting {
-    bells: Arc<Mutex<HashMap<Uuid, Arc<Notify>>>>,
+    bells: Arc<Mutex<HashMap<Uuid, Arc<Bells>>>>,
     stop: CancellationToken,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Change {
+    /// The end of the answer.
+    Settled,
+    /// Its events, and its end.
+    Any,
+}
+
+/// The bells of one answer: one that rings once it may be settled, and one that also rings for its events.
+#[derive(Debug, Default)]
+struct Bells {
+    settled: Notify,
+    any: Notify,
+}
+
+impl Bells {
+    fn of(&self, change: Change) -> &Notify {
+        match change {
+            Change::Settled => &self.settled,
+            Change::Any => &self.any,
+        }
+    }
+
+    fn ring(&self, is_settled: bool) {
+        if is_settled {
+            self.settled.notify_waiters();
+        }
+        self.any.notify_waiters();
+    }
 }
 
 impl Waiting {
@@ -44,12 +76,12 @@ impl Waiting {
         store
             .listen(&[listen::ANSWER, listen::ANSWER_EVENT], &self.stop, |heard| match heard {
                 // Notifications may have been lost.
-                None => self.bells().values().for_each(|bell| bell.notify_waiters()),
-                Some((_, id)) => {
+                None => self.bells().values().for_each(|bells| bells.ring(true)),
+                Some((channel, id)) => {
                     if let Ok(id) = id.parse::<Uuid>()
-                        && let Some(bell) = self.bells().get(&id)
+                        && let Some(bells) = self.bells().get(&id)
                     {
-                        bell.notify_waiters();
+                        bells.ring(channel == listen::ANSWER);
                     }
                 }
             })
@@ -65,7 +97,7 @@ impl Waiting {
         wait: Option<Duration>,
     ) -> Result<Option<AnswerObject>, StoreError> {
         let until = Instant::now() + wait.unwrap_or_default();
-        let mut changes = pin!(self.changes(id));
+        let mut changes = pin!(self.changes(id, Change::Settled));
         while let Ok(Some(())) = tokio::time::timeout_at(until, changes.next()).await {
             let answer = store.answer(client, id).await?;
             if Instant::now() >= until || answer.as_ref().is_none_or(|answer| answer.status.is_settled()) {
@@ -75,14 +107,14 @@ impl Waiting {
         store.answer(client, id).await
     }
 
-    /// Yields at once, whenever the answer or its events may have changed, and at intervals; ends when stopped.
-    pub(super) fn changes(&self, id: Uuid) -> impl Stream<Item = ()> + use<> {
+    /// Yields at once, whenever this change may have come, and at intervals; ends when stopped.
+    pub(super) fn changes(&self, id: Uuid, change: Change) -> impl Stream<Item = ()> + use<> {
         let waiting = self.clone();
         stream! {
             let bell = waiting.bell(id);
             while !waiting.stop.is_cancelled() {
                 // Listens before the reader reads, so that no notification is lost.
-                let mut rung = pin!(bell.notify.notified());
+                let mut rung = pin!(bell.bells.of(change).notified());
                 rung.as_mut().enable();
                 yield ();
                 tokio::select! {
@@ -95,11 +127,11 @@ impl Waiting {
     }
 
     fn bell(&self, id: Uuid) -> Bell {
-        let notify = self.bells().entry(id).or_default().clone();
-        Bell { waiting: self.clone(), id, notify }
+        let bells = self.bells().entry(id).or_default().clone();
+        Bell { waiting: self.clone(), id, bells }
     }
 
-    fn bells(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Arc<Notify>>> {
+    fn bells(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Arc<Bells>>> {
         self.bells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -108,14 +140,14 @@ impl Waiting {
 struct Bell {
     waiting: Waiting,
     id: Uuid,
-    notify: Arc<Notify>,
+    bells: Arc<Bells>,
 }
 
 impl Drop for Bell {
     fn drop(&mut self) {
         let mut bells = self.waiting.bells();
         // One in the map and this one.
-        if Arc::strong_count(&self.notify) == 2 {
+        if Arc::strong_count(&self.bells) == 2 {
             bells.remove(&self.id);
         }
     }

@@ -49,6 +49,8 @@ pub struct Budget {
     daily: Option<(Operation, f64)>,
     /// What was taken and not used yet.
     slice: Arc<Mutex<Slice>>,
+    /// One request draws a slice for all that need one at the same time.
+    drawing: Arc<tokio::sync::Mutex<()>>,
     /// Replaces the shared budget if the database role may not write it.
     local: Arc<OnceLock<LocalLimit>>,
     waiting: Waiting,
@@ -57,14 +59,14 @@ pub struct Budget {
 impl Budget {
     /// The whole budget of a model; jobs waiting for it are recorded in `waiting`.
     pub fn new(store: Store, model: ModelAddress, rates: Rates, waiting: Waiting) -> Self {
-        let (slice, local) = (Arc::default(), Arc::default());
-        Self { store, model, rates, reserve: 0.0, daily: None, slice, local, waiting }
+        let (slice, drawing, local) = Default::default();
+        Self { store, model, rates, reserve: 0.0, daily: None, slice, drawing, local, waiting }
     }
 
     /// The same budget with a share reserved for other callers and a daily limit in dollars (UTC).
     #[must_use]
     pub fn after_others(&self, reserve: f64, daily: Option<(Operation, f64)>) -> Self {
-        Self { reserve, daily, slice: Arc::default(), ..self.clone() }
+        Self { reserve, daily, slice: Arc::default(), drawing: Arc::default(), ..self.clone() }
     }
 
     /// Requests and tokens a minute.

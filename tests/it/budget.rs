@@ -148,6 +148,16 @@ async fn what_a_server_says_is_left_holds_for_all() {
 }
 
 #[tokio::test]
+async fn requests_at_the_same_time_share_what_one_of_them_draws() {
+    // What a process draws at once is ten requests.
+    let world = limited("requests_per_minute = 6000\ntokens_per_minute = 100000000").await;
+    world.sync().await;
+    join_all((0..20).map(|n| world.found(["kettle", "lamp"][n % 2]))).await;
+    let left: f64 = world.value("select requests from shopkeeper.model_budget").await;
+    assert!(left > 900.0, "{left} of 1000 are left");
+}
+
+#[tokio::test]
 async fn each_model_of_a_server_has_a_budget_of_its_own() {
     let world = World::new().await;
     let (chat, embedding) = (model("server", "chat"), model("server", "embedding"));

@@ -20,6 +20,10 @@ impl Budget {
         if self.slice().take(tokens) {
             return Ok(());
         }
+        let mut drawing = Some(self.drawing.lock().await);
+        if self.slice().take(tokens) {
+            return Ok(());
+        }
         // Use returned tokens first.
         let credit = Slice::borrow(&self.slice, tokens);
         let tokens = tokens - credit.tokens();
@@ -35,6 +39,8 @@ impl Budget {
                 self.slice().refill(requests - 1, together - tokens);
                 return Ok(());
             }
+            // There is no slice to wait for: each asks for itself.
+            drop(drawing.take());
             if requests > 1 {
                 // Little is left: take no more than is needed.
                 (requests, together) = (1, tokens);
