@@ -131,7 +131,7 @@ impl Browser {
             }
             found.is_some()
         });
-        if timeout(LIMIT - Duration::from_secs(5), seen).await.is_err() {
+        if timeout(LIMIT * 9 / 10, seen).await.is_err() {
             let here = self.client.current_url().await.unwrap();
             panic!("{what} at {here}: {}", self.text().await);
         }
@@ -168,7 +168,7 @@ impl Browser {
         .await;
     }
 
-    /// What an expression is worth in the page; nothing while another one is loading. WebDriver's own looks take many times
+    /// What an expression is worth in the page; nothing while another one is loading. The driver's own looks take many times
     /// as long.
     async fn value(&self, expression: &str) -> Option<Value> {
         let value = self.client.execute(&format!("return {expression}"), Vec::new()).await.ok();
