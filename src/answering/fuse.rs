@@ -18,8 +18,8 @@ pub enum OrderedBy {
     Second,
 }
 
-/// Orders passages by the standardised distances of one model, or by their sum, and sets their scores and their ranks by each
-/// model that orders them. One that a model has no vector for counts as the farthest.
+/// Orders passages by the standardised distances of one model, or by their sum, and sets their scores and their ranks by
+/// each model that orders them. One that a model has no vector for counts as the farthest.
 pub fn fuse(mut passages: Vec<Passage>, by: OrderedBy) -> Vec<Passage> {
     let first: Vec<_> = passages.iter().map(|passage| Some(passage.distance)).collect();
     let second: Vec<_> = passages.iter().map(|passage| passage.second_distance).collect();

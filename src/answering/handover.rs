@@ -53,8 +53,8 @@ const CONSIDERED: usize = 5;
 pub struct Signals(BTreeMap<Signal, f64>);
 
 impl Signals {
-    /// Computes the signals of a question and its passages, the best first. The distances of a model that did not order them,
-    /// because it does not know the question's language, say nothing.
+    /// Computes the signals of a question and its passages, the best first. The distances of a model that did not order
+    /// them, because it does not know the question's language, say nothing.
     pub fn new(question: &str, passages: &[Passage]) -> Self {
         let passages = &passages[..passages.len().min(CONSIDERED)];
         let by = |distance: fn(&Passage) -> Option<f64>| nearness(passages.iter().filter_map(distance));

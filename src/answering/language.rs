@@ -25,7 +25,7 @@ static DETECTOR: LazyLock<Detector> = LazyLock::new(|| {
     ])
 });
 
-/// The languages whose words without content are known.
+/// The languages whose stop words are known.
 const LISTED: [(Lang, Language); 8] = [
     (Lang::Eng, Language::English),
     (Lang::Deu, Language::German),
@@ -37,7 +37,7 @@ const LISTED: [(Lang, Language); 8] = [
     (Lang::Por, Language::Portuguese),
 ];
 
-/// Words without content, and the languages that each belongs to.
+/// Stop words, and the languages that each belongs to.
 static STOP_WORDS: LazyLock<HashMap<&'static str, Vec<Lang>>> = LazyLock::new(|| {
     let mut words: HashMap<_, Vec<_>> = HashMap::new();
     for (lang, list) in LISTED {
@@ -48,8 +48,8 @@ static STOP_WORDS: LazyLock<HashMap<&'static str, Vec<Lang>>> = LazyLock::new(||
     words
 });
 
-/// Whether a word, in small letters, has no content in one of the languages that customers write: of a short question, the
-/// language is unsure.
+/// Whether a word, in lower case, is a stop word of any language that customers write: of a short question, the language
+/// is unsure.
 pub fn is_stop_word(word: &str) -> bool {
     STOP_WORDS.contains_key(word)
 }
@@ -63,8 +63,8 @@ pub fn is_foreign(question: &str, passages: &[Passage]) -> bool {
         .map_or_else(|| is_foreign_by_words(question, native, &sample), |asked| asked != native)
 }
 
-/// Whether another language has more of a question's stop words: two more, or one more if none of the other words stands in
-/// the sample.
+/// Whether another language has more of a question's stop words: two more, or one more if none of the other words stands
+/// in the sample.
 fn is_foreign_by_words(question: &str, native: Lang, sample: &str) -> bool {
     if LISTED.iter().all(|(lang, _)| *lang != native) {
         return false;

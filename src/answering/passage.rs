@@ -21,8 +21,8 @@ pub struct Passage {
     /// Cosine distance by the second model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub second_distance: Option<f64>,
-    /// The place by the first model's distance alone, from 1, among the candidates of two models; `None` if that model does
-    /// not know the question's language.
+    /// The place by the first model's distance alone, from 1, among the candidates of two models; `None` if that model
+    /// does not know the question's language.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rank: Option<u32>,
     /// The same by the second model.

@@ -15,7 +15,7 @@ use super::{
     Pages,
     access::{Role, Visitor, done},
     layout,
-    page::{Fields, PageError, PageResult, check_text, id_of, or_slow},
+    page::{Confirmed, Fields, PageError, PageResult, check_text, id_of, or_slow},
     parts::{Action, clip, document_path, empty, final_action, form_token, private, slow, text, time},
 };
 use crate::{
@@ -194,17 +194,10 @@ pub(super) async fn draft(
     Ok(done(&back, "faq", 1))
 }
 
-#[derive(Deserialize)]
-pub(super) struct Which {
-    id: String,
-    #[serde(default)]
-    confirm: String,
-}
-
 pub(super) async fn delete(
     State(pages): State<Arc<Pages>>,
     visitor: Visitor,
-    Fields(Which { id, confirm }): Fields<Which>,
+    Fields(Confirmed { id, confirm }): Fields<Confirmed>,
 ) -> Result<Response, PageError> {
     pages.check_confirmed(&confirm)?;
     let store = &pages.console.store;

@@ -9,7 +9,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use maud::{DOCTYPE, Markup, html};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::{assets, parts::again};
@@ -158,6 +158,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Fields<T> {
         let form = axum::Form::<T>::from_request(request, state).await;
         form.map(|axum::Form(value)| Self(value)).map_err(|error| PageError::Invalid(error.body_text()))
     }
+}
+
+/// The form of an action on one thing that cannot be undone.
+#[derive(Deserialize)]
+pub(super) struct Confirmed {
+    pub(super) id: String,
+    /// In production, the name of the instance.
+    #[serde(default)]
+    pub(super) confirm: String,
 }
 
 /// The rows of a page's list; empty, and slow, if the statement was stopped.

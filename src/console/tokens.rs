@@ -8,14 +8,13 @@ use axum::{
 };
 use chrono::TimeDelta;
 use maud::{Markup, html};
-use serde::Deserialize;
 use strum::VariantNames;
 
 use super::{
     Pages,
     access::{Role, Visitor, done},
     layout,
-    page::{Fields, PageError, PageResult, check_text, id_of},
+    page::{Confirmed, Fields, PageError, PageResult, check_text, id_of},
     parts::{Action, command, empty, final_action, form_token, text, time},
 };
 use crate::{
@@ -150,17 +149,10 @@ pub(super) async fn create(
     Ok(layout::page(&pages, &visitor, "New token", &body).into_response())
 }
 
-#[derive(Deserialize)]
-pub(super) struct Which {
-    id: String,
-    #[serde(default)]
-    confirm: String,
-}
-
 pub(super) async fn revoke(
     State(pages): State<Arc<Pages>>,
     visitor: Visitor,
-    Fields(Which { id, confirm }): Fields<Which>,
+    Fields(Confirmed { id, confirm }): Fields<Confirmed>,
 ) -> Result<Response, PageError> {
     pages.check_confirmed(&confirm)?;
     let store = &pages.console.store;

@@ -21,8 +21,8 @@ pub struct Example {
     pub needs_human: bool,
 }
 
-/// Fits a logistic model; both outcomes weigh the same, however many questions they have. `None` unless there are questions
-/// of both.
+/// Fits a logistic model; both outcomes weigh the same, however many questions they have. `None` unless there are
+/// questions of both.
 pub fn fit(examples: &[Example]) -> Option<Fit> {
     let positives = mean(examples.iter().map(|example| share(example.needs_human)))?;
     if positives <= 0.0 || positives >= 1.0 {

@@ -168,8 +168,8 @@ impl Browser {
         .await;
     }
 
-    /// What an expression is worth in the page; nothing while another one is loading. The driver's own looks take many times
-    /// as long.
+    /// The value of an expression in the page; `None` while another page is loading. The driver's own commands take many
+    /// times as long.
     async fn value(&self, expression: &str) -> Option<Value> {
         let value = self.client.execute(&format!("return {expression}"), Vec::new()).await.ok();
         value.filter(|value| !value.is_null())
