@@ -93,6 +93,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
 }
 
 impl Spans {
+    fn count(&self, name: &str) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).map_or(0, Vec::len)
+    }
+
     fn take(&self) -> BTreeMap<&'static str, Vec<f64>> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -259,6 +263,10 @@ impl Bench<'_> {
             let id = self.place.store.ask(LOCAL, None, &question, None).await?;
             while !self.place.store.answer(None, id).await?.is_some_and(|answer| answer.status.is_settled()) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            // Its span ends a little later.
+            while spans.count("job") <= n as usize {
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
         let claims =

@@ -155,12 +155,6 @@ begin
     if ended.again then
         perform pg_notify('shopkeeper_job', ended.kind);
     end if;
-    if settle.tokens is not null then
-        insert into shopkeeper.usage as usage (operation, shard, tokens, usd)
-        values ('answer', settle.shard, settle.tokens, settle.usd)
-        on conflict (day, operation, shard) do update
-        set tokens = usage.tokens + excluded.tokens, usd = usage.usd + excluded.usd;
-    end if;
     with written as (
         update shopkeeper.answer as known
         set status = new.status, outcome = new.outcome, incomplete_reason = new.incomplete_reason,
@@ -180,6 +174,13 @@ begin
     end if;
     if ended.group_key is not null then
         perform shopkeeper.advance(ended.kind, array[ended.group_key]);
+    end if;
+    -- Last, because others wait for the row until the commit.
+    if settle.tokens is not null then
+        insert into shopkeeper.usage as usage (operation, shard, tokens, usd)
+        values ('answer', settle.shard, settle.tokens, settle.usd)
+        on conflict (day, operation, shard) do update
+        set tokens = usage.tokens + excluded.tokens, usd = usage.usd + excluded.usd;
     end if;
     return true;
 end

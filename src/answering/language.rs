@@ -12,6 +12,7 @@ use crate::answering::Passage;
 const LEAST_CONFIDENCE: f64 = 0.5;
 /// As much of the passages as tells their language reliably.
 const SAMPLE_PASSAGES: usize = 5;
+const SAMPLE_CHARS: usize = 300;
 
 /// The fewer languages, the surer is each.
 static DETECTOR: LazyLock<Detector> = LazyLock::new(|| {
@@ -56,16 +57,17 @@ pub fn is_stop_word(word: &str) -> bool {
 
 /// Whether a question is in another language than the passages: by its letters, or if these are unsure by its words.
 pub fn is_foreign(question: &str, passages: &[Passage]) -> bool {
+    let passages = passages.iter().take(SAMPLE_PASSAGES).map(|passage| passage.content.as_str());
     let sample: String =
-        passages.iter().take(SAMPLE_PASSAGES).flat_map(|passage| [passage.content.as_str(), "\n"]).collect();
+        passages.clone().flat_map(|text| text.chars().take(SAMPLE_CHARS).chain(['\n'])).collect();
     let Some(native) = by_letters(&sample) else { return false };
     by_letters(question)
-        .map_or_else(|| is_foreign_by_words(question, native, &sample), |asked| asked != native)
+        .map_or_else(|| is_foreign_by_words(question, native, passages), |asked| asked != native)
 }
 
 /// Whether another language has more of a question's stop words: two more, or one more if none of the other words stands
-/// in the sample.
-fn is_foreign_by_words(question: &str, native: Lang, sample: &str) -> bool {
+/// in the passages.
+fn is_foreign_by_words<'a>(question: &str, native: Lang, passages: impl Iterator<Item = &'a str>) -> bool {
     if LISTED.iter().all(|(lang, _)| *lang != native) {
         return false;
     }
@@ -79,7 +81,10 @@ fn is_foreign_by_words(question: &str, native: Lang, sample: &str) -> bool {
     let of_native = counts.get(&native).copied().unwrap_or_default();
     let most = counts.into_values().max().unwrap_or_default();
     most > of_native + 1
-        || most > of_native && sample.unicode_words().all(|word| !others.contains(&word.to_lowercase()))
+        || most > of_native
+            && passages
+                .flat_map(UnicodeSegmentation::unicode_words)
+                .all(|word| !others.contains(&word.to_lowercase()))
 }
 
 fn by_letters(text: &str) -> Option<Lang> {

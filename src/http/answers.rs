@@ -76,7 +76,8 @@ pub(super) async fn ask(
     let traceparent = telemetry::traceparent(&span, parent);
     let id = caller.api.store.ask(caller.client(), key.as_deref(), &question, traceparent.as_deref());
     let id = id.instrument(span).await?;
-    let answer = caller.api.waiting.until_settled(&caller.api.store, Some(caller.client()), id, wait).await?;
+    let store = &caller.api.store;
+    let answer = caller.api.waiting.until_settled(store, Some(caller.client()), id, wait, !is_known).await?;
     let answer = answer.ok_or_else(no_answer)?;
     let status = if answer.status.is_settled() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, [(header::LOCATION, format!("/v1/answers/{id}"))], Json(answer)).into_response())
@@ -118,7 +119,8 @@ pub(super) async fn read(
     if wait.is_none() || answer.status.is_settled() {
         return Ok(Json(answer));
     }
-    let answer = caller.api.waiting.until_settled(&caller.api.store, caller.sees(), answer.id, wait).await?;
+    let store = &caller.api.store;
+    let answer = caller.api.waiting.until_settled(store, caller.sees(), answer.id, wait, false).await?;
     Ok(Json(answer.ok_or_else(no_answer)?))
 }
 

@@ -3,7 +3,7 @@
 //! NOTIFY is a hint, the row is the truth: waiting requests also poll it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -26,10 +26,15 @@ const MAX_WAIT: u64 = 25;
 /// How often a row is read without a notification.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
+/// How many answers that were settled last are known.
+const LAST_SETTLED: usize = 1024;
+
 /// The waiting requests, by answer.
 #[derive(Clone, Debug)]
 pub struct Waiting {
     bells: Arc<Mutex<HashMap<Uuid, Arc<Bells>>>>,
+    /// The newest last.
+    last_settled: Arc<Mutex<VecDeque<Uuid>>>,
     stop: CancellationToken,
 }
 
@@ -68,7 +73,7 @@ impl Bells {
 impl Waiting {
     /// Once `stop` is cancelled, nothing waits any more.
     pub fn new(stop: CancellationToken) -> Self {
-        Self { bells: Arc::default(), stop }
+        Self { bells: Arc::default(), last_settled: Arc::default(), stop }
     }
 
     /// Rings the bells of answers that the database notifies of, until stopped.
@@ -78,27 +83,37 @@ impl Waiting {
                 // Notifications may have been lost.
                 None => self.bells().values().for_each(|bells| bells.ring(true)),
                 Some((channel, id)) => {
-                    if let Ok(id) = id.parse::<Uuid>()
-                        && let Some(bells) = self.bells().get(&id)
-                    {
-                        bells.ring(channel == listen::ANSWER);
+                    let Ok(id) = id.parse::<Uuid>() else { return };
+                    let is_settled = channel == listen::ANSWER;
+                    if is_settled {
+                        self.note_settled(id);
+                    }
+                    if let Some(bells) = self.bells().get(&id) {
+                        bells.ring(is_settled);
                     }
                 }
             })
             .await;
     }
 
-    /// Reads an answer once it is settled, or in its present state when the time is over.
+    /// Reads an answer once it is settled, or in its present state when the time is over. One that was accepted just now
+    /// is not read before anything has happened.
     pub(super) async fn until_settled(
         &self,
         store: &Store,
         client: Option<&str>,
         id: Uuid,
         wait: Option<Duration>,
+        is_new: bool,
     ) -> Result<Option<AnswerObject>, StoreError> {
         let until = Instant::now() + wait.unwrap_or_default();
         let mut changes = pin!(self.changes(id, Change::Settled));
+        let mut is_first = true;
         while let Ok(Some(())) = tokio::time::timeout_at(until, changes.next()).await {
+            // From the first time on the bell rings; it may have been settled before.
+            if std::mem::take(&mut is_first) && is_new && !self.was_settled(id) {
+                continue;
+            }
             let answer = store.answer(client, id).await?;
             if Instant::now() >= until || answer.as_ref().is_none_or(|answer| answer.status.is_settled()) {
                 return Ok(answer);
@@ -129,6 +144,22 @@ impl Waiting {
     fn bell(&self, id: Uuid) -> Bell {
         let bells = self.bells().entry(id).or_default().clone();
         Bell { waiting: self.clone(), id, bells }
+    }
+
+    fn note_settled(&self, id: Uuid) {
+        let mut last = self.last_settled();
+        if last.len() == LAST_SETTLED {
+            last.pop_front();
+        }
+        last.push_back(id);
+    }
+
+    fn was_settled(&self, id: Uuid) -> bool {
+        self.last_settled().contains(&id)
+    }
+
+    fn last_settled(&self) -> std::sync::MutexGuard<'_, VecDeque<Uuid>> {
+        self.last_settled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn bells(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Arc<Bells>>> {
@@ -168,6 +199,15 @@ pub(super) fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_answers_that_were_settled_last_are_known() {
+        let waiting = Waiting::new(CancellationToken::new());
+        let ids: Vec<_> = (0..=LAST_SETTLED as u128).map(Uuid::from_u128).collect();
+        ids.iter().for_each(|id| waiting.note_settled(*id));
+        assert!(!waiting.was_settled(ids[0]));
+        assert!(ids[1..].iter().all(|id| waiting.was_settled(*id)));
+    }
 
     #[test]
     fn a_preference_is_read_among_others_and_cut_to_what_we_allow() {

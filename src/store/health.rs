@@ -98,11 +98,10 @@ impl Store {
 
     /// Whether PostgreSQL plans to search a version by its HNSW index.
     pub async fn is_searched_by_index(&self, version: &IndexVersion) -> Result<bool> {
-        let statement = format!("explain {}", search::nearest(version));
+        let statement = format!("explain {}", search::nearest(version, TOP_K));
         let dimensions = usize::try_from(version.dimensions).unwrap_or_default();
         let plan = sqlx::query_scalar(AssertSqlSafe(statement))
-            .bind(HalfVector::from_f32_slice(&vec![1.0; dimensions]))
-            .bind(TOP_K);
+            .bind(HalfVector::from_f32_slice(&vec![1.0; dimensions]));
         let plan: Vec<String> = plan.fetch_all(&self.pool).await?;
         let index = format!("using chunk_{}_hnsw ", version.id);
         Ok(plan.iter().any(|line| line.contains(&index)))

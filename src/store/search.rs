@@ -4,7 +4,7 @@ use pgvector::HalfVector;
 use serde_json::{Map, Value, value::RawValue};
 use sqlx::{AssertSqlSafe, types::Json};
 
-use super::{Result, Store, versions::IndexVersion};
+use super::{Result, Store, pool::Pool, versions::IndexVersion};
 use crate::{
     answering::passage::{Passage, confidence},
     catalogue::{DocumentId, filter::Filter},
@@ -12,6 +12,10 @@ use crate::{
 
 /// Documents considered for SKUs of a question. A SKU shared by thousands identifies none of them.
 const MAX_NAMED: i64 = 20;
+
+/// pgvector's default of `hnsw.ef_search`, and the most that it allows.
+const EF_SEARCH: i32 = 40;
+const MAX_EF_SEARCH: i32 = 1000;
 
 /// Restricts a search.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,10 +58,11 @@ impl Store {
         let (contained, path) = (filter.contained(), filter.path());
         let (vector, top_k) = (HalfVector::from_f32_slice(vector), i32::try_from(top_k).unwrap_or(i32::MAX));
         let rows: Vec<Row> = if filter.sources.is_none() && contained.is_none() && path.is_none() {
-            let statement = nearest(version);
+            let statement = nearest(version, top_k);
             let search = |pool| {
-                let query = sqlx::query_as(AssertSqlSafe(statement.as_str()));
-                query.bind(vector.clone()).bind(top_k).fetch_all(pool)
+                let pool = in_one_walk(pool, top_k);
+                let query = sqlx::query_as(AssertSqlSafe(statement.as_str())).bind(vector.clone());
+                async move { query.fetch_all(&pool).await }
             };
             self.search(search).await?
         } else {
@@ -85,15 +90,16 @@ impl Store {
     ) -> Result<Vec<Passage>> {
         let (contained, path) = (filter.contained(), filter.path());
         let is_filtered = filter.sources.is_some() || contained.is_some() || path.is_some();
-        let statement = nearest_by_two(first.version, second.version, is_filtered);
         let most = i32::try_from(most).unwrap_or(i32::MAX);
+        let statement = nearest_by_two(first.version, second.version, most, is_filtered);
         let search = |pool| {
+            let pool = in_one_walk(pool, most);
             let query = sqlx::query_as(AssertSqlSafe(statement.as_str()));
             let query = query.bind(HalfVector::from_f32_slice(first.vector));
-            let query = query.bind(HalfVector::from_f32_slice(second.vector)).bind(most);
+            let query = query.bind(HalfVector::from_f32_slice(second.vector));
             let query =
                 if is_filtered { query.bind(filter.sources).bind(contained).bind(&path) } else { query };
-            query.fetch_all(pool)
+            async move { query.fetch_all(&pool).await }
         };
         let rows: Vec<Row> = self.search(search).await?;
         Ok(rows.into_iter().filter_map(|row| row.passage(false)).collect())
@@ -158,9 +164,19 @@ impl Store {
     }
 }
 
+/// The same connections, for so many chunks of an HNSW index: a walk through it finds `hnsw.ef_search` of them, and the next
+/// ones cost another walk.
+fn in_one_walk(pool: &Pool, chunks: i32) -> Pool {
+    if chunks <= EF_SEARCH {
+        return pool.clone();
+    }
+    pool.set_local(&format!("; set local hnsw.ef_search = {}", chunks.min(MAX_EF_SEARCH)))
+}
+
 /// The statement of a search in all chunks of a version. The version and the dimensions are literals, so that it
-/// matches the partition's HNSW index.
-pub(super) fn nearest(version: &IndexVersion) -> String {
+/// matches the partition's HNSW index. So is the number of chunks, without which no plan is kept: the planner would take
+/// it for a tenth of all.
+pub(super) fn nearest(version: &IndexVersion, top_k: i32) -> String {
     let (id, dimensions) = (version.id, version.dimensions);
     format!(
         "select near.source, near.key, document.title, near.content, document.link, document.metadata, near.distance,
@@ -168,7 +184,7 @@ pub(super) fn nearest(version: &IndexVersion) -> String {
          from (
              select source, key, content, embedding::halfvec({dimensions}) <=> $1 as distance
              from shopkeeper.chunk where version = {id}
-             order by embedding::halfvec({dimensions}) <=> $1 limit $2
+             order by embedding::halfvec({dimensions}) <=> $1 limit {top_k}
          ) as near
          join shopkeeper.document using (source, key)
          order by near.distance, near.source, near.key"
@@ -176,17 +192,22 @@ pub(super) fn nearest(version: &IndexVersion) -> String {
 }
 
 /// The statement of a search by two models. A chunk of one version is that of the other with the same text.
-pub(super) fn nearest_by_two(first: &IndexVersion, second: &IndexVersion, is_filtered: bool) -> String {
+pub(super) fn nearest_by_two(
+    first: &IndexVersion,
+    second: &IndexVersion,
+    most: i32,
+    is_filtered: bool,
+) -> String {
     let near = |version: &IndexVersion, vector: &str| {
         let (id, dimensions) = (version.id, version.dimensions);
         if is_filtered {
             format!(
-                "select source, key, content from shopkeeper.nearest_within({id}, {vector}, $3, $4, $5, $6::text::jsonpath)"
+                "select source, key, content from shopkeeper.nearest_within({id}, {vector}, {most}, $3, $4, $5::text::jsonpath)"
             )
         } else {
             format!(
                 "(select source, key, content from shopkeeper.chunk where version = {id}
-                  order by embedding::halfvec({dimensions}) <=> {vector} limit $3)"
+                  order by embedding::halfvec({dimensions}) <=> {vector} limit {most})"
             )
         }
     };

@@ -253,9 +253,15 @@ impl Ask {
 
 fn is_cue(cue: &str, words: &[String]) -> bool {
     cue.split(' ').zip(words).all(|(cue, word)| match cue.strip_suffix('*') {
-        Some(start) => word.starts_with(start) || start.len() > 5 && strsim::osa_distance(start, word) == 1,
-        None => word == cue || cue.len() > 5 && strsim::osa_distance(cue, word) == 1,
+        Some(start) => word.starts_with(start) || is_misspelt(start, word),
+        None => word == cue || is_misspelt(cue, word),
     })
+}
+
+/// Whether a word is another one of more than five letters, but for one of them.
+fn is_misspelt(cue: &str, word: &str) -> bool {
+    let lengths = || cue.chars().count().abs_diff(word.chars().count());
+    cue.len() > 5 && lengths() <= 1 && strsim::osa_distance(cue, word) == 1
 }
 
 fn split_number(token: &str) -> (&str, &str) {
