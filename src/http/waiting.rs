@@ -204,7 +204,9 @@ mod tests {
     fn the_answers_that_were_settled_last_are_known() {
         let waiting = Waiting::new(CancellationToken::new());
         let ids: Vec<_> = (0..=LAST_SETTLED as u128).map(Uuid::from_u128).collect();
-        ids.iter().for_each(|id| waiting.note_settled(*id));
+        for id in &ids {
+            waiting.note_settled(*id);
+        }
         assert!(!waiting.was_settled(ids[0]));
         assert!(ids[1..].iter().all(|id| waiting.was_settled(*id)));
     }
