@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// Candidates by each of two models: standardised distances of few say little.
-const LEAST_CANDIDATES: u32 = 50;
+const LEAST_CANDIDATES: u32 = 40;
 /// Candidates for each passage: some are of the same document.
 const CANDIDATES_PER_PASSAGE: u32 = 4;
 /// Candidates by each model if the question states constraints: the nearest may not meet them.

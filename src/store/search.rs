@@ -165,12 +165,15 @@ impl Store {
 }
 
 /// The same connections, for so many chunks of an HNSW index: a walk through it finds `hnsw.ef_search` of them, and the next
-/// ones cost another walk.
+/// ones cost another walk. A larger value set for the database stays.
 fn in_one_walk(pool: &Pool, chunks: i32) -> Pool {
     if chunks <= EF_SEARCH {
         return pool.clone();
     }
-    pool.set_local(&format!("; set local hnsw.ef_search = {}", chunks.min(MAX_EF_SEARCH)))
+    let chunks = chunks.min(MAX_EF_SEARCH);
+    pool.set_local(&format!(
+        "; select set_config('hnsw.ef_search', greatest({chunks}, nullif(current_setting('hnsw.ef_search', true), '')::integer)::text, true)"
+    ))
 }
 
 /// The statement of a search in all chunks of a version. The version and the dimensions are literals, so that it
@@ -191,7 +194,8 @@ pub(super) fn nearest(version: &IndexVersion, top_k: i32) -> String {
     )
 }
 
-/// The statement of a search by two models. A chunk of one version is that of the other with the same text.
+/// The statement of a search by two models. A chunk of one version is that of the other with the same text; only where one
+/// search alone found it is its other distance looked up.
 pub(super) fn nearest_by_two(
     first: &IndexVersion,
     second: &IndexVersion,
@@ -202,27 +206,35 @@ pub(super) fn nearest_by_two(
         let (id, dimensions) = (version.id, version.dimensions);
         if is_filtered {
             format!(
-                "select source, key, content from shopkeeper.nearest_within({id}, {vector}, {most}, $3, $4, $5::text::jsonpath)"
+                "select source, key, content, distance
+                 from shopkeeper.nearest_within({id}, {vector}, {most}, $3, $4, $5::text::jsonpath)"
             )
         } else {
             format!(
-                "(select source, key, content from shopkeeper.chunk where version = {id}
-                  order by embedding::halfvec({dimensions}) <=> {vector} limit {most})"
+                "select source, key, content, embedding::halfvec({dimensions}) <=> {vector} as distance
+                 from shopkeeper.chunk where version = {id}
+                 order by embedding::halfvec({dimensions}) <=> {vector} limit {most}"
             )
         }
     };
+    let distance = |version: &IndexVersion, vector: &str| {
+        format!(
+            "(select embedding <=> {vector} from shopkeeper.chunk
+              where version = {} and source = near.source and key = near.key and content = near.content limit 1)",
+            version.id
+        )
+    };
     let (near_first, near_second) = (near(first, "$1"), near(second, "$2"));
+    let (by_first, by_second) = (distance(first, "$1"), distance(second, "$2"));
     format!(
         "select near.source, near.key, document.title, near.content, document.link, document.metadata,
-             one.embedding <=> $1 as distance, nullif(other.embedding <=> $2, 'NaN') as second_distance
-         from ({near_first} union {near_second}) as near
-         join shopkeeper.document using (source, key)
-         join shopkeeper.chunk as one
-             on one.version = {} and one.source = near.source and one.key = near.key and one.content = near.content
-         left join shopkeeper.chunk as other
-             on other.version = {} and other.source = near.source and other.key = near.key
-                 and other.content = near.content",
-        first.id, second.id
+             coalesce(near.distance, {by_first}, 'NaN') as distance,
+             nullif(coalesce(near.second_distance, {by_second}), 'NaN') as second_distance
+         from (
+             select source, key, content, one.distance, other.distance as second_distance
+             from ({near_first}) as one full join ({near_second}) as other using (source, key, content)
+         ) as near
+         join shopkeeper.document using (source, key)"
     )
 }
 
@@ -239,7 +251,7 @@ struct Row {
 }
 
 impl Row {
-    /// Returns the passage, or `None` if its vector is zero and so has no distance to the question.
+    /// Returns the passage, or `None` if it has no distance to the question: its vector is zero, or the version lacks it.
     fn passage(self, is_named: bool) -> Option<Passage> {
         self.distance.is_finite().then_some(Passage {
             source: self.source,

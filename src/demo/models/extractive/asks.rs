@@ -258,7 +258,7 @@ fn is_cue(cue: &str, words: &[String]) -> bool {
     })
 }
 
-/// Whether a word is another one of more than five letters, but for one of them.
+/// Whether a word is this cue with one letter wrong; cues of up to five letters must match.
 fn is_misspelt(cue: &str, word: &str) -> bool {
     let lengths = || cue.chars().count().abs_diff(word.chars().count());
     cue.len() > 5 && lengths() <= 1 && strsim::osa_distance(cue, word) == 1
