@@ -9,7 +9,7 @@ demo:
 	$(CARGO) run --locked --features embedded -- demo $(ARGS)
 
 test:
-	$(CARGO) test --locked --features embedded
+	$(CARGO) test --locked --features embedded --lib --bins --tests
 
 # The tests that kill, race or draw at random, for minutes instead of seconds and one at a time.
 chaos: export SHOPKEEPER_CHAOS_ROUNDS ?= 15
@@ -21,6 +21,7 @@ chaos:
 check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --features embedded --all-targets -- -D warnings
+	$(CARGO) test --locked --features embedded --doc
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --features embedded --no-deps --document-private-items
 	$(CARGO) check --locked
 	@if command -v cargo-deny >/dev/null; then cargo-deny check licenses bans sources; \

@@ -15,7 +15,7 @@ use sqlx::postgres::PgPoolOptions;
 const SESSIONS: usize = 60;
 const ASKERS: usize = 8;
 /// Questions that wait, at most.
-const WAITING: i64 = 300;
+const WAITING: i64 = 120;
 
 /// Of each webhook-id the bodies that came.
 type Told = Arc<Mutex<HashMap<String, Vec<Bytes>>>>;

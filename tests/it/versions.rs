@@ -62,7 +62,7 @@ async fn search(world: &World, ended: &AtomicBool, searches: &AtomicU64) {
     let by_sql =
         "select count(*) from shopkeeper.search((select embedding from shopkeeper.chunks limit 1), 5)";
     while !ended.load(Ordering::Acquire) {
-        assert_eq!(world.found("Product 2000 of this shop").await.len(), 5);
+        assert_eq!(world.found("Product 1000 of this shop").await.len(), 5);
         assert_eq!(value::<i64>(&others, by_sql).await, 5);
         searches.fetch_add(1, Ordering::AcqRel);
     }
@@ -82,7 +82,7 @@ async fn a_larger_model_takes_over_under_load_and_goes_back() {
     let shop = product_table().to_owned()
         + "insert into product
            select id, 'Product ' || id, 'It is number ' || id || ' of this shop.', 1, 1
-           from generate_series(1, 4000) as id";
+           from generate_series(1, 1500) as id";
     let world = World::with_dimensions(384, &shop, &(SOURCE.to_owned() + NEXT)).await;
     world.sync().await;
     let workers = world.workers();
@@ -118,7 +118,7 @@ async fn a_larger_model_takes_over_under_load_and_goes_back() {
     assert_eq!(world.count("chunk").await, i64::try_from(sold.len()).unwrap());
     assert_eq!(world.count("index_version").await, 1);
     assert!(world.value::<bool>("select to_regclass('shopkeeper.chunk_1') is null").await);
-    assert_eq!(world.found("Product 2000 of this shop").await.len(), 5);
+    assert_eq!(world.found("Product 1000 of this shop").await.len(), 5);
 }
 
 /// The small shop, indexed, with the next model in its settings.
