@@ -21,7 +21,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     answering::{complete::Composer, retrieve::Retriever},
-    catalogue::Catalogue,
+    catalogue::{Catalogue, DocumentId},
     indexing::chunking::Chunking,
     store::{Result, Store},
 };
@@ -158,6 +158,12 @@ impl std::ops::Deref for Pages {
 }
 
 impl Pages {
+    /// The document that `source/key` names, as pages show it.
+    fn document(&self, shown: &str) -> Option<DocumentId> {
+        let (source, key) = shown.split_once('/').filter(|(source, _)| self.sources.contains_key(*source))?;
+        Some(DocumentId { source: source.to_owned(), key: key.to_owned() })
+    }
+
     /// In production, the name of the instance must be typed before what cannot be undone.
     fn check_confirmed(&self, typed: &str) -> Result<(), page::PageError> {
         if !self.look.is_production || typed.trim() == self.look.name {

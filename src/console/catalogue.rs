@@ -154,7 +154,9 @@ async fn documents(pages: &Pages, filter: &Filter) -> Result<Markup, PageError> 
     }
     let state = filter.state.as_deref().unwrap_or_default();
     if let Some(words) = given(filter.q.as_ref()) {
-        let (rows, is_slow) = or_slow(store.find_documents(source, words, ROWS).await)?;
+        let named = pages.document(words);
+        let (within, wanted) = named.as_ref().map_or((source, words), |id| (Some(&*id.source), &*id.key));
+        let (rows, is_slow) = or_slow(store.find_documents(within, wanted, ROWS).await)?;
         let elsewhere = html! { p.hint { "To search by meaning, ask the same in the " a href=(path("/playground", &[("q", Some(words))])) { "playground" } "." } };
         return Ok(
             html! { (slow(is_slow)) (table(&rows, "No title has these words, no key begins like this, and no document has this SKU.")) (elsewhere) },

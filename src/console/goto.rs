@@ -12,7 +12,6 @@ use super::{
     page::{PageError, Parameters, check_text},
     parts::{document_path, path},
 };
-use crate::catalogue::DocumentId;
 
 /// The pages by what people call them.
 const PAGES: &[&str] = &[
@@ -58,10 +57,8 @@ pub(super) async fn go(
         } else {
             return Err(PageError::NotFound("answer or escalation"));
         }
-    } else if let Some((source, key)) =
-        word.split_once('/').filter(|(source, _)| pages.sources.contains_key(*source))
-    {
-        document_path(&DocumentId { source: source.to_owned(), key: key.to_owned() })
+    } else if let Some(id) = pages.document(word) {
+        document_path(&id)
     } else if let Some(id) = word.strip_prefix('#').and_then(|id| id.parse::<i64>().ok()) {
         format!("/jobs/{id}")
     } else {

@@ -28,7 +28,11 @@ pub(super) async fn show(
     let id: i64 = id.parse().map_err(|_| PageError::NotFound("job"))?;
     let store = &pages.store;
     let filter = JobFilter { ids: Some(vec![id]), limit: 1, ..JobFilter::default() };
-    let job = store.jobs(&filter).await?.pop().ok_or(PageError::NotFound("job"))?;
+    let job = store
+        .jobs(&filter)
+        .await?
+        .pop()
+        .ok_or(PageError::NotFound("job (one that is retried gets a new number)"))?;
     let payload = store.job_payload(id).await?.unwrap_or_default();
     let body = html! {
         p.hint { a href=(path("/jobs", &[("kind", Some(&job.kind))])) { "Jobs of " (job.kind) } }

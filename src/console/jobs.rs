@@ -168,11 +168,12 @@ fn filters(pages: &Pages, filter: &JobsShown) -> Markup {
 }
 
 fn error_table(visitor: &Visitor, groups: &[ErrorGroup]) -> Markup {
+    let may = visitor.may(Role::Operator);
     html! {
         div.scroll tabindex="0" {
             table {
                 caption { "Dead jobs by their errors" }
-                thead { tr { th.number { "jobs" } th { "error" } th { "kind" } th { "first" } th { "last" } } }
+                thead { tr { th.number { "jobs" } th { "error" } th { "kind" } th { "first" } th { "last" } @if may { th {} } } }
                 tbody {
                     @for group in groups {
                         tr {
@@ -181,6 +182,7 @@ fn error_table(visitor: &Visitor, groups: &[ErrorGroup]) -> Markup {
                             td.mono { (group.kind) }
                             td { (time(group.first_at)) }
                             td { (time(group.last_at)) }
+                            @if may { td { a href=(path("/jobs/bulk", &[("state", Some("dead")), ("error", Some(&group.class)), ("action", Some("retry"))])) { "Retry…" } } }
                         }
                     }
                 }

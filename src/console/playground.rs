@@ -86,9 +86,10 @@ impl Form {
         Ok(if other == usual { vec![usual] } else { vec![usual, other] })
     }
 
-    fn why(&self) -> Option<DocumentId> {
+    fn why(&self, pages: &Pages) -> Option<DocumentId> {
         let (source, key) = given(self.why_source.as_ref()).zip(given(self.why_key.as_ref()))?;
-        Some(DocumentId { source: source.to_owned(), key: key.to_owned() })
+        let shown = pages.document(key);
+        Some(shown.unwrap_or_else(|| DocumentId { source: source.to_owned(), key: key.to_owned() }))
     }
 }
 
@@ -236,7 +237,7 @@ async fn attempt(
             cost: cost.usage("").cost - before,
         });
     }
-    let why = match form.why() {
+    let why = match form.why(pages) {
         Some(id) => Some({
             let query = Query {
                 text: question,
@@ -246,7 +247,7 @@ async fn attempt(
                 top_k: FAR,
                 reranks: false,
             };
-            explain(retriever, &searched, query, settings[0], &id, cost).await?
+            explain(retriever, &searched, query, settings[0].top_k, &id, cost).await?
         }),
         None => None,
     };
@@ -258,11 +259,10 @@ async fn explain(
     retriever: &Retriever,
     searched: &SearchedVersions,
     query: Query<'_>,
-    setting: Setting,
+    top_k: u32,
     id: &DocumentId,
     cost: &AnswerCost,
 ) -> Result<Markup, JobError> {
-    let Setting { top_k, threshold, .. } = setting;
     let own = match &query.vectors.first {
         Some(vector) => retriever.store.nearest_of(&searched.first.index, vector, id).await?,
         None => None,
@@ -277,15 +277,15 @@ async fn explain(
         section.panel {
             h2 { "Was " @if title.is_empty() { (id.source) "/" (text(&id.key, 80)) } @else { a href=(document_path(id)) { (text(title, 100)) } } " found?" }
             @match (&own, place) {
-                (None, _) => p { "No. Nothing with this key is indexed: see " a href=(path("/catalogue", &[("q", Some(&*id.key))])) { "the catalogue" } ", where a document that waits or failed says so." },
+                (None, _) => p { "No. Nothing with this key is indexed: see " a href=(path("/catalogue", &[("source", Some(&*id.source)), ("q", Some(&*id.key))])) { "the catalogue" } ", where a document that waits or failed says so." },
                 (Some(own), Some(place)) if place < top_k as usize => p { "Yes: it is passage " b { (place + 1) } @if own.is_named || near[place].is_named { ", first because the question names its SKU" } ", at the distance " (format!("{distance:.3}")) "." },
-                (Some(_), Some(place)) => p { "No: it is at place " b { (place + 1) } ", and the model reads the first " (top_k) "." },
+                (Some(_), Some(place)) => p { "No: it is at place " b { (place + 1) } @if searched.second.is_some() { " in the order of both models" } ", and the model reads the first " (top_k) "." },
                 (Some(_), None) if is_left_out => p { "No: the question is limited to another source." },
                 (Some(_), None) => p { "No: it is not even among the " (near.len()) " nearest passages, which end at the distance " (format!("{last:.3}")) "." },
             }
             @if own.is_some() {
-                p { "Its nearest text is at the distance " b { (format!("{distance:.3}")) } " from the question"
-                    @if distance > threshold { ", beyond the threshold " (threshold) ": the question and its text share too little. More of what customers ask for, in its description, brings it nearer." } @else { ", within the threshold " (threshold) "." }
+                p { "Its nearest text is at the distance " b { (format!("{distance:.3}")) } " from the question."
+                    @if place.is_none_or(|place| place >= top_k as usize) { " More of what customers ask for, in its description, brings it nearer." }
                 }
             }
         }
@@ -383,11 +383,9 @@ pub(super) async fn add_golden(
     check_text("expected", &expected, 60_000)?;
     let mut documents = Vec::new();
     for line in expected.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let known = line.split_once('/').filter(|(source, _)| pages.sources.contains_key(*source));
-        let (source, key) = known.ok_or_else(|| {
+        documents.push(pages.document(line).ok_or_else(|| {
             PageError::Invalid(format!("{line:?} is not source/key of a source in the settings."))
-        })?;
-        documents.push(DocumentId { source: source.to_owned(), key: key.to_owned() });
+        })?);
     }
     if question.trim().is_empty() || documents.len() > MOST_EXPECTED {
         return Err(PageError::Invalid(format!(

@@ -21,7 +21,7 @@ fn is_long() -> bool {
 }
 
 fn duration() -> Duration {
-    Duration::from_secs(4) * chaos_rounds()
+    Duration::from_secs(3) * chaos_rounds()
 }
 
 /// A database with workers, and a look at it.

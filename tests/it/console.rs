@@ -250,6 +250,11 @@ async fn the_playground_says_what_is_found_and_why_something_is_not() {
     for says in ["2 passages", "1 passages", "found?", "from the question", "What the model reads"] {
         assert_contains(&page, says);
     }
+    // As the catalogue shows it, whatever source is chosen.
+    let fields = [("q", KETTLE), ("why_source", "faq"), ("why_key", "product/3")];
+    let page = visitor.act("/playground/try", &fields).await.text().await.unwrap();
+    assert_contains(page, "Yes: it is passage");
+    assert_contains(visitor.page("/catalogue?q=product/3").await, "/document?source=product&amp;key=3");
     let wrong = visitor.act("/playground/try", &[("q", KETTLE), ("top_k", "900")]).await;
     assert_contains(wrong.text().await.unwrap(), "passages must be from 1 to 20");
     visitor.done("/do/golden", &[("question", KETTLE), ("expected", "product/3\n")]).await;
