@@ -10,7 +10,7 @@ const TOP_K: u32 = 5;
 /// Random chunks, a hundred thousand in `make chaos`, of which half, a hundredth and ten are marked, and half point away
 /// from where searches begin; ten more are of another source.
 async fn shop() -> (World, IndexVersion) {
-    let chunks = if chaos_rounds() > 1 { 100_000 } else { 10_000 };
+    let chunks = if chaos_rounds() > 1 { 100_000 } else { 20_000 };
     let rare = chunks / 10;
     let world = World::with_dimensions(DIMENSIONS, SHOP, SOURCE).await;
     let fill = format!(
