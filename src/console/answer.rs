@@ -145,16 +145,31 @@ fn passages(visitor: &Visitor, answer: &AnswerObject) -> Markup {
 fn cited_sentences(answer: &AnswerObject, n: u32) -> Vec<String> {
     let Some(said) = &answer.answer else { return Vec::new() };
     let mark = format!("[{n}]");
-    // A mark may follow the end of its sentence.
     let mut sentences: Vec<String> = Vec::new();
     for part in said.text.split_sentence_bounds() {
-        match sentences.last_mut() {
-            Some(last) if part.trim_start().starts_with('[') => last.push_str(part),
-            _ => sentences.push(part.to_owned()),
-        }
+        // Marks after the end of a sentence are its own.
+        let Some(last) = sentences.last_mut() else {
+            sentences.push(part.to_owned());
+            continue;
+        };
+        let (marks, sentence) = part.split_at(leading_marks(part));
+        last.push_str(marks);
+        sentences.push(sentence.to_owned());
     }
     let cites = sentences.into_iter().filter(|sentence| sentence.contains(&mark));
     cites.map(|sentence| sentence.trim().to_owned()).take(3).collect()
+}
+
+/// Bytes of the marks `[n]` with which a text begins, and of the spaces around them.
+fn leading_marks(text: &str) -> usize {
+    let mut rest = text;
+    while let Some((number, after)) =
+        rest.trim_start().strip_prefix('[').and_then(|mark| mark.split_once(']'))
+        && number.parse::<u32>().is_ok()
+    {
+        rest = after.trim_start();
+    }
+    text.len() - rest.len()
 }
 
 fn facts(visitor: &Visitor, shown: &AnswerShown) -> Markup {
@@ -330,7 +345,18 @@ mod tests {
             linked(text, &answer).into_string(),
             "&lt;b&gt;Two&lt;/b&gt; litres. <a href=\"#passage-1\">[1]</a> It is [2] blue [x]"
         );
-        let priced = saying("It costs 42.00 EUR. [1] It is blue.");
-        assert_eq!(cited_sentences(&priced, 1), ["It costs 42.00 EUR. [1] It is blue."]);
+    }
+
+    #[test]
+    fn a_passage_is_shown_with_the_sentences_that_cite_it() {
+        let answer = saying(
+            "It costs 42.00 EUR. [1] It is blue. [2][1] It is light [2]. One litre [1 l] is enough! [3] [1]",
+        );
+        assert_eq!(
+            cited_sentences(&answer, 1),
+            ["It costs 42.00 EUR. [1]", "It is blue. [2][1]", "One litre [1 l] is enough! [3] [1]"]
+        );
+        assert_eq!(cited_sentences(&answer, 2), ["It is blue. [2][1]", "It is light [2]."]);
+        assert_eq!(cited_sentences(&saying("[1] It is blue."), 1), ["[1] It is blue."]);
     }
 }

@@ -16,7 +16,7 @@ use super::{
     layout,
     page::{Fields, PageError, PageResult, Parameters, check_text, id_of},
     parts::{
-        ROWS, command, document_path, empty, form_token, more, path, private, quoted, statement, tag, text,
+        ROWS, command, document_path, empty, form_token, more, path, private, quoted, statements, tag, text,
         time,
     },
 };
@@ -186,9 +186,11 @@ fn reply_form(visitor: &Visitor, shown: &Escalation) -> Markup {
                 }
             }
             (command(&format!("session show {} --client {}", quoted(shown.session_id.as_deref().unwrap_or("SESSION")), quoted(&shown.client))))
-            (statement(&format!("select shopkeeper.claim_escalation('{id}', 'YOUR NAME');")))
-            (statement(&format!("select shopkeeper.reply_as_human('{}', '{id}', 'YOUR ANSWER', 'YOUR NAME', false);", shown.answer_id)))
-            (statement(&format!("select shopkeeper.hand_back('{id}');")))
+            (statements(&[
+                format!("select shopkeeper.claim_escalation('{id}', 'YOUR NAME');"),
+                format!("select shopkeeper.reply_as_human('{}', '{id}', 'YOUR ANSWER', 'YOUR NAME', false);", shown.answer_id),
+                format!("select shopkeeper.hand_back('{id}');"),
+            ]))
         }
     }
 }

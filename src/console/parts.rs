@@ -231,9 +231,9 @@ pub(super) fn request(method: &str, path: &str, body: &str) -> Markup {
     }
 }
 
-/// An action as a call of our functions in psql.
-pub(super) fn statement(sql: &str) -> Markup {
-    html! { details.command { summary { "As SQL" } code { (sql) } } }
+/// Actions as calls of our functions in psql.
+pub(super) fn statements(calls: &[String]) -> Markup {
+    html! { details.command { summary { "As SQL" } @for call in calls { div { code { (call) } } } } }
 }
 
 /// An action as a command line.

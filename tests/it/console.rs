@@ -97,7 +97,7 @@ async fn who_may_only_read_sees_no_words_of_customers() {
     let secret = "my address is 12 Secret Street";
     world
         .script()
-        .always(Operation::Completions, says("Secret kettle for 999 at https://secret.example. [1]"));
+        .always(Operation::Completions, says("Secret kettle for 999.95 at https://secret.example. [1]"));
     let ask = daemon.request(Method::POST, "/v1/answers").bearer_auth(&answers);
     let body = json!({ "question": secret, "session_id": "Secret-s", "customer_id": "c-secret" });
     let (_, answer) = reply(ask.json(&body)).await;
@@ -119,7 +119,8 @@ async fn who_may_only_read_sees_no_words_of_customers() {
     for path in paths {
         let page = reader.page(&path).await;
         let page = page.replace("id=Secret-s", "");
-        let said = ["Secret", "c-secret", "999", "secret.example"].iter().find(|word| page.contains(**word));
+        let said =
+            ["Secret", "c-secret", "999.95", "secret.example"].iter().find(|word| page.contains(**word));
         assert_eq!(said, None, "{path}: {page}");
     }
     for path in ["/answers?q=Secret", "/sessions?q=c-secret"] {
